@@ -1,0 +1,429 @@
+//! Rings: arithmetic and boolean sharings are the same code over different rings.
+//!
+//! | ring | elements | bits on the wire | used for |
+//! |---|---|---|---|
+//! | [`Fp61`] | integers mod 2^61-1 | 61 | the value domain: everything summed or multiplied |
+//! | [`Fp127`] | integers mod 2^127-1 | 127 | values whose products leave Fp61 (fixed point) |
+//! | [`B64`] | 64 rows of one bit-plane | 1 a row | everything compared |
+//! | [`Z64`] | integers mod 2^64 | 64 | comparison with peers |
+//! | [`Z2`]`<W>` | integers mod 2^W, W <= 32 | W | row indices, counts |
+//! | [`Fp31`] | integers mod 2^31-1 | 31 | row indices where a field is needed |
+//!
+//! Every operation here is constant-time: no branch and no index depends on an element.
+
+use zeroize::DefaultIsZeroes;
+
+/// A commutative ring whose elements are sent in a fixed width.
+pub trait Ring: Copy + Default + Eq + Send + Sync + DefaultIsZeroes + 'static {
+    /// Name as in the known answers of the model.
+    const NAME: &'static str;
+    /// Bits one *row* takes on the wire.
+    const BITS: u32;
+    /// Rows one element holds: 64 for a word of a bit-plane, else 1.
+    const ROWS: usize;
+    /// Key-stream bytes one element is sampled from.
+    const SAMPLE: usize;
+    /// Additive identity.
+    const ZERO: Self;
+    /// Multiplicative identity (all ones for [`B64`]).
+    const ONE: Self;
+
+    /// Sum.
+    fn add(self, other: Self) -> Self;
+    /// Difference.
+    fn sub(self, other: Self) -> Self;
+    /// Product.
+    fn mul(self, other: Self) -> Self;
+
+    /// x0 y0 + x0 y1 + x1 y0, a party's part of a replicated product (Araki et al., CCS'16, section 3.1).
+    #[inline(always)]
+    fn cross(x: (Self, Self), y: (Self, Self)) -> Self {
+        x.0.mul(y.0.add(y.1)).add(x.1.mul(y.0))
+    }
+
+    /// A uniform element from [`SAMPLE`](Self::SAMPLE) uniform bytes, or `None` where the bytes must be rejected (prime fields,
+    /// with probability 1/(p+1)). The caller then samples again from a stream of its own.
+    fn sample(bytes: &[u8]) -> Option<Self>;
+
+    /// The element's bits, least significant first.
+    fn to_bits(self) -> u128;
+    /// The inverse of [`to_bits`](Self::to_bits); `None` if the bits are not an element's.
+    fn from_bits(bits: u128) -> Option<Self>;
+}
+
+fn word(bytes: &[u8]) -> u64 {
+    let mut w = [0; 8];
+    w.copy_from_slice(&bytes[..8]);
+    u64::from_le_bytes(w)
+}
+
+fn half(bytes: &[u8]) -> u32 {
+    let mut w = [0; 4];
+    w.copy_from_slice(&bytes[..4]);
+    u32::from_le_bytes(w)
+}
+
+/// 64 rows of one bit-plane: addition is XOR, multiplication is AND.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct B64(pub u64);
+
+impl Ring for B64 {
+    const NAME: &'static str = "Z2";
+    const BITS: u32 = 1;
+    const ROWS: usize = 64;
+    const SAMPLE: usize = 8;
+    const ZERO: Self = B64(0);
+    const ONE: Self = B64(u64::MAX);
+
+    #[inline(always)]
+    fn add(self, o: Self) -> Self {
+        B64(self.0 ^ o.0)
+    }
+    #[inline(always)]
+    fn sub(self, o: Self) -> Self {
+        B64(self.0 ^ o.0)
+    }
+    #[inline(always)]
+    fn mul(self, o: Self) -> Self {
+        B64(self.0 & o.0)
+    }
+    #[inline(always)]
+    fn sample(bytes: &[u8]) -> Option<Self> {
+        Some(B64(word(bytes)))
+    }
+    #[inline(always)]
+    fn to_bits(self) -> u128 {
+        self.0.into()
+    }
+    #[inline(always)]
+    fn from_bits(bits: u128) -> Option<Self> {
+        u64::try_from(bits).ok().map(B64)
+    }
+}
+
+/// Integers mod 2^64.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Z64(pub u64);
+
+impl Ring for Z64 {
+    const NAME: &'static str = "Z_2^64";
+    const BITS: u32 = 64;
+    const ROWS: usize = 1;
+    const SAMPLE: usize = 8;
+    const ZERO: Self = Z64(0);
+    const ONE: Self = Z64(1);
+
+    #[inline(always)]
+    fn add(self, o: Self) -> Self {
+        Z64(self.0.wrapping_add(o.0))
+    }
+    #[inline(always)]
+    fn sub(self, o: Self) -> Self {
+        Z64(self.0.wrapping_sub(o.0))
+    }
+    #[inline(always)]
+    fn mul(self, o: Self) -> Self {
+        Z64(self.0.wrapping_mul(o.0))
+    }
+    #[inline(always)]
+    fn sample(bytes: &[u8]) -> Option<Self> {
+        Some(Z64(word(bytes)))
+    }
+    #[inline(always)]
+    fn to_bits(self) -> u128 {
+        self.0.into()
+    }
+    #[inline(always)]
+    fn from_bits(bits: u128) -> Option<Self> {
+        u64::try_from(bits).ok().map(Z64)
+    }
+}
+
+/// Integers mod 2^W, 1 <= W <= 32, always reduced.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Z2<const W: u32>(u32);
+
+impl<const W: u32> Z2<W> {
+    const MASK: u32 = {
+        assert!(1 <= W && W <= 32);
+        u32::MAX >> (32 - W)
+    };
+
+    /// `v` mod 2^W.
+    pub fn new(v: u32) -> Self {
+        Z2(v & Self::MASK)
+    }
+
+    /// The representative in 0..2^W.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl<const W: u32> Ring for Z2<W> {
+    const NAME: &'static str = "Z_2^w";
+    const BITS: u32 = W;
+    const ROWS: usize = 1;
+    const SAMPLE: usize = 4;
+    const ZERO: Self = Z2(0);
+    const ONE: Self = Z2(1);
+
+    #[inline(always)]
+    fn add(self, o: Self) -> Self {
+        Z2(self.0.wrapping_add(o.0) & Self::MASK)
+    }
+    #[inline(always)]
+    fn sub(self, o: Self) -> Self {
+        Z2(self.0.wrapping_sub(o.0) & Self::MASK)
+    }
+    #[inline(always)]
+    fn mul(self, o: Self) -> Self {
+        Z2(self.0.wrapping_mul(o.0) & Self::MASK)
+    }
+    #[inline(always)]
+    fn sample(bytes: &[u8]) -> Option<Self> {
+        Some(Z2::new(half(bytes)))
+    }
+    #[inline(always)]
+    fn to_bits(self) -> u128 {
+        self.0.into()
+    }
+    #[inline(always)]
+    fn from_bits(bits: u128) -> Option<Self> {
+        u32::try_from(bits).ok().filter(|v| *v <= Self::MASK).map(Z2)
+    }
+}
+
+/// Integers mod the Mersenne prime 2^31-1, canonical.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Fp31(u32);
+
+impl Fp31 {
+    /// The modulus.
+    pub const P: u32 = (1 << 31) - 1;
+
+    /// `v` mod p.
+    #[inline(always)]
+    pub fn new(v: u64) -> Self {
+        let p = Self::P as u64;
+        let v = (v & p) + (v >> 31);
+        let v = (v & p) + (v >> 31);
+        let v = (v & p) + (v >> 31);
+        Fp31(sub_if_ge(v, p) as u32)
+    }
+
+    /// The representative in 0..p.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+/// v - p if v >= p else v, without a branch; v < 2p < 2^63.
+#[inline(always)]
+fn sub_if_ge(v: u64, p: u64) -> u64 {
+    let d = v.wrapping_sub(p);
+    d.wrapping_add(p & (((d as i64) >> 63) as u64))
+}
+
+impl Ring for Fp31 {
+    const NAME: &'static str = "Fp31";
+    const BITS: u32 = 31;
+    const ROWS: usize = 1;
+    const SAMPLE: usize = 4;
+    const ZERO: Self = Fp31(0);
+    const ONE: Self = Fp31(1);
+
+    #[inline(always)]
+    fn add(self, o: Self) -> Self {
+        Fp31(sub_if_ge(self.0 as u64 + o.0 as u64, Self::P as u64) as u32)
+    }
+    #[inline(always)]
+    fn sub(self, o: Self) -> Self {
+        Fp31(sub_if_ge(self.0 as u64 + Self::P as u64 - o.0 as u64, Self::P as u64) as u32)
+    }
+    #[inline(always)]
+    fn mul(self, o: Self) -> Self {
+        Fp31::new(self.0 as u64 * o.0 as u64)
+    }
+    #[inline(always)]
+    fn sample(bytes: &[u8]) -> Option<Self> {
+        let v = half(bytes) & Self::P;
+        (v != Self::P).then_some(Fp31(v))
+    }
+    #[inline(always)]
+    fn to_bits(self) -> u128 {
+        self.0.into()
+    }
+    #[inline(always)]
+    fn from_bits(bits: u128) -> Option<Self> {
+        u32::try_from(bits).ok().filter(|v| *v < Self::P).map(Fp31)
+    }
+}
+
+/// Integers mod the Mersenne prime 2^61-1, canonical: the one value domain.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Fp61(u64);
+
+impl Fp61 {
+    /// The modulus.
+    pub const P: u64 = (1 << 61) - 1;
+
+    /// `v` mod p.
+    #[inline(always)]
+    pub fn new(v: u64) -> Self {
+        Fp61(sub_if_ge((v & Self::P) + (v >> 61), Self::P))
+    }
+
+    /// `v` mod p, for any signed value.
+    pub fn from_i128(v: i128) -> Self {
+        Fp61::new(v.rem_euclid(Self::P as i128) as u64)
+    }
+
+    /// The representative in 0..p.
+    #[inline(always)]
+    pub fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The representative nearest zero, in -(p-1)/2 ..= (p-1)/2.
+    pub fn centered(self) -> i64 {
+        if self.0 > Self::P / 2 { self.0 as i64 - Self::P as i64 } else { self.0 as i64 }
+    }
+
+    /// `v` mod p for v < 2^125.
+    #[inline(always)]
+    fn reduce(v: u128) -> Self {
+        let lo = v as u64 & Self::P;
+        let hi = (v >> 61) as u64;
+        Fp61::new(lo + (hi & Self::P) + (hi >> 61))
+    }
+}
+
+impl Ring for Fp61 {
+    const NAME: &'static str = "Fp61";
+    const BITS: u32 = 61;
+    const ROWS: usize = 1;
+    const SAMPLE: usize = 8;
+    const ZERO: Self = Fp61(0);
+    const ONE: Self = Fp61(1);
+
+    #[inline(always)]
+    fn add(self, o: Self) -> Self {
+        Fp61(sub_if_ge(self.0 + o.0, Self::P))
+    }
+    #[inline(always)]
+    fn sub(self, o: Self) -> Self {
+        Fp61(sub_if_ge(self.0 + Self::P - o.0, Self::P))
+    }
+    #[inline(always)]
+    fn mul(self, o: Self) -> Self {
+        Fp61::reduce(self.0 as u128 * o.0 as u128)
+    }
+    #[inline(always)]
+    fn cross(x: (Self, Self), y: (Self, Self)) -> Self {
+        // two products and one reduction: x0 (y0 + y1) < 2^123, x1 y0 < 2^122
+        Fp61::reduce(x.0.0 as u128 * (y.0.0 + y.1.0) as u128 + x.1.0 as u128 * y.0.0 as u128)
+    }
+    #[inline(always)]
+    fn sample(bytes: &[u8]) -> Option<Self> {
+        let v = word(bytes) & Self::P;
+        (v != Self::P).then_some(Fp61(v))
+    }
+    #[inline(always)]
+    fn to_bits(self) -> u128 {
+        self.0.into()
+    }
+    #[inline(always)]
+    fn from_bits(bits: u128) -> Option<Self> {
+        u64::try_from(bits).ok().filter(|v| *v < Self::P).map(Fp61)
+    }
+}
+
+/// Integers mod the Mersenne prime 2^127-1, canonical: fixed-point values whose products leave [`Fp61`].
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Fp127(u128);
+
+impl Fp127 {
+    /// The modulus.
+    pub const P: u128 = (1 << 127) - 1;
+
+    /// `v` mod p.
+    #[inline(always)]
+    pub fn new(v: u128) -> Self {
+        let v = (v & Self::P) + (v >> 127);
+        let d = v.wrapping_sub(Self::P);
+        Fp127(d.wrapping_add(Self::P & (((d as i128) >> 127) as u128)))
+    }
+
+    /// `v` mod p, for any signed value.
+    pub fn from_i128(v: i128) -> Self {
+        Fp127::new(v.rem_euclid(Self::P as i128) as u128)
+    }
+
+    /// The representative in 0..p.
+    pub fn get(self) -> u128 {
+        self.0
+    }
+
+    /// The representative nearest zero.
+    pub fn centered(self) -> i128 {
+        if self.0 > Self::P / 2 { self.0 as i128 - Self::P as i128 } else { self.0 as i128 }
+    }
+}
+
+impl Ring for Fp127 {
+    const NAME: &'static str = "Fp127";
+    const BITS: u32 = 127;
+    const ROWS: usize = 1;
+    const SAMPLE: usize = 16;
+    const ZERO: Self = Fp127(0);
+    const ONE: Self = Fp127(1);
+
+    #[inline(always)]
+    fn add(self, o: Self) -> Self {
+        Fp127::new(self.0 + o.0)
+    }
+    #[inline(always)]
+    fn sub(self, o: Self) -> Self {
+        Fp127::new(self.0 + (Self::P - o.0))
+    }
+    #[inline(always)]
+    fn mul(self, o: Self) -> Self {
+        // schoolbook on 64-bit halves; 2^128 = 2 (mod p)
+        let (a0, a1) = (self.0 as u64 as u128, self.0 >> 64);
+        let (b0, b1) = (o.0 as u64 as u128, o.0 >> 64);
+        let lo = a0 * b0;
+        let mid = a0 * b1 + a1 * b0; // each < 2^127: no overflow
+        let hi = a1 * b1 + (mid >> 64); // a1 b1 < 2^126
+        let (low, carry) = lo.overflowing_add(mid << 64);
+        let hi = hi + carry as u128;
+        // value = hi 2^128 + low = 2 hi + low (mod p), hi < 2^126
+        Fp127::new(Fp127::new(low).0 + Fp127::new(hi << 1).0)
+    }
+    #[inline(always)]
+    fn sample(bytes: &[u8]) -> Option<Self> {
+        let v = (word(bytes) as u128 | (word(&bytes[8..]) as u128) << 64) & Self::P;
+        (v != Self::P).then_some(Fp127(v))
+    }
+    #[inline(always)]
+    fn to_bits(self) -> u128 {
+        self.0
+    }
+    #[inline(always)]
+    fn from_bits(bits: u128) -> Option<Self> {
+        (bits < Self::P).then_some(Fp127(bits))
+    }
+}
+
+impl DefaultIsZeroes for B64 {}
+impl DefaultIsZeroes for Z64 {}
+impl<const W: u32> DefaultIsZeroes for Z2<W> {}
+impl DefaultIsZeroes for Fp31 {}
+impl DefaultIsZeroes for Fp61 {}
+impl DefaultIsZeroes for Fp127 {}

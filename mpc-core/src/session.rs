@@ -1,0 +1,221 @@
+//! The session: the only input and output a protocol sees.
+//!
+//! Protocol code is synchronous and straight-line over `&mut Session`; the borrow checker is the rule that a lane runs one step
+//! at a time. A [`Round`] is full duplex: what to send and what to expect are both stated before it runs, with lengths that
+//! follow from public shapes on both sides.
+
+use crate::link::{Frame, Head, Kind, Link, LinkError};
+use crate::meter::{Counters, Meter};
+use crate::prss::{EdgeKey, Prss, Step};
+use crate::{Abort, Column, Layout, PartyId, Ring};
+use std::marker::PhantomData;
+
+/// One lane of one attempt at running a plan together with the other parties.
+pub struct Session {
+    me: PartyId,
+    parties: u8,
+    id: [u8; 32],
+    lane: u16,
+    step: u64,
+    link: Box<dyn Link>,
+    keys: Vec<Option<EdgeKey>>,
+    prss: Vec<Option<Prss>>,
+    counters: Counters,
+}
+
+impl Session {
+    /// A session's lane 0. `keys[p]` is the edge key shared with party `p`, `None` at this party's own place.
+    pub fn new(me: PartyId, id: [u8; 32], keys: Vec<Option<EdgeKey>>, link: Box<dyn Link>) -> Self {
+        let parties = u8::try_from(keys.len()).expect("a roster has at most 255 parties");
+        assert!(keys.iter().enumerate().all(|(p, k)| k.is_none() == (p == me.index())), "one edge key for each peer");
+        let prss = keys.iter().map(|k| k.as_ref().map(|k| Prss::new(k, 0))).collect();
+        Session { me, parties, id, lane: 0, step: 0, link, keys, prss, counters: Counters::default() }
+    }
+
+    /// This party.
+    pub fn me(&self) -> PartyId {
+        self.me
+    }
+
+    /// How many parties take part.
+    pub fn parties(&self) -> u8 {
+        self.parties
+    }
+
+    /// The party `by` places to the right.
+    pub fn right(&self, by: u8) -> PartyId {
+        self.me.right(by, self.parties)
+    }
+
+    /// The session id every party derived from the same signed Hellos.
+    pub fn id(&self) -> &[u8; 32] {
+        &self.id
+    }
+
+    /// A fresh address for pairwise randomness, the same at every party.
+    pub fn step(&mut self) -> Step {
+        self.step += 1;
+        Step(self.step)
+    }
+
+    /// The randomness shared with `peer`.
+    ///
+    /// # Panics
+    /// If `peer` is this party: a program error, never a peer's doing.
+    pub fn prss(&self, peer: PartyId) -> &Prss {
+        self.prss[peer.index()].as_ref().expect("pairwise randomness is with a peer")
+    }
+
+    /// What this session has cost so far, all lanes.
+    pub fn meter(&self) -> Meter {
+        self.counters.read()
+    }
+
+    /// The live counters, for whoever reports progress.
+    pub fn counters(&self) -> Counters {
+        self.counters.clone()
+    }
+
+    /// Opens `n` further lanes that may run on threads of their own; lane numbers start at `first`, which must be fresh and the same
+    /// at every party.
+    pub fn lanes(&mut self, first: u16, n: u16) -> Result<Vec<Session>, Abort> {
+        (first..first + n)
+            .map(|lane| {
+                assert!(lane != 0, "lane 0 is the session itself");
+                let link = self.link.lane(lane).map_err(|e| abort(e, self.me, "lanes", None))?;
+                Ok(Session {
+                    me: self.me,
+                    parties: self.parties,
+                    id: self.id,
+                    lane,
+                    step: 0,
+                    link,
+                    keys: self.keys.clone(),
+                    prss: self.keys.iter().map(|k| k.as_ref().map(|k| Prss::new(k, lane))).collect(),
+                    counters: self.counters.clone(),
+                })
+            })
+            .collect()
+    }
+
+    /// Starts a round. `label` names it in errors and stall reports.
+    pub fn round(&mut self, label: &'static str) -> Round<'_> {
+        self.step += 1;
+        let parties = self.parties as usize;
+        Round { out: (0..parties).map(|_| None).collect(), expect: vec![None; parties], session: self, label }
+    }
+
+    /// Tells every peer that this party has aborted, so that nobody waits for it. Errors are of no consequence any more.
+    pub fn abandon(&mut self) {
+        let head = Head { kind: Kind::Abort, len: 0, ..self.head(0) };
+        for peer in (0..self.parties).map(PartyId).filter(|p| *p != self.me) {
+            let mut frame = Frame::with_capacity(0);
+            frame.seal(&head);
+            let _ = self.link.submit(peer, frame);
+        }
+    }
+
+    pub(crate) fn record_addresses(&mut self, ledger: impl Fn(PartyId) -> crate::prss::AddressLedger) {
+        for (p, prss) in self.prss.iter_mut().enumerate() {
+            if let Some(prss) = prss {
+                prss.record(ledger(PartyId(p as u8)));
+            }
+        }
+    }
+
+    fn head(&self, len: u32) -> Head {
+        let mut session = [0; 16];
+        session.copy_from_slice(&self.id[..16]);
+        Head { session, lane: self.lane, kind: Kind::Round, step: self.step, len }
+    }
+}
+
+/// One exchange of messages with any of the peers. Nothing leaves before [`run`](Round::run).
+#[must_use = "a round does nothing until it is run"]
+pub struct Round<'s> {
+    session: &'s mut Session,
+    label: &'static str,
+    out: Vec<Option<Frame>>,
+    expect: Vec<Option<usize>>,
+}
+
+/// A column expected in a round; exchanged for the column once the round has run.
+#[must_use = "what is expected must be taken"]
+pub struct Ticket<R> {
+    from: PartyId,
+    offset: usize,
+    layout: Layout,
+    ring: PhantomData<R>,
+}
+
+impl Round<'_> {
+    /// Adds a column to what goes to `to`. Several columns to one peer travel in one frame.
+    pub fn send<R: Ring>(&mut self, to: PartyId, column: &Column<R>) {
+        let layout = column.layout();
+        let frame = self.out[to.index()].get_or_insert_with(|| Frame::with_capacity(layout.bytes::<R>()));
+        column.encode(frame.payload_mut());
+        self.session.counters.sent(layout.bits::<R>(), layout.bytes::<R>());
+    }
+
+    /// Expects a column of `layout` from `from`, in the order in which that party sends.
+    pub fn recv<R: Ring>(&mut self, from: PartyId, layout: Layout) -> Ticket<R> {
+        let offset = self.expect[from.index()].unwrap_or(0);
+        self.expect[from.index()] = Some(offset + layout.bytes::<R>());
+        Ticket { from, offset, layout, ring: PhantomData }
+    }
+
+    /// Sends everything, then waits for everything expected.
+    pub fn run(self) -> Result<Inbox, Abort> {
+        let Round { session, label, out, expect } = self;
+        session.counters.round();
+        for (to, frame) in out.into_iter().enumerate() {
+            let Some(mut frame) = frame else { continue };
+            let len = u32::try_from(frame.payload().len()).map_err(|_| Abort::Exhausted("a message is limited to 4 GiB; split the batch"))?;
+            frame.seal(&session.head(len));
+            let to = PartyId(to as u8);
+            session.link.submit(to, frame).map_err(|e| abort(e, to, label, None))?;
+        }
+        let mut payloads = Vec::with_capacity(expect.len());
+        for (from, len) in expect.into_iter().enumerate() {
+            let Some(len) = len else {
+                payloads.push(Vec::new());
+                continue;
+            };
+            let len = u32::try_from(len).map_err(|_| Abort::Exhausted("a message is limited to 4 GiB; split the batch"))?;
+            let from = PartyId(from as u8);
+            let head = session.head(len);
+            let payload = session.link.take(from, &head).map_err(|e| abort(e, from, label, Some(head)))?;
+            session.counters.received(payload.len());
+            payloads.push(payload);
+        }
+        Ok(Inbox { payloads, label })
+    }
+}
+
+fn abort(e: LinkError, peer: PartyId, label: &'static str, expected: Option<Head>) -> Abort {
+    match (e, expected) {
+        (LinkError::Gone(reason), _) => Abort::PeerGone { peer, label, reason },
+        (LinkError::Aborted, _) => Abort::PeerGone { peer, label, reason: "it aborted the session".into() },
+        (LinkError::Deadline(waited), _) => Abort::Deadline { peer, label, waited },
+        (LinkError::Unexpected(Some(got)), Some(expected)) => Abort::Desync { peer, label, expected: Box::new(expected), got: Box::new(got) },
+        (LinkError::Unexpected(_), _) => Abort::Malformed { peer, label, what: "not a frame" },
+    }
+}
+
+/// What a round brought in.
+pub struct Inbox {
+    payloads: Vec<Vec<u8>>,
+    label: &'static str,
+}
+
+impl Inbox {
+    /// The column a ticket stands for.
+    pub fn take<R: Ring>(&mut self, ticket: Ticket<R>) -> Result<Column<R>, Abort> {
+        let bytes = &self.payloads[ticket.from.index()][ticket.offset..ticket.offset + ticket.layout.bytes::<R>()];
+        Column::decode(bytes, ticket.layout).ok_or(Abort::Malformed {
+            peer: ticket.from,
+            label: self.label,
+            what: "an element is not canonical or padding is not zero",
+        })
+    }
+}

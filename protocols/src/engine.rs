@@ -1,0 +1,128 @@
+//! What a sharing scheme must offer. Everything above it is written once.
+
+use mpc_core::{Abort, B64, Column, Layout, PartyId, Ring};
+
+/// What an engine promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Security {
+    /// No protection: the clear oracle.
+    None,
+    /// Privacy against parties that follow the protocol.
+    SemiHonest,
+}
+
+/// A column of shared ring elements as one party holds it. All operations here are local: no message, no round.
+pub trait Share<R: Ring>: Clone + Send {
+    /// The public shape.
+    fn layout(&self) -> Layout;
+    /// Element-wise sum (XOR for bits).
+    fn add(&self, other: &Self) -> Self;
+    /// Element-wise difference.
+    fn sub(&self, other: &Self) -> Self;
+    /// Element-wise product with public elements.
+    fn scale(&self, public: &Column<R>) -> Self;
+    /// The shares of `planes`, in this order; a plane may be repeated.
+    fn planes(&self, planes: impl IntoIterator<Item = usize>) -> Self;
+    /// The planes of all `shares`, one after the other. They must have equal rows and there must be at least one.
+    fn stack(shares: &[&Self]) -> Self;
+    /// Row `rows[i]` of every plane at row i; `None` gives a zero row. Publicly known positions only.
+    fn gather(&self, rows: &[Option<usize>]) -> Self;
+    /// The sums of the rows of each plane within public groups: row g of the result is the sum of the rows r with `groups[r] == Some(g)`.
+    fn sum_groups(&self, groups: &[Option<usize>], count: usize) -> Self;
+}
+
+/// One party's input: everyone states owner and layout, the owner alone the values.
+pub struct Input<'a, R: Ring> {
+    /// Whose values they are.
+    pub owner: PartyId,
+    /// Their public shape.
+    pub layout: Layout,
+    /// The values, at the owner (and in [`crate::Plain`], which holds everything).
+    pub values: Option<&'a Column<R>>,
+}
+
+/// A sharing scheme among the parties of one session. Interactive operations yield unverified shares; nothing is revealed that has not
+/// passed [`verify`](Engine::verify).
+pub trait Engine {
+    /// What this engine promises.
+    const MODEL: Security;
+    /// How it shares a column.
+    type Share<R: Ring>: Share<R>;
+
+    /// Whether this party must supply the input of `owner`.
+    fn holds(&self, owner: PartyId) -> bool;
+
+    /// Shares the inputs of any parties, all in one round.
+    fn input<R: Ring>(&mut self, inputs: &[Input<'_, R>]) -> Result<Vec<Self::Share<R>>, Abort>;
+    /// A public column as a share.
+    fn constant<R: Ring>(&mut self, public: &Column<R>) -> Self::Share<R>;
+
+    /// Sum over the pairs of their element-wise products: one round, one element a row, however many pairs.
+    fn sum_of_products<R: Ring>(&mut self, pairs: &[(&Self::Share<R>, &Self::Share<R>)]) -> Result<Self::Share<R>, Abort>;
+    /// The inner product of each plane of `x` with the same plane of `y`: one row a plane out, one round, one element a plane.
+    fn dot<R: Ring>(&mut self, x: &Self::Share<R>, y: &Self::Share<R>) -> Result<Self::Share<R>, Abort>;
+    /// Each bit as the element 0 or 1 of `R`, plane by plane.
+    fn bits_to<R: Ring>(&mut self, bits: &Self::Share<B64>) -> Result<Self::Share<R>, Abort>;
+
+    /// Checks everything since the last barrier, so that nothing false can be opened. Free in semi-honest engines.
+    fn barrier(&mut self) -> Result<(), Abort>;
+    /// Everyone learns the values.
+    fn open<R: Ring>(&mut self, x: &Verified<Self::Share<R>>) -> Result<Column<R>, Abort>;
+    /// Only `to` learns the values; everyone else gets `None`.
+    fn open_to<R: Ring>(&mut self, to: PartyId, x: &Verified<Self::Share<R>>) -> Result<Option<Column<R>>, Abort>;
+    /// This party's part of a fresh sharing of the values for someone outside the session, who adds up the parts of all parties
+    /// ([`Released`] says how). Re-randomised, so that nothing but the values is in it.
+    fn release<R: Ring>(&mut self, x: &Verified<Self::Share<R>>) -> Result<Released<R>, Abort>;
+
+    // ------------------------------------------------------------ with defaults
+
+    /// Element-wise product (AND for bits).
+    fn mul<R: Ring>(&mut self, x: &Self::Share<R>, y: &Self::Share<R>) -> Result<Self::Share<R>, Abort> {
+        self.sum_of_products(&[(x, y)])
+    }
+
+    /// x + c for public c.
+    fn add_public<R: Ring>(&mut self, x: &Self::Share<R>, public: &Column<R>) -> Self::Share<R> {
+        let c = self.constant(public);
+        x.add(&c)
+    }
+
+    /// The complement of every bit.
+    fn not(&mut self, x: &Self::Share<B64>) -> Self::Share<B64> {
+        self.add_public(x, &Column::splat(B64::ONE, x.layout()))
+    }
+
+    /// `x` where the bit is 1, else `y`: y + b (x - y). `bit` has one plane for each plane of `x`, or a single one for all.
+    fn select<R: Ring>(&mut self, bit: &Self::Share<R>, x: &Self::Share<R>, y: &Self::Share<R>) -> Result<Self::Share<R>, Abort> {
+        let planes = x.layout().planes;
+        let spread = if bit.layout().planes == planes { bit.clone() } else { bit.planes(std::iter::repeat_n(0, planes)) };
+        Ok(self.mul(&spread, &x.sub(y))?.add(y))
+    }
+
+    /// The only way to a [`Verified`] share: a barrier over everything so far.
+    fn verify<T>(&mut self, value: T) -> Result<Verified<T>, Abort> {
+        self.barrier()?;
+        Ok(Verified(value))
+    }
+}
+
+/// Shares that have passed a barrier; only these can be opened or released. Its field is private, so that
+/// [`Engine::verify`] is the one converter.
+pub struct Verified<T>(T);
+
+impl<T> Verified<T> {
+    /// The shares.
+    pub fn get(&self) -> &T {
+        &self.0
+    }
+}
+
+/// What one party releases of a column: the components it holds. Every component of the sharing is listed by each of its holders
+/// under its index; copies must agree, and the value is the sum over the distinct indices `0..of`.
+pub struct Released<R: Ring> {
+    /// How many components add up to the value.
+    pub of: u8,
+    /// The components this party holds.
+    pub components: Vec<(u8, Column<R>)>,
+}

@@ -1,0 +1,17 @@
+//! Sharing schemes and the circuits over them.
+//!
+//! A protocol is written once, over [`Engine`], and runs in every scheme: [`Plain`] is the executable specification and the
+//! oracle of every test, [`Rep3`] shares among three parties of which one may be corrupt, [`Estimate`] computes nothing
+//! and prices everything.
+
+pub mod circuit;
+pub mod cost;
+mod engine;
+mod plain;
+mod rep3;
+pub mod world;
+
+pub use cost::{Cost, Estimate};
+pub use engine::{Engine, Input, Released, Security, Share, Verified};
+pub use plain::Plain;
+pub use rep3::Rep3;
