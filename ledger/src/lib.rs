@@ -1,0 +1,16 @@
+//! What is written down and signed: notes in the C2SP signed-note format over canonical JSON.
+//!
+//! Everything a planner or a node states that another must be able to check later (a query, an acceptance, a sealed
+//! share of a result) is one signed note: text a person can read, that any tool knowing the format can verify, and of
+//! which there is exactly one spelling.
+//!
+//! ```text
+//! tacit/accept/v1
+//! {"attempt":1,"job":"5f0c…","plan_hash":"9b1d…"}
+//!
+//! — transport x08go/ZJkuBS9UG…=
+//! ```
+
+pub mod bytes;
+pub mod json;
+pub mod note;
