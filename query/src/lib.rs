@@ -1,0 +1,5 @@
+//! From SQL to a closed, hashed [`Plan`](plan::Plan), and its execution on any engine.
+
+pub use datafusion;
+
+pub mod plan;

@@ -1,0 +1,501 @@
+//! The closed Plan: everything the three parties and the planner will do for one question, and nothing else.
+//!
+//! ```text
+//!  frames    which rows the joint stage works on: public, the same at every node (zones, days, or just one row)
+//!    │
+//!  scans     what each owner computes at home, in clear, for exactly those rows; what is shared of it, and in which form
+//!    │       (scans of the public tables are run by everyone and never shared)
+//!  nodes     the joint expressions over the shared columns, a DAG: bits, bit-planes, field elements
+//!    │
+//!  releases  which sums and bits are opened to the planner for each output group, and how released columns follow from them
+//!    │
+//!  answer    the planner's own SQL over the released rows, in clear: arithmetic over aggregates, ROUND, ORDER BY
+//! ```
+//!
+//! Compilation is deterministic and the [hash](Plan::hash) covers all of it, so three parties that compile the same SQL against
+//! the same catalogue either agree on every share that will move, or stop before the first one does. A sub-plan carries its
+//! `LogicalPlan` in memory and its text in the hash: nobody ever runs a sub-plan somebody else sent.
+//!
+//! ## Meaning of a Plan
+//!
+//! * A row of a frame is public, its *presence* in the query's result may be secret: presence is part of the masks below.
+//! * SQL's NULL does not exist here. A nullable value is two shared columns, the value with 0 for NULL and a bit that says
+//!   whether it is valid; a predicate is one or two bits (is true, is false). The compiler has already woven those bits into
+//!   the nodes: a node is never NULL.
+//! * Every node has a range that the compiler proved from the catalogue; the owner checks its columns against it before sharing.
+
+use std::{fmt, sync::Arc};
+
+use datafusion::{arrow::datatypes::DataType, logical_expr::LogicalPlan};
+use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+/// The version of this format; part of the hash.
+pub const PLAN_VERSION: u32 = 1;
+
+/// What a query compiles to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// [`PLAN_VERSION`].
+    pub version: u32,
+    /// The parties whose private tables the query reads, by name, sorted.
+    pub parties: Vec<String>,
+    /// The row sets of the joint stage.
+    pub frames: Vec<Frame>,
+    /// What is computed in clear, at an owner or by everyone.
+    pub scans: Vec<Scan>,
+    /// Joint expressions; an operand always has a smaller id than the node that uses it. Empty when nothing is joint but sums.
+    pub nodes: Vec<Node>,
+    /// What is opened to the planner. The tables the answer reads are named as these.
+    pub releases: Vec<Release>,
+    /// The planner's finishing SQL over the released rows; its output is the answer, in the order the query asked for.
+    pub answer: Subplan,
+    /// Everything the planner will learn, in words, in the order of the openings.
+    pub reveals: Vec<Reveal>,
+}
+
+/// Position of a [`Frame`] in [`Plan::frames`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct FrameId(pub usize);
+
+/// Position of a [`Scan`] in [`Plan::scans`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct ScanId(pub usize);
+
+/// Position of a [`Node`] in [`Plan::nodes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct NodeId(pub usize);
+
+/// A public set of rows, in a public order, the same at every node.
+#[derive(Clone, Debug, Serialize)]
+pub struct Frame {
+    /// For people: `zones.modzcta`, or `one row`.
+    pub name: String,
+    /// The key columns, the output of `rows`. Empty: the frame is exactly one row, and `rows` has no column.
+    pub keys: Vec<Key>,
+    /// Run by everyone on the public tables: the distinct keys, one row each, sorted by the keys (ascending, NULL last).
+    pub rows: Subplan,
+    /// An upper bound of the number of rows, from the catalogue. The exact number is known once `rows` has run.
+    pub max_rows: u64,
+}
+
+/// A key column of a frame.
+#[derive(Clone, Debug, Serialize)]
+pub struct Key {
+    /// Column name in the output of [`Frame::rows`] and of every scan of the frame.
+    pub name: String,
+    /// Its Arrow type.
+    pub data_type: Type,
+}
+
+/// One owner's clear work for one frame (or everyone's, on public tables).
+///
+/// The output of `plan` is the frame's key columns, then `columns` in this order: exactly one row for each row of the
+/// frame, in the frame's order (the executor checks the keys against the frame's; a second row for a key means that a
+/// relation the compiler took to be unique is not, which is an error in the data). No column is ever NULL.
+#[derive(Clone, Debug, Serialize)]
+pub struct Scan {
+    /// The rows it is for.
+    pub frame: FrameId,
+    /// Who runs it.
+    pub source: Source,
+    /// What is run.
+    pub plan: Subplan,
+    /// What comes out of it behind the keys.
+    pub columns: Vec<ScanColumn>,
+}
+
+/// Who computes a scan.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Every node, from the public tables: known to all, never shared.
+    Public,
+    /// The named party, from its own tables (and public ones): shared.
+    Party(String),
+}
+
+/// One column a scan yields.
+#[derive(Clone, Debug, Serialize)]
+pub struct ScanColumn {
+    /// Its name in the output of the scan's plan.
+    pub name: String,
+    /// What it is, as SQL text for people.
+    pub words: String,
+    /// What values it has, and how Arrow carries them.
+    pub kind: ColumnKind,
+    /// The forms in which nodes use it; each is shared separately. Empty only for a [`ColumnKind::Label`].
+    pub forms: Vec<Form>,
+}
+
+/// The values of a scanned column. None is nullable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ColumnKind {
+    /// Arrow `Boolean`.
+    Bit,
+    /// Arrow `Decimal128(38, scale)`: the raw 128-bit integer is the value that is shared. `min <= raw <= max` is checked by the owner.
+    Integer {
+        /// Power of ten by which the SQL value was scaled.
+        scale: i8,
+        /// Smallest raw value.
+        #[serde(serialize_with = "as_text")]
+        min: i128,
+        /// Largest raw value.
+        #[serde(serialize_with = "as_text")]
+        max: i128,
+    },
+    /// Any Arrow type, may be NULL: a public group key. Only in public scans.
+    Label(Type),
+}
+
+/// How a column enters the joint stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// One shared bit a row, for a [`ColumnKind::Bit`].
+    Bit,
+    /// `raw - offset`, an unsigned integer of `width` bits, as shared bit-planes (plane 0 is the least significant).
+    Planes {
+        /// Subtracted before sharing, so that no sign is needed.
+        #[serde(serialize_with = "as_text")]
+        offset: i128,
+        /// Number of planes, 1 to 127.
+        width: u32,
+    },
+    /// One element a row; negative values are centred (p - |v|). A [`ColumnKind::Bit`] is the element 0 or 1.
+    Field(Ring),
+}
+
+/// The field a value lives in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ring {
+    /// Integers modulo 2^61 - 1; every value, sum and product is below 2^60 in magnitude.
+    Fp61,
+    /// Integers modulo 2^127 - 1; every value, sum and product is below 2^126 in magnitude.
+    Fp127,
+}
+
+/// A joint expression: one value for each row of its frame.
+#[derive(Clone, Debug, Serialize)]
+pub struct Node {
+    /// Its rows.
+    pub frame: FrameId,
+    /// How it is computed.
+    pub op: Op,
+    /// What it is.
+    pub kind: NodeKind,
+    /// Whether every node knows it in clear (it depends on public columns only): its share is a constant, products with it are local.
+    pub public: bool,
+}
+
+/// What a node's value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeKind {
+    /// One bit.
+    Bit,
+    /// An unsigned integer in so many bit-planes.
+    Planes(u32),
+    /// A field element.
+    Field(Ring),
+}
+
+/// The operations of the joint stage.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    /// A scanned column in one of its forms.
+    Column {
+        /// The scan, of the same frame.
+        scan: ScanId,
+        /// Position in [`Scan::columns`].
+        column: usize,
+        /// One of its [`ScanColumn::forms`].
+        form: Form,
+    },
+    /// Complement of a bit.
+    Not(NodeId),
+    /// Conjunction of two or more bits (in any shape of tree).
+    And(Vec<NodeId>),
+    /// Disjunction of two or more bits.
+    Or(Vec<NodeId>),
+    /// Planes a < planes b, unsigned, of equal width: a bit.
+    Less(NodeId, NodeId),
+    /// Planes a = planes b, of equal width: a bit.
+    Equal(NodeId, NodeId),
+    /// Planes a + planes b, unsigned. Operands may be narrower than the node (their upper planes are 0); the sum never overflows it.
+    Add(NodeId, NodeId),
+    /// A bit as the field element 0 or 1.
+    Lift(NodeId),
+    /// Product of two field elements.
+    Product(NodeId, NodeId),
+}
+
+/// What is opened to the planner: for every output group, the openings below and nothing else.
+///
+/// Groups: the rows of the frame for which `rows` holds (all, if `None`) are split by the distinct tuples of the public
+/// columns `by`, in the order in which the frame's rows first show them; each of those groups is split again by `cells`.
+/// Group number = public group × number of cells + cell. With `by` empty there is one public group, even if no row is left.
+/// The openings of group g are the values of [`Release::openings`] over g's rows; they are all opened, also for groups that then
+/// turn out not to exist.
+#[derive(Clone, Debug, Serialize)]
+pub struct Release {
+    /// The name under which [`Plan::answer`] reads the released rows.
+    pub name: String,
+    /// The rows it aggregates.
+    pub frame: FrameId,
+    /// A public bit column that says which rows of the frame take part.
+    pub rows: Option<(ScanId, usize)>,
+    /// The public columns (kind [`ColumnKind::Label`]) whose tuples name the groups.
+    pub by: Vec<(ScanId, usize)>,
+    /// The values of secret group keys: at least one cell. A cell's bit is already in the masks of `openings` (they are laid out
+    /// cell by cell: `openings[cell]`); it is named here by its key values.
+    pub cells: Vec<Cell>,
+    /// Which groups are rows of the released table.
+    pub exists: Existence,
+    /// The columns of the released table.
+    pub columns: Vec<ReleasedColumn>,
+}
+
+/// One combination of values of the secret group keys.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cell {
+    /// The value of each secret key, as text; `None` is NULL. Empty when the query groups by public columns only.
+    pub keys: Vec<Option<String>>,
+    /// What is opened for this cell in every public group. All cells have openings of the same kinds in the same order.
+    pub openings: Vec<Opening>,
+}
+
+/// A value opened for each group.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Opening {
+    /// Σ over the group's rows of Σ over the terms: one inner product, one element a group.
+    Sum {
+        /// Where it lives. All its nodes live there.
+        ring: Ring,
+        /// What is summed. Never empty.
+        terms: Vec<Term>,
+        /// Smallest possible value, proved.
+        #[serde(serialize_with = "as_text")]
+        min: i128,
+        /// Largest possible value, proved.
+        #[serde(serialize_with = "as_text")]
+        max: i128,
+    },
+    /// Whether the bit is 1 in any row of the group.
+    Any(NodeId),
+}
+
+/// coefficient × a × b (or coefficient × a).
+#[derive(Clone, Debug, Serialize)]
+pub struct Term {
+    /// A public factor.
+    #[serde(serialize_with = "as_text")]
+    pub coefficient: i128,
+    /// A field node.
+    pub a: NodeId,
+    /// A second field node, for an inner product.
+    pub b: Option<NodeId>,
+}
+
+/// Which groups appear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Existence {
+    /// All: it follows from public data, or the query has no GROUP BY.
+    Always,
+    /// Those where this opening (an index into [`Cell::openings`]) is not 0.
+    NonZero(usize),
+}
+
+/// A column of the released table, finished in clear from opened numbers. Openings are named by index.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReleasedColumn {
+    /// Its name in the released table.
+    pub name: String,
+    /// Its Arrow type, as DataFusion gives it.
+    pub data_type: Type,
+    /// How it follows.
+    pub value: Finish,
+}
+
+/// How a released value follows from opened numbers (`query::finish` computes it).
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// The public group key of this index in [`Release::by`].
+    Public(usize),
+    /// The secret group key of this index in [`Cell::keys`].
+    Secret(usize),
+    /// The opened number itself, divided by 10^scale: COUNT, SUM, a value of a single row. NULL where `some` is 0.
+    Value {
+        /// The opening.
+        of: usize,
+        /// Decimal scale of the opened integer.
+        scale: i8,
+        /// The opening that says whether there was any value (a count or a bit).
+        some: Option<usize>,
+    },
+    /// AVG: Σx / n; NULL where n is 0.
+    Average {
+        /// Number of values.
+        n: usize,
+        /// Σx.
+        x: usize,
+        /// Decimal scale of x.
+        scale: i8,
+    },
+    /// VAR_SAMP, VAR_POP, STDDEV_SAMP, STDDEV_POP from n, Σx, Σx².
+    Variance {
+        /// Number of values.
+        n: usize,
+        /// Σx.
+        x: usize,
+        /// Σx².
+        xx: usize,
+        /// Decimal scale of x.
+        scale: i8,
+        /// Divide by n - 1 (NULL where n < 2), else by n (NULL where n is 0).
+        sample: bool,
+        /// Take the square root.
+        root: bool,
+    },
+    /// COVAR_SAMP, COVAR_POP from n, Σx, Σy, Σxy.
+    Covariance {
+        /// Number of pairs.
+        n: usize,
+        /// Σx.
+        x: usize,
+        /// Σy.
+        y: usize,
+        /// Σxy.
+        xy: usize,
+        /// Decimal scale of xy.
+        scale: i8,
+        /// Divide by n - 1 (NULL where n < 2), else by n (NULL where n is 0).
+        sample: bool,
+    },
+    /// CORR from n, Σx, Σy, Σxx, Σyy, Σxy; NULL where n < 2 or a variance is 0.
+    Correlation {
+        /// Number of pairs.
+        n: usize,
+        /// Σx.
+        x: usize,
+        /// Σy.
+        y: usize,
+        /// Σx².
+        xx: usize,
+        /// Σy².
+        yy: usize,
+        /// Σxy.
+        xy: usize,
+    },
+}
+
+/// One thing the planner learns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reveal {
+    /// The release it belongs to.
+    pub release: usize,
+    /// What, as text: `SUM(t.n)`, `number of rows with …`.
+    pub what: String,
+    /// For what: `each borough`, `all rows together`.
+    pub per: String,
+    /// Why: the aggregates of the query that need it.
+    pub why: String,
+}
+
+/// A part of the query that is run in clear by DataFusion. Each node compiles it itself; only the text is compared.
+#[derive(Clone)]
+pub struct Subplan {
+    plan: Arc<LogicalPlan>,
+    text: String,
+}
+
+impl Subplan {
+    /// A sub-plan to run.
+    pub fn new(plan: LogicalPlan) -> Self {
+        let text = plan.display_indent_schema().to_string();
+        Subplan { plan: Arc::new(plan), text }
+    }
+
+    /// The plan. Its table scans have sources without data: replace them by name ([`LogicalPlan::TableScan`]'s `table_name`) before running.
+    pub fn logical(&self) -> &LogicalPlan {
+        &self.plan
+    }
+
+    /// Its text with types, as hashed.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Debug for Subplan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Serialize for Subplan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+/// An Arrow type, serialized as its text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Type(pub DataType);
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for Type {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl Plan {
+    /// What parties compare before any share moves: SHA-256 over `tacit/plan/v1` and the plan as JSON (fields in the order of
+    /// this file, integers beyond 64 bits as text), in which every sub-plan is its text.
+    pub fn hash(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(b"tacit/plan/v1\n");
+        hash.update(serde_json::to_vec(self).expect("a plan has string keys only"));
+        hash.finalize().into()
+    }
+
+    /// The scans a party runs.
+    pub fn scans_of<'a>(&'a self, party: &'a str) -> impl Iterator<Item = (ScanId, &'a Scan)> + 'a {
+        (0..).map(ScanId).zip(&self.scans).filter(move |(_, s)| matches!(&s.source, Source::Party(name) if name == party))
+    }
+
+    /// The node of an id.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0]
+    }
+
+    /// The frame of an id.
+    pub fn frame(&self, id: FrameId) -> &Frame {
+        &self.frames[id.0]
+    }
+
+    /// The scan of an id.
+    pub fn scan(&self, id: ScanId) -> &Scan {
+        &self.scans[id.0]
+    }
+}
+
+/// JSON numbers end at 64 bits for most readers; these are text.
+fn as_text<S: Serializer>(value: &i128, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
