@@ -1,0 +1,4 @@
+//! The agency node.
+
+pub mod config;
+pub mod seal;
