@@ -2,4 +2,5 @@
 
 pub use datafusion;
 
+pub mod message;
 pub mod plan;

@@ -1,0 +1,229 @@
+//! Frames between the coordinator and a party. The party dials, opens one bidirectional stream and begins with
+//! [`FromParty::Ready`]; from then on both sides send frames as they come. A frame is its length as a big-endian u32,
+//! then that many bytes of JSON; a length beyond [`MAX_FRAME`] is refused before anything is allocated.
+
+use super::{Code, QueryId, within};
+use ledger::bytes::Hash;
+use ledger::note::MAX_NOTE;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// The longest body of a frame.
+pub const MAX_FRAME: usize = 1 << 20;
+/// Bytes of a frame's length.
+pub const PREFIX: usize = 4;
+
+/// From the coordinator to a party.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ToParty {
+    /// Will you run this?
+    Offer(Offer),
+    /// All have accepted the same plan: run.
+    Start(Start),
+    /// This attempt is over: drop it if it runs.
+    Stop(Stop),
+}
+
+/// From a party to the coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FromParty {
+    /// The first frame of a connection.
+    Ready(Ready),
+    /// A signed [`super::Accept`].
+    Accept(Signed),
+    /// A signed [`super::Refuse`].
+    Refuse(Signed),
+    /// How far an attempt is.
+    Progress(Progress),
+    /// A signed [`super::Sealed`].
+    Sealed(Signed),
+    /// A signed [`super::Failed`].
+    Failed(Signed),
+}
+
+/// What a party works with; a difference shows before any query does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ready {
+    /// Its release.
+    pub version: String,
+    /// Its roster.
+    pub roster_hash: Hash,
+    /// Its catalogue.
+    pub catalog_hash: Hash,
+}
+
+/// A query to run. The note is the planner's own, byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Offer {
+    /// [`QueryId::of`] the note; a party computes it itself.
+    pub job: QueryId,
+    /// From 1.
+    pub attempt: u32,
+    /// The signed [`super::Query`].
+    pub note: String,
+}
+
+/// Go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Start {
+    /// Which query.
+    pub job: QueryId,
+    /// Which attempt.
+    pub attempt: u32,
+}
+
+/// No further.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    /// Which query.
+    pub job: QueryId,
+    /// Which attempt.
+    pub attempt: u32,
+    /// Why.
+    pub code: Code,
+}
+
+/// A signed note.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Signed {
+    /// Its text.
+    pub note: String,
+}
+
+/// How far a party is with an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Progress {
+    /// Which query.
+    pub job: QueryId,
+    /// Which attempt.
+    pub attempt: u32,
+    /// Where it is.
+    pub stage: Stage,
+    /// Steps of the stage that are done.
+    pub done: u64,
+    /// Steps the stage has.
+    pub of: u64,
+    /// Rounds so far.
+    pub rounds: u64,
+    /// Payload bytes sent so far.
+    pub bytes: u64,
+}
+
+/// The stages of an attempt, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Hello and Confirm among the parties.
+    Session,
+    /// Each party's own part, in clear, at home.
+    Local,
+    /// Columns are shared.
+    Share,
+    /// The joint computation.
+    Joint,
+    /// Shares of the result are sealed.
+    Release,
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// A message that goes into a frame.
+pub trait Message: Serialize + DeserializeOwned {
+    /// What the types cannot say.
+    ///
+    /// # Errors
+    /// The first field out of bounds.
+    fn check(&self) -> Result<(), &'static str>;
+}
+
+impl Message for ToParty {
+    fn check(&self) -> Result<(), &'static str> {
+        match self {
+            Self::Offer(Offer { attempt, note, .. }) => {
+                within(*attempt > 0, "`attempt` counts from 1")?;
+                within(note.len() <= MAX_NOTE, "`note` is too long")
+            }
+            Self::Start(Start { attempt, .. }) | Self::Stop(Stop { attempt, .. }) => within(*attempt > 0, "`attempt` counts from 1"),
+        }
+    }
+}
+
+impl Message for FromParty {
+    fn check(&self) -> Result<(), &'static str> {
+        match self {
+            Self::Ready(ready) => within(ready.version.len() <= 100, "`version` is too long"),
+            Self::Accept(signed) | Self::Refuse(signed) | Self::Sealed(signed) | Self::Failed(signed) => {
+                within(signed.note.len() <= MAX_NOTE, "`note` is too long")
+            }
+            Self::Progress(progress) => {
+                within(progress.attempt > 0, "`attempt` counts from 1")?;
+                within(progress.done <= progress.of, "`done` is beyond `of`")
+            }
+        }
+    }
+}
+
+/// A whole frame, length first.
+///
+/// # Errors
+/// The message is out of its bounds, or longer than [`MAX_FRAME`].
+pub fn encode(message: &impl Message) -> Result<Vec<u8>, FrameError> {
+    message.check().map_err(FrameError::Field)?;
+    let mut frame = vec![0; PREFIX];
+    serde_json::to_writer(&mut frame, message).map_err(|_| FrameError::Malformed)?;
+    let length = u32::try_from(frame.len() - PREFIX).ok().filter(|length| *length as usize <= MAX_FRAME);
+    let length = length.ok_or(FrameError::TooLong(frame.len() - PREFIX))?;
+    frame[..PREFIX].copy_from_slice(&length.to_be_bytes());
+    Ok(frame)
+}
+
+/// The length of the body that follows this prefix: at most [`MAX_FRAME`], so that a reader may allocate it.
+///
+/// # Errors
+/// The length is zero or beyond the cap.
+pub fn length(prefix: [u8; PREFIX]) -> Result<usize, FrameError> {
+    match u32::from_be_bytes(prefix) as usize {
+        0 => Err(FrameError::Malformed),
+        length if length > MAX_FRAME => Err(FrameError::TooLong(length)),
+        length => Ok(length),
+    }
+}
+
+/// The message of a frame's body.
+///
+/// # Errors
+/// The body is not such a message, or out of its bounds.
+pub fn decode<M: Message>(body: &[u8]) -> Result<M, FrameError> {
+    if body.len() > MAX_FRAME {
+        return Err(FrameError::TooLong(body.len()));
+    }
+    let message: M = serde_json::from_slice(body).map_err(|_| FrameError::Malformed)?;
+    message.check().map_err(FrameError::Field)?;
+    Ok(message)
+}
+
+/// Why a frame is not sent or not accepted. Nothing here quotes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// Longer than any frame.
+    #[error("a frame of {0} bytes is longer than the {MAX_FRAME} allowed")]
+    TooLong(usize),
+    /// Not a message of this side.
+    #[error("a frame is not a message of the control plane")]
+    Malformed,
+    /// A field out of bounds.
+    #[error("a frame is refused: {0}")]
+    Field(&'static str),
+}

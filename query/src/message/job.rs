@@ -1,0 +1,195 @@
+//! What people and programs read of a job over the coordinator's HTTP API.
+
+use super::frame::Progress;
+use super::{QueryId, Refusal};
+use ledger::bytes::Hash;
+use serde::{Deserialize, Serialize};
+
+/// Where a job is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// Waits for its turn, or for the parties to be there.
+    Queued,
+    /// The parties are asked.
+    Offered,
+    /// The parties compute.
+    Running,
+    /// Three sealed results lie ready.
+    Done,
+    /// Over, without a result.
+    Failed,
+    /// Taken back by the planner.
+    Cancelled,
+}
+
+impl JobState {
+    /// Whether nothing more will happen.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl std::fmt::Display for JobState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// A job as anyone may see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobStatus {
+    /// The query's id.
+    pub job: QueryId,
+    /// Who asked.
+    pub planner: String,
+    /// Where it is.
+    pub state: JobState,
+    /// The current attempt; 0 before the first.
+    pub attempt: u32,
+    /// Jobs before it, while it is queued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<u64>,
+    /// Unix seconds.
+    pub submitted: u64,
+    /// Unix seconds of the current attempt's start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<u64>,
+    /// Unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<u64>,
+    /// Unix seconds: when the query lapses while it waits, or its record and result are removed once it is over.
+    pub expires: u64,
+    /// The plan all three accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_hash: Option<Hash>,
+    /// Every party's last word on how far it is.
+    #[serde(default)]
+    pub progress: Vec<PartyProgress>,
+    /// Why it failed, or why the last attempt did; all refusals of all parties.
+    #[serde(default)]
+    pub refusals: Vec<PartyRefusal>,
+}
+
+/// How far one party is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartyProgress {
+    /// Which party.
+    pub party: String,
+    /// Its word.
+    pub progress: Progress,
+}
+
+/// One refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartyRefusal {
+    /// Who refuses: a party, or `None` for the coordinator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub party: Option<String>,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+/// One thing that happened to a job. In a stream of server-sent events the event's id is `seq`, and its data this object;
+/// a stream may be resumed behind any `seq`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Counts up within a job; gaps may be seen after a restart.
+    pub seq: u64,
+    /// Unix milliseconds.
+    pub at: u64,
+    /// What.
+    pub what: What,
+}
+
+/// What happened to a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "type")]
+pub enum What {
+    /// It entered a state; a final one ends the stream.
+    State {
+        /// Which.
+        state: JobState,
+        /// Of this attempt.
+        attempt: u32,
+    },
+    /// A party accepted.
+    Accepted {
+        /// Who.
+        party: String,
+        /// What it compiled.
+        plan_hash: Hash,
+    },
+    /// A party refused or failed, or (without a name) the coordinator gave up.
+    Refused(PartyRefusal),
+    /// A party is this far.
+    Progress(PartyProgress),
+    /// A party's sealed result is here.
+    Sealed {
+        /// Whose.
+        party: String,
+    },
+}
+
+/// `POST /v1/jobs` answers with this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submitted {
+    /// The job's id, which a planner can compute too.
+    pub job: QueryId,
+    /// Where it is; a query sent twice is one job.
+    pub state: JobState,
+}
+
+/// `GET /v1/jobs/{id}/result` answers with this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedResults {
+    /// Whose result.
+    pub job: QueryId,
+    /// The attempt that gave it.
+    pub attempt: u32,
+    /// One signed [`super::Sealed`] a party, in the order of the roster.
+    pub sealed: Vec<SealedNote>,
+}
+
+/// A party's signed [`super::Sealed`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedNote {
+    /// Whose.
+    pub party: String,
+    /// The note.
+    pub note: String,
+}
+
+/// `GET /v1/status` answers with this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CityStatus {
+    /// The coordinator's release.
+    pub version: String,
+    /// The coordinator's clock, Unix milliseconds.
+    pub now: u64,
+    /// Its roster.
+    pub roster_hash: Hash,
+    /// Its catalogue.
+    pub catalog_hash: Hash,
+    /// Every party of the roster.
+    pub parties: Vec<PartyStatus>,
+    /// Jobs that wait.
+    pub queued: u64,
+    /// Jobs that run.
+    pub running: u64,
+}
+
+/// One party as the coordinator sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartyStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether it is connected.
+    pub connected: bool,
+    /// Its release, once it was connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// What keeps it from taking part although it is connected: another roster or catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
