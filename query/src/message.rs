@@ -429,6 +429,15 @@ pub enum Code {
     /// It took too long.
     #[serde(rename = "E_DEADLINE")]
     Deadline,
+    /// The coordinator's API: there is no such thing.
+    #[serde(rename = "E_NOT_FOUND")]
+    NotFound,
+    /// The coordinator's API: the job is not over yet.
+    #[serde(rename = "E_NOT_READY")]
+    NotReady,
+    /// The coordinator's API: the request makes no sense.
+    #[serde(rename = "E_REQUEST")]
+    Request,
 }
 
 impl fmt::Display for Code {

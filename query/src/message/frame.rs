@@ -1,5 +1,6 @@
 //! Frames between the coordinator and a party. The party dials, opens one bidirectional stream and begins with
-//! [`FromParty::Ready`]; from then on both sides send frames as they come. A frame is its length as a big-endian u32,
+//! [`FromParty::Ready`]; from then on both sides send frames as they come. When the connection ends, so does whatever ran
+//! under it: a party drops it, and waits for an offer of a new attempt over a new connection. A frame is its length as a big-endian u32,
 //! then that many bytes of JSON; a length beyond [`MAX_FRAME`] is refused before anything is allocated.
 
 use super::{Code, QueryId, within};

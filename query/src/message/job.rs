@@ -50,6 +50,9 @@ pub struct JobStatus {
     /// Jobs before it, while it is queued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ahead: Option<u64>,
+    /// Parties it waits for, while it is queued and they are not connected (or connected with another roster or catalogue).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting_for: Vec<String>,
     /// Unix seconds.
     pub submitted: u64,
     /// Unix seconds of the current attempt's start.
@@ -129,6 +132,14 @@ pub enum What {
         /// Whose.
         party: String,
     },
+}
+
+/// The body of `POST /v1/jobs` and of `DELETE /v1/jobs/{id}`; the bare text of the note does as well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Submit {
+    /// The signed [`super::Query`], or [`super::Cancel`].
+    pub note: String,
 }
 
 /// `POST /v1/jobs` answers with this.
