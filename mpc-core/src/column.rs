@@ -1,5 +1,6 @@
-//! Columns: structure-of-arrays vectors of ring elements, and their exact-width wire form.
+//! Columns: structure-of-arrays vectors of ring elements.
 
+use crate::prss::BLOCK;
 use crate::ring::Ring;
 use zeroize::Zeroize;
 
@@ -41,11 +42,32 @@ impl Layout {
 }
 
 /// A column of ring elements. In the last word of a bit-plane the bits past the last row are unspecified: they are never sent, and
-/// whoever counts or shows bits masks them. Wiped on drop, since most columns hold shares.
-#[derive(Clone, PartialEq, Eq)]
+/// whoever counts or shows bits masks them, and two columns are equal if their rows are. Wiped on drop, since most columns hold
+/// shares.
+#[derive(Clone)]
 pub struct Column<R: Ring> {
-    data: Vec<R>,
-    layout: Layout,
+    pub(crate) data: Vec<R>,
+    pub(crate) layout: Layout,
+}
+
+impl<R: Ring> PartialEq for Column<R> {
+    fn eq(&self, other: &Self) -> bool {
+        let same_plane = |i| match (self.plane(i).split_last(), other.plane(i).split_last()) {
+            (Some((last, full)), Some((other_last, other_full))) => {
+                let rows = last_rows::<R>(self.layout.rows);
+                full == other_full && last.first_rows(rows) == other_last.first_rows(rows)
+            }
+            _ => true,
+        };
+        self.layout == other.layout && (0..self.planes()).all(same_plane)
+    }
+}
+
+impl<R: Ring> Eq for Column<R> {}
+
+/// Rows in the last element of a plane of `rows` rows, `rows` > 0.
+pub(crate) fn last_rows<R: Ring>(rows: usize) -> usize {
+    (rows - 1) % R::ROWS + 1
 }
 
 impl<R: Ring> Drop for Column<R> {
@@ -107,6 +129,81 @@ impl<R: Ring> Column<R> {
         &self.data[i * stride..(i + 1) * stride]
     }
 
+    /// A column whose elements, in order, are written by `write` a block at a time: it is given the position of the first element of the
+    /// block and the block, which stays in the first-level cache.
+    pub fn build(layout: Layout, mut write: impl FnMut(usize, &mut [R])) -> Self {
+        let len = layout.len::<R>();
+        let mut data = Vec::with_capacity(len);
+        let mut block = [R::ZERO; BLOCK];
+        for at in (0..len).step_by(BLOCK) {
+            let block = &mut block[..BLOCK.min(len - at)];
+            write(at, block);
+            data.extend_from_slice(block);
+        }
+        block.as_mut_slice().zeroize();
+        Column { data, layout }
+    }
+
+    /// Sets the bits past the last row of every plane to zero.
+    pub fn clear_tails(&mut self) {
+        let stride = self.layout.stride::<R>();
+        if R::ROWS > 1 && stride > 0 {
+            let rows = last_rows::<R>(self.layout.rows);
+            self.data.iter_mut().skip(stride - 1).step_by(stride).for_each(|v| *v = v.first_rows(rows));
+        }
+    }
+
+    /// The given planes in this order; a plane may be repeated.
+    pub fn pick_planes(&self, planes: impl IntoIterator<Item = usize>) -> Self {
+        let planes = planes.into_iter();
+        let mut count = 0;
+        let mut data = Vec::with_capacity(planes.size_hint().0 * self.layout.stride::<R>());
+        for i in planes {
+            data.extend_from_slice(self.plane(i));
+            count += 1;
+        }
+        Column { data, layout: Layout::new(self.layout.rows, count) }
+    }
+
+    /// Row `rows[i]` of every plane at row i; `None` gives a zero row. For public positions only: memory is accessed by them.
+    pub fn gather(&self, rows: &[Option<usize>]) -> Self {
+        let layout = Layout::new(rows.len(), self.layout.planes);
+        let mut data = Vec::with_capacity(layout.len::<R>());
+        for plane in (0..self.layout.planes).map(|i| self.plane(i)) {
+            data.extend(rows.chunks(R::ROWS).map(|rows| {
+                let row = |from: &Option<usize>| from.map_or(R::ZERO, |r| plane[r / R::ROWS].row(r % R::ROWS));
+                rows.iter().enumerate().fold(R::ZERO, |v, (to, from)| v.add(row(from).at_row(to)))
+            }));
+        }
+        Column { data, layout }
+    }
+
+    /// The sums of the rows of each plane within public groups: row g of the result is the sum of the rows r with `groups[r] == Some(g)`.
+    pub fn sum_groups(&self, groups: &[Option<usize>], count: usize) -> Self {
+        assert_eq!(groups.len(), self.layout.rows, "one group for each row");
+        let mut sums = Column::zeros(Layout::new(count, self.layout.planes));
+        let stride = sums.layout.stride::<R>();
+        for i in 0..self.layout.planes {
+            let (plane, sums) = (self.plane(i), &mut sums.data[i * stride..][..stride]);
+            for (row, group) in groups.iter().enumerate() {
+                let Some(g) = group else { continue };
+                assert!(*g < count, "groups are 0..count");
+                let v: &mut R = &mut sums[g / R::ROWS];
+                *v = v.add(plane[row / R::ROWS].row(row % R::ROWS).at_row(g % R::ROWS));
+            }
+        }
+        sums
+    }
+
+    /// The sum of the rows of each plane: one row.
+    pub fn sum(&self) -> Self {
+        let sum = |plane: &[R]| {
+            let Some((last, full)) = plane.split_last() else { return R::ZERO };
+            full.iter().fold(last.first_rows(last_rows::<R>(self.layout.rows)), |s, v| s.add(*v)).sum_rows()
+        };
+        Column { data: (0..self.layout.planes).map(|i| sum(self.plane(i))).collect(), layout: Layout::new(1, self.layout.planes) }
+    }
+
     /// The planes in `range` as a column of their own.
     pub fn slice_planes(&self, range: std::ops::Range<usize>) -> Self {
         let stride = self.layout.stride::<R>();
@@ -120,10 +217,10 @@ impl<R: Ring> Column<R> {
     pub fn stack(columns: &[&Self]) -> Self {
         let rows = columns.first().map_or(0, |c| c.rows());
         assert!(columns.iter().all(|c| c.rows() == rows), "stacked columns have equal rows");
-        Column {
-            data: columns.iter().flat_map(|c| c.data.iter().copied()).collect(),
-            layout: Layout::new(rows, columns.iter().map(|c| c.planes()).sum()),
-        }
+        let layout = Layout::new(rows, columns.iter().map(|c| c.planes()).sum());
+        let mut data = Vec::with_capacity(layout.len::<R>());
+        columns.iter().for_each(|c| data.extend_from_slice(&c.data));
+        Column { data, layout }
     }
 
     /// Element-wise image.
@@ -135,65 +232,6 @@ impl<R: Ring> Column<R> {
     pub fn zip(&self, other: &Self, f: impl Fn(R, R) -> R) -> Self {
         assert_eq!(self.layout, other.layout, "columns have equal layouts");
         Column { data: self.data.iter().zip(&other.data).map(|(a, b)| f(*a, *b)).collect(), layout: self.layout }
-    }
-
-    /// Appends the exact-width wire form: rows in order, planes one after the other, least significant bit first.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        let mut w = BitWriter::new(out);
-        if R::ROWS == 1 {
-            match R::BITS {
-                64 => self.data.iter().for_each(|v| w.aligned(v.to_bits() as u64)),
-                ..64 => self.data.iter().for_each(|v| w.push(v.to_bits() as u64, R::BITS)),
-                _ => self.data.iter().for_each(|v| {
-                    let v = v.to_bits();
-                    w.push(v as u64, 64);
-                    w.push((v >> 64) as u64, R::BITS - 64);
-                }),
-            }
-        } else {
-            for plane in self.data.chunks_exact(self.layout.stride::<R>().max(1)) {
-                let (last, full) = plane.split_last().expect("a stride is at least one word");
-                if w.is_aligned() {
-                    full.iter().for_each(|v| w.aligned(v.to_bits() as u64));
-                } else {
-                    full.iter().for_each(|v| w.push(v.to_bits() as u64, 64));
-                }
-                let tail = self.layout.rows - full.len() * 64;
-                w.push(last.to_bits() as u64 & (u64::MAX >> (64 - tail)), tail as u32);
-            }
-        }
-        w.finish();
-    }
-
-    /// The inverse of [`encode`](Self::encode): `None` if the length differs from the layout's, a padding bit is set, or an element is
-    /// not canonical.
-    pub fn decode(bytes: &[u8], layout: Layout) -> Option<Self> {
-        if bytes.len() != layout.bytes::<R>() {
-            return None;
-        }
-        let mut r = BitReader::new(bytes);
-        let mut data = Vec::with_capacity(layout.len::<R>());
-        let mut canonical = true;
-        let mut push = |bits: u128| {
-            let v = R::from_bits(bits);
-            canonical &= v.is_some();
-            data.push(v.unwrap_or_default());
-        };
-        if R::ROWS == 1 {
-            for _ in 0..layout.len::<R>() {
-                match R::BITS {
-                    ..=64 => push(r.take(R::BITS).into()),
-                    _ => push(r.take(64) as u128 | (r.take(R::BITS - 64) as u128) << 64),
-                }
-            }
-        } else {
-            for _ in 0..layout.planes {
-                for left in (0..layout.rows).step_by(64).map(|at| layout.rows - at) {
-                    push(r.take(left.min(64) as u32).into());
-                }
-            }
-        }
-        (canonical && r.finish()).then_some(Column { data, layout })
     }
 }
 
@@ -229,94 +267,5 @@ impl Column<crate::B64> {
     /// The rows as unsigned integers, least significant plane first; at most 128 planes.
     pub fn to_uints(&self) -> Vec<u128> {
         (0..self.rows()).map(|r| (0..self.planes()).fold(0, |v, p| v | (self.bit(r, p) as u128) << p)).collect()
-    }
-}
-
-struct BitWriter<'a> {
-    out: &'a mut Vec<u8>,
-    acc: u64,
-    fill: u32,
-}
-
-impl<'a> BitWriter<'a> {
-    fn new(out: &'a mut Vec<u8>) -> Self {
-        BitWriter { out, acc: 0, fill: 0 }
-    }
-
-    fn is_aligned(&self) -> bool {
-        self.fill == 0
-    }
-
-    #[inline(always)]
-    fn aligned(&mut self, v: u64) {
-        self.out.extend_from_slice(&v.to_le_bytes());
-    }
-
-    /// `bits` bits of `v` (the rest zero), 1 <= bits <= 64; a zero-bit push is a no-op.
-    #[inline(always)]
-    fn push(&mut self, v: u64, bits: u32) {
-        self.acc |= v << self.fill;
-        let fill = self.fill + bits;
-        if fill >= 64 {
-            self.out.extend_from_slice(&self.acc.to_le_bytes());
-            // what did not fit; a shift by 64 means nothing is left
-            self.acc = v.checked_shr(64 - self.fill).unwrap_or(0);
-            self.fill = fill - 64;
-        } else {
-            self.fill = fill;
-        }
-    }
-
-    fn finish(self) {
-        let bytes = self.fill.div_ceil(8) as usize;
-        self.out.extend_from_slice(&self.acc.to_le_bytes()[..bytes]);
-    }
-}
-
-struct BitReader<'a> {
-    bytes: &'a [u8],
-    acc: u64,
-    fill: u32,
-}
-
-impl<'a> BitReader<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        BitReader { bytes, acc: 0, fill: 0 }
-    }
-
-    fn refill(&mut self) -> (u64, u32) {
-        if let Some((w, rest)) = self.bytes.split_first_chunk::<8>() {
-            self.bytes = rest;
-            (u64::from_le_bytes(*w), 64)
-        } else {
-            let mut w = [0; 8];
-            w[..self.bytes.len()].copy_from_slice(self.bytes);
-            let n = self.bytes.len() as u32 * 8;
-            self.bytes = &[];
-            (u64::from_le_bytes(w), n)
-        }
-    }
-
-    /// The next `bits` bits, 1 <= bits <= 64. The caller has checked the length.
-    #[inline(always)]
-    fn take(&mut self, bits: u32) -> u64 {
-        let mask = u64::MAX >> (64 - bits);
-        if self.fill >= bits {
-            let v = self.acc & mask;
-            self.acc = self.acc.checked_shr(bits).unwrap_or(0);
-            self.fill -= bits;
-            return v;
-        }
-        let (next, n) = self.refill();
-        let v = (self.acc | next.checked_shl(self.fill).unwrap_or(0)) & mask;
-        let used = bits - self.fill;
-        self.acc = next.checked_shr(used).unwrap_or(0);
-        self.fill = n.saturating_sub(used);
-        v
-    }
-
-    /// Whether everything was read and the padding is zero.
-    fn finish(self) -> bool {
-        self.bytes.is_empty() && self.fill < 8 && self.acc == 0
     }
 }

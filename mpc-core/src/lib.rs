@@ -19,6 +19,7 @@ pub mod ring;
 pub mod roster;
 pub mod session;
 pub mod transcript;
+mod wire;
 pub mod world;
 
 pub use abort::Abort;

@@ -1,9 +1,9 @@
 //! Pseudo-random secret sharing (Cramer, Damgård, Ishai, TCC'05): two parties that share an edge key derive the same
 //! randomness without a message.
 //!
-//! The stream is *addressed*, not drawn: word `row` of step `step` of lane `lane` is a fixed function of the edge key, so nothing can
-//! be used twice by a forgotten counter, and rows can be produced in any order and any block size.
-//! `F(K, lane, step, row) = AES-128-CTR(HKDF(K, lane), nonce = step, position = row)`; a key is used for far fewer than the 2^43 blocks at which
+//! The stream is *addressed*, not drawn: element `at` of step `step` of lane `lane` is a fixed function of the edge key, so nothing can
+//! be used twice by a forgotten counter, and elements can be produced in any order and any block size.
+//! `F(K, lane, step, at) = AES-128-CTR(HKDF(K, lane), nonce = step, position = at)`; a key is used for far fewer than the 2^43 blocks at which
 //! the distance of the permutation from a function would matter. Prime-field elements are exactly uniform given a uniform
 //! stream: a rejected word (probability 2^-31, 2^-61 or 2^-127) is sampled again from a stream of its own.
 
@@ -13,13 +13,21 @@ use aes::cipher::{InnerIvInit, KeyInit, StreamCipher, StreamCipherSeek};
 use ctr::{Ctr64LE, CtrCore, flavors};
 use hkdf::Hkdf;
 use sha2::Sha256;
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use zeroize::Zeroize;
 
 /// One address of the stream: a lane's step. Obtained from [`crate::Session::step`], the same at every party.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Step(pub(crate) u64);
+
+impl Step {
+    /// The step's number in its lane.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
 
 /// A key two parties share for one attempt of one session. Wiped on drop.
 #[derive(Clone, zeroize::ZeroizeOnDrop)]
@@ -38,15 +46,19 @@ pub struct Prss {
     cipher: Aes128,
     lane: u16,
     ledger: Option<AddressLedger>,
+    script: Option<Script>,
 }
 
-/// Records every address drawn, so that tests can show none is drawn twice.
-pub type AddressLedger = Arc<Mutex<HashSet<(u16, u64, usize, usize)>>>;
+/// Records every address drawn, by lane and step in bytes of key-stream, so that tests can show none is drawn twice.
+pub(crate) type AddressLedger = Arc<Mutex<HashMap<(u16, u64), Vec<Range<usize>>>>>;
 
-/// Rows sampled at a time: a block of key-stream stays in the first-level cache.
+/// What a test puts in the place of the key-stream: the bits of element `at` of a step, given how many of them the ring uses.
+pub(crate) type Script = Arc<dyn Fn(Step, usize, u32) -> u128 + Send + Sync>;
+
+/// Elements sampled at a time: a block of elements and of key-stream stays in the first-level cache.
 pub const BLOCK: usize = 1024;
 
-/// Marks the stream from which rejected rows are sampled again; steps stay below it.
+/// Marks the stream from which rejected elements are sampled again; steps stay below it.
 const AGAIN: u64 = 1 << 63;
 
 impl Prss {
@@ -58,53 +70,52 @@ impl Prss {
         Hkdf::<Sha256>::new(None, &key.0).expand(&info, &mut lane_key).expect("16 bytes are a valid HKDF output");
         let cipher = Aes128::new(&lane_key.into());
         lane_key.zeroize();
-        Prss { cipher, lane, ledger: None }
+        Prss { cipher, lane, ledger: None, script: None }
+    }
+
+    /// The same peer's randomness in another lane, recorded in the same place.
+    pub(crate) fn in_lane(&self, key: &EdgeKey, lane: u16) -> Self {
+        Prss { ledger: self.ledger.clone(), script: self.script.clone(), ..Prss::new(key, lane) }
     }
 
     pub(crate) fn record(&mut self, ledger: AddressLedger) {
         self.ledger = Some(ledger);
     }
 
-    /// Fills `out` with uniform elements: those at `first_row ..` of `step`.
-    pub fn fill<R: Ring>(&self, step: Step, first_row: usize, out: &mut [R]) {
-        if let Some(ledger) = &self.ledger {
-            let fresh = ledger.lock().expect("no test panics while it records").insert((self.lane, step.0, first_row, out.len()));
-            assert!(fresh, "PRSS address drawn twice: step {} row {first_row}", step.0);
-        }
-        let mut stream = self.stream(step.0, first_row as u64 * R::SAMPLE as u64);
-        let mut bytes = [0u8; BLOCK * 8];
-        let per_block = bytes.len() / R::SAMPLE;
-        for (block, out) in out.chunks_mut(per_block).enumerate() {
-            let bytes = &mut bytes[..out.len() * R::SAMPLE];
-            stream.write_keystream(bytes);
-            let mut rejected = false;
-            for (v, b) in out.iter_mut().zip(bytes.chunks_exact(R::SAMPLE)) {
-                let s = R::sample(b);
-                rejected |= s.is_none();
-                *v = s.unwrap_or_default();
-            }
-            if rejected {
-                self.sample_again(step, first_row + block * per_block, bytes, out);
-            }
-        }
-        bytes.zeroize();
+    pub(crate) fn follow(&mut self, script: Script) {
+        self.script = Some(script);
     }
 
+    /// The uniform elements `range` of `step`, to be taken in order.
+    pub fn elements<R: Ring>(&self, step: Step, range: Range<usize>) -> Elements<'_, R> {
+        if let Some(ledger) = &self.ledger {
+            let mut ledger = ledger.lock().expect("no test panics while it records");
+            let drawn = ledger.entry((self.lane, step.0)).or_default();
+            let bytes = range.start * R::SAMPLE..range.end * R::SAMPLE;
+            let fresh = bytes.is_empty() || drawn.iter().all(|d| d.end <= bytes.start || bytes.end <= d.start);
+            assert!(fresh, "PRSS address drawn twice: step {}, elements {range:?}", step.0);
+            drawn.push(bytes);
+        }
+        let stream = self.stream(step.0, range.start as u64 * R::SAMPLE as u64);
+        Elements { prss: self, step, range, stream, bytes: [0; BLOCK * 8], ring: std::marker::PhantomData }
+    }
+
+    /// Fills `out` with uniform elements: those at `first ..` of `step`.
+    pub fn fill<R: Ring>(&self, step: Step, first: usize, out: &mut [R]) {
+        self.elements(step, first..first + out.len()).fill(out);
+    }
+
+    /// Element `at` once more, where the key-stream at its address is not an element's.
     #[cold]
-    fn sample_again<R: Ring>(&self, step: Step, first_row: usize, bytes: &[u8], out: &mut [R]) {
-        for (i, (v, b)) in out.iter_mut().zip(bytes.chunks_exact(R::SAMPLE)).enumerate() {
-            if R::sample(b).is_some() {
-                continue;
+    fn sample_again<R: Ring>(&self, step: Step, at: usize) -> R {
+        // 2^12 samples an element: never exhausted
+        let mut stream = self.stream(step.0 | AGAIN, at as u64 * (16 << 12));
+        loop {
+            let mut b = [0u8; 16];
+            stream.write_keystream(&mut b);
+            if let Some(v) = R::sample(&b) {
+                return v;
             }
-            // 2^12 blocks a row: never exhausted
-            let mut stream = self.stream(step.0 | AGAIN, (first_row + i) as u64 * (16 << 12));
-            *v = loop {
-                let mut b = [0u8; 16];
-                stream.write_keystream(&mut b);
-                if let Some(v) = R::sample(&b) {
-                    break v;
-                }
-            };
         }
     }
 
@@ -115,5 +126,52 @@ impl Prss {
         let mut stream = Ctr64LE::<Aes128>::from_core(CtrCore::<Aes128, flavors::Ctr64LE>::inner_iv_init(self.cipher.clone(), &nonce.into()));
         stream.seek(position);
         stream
+    }
+}
+
+/// Consecutive elements of one step.
+pub struct Elements<'a, R> {
+    prss: &'a Prss,
+    step: Step,
+    range: Range<usize>,
+    stream: Ctr64LE<Aes128>,
+    bytes: [u8; BLOCK * 8],
+    ring: std::marker::PhantomData<R>,
+}
+
+impl<R: Ring> Elements<'_, R> {
+    /// Fills `out` with the next elements.
+    ///
+    /// # Panics
+    /// Beyond the range asked for: a program error, since every draw is declared.
+    pub fn fill(&mut self, out: &mut [R]) {
+        assert!(out.len() <= self.range.len(), "a step draws no more than it declared");
+        for out in out.chunks_mut(self.bytes.len() / R::SAMPLE) {
+            let first = self.range.start;
+            self.range.start += out.len();
+            if let Some(script) = &self.prss.script {
+                let element = |at| R::from_bits(script(self.step, at, R::BITS)).expect("a script gives elements");
+                out.iter_mut().zip(first..).for_each(|(v, at)| *v = element(at));
+                continue;
+            }
+            let bytes = &mut self.bytes[..out.len() * R::SAMPLE];
+            self.stream.write_keystream(bytes);
+            let mut rejected = false;
+            for (v, b) in out.iter_mut().zip(bytes.chunks_exact(R::SAMPLE)) {
+                let s = R::sample(b);
+                rejected |= s.is_none();
+                *v = s.unwrap_or_default();
+            }
+            if rejected {
+                let again = out.iter_mut().zip(bytes.chunks_exact(R::SAMPLE)).enumerate().filter(|(_, (_, b))| R::sample(b).is_none());
+                again.for_each(|(i, (v, _))| *v = self.prss.sample_again(self.step, first + i));
+            }
+        }
+    }
+}
+
+impl<R> Drop for Elements<'_, R> {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
     }
 }

@@ -45,6 +45,30 @@ pub trait Ring: Copy + Default + Eq + Send + Sync + DefaultIsZeroes + 'static {
     /// with probability 1/(p+1)). The caller then samples again from a stream of its own.
     fn sample(bytes: &[u8]) -> Option<Self>;
 
+    /// Row `row` of this element, moved to row 0; the other rows are zero.
+    #[inline(always)]
+    fn row(self, row: usize) -> Self {
+        debug_assert_eq!(row, 0);
+        self
+    }
+    /// Row 0 moved to row `row`; nothing but row 0 may be set.
+    #[inline(always)]
+    fn at_row(self, row: usize) -> Self {
+        debug_assert_eq!(row, 0);
+        self
+    }
+    /// The first `rows` rows of this element, 1 <= `rows` <= [`ROWS`](Self::ROWS); the others are zero.
+    #[inline(always)]
+    fn first_rows(self, rows: usize) -> Self {
+        debug_assert_eq!(rows, 1);
+        self
+    }
+    /// The sum of all rows of this element, in row 0.
+    #[inline(always)]
+    fn sum_rows(self) -> Self {
+        self
+    }
+
     /// The element's bits, least significant first.
     fn to_bits(self) -> u128;
     /// The inverse of [`to_bits`](Self::to_bits); `None` if the bits are not an element's.
@@ -91,6 +115,22 @@ impl Ring for B64 {
     #[inline(always)]
     fn sample(bytes: &[u8]) -> Option<Self> {
         Some(B64(word(bytes)))
+    }
+    #[inline(always)]
+    fn row(self, row: usize) -> Self {
+        B64(self.0 >> row & 1)
+    }
+    #[inline(always)]
+    fn at_row(self, row: usize) -> Self {
+        B64(self.0 << row)
+    }
+    #[inline(always)]
+    fn first_rows(self, rows: usize) -> Self {
+        B64(self.0 & u64::MAX >> (64 - rows))
+    }
+    #[inline(always)]
+    fn sum_rows(self) -> Self {
+        B64((self.0.count_ones() & 1).into())
     }
     #[inline(always)]
     fn to_bits(self) -> u128 {

@@ -91,7 +91,7 @@ impl Session {
                     step: 0,
                     link,
                     keys: self.keys.clone(),
-                    prss: self.keys.iter().map(|k| k.as_ref().map(|k| Prss::new(k, lane))).collect(),
+                    prss: self.keys.iter().zip(&self.prss).map(|(k, p)| Some(p.as_ref()?.in_lane(k.as_ref()?, lane))).collect(),
                     counters: self.counters.clone(),
                 })
             })
@@ -115,12 +115,9 @@ impl Session {
         }
     }
 
-    pub(crate) fn record_addresses(&mut self, ledger: impl Fn(PartyId) -> crate::prss::AddressLedger) {
-        for (p, prss) in self.prss.iter_mut().enumerate() {
-            if let Some(prss) = prss {
-                prss.record(ledger(PartyId(p as u8)));
-            }
-        }
+    /// The randomness shared with each peer, for tests that watch or replace it.
+    pub(crate) fn prss_mut(&mut self) -> impl Iterator<Item = (PartyId, &mut Prss)> {
+        (0..).map(PartyId).zip(&mut self.prss).filter_map(|(peer, prss)| Some((peer, prss.as_mut()?)))
     }
 
     fn head(&self, len: u32) -> Head {
@@ -192,7 +189,7 @@ impl Round<'_> {
     }
 }
 
-fn abort(e: LinkError, peer: PartyId, label: &'static str, expected: Option<Head>) -> Abort {
+pub(crate) fn abort(e: LinkError, peer: PartyId, label: &'static str, expected: Option<Head>) -> Abort {
     match (e, expected) {
         (LinkError::Gone(reason), _) => Abort::PeerGone { peer, label, reason },
         (LinkError::Aborted, _) => Abort::PeerGone { peer, label, reason: "it aborted the session".into() },

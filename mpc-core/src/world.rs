@@ -2,10 +2,11 @@
 //! repeated; a party that waits too long ends the run with a report of who waits for whom, and at which round.
 
 use crate::link::{self, Fault, FaultLink, Link, RecordLink, View};
-use crate::prss::{AddressLedger, EdgeKey};
+use crate::prss::{AddressLedger, EdgeKey, Step};
 use crate::{Abort, Meter, PartyId, Session};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a world is set up.
@@ -15,7 +16,12 @@ pub struct World {
     seed: u64,
     timeout: Duration,
     faults: Vec<Option<Fault>>,
+    script: Option<Script>,
 }
+
+/// What takes the place of pairwise randomness: the bits of an element, given the two parties of the edge in order, the step, the element's
+/// position in it and how many bits it has.
+pub type Script = Arc<dyn Fn((PartyId, PartyId), Step, usize, u32) -> u128 + Send + Sync>;
 
 /// What one party brought home.
 pub struct Outcome<T> {
@@ -30,7 +36,7 @@ pub struct Outcome<T> {
 impl World {
     /// A world of `parties`, whose edge keys follow from `seed`.
     pub fn new(parties: u8, seed: u64) -> Self {
-        World { parties, seed, timeout: Duration::from_secs(20), faults: vec![None; parties.into()] }
+        World { parties, seed, timeout: Duration::from_secs(20), faults: vec![None; parties.into()], script: None }
     }
 
     /// How long a party waits for a message before it gives up.
@@ -42,6 +48,13 @@ impl World {
     /// Passes everything `party` sends through `fault`.
     pub fn fault(mut self, party: PartyId, fault: Fault) -> Self {
         self.faults[party.index()] = Some(fault);
+        self
+    }
+
+    /// Takes pairwise randomness from `script` instead of the edge keys: for known answers, and for tests that run a protocol under every
+    /// value of its randomness.
+    pub fn script(mut self, script: Script) -> Self {
+        self.script = Some(script);
         self
     }
 
@@ -91,7 +104,6 @@ impl World {
         };
         let id = bytes();
         let mut keys = vec![vec![None; n]; n];
-        let mut ledgers: Vec<Vec<AddressLedger>> = (0..n).map(|_| (0..n).map(|_| AddressLedger::default()).collect()).collect();
         for a in 0..n {
             for b in a + 1..n {
                 let key = EdgeKey::new(bytes());
@@ -111,8 +123,14 @@ impl World {
                 };
                 let view = View::default();
                 let mut session = Session::new(PartyId(p as u8), id, keys, Box::new(RecordLink::new(link, view.clone())));
-                let mine = std::mem::take(&mut ledgers[p]);
-                session.record_addresses(|peer| mine[peer.index()].clone());
+                let me = session.me();
+                for (peer, prss) in session.prss_mut() {
+                    prss.record(AddressLedger::default());
+                    if let Some(script) = self.script.clone() {
+                        let edge = (me.min(peer), me.max(peer));
+                        prss.follow(Arc::new(move |step, at, bits| script(edge, step, at, bits)));
+                    }
+                }
                 (session, view)
             })
             .collect()
