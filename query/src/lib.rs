@@ -2,5 +2,6 @@
 
 pub use datafusion;
 
+pub mod catalog;
 pub mod message;
 pub mod plan;
