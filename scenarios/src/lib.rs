@@ -1,0 +1,24 @@
+//! The city that Tacit is tried on: its data, its public catalogue, the questions asked of it.
+//!
+//! * [`generate`] writes a small invented city with the schema and layout of the real data pack;
+//! * [`City`] opens such a folder (real or invented): it says which file is which agency's table, derives the public tables
+//!   and writes the catalogue that all nodes share;
+//! * [`questions`] are the SQL questions, each with who holds what;
+//! * [`shared_data`] finds the real data pack, where there is one.
+//!
+//! Nothing here depends on another crate of the workspace, so that every one of them can use it.
+
+mod calendar;
+mod catalog;
+mod city;
+mod error;
+mod layout;
+mod public;
+mod questions;
+mod shared;
+
+pub use city::{DEMO_SEED, generate};
+pub use error::DataError;
+pub use layout::{City, Format, PARTIES, Source};
+pub use questions::{Question, demo, question, questions, real};
+pub use shared::shared_data;
