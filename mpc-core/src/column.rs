@@ -144,6 +144,24 @@ impl<R: Ring> Column<R> {
         Column { data, layout }
     }
 
+    /// Two columns written together, as in [`build`](Self::build).
+    pub fn build_pair(layout: Layout, mut write: impl FnMut(usize, &mut [R], &mut [R])) -> (Self, Self) {
+        let mut second = Vec::with_capacity(layout.len::<R>());
+        let mut block = [R::ZERO; BLOCK];
+        let first = Column::build(layout, |at, first| {
+            let block = &mut block[..first.len()];
+            write(at, first, block);
+            second.extend_from_slice(block);
+        });
+        block.as_mut_slice().zeroize();
+        (first, Column { data: second, layout })
+    }
+
+    /// Changes the elements in place, a block at a time: `change` is given the position of the first element of the block and the block.
+    pub fn update(&mut self, mut change: impl FnMut(usize, &mut [R])) {
+        self.data.chunks_mut(BLOCK).enumerate().for_each(|(i, block)| change(i * BLOCK, block));
+    }
+
     /// Sets the bits past the last row of every plane to zero.
     pub fn clear_tails(&mut self) {
         let stride = self.layout.stride::<R>();
@@ -252,6 +270,32 @@ impl Column<crate::B64> {
     pub fn from_bools(values: &[bool]) -> Self {
         let ints: Vec<i128> = values.iter().map(|b| *b as i128).collect();
         Column::from_ints(&ints, 1)
+    }
+
+    /// Each bit as the element 0 or 1 of `R`, plane by plane.
+    pub fn bits_as<R: Ring>(&self) -> Column<R> {
+        Column::build(self.layout, |at, out| self.bits_into(at, out))
+    }
+
+    /// The elements `at ..` of [`bits_as`](Self::bits_as).
+    pub fn bits_into<R: Ring>(&self, at: usize, mut out: &mut [R]) {
+        if R::ROWS > 1 {
+            let words = &self.data[at..at + out.len()];
+            out.iter_mut().zip(words).for_each(|(v, w)| *v = R::from_bits(w.to_bits()).expect("a word of bits is an element"));
+            return;
+        }
+        let (mut plane, mut row) = (at / self.layout.rows.max(1), at % self.layout.rows.max(1));
+        while !out.is_empty() {
+            let in_word = (64 - row % 64).min(self.layout.rows - row).min(out.len());
+            let word = self.plane(plane)[row / 64].0 >> (row % 64);
+            let (now, later) = out.split_at_mut(in_word);
+            now.iter_mut().enumerate().for_each(|(i, v)| *v = R::from_bits((word >> i & 1).into()).unwrap_or_default());
+            out = later;
+            row += in_word;
+            if row == self.layout.rows {
+                (plane, row) = (plane + 1, 0);
+            }
+        }
     }
 
     /// Row `row` of plane `plane`.

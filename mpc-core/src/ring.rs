@@ -41,6 +41,12 @@ pub trait Ring: Copy + Default + Eq + Send + Sync + DefaultIsZeroes + 'static {
         x.0.mul(y.0.add(y.1)).add(x.1.mul(y.0))
     }
 
+    /// [`cross`](Self::cross) plus `left` minus `right`: the product's part under a fresh sharing of zero.
+    #[inline(always)]
+    fn masked_cross(x: (Self, Self), y: (Self, Self), left: Self, right: Self) -> Self {
+        Self::cross(x, y).add(left.sub(right))
+    }
+
     /// A uniform element from [`SAMPLE`](Self::SAMPLE) uniform bytes, or `None` where the bytes must be rejected (prime fields,
     /// with probability 1/(p+1)). The caller then samples again from a stream of its own.
     fn sample(bytes: &[u8]) -> Option<Self>;
@@ -368,6 +374,12 @@ impl Ring for Fp61 {
     fn cross(x: (Self, Self), y: (Self, Self)) -> Self {
         // two products and one reduction: x0 (y0 + y1) < 2^123, x1 y0 < 2^122
         Fp61::reduce(x.0.0 as u128 * (y.0.0 + y.1.0) as u128 + x.1.0 as u128 * y.0.0 as u128)
+    }
+    #[inline(always)]
+    fn masked_cross(x: (Self, Self), y: (Self, Self), left: Self, right: Self) -> Self {
+        // as above, and a mask < 2^62: one reduction for all
+        let mask = left.0 + (Self::P - right.0);
+        Fp61::reduce(x.0.0 as u128 * (y.0.0 + y.1.0) as u128 + x.1.0 as u128 * y.0.0 as u128 + mask as u128)
     }
     #[inline(always)]
     fn sample(bytes: &[u8]) -> Option<Self> {

@@ -1,5 +1,6 @@
 //! What a sharing scheme must offer. Everything above it is written once.
 
+use crate::wire::{Gate, Wire};
 use mpc_core::{Abort, B64, Column, Layout, PartyId, Ring};
 
 /// What an engine promises.
@@ -30,6 +31,8 @@ pub trait Share<R: Ring>: Clone + Send {
     fn gather(&self, rows: &[Option<usize>]) -> Self;
     /// The sums of the rows of each plane within public groups: row g of the result is the sum of the rows r with `groups[r] == Some(g)`.
     fn sum_groups(&self, groups: &[Option<usize>], count: usize) -> Self;
+    /// The sum of the rows of each plane: one row a plane.
+    fn sum(&self) -> Self;
 }
 
 /// One party's input: everyone states owner and layout, the owner alone the values.
@@ -40,6 +43,22 @@ pub struct Input<'a, R: Ring> {
     pub layout: Layout,
     /// The values, at the owner (and in [`crate::Plain`], which holds everything).
     pub values: Option<&'a Column<R>>,
+}
+
+impl<'a, R: Ring> Input<'a, R> {
+    /// The input as this party states it: `values` are given if and only if it holds them.
+    pub fn new(owner: PartyId, layout: Layout, values: Option<&'a Column<R>>) -> Self {
+        Input { owner, layout, values }
+    }
+
+    /// The values, where they must be present.
+    pub(crate) fn checked_values(&self) -> Result<&'a Column<R>, Abort> {
+        match self.values {
+            Some(v) if v.layout() == self.layout => Ok(v),
+            Some(_) => Err(Abort::Refused("an input column differs from its declared layout".into())),
+            None => Err(Abort::Refused(format!("the input of party {} is missing at the party itself", self.owner))),
+        }
+    }
 }
 
 /// A sharing scheme among the parties of one session. Interactive operations yield unverified shares; nothing is revealed that has not
@@ -80,6 +99,27 @@ pub trait Engine {
     /// Element-wise product (AND for bits).
     fn mul<R: Ring>(&mut self, x: &Self::Share<R>, y: &Self::Share<R>) -> Result<Self::Share<R>, Abort> {
         self.sum_of_products(&[(x, y)])
+    }
+
+    /// The ANDs of pairs of wires, one plane each in the result: all gates of one level of a circuit in one message. There must be at
+    /// least one gate.
+    fn ands(&mut self, gates: &[Gate<'_, Self::Share<B64>>]) -> Result<Self::Share<B64>, Abort> {
+        let (x, y): (Vec<_>, Vec<_>) = gates.iter().cloned().unzip();
+        let (x, y) = (self.join(&x), self.join(&y));
+        self.mul(&x, &y)
+    }
+
+    /// The wires as a share, one plane each; at least one. Local.
+    fn join(&mut self, wires: &[Wire<'_, Self::Share<B64>>]) -> Self::Share<B64> {
+        let planes: Vec<_> = wires
+            .iter()
+            .map(|wire| {
+                let planes = wire.planes().map(|(share, plane)| share.planes([plane]));
+                let sum = planes.reduce(|s, p| s.add(&p)).expect("a wire has a plane");
+                if wire.is_complemented() { self.not(&sum) } else { sum }
+            })
+            .collect();
+        Share::stack(&planes.iter().collect::<Vec<_>>())
     }
 
     /// x + c for public c.

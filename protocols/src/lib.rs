@@ -7,11 +7,16 @@
 pub mod circuit;
 pub mod cost;
 mod engine;
+mod estimate;
 mod plain;
 mod rep3;
+mod wire;
 pub mod world;
+
+pub use mpc_core::Abort;
 
 pub use cost::{Cost, Estimate};
 pub use engine::{Engine, Input, Released, Security, Share, Verified};
 pub use plain::Plain;
-pub use rep3::Rep3;
+pub use rep3::{Rep3, Rep3Share};
+pub use wire::{Gate, Wire};

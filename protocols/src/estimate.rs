@@ -1,0 +1,158 @@
+//! Prices a protocol by running its own code on shapes instead of shares.
+
+use crate::cost::{self, Cost};
+use crate::engine::{Engine, Input, Released, Security, Share, Verified};
+use crate::wire::{Gate, Wire};
+use mpc_core::{Abort, B64, Column, Layout, PartyId, Ring};
+
+/// An engine that shares nothing and adds up what [`Rep3`](crate::Rep3) would cost. Protocols never branch on values, so this is exact.
+/// Openings yield zeros.
+#[derive(Debug, Default)]
+pub struct Estimate {
+    cost: Cost,
+}
+
+impl Estimate {
+    /// Nothing spent yet.
+    pub fn new() -> Self {
+        Estimate::default()
+    }
+
+    /// The cost so far.
+    pub fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    fn spend(&mut self, cost: Cost) {
+        self.cost = self.cost.then(cost);
+    }
+}
+
+/// The layout of a share, and nothing in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape(Layout);
+
+impl Shape {
+    fn with_rows(self, rows: usize) -> Self {
+        Shape(Layout::new(rows, self.0.planes))
+    }
+
+    fn with_planes(self, planes: usize) -> Self {
+        Shape(Layout::new(self.0.rows, planes))
+    }
+}
+
+impl<R: Ring> Share<R> for Shape {
+    fn layout(&self) -> Layout {
+        self.0
+    }
+    fn add(&self, other: &Self) -> Self {
+        assert_eq!(self, other, "columns have equal layouts");
+        *self
+    }
+    fn sub(&self, other: &Self) -> Self {
+        assert_eq!(self, other, "columns have equal layouts");
+        *self
+    }
+    fn scale(&self, public: &Column<R>) -> Self {
+        assert_eq!(self.0, public.layout(), "columns have equal layouts");
+        *self
+    }
+    fn planes(&self, planes: impl IntoIterator<Item = usize>) -> Self {
+        let of = self.0.planes;
+        self.with_planes(planes.into_iter().inspect(|i| assert!(*i < of, "plane {i} of {of}")).count())
+    }
+    fn stack(shares: &[&Self]) -> Self {
+        let rows = shares.first().map_or(0, |s| s.0.rows);
+        assert!(shares.iter().all(|s| s.0.rows == rows), "stacked columns have equal rows");
+        Shape(Layout::new(rows, shares.iter().map(|s| s.0.planes).sum()))
+    }
+    fn gather(&self, rows: &[Option<usize>]) -> Self {
+        self.with_rows(rows.len())
+    }
+    fn sum_groups(&self, groups: &[Option<usize>], count: usize) -> Self {
+        assert_eq!(groups.len(), self.0.rows, "one group for each row");
+        self.with_rows(count)
+    }
+    fn sum(&self) -> Self {
+        self.with_rows(1)
+    }
+}
+
+impl Engine for Estimate {
+    const MODEL: Security = Security::SemiHonest;
+    type Share<R: Ring> = Shape;
+
+    fn holds(&self, _owner: PartyId) -> bool {
+        false
+    }
+
+    fn input<R: Ring>(&mut self, inputs: &[Input<'_, R>]) -> Result<Vec<Shape>, Abort> {
+        if let Some(stranger) = inputs.iter().find(|i| i.owner.0 >= 3) {
+            return Err(Abort::Refused(format!("party {} takes no part in this session", stranger.owner)));
+        }
+        self.spend(cost::input::<R>(inputs.iter().map(|i| (i.owner, i.layout))));
+        Ok(inputs.iter().map(|i| Shape(i.layout)).collect())
+    }
+
+    fn constant<R: Ring>(&mut self, public: &Column<R>) -> Shape {
+        Shape(public.layout())
+    }
+
+    fn sum_of_products<R: Ring>(&mut self, pairs: &[(&Shape, &Shape)]) -> Result<Shape, Abort> {
+        let shape = *pairs.first().expect("a sum of products has at least one").0;
+        assert!(pairs.iter().all(|(x, y)| **x == shape && **y == shape), "factors have equal layouts");
+        self.spend(cost::product::<R>(shape.0));
+        Ok(shape)
+    }
+
+    fn ands(&mut self, gates: &[Gate<'_, Shape>]) -> Result<Shape, Abort> {
+        let (x, y): (Vec<_>, Vec<_>) = gates.iter().cloned().unzip();
+        let (x, y) = (self.join(&x), self.join(&y));
+        self.mul::<B64>(&x, &y)
+    }
+
+    fn dot<R: Ring>(&mut self, x: &Shape, y: &Shape) -> Result<Shape, Abort> {
+        assert_eq!(x, y, "factors have equal layouts");
+        self.spend(cost::dot::<R>(x.0.planes));
+        Ok(x.with_rows(1))
+    }
+
+    fn bits_to<R: Ring>(&mut self, bits: &Shape) -> Result<Shape, Abort> {
+        self.spend(cost::bits_to::<R>(bits.0));
+        Ok(*bits)
+    }
+
+    fn barrier(&mut self) -> Result<(), Abort> {
+        Ok(())
+    }
+
+    fn open<R: Ring>(&mut self, x: &Verified<Shape>) -> Result<Column<R>, Abort> {
+        self.spend(cost::open::<R>(x.get().0));
+        Ok(Column::zeros(x.get().0))
+    }
+
+    fn open_to<R: Ring>(&mut self, to: PartyId, x: &Verified<Shape>) -> Result<Option<Column<R>>, Abort> {
+        if to.0 >= 3 {
+            return Err(Abort::Refused(format!("party {to} takes no part in this session")));
+        }
+        self.spend(cost::open_to::<R>(to, x.get().0));
+        Ok(Some(Column::zeros(x.get().0)))
+    }
+
+    fn release<R: Ring>(&mut self, x: &Verified<Shape>) -> Result<Released<R>, Abort> {
+        self.spend(cost::release::<R>(x.get().0));
+        Ok(Released { of: 1, components: vec![(0, Column::zeros(x.get().0))] })
+    }
+
+    fn join(&mut self, wires: &[Wire<'_, Shape>]) -> Shape {
+        let first = wires.first().and_then(|w| w.planes().next()).expect("a join has at least one wire").0;
+        let fits = |(share, plane): (&Shape, usize)| share.0.rows == first.0.rows && plane < share.0.planes;
+        assert!(wires.iter().flat_map(Wire::planes).all(fits), "wires of a level have equal rows");
+        first.with_planes(wires.len())
+    }
+
+    fn not(&mut self, x: &Shape) -> Shape {
+        *x
+    }
+}

@@ -1,0 +1,93 @@
+//! No protection at all: shares are clear columns. The executable specification of every protocol, and the oracle of its tests.
+
+use crate::engine::{Engine, Input, Released, Security, Share, Verified};
+use mpc_core::{Abort, B64, Column, Layout, PartyId, Ring};
+
+/// The clear oracle. It holds everyone's inputs, sends nothing and shows every opening.
+#[derive(Debug, Default)]
+pub struct Plain;
+
+impl Plain {
+    /// The oracle.
+    pub fn new() -> Self {
+        Plain
+    }
+}
+
+impl<R: Ring> Share<R> for Column<R> {
+    fn layout(&self) -> Layout {
+        Column::layout(self)
+    }
+    fn add(&self, other: &Self) -> Self {
+        self.zip(other, R::add)
+    }
+    fn sub(&self, other: &Self) -> Self {
+        self.zip(other, R::sub)
+    }
+    fn scale(&self, public: &Column<R>) -> Self {
+        self.zip(public, R::mul)
+    }
+    fn planes(&self, planes: impl IntoIterator<Item = usize>) -> Self {
+        self.pick_planes(planes)
+    }
+    fn stack(shares: &[&Self]) -> Self {
+        Column::stack(shares)
+    }
+    fn gather(&self, rows: &[Option<usize>]) -> Self {
+        Column::gather(self, rows)
+    }
+    fn sum_groups(&self, groups: &[Option<usize>], count: usize) -> Self {
+        Column::sum_groups(self, groups, count)
+    }
+    fn sum(&self) -> Self {
+        Column::sum(self)
+    }
+}
+
+impl Engine for Plain {
+    const MODEL: Security = Security::None;
+    type Share<R: Ring> = Column<R>;
+
+    fn holds(&self, _owner: PartyId) -> bool {
+        true
+    }
+
+    fn input<R: Ring>(&mut self, inputs: &[Input<'_, R>]) -> Result<Vec<Column<R>>, Abort> {
+        inputs.iter().map(|i| i.checked_values().cloned()).collect()
+    }
+
+    fn constant<R: Ring>(&mut self, public: &Column<R>) -> Column<R> {
+        public.clone()
+    }
+
+    fn sum_of_products<R: Ring>(&mut self, pairs: &[(&Column<R>, &Column<R>)]) -> Result<Column<R>, Abort> {
+        let products = pairs.iter().map(|(x, y)| x.zip(y, R::mul));
+        Ok(products.reduce(|s, p| s.zip(&p, R::add)).expect("a sum of products has at least one"))
+    }
+
+    fn dot<R: Ring>(&mut self, x: &Column<R>, y: &Column<R>) -> Result<Column<R>, Abort> {
+        Ok(x.zip(y, R::mul).sum())
+    }
+
+    fn bits_to<R: Ring>(&mut self, bits: &Column<B64>) -> Result<Column<R>, Abort> {
+        Ok(bits.bits_as())
+    }
+
+    fn barrier(&mut self) -> Result<(), Abort> {
+        Ok(())
+    }
+
+    fn open<R: Ring>(&mut self, x: &Verified<Column<R>>) -> Result<Column<R>, Abort> {
+        let mut values = x.get().clone();
+        values.clear_tails();
+        Ok(values)
+    }
+
+    fn open_to<R: Ring>(&mut self, _to: PartyId, x: &Verified<Column<R>>) -> Result<Option<Column<R>>, Abort> {
+        self.open(x).map(Some)
+    }
+
+    fn release<R: Ring>(&mut self, x: &Verified<Column<R>>) -> Result<Released<R>, Abort> {
+        Ok(Released { of: 1, components: vec![(0, self.open(x)?)] })
+    }
+}

@@ -1,0 +1,221 @@
+//! Replicated secret sharing among three parties, private against one that follows the protocol (Araki, Furukawa, Lindell, Nof, Ohara,
+//! CCS'16).
+//!
+//! x = x_0 + x_1 + x_2 and P_i holds (x_i, x_{i+1}), indices mod 3. The edge key k_i belongs to P_{i-1} and P_i, the holders of component i;
+//! F(k_i) is a value both derive without a message. Every message goes from one holder of a component to the other, so that two honest
+//! holders never differ (no message can make them), and is masked by a value its receiver cannot derive.
+//!
+//! | operation | rounds | sent, in elements a row |
+//! |---|---|---|
+//! | [`input`](Engine::input) by P_i | 1 for all owners together | 1 by P_i |
+//! | [`sum_of_products`](Engine::sum_of_products) | 1 | 1 by each |
+//! | [`dot`](Engine::dot) | 1 | 1 by each for the whole column |
+//! | [`bits_to`](Engine::bits_to) | 2 | 1 by each |
+//! | [`open`](Engine::open) | 1 | 1 by each |
+//! | [`open_to`](Engine::open_to) P_i | 1 | 1 by P_{i+1} |
+//! | [`release`](Engine::release) | 1 | 1 by each |
+//! | constants, sums, complements, products with public values | 0 | 0 |
+//!
+//! Leakage: none; openings and releases show the value to whom they name, nothing else.
+
+mod bits;
+mod gates;
+mod product;
+mod share;
+
+pub use share::Rep3Share;
+
+use crate::engine::{Engine, Input, Released, Security, Share, Verified};
+use crate::wire::{Gate, Wire};
+use mpc_core::{Abort, B64, Column, Meter, PartyId, Ring, Session};
+
+/// Three parties, one of them possibly curious.
+pub struct Rep3 {
+    session: Session,
+}
+
+impl Rep3 {
+    /// The engine of this session's party.
+    ///
+    /// # Panics
+    /// If the session has other than three parties: the roster decides that before any session starts.
+    pub fn new(session: Session) -> Self {
+        assert_eq!(session.parties(), 3, "replicated sharing is among three parties");
+        Rep3 { session }
+    }
+
+    /// The session it runs on.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// What the session has cost so far.
+    pub fn meter(&self) -> Meter {
+        self.session.meter()
+    }
+
+    /// Gives the session back.
+    pub fn into_session(self) -> Session {
+        self.session
+    }
+
+    /// P_{i-1}, the other holder of this party's first component.
+    fn left(&self) -> PartyId {
+        self.session.right(2)
+    }
+
+    /// P_{i+1}, the other holder of this party's second component.
+    fn right(&self) -> PartyId {
+        self.session.right(1)
+    }
+
+    /// One round in which this party sends its part of a sum, z_i, to the other holder of component i and gets z_{i+1}.
+    fn reshare<R: Ring>(&mut self, label: &'static str, part: Column<R>) -> Result<Rep3Share<R>, Abort> {
+        let (left, right) = (self.left(), self.right());
+        let mut round = self.session.round(label);
+        round.send(left, &part);
+        let next = round.recv(right, part.layout());
+        let next = round.run()?.take(next)?;
+        Ok(Rep3Share::from_components(part, next))
+    }
+}
+
+impl Engine for Rep3 {
+    const MODEL: Security = Security::SemiHonest;
+    type Share<R: Ring> = Rep3Share<R>;
+
+    fn holds(&self, owner: PartyId) -> bool {
+        self.session.me() == owner
+    }
+
+    /// P_i: x_{i+1} = F(k_{i+1}), x_{i+2} = 0, and x_i = x - x_{i+1} goes to P_{i-1}.
+    fn input<R: Ring>(&mut self, inputs: &[Input<'_, R>]) -> Result<Vec<Rep3Share<R>>, Abort> {
+        let (me, left, right) = (self.session.me(), self.left(), self.right());
+        let mut dealt = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            let step = self.session.step();
+            dealt.push(match input.owner {
+                owner if owner == me => {
+                    let values = input.checked_values()?.as_slice();
+                    let mut mask = self.session.prss(right).elements(step, 0..values.len());
+                    Some(Column::build_pair(input.layout, |at, mine, masks| {
+                        mask.fill(masks);
+                        mine.iter_mut().zip(&values[at..]).zip(&*masks).for_each(|((m, x), r)| *m = x.sub(*r));
+                    }))
+                }
+                owner if owner == left => {
+                    let mut mask = self.session.prss(left).elements(step, 0..input.layout.len::<R>());
+                    Some((Column::build(input.layout, |_, masks| mask.fill(masks)), Column::zeros(input.layout)))
+                }
+                owner if owner == right => None,
+                owner => return Err(Abort::Refused(format!("party {owner} takes no part in this session"))),
+            });
+        }
+        let mut round = self.session.round("input");
+        let mut expected = Vec::with_capacity(inputs.len());
+        for (input, dealt) in inputs.iter().zip(&dealt) {
+            if let (true, Some((mine, _))) = (input.owner == me, dealt) {
+                round.send(left, mine);
+            }
+            expected.push((input.owner == right).then(|| round.recv(right, input.layout)));
+        }
+        let mut inbox = round.run()?;
+        dealt
+            .into_iter()
+            .zip(expected)
+            .zip(inputs)
+            .map(|((dealt, expected), input)| {
+                let (first, second) = match (dealt, expected) {
+                    (Some(components), _) => components,
+                    (None, Some(ticket)) => (Column::zeros(input.layout), inbox.take(ticket)?),
+                    (None, None) => unreachable!("what is not dealt here is received"),
+                };
+                Ok(Rep3Share::from_components(first, second))
+            })
+            .collect()
+    }
+
+    /// Component 0 is the value, the others are zero.
+    fn constant<R: Ring>(&mut self, public: &Column<R>) -> Rep3Share<R> {
+        let zeros = || Column::zeros(public.layout());
+        match self.session.me().0 {
+            0 => Rep3Share::from_components(public.clone(), zeros()),
+            1 => Rep3Share::from_components(zeros(), zeros()),
+            _ => Rep3Share::from_components(zeros(), public.clone()),
+        }
+    }
+
+    fn sum_of_products<R: Ring>(&mut self, pairs: &[(&Rep3Share<R>, &Rep3Share<R>)]) -> Result<Rep3Share<R>, Abort> {
+        let layout = pairs.first().expect("a sum of products has at least one").0.layout();
+        assert!(pairs.iter().all(|(x, y)| x.layout() == layout && y.layout() == layout), "factors have equal layouts");
+        let terms: Vec<_> = pairs.iter().map(|(x, y)| product::Term { x: x.slices(), y: y.slices() }).collect();
+        let part = self.product_part(layout, &terms);
+        self.reshare("product", part)
+    }
+
+    fn ands(&mut self, gates: &[Gate<'_, Rep3Share<B64>>]) -> Result<Rep3Share<B64>, Abort> {
+        let part = self.ands_part(gates);
+        self.reshare("and", part)
+    }
+
+    fn join(&mut self, wires: &[Wire<'_, Rep3Share<B64>>]) -> Rep3Share<B64> {
+        self.joined(wires)
+    }
+
+    fn dot<R: Ring>(&mut self, x: &Rep3Share<R>, y: &Rep3Share<R>) -> Result<Rep3Share<R>, Abort> {
+        assert_eq!(x.layout(), y.layout(), "factors have equal layouts");
+        let part = self.dot_part(x, y);
+        self.reshare("dot product", part)
+    }
+
+    fn bits_to<R: Ring>(&mut self, bits: &Rep3Share<B64>) -> Result<Rep3Share<R>, Abort> {
+        self.convert_bits(bits)
+    }
+
+    fn barrier(&mut self) -> Result<(), Abort> {
+        Ok(())
+    }
+
+    /// P_{i+1} sends x_{i+2} to P_i.
+    fn open<R: Ring>(&mut self, x: &Verified<Rep3Share<R>>) -> Result<Column<R>, Abort> {
+        let (left, right, x) = (self.left(), self.right(), x.get());
+        let mut round = self.session.round("open");
+        round.send(left, x.second());
+        let missing = round.recv(right, x.layout());
+        Ok(x.value(&round.run()?.take(missing)?))
+    }
+
+    fn open_to<R: Ring>(&mut self, to: PartyId, x: &Verified<Rep3Share<R>>) -> Result<Option<Column<R>>, Abort> {
+        if to.0 >= 3 {
+            return Err(Abort::Refused(format!("party {to} takes no part in this session")));
+        }
+        let (me, left, right, x) = (self.session.me(), self.left(), self.right(), x.get());
+        let mut round = self.session.round("open to one");
+        if left == to {
+            round.send(left, x.second());
+        }
+        let missing = (me == to).then(|| round.recv(right, x.layout()));
+        let mut inbox = round.run()?;
+        missing.map(|ticket| Ok(x.value(&inbox.take(ticket)?))).transpose()
+    }
+
+    /// x_i + F(k_i) - F(k_{i+1}) goes to P_{i-1}: a fresh sharing, whose components are independent of all that was computed.
+    fn release<R: Ring>(&mut self, x: &Verified<Rep3Share<R>>) -> Result<Released<R>, Abort> {
+        let part = self.rerandomised_part(x.get());
+        let me = self.session.me().0;
+        let (mut first, mut second) = self.reshare("release", part)?.into_components();
+        first.clear_tails();
+        second.clear_tails();
+        Ok(Released { of: 3, components: vec![(me, first), ((me + 1) % 3, second)] })
+    }
+
+    /// Component 0 alone is complemented.
+    fn not(&mut self, x: &Rep3Share<B64>) -> Rep3Share<B64> {
+        let not = |c: &Column<B64>| c.map(|w| w.add(B64::ONE));
+        match self.session.me().0 {
+            0 => Rep3Share::from_components(not(x.first()), x.second().clone()),
+            1 => x.clone(),
+            _ => Rep3Share::from_components(x.first().clone(), not(x.second())),
+        }
+    }
+}
