@@ -3,5 +3,13 @@
 pub use datafusion;
 
 pub mod catalog;
+pub mod exec;
+pub mod finish;
+pub mod ground;
+pub mod local;
 pub mod message;
+pub mod moments;
+pub mod oracle;
 pub mod plan;
+pub mod trace;
+pub mod wire;

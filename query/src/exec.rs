@@ -1,0 +1,213 @@
+//! The joint stage: a [`Plan`] on any [`Engine`].
+//!
+//! Written once: on `Plain` it is the oracle, on `Rep3` the real thing, on `Estimate` the price list of EXPLAIN. A [`Program`] is the
+//! plan laid out for the public row counts at hand, as a list of [`Step`]s:
+//!
+//! ```text
+//! share      every owner's columns, one round for each ring
+//! logic      all comparisons and connectives of a frame as one circuit, gates of equal depth in one round
+//! exists     which groups have a row: an OR-tree over the rows of each group, all openings and groups side by side
+//! lift       all bits that are counted or multiplied, as field elements: two rounds for each ring
+//! multiply   products of one depth in one round
+//! sum        sums of public groups: linear ones are local, sums of products cost one element a group in one round
+//! release    after the barrier: each party's part of everything the plan opens to the planner
+//! ```
+
+mod circuit;
+mod exists;
+mod field;
+mod graph;
+mod program;
+mod sums;
+
+pub use program::{Program, ProgramError, Step, StepKind};
+
+use crate::ground::Ground;
+use crate::local::{InputColumn, Inputs};
+use crate::plan::{NodeId, Plan};
+use field::{Fields, Known, Value};
+use graph::Evaluated;
+use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout, PartyId};
+use protocols::{Engine, Input, Released, Share};
+use std::collections::HashMap;
+
+/// One party's part of everything of one kind that one release opens; which one follows from its place in the list
+/// ([`Ground::parts`]).
+pub enum Part {
+    /// Existence bits.
+    Bits(Released<B64>),
+    /// Sums in the value domain.
+    Fp61(Released<Fp61>),
+    /// Sums in the wide value domain.
+    Fp127(Released<Fp127>),
+}
+
+/// Lays out `plan` on `ground` and runs it: [`Program::new`] and [`Program::run`].
+pub fn execute<E: Engine>(
+    plan: &Plan, ground: &Ground, engine: &mut E, owner: &dyn Fn(&str) -> Option<PartyId>, inputs: &Inputs, progress: &mut dyn FnMut(&E, usize),
+) -> Result<Vec<Part>, Abort> {
+    Program::new(plan, ground).map_err(|e| Abort::Refused(e.to_string()))?.run(engine, owner, inputs, progress)
+}
+
+impl Program<'_> {
+    /// Runs the program. `owner` gives a party's place in the roster, `inputs` are the columns this node holds; `progress` is called
+    /// before each step with its number, and once more at the end.
+    pub fn run<E: Engine>(
+        &self, engine: &mut E, owner: &dyn Fn(&str) -> Option<PartyId>, inputs: &Inputs, progress: &mut dyn FnMut(&E, usize),
+    ) -> Result<Vec<Part>, Abort> {
+        let mut run = Run { program: self, bits: HashMap::new(), logic: HashMap::new(), fp61: Fields::default(), fp127: Fields::default() };
+        let mut exists: HashMap<usize, E::Share<B64>> = HashMap::new();
+        let mut parts = Vec::new();
+        for (number, step) in self.steps().iter().enumerate() {
+            progress(engine, number);
+            match step.kind {
+                StepKind::ShareBits => run.bits = self.share::<E, B64>(engine, owner, inputs)?,
+                StepKind::ShareFp61 => run.fp61.inputs = self.share::<E, Fp61>(engine, owner, inputs)?,
+                StepKind::ShareFp127 => run.fp127.inputs = self.share::<E, Fp127>(engine, owner, inputs)?,
+                StepKind::Logic(frame) => {
+                    let (graph, schedule) = self.circuit(frame);
+                    let bits = &run.bits;
+                    let done = schedule.run(graph, engine, |plane| {
+                        let (slot, plane) = self.plane(plane);
+                        bits.get(&slot).map(|share: &E::Share<B64>| share.planes([plane])).expect("inputs are shared before the logic runs")
+                    })?;
+                    run.logic.insert(frame, done);
+                }
+                StepKind::Exists(release) => {
+                    exists.insert(release, run.exists(engine, release)?);
+                }
+                StepKind::Lift61(frame) => run.lift::<Fp61>(engine, frame)?,
+                StepKind::Lift127(frame) => run.lift::<Fp127>(engine, frame)?,
+                StepKind::Multiply61(batch) => run.multiply::<Fp61>(engine, batch)?,
+                StepKind::Multiply127(batch) => run.multiply::<Fp127>(engine, batch)?,
+                StepKind::Sum61(release) => {
+                    let sums = run.sums::<Fp61>(engine, release)?;
+                    run.fp61.sums.insert(release, sums);
+                }
+                StepKind::Sum127(release) => {
+                    let sums = run.sums::<Fp127>(engine, release)?;
+                    run.fp127.sums.insert(release, sums);
+                }
+                StepKind::Release => parts = run.release(engine, &exists)?,
+            }
+        }
+        progress(engine, self.steps().len());
+        Ok(parts)
+    }
+
+    /// Shares the columns of one ring, of all owners.
+    fn share<E: Engine, R: Value>(
+        &self, engine: &mut E, owner: &dyn Fn(&str) -> Option<PartyId>, inputs: &Inputs,
+    ) -> Result<HashMap<usize, E::Share<R>>, Abort> {
+        let slots: Vec<(usize, _)> = self.slots().iter().enumerate().filter(|(_, s)| s.ring == R::RING).collect();
+        let mut columns = Vec::with_capacity(slots.len());
+        for (_, slot) in &slots {
+            let owner = owner(&slot.owner).ok_or_else(|| Abort::Refused(format!("{} is not a party of this session", slot.owner)))?;
+            let values: Option<&Column<R>> = inputs.get(slot.scan, slot.column, slot.form).and_then(R::column);
+            if engine.holds(owner) && values.is_none_or(|v| v.layout() != slot.layout) {
+                return Err(Abort::Refused("this node's local stage did not yield the columns of the plan".into()));
+            }
+            columns.push(Input { owner, layout: slot.layout, values });
+        }
+        let shares = engine.input(&columns)?;
+        Ok(slots.iter().map(|(number, _)| *number).zip(shares).collect())
+    }
+}
+
+/// What is known so far in one run.
+struct Run<'r, E: Engine> {
+    program: &'r Program<'r>,
+    /// Shared bits and bit-planes, by input slot.
+    bits: HashMap<usize, E::Share<B64>>,
+    /// What the circuit of each frame yielded.
+    logic: HashMap<usize, Evaluated<E::Share<B64>>>,
+    fp61: Fields<E, Fp61>,
+    fp127: Fields<E, Fp127>,
+}
+
+impl<E: Engine> Run<'_, E> {
+    fn plan(&self) -> &Plan {
+        self.program.plan()
+    }
+
+    fn ground(&self) -> &Ground {
+        self.program.ground()
+    }
+
+    /// A bit node, after the logic of its frame.
+    fn bit(&self, node: NodeId) -> Known<B64, E::Share<B64>> {
+        let frame = self.plan().node(node).frame.0;
+        let wire = self.program.bit(node);
+        match (self.program.circuit(frame).0.value(wire), self.logic.get(&frame).and_then(|l| l.share(wire))) {
+            (Some(public), _) => Known::Public(public.clone()),
+            (None, Some(share)) => Known::Secret(share.clone()),
+            (None, None) => unreachable!("the logic of a frame keeps every wire that is read"),
+        }
+    }
+
+    fn release(&self, engine: &mut E, exists: &HashMap<usize, E::Share<B64>>) -> Result<Vec<Part>, Abort> {
+        let mut parts = Vec::new();
+        for part in self.ground().parts(self.plan()) {
+            let missing = || Abort::Refused("the plan opens something that was not computed".into());
+            parts.push(match part.ring {
+                InputRing::Bits => {
+                    let bits = engine.verify(exists.get(&part.release).ok_or_else(missing)?.clone())?;
+                    Part::Bits(engine.release(&bits)?)
+                }
+                InputRing::Fp61 => {
+                    let sums = engine.verify(self.fp61.sums.get(&part.release).ok_or_else(missing)?.clone())?;
+                    Part::Fp61(engine.release(&sums)?)
+                }
+                InputRing::Fp127 => {
+                    let sums = engine.verify(self.fp127.sums.get(&part.release).ok_or_else(missing)?.clone())?;
+                    Part::Fp127(engine.release(&sums)?)
+                }
+            });
+        }
+        Ok(parts)
+    }
+}
+
+/// A column known in clear or shared, as a share: constants cost nothing.
+fn share_of<R: mpc_core::Ring, E: Engine>(engine: &mut E, known: Known<R, E::Share<R>>) -> E::Share<R> {
+    match known {
+        Known::Public(column) => engine.constant(&column),
+        Known::Secret(share) => share,
+    }
+}
+
+/// Planes of single columns as one share.
+fn stack<R: mpc_core::Ring, S: Share<R>>(shares: &[S]) -> S {
+    S::stack(&shares.iter().collect::<Vec<_>>())
+}
+
+/// Which ring a column is shared in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum InputRing {
+    /// Bits.
+    Bits,
+    /// The value domain.
+    Fp61,
+    /// The wide value domain.
+    Fp127,
+}
+
+impl InputRing {
+    /// Which ring a clear column is of.
+    pub fn of(column: &InputColumn) -> Self {
+        match column {
+            InputColumn::Bits(_) => InputRing::Bits,
+            InputColumn::Fp61(_) => InputRing::Fp61,
+            InputColumn::Fp127(_) => InputRing::Fp127,
+        }
+    }
+
+    /// Bits of `layout` on the wire, rounded up to bytes.
+    pub fn bytes(self, layout: Layout) -> usize {
+        match self {
+            InputRing::Bits => layout.bytes::<B64>(),
+            InputRing::Fp61 => layout.bytes::<Fp61>(),
+            InputRing::Fp127 => layout.bytes::<Fp127>(),
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! The local stage: sub-plans run in clear by DataFusion, at the owner of the tables they read (or everywhere, on public ones).
+//!
+//! What leaves this module are integers and bits ready to be shared, and errors that never carry a value: DataFusion's own messages
+//! may quote the cell they stumbled over, so they are reduced to their kind.
+
+use crate::ground::Ground;
+use crate::plan::{ColumnKind, Form, Frame, Plan, Ring, Scan, ScanColumn, ScanId, Source, Subplan};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use datafusion::arrow::compute::{cast, concat_batches};
+use datafusion::arrow::datatypes::{DataType, Decimal128Type};
+use datafusion::arrow::error::ArrowError;
+use datafusion::catalog::TableProvider;
+use datafusion::common::TableReference;
+use datafusion::common::tree_node::Transformed;
+use datafusion::datasource::provider_as_source;
+use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::collect;
+use datafusion::prelude::SessionConfig;
+use mpc_core::{B64, Column, Fp61, Fp127};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Why a local stage failed. No variant carries a value.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LocalError {
+    /// A table of the plan is not at hand.
+    #[error("the table {0} is not loaded here; add it to this node's sources")]
+    Missing(String),
+    /// A table of the plan is at hand with other columns than the catalogue's.
+    #[error("the table {0} is loaded with other columns or types than the catalogue declares; check this node's sources against the catalogue")]
+    Schema(String),
+    /// DataFusion could not run the sub-plan.
+    #[error("{place}: {what}")]
+    Run {
+        /// Which sub-plan.
+        place: String,
+        /// What kind of error; constant text.
+        what: &'static str,
+    },
+    /// A relation the catalogue declares unique has two rows for one key.
+    #[error(
+        "{place}: more than one row for the same key of {frame}; a column declared as the key of its table has duplicates, or the sub-query does not group by it"
+    )]
+    Duplicate {
+        /// Which sub-plan.
+        place: String,
+        /// The frame.
+        frame: String,
+    },
+    /// A key outside the public domain, or rows that do not follow it.
+    #[error("{place}: its rows are not the rows of {frame}; check that every key column draws from its declared domain")]
+    Keys {
+        /// Which sub-plan.
+        place: String,
+        /// The frame.
+        frame: String,
+    },
+    /// A value outside the range the plan was compiled for.
+    #[error(
+        "{place}: {column} has a value outside the range {min} to {max} that follows from the catalogue; correct the data or the declared min and max"
+    )]
+    Range {
+        /// Which sub-plan.
+        place: String,
+        /// The column, as SQL.
+        column: String,
+        /// Smallest value allowed (the plan's, scaled to an integer).
+        min: i128,
+        /// Largest value allowed.
+        max: i128,
+    },
+    /// The plan and this executor disagree: a defect, not bad data.
+    #[error("{place}: {what} (a defect in the compiler; please report the query)")]
+    Defect {
+        /// Which sub-plan.
+        place: String,
+        /// What was expected; constant text.
+        what: &'static str,
+    },
+}
+
+/// The tables at hand, under their full names (`transport.trips`).
+#[derive(Clone, Default)]
+pub struct Tables(BTreeMap<String, Arc<dyn TableProvider>>);
+
+impl Tables {
+    /// No tables.
+    pub fn new() -> Self {
+        Tables::default()
+    }
+
+    /// Adds a table; one that had the name before is returned.
+    pub fn insert(&mut self, name: impl Into<String>, table: Arc<dyn TableProvider>) -> Option<Arc<dyn TableProvider>> {
+        self.0.insert(name.into(), table)
+    }
+
+    /// A table by its full name.
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn TableProvider>> {
+        self.0.get(name)
+    }
+
+    /// All tables with their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Arc<dyn TableProvider>)> {
+        self.0.iter().map(|(n, t)| (n.as_str(), t))
+    }
+}
+
+impl<N: Into<String>> FromIterator<(N, Arc<dyn TableProvider>)> for Tables {
+    fn from_iter<I: IntoIterator<Item = (N, Arc<dyn TableProvider>)>>(tables: I) -> Self {
+        Tables(tables.into_iter().map(|(n, t)| (n.into(), t)).collect())
+    }
+}
+
+/// One column of a scan in one of its forms, in clear, ready to be shared.
+#[derive(Clone)]
+pub enum InputColumn {
+    /// Bits or bit-planes.
+    Bits(Column<B64>),
+    /// Elements of the value domain.
+    Fp61(Column<Fp61>),
+    /// Elements of the wide value domain.
+    Fp127(Column<Fp127>),
+}
+
+/// All columns of one scan: `columns[column][form]`.
+pub type ScanInputs = Vec<Vec<InputColumn>>;
+
+/// The columns this node brings to the joint stage, by scan.
+#[derive(Clone, Default)]
+pub struct Inputs(BTreeMap<ScanId, ScanInputs>);
+
+impl Inputs {
+    /// The column `column` of `scan` in its form number `form`, if this node holds it.
+    pub fn get(&self, scan: ScanId, column: usize, form: usize) -> Option<&InputColumn> {
+        self.0.get(&scan)?.get(column)?.get(form)
+    }
+
+    /// Adds what another node holds: only a clear oracle ever holds more than one node's.
+    pub fn extend(&mut self, other: Inputs) {
+        self.0.extend(other.0);
+    }
+}
+
+/// DataFusion as a local stage: one thread, bounded memory, no disk.
+pub struct Local {
+    state: SessionState,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Local {
+    /// A local stage that may use `memory` bytes for its operators. It must be used outside any async runtime.
+    pub fn new(memory: usize) -> std::io::Result<Self> {
+        let config = SessionConfig::new().with_target_partitions(1).with_information_schema(false);
+        let environment = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory)))
+            .build_arc()
+            .map_err(|e| std::io::Error::other(e.strip_backtrace()))?;
+        let state = SessionStateBuilder::new().with_config(config).with_runtime_env(environment).with_default_features().build();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        Ok(Local { state, runtime })
+    }
+
+    /// Runs a sub-plan on `tables`. `place` names it in errors.
+    pub fn run(&self, subplan: &Subplan, tables: &Tables, place: &str) -> Result<RecordBatch, LocalError> {
+        let plan = bind(subplan.logical(), tables)?;
+        let run = async {
+            let physical = self.state.create_physical_plan(&plan).await?;
+            let schema = physical.schema();
+            let batches = collect(physical, self.state.task_ctx()).await?;
+            Ok(concat_batches(&schema, &batches)?)
+        };
+        self.runtime.block_on(run).map_err(|e| LocalError::Run { place: place.into(), what: kind(&e) })
+    }
+
+    /// Computes every scan that `party` owns.
+    pub fn inputs(&self, plan: &Plan, party: &str, ground: &Ground, tables: &Tables) -> Result<Inputs, LocalError> {
+        plan.scans_of(party).map(|(id, scan)| Ok((id, self.scan(plan, scan, ground, tables)?))).collect::<Result<_, _>>().map(Inputs)
+    }
+
+    fn scan(&self, plan: &Plan, scan: &Scan, ground: &Ground, tables: &Tables) -> Result<ScanInputs, LocalError> {
+        let place = place(plan, scan);
+        let batch = self.run(&scan.plan, tables, &place)?;
+        let columns = aligned(&batch, plan.frame(scan.frame), ground.keys(scan.frame), scan, &place)?;
+        scan.columns.iter().zip(&columns).map(|(c, array)| encode(c, array, &place)).collect()
+    }
+}
+
+/// A scan as people know it.
+pub(crate) fn place(plan: &Plan, scan: &Scan) -> String {
+    match &scan.source {
+        Source::Public => format!("public columns for {}", plan.frame(scan.frame).name),
+        Source::Party(name) => format!("the local stage of {name} for {}", plan.frame(scan.frame).name),
+    }
+}
+
+/// The plan with its table scans on the tables at hand.
+fn bind(plan: &LogicalPlan, tables: &Tables) -> Result<LogicalPlan, LocalError> {
+    let mut failed = None;
+    let bound = plan.clone().transform_up_with_subqueries(|node| {
+        let LogicalPlan::TableScan(mut scan) = node else { return Ok(Transformed::no(node)) };
+        let name = full_name(&scan.table_name);
+        match tables.get(&name) {
+            None => failed = Some(LocalError::Missing(name)),
+            Some(table) => {
+                let (want, have) = (scan.source.schema(), table.schema());
+                let same = want.fields().len() == have.fields().len()
+                    && want.fields().iter().zip(have.fields()).all(|(w, h)| w.name() == h.name() && w.data_type() == h.data_type());
+                if !same || !scan.filters.is_empty() {
+                    failed = Some(LocalError::Schema(name));
+                } else {
+                    scan.source = provider_as_source(table.clone());
+                }
+            }
+        }
+        Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
+    });
+    match (failed, bound) {
+        (Some(e), _) => Err(e),
+        (None, Ok(bound)) => Ok(bound.data),
+        (None, Err(e)) => Err(LocalError::Run { place: "binding the tables of a sub-plan".into(), what: kind(&e) }),
+    }
+}
+
+/// `schema.table`; an unqualified table is one of the planner's released tables.
+fn full_name(table: &TableReference) -> String {
+    match table.schema() {
+        Some(schema) => format!("{schema}.{}", table.table()),
+        None => table.table().to_string(),
+    }
+}
+
+/// The columns behind the keys, once the keys are the frame's.
+pub(crate) fn aligned(batch: &RecordBatch, frame: &Frame, keys: &[ArrayRef], scan: &Scan, place: &str) -> Result<Vec<ArrayRef>, LocalError> {
+    let defect = |what| LocalError::Defect { place: place.into(), what };
+    if batch.num_columns() != keys.len() + scan.columns.len() {
+        return Err(defect("a scan yields its keys and its columns"));
+    }
+    let rows = keys.first().map_or(1, |k| k.len());
+    if batch.num_rows() > rows {
+        return Err(LocalError::Duplicate { place: place.into(), frame: frame.name.clone() });
+    }
+    let out_of_step = || LocalError::Keys { place: place.into(), frame: frame.name.clone() };
+    if batch.num_rows() < rows {
+        return Err(out_of_step());
+    }
+    for (want, have) in keys.iter().zip(batch.columns()) {
+        let have = cast(have, want.data_type()).map_err(|_| defect("a key has the type of the frame's"))?;
+        if **want != *have {
+            return Err(out_of_step());
+        }
+    }
+    Ok(batch.columns()[keys.len()..].to_vec())
+}
+
+/// A scanned column in all of its forms.
+pub(crate) fn encode(column: &ScanColumn, array: &ArrayRef, place: &str) -> Result<Vec<InputColumn>, LocalError> {
+    let defect = |what| LocalError::Defect { place: place.into(), what };
+    let values: Vec<i128> = match &column.kind {
+        ColumnKind::Label(_) => return Ok(Vec::new()),
+        _ if array.null_count() > 0 => return Err(defect("a scanned column is never NULL")),
+        ColumnKind::Bit => {
+            let bits = array.as_boolean_opt().ok_or_else(|| defect("a bit is a boolean"))?;
+            bits.values().iter().map(i128::from).collect()
+        }
+        ColumnKind::Integer { scale, min, max } => {
+            if !matches!(array.data_type(), DataType::Decimal128(_, s) if s == scale) {
+                return Err(defect("an integer is a decimal of the plan's scale"));
+            }
+            let values: Vec<i128> = array.as_primitive::<Decimal128Type>().values().to_vec();
+            if values.iter().any(|v| v < min || v > max) {
+                return Err(LocalError::Range { place: place.into(), column: column.words.clone(), min: *min, max: *max });
+            }
+            values
+        }
+    };
+    column.forms.iter().map(|form| form_of(*form, &values).ok_or_else(|| defect("a form holds its column's range"))).collect()
+}
+
+fn form_of(form: Form, values: &[i128]) -> Option<InputColumn> {
+    Some(match form {
+        Form::Bit => InputColumn::Bits(Column::from_ints(values, 1)),
+        Form::Planes { offset, width } => {
+            let raised: Vec<i128> = values.iter().map(|v| v.checked_sub(offset).filter(|v| *v >= 0 && v >> width.min(127) == 0)).collect::<Option<_>>()?;
+            InputColumn::Bits(Column::from_ints(&raised, width as usize))
+        }
+        Form::Field(Ring::Fp61) => InputColumn::Fp61(Column::from_rows(values.iter().map(|v| Fp61::from_i128(*v)).collect())),
+        Form::Field(Ring::Fp127) => InputColumn::Fp127(Column::from_rows(values.iter().map(|v| Fp127::from_i128(*v)).collect())),
+    })
+}
+
+/// The kind of a DataFusion error: its own text may quote data.
+fn kind(error: &DataFusionError) -> &'static str {
+    match error {
+        DataFusionError::ArrowError(e, _) => match e.as_ref() {
+            ArrowError::DivideByZero => "division by zero",
+            ArrowError::ArithmeticOverflow(_) => "an arithmetic operation overflows; cast its operands to a wider type",
+            ArrowError::CastError(_) | ArrowError::ParseError(_) | ArrowError::InvalidArgumentError(_) => {
+                "a value does not fit the type it is cast to"
+            }
+            ArrowError::MemoryError(_) | ArrowError::OffsetOverflowError(_) => "the memory limit was reached",
+            ArrowError::IoError(..) | ArrowError::CsvError(_) | ArrowError::ParquetError(_) => "a source could not be read",
+            _ => "a computation failed",
+        },
+        DataFusionError::ParquetError(_) | DataFusionError::ObjectStore(_) | DataFusionError::IoError(_) => "a source could not be read",
+        DataFusionError::ResourcesExhausted(_) => "the memory limit was reached; raise it or narrow the query",
+        DataFusionError::NotImplemented(_) => "DataFusion cannot run this construct",
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => kind(inner),
+        DataFusionError::Shared(inner) => kind(inner),
+        DataFusionError::Collection(all) => all.first().map_or("a computation failed", kind),
+        DataFusionError::Plan(_) | DataFusionError::SchemaError(..) | DataFusionError::Internal(_) => "DataFusion could not plan it",
+        _ => "a computation failed",
+    }
+}

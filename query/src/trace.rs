@@ -1,0 +1,48 @@
+//! What each step of a run cost, for EXPLAIN ANALYZE and progress.
+
+use crate::exec::Step;
+use crate::message::Measured;
+use mpc_core::Meter;
+use std::time::Instant;
+
+/// Takes a reading before each step and turns them into what each step cost.
+pub struct Trace {
+    last: Option<(Meter, Instant)>,
+    measured: Vec<Measured>,
+}
+
+impl Trace {
+    /// No step yet.
+    pub fn new() -> Self {
+        Trace { last: None, measured: Vec::new() }
+    }
+
+    /// Notes the session's meter before step `number`, and after the last one: exactly the calls of `progress` in
+    /// [`Program::run`](crate::exec::Program::run).
+    pub fn mark(&mut self, steps: &[Step], number: usize, meter: Meter) {
+        let now = Instant::now();
+        let done = number.checked_sub(1).and_then(|n| steps.get(n));
+        if let (Some((before, since)), Some(step)) = (self.last, done) {
+            let spent = meter - before;
+            let micros = u64::try_from((now - since).as_micros()).unwrap_or(u64::MAX);
+            self.measured.push(Measured { operator: step.name.clone(), rounds: spent.rounds, bytes: spent.bytes, micros });
+        }
+        self.last = Some((meter, now));
+    }
+
+    /// What each step cost so far.
+    pub fn measured(&self) -> &[Measured] {
+        &self.measured
+    }
+
+    /// What each step cost.
+    pub fn into_measured(self) -> Vec<Measured> {
+        self.measured
+    }
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        Trace::new()
+    }
+}

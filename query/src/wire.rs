@@ -1,0 +1,75 @@
+//! The wire form of what a party releases: exact widths, every length known from the plan and the public rows before a byte is read.
+//!
+//! For each part in the order of [`Ground::parts`], for each component the party holds: its index (one byte), then the column.
+
+use crate::exec::{InputRing, Part};
+use crate::ground::{Ground, PartShape};
+use crate::plan::Plan;
+use mpc_core::{Column, Ring};
+use protocols::Released;
+
+/// Components of a value in the three-party scheme, and how many of them a party holds.
+const COMPONENTS: (u8, usize) = (3, 2);
+
+/// Bytes of one party's release.
+pub fn release_bytes(plan: &Plan, ground: &Ground) -> usize {
+    ground.parts(plan).iter().map(|p| COMPONENTS.1 * (1 + p.ring.bytes(p.layout))).sum()
+}
+
+/// One party's release as bytes, ready to be sealed. `None` if the parts are not those of the three-party scheme.
+pub fn encode(parts: &[Part]) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    for part in parts {
+        match part {
+            Part::Bits(r) => put(&mut out, r)?,
+            Part::Fp61(r) => put(&mut out, r)?,
+            Part::Fp127(r) => put(&mut out, r)?,
+        }
+    }
+    Some(out)
+}
+
+/// The inverse of [`encode`]: `None` if the bytes are not exactly one party's release of this plan.
+pub fn decode(bytes: &[u8], plan: &Plan, ground: &Ground) -> Option<Vec<Part>> {
+    if bytes.len() != release_bytes(plan, ground) {
+        return None;
+    }
+    let mut rest = bytes;
+    ground
+        .parts(plan)
+        .iter()
+        .map(|shape| {
+            Some(match shape.ring {
+                InputRing::Bits => Part::Bits(take(&mut rest, shape)?),
+                InputRing::Fp61 => Part::Fp61(take(&mut rest, shape)?),
+                InputRing::Fp127 => Part::Fp127(take(&mut rest, shape)?),
+            })
+        })
+        .collect()
+}
+
+fn put<R: Ring>(out: &mut Vec<u8>, released: &Released<R>) -> Option<()> {
+    if released.of != COMPONENTS.0 || released.components.len() != COMPONENTS.1 {
+        return None;
+    }
+    for (index, column) in &released.components {
+        out.push(*index);
+        column.encode(out);
+    }
+    Some(())
+}
+
+fn take<R: Ring>(rest: &mut &[u8], shape: &PartShape) -> Option<Released<R>> {
+    let mut components = Vec::with_capacity(COMPONENTS.1);
+    for _ in 0..COMPONENTS.1 {
+        let (index, after) = rest.split_first()?;
+        let (column, after) = after.split_at_checked(shape.ring.bytes(shape.layout))?;
+        *rest = after;
+        let known = *index < COMPONENTS.0 && components.iter().all(|(i, _)| i != index);
+        components.push((*index, Column::decode(column, shape.layout)?));
+        if !known {
+            return None;
+        }
+    }
+    Some(Released { of: COMPONENTS.0, components })
+}
