@@ -261,7 +261,8 @@ impl File {
             match name.split_once('.') {
                 Some((schema, rest)) if schemas.contains(&schema) && !rest.is_empty() => {}
                 Some((schema, rest)) if !rest.is_empty() => {
-                    let what = format!("the table `{name}` is of the schema `{schema}`; this node holds `public` and its own, `{}`", schemas[0]);
+                    let what =
+                        format!("the table `{name}` is of the schema `{schema}`; this node holds `public` and its own, `{}`", schemas[0]);
                     return Err((at, what));
                 }
                 _ => return Err((at, format!("`{name}` is not `schema.table`, such as `{}.trips` or `public.zones`", schemas[0]))),
@@ -311,14 +312,7 @@ impl Table {
             return Err((null.span(), "`null` is for CSV; Parquet has NULLs of its own: remove the line".into()));
         }
         let name = self.name.into_inner();
-        Ok(TableFile {
-            name,
-            path,
-            shown,
-            format,
-            null: self.null.map(Spanned::into_inner),
-            undeclared_columns: self.undeclared_columns,
-        })
+        Ok(TableFile { name, path, shown, format, null: self.null.map(Spanned::into_inner), undeclared_columns: self.undeclared_columns })
     }
 }
 

@@ -91,8 +91,7 @@ pub fn check_output_key(key: &[u8]) -> Result<(), SealError> {
 pub fn seal(output_key: &[u8], context: &Context<'_>, message: &[u8]) -> Result<Vec<u8>, SealError> {
     let key = PublicKey::from_bytes(output_key).map_err(|_| SealError::OutputKey)?;
     let (encapsulated, mut sender) =
-        setup_sender_with_rng::<Aead, Kdf, Suite>(&OpModeS::Base, &key, &context.info(), &mut rng()?)
-            .map_err(|_| SealError::OutputKey)?;
+        setup_sender_with_rng::<Aead, Kdf, Suite>(&OpModeS::Base, &key, &context.info(), &mut rng()?).map_err(|_| SealError::OutputKey)?;
     let sealed = sender.seal(message, &context.aad()).map_err(|_| SealError::OutputKey)?;
     let mut out = Vec::with_capacity(OVERHEAD + message.len());
     out.extend_from_slice(&encapsulated.to_bytes());

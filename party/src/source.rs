@@ -93,7 +93,8 @@ fn files<'a>(config: &'a Config, catalog: &'a Catalog) -> Result<Vec<(&'a Table,
         match given.remove(table.name.as_str()) {
             Some(file) => files.push((table, file)),
             None => {
-                let what = format!("the catalogue has the table `{}`, but no [[table]] of this node's configuration says where it is", table.name);
+                let what =
+                    format!("the catalogue has the table `{}`, but no [[table]] of this node's configuration says where it is", table.name);
                 errors.push(LoadError::one(&table.name, what));
             }
         }
@@ -216,7 +217,8 @@ impl<'a> Loading<'a> {
     /// Makes the domains of a public table that has been loaded.
     fn fill_domains(&mut self, table: &'a Table, batches: &[RecordBatch]) {
         for domain in self.catalog.domains().iter().filter(|domain| domain.table == table.name) {
-            let set = table.columns.iter().position(|c| c.name == domain.column).map(|at| values(table.columns[at].column_type, at, batches));
+            let set =
+                table.columns.iter().position(|c| c.name == domain.column).map(|at| values(table.columns[at].column_type, at, batches));
             let count = set.as_ref().map_or(0, Set::len);
             if count as u64 > domain.values {
                 let what = format!("the domain `{}` has {count} values, the catalogue says at most {}", domain.name, domain.values);
@@ -252,9 +254,7 @@ fn values(column_type: ColumnType, at: usize, batches: &[RecordBatch]) -> Set {
             let bits: HashSet<i128> = arrays.flat_map(|array| array.as_boolean().iter().flatten().map(i128::from)).collect();
             Set::Raw(bits)
         }
-        ColumnType::String => {
-            Set::Text(arrays.flat_map(|array| array.as_string::<i32>().iter().flatten().map(Box::from)).collect())
-        }
+        ColumnType::String => Set::Text(arrays.flat_map(|array| array.as_string::<i32>().iter().flatten().map(Box::from)).collect()),
     }
 }
 

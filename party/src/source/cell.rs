@@ -61,9 +61,8 @@ fn boolean(cell: &[u8]) -> Result<i128, Fault> {
 #[inline]
 fn date(cell: &[u8]) -> Result<i128, Fault> {
     let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = cell else { return Err(Fault::Type) };
-    let number = |digits: &[u8]| {
-        digits.iter().try_fold(0i64, |n, d| d.is_ascii_digit().then(|| n * 10 + i64::from(d - b'0'))).ok_or(Fault::Type)
-    };
+    let number =
+        |digits: &[u8]| digits.iter().try_fold(0i64, |n, d| d.is_ascii_digit().then(|| n * 10 + i64::from(d - b'0'))).ok_or(Fault::Type);
     days(number(&[y1, y2, y3, y4])?, number(&[m1, m2])?, number(&[d1, d2])?).map(i128::from).ok_or(Fault::Type)
 }
 

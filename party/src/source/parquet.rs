@@ -7,10 +7,10 @@ use super::findings::{LoadError, Report};
 use crate::config::{TableFile, Undeclared};
 use query::datafusion::arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, RecordBatch};
 use query::datafusion::arrow::compute::cast;
+use query::datafusion::arrow::datatypes::{ArrowPrimitiveType, Schema};
 use query::datafusion::arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use query::datafusion::arrow::datatypes::{ArrowPrimitiveType, Schema};
 use query::datafusion::catalog::TableProvider;
 use query::datafusion::datasource::file_format::parquet::ParquetFormat;
 use query::datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
@@ -128,7 +128,8 @@ impl Check<'_> {
             };
             if self.rows + batch.num_rows() as u64 > self.most.min(self.declared.rows.most()) {
                 let bound = self.most.min(self.declared.rows.most());
-                let whose = if bound == self.declared.rows.most() { "its max_rows in the catalogue" } else { "this node's [limits] max_rows" };
+                let whose =
+                    if bound == self.declared.rows.most() { "its max_rows in the catalogue" } else { "this node's [limits] max_rows" };
                 report.file(None, format!("the table has more than {bound} rows, {whose}"));
                 return false;
             }

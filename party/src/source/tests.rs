@@ -12,7 +12,8 @@ use std::path::Path;
 use tempfile::TempDir;
 
 const ZONES: &str = "zone,borough\n1,North\n2,South\n";
-const TRIPS: &str = "trip,zone,seconds,fare,day,paid,note\n1,1,60,1.50,2024-01-31,true,\n2,,0,,2024-02-01,0,\"a, \"\"b\"\"\"\n3,2,14400,-2,1999-12-31,,x\n";
+const TRIPS: &str =
+    "trip,zone,seconds,fare,day,paid,note\n1,1,60,1.50,2024-01-31,true,\n2,,0,,2024-02-01,0,\"a, \"\"b\"\"\"\n3,2,14400,-2,1999-12-31,,x\n";
 
 /// A city of one table in a folder of its own.
 struct Desk {
@@ -233,10 +234,7 @@ fn all_tables_or_none_and_findings_are_capped() {
 fn public_tables_are_those_the_catalogue_pins() {
     let desk = Desk::new();
     desk.write("zones.csv", ZONES.replace("North", "Nord").as_bytes());
-    assert_eq!(
-        desk.refused(),
-        ["zones.csv: is not the public table the catalogue pins (another SHA-256); fetch the city's own copy"]
-    );
+    assert_eq!(desk.refused(), ["zones.csv: is not the public table the catalogue pins (another SHA-256); fetch the city's own copy"]);
     desk.write("zones.csv", b"zone,borough\n1,North\n");
     assert!(desk.refused().iter().any(|f| f.contains("has 1 rows, the catalogue states 2")));
     desk.write("zones.csv", format!("{ZONES}3,East\n").as_bytes());
@@ -329,10 +327,7 @@ fn a_folder_of_parquet_is_checked_and_scanned_where_it_lies() {
     let sources = desk.load().expect("loaded");
     let mut found = rows(&sources, "transport.trips");
     found.sort();
-    assert_eq!(
-        found,
-        ["7|1|5|3.00|2022-01-08|NULL|x", "8|1|6|3.00|2022-01-08|NULL|x", "9|1|7|3.00|2022-01-08|NULL|x"]
-    );
+    assert_eq!(found, ["7|1|5|3.00|2022-01-08|NULL|x", "8|1|6|3.00|2022-01-08|NULL|x", "9|1|7|3.00|2022-01-08|NULL|x"]);
     assert_eq!(sources.summaries()[1].ignored, ["`guest`"]);
     assert_eq!(sources.changed(), None);
     parquet(&folder.join("b.parquet"), ints(&[7, 7]), &[9, 10]);

@@ -1,0 +1,253 @@
+//! What a node lets its operator see: structured logs, health, metrics. Names, counts and times; never a value, a share, a key or
+//! a planner's SQL.
+
+use crate::source::TableSummary;
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use query::message::frame::Stage;
+use query::message::{Code, QueryId};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// The figures of one node. Cheap to clone; every part of the node writes to the same.
+#[derive(Clone)]
+pub struct Observed(Arc<Figures>);
+
+struct Figures {
+    node: String,
+    started: Instant,
+    tables: Vec<TableSummary>,
+    state: Mutex<State>,
+    rounds: AtomicU64,
+    bytes: AtomicU64,
+    offers: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    links: BTreeMap<String, Link>,
+    running: BTreeMap<QueryId, Running>,
+    outcomes: BTreeMap<String, u64>,
+    seconds: f64,
+}
+
+#[derive(Clone, Serialize)]
+struct Link {
+    connected: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<String>,
+}
+
+struct Running {
+    attempt: u32,
+    stage: Stage,
+    since: Instant,
+}
+
+impl Observed {
+    /// For a node that has loaded these tables and should be connected to these others.
+    pub fn new(node: &str, tables: &[TableSummary], others: impl IntoIterator<Item = String>) -> Self {
+        let links = others.into_iter().map(|name| (name, Link { connected: false, trouble: None })).collect();
+        Self(Arc::new(Figures {
+            node: node.into(),
+            started: Instant::now(),
+            tables: tables.to_vec(),
+            state: Mutex::new(State { links, ..State::default() }),
+            rounds: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            offers: AtomicU64::new(0),
+        }))
+    }
+
+    /// The connection to another node is there, or is not and why.
+    pub fn link(&self, name: &str, trouble: Option<String>) {
+        self.state().links.insert(name.into(), Link { connected: trouble.is_none(), trouble });
+    }
+
+    /// An offer came in.
+    pub fn offered(&self) {
+        self.0.offers.fetch_add(1, Relaxed);
+    }
+
+    /// An attempt entered a stage.
+    pub fn stage(&self, job: QueryId, attempt: u32, stage: Stage) {
+        let mut state = self.state();
+        let running = state.running.entry(job).or_insert_with(|| Running { attempt, stage, since: Instant::now() });
+        (running.attempt, running.stage) = (attempt, stage);
+    }
+
+    /// An attempt is over: done, or failed with this code.
+    pub fn ended(&self, job: QueryId, code: Option<Code>, rounds: u64, bytes: u64) {
+        let mut state = self.state();
+        let outcome = code.map_or("done".into(), |code| code.to_string());
+        *state.outcomes.entry(outcome).or_default() += 1;
+        if let Some(running) = state.running.remove(&job) {
+            state.seconds += running.since.elapsed().as_secs_f64();
+        }
+        drop(state);
+        self.0.rounds.fetch_add(rounds, Relaxed);
+        self.0.bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// An offer was refused.
+    pub fn refused(&self, code: Code) {
+        *self.state().outcomes.entry(code.to_string()).or_default() += 1;
+    }
+
+    /// Jobs that run now.
+    pub fn running(&self) -> usize {
+        self.state().running.len()
+    }
+
+    /// The node's health, and whether it can take part in jobs.
+    pub fn health(&self) -> (bool, serde_json::Value) {
+        let state = self.state();
+        let ready = state.links.values().all(|link| link.connected);
+        let running = state.running.iter().map(|(job, running)| {
+            serde_json::json!({
+                "job": job, "attempt": running.attempt, "stage": running.stage, "seconds": running.since.elapsed().as_secs(),
+            })
+        });
+        let health = serde_json::json!({
+            "node": self.0.node,
+            "version": env!("CARGO_PKG_VERSION"),
+            "status": if ready { "ok" } else { "degraded" },
+            "uptime_s": self.0.started.elapsed().as_secs(),
+            "connected": state.links,
+            "tables": self.0.tables.iter().map(|t| serde_json::json!({ "name": t.name, "rows": t.rows })).collect::<Vec<_>>(),
+            "jobs": running.collect::<Vec<_>>(),
+        });
+        (ready, health)
+    }
+
+    /// The figures in Prometheus' text format.
+    pub fn metrics(&self) -> String {
+        let state = self.state();
+        let mut text = String::new();
+        let mut metric = |name: &str, kind: &str, help: &str, values: Vec<(String, f64)>| {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "# HELP tacit_{name} {help}\n# TYPE tacit_{name} {kind}");
+            for (labels, value) in values {
+                let _ = writeln!(text, "tacit_{name}{labels} {value}");
+            }
+        };
+        let one = |value: f64| vec![(String::new(), value)];
+        let labelled = |label: &str, of: &str, value: f64| (format!("{{{label}=\"{of}\"}}"), value);
+        let outcomes = state.outcomes.iter().map(|(outcome, n)| labelled("outcome", outcome, *n as f64)).collect();
+        metric("jobs_total", "counter", "Attempts that ended, and offers refused, by outcome.", outcomes);
+        metric("jobs_running", "gauge", "Attempts that run now.", one(state.running.len() as f64));
+        metric("jobs_seconds_total", "counter", "Wall time of attempts that ended.", one(state.seconds));
+        metric("offers_total", "counter", "Offers received.", one(self.0.offers.load(Relaxed) as f64));
+        metric("rounds_total", "counter", "Rounds of attempts that ended.", one(self.0.rounds.load(Relaxed) as f64));
+        metric("sent_payload_bytes_total", "counter", "Payload sent in attempts that ended.", one(self.0.bytes.load(Relaxed) as f64));
+        let links = state.links.iter().map(|(name, link)| labelled("node", name, f64::from(u8::from(link.connected)))).collect();
+        metric("connected", "gauge", "Whether the node is connected.", links);
+        let rows = self.0.tables.iter().map(|t| labelled("table", &t.name, t.rows as f64)).collect();
+        metric("table_rows", "gauge", "Rows loaded.", rows);
+        metric("uptime_seconds", "gauge", "Time since the node started.", one(self.0.started.elapsed().as_secs_f64()));
+        if let Some(rss) = resident() {
+            metric("resident_bytes", "gauge", "Resident memory of the process.", one(rss as f64));
+        }
+        text
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Counters are never left half-written.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Resident memory of this process in bytes, where the system tells.
+pub fn resident() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = statm.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// Serves `/healthz` and `/metrics` until `shutdown`.
+///
+/// # Errors
+/// The address cannot be had.
+pub async fn serve(
+    addr: SocketAddr,
+    observed: Observed,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<(SocketAddr, tokio::task::JoinHandle<()>)> {
+    let listener = tokio::net::TcpListener::bind(addr).await?;
+    let bound = listener.local_addr()?;
+    let (health, metrics) = (observed.clone(), observed);
+    let router = Router::new()
+        .route("/healthz", get(move || async move { healthz(&health) }))
+        .route("/metrics", get(move || async move { ([(header::CONTENT_TYPE, PROMETHEUS)], metrics.metrics()) }));
+    let serving = tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(shutdown).await {
+            tracing::warn!(%error, "health and metrics are no longer served");
+        }
+    });
+    Ok((bound, serving))
+}
+
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+fn healthz(observed: &Observed) -> Response {
+    // A node that waits for the others is alive: whoever restarts nodes by this must not restart it.
+    let (_, health) = observed.health();
+    (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], format!("{health}\n")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ledger::bytes::Hash;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    async fn get(addr: SocketAddr, path: &str) -> String {
+        let mut stream = tokio::net::TcpStream::connect(addr).await.expect("connected");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("answered");
+        answer
+    }
+
+    #[tokio::test]
+    async fn health_and_metrics_are_served_until_shutdown() {
+        let tables = [TableSummary { name: "transport.trips".into(), rows: 3, bytes: 9, ignored: vec![] }];
+        let observed = Observed::new("transport", &tables, ["energy".into(), "coordinator".into()]);
+        let job = QueryId(Hash([1; 32]));
+        observed.link("energy", None);
+        observed.stage(job, 1, Stage::Joint);
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let shutdown = async { drop(stopped.await) };
+        let (addr, serving) = serve("127.0.0.1:0".parse().expect("an address"), observed.clone(), shutdown).await.expect("bound");
+        let health = get(addr, "/healthz").await;
+        assert!(health.starts_with("HTTP/1.1 200") && health.contains("\"status\":\"degraded\""), "{health}");
+        assert!(health.contains("\"stage\":\"joint\"") && health.contains("\"energy\":{\"connected\":true}"), "{health}");
+        observed.ended(job, None, 5, 700);
+        observed.refused(Code::Replay);
+        observed.link("coordinator", None);
+        assert!(observed.health().0);
+        let metrics = get(addr, "/metrics").await;
+        for line in [
+            "tacit_jobs_total{outcome=\"done\"} 1",
+            "tacit_jobs_total{outcome=\"E_REPLAY\"} 1",
+            "tacit_jobs_running 0",
+            "tacit_rounds_total 5",
+            "tacit_sent_payload_bytes_total 700",
+            "tacit_connected{node=\"energy\"} 1",
+            "tacit_table_rows{table=\"transport.trips\"} 3",
+            "# TYPE tacit_resident_bytes gauge",
+        ] {
+            assert!(metrics.contains(&format!("\n{line}\n")), "{line} in {metrics}");
+        }
+        stop.send(()).expect("still there");
+        serving.await.expect("ended");
+    }
+}
