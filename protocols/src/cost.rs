@@ -9,6 +9,7 @@
 //! equal: these formulas; [`Estimate`], which runs the protocol's own code without shares; and the meter of real parties.
 
 pub use crate::estimate::Estimate;
+pub use crate::gate::{GateLine, gate};
 use mpc_core::{B64, Layout, PartyId, Ring};
 
 /// The cost of a protocol: what each party sends, and rounds.
@@ -147,7 +148,7 @@ pub fn minimum(rows: usize, width: usize) -> Cost {
     less(rows, width).then(select::<B64>(Layout::new(rows, width)))
 }
 
-/// a + b mod 2^width (and a - b): for a power of two width (1 + log2 width) + 1 bits a row, 1 + ceil(log2 width) rounds.
+/// a + b mod 2^width (and a - b): for a power of two width log2 width + 1 bits a row, 1 + ceil(log2 width) rounds.
 pub fn adder(rows: usize, width: usize) -> Cost {
     let spans = std::iter::successors(Some(1), |d| Some(2 * d)).take_while(move |d| *d < width);
     let gates = |d: usize| {

@@ -8,6 +8,7 @@ pub mod circuit;
 pub mod cost;
 mod engine;
 mod estimate;
+pub mod gate;
 mod plain;
 mod rep3;
 mod wire;

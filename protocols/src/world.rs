@@ -1,6 +1,6 @@
 //! One line tests a protocol: [`check`] runs it in every scheme, compares, and holds it to its estimated cost.
 
-use crate::{Abort, Engine, Estimate, Plain, Rep3};
+use crate::{Abort, Cost, Engine, Estimate, Plain, Rep3};
 use mpc_core::world::World;
 use std::fmt::Debug;
 
@@ -50,14 +50,31 @@ pub fn check<P: Protocol>(protocol: &P) -> P::Output {
 /// [`check`] with other randomness.
 pub fn check_seeded<P: Protocol>(protocol: &P, seed: u64) -> P::Output {
     let expected = protocol.run(&mut Plain::new()).unwrap_or_else(|e| panic!("in clear: {e}"));
+    let (results, metered) = metered(protocol, seed);
+    for (p, result) in results.iter().enumerate() {
+        assert_eq!(*result, expected, "party {p} differs from the run in clear");
+    }
+    assert_eq!(metered, estimated(protocol), "metered and estimated cost");
+    expected
+}
+
+/// What [`Estimate`] says of `protocol`.
+///
+/// # Panics
+/// If the protocol fails.
+pub fn estimated<P: Protocol>(protocol: &P) -> Cost {
     let mut estimate = Estimate::new();
     protocol.run(&mut estimate).unwrap_or_else(|e| panic!("estimated: {e}"));
-    let cost = estimate.cost();
-    let outcomes = World::new(3, seed).run_ok(|session| protocol.run(&mut Rep3::new(session)));
-    for (p, (result, meter)) in outcomes.iter().enumerate() {
-        assert_eq!(*result, expected, "party {p} differs from the run in clear");
-        let metered = (meter.bits, meter.bytes, meter.rounds);
-        assert_eq!(metered, (cost.bits[p], cost.bytes[p], cost.rounds), "party {p}: (bits, bytes, rounds) metered and estimated");
-    }
-    expected
+    estimate.cost()
+}
+
+/// Runs `protocol` in [`Rep3`] among three parties in memory: what each opened, and what their meters say.
+///
+/// # Panics
+/// If the protocol fails, or if the parties count different rounds.
+pub fn metered<P: Protocol>(protocol: &P, seed: u64) -> (Vec<P::Output>, Cost) {
+    let (results, meters): (Vec<_>, Vec<_>) = World::new(3, seed).run_ok(|session| protocol.run(&mut Rep3::new(session))).into_iter().unzip();
+    assert!(meters.iter().all(|m| m.rounds == meters[0].rounds), "all parties run the same rounds");
+    let cost = Cost { bits: std::array::from_fn(|p| meters[p].bits), bytes: std::array::from_fn(|p| meters[p].bytes), rounds: meters[0].rounds };
+    (results, cost)
 }

@@ -3,7 +3,7 @@
 //! *Functionality.* a + b or a - b mod 2^k.
 //! *Protocol.* Carries by Sklansky's prefix tree (IRE Trans. EC-9, 1960): after the level of span d every position of an upper half of 2d positions knows the
 //! carry out of the lower half. a - b = not (not a + b).
-//! *Cost.* k a power of two: k (1 + log2 k) + 1 bits a row; 1 + ceil(log2 k) rounds ([`cost::adder`](crate::cost::adder)).
+//! *Cost.* k a power of two: k log2 k + 1 bits a row; 1 + ceil(log2 k) rounds ([`cost::adder`](crate::cost::adder)).
 //! *Leakage.* None.
 
 use super::{Bits, assert_same_width, level};

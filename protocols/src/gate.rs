@@ -1,0 +1,246 @@
+//! The cost gate: every operation and circuit, at every width and size, must cost exactly what the formulas of [`cost`] say, what
+//! [`Estimate`](crate::Estimate) says, and what an independent model of the protocols says.
+//!
+//! The model's figures are rows `{op, n, k, bits: [P_0, P_1, P_2], rounds}` ([`Reference`], as JSON). Integers mod 2^k, the prime fields and
+//! k bit-planes are all held to the same row. A difference is a failure, not a tolerance.
+
+use crate::cost::{self, Cost};
+use crate::world::{self, Protocol};
+use crate::{Abort, Engine, Input, Share, circuit};
+use mpc_core::{B64, Column, Fp31, Fp61, Layout, PartyId, Ring, Z2, Z64};
+use std::collections::HashMap;
+use std::marker::PhantomData;
+
+/// Numbers of rows at which the gate runs.
+pub const SIZES: [usize; 6] = [1, 2, 7, 64, 1000, 65536];
+
+/// Operations of the model that this release does not have.
+pub const ABSENT: [&str; 24] = [
+    "lt_plain",
+    "lt_ripple",
+    "a2b",
+    "a2b_kogge_stone",
+    "a2b_csa",
+    "msb",
+    "msb_pair",
+    "msb_csa",
+    "b2a_word",
+    "shuffle",
+    "apply_perm",
+    "compose",
+    "compaction",
+    "genperm",
+    "radix_perm",
+    "radix_move_perm",
+    "radix_sort",
+    "group_by",
+    "join",
+    "join_match",
+    "distinct",
+    "shuffle_tag",
+    "noise_bits",
+    "hash_check",
+];
+
+/// Figures of an independent model.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct Reference {
+    /// One row for each operation, size and width.
+    pub operations: Vec<ReferenceRow>,
+}
+
+/// What the model says of one operation.
+#[derive(Debug, Clone, serde::Deserialize)]
+pub struct ReferenceRow {
+    /// Its name there.
+    pub op: String,
+    /// Rows.
+    pub n: usize,
+    /// Bits of an element.
+    #[serde(default)]
+    pub k: Option<u32>,
+    /// Bits sent by each party.
+    pub bits: [u64; 3],
+    /// Rounds.
+    pub rounds: u64,
+}
+
+/// One comparison.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct GateLine {
+    /// The operation, named as in the model where it is there.
+    pub op: &'static str,
+    /// The ring of the elements; `Z2` for bit-planes.
+    pub ring: &'static str,
+    /// Rows.
+    pub rows: usize,
+    /// Bits of an element: the ring's, or the number of planes.
+    pub k: u32,
+    /// What three parties' meters say.
+    pub metered: Cost,
+    /// What [`cost`] says.
+    pub formula: Cost,
+    /// What [`Estimate`](crate::Estimate) says.
+    pub estimate: Cost,
+    /// Bits and rounds in the model; `None` where it has no such row or is not at hand.
+    pub model: Option<([u64; 3], u64)>,
+    /// Whether all that are there are equal.
+    pub ok: bool,
+}
+
+/// Runs every operation at each of `sizes`.
+///
+/// # Panics
+/// If an operation fails to run.
+pub fn gate(sizes: &[usize], reference: Option<&Reference>) -> Vec<GateLine> {
+    let model: HashMap<_, _> = reference
+        .into_iter()
+        .flat_map(|r| &r.operations)
+        .filter_map(|row| Some(((row.op.as_str(), row.n, row.k?), (row.bits, row.rounds))))
+        .collect();
+    let mut lines = Vec::new();
+    for &rows in sizes {
+        arithmetic::<Z2<1>>(rows, &mut lines);
+        arithmetic::<Z2<8>>(rows, &mut lines);
+        arithmetic::<Z2<31>>(rows, &mut lines);
+        arithmetic::<Fp31>(rows, &mut lines);
+        arithmetic::<Z2<32>>(rows, &mut lines);
+        arithmetic::<Fp61>(rows, &mut lines);
+        arithmetic::<Z64>(rows, &mut lines);
+        for k in [1, 8, 31, 32, 61, 64] {
+            planes(rows, k, &mut lines);
+        }
+    }
+    for line in &mut lines {
+        line.model = model.get(&(line.op, line.rows, line.k)).copied();
+        let as_formula = line.metered == line.formula && line.estimate == line.formula;
+        line.ok = as_formula && line.model.is_none_or(|m| m == (line.metered.bits, line.metered.rounds));
+    }
+    lines
+}
+
+/// Rows of the model at `sizes` that no line is held to, other than [`ABSENT`] operations: there should be none.
+pub fn uncovered<'r>(sizes: &[usize], reference: &'r Reference, lines: &[GateLine]) -> Vec<&'r ReferenceRow> {
+    let covered: std::collections::HashSet<_> = lines.iter().filter(|l| l.model.is_some()).map(|l| (l.op, l.rows, l.k)).collect();
+    let expected = |row: &&ReferenceRow| sizes.contains(&row.n) && !ABSENT.contains(&row.op.as_str());
+    let is_covered = |row: &&ReferenceRow| row.k.is_some_and(|k| covered.contains(&(row.op.as_str(), row.n, k)));
+    reference.operations.iter().filter(expected).filter(|row| !is_covered(row)).collect()
+}
+
+const P0: PartyId = PartyId(0);
+
+fn arithmetic<R: Ring>(rows: usize, lines: &mut Vec<GateLine>) {
+    let layout = Layout::new(rows, 1);
+    of_any_ring::<R>(layout, R::BITS, lines);
+    let mut line = |op, formula| lines.push(run(On::<R> { op, layout, ring: PhantomData }, R::BITS, formula));
+    line("two_holder", cost::bits_to::<R>(layout));
+    line("b2a", cost::bits_to::<R>(layout));
+    line("count", cost::count::<R>(rows));
+    line("bit_times", cost::bit_times::<R>(layout));
+    line("filtered_sum", cost::filtered_sum::<R>(layout));
+}
+
+fn planes(rows: usize, k: u32, lines: &mut Vec<GateLine>) {
+    let width = k as usize;
+    let layout = Layout::new(rows, width);
+    of_any_ring::<B64>(layout, k, lines);
+    let mut line = |op, formula| lines.push(run(On::<B64> { op, layout, ring: PhantomData }, k, formula));
+    line("eq", cost::equal(rows, width, 0));
+    line("eq_also", cost::equal(rows, width, 1));
+    line("lt", cost::less(rows, width));
+    line("lt_signed", cost::less(rows, width));
+    line("lt_and_eq", cost::less_and_equal(rows, width));
+    line("lt_public", cost::less_public(rows, width));
+    line("gt_public", cost::less_public(rows, width));
+    line("minimum", cost::minimum(rows, width));
+    line("select_bits", cost::select::<B64>(layout));
+    line("all", cost::all(rows, width));
+    line("any", cost::all(rows, width));
+    line("adder", cost::adder(rows, width));
+    line("subtract", cost::adder(rows, width));
+}
+
+fn of_any_ring<R: Ring>(layout: Layout, k: u32, lines: &mut Vec<GateLine>) {
+    let mut line = |op, formula| lines.push(run(On::<R> { op, layout, ring: PhantomData }, k, formula));
+    line("input_by_P0", cost::input::<R>([(P0, layout)]));
+    line("open_all", cost::open::<R>(layout));
+    line("open_to_P0", cost::open_to::<R>(P0, layout));
+    line("release", cost::release::<R>(layout));
+    line("mul", cost::product::<R>(layout));
+    line("dot", cost::dot::<R>(layout.planes));
+    line("select", cost::select::<R>(layout));
+}
+
+fn run<R: Ring>(on: On<R>, k: u32, formula: Cost) -> GateLine {
+    let ((_, metered), estimate) = (world::metered(&on, 1), world::estimated(&on));
+    GateLine { op: on.op, ring: R::NAME, rows: on.layout.rows, k, metered, formula, estimate, model: None, ok: false }
+}
+
+/// An operation on shares of zeros, which cost nothing to make.
+struct On<R> {
+    op: &'static str,
+    layout: Layout,
+    ring: PhantomData<fn() -> R>,
+}
+
+impl<R: Ring> Protocol for On<R> {
+    type Output = ();
+
+    fn run<E: Engine>(&self, e: &mut E) -> Result<(), Abort> {
+        let zeros = Column::<R>::zeros(self.layout);
+        let x = e.constant(&zeros);
+        let bit = e.constant(&Column::<B64>::zeros(Layout::new(self.layout.rows, 1)));
+        match self.op {
+            "input_by_P0" => {
+                let mine = e.holds(P0).then_some(&zeros);
+                e.input(&[Input::new(P0, self.layout, mine)]).map(drop)
+            }
+            "open_all" => {
+                let x = e.verify(x)?;
+                e.open(&x).map(drop)
+            }
+            "open_to_P0" => {
+                let x = e.verify(x)?;
+                e.open_to(P0, &x).map(drop)
+            }
+            "release" => {
+                let x = e.verify(x)?;
+                e.release(&x).map(drop)
+            }
+            "mul" => e.mul(&x, &x).map(drop),
+            "dot" => e.dot(&x, &x).map(drop),
+            "select" => {
+                let bit = x.planes([0]);
+                e.select(&bit, &x, &x).map(drop)
+            }
+            "two_holder" | "b2a" => e.bits_to::<R>(&bit).map(drop),
+            "count" => circuit::count::<E, R>(e, &bit).map(drop),
+            "bit_times" => circuit::bit_times::<E, R>(e, &bit, &x).map(drop),
+            "filtered_sum" => circuit::filtered_sum::<E, R>(e, &bit, &x).map(drop),
+            _ => self.run_circuit(e, &bit),
+        }
+    }
+}
+
+impl<R: Ring> On<R> {
+    fn run_circuit<E: Engine>(&self, e: &mut E, bit: &E::Share<B64>) -> Result<(), Abort> {
+        let zeros = Column::<B64>::zeros(self.layout);
+        let x = e.constant(&zeros);
+        match self.op {
+            "eq" => circuit::equal(e, &x, &x, &[]).map(drop),
+            "eq_also" => circuit::equal(e, &x, &x, &[bit]).map(drop),
+            "lt" => circuit::less(e, &x, &x).map(drop),
+            "lt_signed" => circuit::less_signed(e, &x, &x).map(drop),
+            "lt_and_eq" => circuit::less_and_equal(e, &x, &x).map(drop),
+            "lt_public" => circuit::less_public(e, &x, &zeros).map(drop),
+            "gt_public" => circuit::greater_public(e, &x, &zeros).map(drop),
+            "minimum" => circuit::minimum(e, &x, &x).map(drop),
+            "select_bits" => circuit::select(e, bit, &x, &x).map(drop),
+            "all" => circuit::all(e, &x).map(drop),
+            "any" => circuit::any(e, &x).map(drop),
+            "adder" => circuit::add(e, &x, &x).map(drop),
+            "subtract" => circuit::subtract(e, &x, &x).map(drop),
+            other => unreachable!("the gate names no operation {other}"),
+        }
+    }
+}
