@@ -1,0 +1,305 @@
+//! `tacit query`, `tacit explain` and `tacit jobs`.
+
+use super::{Done, PlannerArgs, SqlArgs, on_terminal, print, runtime};
+use crate::client::{Ask, Client};
+use crate::config::Config;
+use crate::error::Error;
+use crate::progress::Progress;
+use crate::render::{self, Format, Table};
+use crate::result::Answer;
+use clap::Args;
+use query::message::QueryId;
+use query::message::job::JobStatus;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Ask a question and print the answer
+#[derive(Debug, Args)]
+#[command(after_long_help = QUERY_HELP)]
+pub(super) struct QueryArgs {
+    #[command(flatten)]
+    sql: SqlArgs,
+    #[command(flatten)]
+    planner: PlannerArgs,
+    /// How the answer is printed
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+    /// Writes the answer to a file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// What the answer is for: the agencies read it
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    purpose: String,
+    /// Seconds the query stands: after that nobody starts on it
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    valid_for: u64,
+    /// Says nothing but the answer
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+const QUERY_HELP: &str = "Examples:
+  tacit query \"SELECT COUNT(*) FROM transport.green_trips\"
+  tacit query -f question.sql --purpose \"bus plan 2027\"
+  tacit query - --format csv < question.sql > answer.csv
+  tacit query \"EXPLAIN ANALYZE SELECT …\"        runs it, with measured figures beside the estimates
+
+The planner's key signs the query; each agency seals its shares of the answer to a key made for this one query, and
+only this process can open them. Ctrl-C takes the query back. Exit codes: see `tacit --help`.";
+
+pub(super) fn query(args: QueryArgs) -> Done {
+    let text = args.sql.read()?;
+    let (sql, explain) = take_explain(&text);
+    let client = Client::open(Config::find(args.planner.config.as_deref())?)?;
+    if explain == Explain::Only {
+        return Ok(print(&client.explain(&sql)?)?);
+    }
+    let output = args.output.as_deref().map(Output::open).transpose()?;
+    let analyze = explain == Explain::Analyze;
+    let ask = Ask { purpose: args.purpose, analyze, valid_for: Duration::from_secs(args.valid_for) };
+    let answer = runtime()?.block_on(wait(&client, &sql, &ask, !args.quiet && on_terminal()))?;
+    let mut text = match analyze {
+        true => client.explain_analyze(&sql, &answer)?,
+        false => Table::from_batch(&answer.rows).map_err(Error::internal)?.render(args.format),
+    };
+    let footer = footer(&answer);
+    let shows_footer = !args.quiet && !analyze && args.format == Format::Table;
+    match output {
+        Some(output) => {
+            output.write(&text)?;
+            if !args.quiet {
+                writeln!(std::io::stderr(), "{footer}").ok();
+            }
+        }
+        None => {
+            if shows_footer {
+                writeln!(text, "{footer}").ok();
+            }
+            print(&text)?;
+        }
+    }
+    Ok(())
+}
+
+/// Submits, waits with a progress bar, and fetches; Ctrl-C takes the query back.
+async fn wait(client: &Client, sql: &str, ask: &Ask, bar: bool) -> Result<Answer, Error> {
+    let progress = Progress::new(bar);
+    let asked = client.submit(sql, ask).await?;
+    let mut seen = |event: &_| progress.event(event);
+    tokio::select! {
+        ended = client.follow(asked.job, &mut seen) => ended?,
+        _ = tokio::signal::ctrl_c() => {
+            progress.clear();
+            let cancelled = tokio::time::timeout(Duration::from_secs(5), client.cancel(asked.job)).await;
+            let job = asked.job.short();
+            return Err(Error::Cancelled(match cancelled {
+                Ok(Ok(())) => format!("cancelled the job {job}"),
+                Ok(Err(e)) => format!("stopped waiting; the job {job} could not be cancelled: {e}"),
+                Err(_) => format!("stopped waiting; the job {job} could not be cancelled: the coordinator does not answer"),
+            }));
+        }
+    }
+    let answer = client.answer(&asked).await;
+    progress.clear();
+    answer
+}
+
+fn footer(answer: &Answer) -> String {
+    let rows = render::plural(answer.rows.num_rows(), "row");
+    format!("({rows}; {}; {})", render::duration(answer.elapsed), answer.costs.words())
+}
+
+/// The file an answer goes to, found writable before anything is asked.
+struct Output<'a> {
+    path: &'a Path,
+}
+
+impl<'a> Output<'a> {
+    fn open(path: &'a Path) -> Result<Self, Error> {
+        let is_new = !path.exists();
+        let opened = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        opened.map_err(|e| Error::config(format!("{}: {e}", path.display())))?;
+        if is_new {
+            std::fs::remove_file(path).ok();
+        }
+        Ok(Self { path })
+    }
+
+    fn write(&self, text: &str) -> Result<(), Error> {
+        std::fs::write(self.path, text).map_err(|e| Error::Failed(format!("{}: {e}", self.path.display())))
+    }
+}
+
+/// Print what a question would do, cost and reveal; nothing is sent
+#[derive(Debug, Args)]
+#[command(after_long_help = EXPLAIN_HELP)]
+pub(super) struct ExplainArgs {
+    #[command(flatten)]
+    sql: SqlArgs,
+    #[command(flatten)]
+    planner: PlannerArgs,
+}
+
+const EXPLAIN_HELP: &str = "Examples:
+  tacit explain \"SELECT COUNT(*) FROM transport.green_trips\"
+  tacit explain -f question.sql
+  tacit query \"EXPLAIN ANALYZE SELECT …\"        runs it, with measured figures beside the estimates";
+
+pub(super) fn explain(args: ExplainArgs) -> Done {
+    let text = args.sql.read()?;
+    let (sql, explain) = take_explain(&text);
+    if explain == Explain::Analyze {
+        return Err(Error::config("EXPLAIN ANALYZE runs the question: use `tacit query \"EXPLAIN ANALYZE …\"`").into());
+    }
+    let client = Client::open(Config::find(args.planner.config.as_deref())?)?;
+    Ok(print(&client.explain(&sql)?)?)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Explain {
+    No,
+    Only,
+    Analyze,
+}
+
+/// Takes EXPLAIN or EXPLAIN ANALYZE off the front. Blanks stand in their place, so that positions in errors stay true.
+fn take_explain(sql: &str) -> (String, Explain) {
+    let Some((from, to)) = word(sql, 0).filter(|(from, to)| sql[*from..*to].eq_ignore_ascii_case("explain")) else {
+        return (sql.to_owned(), Explain::No);
+    };
+    let blank = |from: usize, to: usize, text: &str| format!("{}{}{}", &text[..from], " ".repeat(to - from), &text[to..]);
+    let text = blank(from, to, sql);
+    match word(&text, to).filter(|(from, to)| text[*from..*to].eq_ignore_ascii_case("analyze")) {
+        Some((from, to)) => (blank(from, to, &text), Explain::Analyze),
+        None => (text, Explain::Only),
+    }
+}
+
+/// The next word at or behind `at`, past white space and comments.
+fn word(sql: &str, mut at: usize) -> Option<(usize, usize)> {
+    loop {
+        let rest = &sql[at..];
+        at += rest.len() - rest.trim_start().len();
+        let rest = &sql[at..];
+        if rest.starts_with("--") {
+            at += rest.find('\n')? + 1;
+        } else if rest.starts_with("/*") {
+            at += rest.find("*/")? + 2;
+        } else {
+            let length = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+            return (length > 0).then_some((at, at + length));
+        }
+    }
+}
+
+/// List the coordinator's jobs, or show one
+#[derive(Debug, Args)]
+#[command(after_long_help = JOBS_HELP)]
+pub(super) struct JobsArgs {
+    /// A job's id, or the beginning of it
+    id: Option<String>,
+    #[command(flatten)]
+    planner: PlannerArgs,
+    /// Takes the job back
+    #[arg(long, requires = "id")]
+    cancel: bool,
+}
+
+const JOBS_HELP: &str = "Examples:
+  tacit jobs
+  tacit jobs 5f0c21aa
+  tacit jobs 5f0c21aa --cancel";
+
+pub(super) fn jobs(args: JobsArgs) -> Done {
+    let client = Client::open(Config::find(args.planner.config.as_deref())?)?;
+    let text = runtime()?.block_on(async {
+        let Some(id) = &args.id else { return Ok(list(&client.jobs().await?)) };
+        let job = match id.parse::<QueryId>() {
+            Ok(job) => job,
+            Err(_) => by_prefix(id, &client.jobs().await?)?,
+        };
+        if args.cancel {
+            client.cancel(job).await?;
+        }
+        Ok(one(&client.job(job).await?))
+    });
+    let text: Result<String, Error> = text;
+    Ok(print(&text?)?)
+}
+
+fn by_prefix(id: &str, jobs: &[JobStatus]) -> Result<QueryId, Error> {
+    let found: Vec<QueryId> = jobs.iter().map(|j| j.job).filter(|job| job.to_string().starts_with(id)).collect();
+    match found.as_slice() {
+        [job] => Ok(*job),
+        [] => Err(Error::config(format!("no job's id begins with `{id}`; `tacit jobs` lists them"))),
+        more => Err(Error::config(format!("{} jobs' ids begin with `{id}`; give more digits", more.len()))),
+    }
+}
+
+fn list(jobs: &[JobStatus]) -> String {
+    let mut table = Table::new(["job", "planner", "state", "attempt", "age", "note"]);
+    for job in jobs {
+        let note = match (job.ahead, job.refusals.first()) {
+            (Some(ahead), _) => format!("{ahead} before it"),
+            (None, Some(r)) => format!("{}: {}", r.party.as_deref().unwrap_or("coordinator"), r.refusal.code),
+            (None, None) => String::new(),
+        };
+        table.push([job.job.short(), job.planner.clone(), job.state.to_string(), job.attempt.to_string(), age(job.submitted), note]);
+    }
+    format!("{}({})\n", table.aligned(), render::plural(table.len(), "job"))
+}
+
+fn one(job: &JobStatus) -> String {
+    let mut text = format!("job      {}\nplanner  {}\nstate    {}\n", job.job, job.planner, job.state);
+    writeln!(text, "attempt  {}\nage      {}", job.attempt, age(job.submitted)).ok();
+    if let Some(ahead) = job.ahead {
+        writeln!(text, "before   {}", render::plural(ahead as usize, "job")).ok();
+    }
+    if let Some(plan) = &job.plan_hash {
+        writeln!(text, "plan     {plan}").ok();
+    }
+    for p in &job.progress {
+        let p = (&p.party, &p.progress);
+        let bytes = render::bytes(p.1.bytes);
+        writeln!(text, "  {}: {}, step {} of {}, {} rounds, {bytes} sent", p.0, p.1.stage, p.1.done, p.1.of, p.1.rounds).ok();
+    }
+    for r in &job.refusals {
+        writeln!(text, "  {}: {}", r.party.as_deref().unwrap_or("coordinator"), r.refusal).ok();
+        if !r.refusal.fix.is_empty() {
+            writeln!(text, "    to mend it: {}", r.refusal.fix).ok();
+        }
+    }
+    render::plain(&text)
+}
+
+fn age(submitted: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    match now.saturating_sub(submitted) {
+        s if s < 120 => format!("{s} s"),
+        s if s < 7200 => format!("{} min", s / 60),
+        s if s < 172_800 => format!("{} h", s / 3600),
+        s => format!("{} d", s / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn explain_is_taken_off_and_positions_stay() {
+        for (text, sql, explain) in [
+            ("SELECT 1", "SELECT 1", Explain::No),
+            ("explain SELECT 1", "        SELECT 1", Explain::Only),
+            ("-- why\n/* x */ EXPLAIN\nAnalyze SELECT 1", "-- why\n/* x */        \n        SELECT 1", Explain::Analyze),
+            ("EXPLAIN", "       ", Explain::Only),
+            ("explained", "explained", Explain::No),
+            ("-- only a comment", "-- only a comment", Explain::No),
+            ("/* open", "/* open", Explain::No),
+        ] {
+            assert_eq!(take_explain(text), (sql.to_owned(), explain), "{text}");
+        }
+    }
+}

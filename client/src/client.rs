@@ -1,0 +1,322 @@
+//! The planner's side of a question: compile, sign, submit, follow, fetch, verify, open, finish.
+
+use crate::config::Config;
+use crate::error::{Error, Refusals};
+use crate::http::{Api, Problem};
+use crate::pooled::public_tables;
+use crate::result::{self, Answer};
+use ledger::bytes::{Base64, Hash};
+use mpc_core::identity::Identity;
+use mpc_core::roster::Roster;
+use party::seal::OutputKey;
+use query::catalog::Catalog;
+use query::compile::SqlError;
+use query::message::job::{CityStatus, Event, JobState, JobStatus, PartyRefusal, SealedResults, Submit, Submitted, What};
+use query::message::{Cancel, Code, Query, QueryId, Refusal, Statement};
+use query::plan::Plan;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A planner at work: who they are, the city they ask, and where its coordinator is.
+pub struct Client {
+    config: Config,
+    identity: Identity,
+    roster: Roster,
+    catalog: Catalog,
+    api: Api,
+}
+
+/// How a question is asked.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// What the answer is for; the agencies read it.
+    pub purpose: String,
+    /// Whether measured figures are wanted for each operator.
+    pub analyze: bool,
+    /// How long the query stands before nobody starts on it any more.
+    pub valid_for: Duration,
+}
+
+impl Default for Ask {
+    fn default() -> Self {
+        Self { purpose: String::new(), analyze: false, valid_for: Duration::from_secs(3600) }
+    }
+}
+
+/// A question on its way: what is needed to open its answer. The output key is in no other place.
+pub struct Asked {
+    /// The job's id.
+    pub job: QueryId,
+    /// What the planner compiled; each party compiles it for itself.
+    pub plan: Plan,
+    pub(crate) key: OutputKey,
+    pub(crate) since: Instant,
+}
+
+impl Client {
+    /// A planner with this configuration.
+    ///
+    /// # Errors
+    /// A file is missing or wrong, or the key is not this planner's in the roster.
+    pub fn open(config: Config) -> Result<Self, Error> {
+        let identity = Identity::load(&config.identity).map_err(|e| Error::config(e.to_string()))?;
+        let roster = Roster::load(&config.roster).map_err(|e| Error::config(e.to_string()))?;
+        let catalog = Catalog::load(&config.catalogue).map_err(|e| Error::config(e.to_string()))?;
+        let base = config.coordinator.as_deref().or(roster.coordinator().api.as_deref());
+        let api = Api::new(base.ok_or_else(|| Error::config("the roster has no `api` for the coordinator"))?)?;
+        Ok(Self { config, identity, roster, catalog, api })
+    }
+
+    /// The catalogue the questions are about.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// The roster the answers are checked against.
+    pub fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// The configuration it was made from.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What a question compiles to, here and at every party. Nothing is sent.
+    ///
+    /// # Errors
+    /// The SQL is wrong or outside what this release can do; the error has line and column.
+    pub fn compile(&self, sql: &str) -> Result<Plan, Error> {
+        query::compile::compile(sql, &self.catalog).map_err(|e| Error::Sql(point_at(sql, &e)))
+    }
+
+    /// What a question would do, cost and reveal, for a person. Nothing is sent.
+    ///
+    /// # Errors
+    /// As [`Client::compile`]; or a public table is not as the catalogue pins it.
+    pub fn explain(&self, sql: &str) -> Result<String, Error> {
+        let plan = self.compile(sql)?;
+        let public = public_tables(&self.config, &self.catalog)?;
+        query::explain(&plan, &public).map_err(|e| Error::Failed(e.to_string()))
+    }
+
+    /// The same with what it did cost.
+    ///
+    /// # Errors
+    /// As [`Client::explain`].
+    pub fn explain_analyze(&self, sql: &str, answer: &Answer) -> Result<String, Error> {
+        let plan = self.compile(sql)?;
+        let public = public_tables(&self.config, &self.catalog)?;
+        query::explain_analyze(&plan, &public, &answer.costs.parties).map_err(|e| Error::Failed(e.to_string()))
+    }
+
+    /// Asks a question and waits for the answer. `seen` is told of everything that happens on the way.
+    ///
+    /// # Errors
+    /// Whatever keeps the answer from being here; no answer is returned that does not check out.
+    pub async fn ask(&self, sql: &str, ask: &Ask, mut seen: impl FnMut(&Event)) -> Result<Answer, Error> {
+        let asked = self.submit(sql, ask).await?;
+        self.follow(asked.job, &mut seen).await?;
+        self.answer(&asked).await
+    }
+
+    /// Signs and submits a question.
+    ///
+    /// # Errors
+    /// It does not compile, or the coordinator is out of reach or declines it.
+    pub async fn submit(&self, sql: &str, ask: &Ask) -> Result<Asked, Error> {
+        let since = Instant::now();
+        let plan = self.compile(sql)?;
+        let key = OutputKey::generate().map_err(|e| Error::internal(e.to_string()))?;
+        let note = self.sign(sql, ask, &key)?;
+        let job = QueryId::of(&note);
+        let answer: Result<Submitted, Problem> = self.api.post("/v1/jobs", &Submit { note }).await?;
+        let submitted = answer.map_err(|problem| self.declined(problem))?;
+        if submitted.job != job {
+            return Err(Error::Untrusted(format!(
+                "the coordinator gives the job another id ({}) than its note has",
+                submitted.job.short()
+            )));
+        }
+        Ok(Asked { job, plan, key, since })
+    }
+
+    /// Follows a job until it is over, across lost connections and a coordinator that restarts.
+    ///
+    /// # Errors
+    /// The job was refused, failed or was cancelled; or the coordinator stays out of reach.
+    pub async fn follow(&self, job: QueryId, seen: &mut impl FnMut(&Event)) -> Result<(), Error> {
+        let mut last = None;
+        let mut lost_since: Option<Instant> = None;
+        let mut pause = tokio::time::interval(RETRY_EVERY);
+        loop {
+            pause.tick().await;
+            match self.listen(job, &mut last, seen).await {
+                Ok(Some(state)) => return self.ended(job, state).await,
+                Ok(None) => lost_since = None,
+                Err(Error::Connection { at, what }) => {
+                    if lost_since.get_or_insert_with(Instant::now).elapsed() > LOST_FOR {
+                        let what =
+                            format!("{what}\nthe job {job} may still be running; `tacit jobs {job}` tells once the coordinator is back");
+                        return Err(Error::Connection { at, what });
+                    }
+                }
+                Err(other) => return Err(other),
+            }
+        }
+    }
+
+    /// Fetches the three sealed shares of a job that is done, checks them, and opens and finishes the answer.
+    ///
+    /// # Errors
+    /// The result cannot be fetched, or does not check out.
+    pub async fn answer(&self, asked: &Asked) -> Result<Answer, Error> {
+        let answer: Result<SealedResults, Problem> = self.api.get(&format!("/v1/jobs/{}/result", asked.job)).await?;
+        let sealed = answer.map_err(|problem| self.declined(problem))?;
+        let public = public_tables(&self.config, &self.catalog)?;
+        // A thread of its own: finishing runs SQL, on a runtime that must not stand on another's.
+        std::thread::scope(|scope| {
+            let opened = scope.spawn(|| result::open(asked, &sealed, &self.roster, &public)).join();
+            opened.map_err(|_| Error::internal("finishing the answer failed"))?
+        })
+    }
+
+    /// Takes a query back.
+    ///
+    /// # Errors
+    /// The coordinator is out of reach, or the job is over already.
+    pub async fn cancel(&self, job: QueryId) -> Result<(), Error> {
+        let note = Cancel { job }.sign(&self.config.planner, &self.identity).map_err(|e| Error::internal(e.to_string()))?;
+        let answer: Result<serde_json::Value, Problem> = self.api.delete(&format!("/v1/jobs/{job}"), &Submit { note }).await?;
+        answer.map(|_| ()).map_err(|problem| self.declined(problem))
+    }
+
+    /// The jobs the coordinator knows.
+    ///
+    /// # Errors
+    /// The coordinator is out of reach.
+    pub async fn jobs(&self) -> Result<Vec<JobStatus>, Error> {
+        let answer: Result<Vec<JobStatus>, Problem> = self.api.get("/v1/jobs").await?;
+        answer.map_err(|problem| self.declined(problem))
+    }
+
+    /// One job.
+    ///
+    /// # Errors
+    /// The coordinator is out of reach, or knows no such job.
+    pub async fn job(&self, job: QueryId) -> Result<JobStatus, Error> {
+        let answer: Result<JobStatus, Problem> = self.api.get(&format!("/v1/jobs/{job}")).await?;
+        answer.map_err(|problem| self.declined(problem))
+    }
+
+    /// The state of the city as the coordinator sees it.
+    ///
+    /// # Errors
+    /// The coordinator is out of reach.
+    pub async fn status(&self) -> Result<CityStatus, Error> {
+        let answer: Result<CityStatus, Problem> = self.api.get("/v1/status").await?;
+        answer.map_err(|problem| self.declined(problem))
+    }
+
+    fn sign(&self, sql: &str, ask: &Ask, key: &OutputKey) -> Result<String, Error> {
+        let mut nonce = [0; 32];
+        getrandom::fill(&mut nonce).map_err(|e| Error::internal(format!("no randomness: {e}")))?;
+        let issued = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let query = Query {
+            sql: sql.to_owned(),
+            planner: self.config.planner.clone(),
+            roster_hash: self.roster.hash().into(),
+            catalog_hash: self.catalog.hash().into(),
+            output_key: Base64(key.public().to_vec()),
+            purpose: ask.purpose.clone(),
+            security: "semi-honest".into(),
+            protocol: "rep3".into(),
+            nonce: Hash(nonce),
+            issued,
+            expires: issued.saturating_add(ask.valid_for.as_secs()),
+            analyze: ask.analyze,
+        };
+        query.sign(&self.config.planner, &self.identity).map_err(|e| Error::config(format!("the query cannot be signed: {e}")))
+    }
+
+    /// One connection's worth of events; the final state, if it was among them.
+    async fn listen(&self, job: QueryId, last: &mut Option<u64>, seen: &mut impl FnMut(&Event)) -> Result<Option<JobState>, Error> {
+        let mut lines = match self.api.events(&format!("/v1/jobs/{job}/events"), *last).await? {
+            Ok(lines) => lines,
+            Err(problem) if problem.is_passing() => return Err(Error::connection(self.api.base(), problem.body)),
+            Err(problem) => return Err(self.declined(problem)),
+        };
+        let mut state = None;
+        while let Some(line) = lines.next().await? {
+            let Some(data) = line.strip_prefix("data:") else { continue };
+            // An event of a newer coordinator that this version does not know is passed over.
+            let Ok(event) = serde_json::from_str::<Event>(data.trim_start()) else { continue };
+            if last.is_some_and(|last| event.seq <= last) {
+                continue;
+            }
+            *last = Some(event.seq);
+            seen(&event);
+            if let What::State { state: now, .. } = &event.what
+                && now.is_final()
+            {
+                state = Some(*now);
+            }
+        }
+        match state {
+            Some(state) => Ok(Some(state)),
+            // the stream ended early, or the final event came before a reconnect
+            None => Ok(Some(self.job(job).await?.state).filter(|state| state.is_final())),
+        }
+    }
+
+    async fn ended(&self, job: QueryId, state: JobState) -> Result<(), Error> {
+        match state {
+            JobState::Done => Ok(()),
+            JobState::Cancelled => Err(Error::Cancelled(format!("the job {} was cancelled", job.short()))),
+            _ => Err(self.failed(self.job(job).await?.refusals)),
+        }
+    }
+
+    fn failed(&self, mut refusals: Vec<PartyRefusal>) -> Error {
+        if refusals.is_empty() {
+            return Error::Failed("the job failed, and the coordinator does not say why".into());
+        }
+        // What others only noticed of a failure comes after its cause.
+        refusals.sort_by_key(|r| matches!(r.refusal.code, Code::Cancelled | Code::Deadline | Code::Desync));
+        let started = |code| matches!(code, Code::Peer | Code::Desync | Code::Deadline | Code::Internal | Code::Data | Code::Cancelled);
+        match refusals.iter().any(|r| started(r.refusal.code)) {
+            true => Error::Job(Refusals(refusals)),
+            false => Error::Refused(Refusals(refusals)),
+        }
+    }
+
+    /// A refusal over HTTP is JSON; anything else is shown as it is.
+    fn declined(&self, problem: Problem) -> Error {
+        let all = serde_json::from_str::<Refusal>(&problem.body).map(|refusal| vec![PartyRefusal { party: None, refusal }]);
+        match all.or_else(|_| serde_json::from_str::<PartyRefusal>(&problem.body).map(|r| vec![r])) {
+            Ok(refusals) => Error::Refused(Refusals(refusals)),
+            Err(_) => Error::Failed(format!("the coordinator at {} answers {}: {}", self.api.base(), problem.status, problem.body)),
+        }
+    }
+}
+
+/// A compiler's error with the line it is about, and a caret under the place.
+fn point_at(sql: &str, error: &SqlError) -> String {
+    let mut text = match (error.line, error.column) {
+        (Some(line), Some(column)) => {
+            let shown = sql.lines().nth(usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1)).unwrap_or_default();
+            let before: String = shown.chars().take(usize::try_from(column).unwrap_or(1).saturating_sub(1)).collect();
+            // tabs stay tabs, so that the caret stands where the terminal puts the letter
+            let blanks: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            format!("{} at line {line}, column {column}: {}\n  {shown}\n  {blanks}^", error.code, error.message)
+        }
+        _ => format!("{}: {}", error.code, error.message),
+    };
+    if !error.fix.is_empty() {
+        text += &format!("\n  to mend it: {}", error.fix);
+    }
+    text
+}
+
+/// How long a coordinator may be out of reach before a client stops waiting for it.
+const LOST_FOR: Duration = Duration::from_secs(20);
+const RETRY_EVERY: Duration = Duration::from_millis(200);

@@ -1,0 +1,348 @@
+//! `tacit demo`: a whole city on this machine, five questions, and a check of every answer against the same SQL run in clear.
+
+use crate::city::{City, Plan, Program, TableFile};
+use crate::cli::{self, Done, End};
+use crate::client::{Ask, Client};
+use crate::config::Config;
+use crate::error::Error;
+use crate::pooled::Pooled;
+use crate::render::{self, Table};
+use crate::result::Answer;
+use crate::signals::Signals;
+use query::datafusion::arrow::array::RecordBatch;
+use scenarios::Question;
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Run a whole city on this machine: three agencies, a coordinator, five questions, every answer checked
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_long_help = HELP)]
+pub struct Args {
+    /// A folder of real records, laid out as the generated one; if left out, a small invented city
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Asks these questions only (by name; comma-separated or repeated)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    question: Vec<String>,
+    /// Prints one JSON object a question and one at the end
+    #[arg(long)]
+    json: bool,
+    /// Prints each question's SQL too
+    #[arg(long)]
+    sql: bool,
+    /// Keeps the city's folder (keys, configurations, logs, data) instead of removing it
+    #[arg(long)]
+    keep: bool,
+}
+
+const HELP: &str = "Examples:
+  tacit demo
+  tacit demo --question days --sql
+  tacit demo --data ../shared/data/nyc
+  tacit demo --json | jq .question
+
+Four processes are started: a coordinator and three agencies, each with its own key and its own tables. They talk over
+QUIC on ports of this machine that are free. Exit code 1 if any answer differs from the clear one.";
+
+/// What a demo does.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// A folder of real records; `None`: an invented city.
+    pub data: Option<PathBuf>,
+    /// The questions, in order.
+    pub questions: Vec<&'static Question>,
+    /// Whether the city's folder stays.
+    pub keep: bool,
+    /// The program its nodes are.
+    pub program: Program,
+}
+
+/// One question of a demo.
+#[derive(Debug, Serialize)]
+pub struct Asked {
+    /// The question's name.
+    pub question: &'static str,
+    /// In words.
+    pub title: &'static str,
+    /// What each agency holds of it.
+    pub who_holds_what: Vec<(&'static str, &'static str)>,
+    /// What the planner learned.
+    pub reveals: Vec<String>,
+    /// Rounds among the parties.
+    pub rounds: u64,
+    /// Payload bytes among the parties.
+    pub bytes: u64,
+    /// From the signature to the finished answer.
+    pub seconds: f64,
+    /// The answer's rows.
+    pub rows: usize,
+    /// Whether it equals the same SQL in clear on the pooled tables.
+    pub equal: bool,
+    /// Where it differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub difference: Option<String>,
+    /// The answer.
+    #[serde(serialize_with = "as_json")]
+    pub answer: Table,
+}
+
+/// The whole demo.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    /// Questions asked.
+    pub questions: usize,
+    /// Whether every answer equals its clear one.
+    pub equal: bool,
+    /// From the start of the processes to the last answer.
+    pub seconds: f64,
+    /// From the start of the processes until all were healthy.
+    pub seconds_to_healthy: f64,
+    /// The largest resident memory of each node, in bytes.
+    pub peak_rss: Vec<(String, u64)>,
+    /// CPU seconds of all nodes together.
+    pub cpu_seconds: f64,
+}
+
+/// What happens in a demo, as it happens.
+pub trait Audience {
+    /// Something is about to take a moment.
+    fn step(&mut self, what: &str);
+    /// An answer is here and checked.
+    fn answered(&mut self, number: usize, of: usize, question: &'static Question, asked: &Asked);
+}
+
+pub(crate) fn run(args: Args) -> Done {
+    let questions = choose(&args.question)?;
+    let options = Options { data: args.data, questions, keep: args.keep, program: Program::current()? };
+    let mut console = Console { json: args.json, sql: args.sql, bar: None, failed: None };
+    let summary = play(&options, &mut console);
+    console.bar = None;
+    let summary = summary?;
+    if let Some(error) = console.failed {
+        return Err(error.into());
+    }
+    match args.json {
+        true => cli::print(&json_line(&summary)?)?,
+        false => cli::print(&words(&summary))?,
+    }
+    if summary.equal { Ok(()) } else { Err(End::Quiet(1)) }
+}
+
+fn choose(names: &[String]) -> Result<Vec<&'static Question>, Error> {
+    let unknown = |name: &String| {
+        let all: Vec<&str> = scenarios::questions().map(|q| q.id).collect();
+        Error::config(format!("there is no question `{name}`; there are {}", all.join(", ")))
+    };
+    match names {
+        [] => Ok(scenarios::demo().iter().collect()),
+        names => names.iter().map(|name| scenarios::question(name).ok_or_else(|| unknown(name))).collect(),
+    }
+}
+
+/// Runs a demo. The city is gone when it returns, however it ends.
+///
+/// # Errors
+/// A node does not come up, a question fails, or someone pressed Ctrl-C. An answer that differs is no error here.
+pub fn play(options: &Options, audience: &mut impl Audience) -> Result<Summary, Error> {
+    let runtime = cli::runtime()?;
+    let mut signals = runtime.block_on(async { Signals::new() })?;
+    let folder = tempfile::Builder::new().prefix("tacit-demo-").tempdir();
+    let mut folder = folder.map_err(|e| Error::Failed(format!("no temporary folder: {e}")))?;
+    folder.disable_cleanup(options.keep);
+
+    let data = match &options.data {
+        Some(data) => data.clone(),
+        None => {
+            audience.step("inventing a small city");
+            let data = folder.path().join("data");
+            scenarios::generate(&data, scenarios::DEMO_SEED).map_err(|e| Error::Failed(e.to_string()))?;
+            data
+        }
+    };
+    let data = data.canonicalize().map_err(|e| Error::config(format!("{}: {e}", data.display())))?;
+    let files = scenarios::City::open(&data, folder.path()).map_err(|e| Error::config(e.to_string()))?;
+    let mut city = make(&folder, &files, options.program.clone())?;
+
+    let started = Instant::now();
+    audience.step("starting a coordinator and three agencies");
+    city.start_all()?;
+    let mut healthy = 0;
+    let seen = |name: &str| {
+        healthy += 1;
+        audience.step(&format!("{name} is up ({healthy} of {})", scenarios::PARTIES.len() + 1));
+    };
+    runtime.block_on(signals.or(city.healthy(HEALTHY_WITHIN, seen)))?;
+    let seconds_to_healthy = started.elapsed().as_secs_f64();
+
+    let client = Client::open(Config::load(&city.planner_config())?)?;
+    let mut answers = Vec::new();
+    for question in &options.questions {
+        audience.step(question.title);
+        let ask = Ask { purpose: format!("demo: {}", question.title), ..Ask::default() };
+        let answer = runtime.block_on(signals.or(client.ask(question.sql, &ask, |_| {}))).map_err(|e| in_question(question, e))?;
+        answers.push((*question, answer));
+        // The check comes after the last answer, so that its time is not counted; memory is read while the nodes live.
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let peak_rss = city.node_names().filter_map(|name| Some((name.to_owned(), city.peak_rss(name)?))).collect();
+    let cpu_seconds = city.node_names().filter_map(|name| city.cpu_seconds(name)).sum();
+    city.stop();
+
+    audience.step("checking against the clear answers");
+    let pooled = Pooled::open(&city, client.catalog())?;
+    let mut equal = true;
+    for (at, (question, answer)) in answers.iter().enumerate() {
+        let asked = check(&client, question, answer, &pooled)?;
+        equal &= asked.equal;
+        audience.answered(at + 1, answers.len(), question, &asked);
+        runtime.block_on(signals.or(async { Ok(()) }))?;
+    }
+    if options.keep {
+        audience.step(&format!("kept in {}", folder.path().display()));
+    }
+    Ok(Summary { questions: answers.len(), equal, seconds, seconds_to_healthy, peak_rss, cpu_seconds })
+}
+
+/// A city of the scenarios, made in a folder.
+///
+/// # Errors
+/// As [`City::make`].
+pub fn make(folder: &tempfile::TempDir, files: &scenarios::City, program: Program) -> Result<City, Error> {
+    let table = |source: scenarios::Source| TableFile { name: source.table, path: source.path };
+    let parties = scenarios::PARTIES.map(|party| (party, files.sources(party).into_iter().map(table).collect::<Vec<_>>()));
+    let public: Vec<TableFile> = files.public_sources().into_iter().map(table).collect();
+    let plan = Plan { city: "Demo city", parties: &parties, public: &public, catalogue: &files.catalog_toml() };
+    City::make(folder.path(), &plan, program)
+}
+
+fn check(client: &Client, question: &'static Question, answer: &Answer, pooled: &Pooled) -> Result<Asked, Error> {
+    let plan = client.compile(question.sql)?;
+    let difference = pooled.compare(question.sql, &answer.rows)?;
+    Ok(Asked {
+        question: question.id,
+        title: question.title,
+        who_holds_what: question.who_holds_what.to_vec(),
+        reveals: plan.reveals.iter().map(|r| format!("{} for {}", r.what, r.per)).collect(),
+        rounds: answer.costs.rounds(),
+        bytes: answer.costs.bytes(),
+        seconds: answer.elapsed.as_secs_f64(),
+        rows: answer.rows.num_rows(),
+        equal: difference.is_none(),
+        difference,
+        answer: cells(&answer.rows)?,
+    })
+}
+
+fn cells(rows: &RecordBatch) -> Result<Table, Error> {
+    Table::from_batch(rows).map_err(Error::internal)
+}
+
+fn in_question(question: &Question, error: Error) -> Error {
+    match error {
+        Error::Sql(what) => Error::Sql(format!("question `{}`: {what}", question.id)),
+        Error::Failed(what) => Error::Failed(format!("question `{}`: {what}", question.id)),
+        other => other,
+    }
+}
+
+const HEALTHY_WITHIN: Duration = Duration::from_secs(180);
+
+/// Tells a person, or a program.
+struct Console {
+    json: bool,
+    sql: bool,
+    bar: Option<indicatif::ProgressBar>,
+    failed: Option<Error>,
+}
+
+impl Console {
+    fn say(&mut self, text: Result<String, Error>) {
+        let said = text.and_then(|text| match &self.bar {
+            Some(bar) => bar.suspend(|| cli::print(&text)),
+            None => cli::print(&text),
+        });
+        if let Err(e) = said {
+            self.failed.get_or_insert(e);
+        }
+    }
+}
+
+impl Audience for Console {
+    fn step(&mut self, what: &str) {
+        if !cli::on_terminal() {
+            return;
+        }
+        let bar = self.bar.get_or_insert_with(|| {
+            let bar = indicatif::ProgressBar::new_spinner();
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        bar.set_message(what.to_owned());
+    }
+
+    fn answered(&mut self, number: usize, of: usize, question: &'static Question, asked: &Asked) {
+        let text = if self.json { json_line(asked) } else { Ok(story(number, of, question, asked, self.sql)) };
+        self.say(text);
+    }
+}
+
+/// A question and its answer, for a person.
+fn story(number: usize, of: usize, question: &Question, asked: &Asked, sql: bool) -> String {
+    let mut text = format!("[{number} of {of}] {}: {}\n", asked.question, asked.title);
+    if sql {
+        for line in question.sql.trim_end().lines() {
+            writeln!(text, "    {line}").ok();
+        }
+    }
+    let mut line = |label: &str, what: &str| {
+        writeln!(text, "  {label:<16}{what}").ok();
+    };
+    for (party, what) in question.who_holds_what {
+        line(&format!("{party} holds"), what);
+    }
+    line("what happens", question.note);
+    for (at, reveal) in asked.reveals.iter().enumerate() {
+        line(if at == 0 { "planner learns" } else { "" }, reveal);
+    }
+    let seconds = render::duration(Duration::from_secs_f64(asked.seconds));
+    line("cost", &format!("{} rounds, {} among the parties, {seconds}", asked.rounds, render::bytes(asked.bytes)));
+    let difference = asked.difference.as_deref().unwrap_or_default();
+    line(
+        "check",
+        &if asked.equal {
+            "equals the same SQL in clear on the pooled tables".into()
+        } else {
+            format!("DIFFERS from the clear answer: {difference}")
+        },
+    );
+    text.push('\n');
+    for row in asked.answer.aligned().lines() {
+        writeln!(text, "  {row}").ok();
+    }
+    text.push('\n');
+    text
+}
+
+fn words(summary: &Summary) -> String {
+    let memory: Vec<String> = summary.peak_rss.iter().map(|(name, bytes)| format!("{name} {}", render::bytes(*bytes))).collect();
+    format!(
+        "{} questions in {:.2} s from the start of the processes ({:.2} s until all were up); {}.\nPeak memory: {}.\n",
+        summary.questions,
+        summary.seconds,
+        summary.seconds_to_healthy,
+        if summary.equal { "every answer equals its clear one" } else { "NOT every answer equals its clear one" },
+        memory.join(", "),
+    )
+}
+
+fn json_line(object: &impl Serialize) -> Result<String, Error> {
+    let text = serde_json::to_string(object).map_err(|e| Error::internal(e.to_string()))?;
+    Ok(text + "\n")
+}
+
+fn as_json<S: serde::Serializer>(table: &Table, to: S) -> Result<S::Ok, S::Error> {
+    let rows: serde_json::Value = serde_json::from_str(&table.render(render::Format::Json)).map_err(serde::ser::Error::custom)?;
+    rows.serialize(to)
+}

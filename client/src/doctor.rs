@@ -1,0 +1,346 @@
+//! `tacit doctor`: what is wrong with a node before it starts, or with a planner's way to the city, and how to mend it.
+
+use crate::client::Client;
+use crate::config::Config;
+use crate::error::Error;
+use crate::http::Api;
+use crate::pooled::public_tables;
+use crate::render::{self, Table};
+use ledger::bytes::Hash;
+use mpc_core::identity::Identity;
+use mpc_core::roster::{Role, Roster};
+use query::catalog::Catalog;
+use query::message::Query;
+use query::message::job::CityStatus;
+use std::fmt::Write as _;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at.
+    pub check: String,
+    /// How it is.
+    pub outcome: Outcome,
+    /// In words.
+    pub what: String,
+    /// How to mend it; empty if nothing is to be done.
+    pub fix: String,
+}
+
+/// How a checked thing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// In order.
+    Fine,
+    /// It works, but not as it should.
+    Warning,
+    /// It does not work.
+    Broken,
+}
+
+impl Finding {
+    fn fine(check: &str, what: impl Into<String>) -> Self {
+        Self { check: check.into(), outcome: Outcome::Fine, what: what.into(), fix: String::new() }
+    }
+
+    fn warning(check: &str, what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { check: check.into(), outcome: Outcome::Warning, what: what.into(), fix: fix.into() }
+    }
+
+    fn broken(check: &str, what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { check: check.into(), outcome: Outcome::Broken, what: what.into(), fix: fix.into() }
+    }
+}
+
+/// What a configuration file is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Party,
+    Coordinator,
+    Planner,
+}
+
+/// Looks at everything the configuration file `path` needs to work.
+///
+/// # Errors
+/// The file cannot be read at all.
+pub async fn examine(path: &Path) -> Result<Vec<Finding>, Error> {
+    match kind(path)? {
+        Kind::Planner => Ok(planner(path).await),
+        Kind::Coordinator => Ok(coordinator(path).await),
+        Kind::Party => Ok(party(path).await),
+    }
+}
+
+/// Findings as a table, then how to mend what is not in order.
+pub fn report(findings: &[Finding]) -> String {
+    let mut table = Table::new(["", "check", "finding"]);
+    for f in findings {
+        let mark = match f.outcome {
+            Outcome::Fine => "ok",
+            Outcome::Warning => "warning",
+            Outcome::Broken => "FAILED",
+        };
+        table.push([mark, f.check.as_str(), f.what.as_str()]);
+    }
+    let mut text = table.aligned();
+    for f in findings.iter().filter(|f| !f.fix.is_empty()) {
+        write!(text, "\n{}: {}", f.check, render::plain(&f.fix)).ok();
+    }
+    let broken = findings.iter().filter(|f| f.outcome == Outcome::Broken).count();
+    let verdict = match broken {
+        0 => "Everything that was checked works.".into(),
+        n => format!("{} of {} checks failed.", n, findings.len()),
+    };
+    let gap = if findings.iter().any(|f| !f.fix.is_empty()) { "\n" } else { "" };
+    format!("{text}{gap}\n{verdict}\n")
+}
+
+/// By its fields; where these leave it open, by what the roster says of its node.
+fn kind(path: &Path) -> Result<Kind, Error> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::config(format!("{}: {e}", path.display())))?;
+    let Ok(file) = text.parse::<toml::Table>() else {
+        // whoever parses it for good names the line
+        return Ok(by_name(path));
+    };
+    if file.contains_key("planner") {
+        return Ok(Kind::Planner);
+    }
+    let field = |name: &str| file.get(name).and_then(toml::Value::as_str);
+    let role = field("roster").zip(field("node")).and_then(|(roster, node)| {
+        let roster = Roster::load(path.parent().unwrap_or(Path::new("")).join(roster)).ok()?;
+        roster.node(node).map(|n| n.role)
+    });
+    Ok(match role {
+        Some(Role::Coordinator) => Kind::Coordinator,
+        Some(Role::Party) => Kind::Party,
+        None => by_name(path),
+    })
+}
+
+fn by_name(path: &Path) -> Kind {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    match () {
+        () if name.contains("planner") => Kind::Planner,
+        () if name.contains("coordinator") => Kind::Coordinator,
+        () => Kind::Party,
+    }
+}
+
+async fn planner(path: &Path) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(e) => {
+            return vec![Finding::broken(
+                "configuration",
+                e.to_string(),
+                "correct the line it names; `tacit init --help` makes a fresh one",
+            )];
+        }
+    };
+    findings.push(Finding::fine("configuration", path.display().to_string()));
+    let (roster, catalog) = shared_files(&config.roster, &config.catalogue, &mut findings);
+    let known = roster.as_ref().map(|roster| roster.planner(&config.planner).map(|p| p.key));
+    findings.push(key(&config.identity, &config.planner, known.flatten(), roster.is_some(), "[[planner]]"));
+    if let Some(catalog) = &catalog {
+        findings.push(match public_tables(&config, catalog) {
+            Ok(_) => Finding::fine("public tables", format!("{} as the catalogue pins them", render::plural(config.tables.len(), "table"))),
+            Err(e) => Finding::broken(
+                "public tables",
+                e.to_string(),
+                "name each public table's file in a [[table]], and get the file the catalogue pins",
+            ),
+        });
+    }
+    if findings.iter().any(|f| f.outcome == Outcome::Broken) {
+        findings.push(Finding::warning("coordinator", "not asked", "mend the above first"));
+        return findings;
+    }
+    match Client::open(config) {
+        Ok(client) => match client.status().await {
+            Ok(status) => city(&status, client.roster(), client.catalog(), &mut findings),
+            Err(e) => findings.push(unreachable(&e)),
+        },
+        Err(e) => findings.push(Finding::broken("coordinator", e.to_string(), "correct the address")),
+    }
+    findings
+}
+
+fn unreachable(error: &Error) -> Finding {
+    let fix =
+        "start it (`tacit coordinator --config …`), or correct `api` of the coordinator in roster.toml; a firewall must let TCP through";
+    Finding::broken("coordinator", error.to_string(), fix)
+}
+
+/// What the coordinator says of itself and of the parties.
+fn city(status: &CityStatus, roster: &Roster, catalog: &Catalog, findings: &mut Vec<Finding>) {
+    let jobs = format!("{} queued, {} running", render::plural(status.queued as usize, "job"), status.running);
+    findings.push(Finding::fine("coordinator", format!("version {}, {jobs}", status.version)));
+    if status.version != env!("CARGO_PKG_VERSION") {
+        let what = format!("it runs {}, this is {}", status.version, env!("CARGO_PKG_VERSION"));
+        findings.push(Finding::warning("version", what, "install the same release everywhere"));
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let skew = Duration::from_millis(status.now).abs_diff(now);
+    findings.push(match skew.as_secs() {
+        0..=5 => Finding::fine("clock", format!("within {} of the coordinator's", render::duration(skew.max(Duration::from_millis(1))))),
+        s if s <= Query::MAX_SKEW => {
+            Finding::warning("clock", format!("{s} s away from the coordinator's"), "run an NTP client here and there")
+        }
+        s => Finding::broken(
+            "clock",
+            format!("{s} s away from the coordinator's; queries are refused beyond {} s", Query::MAX_SKEW),
+            "run an NTP client here and there",
+        ),
+    });
+    let mut same = |what: &str, theirs: Hash, ours: Hash| {
+        findings.push(match theirs == ours {
+            true => Finding::fine(&format!("coordinator's {what}"), "the same as here"),
+            false => {
+                let differs = format!("{} there, {} here", theirs.short(), ours.short());
+                Finding::broken(
+                    &format!("coordinator's {what}"),
+                    differs,
+                    format!("agree on one {what}.toml and put it at every node and planner"),
+                )
+            }
+        });
+    };
+    same("roster", status.roster_hash, roster.hash().into());
+    same("catalogue", status.catalog_hash, catalog.hash().into());
+    for party in &status.parties {
+        let check = format!("party {}", party.name);
+        let version = party.version.as_deref().unwrap_or("unknown");
+        findings.push(match (party.connected, &party.trouble) {
+            (true, None) => Finding::fine(&check, format!("connected to the coordinator, version {version}")),
+            (_, Some(trouble)) => {
+                Finding::broken(&check, trouble.clone(), "put the same roster.toml and catalogue.toml there and restart it")
+            }
+            (false, None) => {
+                let fix = format!(
+                    "start it (`tacit party --config …`), or run `tacit doctor` on its configuration at {}; queries wait for it",
+                    party.name
+                );
+                Finding::broken(&check, "not connected to the coordinator", fix)
+            }
+        });
+    }
+}
+
+async fn coordinator(path: &Path) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let config = match coordinator::Config::load(path) {
+        Ok(config) => config,
+        Err(e) => {
+            return vec![Finding::broken(
+                "configuration",
+                e.to_string(),
+                "correct the line it names; `tacit init --help` makes a fresh one",
+            )];
+        }
+    };
+    findings.push(Finding::fine("configuration", path.display().to_string()));
+    let (roster, catalog) = shared_files(&config.roster, &config.catalogue, &mut findings);
+    let node = roster.as_ref().and_then(|roster| roster.node(&config.node)).cloned();
+    findings.push(key(&config.identity, &config.node, node.as_ref().map(|n| n.key), roster.is_some(), "[[node]]"));
+    findings.push(writable("state", &config.state));
+    let (Some(roster), Some(catalog), Some(node)) = (roster, catalog, node) else { return findings };
+    if node.role != Role::Coordinator {
+        let fix = "`node` must be the name of the coordinator in roster.toml";
+        findings.push(Finding::broken("role", format!("the roster has `{}` as a party", node.name), fix));
+        return findings;
+    }
+    // A coordinator that runs answers for itself and has its ports; one that does not must find them free.
+    let running = match node.api.as_deref().map(Api::new) {
+        Some(Ok(api)) => api.get::<CityStatus>("/v1/status").await.ok().and_then(Result::ok),
+        _ => None,
+    };
+    match running {
+        Some(status) => city(&status, &roster, &catalog, &mut findings),
+        None => {
+            let quic = config.listen.or_else(|| node.resolve().ok());
+            let api = node.api.as_deref().and_then(|api| api.strip_prefix("http://")).map(|rest| rest.trim_end_matches('/'));
+            let http = config.http.or_else(|| std::net::ToSocketAddrs::to_socket_addrs(api?).ok()?.next());
+            findings.push(free("QUIC port (UDP)", quic, "listen", |at| UdpSocket::bind(at).map(drop)));
+            findings.push(free("HTTP port (TCP)", http, "http", |at| TcpListener::bind(at).map(drop)));
+        }
+    }
+    findings
+}
+
+async fn party(path: &Path) -> Vec<Finding> {
+    let _ = path;
+    Vec::new()
+}
+
+/// Roster and catalogue, with what there is to say of them.
+fn shared_files(roster: &PathBuf, catalogue: &PathBuf, findings: &mut Vec<Finding>) -> (Option<Roster>, Option<Catalog>) {
+    let roster = Roster::load(roster);
+    findings.push(match &roster {
+        Ok(roster) => Finding::fine("roster", format!("{}, hash {}", roster.city(), Hash(roster.hash()).short())),
+        Err(e) => Finding::broken("roster", e.to_string(), "get the city's roster.toml, the same file for every node"),
+    });
+    let catalog = Catalog::load(catalogue);
+    findings.push(match &catalog {
+        Ok(catalog) => {
+            let tables = render::plural(catalog.tables().len(), "table");
+            Finding::fine("catalogue", format!("{tables}, hash {}", Hash(catalog.hash()).short()))
+        }
+        Err(e) => Finding::broken("catalogue", e.to_string(), "get the city's catalogue.toml, the same file for every node"),
+    });
+    (roster.ok(), catalog.ok())
+}
+
+fn key(file: &Path, name: &str, known: Option<mpc_core::identity::PublicKey>, have_roster: bool, section: &str) -> Finding {
+    let identity = match Identity::load(file) {
+        Ok(identity) => identity,
+        Err(e) => {
+            return Finding::broken("key", e.to_string(), "`tacit key new FILE` makes one; its public half then goes into roster.toml");
+        }
+    };
+    let public = identity.public();
+    match known {
+        Some(key) if key == public => Finding::fine("key", format!("{public} is `{name}` in the roster")),
+        Some(_) => Finding::broken(
+            "key",
+            format!("the roster has another key for `{name}`"),
+            format!("use the private key that belongs to it, or have roster.toml say key = \"{public}\" at every node"),
+        ),
+        None if have_roster => Finding::broken(
+            "key",
+            format!("the roster has no `{name}`"),
+            format!("have a {section} with name = \"{name}\" and key = \"{public}\" put into roster.toml at every node"),
+        ),
+        None => Finding::warning("key", format!("{public}; without a roster it cannot be compared"), "mend the roster first"),
+    }
+}
+
+fn writable(check: &str, folder: &Path) -> Finding {
+    let probe = folder.join(".tacit-doctor");
+    let existed = folder.exists();
+    let tried = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&probe, b"")).and_then(|()| std::fs::remove_file(&probe));
+    if !existed {
+        std::fs::remove_dir(folder).ok();
+    }
+    match tried {
+        Ok(()) => Finding::fine(check, format!("{} can be written", folder.display())),
+        Err(e) => Finding::broken(check, format!("{}: {e}", folder.display()), "give the node's user the right to write there"),
+    }
+}
+
+fn free(check: &str, at: Option<SocketAddr>, field: &str, bind: impl Fn(SocketAddr) -> std::io::Result<()>) -> Finding {
+    let Some(at) = at else {
+        return Finding::broken(check, "its address does not resolve", format!("correct it in roster.toml, or set `{field}`"));
+    };
+    match bind(at) {
+        Ok(()) => Finding::fine(check, format!("{at} is free")),
+        Err(e) => {
+            let fix = format!("another program has it, or this machine has no such address: change the roster, or set `{field}`");
+            Finding::broken(check, format!("{at}: {e}"), fix)
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! What `tacit init` writes: keys, a roster, and for each node a folder with a commented configuration; with a public
+//! table and an invented table per agency, so that the city answers a first question before any real data are there.
+
+use crate::error::Error;
+use ledger::bytes::Hash;
+use mpc_core::identity::Identity;
+use mpc_core::roster::{Node, Planner, Role, Roster};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// What a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum NodeKind {
+    /// Holds an agency's data and computes.
+    Party,
+    /// Schedules; sees no data.
+    Coordinator,
+    /// Asks.
+    Planner,
+}
+
+/// Makes a whole city in `dir`, for one machine. What to do next is the returned text.
+///
+/// # Errors
+/// A name cannot be used, or something is in the way; nothing is overwritten.
+pub fn city(dir: &Path, city: &str, parties: &[String], planner: &str, base_port: u16) -> Result<String, Error> {
+    let ports = Ports::from(base_port)?;
+    let coordinator = "coordinator";
+    let identities = parties.iter().map(String::as_str).chain([coordinator, planner]).map(|_| generate()).collect::<Result<Vec<_>, _>>()?;
+    let mut nodes = Vec::new();
+    for (at, (name, identity)) in parties.iter().zip(&identities).enumerate() {
+        let addr = format!("127.0.0.1:{}", ports.party(at));
+        nodes.push(Node { name: name.clone(), role: Role::Party, key: identity.public(), addr, api: None });
+    }
+    let [.., coordinator_key, planner_key] = identities.as_slice() else { return Err(Error::config("no parties are given")) };
+    nodes.push(Node {
+        name: coordinator.into(),
+        role: Role::Coordinator,
+        key: coordinator_key.public(),
+        addr: format!("127.0.0.1:{}", ports.coordinator()),
+        api: Some(format!("http://127.0.0.1:{}", ports.api())),
+    });
+    let planners = vec![Planner { name: planner.into(), key: planner_key.public() }];
+    let roster = Roster::new(city.into(), nodes, planners).map_err(|e| Error::config(e.to_string()))?;
+
+    let folder = Folder::new(dir)?;
+    folder.write("roster.toml", &format!("{ROSTER}{}", roster.to_toml()))?;
+    folder.write("public/zones.csv", ZONES)?;
+    folder.write("catalogue.toml", &catalogue(parties))?;
+    for (at, (name, identity)) in parties.iter().zip(&identities).enumerate() {
+        folder.key(&format!("{name}/{name}.key"), identity)?;
+        folder.write(&format!("{name}/data/example.csv"), EXAMPLES[at % EXAMPLES.len()])?;
+        folder.write(&format!("{name}/party.toml"), &party_toml(name, "..", &format!("127.0.0.1:{}", ports.health(at))))?;
+    }
+    folder.key("coordinator/coordinator.key", coordinator_key)?;
+    folder.write("coordinator/coordinator.toml", &coordinator_toml(coordinator, ".."))?;
+    folder.key(&format!("{planner}/{planner}.key"), planner_key)?;
+    folder.write(&format!("{planner}/planner.toml"), &planner_toml(planner, ".."))?;
+    Ok(next_steps(dir, parties, planner))
+}
+
+/// Makes the key and the configuration of one node in `dir`. Its lines for the roster are the returned text.
+///
+/// # Errors
+/// As [`city`].
+pub fn node(dir: &Path, name: &str, kind: NodeKind, addr: Option<&str>, base_port: u16) -> Result<String, Error> {
+    let ports = Ports::from(base_port)?;
+    let identity = generate()?;
+    check_name(name, kind, &identity)?;
+    let folder = Folder::new(dir)?;
+    folder.key(&format!("{name}.key"), &identity)?;
+    let (file, text, lines) = match kind {
+        NodeKind::Party => {
+            let addr = addr.map_or(format!("HOST:{}", ports.party(0)), ToOwned::to_owned);
+            let lines = format!("[[node]]\nname = \"{name}\"\nrole = \"party\"\nkey = \"{}\"\naddr = \"{addr}\"\n", identity.public());
+            ("party.toml", party_toml(name, ".", &format!("127.0.0.1:{}", ports.health(0))), lines)
+        }
+        NodeKind::Coordinator => {
+            let addr = addr.map_or(format!("HOST:{}", ports.coordinator()), ToOwned::to_owned);
+            let host = addr.rsplit_once(':').map_or(addr.as_str(), |(host, _)| host);
+            let lines = format!(
+                "[[node]]\nname = \"{name}\"\nrole = \"coordinator\"\nkey = \"{}\"\naddr = \"{addr}\"\napi = \"http://{host}:{}\"\n",
+                identity.public(),
+                ports.api()
+            );
+            ("coordinator.toml", coordinator_toml(name, "."), lines)
+        }
+        NodeKind::Planner => {
+            let lines = format!("[[planner]]\nname = \"{name}\"\nkey = \"{}\"\n", identity.public());
+            ("planner.toml", planner_toml(name, "."), lines)
+        }
+    };
+    folder.write(file, &text)?;
+    let path = dir.join(file);
+    Ok(format!(
+        "Made {} and {}; the key never leaves this machine.\n\n\
+         Send these lines to whoever writes the city's roster.toml{}:\n\n{lines}\n\
+         Then put the city's roster.toml and catalogue.toml (the same files at every node) into {}, name your tables in\n\
+         {}, and run\n\n    tacit doctor {}\n",
+        dir.join(format!("{name}.key")).display(),
+        path.display(),
+        if lines.contains("HOST:") { " (HOST is where your peers reach this machine)" } else { "" },
+        dir.display(),
+        path.display(),
+        path.display(),
+    ))
+}
+
+/// Makes a private key in a new file.
+///
+/// # Errors
+/// The file exists or cannot be written.
+pub fn make_key(file: &Path) -> Result<Identity, Error> {
+    let identity = generate()?;
+    identity.save(file).map_err(|e| Error::config(e.to_string()))?;
+    Ok(identity)
+}
+
+fn generate() -> Result<Identity, Error> {
+    Identity::generate().map_err(|e| Error::internal(e.to_string()))
+}
+
+/// The roster knows which names are allowed; ask it with a roster around this one name.
+fn check_name(name: &str, kind: NodeKind, identity: &Identity) -> Result<(), Error> {
+    let (mut nodes, mut planners) = (Vec::new(), Vec::new());
+    let mut port = 1;
+    for (role, api) in [(Role::Party, None), (Role::Party, None), (Role::Party, None), (Role::Coordinator, Some("http://h".to_owned()))] {
+        let addr = format!("h:{port}");
+        nodes.push(Node { name: format!("other{port}"), role, key: generate()?.public(), addr, api });
+        port += 1;
+    }
+    match kind {
+        NodeKind::Party => (nodes[0].name, nodes[0].key) = (name.into(), identity.public()),
+        NodeKind::Coordinator => (nodes[3].name, nodes[3].key) = (name.into(), identity.public()),
+        NodeKind::Planner => planners.push(Planner { name: name.into(), key: identity.public() }),
+    }
+    Roster::new("city".into(), nodes, planners).map(|_| ()).map_err(|e| Error::config(e.to_string()))
+}
+
+/// The ports of a city on one machine.
+struct Ports(u16);
+
+impl Ports {
+    fn from(base: u16) -> Result<Self, Error> {
+        match base.checked_add(110) {
+            Some(_) if base > 0 => Ok(Self(base)),
+            _ => Err(Error::config(format!("--base-port {base}: give a port from 1 to 65425; the city uses up to 110 beyond it"))),
+        }
+    }
+
+    fn coordinator(&self) -> u16 {
+        self.0
+    }
+
+    fn party(&self, at: usize) -> u16 {
+        self.0 + 1 + (at as u16).min(50)
+    }
+
+    fn api(&self) -> u16 {
+        self.0 + 80
+    }
+
+    fn health(&self, at: usize) -> u16 {
+        self.0 + 101 + (at as u16).min(8)
+    }
+}
+
+/// A new folder that only grows.
+struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    /// The folder must not be there, or be empty.
+    fn new(root: &Path) -> Result<Self, Error> {
+        let in_the_way = std::fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_some());
+        if in_the_way {
+            return Err(Error::config(format!(
+                "{} is not empty, and nothing is ever overwritten (a lost key cannot be had back); name another folder",
+                root.display()
+            )));
+        }
+        std::fs::create_dir_all(root).map_err(|e| Error::config(format!("{}: {e}", root.display())))?;
+        Ok(Self { root: root.into() })
+    }
+
+    fn place(&self, name: &str) -> Result<PathBuf, Error> {
+        let path = self.root.join(name);
+        let parent = path.parent().unwrap_or(&self.root);
+        std::fs::create_dir_all(parent).map_err(|e| Error::config(format!("{}: {e}", parent.display())))?;
+        Ok(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<(), Error> {
+        let path = self.place(name)?;
+        let file = std::fs::OpenOptions::new().write(true).create_new(true).open(&path);
+        let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+        written.map_err(|e| Error::config(format!("{}: {e}", path.display())))
+    }
+
+    fn key(&self, name: &str, identity: &Identity) -> Result<(), Error> {
+        identity.save(self.place(name)?).map_err(|e| Error::config(e.to_string()))
+    }
+}
+
+fn next_steps(dir: &Path, parties: &[String], planner: &str) -> String {
+    let dir = dir.display();
+    let mut text = format!(
+        "Made the city in {dir}: roster.toml, catalogue.toml, public/, and a folder with a key for each node.\n\n\
+         Next, each in its own terminal:\n\n    tacit coordinator --config {dir}/coordinator/coordinator.toml\n"
+    );
+    for name in parties {
+        writeln!(text, "    tacit party --config {dir}/{name}/party.toml").ok();
+    }
+    let sql = parties.iter().take(3).map(|p| format!("(SELECT SUM(amount) FROM {p}.example) {p}")).collect::<Vec<_>>().join(", ");
+    text += &format!(
+        "\nThen ask (the example tables hold invented rows):\n\n    export TACIT_CONFIG={dir}/{planner}/planner.toml\n    tacit doctor\n    tacit query \"SELECT {sql}\"\n\n\
+         Put your own tables into catalogue.toml and each party.toml. For nodes on machines of their own see\n`tacit init --help`.\n"
+    );
+    text
+}
+
+fn catalogue(parties: &[String]) -> String {
+    let hash = Hash::sha256(&[ZONES.as_bytes()]);
+    let mut text = CATALOGUE.replace("{rows}", &(ZONES.lines().count() - 1).to_string()).replace("{sha256}", &hash.to_string());
+    for name in parties {
+        text += &CATALOGUE_TABLE.replace("{party}", name);
+    }
+    text
+}
+
+fn party_toml(name: &str, shared: &str, http: &str) -> String {
+    PARTY.replace("{name}", name).replace("{shared}", shared).replace("{http}", http)
+}
+
+fn coordinator_toml(name: &str, shared: &str) -> String {
+    COORDINATOR.replace("{name}", name).replace("{shared}", shared)
+}
+
+fn planner_toml(name: &str, shared: &str) -> String {
+    PLANNER.replace("{name}", name).replace("{shared}", shared)
+}
+
+const ROSTER: &str = "\
+# Who takes part. The same file lies at every node and at every planner; its hash is pinned in every query.
+# A party's id is its place among the parties; its name is also the SQL schema of its tables.
+
+";
+
+const ZONES: &str = "zone,name\n1,North\n2,East\n3,South\n4,West\n";
+
+/// Invented rows.
+const EXAMPLES: [&str; 3] = ["zone,amount\n1,10\n1,20\n2,5\n4,7\n", "zone,amount\n1,100\n3,50\n", "zone,amount\n2,3\n3,4\n4,5\n"];
+
+const CATALOGUE: &str = r#"# What may be asked of: tables, columns, types and widths; no data. Public, and the same file at every node.
+# Where a table's files are is said by each party in its own party.toml.
+version = 1
+
+# A table of the schema `public` lies at every node and every planner; its content is pinned by its hash
+# (`sha256sum public/zones.csv`).
+[[table]]
+name = "public.zones"
+rows = {rows}
+sha256 = "{sha256}"
+key = ["zone"]                  # unique, not null
+
+[[table.column]]
+name = "zone"
+type = "INT"                    # INT | BIGINT | DECIMAL(p,s) | DATE | BOOLEAN | STRING
+nullable = false
+min = 1                         # numbers and dates of private tables must have a range: it bounds how wide a share is
+max = 4
+
+[[table.column]]
+name = "name"
+type = "STRING"
+nullable = false
+
+# A domain is the public set of values that private columns draw from: what agencies' tables are joined and grouped by.
+[[domain]]
+name = "zones"
+table = "public.zones"
+column = "zone"
+"#;
+
+const CATALOGUE_TABLE: &str = r#"
+# Private: only the node `{party}` has its rows.
+[[table]]
+name = "{party}.example"
+max_rows = 100000               # more rows than this are refused at load
+
+[[table.column]]
+name = "zone"
+type = "INT"
+domain = "zones"
+min = 1
+max = 4
+
+[[table.column]]
+name = "amount"
+type = "INT"
+min = 0
+max = 1000
+"#;
+
+const PARTY: &str = r#"# An agency's node. Paths are relative to the folder of this file.
+node = "{name}"                         # this node's name in the roster, and the SQL schema of its tables
+identity = "{name}.key"                 # its private key, mode 0600; it never leaves this machine
+roster = "{shared}/roster.toml"               # the same file at every node
+catalogue = "{shared}/catalogue.toml"         # the same file at every node
+state = "state"                         # folder: which attempts have been used
+# listen = "0.0.0.0:7101"               # QUIC (UDP); if left out, what the roster says of this node
+http = "{http}"                 # /healthz and /metrics; remove the line to have no such listener
+# profile = "wan"                       # many milliseconds between the nodes
+
+# [limits]                              # all of these have defaults
+# max_rows = 50000000                   # no table longer than this is loaded, whatever the catalogue allows
+# memory_mb = 2048                      # for the tables, and again for a job's local stage
+# jobs = 2                              # jobs at a time; more are refused as busy
+# job_deadline_s = 300                  # a job that has not ended by then is stopped
+# peer_timeout_s = 30                   # how long a peer may keep a round waiting
+
+# One for each public table and for each table of this node: CSV, CSV.gz, or Parquet (a file or a folder).
+[[table]]
+name = "public.zones"
+path = "{shared}/public/zones.csv"
+
+[[table]]
+name = "{name}.example"
+path = "data/example.csv"
+"#;
+
+const COORDINATOR: &str = r#"# The coordinator: schedules jobs and keeps sealed results. It holds no data, no share and no key but its own.
+# Paths are relative to the folder of this file.
+node = "{name}"                     # its name in the roster
+identity = "{name}.key"             # its private key, mode 0600
+roster = "{shared}/roster.toml"               # the same file at every node
+catalogue = "{shared}/catalogue.toml"         # the same file at every node
+state = "state"                         # folder: the job queue
+"#;
+
+const PLANNER: &str = r#"# A planner, who asks. Paths are relative to the folder of this file.
+planner = "{name}"             # this planner's name in the roster
+identity = "{name}.key"        # its private key, mode 0600: whoever has it can ask in this name
+roster = "{shared}/roster.toml"               # the same file at every node
+catalogue = "{shared}/catalogue.toml"         # the same file at every node
+# coordinator = "http://127.0.0.1:7180" # if left out, the `api` of the coordinator in the roster
+
+# One for each public table; its content must have the catalogue's hash.
+[[table]]
+name = "public.zones"
+path = "{shared}/public/zones.csv"
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(list: &[&str]) -> Vec<String> {
+        list.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_city_is_made_once_and_never_overwritten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = folder.path().join("city");
+        let said = city(&dir, "C", &names(&["a", "b", "c"]), "office", 7100).expect("made");
+        assert!(said.contains("tacit party --config"), "{said}");
+        let roster = Roster::load(dir.join("roster.toml")).expect("a roster");
+        assert_eq!(roster.parties().map(|n| n.addr.as_str()).collect::<Vec<_>>(), ["127.0.0.1:7101", "127.0.0.1:7102", "127.0.0.1:7103"]);
+        for name in ["a", "b", "c", "coordinator", "office"] {
+            let identity = Identity::load(dir.join(format!("{name}/{name}.key"))).expect("a key only its owner reads");
+            let known = roster.node_by_key(&identity.public()).map(|n| &n.name);
+            let known = known.or(roster.planner_by_key(&identity.public()).map(|p| &p.name));
+            assert_eq!(known.map(String::as_str), Some(name));
+        }
+        let config = crate::config::Config::load(&dir.join("office/planner.toml")).expect("a planner");
+        assert!(config.roster.exists() && config.catalogue.exists() && config.tables[0].path.exists());
+        party::config::Config::load(dir.join("a/party.toml")).expect("a party's configuration");
+        let again = city(&dir, "C", &names(&["a", "b", "c"]), "office", 7100).expect_err("in the way");
+        assert!(again.to_string().contains("not empty"), "{again}");
+    }
+
+    #[test]
+    fn bad_names_leave_nothing_behind() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = folder.path().join("city");
+        for (parties, planner, says) in [
+            (&["a", "b"][..], "office", "2 parties"),
+            (&["a", "b", "b"], "office", "twice"),
+            (&["a", "b", "C"], "office", "`C`"),
+            (&["a", "b", "c"], "Office", "`Office`"),
+        ] {
+            let error = city(&dir, "C", &names(parties), planner, 7100).expect_err(says);
+            assert!(error.to_string().contains(says), "{error}");
+        }
+        assert!(city(&dir, "C", &names(&["a", "b", "c"]), "o", 65_500).is_err());
+        assert!(!dir.exists());
+    }
+
+    #[test]
+    fn one_node_prints_its_lines_for_the_roster() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut roster = String::from("city = \"C\"\n");
+        for (name, kind, addr) in [
+            ("a", NodeKind::Party, Some("a.example:7101")),
+            ("b", NodeKind::Party, Some("b.example:7101")),
+            ("c", NodeKind::Party, Some("c.example:7101")),
+            ("coordinator", NodeKind::Coordinator, Some("d.example:7100")),
+            ("office", NodeKind::Planner, None),
+        ] {
+            let said = node(&folder.path().join(name), name, kind, addr, 7100).expect("made");
+            let lines = said.split("\n\n").find(|part| part.starts_with("[[")).expect("lines for the roster");
+            roster += lines;
+            roster += "\n";
+        }
+        let roster = Roster::parse(&roster).expect("a roster");
+        assert_eq!(roster.coordinator().api.as_deref(), Some("http://d.example:7180"));
+        assert!(node(&folder.path().join("x"), "X", NodeKind::Party, None, 7100).is_err());
+    }
+}
