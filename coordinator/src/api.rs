@@ -1,0 +1,223 @@
+//! The HTTP/JSON API for planners. Whoever can reach it may read states and sealed results: they tell what the wire tells.
+//! What changes anything is a signed note.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST /v1/jobs` (a signed query) | [`Submitted`]; the same note twice is one job |
+//! | `GET /v1/jobs` | the newest jobs, as a list of `JobStatus` |
+//! | `GET /v1/jobs/{id}` | `JobStatus` |
+//! | `GET /v1/jobs/{id}/events` | server-sent [`Event`]s, resumable with `Last-Event-ID` |
+//! | `GET /v1/jobs/{id}/result` | `SealedResults` |
+//! | `DELETE /v1/jobs/{id}` (a signed cancel) | [`Submitted`] |
+//! | `GET /v1/catalog`, `GET /v1/roster` | the TOML text |
+//! | `GET /v1/status` | `CityStatus` |
+//! | `GET /healthz`, `GET /metrics` | plain text |
+//!
+//! An error is a [`Refusal`] as JSON: `{"code", "reason", "fix"}`.
+
+use crate::clock::Now;
+use crate::handle::Handle;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::sse::{self, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use futures_util::Stream;
+use ledger::bytes::Hash;
+use ledger::note::MAX_NOTE;
+use mpc_core::roster::Roster;
+use query::message::job::{CityStatus, Event, JobStatus, SealedResults, Submit, Submitted};
+use query::message::{Cancel, Code, Query, QueryId, Refusal, Statement};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the API serves.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub handle: Handle,
+    pub roster: Arc<Roster>,
+    pub roster_text: Arc<str>,
+    pub catalog_text: Arc<str>,
+    pub catalog_hash: Hash,
+    pub compile: Arc<Compile>,
+}
+
+/// Whether a query compiles: an early answer for the planner. Every party compiles for itself all the same.
+pub(crate) type Compile = dyn Fn(&Query) -> Result<(), Refusal> + Send + Sync;
+
+/// The routes.
+pub(crate) fn router(api: Api) -> Router {
+    Router::new()
+        .route("/v1/jobs", get(list).post(submit))
+        .route("/v1/jobs/{job}", get(status).delete(cancel))
+        .route("/v1/jobs/{job}/events", get(events))
+        .route("/v1/jobs/{job}/result", get(result))
+        .route("/v1/catalog", get(|State(api): State<Api>| async move { toml_text(&api.catalog_text) }))
+        .route("/v1/roster", get(|State(api): State<Api>| async move { toml_text(&api.roster_text) }))
+        .route("/v1/status", get(city))
+        .route("/healthz", get(healthz))
+        .route("/metrics", get(metrics))
+        .fallback(|| async { Problem(not_found("there is no such resource; the API is under /v1")) })
+        .method_not_allowed_fallback(|| async { Problem(request("the resource does not know this method".into())) })
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(api)
+}
+
+async fn submit(State(api): State<Api>, SignedNote(note): SignedNote) -> Result<(StatusCode, Json<Submitted>), Problem> {
+    let (roster, catalog_hash, compile) = (api.roster.clone(), api.catalog_hash, api.compile.clone());
+    // Verifying and compiling are work: not on a thread that serves connections.
+    let admitted = tokio::task::spawn_blocking(move || {
+        let (job, query) = Query::admit(&note, &roster, catalog_hash, Now::read().unix())?;
+        compile(&query)?;
+        Ok::<_, Refusal>((job, query, note))
+    });
+    let (job, query, note) = admitted.await.map_err(|_| internal("the query could not be checked"))??;
+    Ok((StatusCode::ACCEPTED, Json(api.handle.submit(job, query, note).await?)))
+}
+
+async fn cancel(State(api): State<Api>, JobId(job): JobId, SignedNote(note): SignedNote) -> Result<Json<Submitted>, Problem> {
+    let name = api.handle.planner_of(job).await?.ok_or_else(|| not_found("there is no such job"))?;
+    let planner = api.roster.planner(&name).ok_or_else(|| internal("the job's planner is not in the roster"))?;
+    let signed = Cancel::open(&note, &planner.name, &planner.key).map_err(|e| {
+        Refusal::new(Code::Signature, format!("the job is not cancelled: {e}"), "sign the cancel note with the key that signed the query")
+    })?;
+    if signed.job != job {
+        return Err(Refusal::new(Code::Signature, "the cancel note is for another job", "sign one for this job").into());
+    }
+    Ok(Json(api.handle.cancel(job).await?))
+}
+
+async fn list(State(api): State<Api>) -> Result<Json<Vec<JobStatus>>, Problem> {
+    Ok(Json(api.handle.list().await?))
+}
+
+async fn status(State(api): State<Api>, JobId(job): JobId) -> Result<Json<JobStatus>, Problem> {
+    Ok(Json(api.handle.status(job).await?))
+}
+
+async fn result(State(api): State<Api>, JobId(job): JobId) -> Result<Json<SealedResults>, Problem> {
+    Ok(Json(api.handle.sealed(job).await?))
+}
+
+async fn events(
+    State(api): State<Api>,
+    JobId(job): JobId,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>>>, Problem> {
+    let last = match headers.get("last-event-id") {
+        None => 0,
+        Some(id) => id.to_str().ok().and_then(|id| id.parse().ok()).ok_or_else(|| request("Last-Event-ID is not a number".into()))?,
+    };
+    let follow = api.handle.follow(job, last).await?;
+    let stream = futures_util::stream::unfold(follow, |mut follow| async move {
+        let event = follow.next().await?;
+        Some((Ok(event_of(&event)), follow))
+    });
+    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+fn event_of(event: &Event) -> sse::Event {
+    let data = serde_json::to_string(event).expect("an event is plain strings and numbers");
+    sse::Event::default().id(event.seq.to_string()).data(data)
+}
+
+async fn city(State(api): State<Api>) -> Result<Json<CityStatus>, Problem> {
+    Ok(Json(api.handle.city().await?))
+}
+
+async fn healthz(State(api): State<Api>) -> Response {
+    // An answer from the scheduler, not only from this thread.
+    match api.handle.city().await {
+        Ok(_) => "ok\n".into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").into_response(),
+    }
+}
+
+async fn metrics(State(api): State<Api>) -> Result<Response, Problem> {
+    let text = api.handle.metrics().await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
+
+fn toml_text(text: &str) -> Response {
+    ([(header::CONTENT_TYPE, "application/toml")], text.to_owned()).into_response()
+}
+
+/// A job's id in the path.
+struct JobId(QueryId);
+
+impl<S: Send + Sync> FromRequestParts<S> for JobId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut axum::http::request::Parts, state: &S) -> Result<Self, Problem> {
+        let path: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, state).await;
+        let id = path.ok().and_then(|Path(id)| id.parse().ok());
+        id.map(Self).ok_or_else(|| request("a job id is 64 lower-case hexadecimal digits".into()).into())
+    }
+}
+
+/// A body that is a signed note: its bare text, or [`Submit`] as JSON.
+struct SignedNote(String);
+
+impl<S: Send + Sync> FromRequest<S> for SignedNote {
+    type Rejection = Problem;
+
+    async fn from_request(incoming: axum::extract::Request, state: &S) -> Result<Self, Problem> {
+        let body: Result<Bytes, BytesRejection> = Bytes::from_request(incoming, state).await;
+        let body = body.map_err(|e| request(format!("the body is not read: {}", e.body_text())))?;
+        if body.starts_with(b"{") {
+            let submit: Submit = serde_json::from_slice(&body).map_err(|_| request("the body is not {\"note\": \"…\"}".into()))?;
+            return Ok(Self(submit.note));
+        }
+        String::from_utf8(body.into()).map(Self).map_err(|_| request("the body is not a signed note".into()).into())
+    }
+}
+
+/// A refusal as an HTTP answer.
+#[derive(Debug)]
+struct Problem(Refusal);
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self(refusal)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = match self.0.code {
+            Code::Request => StatusCode::BAD_REQUEST,
+            Code::Signature => StatusCode::UNAUTHORIZED,
+            Code::Planner => StatusCode::FORBIDDEN,
+            Code::NotFound => StatusCode::NOT_FOUND,
+            Code::Roster | Code::Catalog | Code::Replay | Code::NotReady => StatusCode::CONFLICT,
+            Code::Cancelled | Code::Expired => StatusCode::GONE,
+            Code::Busy => StatusCode::TOO_MANY_REQUESTS,
+            Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Code::Peer | Code::Desync | Code::Deadline => StatusCode::BAD_GATEWAY,
+            Code::NotYet | Code::Sql | Code::Width | Code::Unsupported | Code::Data | Code::Plan | Code::OutputKey => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+        };
+        (status, Json(self.0)).into_response()
+    }
+}
+
+fn request(reason: String) -> Refusal {
+    Refusal::new(Code::Request, reason, "see the coordinator's API in its documentation")
+}
+
+fn not_found(reason: &str) -> Refusal {
+    Refusal::new(Code::NotFound, reason, "check the address and the id; finished jobs are removed after a while")
+}
+
+fn internal(reason: &str) -> Refusal {
+    Refusal::new(Code::Internal, reason, "tell the coordinator's operator: its log says more")
+}
+
+/// A note inside a JSON string may double in length at worst.
+const MAX_BODY: usize = 2 * MAX_NOTE + 64;
+const KEEP_ALIVE: Duration = Duration::from_secs(10);

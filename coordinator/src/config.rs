@@ -1,0 +1,262 @@
+//! The one file that configures the coordinator.
+//!
+//! ```toml
+//! node = "coordinator"            # its name in the roster
+//! identity = "coordinator.key"    # its private key, mode 0600
+//! roster = "roster.toml"          # the same file at every node
+//! catalogue = "catalogue.toml"    # the same file at every node
+//! state = "state"                 # folder: job queue and sealed results
+//! listen = "0.0.0.0:7100"         # QUIC (UDP) for parties; if left out, what the roster says of this node
+//! http = "127.0.0.1:7180"         # HTTP for planners; if left out, the host and port of `api` in the roster
+//! profile = "lan"                 # or "wan": many milliseconds between the nodes
+//!
+//! [limits]                        # all of these have defaults
+//! running = 1                     # jobs at a time; the rest wait
+//! queued = 256                    # jobs that may wait
+//! queued_per_planner = 16         # of these, by one planner
+//! keep_hours = 24                 # how long a finished job and its sealed results are kept
+//!
+//! [deadlines]                     # seconds
+//! offer = 15                      # for the parties to accept or refuse
+//! run = 3600                      # for a job to run
+//! seal = 60                       # for the last sealed result to come after the first
+//! rejoin = 60                     # after a restart: for the parties to come back to jobs that ran
+//! ```
+//!
+//! Paths are relative to the folder of the file.
+
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A checked configuration. Every path in it is absolute or relative to the working directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The node's name in the roster.
+    pub node: String,
+    /// Its private key.
+    pub identity: PathBuf,
+    /// The roster.
+    pub roster: PathBuf,
+    /// The catalogue.
+    pub catalogue: PathBuf,
+    /// The folder of its job queue and sealed results.
+    pub state: PathBuf,
+    /// Where it listens for parties (QUIC); `None`: where the roster says they reach it.
+    pub listen: Option<SocketAddr>,
+    /// Where it listens for planners (HTTP); `None`: host and port of its `api` in the roster.
+    pub http: Option<SocketAddr>,
+    /// The kind of network between the nodes.
+    pub profile: Profile,
+    /// What it allows.
+    pub limits: Limits,
+    /// How long it waits.
+    pub deadlines: Deadlines,
+}
+
+/// The kind of network between the nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// Within a building or a machine.
+    #[default]
+    Lan,
+    /// Many milliseconds apart.
+    Wan,
+}
+
+impl From<Profile> for mpc_quic::Profile {
+    fn from(profile: Profile) -> Self {
+        match profile {
+            Profile::Lan => Self::Lan,
+            Profile::Wan => Self::Wan,
+        }
+    }
+}
+
+/// What the coordinator allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Jobs at a time; the rest wait.
+    pub running: usize,
+    /// Jobs that may wait.
+    pub queued: usize,
+    /// Jobs of one planner that may wait or run.
+    pub queued_per_planner: usize,
+    /// Hours a finished job and its sealed results are kept.
+    pub keep_hours: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { running: 1, queued: 256, queued_per_planner: 16, keep_hours: 24 }
+    }
+}
+
+/// How long the coordinator waits, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Deadlines {
+    /// For the parties to accept or refuse.
+    pub offer: u64,
+    /// For a job to run.
+    pub run: u64,
+    /// For the last sealed result to come after the first.
+    pub seal: u64,
+    /// After a restart: for the parties to come back to jobs that ran.
+    pub rejoin: u64,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self { offer: 15, run: 3600, seal: 60, rejoin: 60 }
+    }
+}
+
+impl Deadlines {
+    pub(crate) fn offer(&self) -> Duration {
+        Duration::from_secs(self.offer)
+    }
+
+    pub(crate) fn run(&self) -> Duration {
+        Duration::from_secs(self.run)
+    }
+
+    pub(crate) fn seal(&self) -> Duration {
+        Duration::from_secs(self.seal)
+    }
+
+    pub(crate) fn rejoin(&self) -> Duration {
+        Duration::from_secs(self.rejoin)
+    }
+}
+
+impl Config {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// It cannot be read or something in it is wrong; the error names the line and what to do.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let path = path.as_ref();
+        let read = || {
+            if std::fs::metadata(path)?.len() > FILE_CAP {
+                return Err(std::io::Error::other("it is longer than 1 MiB, which no configuration is; check the path"));
+            }
+            std::fs::read_to_string(path)
+        };
+        let text = read().map_err(|e| ConfigError { file: path.into(), line: None, what: e.to_string() })?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads the text of the configuration file `path`.
+    ///
+    /// # Errors
+    /// Something in it is wrong; the error names the line and what to do.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let error = |line, what: String| ConfigError { file: path.into(), line, what };
+        let file: File = toml::from_str(text).map_err(|e| {
+            let line = e.span().map(|at| 1 + text[..at.start.min(text.len())].matches('\n').count());
+            error(line, e.message().replace('\n', "; "))
+        })?;
+        let Limits { running, queued, queued_per_planner, keep_hours } = file.limits;
+        let Deadlines { offer, run, seal, rejoin } = file.deadlines;
+        let bounded: [(&str, u64, u64); 8] = [
+            ("limits.running", running as u64, 64),
+            ("limits.queued", queued as u64, 10_000),
+            ("limits.queued_per_planner", queued_per_planner as u64, 10_000),
+            ("limits.keep_hours", keep_hours, 24 * 365),
+            ("deadlines.offer", offer, 24 * 3600),
+            ("deadlines.run", run, 30 * 24 * 3600),
+            ("deadlines.seal", seal, 24 * 3600),
+            ("deadlines.rejoin", rejoin, 24 * 3600),
+        ];
+        if let Some((name, value, most)) = bounded.into_iter().find(|(_, value, most)| !(1..=*most).contains(value)) {
+            return Err(error(None, format!("`{name} = {value}` must be from 1 to {most}")));
+        }
+        let base = path.parent().unwrap_or(Path::new(""));
+        Ok(Self {
+            node: file.node,
+            identity: base.join(file.identity),
+            roster: base.join(file.roster),
+            catalogue: base.join(file.catalogue),
+            state: base.join(file.state),
+            listen: file.listen,
+            http: file.http,
+            profile: file.profile,
+            limits: file.limits,
+            deadlines: file.deadlines,
+        })
+    }
+}
+
+/// What is wrong with a configuration file, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{}: {what}", file.display(), line.map(|l| format!(", line {l}")).unwrap_or_default())]
+pub struct ConfigError {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, where there is one.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub what: String,
+}
+
+const FILE_CAP: u64 = 1 << 20;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    node: String,
+    identity: PathBuf,
+    roster: PathBuf,
+    catalogue: PathBuf,
+    state: PathBuf,
+    listen: Option<SocketAddr>,
+    http: Option<SocketAddr>,
+    #[serde(default)]
+    profile: Profile,
+    #[serde(default)]
+    limits: Limits,
+    #[serde(default)]
+    deadlines: Deadlines,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str =
+        "node = \"c\"\nidentity = \"c.key\"\nroster = \"../roster.toml\"\ncatalogue = \"/etc/c.toml\"\nstate = \"state\"\n";
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(text, Path::new("/srv/tacit/coordinator.toml"))
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file_and_the_rest_has_defaults() {
+        let config = parse(SAMPLE).expect("a configuration");
+        assert_eq!(config.identity, Path::new("/srv/tacit/c.key"));
+        assert_eq!(config.catalogue, Path::new("/etc/c.toml"));
+        assert_eq!((config.limits, config.deadlines), (Limits::default(), Deadlines::default()));
+        assert_eq!((config.listen, config.http, config.profile), (None, None, Profile::Lan));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        for (text, says) in [
+            (SAMPLE.replace("roster", "rooster"), "/srv/tacit/coordinator.toml, line 3: unknown field `rooster`"),
+            (format!("{SAMPLE}listen = \"7100\"\n"), "line 6"),
+            (format!("{SAMPLE}[limits]\nrunning = 0\n"), "`limits.running = 0` must be from 1 to 64"),
+            (format!("{SAMPLE}[deadlines]\noffer = 100000\n"), "`deadlines.offer = 100000`"),
+            (format!("{SAMPLE}[limits]\nwalking = 1\n"), "walking"),
+            (String::new(), "missing field `node`"),
+        ] {
+            let error = parse(&text).expect_err(says).to_string();
+            assert!(error.contains(says), "{error}");
+        }
+        let error = Config::load("/nonexistent/c.toml").expect_err("no file").to_string();
+        assert!(error.starts_with("/nonexistent/c.toml: "), "{error}");
+    }
+}

@@ -1,0 +1,143 @@
+//! The scheduler on its thread, and the handle by which the API and the parties' connections reach it. Writing to disk
+//! blocks that thread only.
+
+use crate::clock::Now;
+use crate::events::Follow;
+use crate::scheduler::Scheduler;
+use query::message::frame::{FromParty, ToParty};
+use query::message::job::{CityStatus, JobStatus, SealedResults, Submitted};
+use query::message::{Code, Query, QueryId, Refusal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+
+/// Reaches the scheduler from anywhere.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    commands: mpsc::Sender<Command>,
+    epochs: Arc<AtomicU64>,
+}
+
+/// A party's end of the line, as whoever holds its connection sees it. When either side drops its channel, it is over.
+pub(crate) struct Line {
+    /// What the party is to be told.
+    pub to_party: mpsc::Receiver<ToParty>,
+    /// What the party says; an error is why it will say no more.
+    pub from_party: mpsc::Sender<Result<FromParty, String>>,
+}
+
+/// Starts the scheduler's thread. It ends when it is told to stop.
+pub(crate) fn start(scheduler: Scheduler) -> std::io::Result<(Handle, JoinHandle<()>)> {
+    let (commands, receiver) = mpsc::channel(COMMANDS);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let thread = std::thread::Builder::new().name("scheduler".into()).spawn(move || runtime.block_on(serve(scheduler, receiver)))?;
+    Ok((Handle { commands, epochs: Arc::default() }, thread))
+}
+
+impl Handle {
+    /// Adds a job whose note has been verified.
+    pub(crate) async fn submit(&self, job: QueryId, query: Query, note: String) -> Result<Submitted, Refusal> {
+        self.ask(move |s, now| s.submit(job, &query, &note, now)).await?
+    }
+
+    /// Ends a job; the caller has verified that its planner wants it.
+    pub(crate) async fn cancel(&self, job: QueryId) -> Result<Submitted, Refusal> {
+        self.ask(move |s, now| s.cancel(job, now)).await?
+    }
+
+    pub(crate) async fn planner_of(&self, job: QueryId) -> Result<Option<String>, Refusal> {
+        self.ask(move |s, _| s.planner_of(job).map(ToOwned::to_owned)).await
+    }
+
+    pub(crate) async fn status(&self, job: QueryId) -> Result<JobStatus, Refusal> {
+        self.ask(move |s, _| s.status(job)).await?
+    }
+
+    pub(crate) async fn list(&self) -> Result<Vec<JobStatus>, Refusal> {
+        self.ask(|s, _| s.list()).await
+    }
+
+    pub(crate) async fn sealed(&self, job: QueryId) -> Result<SealedResults, Refusal> {
+        self.ask(move |s, _| s.sealed(job)).await?
+    }
+
+    pub(crate) async fn follow(&self, job: QueryId, seq: u64) -> Result<Follow, Refusal> {
+        self.ask(move |s, _| s.follow(job, seq)).await?
+    }
+
+    pub(crate) async fn city(&self) -> Result<CityStatus, Refusal> {
+        self.ask(|s, now| s.city(now)).await
+    }
+
+    pub(crate) async fn metrics(&self) -> Result<String, Refusal> {
+        self.ask(|s, _| s.metrics()).await
+    }
+
+    /// Seats a party that has connected. Its identity has been established by the connection.
+    pub(crate) async fn connect(&self, party: usize) -> Line {
+        let epoch = self.epochs.fetch_add(1, Ordering::Relaxed);
+        let (to_party, to_party_end) = mpsc::channel(FRAMES);
+        let (from_party_end, mut from_party) = mpsc::channel(FRAMES);
+        self.tell(move |s, now| s.connected(party, epoch, to_party, now)).await;
+        let handle = self.clone();
+        tokio::spawn(async move {
+            let why: String = loop {
+                match from_party.recv().await {
+                    Some(Ok(frame)) => handle.tell(move |s, now| s.frame(party, epoch, frame, now)).await,
+                    Some(Err(why)) => break why,
+                    None => break "its connection ended".into(),
+                }
+            };
+            handle.tell(move |s, now| s.lost(party, epoch, &why, now)).await;
+        });
+        Line { to_party: to_party_end, from_party: from_party_end }
+    }
+
+    /// Ends the scheduler. Jobs that run are tried again after the next start.
+    pub(crate) async fn stop(&self) {
+        // If it has ended already, that is what was wanted.
+        let _ = self.commands.send(Command::Stop).await;
+    }
+
+    async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Scheduler, Now) -> T + Send + 'static) -> Result<T, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(move |scheduler, now| {
+            // Whoever asked may have gone; then nobody wants the answer.
+            let _ = reply.send(question(scheduler, now));
+        })
+        .await;
+        answer.await.map_err(|_| Refusal::new(Code::Busy, "the coordinator is shutting down", "ask again in a moment"))
+    }
+
+    async fn tell(&self, command: impl FnOnce(&mut Scheduler, Now) + Send + 'static) {
+        // After the scheduler's end there is nobody to tell; those who wait for an answer see it in the dropped reply.
+        let _ = self.commands.send(Command::Do(Box::new(command))).await;
+    }
+}
+
+enum Command {
+    Do(Change),
+    Stop,
+}
+
+type Change = Box<dyn FnOnce(&mut Scheduler, Now) + Send>;
+
+async fn serve(mut scheduler: Scheduler, mut commands: mpsc::Receiver<Command>) {
+    loop {
+        let due = scheduler.next_tick(Now::read());
+        tokio::select! {
+            command = commands.recv() => match command {
+                Some(Command::Do(change)) => change(&mut scheduler, Now::read()),
+                Some(Command::Stop) | None => return scheduler.close(),
+            },
+            () = tokio::time::sleep_until(due.into()) => {}
+        }
+        scheduler.tick(Now::read());
+    }
+}
+
+/// Commands that may wait before those who send them must.
+const COMMANDS: usize = 1024;
+/// Frames that may wait in either direction of a party's line.
+const FRAMES: usize = 64;

@@ -1,0 +1,475 @@
+//! The one place where jobs change. It is plain synchronous code: every method is told the time, changes the records in the
+//! store first, then says so to parties and readers. [`crate::handle`] runs it on a thread of its own.
+//!
+//! ```text
+//! Queued ──Offer──► Offered ──three equal Accepts──► Running ──three Sealed──► Done
+//!    ▲                 └── Refuse, loss, deadline ──────┴─ Failed, loss, deadline ──► Failed
+//!    └── restart of the coordinator ◄──────┘
+//! ```
+
+mod attempt;
+mod report;
+
+use crate::clock::Now;
+use crate::config::{Deadlines, Limits};
+use crate::events::{Follow, Log};
+use crate::store::{Record, Store, StoreError};
+use attempt::Attempt;
+use ledger::bytes::Hash;
+use mpc_core::roster::{Node, Roster};
+use query::message::frame::{FromParty, Offer, Ready, Start, Stop, ToParty};
+use query::message::job::{JobState, PartyRefusal, SealedNote, SealedResults, Submitted, What};
+use query::message::{Accept, Code, Failed, Query, QueryId, Refusal, Refuse, Sealed, Statement};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// All jobs, all connected parties.
+pub(crate) struct Scheduler {
+    city: City,
+    store: Store,
+    jobs: HashMap<QueryId, Record>,
+    logs: HashMap<QueryId, Arc<Log>>,
+    /// Jobs that wait, in the order of submission.
+    queue: BTreeMap<u64, QueryId>,
+    running: HashMap<QueryId, Attempt>,
+    /// Jobs that ran when the coordinator ended, and by when they must run again.
+    interrupted: HashMap<QueryId, Instant>,
+    seats: Vec<Seat>,
+    next_order: u64,
+    finished: [u64; 3],
+}
+
+/// What the scheduler works by.
+pub(crate) struct City {
+    pub roster: Arc<Roster>,
+    pub roster_hash: Hash,
+    pub catalog_hash: Hash,
+    pub limits: Limits,
+    pub deadlines: Deadlines,
+}
+
+/// A party's connection, seen from here: dropping the sender closes it.
+pub(crate) struct Seat {
+    node: Node,
+    link: Option<Link>,
+    ready: Option<Ready>,
+}
+
+struct Link {
+    /// Tells a party's connections apart, so that the end of an old one does not end the new one.
+    epoch: u64,
+    to_party: mpsc::Sender<ToParty>,
+}
+
+impl Scheduler {
+    /// Takes up where the store left off.
+    pub(crate) fn new(city: City, store: Store, now: Now) -> Result<Self, StoreError> {
+        let seats = city.roster.parties().map(|node| Seat { node: node.clone(), link: None, ready: None }).collect();
+        let records = store.records()?;
+        let mut scheduler = Self {
+            next_order: records.last().map_or(0, |record| record.order + 1),
+            city,
+            store,
+            jobs: HashMap::new(),
+            logs: HashMap::new(),
+            queue: BTreeMap::new(),
+            running: HashMap::new(),
+            interrupted: HashMap::new(),
+            seats,
+            finished: [0; 3],
+        };
+        for record in records {
+            scheduler.restore(record, now)?;
+        }
+        Ok(scheduler)
+    }
+
+    fn restore(&mut self, mut record: Record, now: Now) -> Result<(), StoreError> {
+        let job = record.job;
+        let was = record.state;
+        if !was.is_final() {
+            if was != JobState::Queued {
+                record.state = JobState::Queued;
+                self.store.update(&record)?;
+                self.interrupted.insert(job, now.at + self.city.deadlines.rejoin());
+                tracing::warn!(job = %job.short(), attempt = record.attempt, "the job ran when the coordinator ended; it is tried again");
+            }
+            self.queue.insert(record.order, job);
+        }
+        let log = Log::new();
+        log.push(now, What::State { state: record.state, attempt: record.attempt });
+        self.logs.insert(job, log);
+        self.jobs.insert(job, record);
+        Ok(())
+    }
+
+    /// Adds a job, or finds it: a query sent twice is one job.
+    pub(crate) fn submit(&mut self, job: QueryId, query: &Query, note: &str, now: Now) -> Result<Submitted, Refusal> {
+        if let Some(record) = self.jobs.get(&job) {
+            return Ok(Submitted { job, state: record.state });
+        }
+        self.room_for(&query.planner)?;
+        let record = Record {
+            job,
+            planner: query.planner.clone(),
+            state: JobState::Queued,
+            attempt: 0,
+            order: self.next_order,
+            submitted: now.unix(),
+            started: None,
+            finished: None,
+            expires: query.expires,
+            plan_hash: None,
+            refusals: vec![],
+        };
+        self.store.insert(&record, note).map_err(|e| store_refusal(&e))?;
+        self.next_order += 1;
+        tracing::info!(job = %job.short(), planner = %record.planner, "job queued");
+        self.queue.insert(record.order, job);
+        self.jobs.insert(job, record);
+        self.logs.insert(job, Log::new());
+        self.tell(job, now, What::State { state: JobState::Queued, attempt: 0 });
+        Ok(Submitted { job, state: JobState::Queued })
+    }
+
+    fn room_for(&self, planner: &str) -> Result<(), Refusal> {
+        let limits = &self.city.limits;
+        let busy = |reason: String| Err(Refusal::new(Code::Busy, reason, "wait for a job to end, or cancel one"));
+        if self.queue.len() >= limits.queued {
+            return busy(format!("{} jobs wait already, which is the most this coordinator queues", limits.queued));
+        }
+        let waiting = self.queue.values().filter(|job| self.jobs.get(job).is_some_and(|r| r.planner == planner)).count();
+        let running = self.running.keys().filter(|job| self.jobs.get(job).is_some_and(|r| r.planner == planner)).count();
+        if waiting + running >= limits.queued_per_planner {
+            return busy(format!("`{planner}` has {} jobs waiting or running, which is the most for one planner", waiting + running));
+        }
+        if self.jobs.len() >= MAX_RECORDS {
+            return busy(format!("{MAX_RECORDS} jobs are on record; old ones expire after {} hours", limits.keep_hours));
+        }
+        Ok(())
+    }
+
+    /// Ends a job on its planner's word; whether it is theirs has been checked.
+    pub(crate) fn cancel(&mut self, job: QueryId, now: Now) -> Result<Submitted, Refusal> {
+        let state = self.jobs.get(&job).ok_or_else(|| no_such_job(job))?.state;
+        if state.is_final() {
+            return Ok(Submitted { job, state });
+        }
+        let refusal = Refusal::new(Code::Cancelled, "the planner took the query back", "ask again if it is wanted after all");
+        self.end(job, JobState::Cancelled, vec![PartyRefusal { party: None, refusal }], now);
+        Ok(Submitted { job, state: JobState::Cancelled })
+    }
+
+    /// Whose job it is.
+    pub(crate) fn planner_of(&self, job: QueryId) -> Option<&str> {
+        self.jobs.get(&job).map(|record| record.planner.as_str())
+    }
+
+    /// The sealed results of a job that is done.
+    pub(crate) fn sealed(&self, job: QueryId) -> Result<SealedResults, Refusal> {
+        let record = self.jobs.get(&job).ok_or_else(|| no_such_job(job))?;
+        match record.state {
+            JobState::Done => {}
+            JobState::Failed | JobState::Cancelled => {
+                let first = record.refusals.first().map(|r| r.refusal.clone());
+                return Err(first.unwrap_or_else(|| Refusal::new(Code::Internal, "the job has no result", "")));
+            }
+            state => {
+                let fix = format!("follow /v1/jobs/{job}/events and fetch the result when the job is done");
+                return Err(Refusal::new(Code::NotReady, format!("the job is {state}"), fix));
+            }
+        }
+        let notes = self.store.sealed(job).map_err(|e| store_refusal(&e))?;
+        let sealed = self.seats.iter().zip(notes).map(|(seat, note)| SealedNote { party: seat.node.name.clone(), note });
+        Ok(SealedResults { job, attempt: record.attempt, sealed: sealed.collect() })
+    }
+
+    /// The events of a job behind `seq`.
+    pub(crate) fn follow(&self, job: QueryId, seq: u64) -> Result<Follow, Refusal> {
+        self.logs.get(&job).map(|log| log.follow(seq)).ok_or_else(|| no_such_job(job))
+    }
+
+    /// A party has dialled. An older connection of the same party is over.
+    pub(crate) fn connected(&mut self, party: usize, epoch: u64, to_party: mpsc::Sender<ToParty>, now: Now) {
+        if self.seats[party].link.is_some() {
+            self.unseat(party, "dialled again", now);
+        }
+        tracing::info!(party = %self.seats[party].node.name, "party connected");
+        let seat = &mut self.seats[party];
+        (seat.link, seat.ready) = (Some(Link { epoch, to_party }), None);
+    }
+
+    /// A party's connection is over.
+    pub(crate) fn lost(&mut self, party: usize, epoch: u64, why: &str, now: Now) {
+        if self.is_seated(party, epoch) {
+            self.unseat(party, why, now);
+        }
+    }
+
+    fn is_seated(&self, party: usize, epoch: u64) -> bool {
+        self.seats[party].link.as_ref().is_some_and(|link| link.epoch == epoch)
+    }
+
+    fn unseat(&mut self, party: usize, why: &str, now: Now) {
+        let seat = &mut self.seats[party];
+        seat.link = None;
+        let name = seat.node.name.clone();
+        tracing::warn!(party = %name, why, "party lost");
+        let affected: Vec<QueryId> = self.running.iter().filter(|(_, attempt)| !attempt.is_answered(party)).map(|(job, _)| *job).collect();
+        for job in affected {
+            let reason = format!("the connection to `{name}` was lost while the job ran: {why}");
+            let refusal = Refusal::new(Code::Peer, reason, format!("see that the node `{name}` runs, then ask again"));
+            self.fault(job, party, PartyRefusal { party: None, refusal }, now);
+        }
+    }
+
+    /// A frame of a party.
+    pub(crate) fn frame(&mut self, party: usize, epoch: u64, frame: FromParty, now: Now) {
+        if !self.is_seated(party, epoch) {
+            return;
+        }
+        if self.seats[party].ready.is_none() && !matches!(frame, FromParty::Ready(_)) {
+            return self.unseat(party, "its first frame was not `ready`", now);
+        }
+        let node = self.seats[party].node.clone();
+        let result = match frame {
+            FromParty::Ready(ready) => {
+                self.ready(party, ready);
+                Ok(())
+            }
+            FromParty::Progress(progress) => {
+                self.progress(party, progress, now);
+                Ok(())
+            }
+            FromParty::Accept(signed) => Accept::open(&signed.note, &node.name, &node.key).map(|accept| self.accepted(party, &accept, now)),
+            FromParty::Refuse(signed) => Refuse::open(&signed.note, &node.name, &node.key)
+                .map(|refuse| self.declined(party, refuse.job, refuse.attempt, refuse.refusal, now)),
+            FromParty::Failed(signed) => Failed::open(&signed.note, &node.name, &node.key)
+                .map(|failed| self.declined(party, failed.job, failed.attempt, failed.refusal, now)),
+            FromParty::Sealed(signed) => {
+                Sealed::open(&signed.note, &node.name, &node.key).map(|sealed| self.sealed_by(party, sealed, signed.note, now))
+            }
+        };
+        if let Err(error) = result {
+            // Such a party is broken or hostile: nothing more is read from this connection.
+            self.unseat(party, &format!("it sent a note that does not verify: {error}"), now);
+        }
+    }
+
+    fn ready(&mut self, party: usize, ready: Ready) {
+        self.seats[party].ready = Some(ready);
+        if let Some(trouble) = self.trouble(party) {
+            tracing::warn!(party = %self.seats[party].node.name, trouble, "the party cannot take part");
+        }
+    }
+
+    /// What keeps a connected party from taking part.
+    fn trouble(&self, party: usize) -> Option<&'static str> {
+        let ready = self.seats[party].ready.as_ref()?;
+        if ready.roster_hash != self.city.roster_hash {
+            return Some("it has another roster than the coordinator; give both the same file and restart it");
+        }
+        if ready.catalog_hash != self.city.catalog_hash {
+            return Some("it has another catalogue than the coordinator; give both the same file and restart it");
+        }
+        None
+    }
+
+    /// Parties that are not there, or cannot take part.
+    fn missing(&self) -> Vec<usize> {
+        let present = |party: &usize| {
+            let seat = &self.seats[*party];
+            seat.link.is_some() && seat.ready.is_some() && self.trouble(*party).is_none()
+        };
+        (0..self.seats.len()).filter(|party| !present(party)).collect()
+    }
+
+    fn names(&self, parties: &[usize]) -> Vec<String> {
+        parties.iter().map(|party| self.seats[*party].node.name.clone()).collect()
+    }
+
+    /// Sends a frame; a party that does not drain its frames is as good as gone.
+    fn send(&mut self, party: usize, frame: ToParty, now: Now) {
+        let Some(link) = &self.seats[party].link else { return };
+        if link.to_party.try_send(frame).is_err() {
+            self.unseat(party, "it takes no more frames", now);
+        }
+    }
+
+    /// Sends a frame of an attempt to all parties, as long as none of them is found gone by it.
+    fn send_all(&mut self, job: QueryId, frame: &ToParty, now: Now) {
+        for party in 0..self.seats.len() {
+            if self.running.contains_key(&job) {
+                self.send(party, frame.clone(), now);
+            }
+        }
+    }
+
+    /// Whatever the time brings: deadlines, expiry, the next job. To be called after every other change, and by the clock.
+    pub(crate) fn tick(&mut self, now: Now) {
+        self.meet_deadlines(now);
+        self.lapse(now);
+        self.remove_expired(now);
+        self.dispatch(now);
+    }
+
+    /// When [`Scheduler::tick`] is due at the latest.
+    pub(crate) fn next_tick(&self, now: Now) -> Instant {
+        let deadlines = self.running.values().map(|attempt| attempt.deadline);
+        deadlines.chain([now.at + Duration::from_secs(1)]).min().unwrap_or(now.at)
+    }
+
+    /// Ends all streams of events. What runs is tried again after the next start.
+    pub(crate) fn close(&self) {
+        self.logs.values().for_each(|log| log.close());
+    }
+
+    /// Waiting jobs whose time is over.
+    fn lapse(&mut self, now: Now) {
+        let missing = self.missing();
+        let names = self.names(&missing).join(", ");
+        let over: Vec<(QueryId, bool)> = self
+            .queue
+            .values()
+            .filter_map(|job| {
+                let expired = self.jobs.get(job)?.expires <= now.unix();
+                let abandoned = !missing.is_empty() && self.interrupted.get(job).is_some_and(|until| *until <= now.at);
+                (expired || abandoned).then_some((*job, expired))
+            })
+            .collect();
+        for (job, expired) in over {
+            let refusal = match (expired, missing.is_empty()) {
+                (true, true) => Refusal::new(Code::Expired, "the query expired before its turn came", "ask again"),
+                (true, false) => Refusal::new(
+                    Code::Expired,
+                    format!("the query expired while it waited for parties that are not there: {names}"),
+                    "see that these nodes run, then ask again",
+                ),
+                (false, _) => Refusal::new(
+                    Code::Peer,
+                    format!("the coordinator was restarted while the job ran, and these parties did not come back in time: {names}"),
+                    "see that these nodes run, then ask again",
+                ),
+            };
+            self.end(job, JobState::Failed, vec![PartyRefusal { party: None, refusal }], now);
+        }
+    }
+
+    /// Records and results that have been kept long enough.
+    fn remove_expired(&mut self, now: Now) {
+        let expired: HashSet<QueryId> =
+            self.jobs.values().filter(|r| self.removal(r).is_some_and(|at| at <= now.unix())).map(|r| r.job).collect();
+        if expired.is_empty() {
+            return;
+        }
+        let list: Vec<QueryId> = expired.iter().copied().collect();
+        match self.store.remove(&list) {
+            Ok(()) => tracing::info!(jobs = list.len(), "finished jobs and their sealed results removed"),
+            Err(error) => return tracing::error!(%error, "finished jobs could not be removed"),
+        }
+        self.jobs.retain(|job, _| !expired.contains(job));
+        self.logs.retain(|job, _| !expired.contains(job));
+    }
+
+    /// When a finished job is removed: kept for the configured time, and at least as long as its query could be sent again.
+    fn removal(&self, record: &Record) -> Option<u64> {
+        let finished = record.finished.filter(|_| record.state.is_final())?;
+        Some(finished.saturating_add(self.city.limits.keep_hours * 3600).max(record.expires))
+    }
+
+    /// Starts what can start.
+    fn dispatch(&mut self, now: Now) {
+        while self.running.len() < self.city.limits.running && self.missing().is_empty() {
+            let Some((_, job)) = self.queue.pop_first() else { return };
+            self.offer(job, now);
+        }
+    }
+
+    fn offer(&mut self, job: QueryId, now: Now) {
+        let note = match self.store.note(job) {
+            Ok(Some(note)) => note,
+            Ok(None) => return self.end_by_store(job, &StoreError::Failed("the job's note is gone".into()), now),
+            Err(error) => return self.end_by_store(job, &error, now),
+        };
+        let Some(record) = self.jobs.get_mut(&job) else { return };
+        let interrupted = self.interrupted.remove(&job).is_some();
+        if interrupted && record.attempt >= MAX_ATTEMPTS {
+            let reason = format!("the coordinator ended during each of {MAX_ATTEMPTS} attempts");
+            let refusal = Refusal::new(Code::Internal, reason, "tell the coordinator's operator: its log says more");
+            return self.end(job, JobState::Failed, vec![PartyRefusal { party: None, refusal }], now);
+        }
+        record.attempt += 1;
+        record.started = Some(now.unix());
+        let attempt = record.attempt;
+        self.running.insert(job, Attempt::new(attempt, self.seats.len(), now.at + self.city.deadlines.offer()));
+        // The attempt is on disk before anyone hears of it: no two offers ever carry the same number.
+        self.enter(job, JobState::Offered, now);
+        self.send_all(job, &ToParty::Offer(Offer { job, attempt, note }), now);
+    }
+
+    /// Changes a job's state, on disk first.
+    fn enter(&mut self, job: QueryId, state: JobState, now: Now) {
+        let Some(record) = self.jobs.get_mut(&job) else { return };
+        record.state = state;
+        let (attempt, record) = (record.attempt, &*record);
+        tracing::info!(job = %job.short(), attempt, %state, "job state");
+        if let Err(error) = self.store.update(record) {
+            tracing::error!(job = %job.short(), %error, "the job's state is not on disk");
+        }
+        self.tell(job, now, What::State { state, attempt });
+    }
+
+    /// Ends a job without a result; parties that are still at it are told to stop.
+    fn end(&mut self, job: QueryId, state: JobState, refusals: Vec<PartyRefusal>, now: Now) {
+        let Some(record) = self.jobs.get_mut(&job) else { return };
+        record.finished = Some(now.unix());
+        record.refusals.clone_from(&refusals);
+        self.queue.remove(&record.order);
+        self.interrupted.remove(&job);
+        self.finished[usize::from(state == JobState::Cancelled) + 1] += 1;
+        let stopped = self.running.remove(&job).map(|attempt| (attempt.number, attempt.still_at_it()));
+        let code = refusals.first().map_or(Code::Internal, |r| r.refusal.code);
+        for refusal in refusals {
+            tracing::warn!(job = %job.short(), code = %refusal.refusal.code, party = refusal.party.as_deref(), "job refused or failed");
+            self.tell(job, now, What::Refused(refusal));
+        }
+        self.enter(job, state, now);
+        if let Some((attempt, parties)) = stopped {
+            for party in parties {
+                self.send(party, ToParty::Stop(Stop { job, attempt, code }), now);
+            }
+        }
+    }
+
+    fn end_by_store(&mut self, job: QueryId, error: &StoreError, now: Now) {
+        tracing::error!(job = %job.short(), %error, "the job store fails");
+        let refusals = vec![PartyRefusal { party: None, refusal: store_refusal(error) }];
+        self.end(job, JobState::Failed, refusals, now);
+    }
+
+    fn tell(&self, job: QueryId, now: Now, what: What) {
+        if let Some(log) = self.logs.get(&job) {
+            log.push(now, what);
+        }
+    }
+}
+
+/// Jobs on record, whatever their state: a bound on memory and disk.
+const MAX_RECORDS: usize = 20_000;
+/// Attempts at a job before a restart no longer tries it again: the job itself may be what ends the coordinator.
+const MAX_ATTEMPTS: u32 = 3;
+
+fn no_such_job(job: QueryId) -> Refusal {
+    let reason = format!("there is no job {}", job.short());
+    Refusal::new(Code::NotFound, reason, "check the id; finished jobs are removed after a while")
+}
+
+fn store_refusal(error: &StoreError) -> Refusal {
+    tracing::error!(%error, "the job store fails");
+    Refusal::new(Code::Internal, "the coordinator's job store fails", "tell the coordinator's operator: its log says more")
+}
+
+#[cfg(test)]
+mod tests;

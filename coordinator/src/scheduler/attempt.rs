@@ -1,0 +1,242 @@
+//! One attempt at a job: what each party has answered, and what follows from it.
+
+use super::*;
+use query::message::frame::Progress;
+use query::message::job::PartyProgress;
+
+/// An attempt, from its offer to its end.
+pub(crate) struct Attempt {
+    pub number: u32,
+    pub phase: Phase,
+    /// When the phase is over, come what may.
+    pub deadline: Instant,
+    parties: Vec<Answers>,
+    refusals: Vec<PartyRefusal>,
+}
+
+/// Where an attempt is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The parties are asked.
+    Offered,
+    /// The parties compute.
+    Running,
+    /// A party is out before the start; the others' answers are awaited, for they may have reasons of their own.
+    Refused,
+    /// A party is out in mid-run; the others are told to stop and their last words awaited for a moment, since the first to
+    /// arrive is often only a consequence ("a peer is gone") of the cause ("my data are bad").
+    Stopping,
+}
+
+#[derive(Default)]
+struct Answers {
+    accepted: Option<Hash>,
+    progress: Option<Progress>,
+    sealed: Option<(Hash, String)>,
+    /// It has refused, failed, or is gone.
+    out: bool,
+}
+
+impl Attempt {
+    pub(crate) fn new(number: u32, parties: usize, deadline: Instant) -> Self {
+        let parties = std::iter::repeat_with(Answers::default).take(parties).collect();
+        Self { number, phase: Phase::Offered, deadline, parties, refusals: vec![] }
+    }
+
+    /// Whether nothing more is expected of this party.
+    pub(crate) fn is_answered(&self, party: usize) -> bool {
+        self.parties[party].out || self.parties[party].sealed.is_some()
+    }
+
+    /// Who may still hold on to the attempt when it ends.
+    pub(crate) fn still_at_it(&self) -> Vec<usize> {
+        (0..self.parties.len()).filter(|party| !self.is_answered(*party)).collect()
+    }
+
+    pub(crate) fn progress(&self) -> impl Iterator<Item = (usize, &Progress)> {
+        self.parties.iter().enumerate().filter_map(|(party, answers)| Some((party, answers.progress.as_ref()?)))
+    }
+
+    fn waiting_for(&self) -> Vec<usize> {
+        let waits = |party: &usize| match self.phase {
+            Phase::Offered | Phase::Refused => !self.parties[*party].out && self.parties[*party].accepted.is_none(),
+            Phase::Running | Phase::Stopping => !self.is_answered(*party),
+        };
+        (0..self.parties.len()).filter(waits).collect()
+    }
+
+    /// All reasons, causes before consequences.
+    fn take_refusals(&mut self) -> Vec<PartyRefusal> {
+        let mut refusals = std::mem::take(&mut self.refusals);
+        refusals.sort_by_key(|refusal| match refusal.refusal.code {
+            Code::Deadline => 1,
+            Code::Peer | Code::Desync => 2,
+            Code::Cancelled => 3,
+            _ => 0,
+        });
+        refusals
+    }
+}
+
+impl Scheduler {
+    /// The attempt, if this is the one under way.
+    fn attempt(&mut self, job: QueryId, number: u32) -> Option<&mut Attempt> {
+        // Words about any other attempt are late, not wrong.
+        self.running.get_mut(&job).filter(|attempt| attempt.number == number)
+    }
+
+    pub(super) fn accepted(&mut self, party: usize, accept: &Accept, now: Now) {
+        let (job, plan_hash) = (accept.job, accept.plan_hash);
+        let Some(attempt) = self.attempt(job, accept.attempt) else { return };
+        let answers = &mut attempt.parties[party];
+        if answers.out || answers.accepted.is_some() {
+            return;
+        }
+        answers.accepted = Some(plan_hash);
+        let name = self.seats[party].node.name.clone();
+        self.tell(job, now, What::Accepted { party: name, plan_hash });
+        self.start_if_all_accepted(job, now);
+        self.end_if_all_heard(job, now);
+    }
+
+    fn start_if_all_accepted(&mut self, job: QueryId, now: Now) {
+        let Some(attempt) = self.running.get_mut(&job).filter(|attempt| attempt.phase == Phase::Offered) else { return };
+        let Some(plans) = attempt.parties.iter().map(|answers| answers.accepted).collect::<Option<Vec<Hash>>>() else { return };
+        if plans.iter().any(|plan| *plan != plans[0]) {
+            let refusals = self.plans_differ(&plans);
+            return self.end(job, JobState::Failed, refusals, now);
+        }
+        attempt.phase = Phase::Running;
+        attempt.deadline = now.at + self.city.deadlines.run();
+        let number = attempt.number;
+        if let Some(record) = self.jobs.get_mut(&job) {
+            record.plan_hash = Some(plans[0]);
+        }
+        self.enter(job, JobState::Running, now);
+        self.send_all(job, &ToParty::Start(Start { job, attempt: number }), now);
+    }
+
+    fn plans_differ(&self, plans: &[Hash]) -> Vec<PartyRefusal> {
+        let list: Vec<String> = self.seats.iter().zip(plans).map(|(seat, plan)| format!("`{}` {}", seat.node.name, plan.short())).collect();
+        let reason = format!("the parties compiled the query to different plans: {}", list.join(", "));
+        let refusal = Refusal::new(Code::Plan, reason, "give all nodes the same release of tacit and the same catalogue");
+        vec![PartyRefusal { party: None, refusal }]
+    }
+
+    pub(super) fn progress(&mut self, party: usize, progress: Progress, now: Now) {
+        let Some(attempt) = self.attempt(progress.job, progress.attempt) else { return };
+        attempt.parties[party].progress = Some(progress.clone());
+        let party = self.seats[party].node.name.clone();
+        self.tell(progress.job, now, What::Progress(PartyProgress { party, progress }));
+    }
+
+    /// A party refused, or failed.
+    pub(super) fn declined(&mut self, party: usize, job: QueryId, number: u32, refusal: Refusal, now: Now) {
+        if self.attempt(job, number).is_some_and(|attempt| !attempt.is_answered(party)) {
+            let name = Some(self.seats[party].node.name.clone());
+            self.fault(job, party, PartyRefusal { party: name, refusal }, now);
+        }
+    }
+
+    /// A party is out of an attempt, which therefore ends; the others are heard first, but not for long.
+    pub(super) fn fault(&mut self, job: QueryId, party: usize, refusal: PartyRefusal, now: Now) {
+        let Some(attempt) = self.running.get_mut(&job) else { return };
+        attempt.parties[party].out = true;
+        attempt.refusals.push(refusal);
+        match attempt.phase {
+            Phase::Offered => {
+                attempt.phase = Phase::Refused;
+                attempt.deadline = attempt.deadline.min(now.at + GRACE_OFFERED);
+            }
+            Phase::Running => {
+                attempt.phase = Phase::Stopping;
+                attempt.deadline = attempt.deadline.min(now.at + GRACE_RUNNING);
+                let (attempt, code, waiting) = (attempt.number, attempt.refusals[0].refusal.code, attempt.waiting_for());
+                for party in waiting {
+                    self.send(party, ToParty::Stop(Stop { job, attempt, code }), now);
+                }
+            }
+            Phase::Refused | Phase::Stopping => {}
+        }
+        self.end_if_all_heard(job, now);
+    }
+
+    fn end_if_all_heard(&mut self, job: QueryId, now: Now) {
+        let ending = |attempt: &&Attempt| matches!(attempt.phase, Phase::Refused | Phase::Stopping);
+        if self.running.get(&job).filter(ending).is_some_and(|attempt| attempt.waiting_for().is_empty()) {
+            self.end_attempt(job, now);
+        }
+    }
+
+    fn end_attempt(&mut self, job: QueryId, now: Now) {
+        if let Some(attempt) = self.running.get_mut(&job) {
+            let refusals = attempt.take_refusals();
+            self.end(job, JobState::Failed, refusals, now);
+        }
+    }
+
+    pub(super) fn sealed_by(&mut self, party: usize, sealed: Sealed, note: String, now: Now) {
+        let (job, seal) = (sealed.job, self.city.deadlines.seal());
+        let Some(attempt) = self.attempt(job, sealed.attempt) else { return };
+        if attempt.phase != Phase::Running || attempt.is_answered(party) {
+            return;
+        }
+        if attempt.parties[party].accepted != Some(sealed.plan_hash) {
+            let name = &self.seats[party].node.name;
+            let reason = format!("`{name}` sealed a result of another plan than it accepted");
+            let refusal = Refusal::new(Code::Plan, reason, format!("tell the operator of `{name}`"));
+            return self.fault(job, party, PartyRefusal { party: None, refusal }, now);
+        }
+        attempt.parties[party].sealed = Some((sealed.sid, note));
+        attempt.deadline = attempt.deadline.min(now.at + seal);
+        let name = self.seats[party].node.name.clone();
+        self.tell(job, now, What::Sealed { party: name });
+        self.finish_if_all_sealed(job, now);
+    }
+
+    fn finish_if_all_sealed(&mut self, job: QueryId, now: Now) {
+        let Some(attempt) = self.running.get(&job) else { return };
+        let sealed: Option<Vec<&(Hash, String)>> = attempt.parties.iter().map(|answers| answers.sealed.as_ref()).collect();
+        let Some(sealed) = sealed else { return };
+        if sealed.iter().any(|(sid, _)| *sid != sealed[0].0) {
+            let reason = "the parties sealed results of different sessions";
+            let refusal = Refusal::new(Code::Desync, reason, "ask again; if it recurs, tell the operators");
+            return self.end(job, JobState::Failed, vec![PartyRefusal { party: None, refusal }], now);
+        }
+        let Some(record) = self.jobs.get_mut(&job) else { return };
+        let done = Record { state: JobState::Done, finished: Some(now.unix()), ..record.clone() };
+        let notes: Vec<&str> = sealed.iter().map(|(_, note)| note.as_str()).collect();
+        if let Err(error) = self.store.finish(&done, &notes) {
+            return self.end_by_store(job, &error, now);
+        }
+        let attempt = done.attempt;
+        *record = done;
+        self.running.remove(&job);
+        self.finished[0] += 1;
+        tracing::info!(job = %job.short(), attempt, "job done");
+        self.tell(job, now, What::State { state: JobState::Done, attempt });
+    }
+
+    pub(super) fn meet_deadlines(&mut self, now: Now) {
+        let due: Vec<QueryId> = self.running.iter().filter(|(_, attempt)| attempt.deadline <= now.at).map(|(job, _)| *job).collect();
+        for job in due {
+            let Some(attempt) = self.running.get_mut(&job) else { continue };
+            if matches!(attempt.phase, Phase::Offered | Phase::Running) {
+                let what = if attempt.phase == Phase::Offered { "answer the offer" } else { "finish" };
+                let late = attempt.waiting_for();
+                let names = self.names(&late).join(", ");
+                let reason = format!("these parties did not {what} in time: {names}");
+                let refusal = Refusal::new(Code::Deadline, reason, "ask again; if it recurs, tell these nodes' operators");
+                let refusal = PartyRefusal { party: None, refusal };
+                if let Some(attempt) = self.running.get_mut(&job) {
+                    attempt.refusals.push(refusal);
+                }
+            }
+            self.end_attempt(job, now);
+        }
+    }
+}
+
+/// How long the others' reasons are collected after the first.
+const GRACE_OFFERED: Duration = Duration::from_secs(3);
+const GRACE_RUNNING: Duration = Duration::from_secs(1);
