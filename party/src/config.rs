@@ -15,7 +15,7 @@
 //! memory_mb = 2048                # for the tables, and again for a job's local stage
 //! jobs = 2                        # jobs at a time; more are refused as busy
 //! job_deadline_s = 300            # a job that has not ended by then is stopped
-//! peer_timeout_s = 30             # how long a peer may keep a round waiting
+//! peer_timeout_s = 120            # how long a live peer may keep a round waiting, its local stage included
 //!
 //! [[table]]                       # one for each public table and for each table of this node's schema
 //! name = "public.zones"
@@ -90,13 +90,13 @@ pub struct Limits {
     pub jobs: usize,
     /// Seconds a job may take in all.
     pub job_deadline_s: u64,
-    /// Seconds a peer may keep a round waiting.
+    /// Seconds a live peer may keep a round waiting, its local stage included (one that died is noticed in seconds).
     pub peer_timeout_s: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_rows: 50_000_000, memory_mb: 2048, jobs: 2, job_deadline_s: 300, peer_timeout_s: 30 }
+        Self { max_rows: 50_000_000, memory_mb: 2048, jobs: 2, job_deadline_s: 300, peer_timeout_s: 120 }
     }
 }
 

@@ -1,8 +1,26 @@
-//! The agency node.
+//! The agency node: it keeps its data at home, checks them against the catalogue, judges every query for itself, and computes with its
+//! peers so that only the planner learns the answer.
+//!
+//! ```text
+//! config ─► source   every table checked and loaded, or none
+//!           node     run(): a mesh of peers, a line to the coordinator, jobs until shutdown
+//!           control  offers, starts and stops as the coordinator sends them
+//!           offer    an offer judged: signature, roster, catalogue, time, replay, our own compilation
+//!           attempts which attempts were begun, on disk
+//!           job      one attempt: session, local stage, joint stage, release, on a thread of its own
+//!           seal     what is released, readable by the planner alone
+//!           observe  health and metrics · doctor   what is wrong before the node starts
+//! ```
 
 pub mod attempts;
 pub mod config;
+mod control;
+mod job;
+mod node;
 pub mod observe;
 pub mod offer;
 pub mod seal;
 pub mod source;
+
+pub use config::Config;
+pub use node::{NodeError, run};

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 /// The figures of one node. Cheap to clone; every part of the node writes to the same.
@@ -28,7 +28,11 @@ struct Figures {
     rounds: AtomicU64,
     bytes: AtomicU64,
     offers: AtomicU64,
+    peers: OnceLock<Peers>,
 }
+
+/// Asks how the peers are reached: name, whether connected, the last error.
+type Peers = Box<dyn Fn() -> Vec<(String, bool, Option<String>)> + Send + Sync>;
 
 #[derive(Default)]
 struct State {
@@ -63,12 +67,19 @@ impl Observed {
             rounds: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             offers: AtomicU64::new(0),
+            peers: OnceLock::new(),
         }))
     }
 
     /// The connection to another node is there, or is not and why.
     pub fn link(&self, name: &str, trouble: Option<String>) {
         self.state().links.insert(name.into(), Link { connected: trouble.is_none(), trouble });
+    }
+
+    /// Whom to ask how the peers are reached, whenever somebody looks. The first one stays.
+    pub fn peers(&self, ask: impl Fn() -> Vec<(String, bool, Option<String>)> + Send + Sync + 'static) {
+        // Set once, when the node starts.
+        let _ = self.0.peers.set(Box::new(ask));
     }
 
     /// An offer came in.
@@ -108,6 +119,7 @@ impl Observed {
 
     /// The node's health, and whether it can take part in jobs.
     pub fn health(&self) -> (bool, serde_json::Value) {
+        self.look();
         let state = self.state();
         let ready = state.links.values().all(|link| link.connected);
         let running = state.running.iter().map(|(job, running)| {
@@ -129,6 +141,7 @@ impl Observed {
 
     /// The figures in Prometheus' text format.
     pub fn metrics(&self) -> String {
+        self.look();
         let state = self.state();
         let mut text = String::new();
         let mut metric = |name: &str, kind: &str, help: &str, values: Vec<(String, f64)>| {
@@ -156,6 +169,12 @@ impl Observed {
             metric("resident_bytes", "gauge", "Resident memory of the process.", one(rss as f64));
         }
         text
+    }
+
+    fn look(&self) {
+        for (name, connected, error) in self.0.peers.get().map(|ask| ask()).unwrap_or_default() {
+            self.link(&name, (!connected).then(|| error.unwrap_or_else(|| "not connected yet".into())));
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

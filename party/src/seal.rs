@@ -1,31 +1,49 @@
 //! Sealing: what a party releases travels through the coordinator readable by the planner alone.
 //!
 //! HPKE (RFC 9180) in base mode: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305. The key is the one in the
-//! query the planner signed; `info` binds the session, `aad` the plan and the public shape of the release. Parties
-//! [`seal`], the planner's client [`open`]s: both are here so that they cannot drift apart.
+//! query the planner signed; `info` is `tacit/v1/out` and the session id, `aad` the plan hash and the public shape of the release:
+//! job, attempt, length, party. Parties [`seal`], the planner's client [`open`]s: both are here so that they cannot drift apart.
 
 use hpke::aead::ChaCha20Poly1305;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable, setup_receiver, setup_sender_with_rng};
+use ledger::bytes::{Base64, Hash};
+use query::message::{QueryId, Sealed};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use zeroize::{Zeroize, Zeroizing};
 
 /// Bytes of a planner's public output key.
 pub const KEY_BYTES: usize = 32;
-/// Bytes by which a sealed message is longer than what is in it: the encapsulated key and the tag.
-pub const OVERHEAD: usize = 32 + 16;
+/// Bytes by which a ciphertext is longer than what is in it.
+pub const TAG: usize = 16;
 
-/// What a sealed message is bound to. Opening it in any other context fails.
+/// What a sealed share is bound to. Opening it in any other context fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Context<'a> {
-    /// The session whose shares these are.
-    pub session: &'a [u8; 32],
+    /// The query.
+    pub job: QueryId,
+    /// The attempt at it.
+    pub attempt: u32,
+    /// The session of the attempt.
+    pub sid: Hash,
     /// The plan that was run.
-    pub plan_hash: &'a [u8; 32],
-    /// The public shape of the release, as its encoding states it.
-    pub shape: &'a [u8],
+    pub plan_hash: Hash,
+    /// The party whose shares these are.
+    pub party: &'a str,
+}
+
+/// A share in clear, wiped when dropped.
+pub type Opened = Zeroizing<Vec<u8>>;
+
+/// A share as it travels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// HPKE's encapsulated key.
+    pub encapsulated: Base64,
+    /// HPKE's ciphertext.
+    pub ciphertext: Base64,
 }
 
 /// The private half of a planner's output key. It is made for one query, is never stored by anyone but the planner's
@@ -88,28 +106,27 @@ pub fn check_output_key(key: &[u8]) -> Result<(), SealError> {
 ///
 /// # Errors
 /// The key is not one to which anything can be sealed, or there is no randomness.
-pub fn seal(output_key: &[u8], context: &Context<'_>, message: &[u8]) -> Result<Vec<u8>, SealError> {
+pub fn seal(output_key: &[u8], context: &Context<'_>, message: &[u8]) -> Result<Envelope, SealError> {
     let key = PublicKey::from_bytes(output_key).map_err(|_| SealError::OutputKey)?;
     let (encapsulated, mut sender) =
         setup_sender_with_rng::<Aead, Kdf, Suite>(&OpModeS::Base, &key, &context.info(), &mut rng()?).map_err(|_| SealError::OutputKey)?;
-    let sealed = sender.seal(message, &context.aad()).map_err(|_| SealError::OutputKey)?;
-    let mut out = Vec::with_capacity(OVERHEAD + message.len());
-    out.extend_from_slice(&encapsulated.to_bytes());
-    out.extend_from_slice(&sealed);
-    Ok(out)
+    let ciphertext = sender.seal(message, &context.aad(message.len())).map_err(|_| SealError::OutputKey)?;
+    Ok(Envelope { encapsulated: Base64(encapsulated.to_bytes().to_vec()), ciphertext: Base64(ciphertext) })
 }
 
-/// Opens what a party sealed for this key in this context. The message is wiped when dropped.
+/// Opens what `party` sealed for this key, in the context its signed note states.
 ///
 /// # Errors
 /// It was sealed to another key or in another context, or was changed on its way.
-pub fn open(key: &OutputKey, context: &Context<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
-    let (encapsulated, ciphertext) = sealed.split_first_chunk::<32>().ok_or(SealError::Open)?;
-    let encapsulated = <Suite as Kem>::EncappedKey::from_bytes(encapsulated).map_err(|_| SealError::Open)?;
+pub fn open(key: &OutputKey, sealed: &Sealed, party: &str) -> Result<Opened, SealError> {
+    let Sealed { job, attempt, sid, plan_hash, .. } = *sealed;
+    let context = Context { job, attempt, sid, plan_hash, party };
+    let length = sealed.ciphertext.0.len().checked_sub(TAG).ok_or(SealError::Open)?;
+    let encapsulated = <Suite as Kem>::EncappedKey::from_bytes(&sealed.encapsulated.0).map_err(|_| SealError::Open)?;
     let secret = PrivateKey::from_bytes(key.secret.as_ref()).map_err(|_| SealError::OutputKey)?;
     let mut receiver =
         setup_receiver::<Aead, Kdf, Suite>(&OpModeR::Base, &secret, &encapsulated, &context.info()).map_err(|_| SealError::Open)?;
-    receiver.open(ciphertext, &context.aad()).map(Zeroizing::new).map_err(|_| SealError::Open)
+    receiver.open(&sealed.ciphertext.0, &context.aad(length)).map(Zeroizing::new).map_err(|_| SealError::Open)
 }
 
 /// Why something was not sealed or not opened.
@@ -135,11 +152,16 @@ type PrivateKey = <Suite as Kem>::PrivateKey;
 
 impl Context<'_> {
     fn info(&self) -> Vec<u8> {
-        [b"tacit/v1/out".as_slice(), self.session].concat()
+        [b"tacit/v1/out".as_slice(), &self.sid.0].concat()
     }
 
-    fn aad(&self) -> Vec<u8> {
-        [self.plan_hash.as_slice(), self.shape].concat()
+    fn aad(&self, length: usize) -> Vec<u8> {
+        let mut aad = self.plan_hash.0.to_vec();
+        aad.extend(self.job.0.0);
+        aad.extend(self.attempt.to_le_bytes());
+        aad.extend((length as u64).to_le_bytes());
+        aad.extend(self.party.as_bytes());
+        aad
     }
 }
 
@@ -154,39 +176,57 @@ fn rng() -> Result<ChaCha20Rng, SealError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
-    const CONTEXT: Context<'_> = Context { session: &[1; 32], plan_hash: &[2; 32], shape: b"2x5 fp61" };
+    const JOB: QueryId = QueryId(Hash([1; 32]));
+    const CONTEXT: Context<'_> = Context { job: JOB, attempt: 1, sid: Hash([2; 32]), plan_hash: Hash([3; 32]), party: "transport" };
+
+    fn sealed(key: &OutputKey) -> Sealed {
+        let Envelope { encapsulated, ciphertext } = seal(&key.public(), &CONTEXT, b"shares").expect("sealed");
+        let Context { job, attempt, sid, plan_hash, .. } = CONTEXT;
+        Sealed { job, attempt, sid, plan_hash, encapsulated, ciphertext, digests: BTreeMap::new(), measured: vec![] }
+    }
 
     #[test]
     fn what_is_sealed_opens_for_the_planner_alone() {
         let key = OutputKey::generate().expect("randomness");
-        let sealed = seal(&key.public(), &CONTEXT, b"shares").expect("sealed");
-        assert_eq!(sealed.len(), 6 + OVERHEAD);
-        assert_eq!(open(&key, &CONTEXT, &sealed).expect("opened").as_slice(), b"shares");
-        assert_ne!(seal(&key.public(), &CONTEXT, b"shares").expect("sealed"), sealed, "sealing is randomised");
+        let note = sealed(&key);
+        assert_eq!(note.ciphertext.0.len(), 6 + TAG);
+        assert_eq!(open(&key, &note, "transport").expect("opened").as_slice(), b"shares");
+        assert_ne!(sealed(&key), note, "sealing is randomised");
         let stored = OutputKey::from_secret(key.secret()).expect("a key");
         assert_eq!(stored.public(), key.public());
-        assert_eq!(open(&stored, &CONTEXT, &sealed).expect("opened").as_slice(), b"shares");
+        assert_eq!(open(&stored, &note, "transport").expect("opened").as_slice(), b"shares");
         let other = OutputKey::generate().expect("randomness");
-        assert_eq!(open(&other, &CONTEXT, &sealed), Err(SealError::Open));
+        assert_eq!(open(&other, &note, "transport"), Err(SealError::Open));
     }
 
     #[test]
     fn nothing_opens_in_another_context_or_changed() {
         let key = OutputKey::generate().expect("randomness");
-        let sealed = seal(&key.public(), &CONTEXT, b"shares").expect("sealed");
-        for other in [
-            Context { session: &[3; 32], ..CONTEXT },
-            Context { plan_hash: &[3; 32], ..CONTEXT },
-            Context { shape: b"2x6 fp61", ..CONTEXT },
+        let note = sealed(&key);
+        let other = Hash([9; 32]);
+        for changed in [
+            Sealed { job: QueryId(other), ..note.clone() },
+            Sealed { attempt: 2, ..note.clone() },
+            Sealed { sid: other, ..note.clone() },
+            Sealed { plan_hash: other, ..note.clone() },
+            Sealed { encapsulated: Base64(vec![]), ..note.clone() },
         ] {
-            assert_eq!(open(&key, &other, &sealed), Err(SealError::Open));
+            assert_eq!(open(&key, &changed, "transport"), Err(SealError::Open));
         }
-        for at in 0..sealed.len() {
-            let mut changed = sealed.clone();
-            changed[at] ^= 1;
-            assert_eq!(open(&key, &CONTEXT, &changed), Err(SealError::Open), "byte {at}");
-            assert_eq!(open(&key, &CONTEXT, &sealed[..at]), Err(SealError::Open), "cut to {at}");
+        assert_eq!(open(&key, &note, "energy"), Err(SealError::Open));
+        for at in 0..note.ciphertext.0.len() {
+            let mut changed = note.clone();
+            changed.ciphertext.0[at] ^= 1;
+            assert_eq!(open(&key, &changed, "transport"), Err(SealError::Open), "byte {at}");
+            changed.ciphertext.0.truncate(at);
+            assert_eq!(open(&key, &changed, "transport"), Err(SealError::Open), "cut to {at}");
+        }
+        for at in 0..32 {
+            let mut changed = note.clone();
+            changed.encapsulated.0[at] ^= 1;
+            assert_eq!(open(&key, &changed, "transport"), Err(SealError::Open), "key byte {at}");
         }
     }
 

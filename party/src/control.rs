@@ -1,0 +1,455 @@
+//! The line to the coordinator, and what it may bring about. The coordinator proposes; nothing it says is believed that the planner's
+//! signature or this node's own files do not bear out.
+
+use crate::job::{self, Desk, Stop};
+use crate::node::now;
+use crate::offer::Admitted;
+use ledger::bytes::Hash;
+use mpc_quic::quinn::{Connection, RecvStream, SendStream, VarInt};
+use mpc_quic::{Backoff, DialError, Endpoint};
+use query::message::frame::{self, FromParty, Offer, PREFIX, Ready, Signed, Start, ToParty};
+use query::message::{Accept, Code, Failed, QueryId, Refusal, Refuse, Statement};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::JoinHandle;
+
+// ---------------------------------------------------------------- jobs
+
+/// The attempts this node has accepted or runs.
+#[derive(Clone)]
+pub(crate) struct Jobs(Arc<Inner>);
+
+struct Inner {
+    desk: Arc<Desk>,
+    table: Mutex<Table>,
+    /// How many attempts run.
+    running: watch::Sender<usize>,
+    judging: Arc<Semaphore>,
+    outbox: Outbox,
+}
+
+#[derive(Default)]
+struct Table {
+    accepted: HashMap<QueryId, (Admitted, Instant)>,
+    running: HashMap<QueryId, (u32, Arc<Stop>)>,
+    closed: bool,
+}
+
+/// Offers that are judged at the same time; each compiles a query.
+const JUDGING: usize = 2;
+/// Accepted attempts that wait for their start; beyond them the oldest is forgotten.
+const ACCEPTED: usize = 64;
+
+impl Jobs {
+    pub fn new(desk: Arc<Desk>) -> Self {
+        let (running, _) = watch::channel(0);
+        let judging = Arc::new(Semaphore::new(JUDGING));
+        Self(Arc::new(Inner { desk, table: Mutex::default(), running, judging, outbox: Outbox::default() }))
+    }
+
+    /// What the coordinator said.
+    fn take(&self, frame: ToParty) {
+        match frame {
+            ToParty::Offer(offer) => self.offer(offer),
+            ToParty::Start(start) => self.start(start),
+            ToParty::Stop(stop) => {
+                tracing::info!(job = %stop.job.short(), attempt = stop.attempt, code = %stop.code, "stopped by the coordinator");
+                let mut table = self.table();
+                if table.accepted.get(&stop.job).is_some_and(|(admitted, _)| admitted.attempt == stop.attempt) {
+                    table.accepted.remove(&stop.job);
+                }
+                let running = table.running.get(&stop.job).filter(|(attempt, _)| *attempt == stop.attempt).map(|(_, s)| s.clone());
+                drop(table);
+                if let Some(running) = running {
+                    running.now(stop.code, &self.0.desk.mesh, stop.job);
+                }
+            }
+        }
+    }
+
+    fn offer(&self, offer: Offer) {
+        let desk = &self.0.desk;
+        desk.observed.offered();
+        // A later attempt means that the coordinator has given the earlier one up.
+        let earlier = self.table().running.get(&offer.job).filter(|(attempt, _)| *attempt < offer.attempt).map(|(_, s)| s.clone());
+        if let Some(earlier) = earlier {
+            earlier.now(Code::Peer, &desk.mesh, offer.job);
+        }
+        let jobs = self.clone();
+        let Ok(permit) = self.0.judging.clone().try_acquire_owned() else {
+            let reason = format!("`{}` is judging as many offers as it does at a time", desk.node);
+            return self.refuse(&offer, Refusal::new(Code::Busy, reason, "ask again in a moment"));
+        };
+        tokio::task::spawn_blocking(move || {
+            jobs.judge(&offer);
+            drop(permit);
+        });
+    }
+
+    fn judge(&self, offer: &Offer) {
+        let desk = &self.0.desk;
+        let busy = || {
+            let table = self.table();
+            let reason = match table.closed {
+                true => format!("`{}` is shutting down", desk.node),
+                false if table.running.len() < desk.limits.jobs => return Ok(()),
+                false => format!("`{}` runs {} jobs, as many as it does at a time", desk.node, table.running.len()),
+            };
+            Err(Refusal::new(Code::Busy, reason, "ask again when one has ended"))
+        };
+        let admitted = busy().and_then(|()| desk.grounds.admit(offer, &desk.attempts(), now()));
+        let signed = admitted.and_then(|admitted| {
+            let Admitted { job, attempt, plan_hash, .. } = admitted;
+            let accept = Accept { job, attempt, plan_hash }.sign(&desk.node, &desk.identity);
+            let note = accept.map_err(|e| Refusal::new(Code::Internal, e.to_string(), "please report the query"))?;
+            Ok((admitted, note))
+        });
+        match signed {
+            Ok((admitted, note)) => {
+                let Admitted { job, attempt, .. } = admitted;
+                tracing::info!(job = %job.short(), attempt, planner = admitted.query.planner, plan = admitted.plan_hash.short(), "accepted");
+                self.table().accept(admitted);
+                self.0.outbox.push(FromParty::Accept(Signed { note }));
+            }
+            Err(refusal) => self.refuse(offer, refusal),
+        }
+    }
+
+    fn refuse(&self, offer: &Offer, refusal: Refusal) {
+        let desk = &self.0.desk;
+        log("refused", offer.job, offer.attempt, &refusal);
+        desk.observed.refused(refusal.code);
+        let refuse = Refuse { job: offer.job, attempt: offer.attempt, refusal };
+        self.send(refuse.sign(&desk.node, &desk.identity), FromParty::Refuse);
+    }
+
+    fn start(&self, start: Start) {
+        let Start { job, attempt } = start;
+        let desk = self.0.desk.clone();
+        let mut table = self.table();
+        let admitted = match table.begin(job, attempt, desk.limits.jobs, &desk.node) {
+            Ok(admitted) if admitted.query.expires <= now() => Err(Refusal::new(
+                Code::Expired,
+                "the query expired before it was started",
+                "ask again; `--valid-for` makes a query stand longer",
+            )),
+            other => other,
+        };
+        let admitted = match admitted {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                drop(table);
+                desk.observed.refused(refusal.code);
+                return self.fail(job, attempt, refusal);
+            }
+        };
+        let stop = Arc::new(Stop::default());
+        table.running.insert(job, (attempt, stop.clone()));
+        drop(table);
+        self.0.running.send_modify(|n| *n += 1);
+        let (jobs, stopping) = (self.clone(), stop.clone());
+        let spawned = std::thread::Builder::new().name("job".into()).spawn(move || jobs.run(&admitted, &stopping));
+        if let Err(error) = spawned {
+            self.ended(job, attempt);
+            let reason = format!("`{}` cannot start a thread: {error}", desk.node);
+            return self.fail(job, attempt, Refusal::new(Code::Busy, reason, "ask again when fewer jobs run"));
+        }
+        let stop = Arc::downgrade(&stop);
+        tokio::spawn(async move {
+            tokio::time::sleep(desk.limits.job_deadline()).await;
+            if let Some(stop) = stop.upgrade() {
+                stop.now(Code::Deadline, &desk.mesh, job);
+            }
+        });
+    }
+
+    /// The whole life of an attempt's thread.
+    fn run(self, admitted: &Admitted, stop: &Stop) {
+        let Admitted { job, attempt, .. } = *admitted;
+        let started = Instant::now();
+        let outbox = self.0.clone();
+        let result = job::run(&self.0.desk, admitted, stop, &move |frame| outbox.outbox.push(frame));
+        let millis = started.elapsed().as_millis() as u64;
+        match result {
+            Ok(note) => {
+                tracing::info!(job = %job.short(), attempt, millis, "done");
+                self.0.outbox.push(FromParty::Sealed(Signed { note }));
+            }
+            Err(refusal) => self.fail(job, attempt, refusal),
+        }
+        self.ended(job, attempt);
+    }
+
+    fn fail(&self, job: QueryId, attempt: u32, refusal: Refusal) {
+        log("failed", job, attempt, &refusal);
+        let failed = Failed { job, attempt, refusal };
+        self.send(failed.sign(&self.0.desk.node, &self.0.desk.identity), FromParty::Failed);
+    }
+
+    fn send(&self, note: Result<String, ledger::note::NoteError>, frame: impl FnOnce(Signed) -> FromParty) {
+        match note {
+            Ok(note) => self.0.outbox.push(frame(Signed { note })),
+            // A refusal of ours is within all bounds.
+            Err(error) => tracing::error!(%error, "a note could not be signed"),
+        }
+    }
+
+    fn ended(&self, job: QueryId, attempt: u32) {
+        let mut table = self.table();
+        if table.running.get(&job).is_some_and(|(running, _)| *running == attempt) {
+            table.running.remove(&job);
+        }
+        drop(table);
+        self.0.running.send_modify(|n| *n = n.saturating_sub(1));
+    }
+
+    /// Accepts nothing more, ends what runs and waits until it has ended.
+    pub async fn close(&self, grace: Duration) {
+        let running: Vec<(QueryId, Arc<Stop>)> = {
+            let mut table = self.table();
+            table.closed = true;
+            table.accepted.clear();
+            table.running.iter().map(|(job, (_, stop))| (*job, stop.clone())).collect()
+        };
+        for (job, stop) in running {
+            stop.now(Code::Peer, &self.0.desk.mesh, job);
+        }
+        let mut count = self.0.running.subscribe();
+        if tokio::time::timeout(grace, count.wait_for(|n| *n == 0)).await.is_err() {
+            tracing::warn!("a job is still in its local stage; the node ends without it");
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    /// Keeps an accepted attempt until it is started; a newer one replaces it.
+    fn accept(&mut self, admitted: Admitted) {
+        if self.accepted.len() >= ACCEPTED
+            && let Some(oldest) = self.accepted.iter().min_by_key(|(_, (_, since))| *since).map(|(job, _)| *job)
+        {
+            self.accepted.remove(&oldest);
+        }
+        self.accepted.insert(admitted.job, (admitted, Instant::now()));
+    }
+
+    /// Takes what was accepted under this number, if it may start.
+    fn begin(&mut self, job: QueryId, attempt: u32, most: usize, node: &str) -> Result<Admitted, Refusal> {
+        let again = "submit the query again";
+        if self.closed {
+            return Err(Refusal::new(Code::Busy, format!("`{node}` is shutting down"), "ask again when it is back"));
+        }
+        if self.running.contains_key(&job) {
+            return Err(Refusal::new(Code::Replay, format!("an attempt at this query runs at `{node}` already"), again));
+        }
+        if self.running.len() >= most {
+            return Err(Refusal::new(
+                Code::Busy,
+                format!("`{node}` runs as many jobs as it does at a time"),
+                "ask again when one has ended",
+            ));
+        }
+        match self.accepted.remove(&job) {
+            Some((admitted, _)) if admitted.attempt == attempt => Ok(admitted),
+            other => {
+                if let Some(other) = other {
+                    self.accepted.insert(job, other);
+                }
+                let reason = format!("`{node}` was told to start attempt {attempt} of a query, which it has not accepted");
+                Err(Refusal::new(Code::Desync, reason, again))
+            }
+        }
+    }
+}
+
+/// Refusals are logged by code; the sentence only where it can hold nothing of the query's text.
+fn log(what: &'static str, job: QueryId, attempt: u32, refusal: &Refusal) {
+    let quotes = matches!(refusal.code, Code::Sql | Code::Width | Code::Unsupported | Code::Data | Code::Internal);
+    let reason = if quotes { "" } else { refusal.reason.as_str() };
+    tracing::warn!(job = %job.short(), attempt, code = %refusal.code, reason, "{what}");
+}
+
+// ---------------------------------------------------------------- outgoing frames
+
+/// Frames on their way to the coordinator. Notes wait for a connection, progress does not.
+#[derive(Default)]
+struct Outbox {
+    queue: Mutex<(VecDeque<FromParty>, bool)>,
+    more: Notify,
+}
+
+/// Notes that wait for the coordinator to come back.
+const WAITING: usize = 256;
+/// Frames in the queue beyond which progress is not added.
+const CROWDED: usize = 64;
+
+impl Outbox {
+    fn push(&self, frame: FromParty) {
+        let mut queue = self.lock();
+        let (frames, connected) = &mut *queue;
+        let progress = matches!(frame, FromParty::Progress(_));
+        if progress && (!*connected || frames.len() >= CROWDED) {
+            return;
+        }
+        if frames.len() >= WAITING {
+            frames.pop_front();
+        }
+        frames.push_back(frame);
+        drop(queue);
+        self.more.notify_one();
+    }
+
+    fn connected(&self, connected: bool) {
+        let mut queue = self.lock();
+        queue.1 = connected;
+        queue.0.retain(|frame| !matches!(frame, FromParty::Progress(_)));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lock().0.is_empty()
+    }
+
+    /// Writes frames as they come; a frame leaves the queue only once it is written.
+    async fn write(&self, to: &mut SendStream) {
+        loop {
+            let next = self.lock().0.front().cloned();
+            let Some(next) = next else {
+                self.more.notified().await;
+                continue;
+            };
+            match frame::encode(&next) {
+                Ok(bytes) => {
+                    if to.write_all(&bytes).await.is_err() {
+                        // The reader knows why.
+                        return std::future::pending().await;
+                    }
+                }
+                Err(error) => tracing::error!(%error, "a frame was not sent"),
+            }
+            let mut queue = self.lock();
+            if queue.0.front() == Some(&next) {
+                queue.0.pop_front();
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (VecDeque<FromParty>, bool)> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// ---------------------------------------------------------------- the connection
+
+/// The task that keeps the line to the coordinator.
+pub(crate) struct Control {
+    task: JoinHandle<()>,
+    jobs: Jobs,
+}
+
+impl Control {
+    pub fn start(line: Endpoint, jobs: Jobs) -> Self {
+        Self { task: tokio::spawn(keep(line, jobs.clone())), jobs }
+    }
+
+    /// Ends the line, after what waits has been sent if that is possible.
+    pub async fn close(self, grace: Duration) {
+        let outbox = &self.jobs.0.outbox;
+        let emptied = async {
+            while !outbox.is_empty() && outbox.lock().1 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        // What cannot be sent in time is lost; the coordinator then knows that this node is gone.
+        let _ = tokio::time::timeout(grace, emptied).await;
+        self.task.abort();
+        let _ = self.task.await;
+    }
+}
+
+/// A connection that lasted as long is no reason to wait before the next.
+const LASTED: Duration = Duration::from_secs(5);
+/// The close code of a breach of protocol.
+const PROTOCOL: VarInt = VarInt::from_u32(3);
+
+async fn keep(line: Endpoint, jobs: Jobs) {
+    let desk = jobs.0.desk.clone();
+    let coordinator = desk.grounds.roster().coordinator().name.clone();
+    let mut backoff = Backoff::default();
+    loop {
+        let mut last = None;
+        let failed = |error: &DialError, _| {
+            if last.as_ref() != Some(error) {
+                tracing::warn!(%error, "the coordinator is out of reach");
+                desk.observed.link(&coordinator, Some(error.to_string()));
+                last = Some(error.clone());
+            }
+        };
+        let (connection, _) = line.dial(&coordinator, failed).await;
+        let begun = Instant::now();
+        let why = serve(&connection, &jobs, &coordinator).await;
+        jobs.0.outbox.connected(false);
+        desk.observed.link(&coordinator, Some(why.clone()));
+        tracing::warn!(why, "the line to the coordinator ended");
+        if begun.elapsed() > LASTED {
+            backoff = Backoff::default();
+        }
+        tokio::time::sleep(backoff.pause()).await;
+    }
+}
+
+/// Serves one connection to its end, and says why it ended.
+async fn serve(connection: &Connection, jobs: &Jobs, coordinator: &str) -> String {
+    let desk = &jobs.0.desk;
+    let (mut send, mut recv) = match connection.open_bi().await {
+        Ok(streams) => streams,
+        Err(error) => return error.to_string(),
+    };
+    let ready = Ready {
+        version: env!("CARGO_PKG_VERSION").into(),
+        roster_hash: Hash(desk.grounds.roster().hash()),
+        catalog_hash: desk.grounds.catalog_hash(),
+    };
+    let first = match frame::encode(&FromParty::Ready(ready)) {
+        Ok(first) => first,
+        Err(error) => return error.to_string(),
+    };
+    if send.write_all(&first).await.is_err() {
+        return connection.closed().await.to_string();
+    }
+    desk.observed.link(coordinator, None);
+    tracing::info!(coordinator, "connected to the coordinator");
+    jobs.0.outbox.connected(true);
+    tokio::select! {
+        why = read(connection, &mut recv, jobs) => why,
+        () = jobs.0.outbox.write(&mut send) => "the writer ended".into(),
+    }
+}
+
+async fn read(connection: &Connection, recv: &mut RecvStream, jobs: &Jobs) -> String {
+    let broken = |error: frame::FrameError| {
+        connection.close(PROTOCOL, b"not a frame of the control plane");
+        format!("the coordinator broke the protocol: {error}")
+    };
+    loop {
+        let mut prefix = [0; PREFIX];
+        if recv.read_exact(&mut prefix).await.is_err() {
+            return connection.closed().await.to_string();
+        }
+        let mut body = match frame::length(prefix) {
+            Ok(length) => vec![0; length],
+            Err(error) => return broken(error),
+        };
+        if recv.read_exact(&mut body).await.is_err() {
+            return connection.closed().await.to_string();
+        }
+        match frame::decode::<ToParty>(&body) {
+            Ok(frame) => jobs.take(frame),
+            Err(error) => return broken(error),
+        }
+    }
+}

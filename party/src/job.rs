@@ -1,0 +1,276 @@
+//! One attempt at one query: a straight line on a thread of its own. Whatever goes wrong ends in a refusal with a code and a sentence;
+//! the node and its other jobs do not notice.
+
+mod failure;
+
+use crate::attempts::Attempts;
+use crate::config::Limits;
+use crate::observe::Observed;
+use crate::offer::{Admitted, Grounds};
+use crate::seal::{self, Context};
+use crate::source::Sources;
+use failure::{of_abort, of_local};
+use ledger::bytes::Hash;
+use mpc_core::establish::{ENGINE_VERSION, Terms, establish};
+use mpc_core::identity::Identity;
+use mpc_core::link::Link;
+use mpc_core::meter::Counters;
+use mpc_core::{Abort, Meter, PartyId};
+use mpc_quic::Mesh;
+use protocols::Rep3;
+use query::exec::{Part, Program, StepKind};
+use query::ground::Ground;
+use query::local::{Inputs, Local};
+use query::message::frame::{FromParty, Progress, Stage};
+use query::message::{Code, Measured, QueryId, Refusal, Sealed, Statement};
+use query::trace::Trace;
+use query::wire;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+/// What all jobs of a node share.
+pub(crate) struct Desk {
+    pub node: String,
+    pub me: PartyId,
+    pub identity: Arc<Identity>,
+    pub grounds: Grounds,
+    pub sources: Sources,
+    pub attempts: Mutex<Attempts>,
+    pub mesh: Mesh,
+    pub limits: Limits,
+    pub observed: Observed,
+}
+
+impl Desk {
+    /// The attempts begun; a thread that panicked while it held them left them whole.
+    pub fn attempts(&self) -> std::sync::MutexGuard<'_, Attempts> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends an attempt at its next round.
+#[derive(Default)]
+pub(crate) struct Stop(OnceLock<Code>);
+
+impl Stop {
+    /// Ends the attempt, for this reason. The first reason stays.
+    pub fn now(&self, code: Code, mesh: &Mesh, job: QueryId) {
+        let code = self.0.get_or_init(|| code);
+        mesh.cancel(&job.0.0, said(*code));
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        match self.0.get() {
+            None => Ok(()),
+            Some(code) => Err(Refusal::new(*code, said(*code), "ask again if the answer is still wanted")),
+        }
+    }
+}
+
+fn said(code: Code) -> &'static str {
+    match code {
+        Code::Cancelled => "the query was taken back",
+        Code::Deadline => "the attempt took longer than it may",
+        Code::Peer => "the attempt ended because a node was lost",
+        _ => "the attempt was ended",
+    }
+}
+
+/// Where an attempt's frames go.
+pub(crate) type Out = dyn Fn(FromParty) + Send + Sync;
+
+/// Runs an attempt to its end. The result is the signed note of the sealed shares.
+pub(crate) fn run(desk: &Desk, admitted: &Admitted, stop: &Stop, out: &Out) -> Result<String, Refusal> {
+    let mut attempt = Attempt { desk, admitted, stop, out, last: None, counters: None };
+    let result = catch_unwind(AssertUnwindSafe(|| attempt.run()));
+    let result = result.unwrap_or_else(|_| {
+        let reason = format!("`{}` met a fault of its own in this query; it and its other jobs are well", desk.node);
+        Err(Refusal::new(Code::Internal, reason, "please report the query, with the release and the node's log"))
+    });
+    // Why it was stopped says more than how the stop was felt.
+    let result = result.or_else(|refusal| stop.check().map_or_else(Err, |()| Err(refusal)));
+    let spent = attempt.spent();
+    desk.observed.ended(admitted.job, result.as_ref().err().map(|refusal| refusal.code), spent.rounds, spent.bytes);
+    result
+}
+
+struct Attempt<'a> {
+    desk: &'a Desk,
+    admitted: &'a Admitted,
+    stop: &'a Stop,
+    out: &'a Out,
+    /// The last progress that was sent, and when.
+    last: Option<(Stage, Instant)>,
+    counters: Option<Counters>,
+}
+
+/// Progress within a stage is told no more often.
+const PROGRESS: Duration = Duration::from_millis(100);
+
+impl Attempt<'_> {
+    fn run(&mut self) -> Result<String, Refusal> {
+        let Admitted { job, attempt, query, plan, plan_hash } = self.admitted;
+        self.stop.check()?;
+        // From here on this attempt is used up, whatever becomes of it.
+        self.desk.attempts().begin(*job, query, *attempt)?;
+
+        self.progress(Stage::Session, 0, 1);
+        let wait = self.desk.limits.peer_timeout();
+        let link = self.desk.mesh.link(job.0.0, *attempt, wait).map_err(|abort| self.refusal(&abort, Stage::Session))?;
+        let link: Box<dyn Link> = Box::new(link);
+        let roster = self.desk.grounds.roster();
+        let session = establish(&self.desk.identity, roster, self.desk.me, &self.terms(), link);
+        let session = session.map_err(|abort| self.refusal(&abort, Stage::Session))?;
+        self.counters = Some(session.counters());
+        let sid = Hash(*session.id());
+        let mut engine = Rep3::new(session);
+
+        match self.compute(&mut engine) {
+            Ok((message, measured)) => {
+                let context = Context { job: *job, attempt: *attempt, sid, plan_hash: *plan_hash, party: &self.desk.node };
+                let sealed = seal::seal(&query.output_key.0, &context, &message);
+                let seal::Envelope { encapsulated, ciphertext } = sealed.map_err(|e| Refusal::new(Code::OutputKey, e.to_string(), ""))?;
+                let sealed = Sealed {
+                    job: *job,
+                    attempt: *attempt,
+                    sid,
+                    plan_hash: *plan_hash,
+                    encapsulated,
+                    ciphertext,
+                    digests: BTreeMap::new(),
+                    measured,
+                };
+                let note = sealed.sign(&self.desk.node, &self.desk.identity);
+                tracing::debug!(job = %job.short(), frames = plan.frames.len(), "sealed");
+                note.map_err(|e| {
+                    Refusal::new(Code::Internal, format!("the sealed result cannot be signed: {e}"), "please report the query")
+                })
+            }
+            Err(refusal) => {
+                // So that nobody waits for this node.
+                engine.into_session().abandon();
+                Err(refusal)
+            }
+        }
+    }
+
+    /// The local stage, the joint stage and the release: what is to be sealed, and what each step cost.
+    fn compute(&mut self, engine: &mut Rep3) -> Result<(Zeroizing<Vec<u8>>, Vec<Measured>), Refusal> {
+        let (desk, plan) = (self.desk, &*self.admitted.plan);
+        self.progress(Stage::Local, 0, 1);
+        self.stop.check()?;
+        if let Some(table) = desk.sources.changed() {
+            let reason = format!("the data of `{table}` at `{}` were changed after they were checked", desk.node);
+            return Err(Refusal::new(Code::Data, reason, "its operator should restart the node, which checks them anew"));
+        }
+        let (ground, inputs) = self.local()?;
+        let program = Program::new(plan, &ground).map_err(|e| Refusal::new(Code::Internal, e.to_string(), "please report the query"))?;
+        let released = wire::release_bytes(plan, &ground);
+        if released + seal::TAG > Sealed::MAX_CIPHERTEXT {
+            let reason = format!("the result would be {released} bytes at each party, at most {} are released", Sealed::MAX_CIPHERTEXT);
+            return Err(Refusal::new(Code::Unsupported, reason, "ask for fewer groups or columns at a time"));
+        }
+        self.stop.check()?;
+
+        let stages: Vec<Stage> = program.steps().iter().map(|step| stage(step.kind)).collect();
+        let mut trace = Trace::new();
+        let mut progress = |engine: &Rep3, number: usize| {
+            trace.mark(program.steps(), number, engine.meter());
+            let (stage, done, of) = place(&stages, number);
+            self.progress(stage, done, of);
+        };
+        let roster = desk.grounds.roster();
+        let parts = program.run(engine, &|name| roster.party_id(name), &inputs, &mut progress);
+        let parts = parts.map_err(|abort| self.refusal(&abort, Stage::Joint))?;
+        drop(inputs);
+        self.encode(&parts).map(|message| (message, trace.into_measured()))
+    }
+
+    fn local(&self) -> Result<(Ground, Inputs), Refusal> {
+        let (plan, node) = (&*self.admitted.plan, &self.desk.node);
+        let local = Local::new(self.desk.limits.memory()).map_err(|e| {
+            let reason = format!("`{node}` cannot set up its local stage: {e}");
+            Refusal::new(Code::Internal, reason, "its operator should look at the node's log")
+        })?;
+        let ground = Ground::new(plan, &local, self.desk.sources.public()).map_err(|e| of_local(&e, node))?;
+        let inputs = local.inputs(plan, node, &ground, self.desk.sources.tables()).map_err(|e| of_local(&e, node))?;
+        Ok((ground, inputs))
+    }
+
+    fn encode(&self, parts: &[Part]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+        let message = wire::encode(parts).map(Zeroizing::new);
+        message.ok_or_else(|| Refusal::new(Code::Internal, "the released shares are not those of this scheme", "please report the query"))
+    }
+
+    fn terms(&self) -> Terms {
+        let Admitted { job, attempt, query, plan_hash, .. } = self.admitted;
+        // Whatever decides how the plan runs beside the plan itself: today the scheme and what it promises.
+        let params = Hash::sha256(&[b"tacit/v1/params\n", query.protocol.as_bytes(), b"\n", query.security.as_bytes()]);
+        Terms {
+            qid: job.0.0,
+            plan_hash: plan_hash.0,
+            roster_hash: self.desk.grounds.roster().hash(),
+            catalog_hash: self.desk.grounds.catalog_hash().0,
+            attempt: *attempt,
+            engine_version: ENGINE_VERSION,
+            params: params.0,
+        }
+    }
+
+    fn refusal(&self, abort: &Abort, stage: Stage) -> Refusal {
+        of_abort(abort, stage, self.desk.grounds.roster(), &self.desk.node)
+    }
+
+    fn spent(&self) -> Meter {
+        self.counters.as_ref().map(Counters::read).unwrap_or_default()
+    }
+
+    fn progress(&mut self, stage: Stage, done: u64, of: u64) {
+        let now = Instant::now();
+        let fresh = self.last.is_none_or(|(last, at)| last != stage || now.duration_since(at) >= PROGRESS);
+        if !fresh {
+            return;
+        }
+        let Admitted { job, attempt, .. } = *self.admitted;
+        if self.last.is_none_or(|(last, _)| last != stage) {
+            tracing::debug!(job = %job.short(), attempt, %stage, "stage");
+            self.desk.observed.stage(job, attempt, stage);
+        }
+        self.last = Some((stage, now));
+        let Meter { rounds, bytes, .. } = self.spent();
+        (self.out)(FromParty::Progress(Progress { job, attempt, stage, done, of, rounds, bytes }));
+    }
+}
+
+/// The stage a step belongs to.
+fn stage(kind: StepKind) -> Stage {
+    match kind {
+        StepKind::ShareBits | StepKind::ShareFp61 | StepKind::ShareFp127 => Stage::Share,
+        StepKind::Release => Stage::Release,
+        _ => Stage::Joint,
+    }
+}
+
+/// Where step `number` is: its stage, how many of the stage's steps come before it, how many there are.
+fn place(stages: &[Stage], number: usize) -> (Stage, u64, u64) {
+    let stage = stages.get(number).or(stages.last()).copied().unwrap_or(Stage::Release);
+    let of_stage = |steps: &[Stage]| steps.iter().filter(|s| **s == stage).count() as u64;
+    (stage, of_stage(&stages[..number.min(stages.len())]), of_stage(stages).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_counts_the_steps_of_a_stage() {
+        use Stage::{Joint, Release, Share};
+        let stages = [Share, Share, Joint, Joint, Joint, Release];
+        let places: Vec<_> = (0..=6).map(|number| place(&stages, number)).collect();
+        assert_eq!(places, [(Share, 0, 2), (Share, 1, 2), (Joint, 0, 3), (Joint, 1, 3), (Joint, 2, 3), (Release, 0, 1), (Release, 1, 1)]);
+        assert_eq!(place(&[], 0), (Release, 0, 1));
+    }
+}

@@ -1,0 +1,107 @@
+//! What ends an attempt, as the planner and the operators read it: a code, what happened and where, what to do. No value, no share.
+
+use mpc_core::roster::Roster;
+use mpc_core::{Abort, PartyId};
+use query::local::LocalError;
+use query::message::frame::Stage;
+use query::message::{Code, Refusal};
+
+/// A session that ended early.
+pub(super) fn of_abort(abort: &Abort, stage: Stage, roster: &Roster, node: &str) -> Refusal {
+    let name = |party: &PartyId| roster.party(*party).map_or_else(|| format!("party {party}"), |node| format!("`{}`", node.name));
+    match abort {
+        Abort::PeerGone { peer, label, reason } => {
+            let reason = format!("{} is gone (seen by `{node}` at `{label}`): {reason}", name(peer));
+            Refusal::new(Code::Peer, reason, "see that the node runs and can be reached (`tacit doctor` at its host), then ask again")
+        }
+        Abort::Deadline { peer, label, waited } => {
+            let reason = format!("{} did not answer `{node}` within {} s at `{label}`", name(peer), waited.as_secs());
+            let fix = "ask again; if the node is only slow, its peers' [limits] peer_timeout_s can be raised";
+            Refusal::new(Code::Deadline, reason, fix)
+        }
+        Abort::Desync { peer, label, expected, got } => {
+            let reason =
+                format!("{} is at another place of the program than `{node}` at `{label}`: expected {expected}, got {got}", name(peer));
+            Refusal::new(Code::Desync, reason, "compare the releases of the two nodes; if they are equal, please report the query")
+        }
+        Abort::Malformed { peer, label, what } => {
+            let reason = format!("{} sent `{node}` a malformed message at `{label}`: {what}", name(peer));
+            Refusal::new(Code::Desync, reason, "compare the releases of the two nodes; if they are equal, the sender deviates")
+        }
+        Abort::Cheating { check, culprit } => {
+            let who = culprit.as_ref().map(|party| format!(": {} deviated", name(party))).unwrap_or_default();
+            let reason = format!("the check `{check}` failed at `{node}`{who}");
+            Refusal::new(Code::Desync, reason, "nothing was released; have the operators compare their logs before asking again")
+        }
+        Abort::Exhausted(what) => Refusal::new(Code::Internal, format!("`{node}` reached a bound: {what}"), "narrow the query"),
+        Abort::Refused(what) => refused(what, stage, node),
+        other => Refusal::new(Code::Internal, format!("`{node}`: {other}"), "please report the query"),
+    }
+}
+
+/// In the session stage the peers compare what they are about to do; behind it only a defect of ours refuses.
+fn refused(what: &str, stage: Stage, node: &str) -> Refusal {
+    let code = match stage {
+        Stage::Session => {
+            let terms = [
+                ("another roster", Code::Roster),
+                ("another catalogue", Code::Catalog),
+                ("another plan", Code::Plan),
+                ("has run here", Code::Replay),
+            ];
+            terms.iter().find(|(term, _)| what.contains(term)).map_or(Code::Desync, |(_, code)| *code)
+        }
+        _ => Code::Internal,
+    };
+    Refusal::new(code, format!("`{node}`: {what}"), "no share has left this node; submit the query again once the nodes agree")
+}
+
+/// A local stage that failed. Its errors carry no value.
+pub(super) fn of_local(error: &LocalError, node: &str) -> Refusal {
+    let (code, fix) = match error {
+        LocalError::Missing(_) | LocalError::Schema(_) => {
+            (Code::Data, "its operator should run `tacit doctor` on the node's configuration")
+        }
+        LocalError::Run { .. } => (Code::Data, "change the query so that it holds for every row, or ask the owner of the data"),
+        LocalError::Defect { .. } => (Code::Internal, "please report the query"),
+        _ => (Code::Data, "ask the owner of the data"),
+    };
+    Refusal::new(code, format!("`{node}`: {error}"), fix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mpc_core::identity::Identity;
+
+    fn roster() -> Roster {
+        let mut text = String::from("city = \"c\"\n");
+        for (at, name) in ["transport", "energy", "health"].iter().enumerate() {
+            let key = Identity::from_seed(&[at as u8 + 1; 32]).public();
+            text += &format!("[[node]]\nname = \"{name}\"\nrole = \"party\"\nkey = \"{key}\"\naddr = \"127.0.0.1:710{at}\"\n");
+        }
+        let key = Identity::from_seed(&[9; 32]).public();
+        text += &format!("[[node]]\nname = \"c\"\nrole = \"coordinator\"\nkey = \"{key}\"\naddr = \"h:1\"\napi = \"http://h\"\n");
+        Roster::parse(&text).expect("a roster")
+    }
+
+    #[test]
+    fn failures_name_who_and_what_to_do() {
+        let gone = Abort::PeerGone { peer: PartyId(1), label: "share", reason: "it was killed".into() };
+        let plan = Abort::Refused("party 2 (`health`) has another plan (aa; here bb): compare their releases".into());
+        let late = Abort::Refused("attempt 1 at this job runs or has run here; take the next number".into());
+        for (abort, stage, code, says) in [
+            (gone, Stage::Joint, Code::Peer, "`energy` is gone (seen by `transport` at `share`): it was killed"),
+            (plan.clone(), Stage::Session, Code::Plan, "another plan"),
+            (plan, Stage::Joint, Code::Internal, "another plan"),
+            (late, Stage::Session, Code::Replay, "has run here"),
+            (Abort::Cheating { check: "c", culprit: Some(PartyId(2)) }, Stage::Session, Code::Desync, "`health` deviated"),
+        ] {
+            let refusal = of_abort(&abort, stage, &roster(), "transport");
+            assert_eq!(refusal.code, code, "{refusal}");
+            assert!(refusal.reason.contains(says) && !refusal.fix.is_empty(), "{refusal:?}");
+        }
+        let missing = of_local(&LocalError::Missing("energy.x".into()), "energy");
+        assert!(missing.code == Code::Data && missing.reason.contains("`energy`: the table energy.x is not loaded"), "{missing}");
+    }
+}

@@ -1,0 +1,227 @@
+//! The node: everything loaded and checked first, then a mesh of peers, a line to the coordinator, and jobs until it is told to end.
+
+use crate::attempts::{Attempts, AttemptsError};
+use crate::config::{Config, Profile};
+use crate::control::{Control, Jobs};
+use crate::job::Desk;
+use crate::observe::{self, Observed};
+use crate::offer::Grounds;
+use crate::source::{LoadError, Sources};
+use mpc_core::identity::{Identity, IdentityError, PublicKey};
+use mpc_core::roster::{Role, Roster, RosterError};
+use mpc_quic::{Endpoint, EndpointError, Mesh};
+use query::catalog::{Catalog, CatalogError};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, Once};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Runs a party node until `shutdown`. It returns without error only after a clean end: jobs ended, peers told, connections closed.
+///
+/// # Errors
+/// The node cannot start: what is wrong and what to do. Once it runs, nothing a peer, the coordinator or a query does ends it.
+pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), NodeError> {
+    no_core_dumps();
+    quiet_panics();
+    let keys = Keys::load(&config)?;
+    let catalog = Arc::new(Catalog::load(&config.catalogue).map_err(NodeError::Catalog)?);
+    let attempts = Attempts::open(&config.state, now())?;
+    let (sources, config) = load(config, catalog.clone()).await?;
+    let Keys { identity, roster, me } = keys;
+
+    let others = roster.nodes().iter().map(|node| node.name.clone()).filter(|name| *name != config.node);
+    let observed = Observed::new(&config.node, sources.summaries(), others);
+    let listen = listen_address(&config, &roster).await?;
+    let profile = profile(config.profile);
+    let mesh = Mesh::start(identity.clone(), roster.clone(), listen, profile)?;
+    let line = Endpoint::dialler(identity.clone(), roster.clone(), profile)?;
+    tracing::info!(node = config.node, listen = %mesh.local_addr(), tables = sources.summaries().len(), "party is up");
+
+    let grounds = Grounds::new(roster, catalog);
+    let (node, limits) = (config.node.clone(), config.limits);
+    let desk = Desk { node, me, identity, grounds, sources, attempts: Mutex::new(attempts), mesh, limits, observed: observed.clone() };
+    let desk = Arc::new(desk);
+    let at = Arc::downgrade(&desk);
+    observed.peers(move || {
+        let status = at.upgrade().map(|desk| desk.mesh.status()).unwrap_or_default();
+        status.into_iter().map(|peer| (peer.name, peer.connected, peer.last_error)).collect()
+    });
+
+    let (stop_http, http_stopped) = tokio::sync::oneshot::channel::<()>();
+    let http = match config.http {
+        None => None,
+        Some(addr) => {
+            let serving = observe::serve(addr, observed, async { drop(http_stopped.await) }).await;
+            let (addr, serving) = serving.map_err(|error| NodeError::Http { addr, error })?;
+            tracing::info!(%addr, "health and metrics");
+            Some(serving)
+        }
+    };
+
+    let jobs = Jobs::new(desk.clone());
+    let control = Control::start(line.clone(), jobs.clone());
+    shutdown.await;
+    tracing::info!("shutting down");
+    jobs.close(GRACE).await;
+    control.close(GRACE).await;
+    line.close().await;
+    drop(stop_http);
+    if let Some(http) = http {
+        // It ends by itself once its last answer is out.
+        let _ = tokio::time::timeout(GRACE, http).await;
+    }
+    drop(jobs);
+    // The mesh is with the desk; what still holds it are threads of jobs that did not end in time.
+    if let Some(desk) = Arc::into_inner(desk) {
+        let _ = tokio::task::spawn_blocking(move || desk.mesh.shutdown()).await;
+    }
+    tracing::info!("party is down");
+    Ok(())
+}
+
+/// Why a node cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// The key file.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The roster.
+    #[error(transparent)]
+    Roster(#[from] RosterError),
+    /// The roster has no party of this name.
+    #[error("the roster has no party `{0}`; correct `node` in the configuration, or have the node added to the roster")]
+    NotAParty(String),
+    /// The key file is not this node's.
+    #[error("the roster lists the key {listed} for `{node}`, the key file has {found}; check `identity`, or have the roster changed")]
+    Key {
+        /// The node.
+        node: String,
+        /// The roster's key.
+        listed: PublicKey,
+        /// The key file's.
+        found: PublicKey,
+    },
+    /// The catalogue.
+    #[error("{0}")]
+    Catalog(CatalogError),
+    /// The data.
+    #[error(transparent)]
+    Data(#[from] LoadError),
+    /// The state folder.
+    #[error(transparent)]
+    State(#[from] AttemptsError),
+    /// The mesh.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// The node's own address.
+    #[error("the roster's address of this node, {addr}, does not resolve here: {reason}; set `listen` in the configuration")]
+    Address {
+        /// The address.
+        addr: String,
+        /// What the resolver said.
+        reason: String,
+    },
+    /// The health and metrics address.
+    #[error("cannot serve health and metrics on {addr}: {error}; change `http` in the configuration, or free the port")]
+    Http {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// A fault of ours.
+    #[error("a fault of this program while it loaded the data; please report it")]
+    Fault,
+}
+
+/// How long a clean end waits for each thing it waits for.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Who a node is, checked against the roster.
+pub(crate) struct Keys {
+    pub identity: Arc<Identity>,
+    pub roster: Arc<Roster>,
+    pub me: mpc_core::PartyId,
+}
+
+impl Keys {
+    pub fn load(config: &Config) -> Result<Self, NodeError> {
+        let identity = Identity::load(&config.identity)?;
+        let roster = Roster::load(&config.roster)?;
+        let node = roster.node(&config.node).filter(|node| node.role == Role::Party);
+        let node = node.ok_or_else(|| NodeError::NotAParty(config.node.clone()))?;
+        if node.key != identity.public() {
+            return Err(NodeError::Key { node: node.name.clone(), listed: node.key, found: identity.public() });
+        }
+        let me = roster.party_id(&config.node).ok_or_else(|| NodeError::NotAParty(config.node.clone()))?;
+        Ok(Self { identity: Arc::new(identity), roster: Arc::new(roster), me })
+    }
+}
+
+/// Loads the data on a thread that may block.
+async fn load(config: Config, catalog: Arc<Catalog>) -> Result<(Sources, Config), NodeError> {
+    let started = std::time::Instant::now();
+    let loading = tokio::task::spawn_blocking(move || Sources::load(&config, &catalog).map(|sources| (sources, config)));
+    let (sources, config) = loading.await.map_err(|_| NodeError::Fault)??;
+    for table in sources.summaries() {
+        tracing::info!(table = table.name, rows = table.rows, bytes = table.bytes, "table loaded");
+        if !table.ignored.is_empty() {
+            tracing::warn!(table = table.name, columns = table.ignored.join(", "), "columns the catalogue does not declare are not loaded");
+        }
+    }
+    tracing::info!(millis = started.elapsed().as_millis() as u64, "all tables match the catalogue");
+    Ok((sources, config))
+}
+
+/// Where the node listens: what the configuration says, else the roster.
+pub(crate) async fn listen_address(config: &Config, roster: &Roster) -> Result<SocketAddr, NodeError> {
+    if let Some(listen) = config.listen {
+        return Ok(listen);
+    }
+    let addr = roster.node(&config.node).map(|node| node.addr.clone()).ok_or_else(|| NodeError::NotAParty(config.node.clone()))?;
+    let failed = |reason: String| NodeError::Address { addr: addr.clone(), reason };
+    let mut found = tokio::net::lookup_host(&addr).await.map_err(|e| failed(e.to_string()))?;
+    found.next().ok_or_else(|| failed("no address".into()))
+}
+
+pub(crate) fn profile(profile: Profile) -> mpc_quic::Profile {
+    match profile {
+        Profile::Lan => mpc_quic::Profile::Lan,
+        Profile::Wan => mpc_quic::Profile::Wan,
+    }
+}
+
+/// Unix seconds.
+pub(crate) fn now() -> u64 {
+    // A clock before 1970 makes every query one of the future.
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// A core file would hold shares and keys.
+fn no_core_dumps() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        if setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).is_err() {
+            tracing::warn!("core files could not be switched off; switch them off for this service (`ulimit -c 0`)");
+        }
+    }
+}
+
+/// Threads that touch data say where they panicked, never with what: a library's message may quote a value.
+fn quiet_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let thread = std::thread::current();
+            match thread.name() {
+                Some(name @ ("job" | "local" | "compile")) => {
+                    let place = info.location().map(ToString::to_string).unwrap_or_default();
+                    tracing::error!(thread = name, place, "a fault of this program ended a job; please report it");
+                }
+                _ => usual(info),
+            }
+        }));
+    });
+}
