@@ -17,9 +17,11 @@ WITH trips AS (
     CROSS JOIN median m
 )
 SELECT SUM(CASE WHEN a.above THEN t.n ELSE 0 END) AS trips_above,
-       SUM(CASE WHEN a.above THEN t.seconds ELSE 0 END) * 1.0 / SUM(CASE WHEN a.above THEN t.n ELSE 0 END) AS mean_s_above,
+       CAST(SUM(CASE WHEN a.above THEN t.seconds ELSE 0 END) AS DOUBLE)
+           / SUM(CASE WHEN a.above THEN t.n ELSE 0 END) AS mean_s_above,
        SUM(CASE WHEN a.above THEN 0 ELSE t.n END) AS trips_below,
-       SUM(CASE WHEN a.above THEN 0 ELSE t.seconds END) * 1.0 / SUM(CASE WHEN a.above THEN 0 ELSE t.n END) AS mean_s_below
+       CAST(SUM(CASE WHEN a.above THEN 0 ELSE t.seconds END) AS DOUBLE)
+           / SUM(CASE WHEN a.above THEN 0 ELSE t.n END) AS mean_s_below
 FROM public.neighbourhoods u
 JOIN trips t ON t.uhf42 = u.uhf42
 JOIN asthma a ON a.uhf42 = u.uhf42

@@ -5,25 +5,25 @@
 -- transport holds d, energy eui, health dr and cs.
 -- Out come the number of zones and six correlations, with the moments they are made of; which zones counted stays hidden.
 WITH t AS (
-    SELECT z.modzcta, CAST(COUNT(*) * 1000.0 / MAX(z.population) AS DECIMAL(14, 8)) AS d
+    SELECT z.modzcta, CAST(CAST(COUNT(*) AS DOUBLE) * 1000 / MAX(z.population) AS DECIMAL(14, 8)) AS d
     FROM transport.green_trips g
     JOIN public.zones z ON z.modzcta = g.do_modzcta
     GROUP BY z.modzcta
 ), e AS (
-    SELECT modzcta, CAST(SUM(site_energy_mmbtu) * 1000.0 / SUM(gfa_ft2) AS DECIMAL(14, 8)) AS eui
+    SELECT modzcta, CAST(CAST(SUM(site_energy_mmbtu) AS DOUBLE) * 1000 / SUM(gfa_ft2) AS DECIMAL(14, 8)) AS eui
     FROM energy.buildings
     WHERE plausible = 1 AND modzcta IS NOT NULL
     GROUP BY modzcta
     HAVING COUNT(*) >= 5
 ), v AS (
-    SELECT modzcta, SUM(critical) * 1.0 / COUNT(critical) AS share
+    SELECT modzcta, CAST(SUM(critical) AS DOUBLE) / COUNT(critical) AS share
     FROM health.inspections
     WHERE modzcta IS NOT NULL
     GROUP BY modzcta
     HAVING COUNT(critical) >= 20
 ), h AS (
     SELECT c.modzcta,
-           CAST(c.covid_deaths * 100000.0 / c.population AS DECIMAL(14, 8)) AS dr,
+           CAST(CAST(c.covid_deaths AS DOUBLE) * 100000 / c.population AS DECIMAL(14, 8)) AS dr,
            CAST(v.share AS DECIMAL(14, 12)) AS cs
     FROM health.covid_modzcta c
     JOIN v ON v.modzcta = c.modzcta

@@ -4,12 +4,12 @@
 -- transport holds the drop-offs, energy whether a zone uses more per resident than its median zone, health the case rate.
 -- Out come, for each borough, a count, a mean, a standard deviation and a covariance, with the moments they are made of.
 WITH t AS (
-    SELECT z.modzcta, CAST(COUNT(*) * 1000.0 / MAX(z.population) AS DECIMAL(12, 4)) AS rate
+    SELECT z.modzcta, CAST(CAST(COUNT(*) AS DOUBLE) * 1000 / MAX(z.population) AS DECIMAL(12, 4)) AS rate
     FROM transport.green_trips g
     JOIN public.zones z ON z.modzcta = g.do_modzcta
     GROUP BY z.modzcta
 ), use AS (
-    SELECT z.modzcta, SUM(b.site_energy_mmbtu) * 1.0 / MAX(z.population) AS each
+    SELECT z.modzcta, CAST(SUM(b.site_energy_mmbtu) AS DOUBLE) / MAX(z.population) AS each
     FROM energy.buildings b
     JOIN public.zones z ON z.modzcta = b.modzcta
     WHERE b.plausible = 1
@@ -21,7 +21,7 @@ WITH t AS (
     FROM use u
     CROSS JOIN middle m
 ), h AS (
-    SELECT modzcta, CAST(AVG(case_rate_100k) AS DECIMAL(12, 4)) AS wave
+    SELECT modzcta, CAST(AVG(CAST(case_rate_100k AS DOUBLE)) AS DECIMAL(12, 4)) AS wave
     FROM health.covid_weekly
     WHERE week_ending BETWEEN DATE '2022-01-01' AND DATE '2022-01-29'
     GROUP BY modzcta

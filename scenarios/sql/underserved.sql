@@ -11,11 +11,11 @@ WITH n AS (
     GROUP BY z.modzcta
 ), t AS (
     SELECT modzcta,
-           CAST(1000.0 * PERCENT_RANK() OVER (ORDER BY dropoffs * 1.0 / population DESC) AS DECIMAL(8, 2)) AS place
+           CAST(1000 * PERCENT_RANK() OVER (ORDER BY CAST(dropoffs AS DOUBLE) / population DESC) AS DECIMAL(8, 2)) AS place
     FROM n
 ), h AS (
     SELECT modzcta,
-           CAST(1000.0 * PERCENT_RANK() OVER (ORDER BY covid_deaths * 1.0 / population DESC) AS DECIMAL(8, 2)) AS place
+           CAST(1000 * PERCENT_RANK() OVER (ORDER BY CAST(covid_deaths AS DOUBLE) / population DESC) AS DECIMAL(8, 2)) AS place
     FROM health.covid_modzcta
 )
 SELECT z.borough, COUNT(*) AS zones, SUM(z.population) AS residents
