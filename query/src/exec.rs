@@ -19,6 +19,8 @@ mod field;
 mod graph;
 mod program;
 mod sums;
+#[cfg(test)]
+mod tests;
 
 pub use program::{Program, ProgramError, Step, StepKind};
 

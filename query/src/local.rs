@@ -24,6 +24,9 @@ use mpc_core::{B64, Column, Fp61, Fp127};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Address space for the planner's recursion; only what is used is ever touched.
+const STACK: usize = 64 << 20;
+
 /// Why a local stage failed. No variant carries a value.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -153,7 +156,7 @@ pub struct Local {
 }
 
 impl Local {
-    /// A local stage that may use `memory` bytes for its operators. It must be used outside any async runtime.
+    /// A local stage that may use `memory` bytes for its operators.
     pub fn new(memory: usize) -> std::io::Result<Self> {
         let config = SessionConfig::new().with_target_partitions(1).with_information_schema(false);
         let environment = RuntimeEnvBuilder::new()
@@ -174,7 +177,16 @@ impl Local {
             let batches = collect(physical, self.state.task_ctx()).await?;
             Ok(concat_batches(&schema, &batches)?)
         };
-        self.runtime.block_on(run).map_err(|e| LocalError::Run { place: place.into(), what: kind(&e) })
+        let failed = |what| LocalError::Run { place: place.into(), what };
+        // a thread of its own: DataFusion's planner recurses, and the caller may be inside a runtime
+        std::thread::scope(|scope| {
+            let worker = std::thread::Builder::new().name("local".into()).stack_size(STACK).spawn_scoped(scope, || self.runtime.block_on(run));
+            match worker.map(|w| w.join()) {
+                Ok(Ok(result)) => result.map_err(|e| failed(kind(&e))),
+                Ok(Err(_)) => Err(failed("DataFusion gave up on it")),
+                Err(_) => Err(failed("no thread could be started")),
+            }
+        })
     }
 
     /// Computes every scan that `party` owns.

@@ -103,7 +103,7 @@ fn below(g: &mut Graph, a: Wire, b: Wire) -> Wire {
 mod tests {
     use super::*;
     use mpc_core::{B64, Column, Layout};
-    use protocols::{Engine, Input, Plain, Share};
+    use protocols::{Engine, Input, Plain};
 
     fn planes(g: &mut Graph, from: u32, width: usize) -> Vec<Wire> {
         (0..width as u32).map(|i| g.input(from + i)).collect()
@@ -222,13 +222,5 @@ mod tests {
         for (have, (_, want)) in values.iter().zip(&wires) {
             assert_eq!(have, want);
         }
-    }
-
-    #[test]
-    fn planes_of_a_share_are_inputs() {
-        let mut e = Plain::new();
-        let c = Column::from_ints(&[5, 2], 3);
-        let s = e.constant(&c);
-        assert_eq!(s.planes([2]).layout(), Layout::new(2, 1));
     }
 }

@@ -101,7 +101,11 @@ fn inner_products<R: Ring, E: Engine>(
             stack(&planes)
         };
         let dots = engine.dot(&side(|p| &p.0), &side(|p| &p.1))?;
-        let planes: Vec<_> = (0..busy.len()).map(|b| dots.gather(&(b * groups..(b + 1) * groups).map(Some).collect::<Vec<_>>())).collect();
+        // one row for each group and opening: the groups of an opening become its rows
+        let row = |b: usize, g: usize| dots.planes([b * groups + g]).gather(&(0..groups).map(|r| (r == g).then_some(0)).collect::<Vec<_>>());
+        let planes: Vec<_> = (0..busy.len())
+            .map(|b| (0..groups).map(|g| row(b, g)).reduce(|all, row| all.add(&row)).expect("a busy opening has groups"))
+            .collect();
         stack(&planes)
     } else {
         // many groups: a row for each group, a pair of columns for each term and place within the group

@@ -1,0 +1,230 @@
+//! EXPLAIN: what a plan will do, what it will cost and what it reveals, before anything runs.
+//!
+//! The figures are not estimates: the joint stage is run on [`protocols::Estimate`], the same program over shapes instead of shares,
+//! so that they are what the meters of real parties will show. EXPLAIN ANALYZE puts those beside them.
+
+mod text;
+
+use crate::exec::{Program, ProgramError};
+use crate::ground::Ground;
+use crate::local::{Inputs, Local, LocalError, Tables};
+use crate::message::Measured;
+use crate::plan::{ColumnKind, Form, Plan, Ring, Scan, Source};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::logical_expr::LogicalPlan;
+use mpc_core::{Abort, PartyId};
+use protocols::{Cost, Estimate};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Memory for evaluating the public part of a plan.
+const MEMORY: usize = 256 << 20;
+
+/// Why a plan cannot be explained.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExplainError {
+    /// The public part could not be evaluated.
+    #[error(transparent)]
+    Public(#[from] LocalError),
+    /// The plan does not fit together.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// The program could not be priced.
+    #[error("the plan cannot be priced: {0}")]
+    Price(#[from] Abort),
+    /// DataFusion could not be started.
+    #[error("the local engine could not be started: {0}")]
+    Engine(#[from] std::io::Error),
+}
+
+/// Everything EXPLAIN says; `Display` shows it as text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explain {
+    /// The plan's hash, in hex.
+    pub plan: String,
+    /// The parties of the session in the roster's order; bytes are listed in this order.
+    pub parties: Vec<String>,
+    /// Who holds which tables of the query: a party or `public`, and full table names.
+    pub holders: Vec<(String, Vec<String>)>,
+    /// The rows the joint stage works on.
+    pub frames: Vec<FrameLine>,
+    /// What runs at home.
+    pub scans: Vec<ScanLine>,
+    /// What runs together, in order.
+    pub steps: Vec<StepLine>,
+    /// Everything the planner learns.
+    pub reveals: Vec<RevealLine>,
+    /// What the planner computes from it, in clear.
+    pub answer: String,
+}
+
+/// A frame.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrameLine {
+    /// Its name.
+    pub name: String,
+    /// Its rows: public.
+    pub rows: u64,
+}
+
+/// A sub-plan at its owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScanLine {
+    /// Who runs it: a party, or `public` for everyone.
+    pub owner: String,
+    /// For which rows.
+    pub frame: String,
+    /// What is run.
+    pub plan: String,
+    /// What of it is shared (or, if public, used).
+    pub columns: Vec<ColumnLine>,
+}
+
+/// A column that enters the joint stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnLine {
+    /// What it is, as SQL.
+    pub what: String,
+    /// Its range, as scaled integers; empty for bits and labels.
+    pub range: String,
+    /// The forms in which it is shared: `14 bits`, `Fp61`.
+    pub forms: Vec<String>,
+}
+
+/// A step of the joint stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepLine {
+    /// The operator.
+    pub operator: String,
+    /// On what.
+    pub what: String,
+    /// Rows it works on.
+    pub rows: u64,
+    /// Rounds.
+    pub rounds: u64,
+    /// Payload bytes each party sends.
+    pub bytes: Vec<u64>,
+    /// What it did cost, party by party in the same order, once it has run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measured: Vec<Measured>,
+}
+
+/// One thing the planner learns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevealLine {
+    /// What.
+    pub what: String,
+    /// For what.
+    pub per: String,
+    /// Why.
+    pub why: String,
+}
+
+/// Explains a plan. `parties` are the names of the session's parties in the roster's order.
+pub fn explain(plan: &Plan, public: &Tables, parties: &[&str]) -> Result<Explain, ExplainError> {
+    let ground = Ground::new(plan, &Local::new(MEMORY)?, public)?;
+    let program = Program::new(plan, &ground)?;
+    let costs = price(&program, parties)?;
+    let steps = program.steps().iter().zip(costs).map(|(step, cost)| StepLine {
+        operator: step.name.clone(),
+        what: step.what.clone(),
+        rows: step.rows,
+        rounds: cost.rounds,
+        bytes: cost.bytes.to_vec(),
+        measured: Vec::new(),
+    });
+    Ok(Explain {
+        plan: plan.hash().iter().map(|b| format!("{b:02x}")).collect(),
+        parties: parties.iter().map(|p| p.to_string()).collect(),
+        holders: holders(plan),
+        frames: (0..).zip(&plan.frames).map(|(f, frame)| FrameLine { name: frame.name.clone(), rows: ground.rows(crate::plan::FrameId(f)) as u64 }).collect(),
+        scans: plan.scans.iter().map(|scan| scan_line(plan, scan)).collect(),
+        steps: steps.collect(),
+        reveals: plan.reveals.iter().map(|r| RevealLine { what: r.what.clone(), per: r.per.clone(), why: r.why.clone() }).collect(),
+        answer: plan.answer.logical().display_indent().to_string(),
+    })
+}
+
+impl Explain {
+    /// Puts what each party measured beside the figures: by party name, one entry for each step. Entries that do not fit the steps
+    /// are left out.
+    pub fn analyze(mut self, measured: &[(String, Vec<Measured>)]) -> Self {
+        for (number, step) in self.steps.iter_mut().enumerate() {
+            let of = |party: &String| measured.iter().find(|(name, _)| name == party).and_then(|(_, all)| all.get(number));
+            let all: Option<Vec<Measured>> = self.parties.iter().map(|p| of(p).filter(|m| m.operator == step.operator).cloned()).collect();
+            step.measured = all.unwrap_or_default();
+        }
+        self
+    }
+
+    /// Rounds of the joint stage.
+    pub fn rounds(&self) -> u64 {
+        self.steps.iter().map(|s| s.rounds).sum()
+    }
+
+    /// Payload bytes of each party.
+    pub fn bytes(&self) -> Vec<u64> {
+        (0..self.parties.len()).map(|p| self.steps.iter().filter_map(|s| s.bytes.get(p)).sum()).collect()
+    }
+}
+
+/// What each step of a program costs, from running it on shapes.
+pub fn price(program: &Program<'_>, parties: &[&str]) -> Result<Vec<Cost>, Abort> {
+    let owner = |name: &str| parties.iter().position(|p| *p == name).and_then(|p| u8::try_from(p).ok()).map(PartyId);
+    let mut readings = Vec::new();
+    program.run(&mut Estimate::new(), &owner, &Inputs::default(), &mut |e: &Estimate, _| readings.push(e.cost()))?;
+    let difference = |before: &Cost, after: &Cost| Cost {
+        bits: std::array::from_fn(|p| after.bits[p] - before.bits[p]),
+        bytes: std::array::from_fn(|p| after.bytes[p] - before.bytes[p]),
+        rounds: after.rounds - before.rounds,
+    };
+    Ok(readings.windows(2).map(|w| difference(&w[0], &w[1])).collect())
+}
+
+fn holders(plan: &Plan) -> Vec<(String, Vec<String>)> {
+    let mut tables: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for subplan in plan.scans.iter().map(|s| &s.plan).chain(plan.frames.iter().map(|f| &f.rows)) {
+        // the walk itself cannot fail
+        let _ = subplan.logical().apply_with_subqueries(|node| {
+            if let LogicalPlan::TableScan(scan) = node
+                && let Some(schema) = scan.table_name.schema()
+            {
+                tables.entry(schema.to_string()).or_default().insert(format!("{schema}.{}", scan.table_name.table()));
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+    }
+    tables.into_iter().map(|(holder, tables)| (holder, tables.into_iter().collect())).collect()
+}
+
+fn scan_line(plan: &Plan, scan: &Scan) -> ScanLine {
+    let columns = scan.columns.iter().map(|column| ColumnLine {
+        what: column.words.clone(),
+        range: match &column.kind {
+            ColumnKind::Integer { scale: 0, min, max } => format!("{min} to {max}"),
+            ColumnKind::Integer { scale, min, max } => format!("{min} to {max}, in units of 10^-{scale}"),
+            ColumnKind::Bit | ColumnKind::Label(_) => String::new(),
+        },
+        forms: column.forms.iter().map(|f| form(*f)).collect(),
+    });
+    ScanLine {
+        owner: match &scan.source {
+            Source::Public => "public".into(),
+            Source::Party(name) => name.clone(),
+        },
+        frame: plan.frame(scan.frame).name.clone(),
+        plan: scan.plan.logical().display_indent().to_string(),
+        columns: columns.collect(),
+    }
+}
+
+fn form(form: Form) -> String {
+    match form {
+        Form::Bit => "1 bit".into(),
+        Form::Planes { width: 1, .. } => "1 bit".into(),
+        Form::Planes { width, .. } => format!("{width} bits"),
+        Form::Field(Ring::Fp61) => "Fp61".into(),
+        Form::Field(Ring::Fp127) => "Fp127".into(),
+    }
+}

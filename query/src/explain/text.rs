@@ -1,0 +1,111 @@
+//! EXPLAIN as text: aligned, readable without colour, the same on every machine.
+
+use super::{Explain, StepLine};
+use std::fmt;
+
+impl fmt::Display for Explain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Plan {} (three-party replicated sharing, semi-honest)", &self.plan[..self.plan.len().min(16)])?;
+        writeln!(f, "\nHolds")?;
+        let width = self.holders.iter().map(|(h, _)| h.len()).max().unwrap_or(0);
+        for (holder, tables) in &self.holders {
+            writeln!(f, "  {holder:width$}  {}", tables.join(", "))?;
+        }
+        writeln!(f, "\nAt home (in clear, at whoever holds the tables)")?;
+        for scan in &self.scans {
+            let rows = self.frames.iter().find(|frame| frame.name == scan.frame).map_or(0, |frame| frame.rows);
+            let who = if scan.owner == "public" { "everyone" } else { &scan.owner };
+            writeln!(f, "  {who}, for {} ({})", scan.frame, count(rows, "row"))?;
+            for line in scan.plan.lines() {
+                writeln!(f, "    {line}")?;
+            }
+            self.columns(f, scan)?;
+        }
+        writeln!(f, "\nTogether (on shares)")?;
+        self.steps(f)?;
+        writeln!(f, "\nReveals (to the planner alone; nobody learns anything else)")?;
+        for reveal in &self.reveals {
+            writeln!(f, "  {}, for {}{}", reveal.what, reveal.per, if reveal.why.is_empty() { String::new() } else { format!(" ({})", reveal.why) })?;
+        }
+        writeln!(f, "\nAt the planner (in clear, on what was revealed)")?;
+        for line in self.answer.lines() {
+            writeln!(f, "  {line}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Explain {
+    fn columns(&self, f: &mut fmt::Formatter<'_>, scan: &super::ScanLine) -> fmt::Result {
+        let verb = if scan.owner == "public" { "uses" } else { "shares" };
+        let rows: Vec<Vec<String>> = scan
+            .columns
+            .iter()
+            .map(|c| {
+                let forms = if c.forms.is_empty() { "group key".into() } else { c.forms.join(" and ") };
+                vec![format!("    {verb} {}", c.what), forms, c.range.clone()]
+            })
+            .collect();
+        table(f, &rows, &[])
+    }
+
+    fn steps(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let analyzed = self.steps.iter().any(|s| !s.measured.is_empty());
+        let mut head: Vec<String> = ["  operator", "on", "rows", "rounds"].map(String::from).to_vec();
+        head.extend(self.parties.iter().map(|p| format!("bytes {p}")));
+        if analyzed {
+            head.extend(["measured rounds", "bytes", "time"].map(String::from));
+        }
+        let mut rows = vec![head];
+        for step in &self.steps {
+            let mut row = vec![format!("  {}", step.operator), step.what.clone(), step.rows.to_string(), step.rounds.to_string()];
+            row.extend(step.bytes.iter().map(u64::to_string));
+            if analyzed {
+                row.extend(measured(step));
+            }
+            rows.push(row);
+        }
+        let mut total = vec!["  total".into(), String::new(), String::new(), self.rounds().to_string()];
+        total.extend(self.bytes().iter().map(u64::to_string));
+        if analyzed {
+            let sum = |of: fn(&StepLine) -> u64| self.steps.iter().map(of).sum::<u64>();
+            let rounds = sum(|s| s.measured.iter().map(|m| m.rounds).max().unwrap_or(0));
+            let bytes = sum(|s| s.measured.iter().map(|m| m.bytes).max().unwrap_or(0));
+            let micros = sum(|s| s.measured.iter().map(|m| m.micros).max().unwrap_or(0));
+            total.extend([rounds.to_string(), bytes.to_string(), seconds(micros)]);
+        }
+        rows.push(total);
+        let columns = rows[0].len();
+        table(f, &rows, &(2..columns).collect::<Vec<_>>())
+    }
+}
+
+/// Rounds, bytes of the party that sent most, time of the slowest.
+fn measured(step: &StepLine) -> [String; 3] {
+    let most = |of: fn(&crate::message::Measured) -> u64| step.measured.iter().map(of).max();
+    let shown = |v: Option<u64>| v.map_or_else(|| "-".into(), |v| v.to_string());
+    [shown(most(|m| m.rounds)), shown(most(|m| m.bytes)), most(|m| m.micros).map_or_else(|| "-".into(), seconds)]
+}
+
+fn seconds(micros: u64) -> String {
+    format!("{}.{:03} ms", micros / 1000, micros % 1000)
+}
+
+fn count(n: u64, unit: &str) -> String {
+    if n == 1 { format!("1 {unit}") } else { format!("{n} {unit}s") }
+}
+
+/// Rows of cells as aligned columns; those in `right` are numbers.
+fn table(f: &mut fmt::Formatter<'_>, rows: &[Vec<String>], right: &[usize]) -> fmt::Result {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(|c| rows.iter().filter_map(|r| r.get(c)).map(|cell| cell.chars().count()).max().unwrap_or(0)).collect();
+    for row in rows {
+        let mut line = String::new();
+        for (c, cell) in row.iter().enumerate() {
+            let gap = " ".repeat(widths[c] - cell.chars().count());
+            line += &if right.contains(&c) { format!("{gap}{cell}  ") } else { format!("{cell}{gap}  ") };
+        }
+        writeln!(f, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
