@@ -8,6 +8,9 @@ use proptest::prelude::*;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+/// Where nobody needs to wait for a deadline.
+const PATIENT: Duration = Duration::from_secs(20);
+/// Where somebody waits for what never comes.
 const SHORT: Duration = Duration::from_millis(60);
 
 fn head(len: u32) -> Head {
@@ -40,7 +43,7 @@ proptest! {
 
 #[test]
 fn memory_delivers_in_order_and_by_lane() {
-    let mut links = memory(2, SHORT);
+    let mut links = memory(2, PATIENT);
     let (mut b, mut a) = (links.pop().unwrap(), links.pop().unwrap());
     let (mut a2, mut b2) = (a.lane(7).unwrap(), b.lane(7).unwrap());
     a.submit(PartyId(1), frame(head(2), &[1, 2])).unwrap();
@@ -73,7 +76,7 @@ fn memory_says_what_is_wrong() {
 
 #[test]
 fn what_was_sent_before_the_end_closed_still_arrives() {
-    let mut links = memory(2, SHORT);
+    let mut links = memory(2, PATIENT);
     let (mut b, mut a) = (links.pop().unwrap(), links.pop().unwrap());
     a.submit(PartyId(1), frame(head(1), &[5])).unwrap();
     drop(a);
@@ -83,7 +86,7 @@ fn what_was_sent_before_the_end_closed_still_arrives() {
 
 #[test]
 fn a_record_is_what_was_received() {
-    let mut links = memory(2, SHORT);
+    let mut links = memory(2, PATIENT);
     let (b, mut a) = (links.pop().unwrap(), links.pop().unwrap());
     let view = View::default();
     let mut b = RecordLink::new(b, view.clone());
@@ -144,7 +147,7 @@ fn lanes_run_side_by_side_and_share_the_meter() {
 /// What each party ends with when everything party 0 sends goes through `fault`.
 fn ends(fault: impl Fn(u64, Vec<u8>) -> Vec<Vec<u8>> + Send + Sync + 'static) -> Vec<Result<(), Abort>> {
     let fault: Fault = Arc::new(move |i, _, bytes| fault(i, bytes));
-    World::new(2, 1).timeout(SHORT).fault(PartyId(0), fault).run(exchange).into_iter().map(|o| o.result.map(drop)).collect()
+    World::new(2, 1).timeout(PATIENT).fault(PartyId(0), fault).run(exchange).into_iter().map(|o| o.result.map(drop)).collect()
 }
 
 /// Applies `f` to the frame with index `at`.

@@ -148,7 +148,29 @@ pub trait Engine {
 }
 
 /// Shares that have passed a barrier; only these can be opened or released. Its field is private, so that
-/// [`Engine::verify`] is the one converter.
+/// [`Engine::verify`] is the one converter: what has not been verified cannot be opened.
+///
+/// ```
+/// # use protocols::{Abort, Engine};
+/// # use mpc_core::{Column, Fp61};
+/// fn opened<E: Engine>(e: &mut E, x: E::Share<Fp61>) -> Result<Column<Fp61>, Abort> {
+///     let x = e.verify(x)?;
+///     e.open(&x)
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// # use protocols::{Abort, Engine};
+/// # use mpc_core::{Column, Fp61};
+/// fn opened<E: Engine>(e: &mut E, x: E::Share<Fp61>) -> Result<Column<Fp61>, Abort> {
+///     e.open(&x) // not verified: does not compile
+/// }
+/// ```
+///
+/// ```compile_fail,E0423
+/// # use protocols::Verified;
+/// let forged = Verified(7); // nobody but an engine's `verify` can say so: does not compile
+/// ```
 pub struct Verified<T>(T);
 
 impl<T> Verified<T> {
