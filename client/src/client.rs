@@ -10,7 +10,8 @@ use mpc_core::identity::Identity;
 use mpc_core::roster::Roster;
 use party::seal::OutputKey;
 use query::catalog::Catalog;
-use query::compile::SqlError;
+use query::compile::{SqlError, compile};
+use query::explain::{Explain, explain};
 use query::message::job::{CityStatus, Event, JobState, JobStatus, PartyRefusal, SealedResults, Submit, Submitted, What};
 use query::message::{Cancel, Code, Query, QueryId, Refusal, Statement};
 use query::plan::Plan;
@@ -61,6 +62,22 @@ impl Client {
         let identity = Identity::load(&config.identity).map_err(|e| Error::config(e.to_string()))?;
         let roster = Roster::load(&config.roster).map_err(|e| Error::config(e.to_string()))?;
         let catalog = Catalog::load(&config.catalogue).map_err(|e| Error::config(e.to_string()))?;
+        let public = identity.public();
+        match roster.planner(&config.planner) {
+            Some(planner) if planner.key == public => {}
+            Some(_) => {
+                let (file, name) = (config.identity.display(), &config.planner);
+                return Err(Error::config(format!(
+                    "the roster has another key for `{name}` than {file}; use the private key that belongs to it (`tacit doctor` says more)"
+                )));
+            }
+            None => {
+                return Err(Error::config(format!(
+                    "the roster has no planner `{}`; have one with key = \"{public}\" put into roster.toml at every node",
+                    config.planner
+                )));
+            }
+        }
         let base = config.coordinator.as_deref().or(roster.coordinator().api.as_deref());
         let api = Api::new(base.ok_or_else(|| Error::config("the roster has no `api` for the coordinator"))?)?;
         Ok(Self { config, identity, roster, catalog, api })
@@ -86,27 +103,18 @@ impl Client {
     /// # Errors
     /// The SQL is wrong or outside what this release can do; the error has line and column.
     pub fn compile(&self, sql: &str) -> Result<Plan, Error> {
-        query::compile::compile(sql, &self.catalog).map_err(|e| Error::Sql(point_at(sql, &e)))
+        compile(sql, &self.catalog).map_err(|e| Error::Sql(point_at(sql, &e)))
     }
 
-    /// What a question would do, cost and reveal, for a person. Nothing is sent.
+    /// What a question would do, cost and reveal. Nothing is sent. Outside any async runtime.
     ///
     /// # Errors
     /// As [`Client::compile`]; or a public table is not as the catalogue pins it.
-    pub fn explain(&self, sql: &str) -> Result<String, Error> {
+    pub fn explain(&self, sql: &str) -> Result<Explain, Error> {
         let plan = self.compile(sql)?;
         let public = public_tables(&self.config, &self.catalog)?;
-        query::explain(&plan, &public).map_err(|e| Error::Failed(e.to_string()))
-    }
-
-    /// The same with what it did cost.
-    ///
-    /// # Errors
-    /// As [`Client::explain`].
-    pub fn explain_analyze(&self, sql: &str, answer: &Answer) -> Result<String, Error> {
-        let plan = self.compile(sql)?;
-        let public = public_tables(&self.config, &self.catalog)?;
-        query::explain_analyze(&plan, &public, &answer.costs.parties).map_err(|e| Error::Failed(e.to_string()))
+        let parties: Vec<&str> = self.roster.parties().map(|party| party.name.as_str()).collect();
+        explain(&plan, &public, &parties).map_err(|e| Error::Failed(e.to_string()))
     }
 
     /// Asks a question and waits for the answer. `seen` is told of everything that happens on the way.

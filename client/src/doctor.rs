@@ -173,7 +173,12 @@ async fn planner(path: &Path) -> Vec<Finding> {
 fn unreachable(error: &Error) -> Finding {
     let fix =
         "start it (`tacit coordinator --config …`), or correct `api` of the coordinator in roster.toml; a firewall must let TCP through";
-    Finding::broken("coordinator", error.to_string(), fix)
+    let what = match error {
+        // what to do is said below
+        Error::Connection { at, what } => format!("{at}: {}", what.split(';').next().unwrap_or_default()),
+        other => other.to_string(),
+    };
+    Finding::broken("coordinator", what, fix)
 }
 
 /// What the coordinator says of itself and of the parties.

@@ -6,6 +6,7 @@ use query::message::frame::Stage;
 use query::message::job::{Event, JobState, What};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::time::Duration;
 
 /// What is known of a job's progress, and the bar that shows it.
@@ -33,6 +34,12 @@ impl Progress {
         if let Some(words) = self.words(event) {
             self.bar.set_message(words);
         }
+    }
+
+    /// Says something that stays on the screen, whether there is a bar or not.
+    pub fn note(&self, text: &str) {
+        let text = render::plain(text);
+        self.bar.suspend(|| writeln!(std::io::stderr(), "{text}").ok());
     }
 
     /// Takes the bar off the screen.

@@ -9,7 +9,8 @@ use crate::render::{self, Format, Table};
 use crate::result::Answer;
 use clap::Args;
 use query::message::QueryId;
-use query::message::job::JobStatus;
+use query::message::job::{JobState, JobStatus};
+use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -54,14 +55,14 @@ pub(super) fn query(args: QueryArgs) -> Done {
     let (sql, explain) = take_explain(&text);
     let client = Client::open(Config::find(args.planner.config.as_deref())?)?;
     if explain == Explain::Only {
-        return Ok(print(&client.explain(&sql)?)?);
+        return Ok(print(&explained(&client.explain(&sql)?, args.format == Format::Json)?)?);
     }
     let output = args.output.as_deref().map(Output::open).transpose()?;
     let analyze = explain == Explain::Analyze;
     let ask = Ask { purpose: args.purpose, analyze, valid_for: Duration::from_secs(args.valid_for) };
-    let answer = runtime()?.block_on(wait(&client, &sql, &ask, !args.quiet && on_terminal()))?;
+    let answer = runtime()?.block_on(wait(&client, &sql, &ask, args.quiet))?;
     let mut text = match analyze {
-        true => client.explain_analyze(&sql, &answer)?,
+        true => explained(&client.explain(&sql)?.analyze(&answer.costs.parties), args.format == Format::Json)?,
         false => Table::from_batch(&answer.rows).map_err(Error::internal)?.render(args.format),
     };
     let footer = footer(&answer);
@@ -84,12 +85,13 @@ pub(super) fn query(args: QueryArgs) -> Done {
 }
 
 /// Submits, waits with a progress bar, and fetches; Ctrl-C takes the query back.
-async fn wait(client: &Client, sql: &str, ask: &Ask, bar: bool) -> Result<Answer, Error> {
-    let progress = Progress::new(bar);
+async fn wait(client: &Client, sql: &str, ask: &Ask, quiet: bool) -> Result<Answer, Error> {
+    let progress = Progress::new(!quiet && on_terminal());
     let asked = client.submit(sql, ask).await?;
     let mut seen = |event: &_| progress.event(event);
     tokio::select! {
         ended = client.follow(asked.job, &mut seen) => ended?,
+        never = missing(client, asked.job, &progress, quiet) => match never {},
         _ = tokio::signal::ctrl_c() => {
             progress.clear();
             let cancelled = tokio::time::timeout(Duration::from_secs(5), client.cancel(asked.job)).await;
@@ -104,6 +106,20 @@ async fn wait(client: &Client, sql: &str, ask: &Ask, bar: bool) -> Result<Answer
     let answer = client.answer(&asked).await;
     progress.clear();
     answer
+}
+
+/// Says once which parties a job waits for; whoever waits should know for whom.
+async fn missing(client: &Client, job: QueryId, progress: &Progress, quiet: bool) -> Infallible {
+    let mut told = quiet;
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let Ok(status) = client.job(job).await else { continue };
+        if !told && status.state == JobState::Queued && !status.waiting_for.is_empty() {
+            let who = status.waiting_for.join(", ");
+            progress.note(&format!("waiting for {who}, not connected to the coordinator; Ctrl-C takes the query back"));
+            told = true;
+        }
+    }
 }
 
 fn footer(answer: &Answer) -> String {
@@ -140,6 +156,9 @@ pub(super) struct ExplainArgs {
     sql: SqlArgs,
     #[command(flatten)]
     planner: PlannerArgs,
+    /// Prints it as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 const EXPLAIN_HELP: &str = "Examples:
@@ -154,7 +173,14 @@ pub(super) fn explain(args: ExplainArgs) -> Done {
         return Err(Error::config("EXPLAIN ANALYZE runs the question: use `tacit query \"EXPLAIN ANALYZE …\"`").into());
     }
     let client = Client::open(Config::find(args.planner.config.as_deref())?)?;
-    Ok(print(&client.explain(&sql)?)?)
+    Ok(print(&explained(&client.explain(&sql)?, args.json)?)?)
+}
+
+fn explained(explain: &query::explain::Explain, json: bool) -> Result<String, Error> {
+    match json {
+        true => Ok(serde_json::to_string_pretty(explain).map_err(|e| Error::internal(e.to_string()))? + "\n"),
+        false => Ok(explain.to_string().trim_end().to_owned() + "\n"),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,74 @@
+//! What goes wrong in a running city: a party is killed in mid-job, the coordinator is killed with jobs in its queue.
+
+use crate::fixture::{QUICK, Town};
+use client::error::Error;
+use client::{Ask, Client};
+use query::message::frame::Stage;
+use query::message::job::{JobState, What};
+use std::time::{Duration, Instant};
+
+#[test]
+fn the_city_survives_the_death_of_its_nodes() {
+    let mut town = Town::invented();
+    town.up();
+    a_party_dies_in_mid_job(&mut town);
+    the_coordinator_dies_with_jobs_in_its_queue(&mut town);
+}
+
+/// At its owner this takes far longer than the test does, unless the job is over before.
+const LONG: &str = "SELECT COUNT(*) AS n FROM transport.green_trips a CROSS JOIN transport.green_trips b \
+    CROSS JOIN transport.taxi_zones z WHERE a.duration_s + b.duration_s > z.location_id * 100000";
+
+fn a_party_dies_in_mid_job(town: &mut Town) {
+    let client = town.client();
+    let asked = town.runtime.block_on(client.submit(LONG, &Ask::default())).expect("submitted");
+    let Town { city, runtime, .. } = town;
+    let mut killed = None;
+    let ended = runtime.block_on(client.follow(asked.job, &mut |event| {
+        // Whoever is in its local stage has a session with all the others.
+        if killed.is_none() && matches!(&event.what, What::Progress(p) if p.progress.stage >= Stage::Local) {
+            city.kill("energy");
+            killed = Some(Instant::now());
+        }
+    }));
+    let waited = killed.expect("it was in mid-job").elapsed();
+    let error = ended.expect_err("no answer without energy");
+    assert!(waited < Duration::from_secs(5), "the planner knows after {waited:?}");
+    assert!(matches!(error, Error::Job(_)), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("E_PEER") && text.contains("energy") && text.contains("to mend it"), "{text}");
+
+    for name in ["coordinator", "transport", "health"] {
+        assert!(town.city.is_running(name), "{name} stays up:\n{}", town.logs());
+    }
+    town.healthy();
+    town.up();
+    let answer = town.runtime.block_on(client.ask(QUICK, &Ask::default(), |_| {}));
+    let answer = answer.unwrap_or_else(|e| panic!("the next question works once it is back: {e}\n{}", town.logs()));
+    assert!(answer.rows.num_rows() > 0);
+}
+
+fn the_coordinator_dies_with_jobs_in_its_queue(town: &mut Town) {
+    let client = town.client();
+    // Without energy nothing can start.
+    town.city.kill("energy");
+    let asked: Vec<_> = (0..2).map(|_| town.runtime.block_on(client.submit(QUICK, &Ask::default())).expect("submitted")).collect();
+    town.city.kill("coordinator");
+    assert!(matches!(town.runtime.block_on(client.jobs()), Err(Error::Connection { .. })));
+    town.city.start("coordinator").expect("started");
+    town.healthy();
+    for job in &asked {
+        assert_eq!(state(town, &client, job.job), JobState::Queued, "it is still there");
+    }
+    town.city.start("energy").expect("started");
+    for job in &asked {
+        let done = town.runtime.block_on(client.follow(job.job, &mut |_| {}));
+        done.unwrap_or_else(|e| panic!("{e}\n{}", town.logs()));
+        let answer = town.runtime.block_on(client.answer(job)).expect("an answer");
+        assert!(answer.rows.num_rows() > 0);
+    }
+}
+
+fn state(town: &Town, client: &Client, job: query::message::QueryId) -> JobState {
+    town.runtime.block_on(client.job(job)).expect("the job").state
+}

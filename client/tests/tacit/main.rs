@@ -1,0 +1,10 @@
+//! The `tacit` binary as people use it: the command line, a running city, what goes wrong in it, a coordinator that lies,
+//! and real records. One test program, so that it is linked once.
+
+mod command;
+mod demo;
+mod failures;
+mod fixture;
+mod liar;
+mod questions;
+mod real;

@@ -1,0 +1,172 @@
+//! One running city, asked in every way the command has.
+
+use crate::fixture::{QUICK, Town, run, text};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+#[test]
+fn a_running_city_is_asked_in_every_way() {
+    let mut town = Town::invented();
+    town.up();
+    answers_come_as_tables_csv_and_json(&town);
+    questions_come_from_files_and_standard_input(&town);
+    answers_go_to_files(&town);
+    explain_analyze_runs_it(&town);
+    sql_that_cannot_be_run_is_refused_before_anything_is_sent(&town);
+    refusals_have_code_reason_and_fix(&town);
+    jobs_are_listed_and_shown(&town);
+    doctor_finds_nothing_wrong(&town);
+    nothing_secret_is_in_the_logs(&town);
+    the_nodes_end_in_order(&mut town);
+}
+
+fn answers_come_as_tables_csv_and_json(town: &Town) {
+    let table = town.run(&["query", QUICK]);
+    assert_eq!(table.code, 0, "{}\n{}", table.err, town.logs());
+    assert!(table.out.starts_with(" borough"), "{}", table.out);
+    let last = table.out.lines().last().expect("a footer");
+    assert!(last.starts_with('(') && last.contains("rows; ") && last.contains("rounds"), "{last}");
+    let csv = town.run(&["query", QUICK, "--format", "csv"]);
+    let mut lines = csv.out.lines();
+    assert_eq!(lines.next(), Some("borough,zones,deaths"));
+    let json = town.run(&["query", QUICK, "--format", "json"]);
+    let rows: Value = serde_json::from_str(&json.out).expect("JSON");
+    let rows = rows.as_array().expect("rows");
+    assert_eq!(rows.len(), lines.count());
+    assert!(rows.iter().all(|row| row["deaths"].is_number() && row["borough"].is_string()), "{}", json.out);
+    assert_eq!(csv.err, "", "no progress without a terminal");
+}
+
+fn questions_come_from_files_and_standard_input(town: &Town) {
+    let file = town.folder.path().join("question.sql");
+    std::fs::write(&file, format!("-- a question\n{QUICK}\n")).expect("written");
+    let of_file = town.run(&["query", "-f", text(&file), "--format", "csv"]);
+    assert_eq!(of_file.code, 0, "{}", of_file.err);
+    let mut command = town.command(&["query", "-", "--format", "csv"]);
+    let output = command.write_stdin(QUICK).output().expect("it runs");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), of_file.out);
+    let nothing = town.command(&["query", "-"]).write_stdin(" \n").output().expect("it runs");
+    assert_eq!(nothing.status.code(), Some(2));
+}
+
+fn answers_go_to_files(town: &Town) {
+    let file = town.folder.path().join("answer.csv");
+    let said = town.run(&["query", QUICK, "--format", "csv", "--output", text(&file), "--quiet", "--purpose", "a test"]);
+    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (0, "", ""));
+    let written = std::fs::read_to_string(&file).expect("the file");
+    assert!(written.starts_with("borough,zones,deaths\n"), "{written}");
+    let nowhere = town.run(&["query", QUICK, "--output", "/nonexistent/answer.csv"]);
+    assert_eq!(nowhere.code, 2, "found out before anything is asked");
+}
+
+fn explain_analyze_runs_it(town: &Town) {
+    let explain = town.run(&["query", &format!("EXPLAIN {QUICK}")]);
+    assert_eq!(explain.code, 0, "{}", explain.err);
+    let analyzed = town.run(&["query", &format!("EXPLAIN ANALYZE {QUICK}")]);
+    assert_eq!(analyzed.code, 0, "{}", analyzed.err);
+    assert_ne!(explain.out, analyzed.out);
+    assert!(analyzed.out.to_lowercase().contains("reveals"), "{}", analyzed.out);
+}
+
+fn sql_that_cannot_be_run_is_refused_before_anything_is_sent(town: &Town) {
+    let bad = town.run(&["query", "SELECT COUNT(*)\nFROM transport.green_tripz"]);
+    assert_eq!((bad.code, bad.out.as_str()), (1, ""));
+    assert!(bad.err.contains("E_SQL at line 2, column"), "{}", bad.err);
+    let rows = town.run(&["query", "SELECT * FROM transport.green_trips"]);
+    assert_eq!((rows.code, rows.out.as_str()), (1, ""), "no row is ever released");
+    assert!(rows.err.contains("E_"), "{}", rows.err);
+}
+
+/// A planner's configuration beside the city's own, changed.
+fn planner(town: &Town, name: &str, change: impl Fn(&str) -> String) -> PathBuf {
+    let own = std::fs::read_to_string(town.city.planner_config()).expect("the configuration");
+    let file = town.city.planner_config().with_file_name(format!("{name}.toml"));
+    std::fs::write(&file, change(&own)).expect("written");
+    file
+}
+
+fn refused(town: &Town, config: &Path, args: &[&str], code: &str) {
+    let said = run(&[&["query", QUICK, "--config", text(config)], args].concat());
+    assert_eq!((said.code, said.out.as_str()), (3, ""), "{code}: {}", said.err);
+    for part in ["refused", "no share has moved", code, "to mend it: "] {
+        assert!(said.err.contains(part), "{part} in {}\n{}", said.err, town.logs());
+    }
+}
+
+fn refusals_have_code_reason_and_fix(town: &Town) {
+    refused(town, &town.city.planner_config(), &["--valid-for", "0"], "E_EXPIRED");
+
+    // A planner nobody else knows, who has written themselves into their own roster.
+    let folder = town.city.planner_config().with_file_name("");
+    let key = run(&["key", "new", text(&folder.join("stranger.key"))]).out;
+    let roster = std::fs::read_to_string(town.city.folder().join("roster.toml")).expect("the roster");
+    let with = |text: String| {
+        let file = folder.join("other-roster.toml");
+        std::fs::write(file, text).expect("written");
+    };
+    with(format!("{roster}\n[[planner]]\nname = \"stranger\"\nkey = \"{}\"\n", key.trim()));
+    let stranger = planner(town, "stranger", |own| {
+        let own = own.replace("\"planning-office\"", "\"stranger\"").replace("planning-office.key", "stranger.key");
+        own.replace("../roster.toml", "other-roster.toml")
+    });
+    refused(town, &stranger, &[], "E_PLANNER");
+
+    // The right planner with another roster.
+    with(roster.replacen("Demo city", "Another city", 1));
+    let elsewhere = planner(town, "elsewhere", |own| own.replace("../roster.toml", "other-roster.toml"));
+    refused(town, &elsewhere, &[], "E_ROSTER");
+
+    // A key that is not the planner's never gets as far as that.
+    let wrong = planner(town, "wrong", |own| own.replace("planning-office.key", "stranger.key"));
+    let said = run(&["query", QUICK, "--config", text(&wrong)]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("another key for `planning-office`"), "{}", said.err);
+}
+
+fn jobs_are_listed_and_shown(town: &Town) {
+    let jobs = town.run(&["jobs"]);
+    assert_eq!(jobs.code, 0, "{}", jobs.err);
+    assert!(jobs.out.contains("done") && jobs.out.contains("planning-office"), "{}", jobs.out);
+    let id = jobs.out.lines().find(|line| line.contains("done")).and_then(|line| line.split_whitespace().next()).expect("a job");
+    let one = town.run(&["jobs", id]);
+    assert_eq!(one.code, 0, "{}", one.err);
+    assert!(one.out.contains(&format!("job      {id}")) && one.out.contains("state    done"), "{}", one.out);
+    let none = town.run(&["jobs", "zz"]);
+    assert_eq!(none.code, 2);
+}
+
+fn doctor_finds_nothing_wrong(town: &Town) {
+    let own = town.run(&["doctor"]);
+    assert_eq!(own.code, 0, "{}{}", own.out, own.err);
+    for node in town.city.node_names() {
+        let config = town.city.node_config(node).expect("a configuration");
+        let doctor = run(&["doctor", text(config)]);
+        assert_eq!(doctor.code, 0, "{node}: {}{}", doctor.out, doctor.err);
+    }
+}
+
+fn nothing_secret_is_in_the_logs(town: &Town) {
+    let deaths = town.run(&["query", QUICK, "--format", "json"]);
+    let rows: Value = serde_json::from_str(&deaths.out).expect("JSON");
+    for node in town.city.node_names() {
+        let log = std::fs::read_to_string(town.city.log_path(node)).expect("a log");
+        assert!(!log.is_empty(), "{node} has a log");
+        let key = std::fs::read_to_string(town.city.folder().join(node).join(format!("{node}.key"))).expect("a key");
+        let secret = key.lines().find(|line| !line.starts_with('-')).expect("its bytes");
+        assert!(!log.contains(secret), "{node}'s key is in its log");
+        for row in rows.as_array().expect("rows") {
+            assert!(!log.contains(&format!("deaths={}", row["deaths"])), "{node}");
+        }
+    }
+}
+
+fn the_nodes_end_in_order(town: &mut Town) {
+    let folder = town.city.folder().to_owned();
+    let names: Vec<String> = town.city.node_names().map(ToOwned::to_owned).collect();
+    assert!(names.iter().all(|name| town.city.is_running(name)));
+    town.city.stop();
+    for name in names {
+        let log = std::fs::read_to_string(folder.join(&name).join("log")).expect("a log");
+        assert!(!log.contains("panicked"), "{name}: {log}");
+    }
+}
