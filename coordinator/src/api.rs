@@ -34,11 +34,14 @@ use query::message::{Cancel, Code, Query, QueryId, Refusal, Statement};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// What the API serves.
 #[derive(Clone)]
 pub(crate) struct Api {
     pub handle: Handle,
+    /// Queries that may be checked at the same time.
+    pub checking: Arc<Semaphore>,
     pub roster: Arc<Roster>,
     pub roster_text: Arc<str>,
     pub catalog_text: Arc<str>,
@@ -68,6 +71,7 @@ pub(crate) fn router(api: Api) -> Router {
 }
 
 async fn submit(State(api): State<Api>, SignedNote(note): SignedNote) -> Result<(StatusCode, Json<Submitted>), Problem> {
+    let _slot = api.checking.acquire().await.map_err(|_| internal("no more queries are checked"))?;
     let (roster, catalog_hash, compile) = (api.roster.clone(), api.catalog_hash, api.compile.clone());
     // Verifying and compiling are work: not on a thread that serves connections.
     let admitted = tokio::task::spawn_blocking(move || {

@@ -17,6 +17,7 @@ mod config;
 mod control;
 mod events;
 mod handle;
+mod listener;
 mod scheduler;
 mod service;
 mod store;

@@ -5,6 +5,7 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::control;
 use crate::handle;
+use crate::listener::Bounded;
 use crate::scheduler::{City, Scheduler};
 use crate::store::Store;
 use ledger::bytes::Hash;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// Runs the coordinator until `shutdown` resolves.
 ///
@@ -73,7 +74,8 @@ impl Coordinator {
         let (handle, scheduler) = handle::start(scheduler).map_err(|e| Error::Thread(e.to_string()))?;
         let compile = compile_with(catalog);
         let roster_text = roster_text.into();
-        let api = Api { handle, roster, roster_text, catalog_text: catalog_text.into(), catalog_hash, compile };
+        let checking = Arc::new(Semaphore::new(CHECKING));
+        let api = Api { handle, checking, roster, roster_text, catalog_text: catalog_text.into(), catalog_hash, compile };
         tracing::info!(http = %http_addr, quic = %parties_addr, city = %api.roster.city(), "coordinator started");
         Ok(Self { api, http, http_addr, parties, incoming, parties_addr, scheduler })
     }
@@ -104,6 +106,7 @@ impl Coordinator {
             // The sender lives as long as this function.
             let _ = stopped.wait_for(|stop| *stop).await;
         };
+        let http = Bounded::new(http, CONNECTIONS, SILENCE);
         let http = axum::serve(http, api::router(api)).with_graceful_shutdown(until_stopped(stopped.clone()));
         let mut http = tokio::spawn(async move { http.await });
         let early = tokio::select! {
@@ -231,6 +234,12 @@ fn compile_with(_catalog: Catalog) -> Arc<Compile> {
     Arc::new(|_: &Query| Ok(()))
 }
 
+/// Queries that are verified and compiled at a time; the rest wait.
+const CHECKING: usize = 4;
+/// HTTP connections at a time.
+const CONNECTIONS: usize = 512;
+/// How long nothing may move on one; streams of events send a comment more often than that.
+const SILENCE: Duration = Duration::from_secs(60);
 /// How long connections may finish what they are at.
 const LINGER: Duration = Duration::from_secs(5);
 

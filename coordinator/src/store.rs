@@ -228,6 +228,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_survives_a_crash() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path()).expect("opened");
+        store.insert(&record(1, 1), "note").expect("inserted");
+        // What lies on disk while the store is open is what a killed process leaves behind.
+        let left = tempfile::tempdir().expect("a folder");
+        std::fs::copy(folder.path().join("jobs.redb"), left.path().join("jobs.redb")).expect("copied");
+        store.insert(&record(2, 2), "later").expect("inserted");
+        let found = Store::open(left.path()).expect("opened");
+        assert_eq!(found.records().expect("read"), [record(1, 1)]);
+        assert_eq!(found.note(record(1, 1).job).expect("read").as_deref(), Some("note"));
+    }
+
+    #[test]
     fn two_coordinators_cannot_share_a_store() {
         let folder = tempfile::tempdir().expect("a folder");
         let _first = Store::open(folder.path()).expect("opened");
