@@ -302,17 +302,6 @@ pub struct Sealed {
 impl Sealed {
     /// The longest ciphertext, in bytes.
     pub const MAX_CIPHERTEXT: usize = 512 * 1024;
-
-    /// What HPKE binds the ciphertext to (its `info`): this party's shares of this attempt of this query, of no other.
-    pub fn context(job: QueryId, attempt: u32, sid: Hash, plan_hash: Hash, party: &str) -> Vec<u8> {
-        let mut context = b"tacit/v1/sealed".to_vec();
-        context.extend(job.0.0);
-        context.extend(attempt.to_le_bytes());
-        context.extend(sid.0);
-        context.extend(plan_hash.0);
-        context.extend(party.as_bytes());
-        context
-    }
 }
 
 impl Statement for Sealed {

@@ -131,20 +131,6 @@ fn sealed_results_are_bounded_and_fit_a_frame() {
 }
 
 #[test]
-fn sealed_contexts_differ_in_everything_they_bind() {
-    let Sealed { job, sid, plan_hash, .. } = sealed();
-    let contexts = [
-        Sealed::context(job, 1, sid, plan_hash, "transport"),
-        Sealed::context(job, 2, sid, plan_hash, "transport"),
-        Sealed::context(job, 1, plan_hash, sid, "transport"),
-        Sealed::context(QueryId(sid), 1, sid, plan_hash, "transport"),
-        Sealed::context(job, 1, sid, plan_hash, "energy"),
-    ];
-    let distinct: std::collections::HashSet<_> = contexts.iter().collect();
-    assert_eq!(distinct.len(), contexts.len());
-}
-
-#[test]
 fn codes_read_as_the_protocol_names_them() {
     assert_eq!(Code::NotYet.to_string(), "E_NOT_YET");
     assert_eq!(serde_json::to_string(&Code::OutputKey).expect("JSON"), "\"E_OUTPUT_KEY\"");
