@@ -46,7 +46,12 @@ pub enum Part {
 
 /// Lays out `plan` on `ground` and runs it: [`Program::new`] and [`Program::run`].
 pub fn execute<E: Engine>(
-    plan: &Plan, ground: &Ground, engine: &mut E, owner: &dyn Fn(&str) -> Option<PartyId>, inputs: &Inputs, progress: &mut dyn FnMut(&E, usize),
+    plan: &Plan,
+    ground: &Ground,
+    engine: &mut E,
+    owner: &dyn Fn(&str) -> Option<PartyId>,
+    inputs: &Inputs,
+    progress: &mut dyn FnMut(&E, usize),
 ) -> Result<Vec<Part>, Abort> {
     Program::new(plan, ground).map_err(|e| Abort::Refused(e.to_string()))?.run(engine, owner, inputs, progress)
 }
@@ -55,7 +60,11 @@ impl Program<'_> {
     /// Runs the program. `owner` gives a party's place in the roster, `inputs` are the columns this node holds; `progress` is called
     /// before each step with its number, and once more at the end.
     pub fn run<E: Engine>(
-        &self, engine: &mut E, owner: &dyn Fn(&str) -> Option<PartyId>, inputs: &Inputs, progress: &mut dyn FnMut(&E, usize),
+        &self,
+        engine: &mut E,
+        owner: &dyn Fn(&str) -> Option<PartyId>,
+        inputs: &Inputs,
+        progress: &mut dyn FnMut(&E, usize),
     ) -> Result<Vec<Part>, Abort> {
         let mut run = Run { program: self, bits: HashMap::new(), logic: HashMap::new(), fp61: Fields::default(), fp127: Fields::default() };
         let mut exists: HashMap<usize, E::Share<B64>> = HashMap::new();
@@ -99,7 +108,10 @@ impl Program<'_> {
 
     /// Shares the columns of one ring, of all owners.
     fn share<E: Engine, R: Value>(
-        &self, engine: &mut E, owner: &dyn Fn(&str) -> Option<PartyId>, inputs: &Inputs,
+        &self,
+        engine: &mut E,
+        owner: &dyn Fn(&str) -> Option<PartyId>,
+        inputs: &Inputs,
     ) -> Result<HashMap<usize, E::Share<R>>, Abort> {
         let slots: Vec<(usize, _)> = self.slots().iter().enumerate().filter(|(_, s)| s.ring == R::RING).collect();
         let mut columns = Vec::with_capacity(slots.len());

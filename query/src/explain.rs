@@ -138,7 +138,10 @@ pub fn explain(plan: &Plan, public: &Tables, parties: &[&str]) -> Result<Explain
         plan: plan.hash().iter().map(|b| format!("{b:02x}")).collect(),
         parties: parties.iter().map(|p| p.to_string()).collect(),
         holders: holders(plan),
-        frames: (0..).zip(&plan.frames).map(|(f, frame)| FrameLine { name: frame.name.clone(), rows: ground.rows(crate::plan::FrameId(f)) as u64 }).collect(),
+        frames: (0..)
+            .zip(&plan.frames)
+            .map(|(f, frame)| FrameLine { name: frame.name.clone(), rows: ground.rows(crate::plan::FrameId(f)) as u64 })
+            .collect(),
         scans: plan.scans.iter().map(|scan| scan_line(plan, scan)).collect(),
         steps: steps.collect(),
         reveals: plan.reveals.iter().map(|r| RevealLine { what: r.what.clone(), per: r.per.clone(), why: r.why.clone() }).collect(),

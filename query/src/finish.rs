@@ -24,7 +24,9 @@ use std::sync::Arc;
 #[non_exhaustive]
 pub enum FinishError {
     /// Two parties released different copies of the same component: one of them deviated or is broken.
-    #[error("the parts of {0} and {1} disagree; the answer is refused: ask again, and if it happens again have both parties compare their audit logs")]
+    #[error(
+        "the parts of {0} and {1} disagree; the answer is refused: ask again, and if it happens again have both parties compare their audit logs"
+    )]
     Disagree(String, String),
     /// A party's part has not the shape the plan prescribes.
     #[error("the part of {0} is not what the plan prescribes; the answer is refused")]
@@ -110,7 +112,11 @@ pub fn reconstruct(plan: &Plan, ground: &Ground, parts: &[(String, Vec<Part>)]) 
 }
 
 fn add_up<R: Ring>(
-    parts: &[(String, Vec<Part>)], number: usize, shape: &PartShape, release: &str, of: fn(&Part) -> Option<&Released<R>>,
+    parts: &[(String, Vec<Part>)],
+    number: usize,
+    shape: &PartShape,
+    release: &str,
+    of: fn(&Part) -> Option<&Released<R>>,
 ) -> Result<Column<R>, FinishError> {
     let mut components: Vec<Option<(&str, Vec<u8>)>> = Vec::new();
     let mut total = Column::zeros(shape.layout);
@@ -170,7 +176,8 @@ fn table(plan: &Plan, ground: &Ground, number: usize, release: &Release, opened:
                 take(groups.keys.get(*key).ok_or_else(wrong)?, &picked, None).map_err(|_| wrong())?
             }
             Finish::Secret(key) => {
-                let texts: Vec<Option<&str>> = rows.iter().map(|(_, c)| release.cells[*c].keys.get(*key).and_then(|k| k.as_deref())).collect();
+                let texts: Vec<Option<&str>> =
+                    rows.iter().map(|(_, c)| release.cells[*c].keys.get(*key).and_then(|k| k.as_deref())).collect();
                 Arc::new(StringArray::from(texts))
             }
             _ => finished(column, &of).ok_or_else(wrong)?,
@@ -235,7 +242,8 @@ fn typed(values: Vec<Option<i128>>, scale: i8, data_type: &DataType) -> Option<A
         DataType::Decimal128(precision, to) => {
             let up = u32::try_from(i32::from(*to) - i32::from(scale)).ok()?;
             let factor = 10_i128.checked_pow(up)?;
-            let raised: Vec<Option<i128>> = values.into_iter().map(|v| v.map_or(Some(None), |v| v.checked_mul(factor).map(Some))).collect::<Option<_>>()?;
+            let raised: Vec<Option<i128>> =
+                values.into_iter().map(|v| v.map_or(Some(None), |v| v.checked_mul(factor).map(Some))).collect::<Option<_>>()?;
             Arc::new(Decimal128Array::from(raised).with_precision_and_scale(*precision, *to).ok()?)
         }
         DataType::Float64 => {
@@ -246,11 +254,13 @@ fn typed(values: Vec<Option<i128>>, scale: i8, data_type: &DataType) -> Option<A
         _ if scale != 0 => return None,
         DataType::Boolean => Arc::new(values.into_iter().map(|v| v.map(|v| v != 0)).collect::<BooleanArray>()),
         DataType::Date32 => {
-            let days: Vec<Option<i32>> = values.into_iter().map(|v| v.map_or(Some(None), |v| i32::try_from(v).ok().map(Some))).collect::<Option<_>>()?;
+            let days: Vec<Option<i32>> =
+                values.into_iter().map(|v| v.map_or(Some(None), |v| i32::try_from(v).ok().map(Some))).collect::<Option<_>>()?;
             Arc::new(datafusion::arrow::array::Date32Array::from(days))
         }
         _ => {
-            let narrow: Vec<Option<i64>> = values.into_iter().map(|v| v.map_or(Some(None), |v| i64::try_from(v).ok().map(Some))).collect::<Option<_>>()?;
+            let narrow: Vec<Option<i64>> =
+                values.into_iter().map(|v| v.map_or(Some(None), |v| i64::try_from(v).ok().map(Some))).collect::<Option<_>>()?;
             Arc::new(Int64Array::from(narrow))
         }
     })
@@ -269,5 +279,7 @@ fn expected_schema(plan: &Plan, release: &Release) -> SchemaRef {
         }
         Ok(TreeNodeRecursion::Continue)
     });
-    found.unwrap_or_else(|| Arc::new(Schema::new(release.columns.iter().map(|c| Field::new(&c.name, c.data_type.0.clone(), true)).collect::<Vec<_>>())))
+    found.unwrap_or_else(|| {
+        Arc::new(Schema::new(release.columns.iter().map(|c| Field::new(&c.name, c.data_type.0.clone(), true)).collect::<Vec<_>>()))
+    })
 }

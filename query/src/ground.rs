@@ -134,7 +134,8 @@ impl Ground {
             return Err(defect("a group key is a label"));
         }
         let fields = labels.iter().map(|l| SortField::new(l.data_type().clone())).collect();
-        let tuples = RowConverter::new(fields).and_then(|c| c.convert_columns(&labels)).map_err(|_| defect("a group key can be compared"))?;
+        let tuples =
+            RowConverter::new(fields).and_then(|c| c.convert_columns(&labels)).map_err(|_| defect("a group key can be compared"))?;
         let mut firsts: Vec<u64> = Vec::new();
         let mut numbers = HashMap::new();
         let mut of = Vec::with_capacity(rows);
@@ -148,7 +149,8 @@ impl Ground {
         }
         let count = firsts.len();
         let firsts = UInt64Array::from(firsts);
-        let keys = labels.iter().map(|l| take(l, &firsts, None)).collect::<Result<_, _>>().map_err(|_| defect("a group key can be taken"))?;
+        let keys =
+            labels.iter().map(|l| take(l, &firsts, None)).collect::<Result<_, _>>().map_err(|_| defect("a group key can be taken"))?;
         Ok(Groups { of, count, keys })
     }
 }

@@ -35,7 +35,9 @@ pub enum LocalError {
     #[error("the table {0} is not loaded here; add it to this node's sources")]
     Missing(String),
     /// A table of the plan is at hand with other columns than the catalogue's.
-    #[error("the table {0} is loaded with other columns or types than the catalogue declares; check this node's sources against the catalogue")]
+    #[error(
+        "the table {0} is loaded with other columns or types than the catalogue declares; check this node's sources against the catalogue"
+    )]
     Schema(String),
     /// DataFusion could not run the sub-plan.
     #[error("{place}: {what}")]
@@ -180,7 +182,8 @@ impl Local {
         let failed = |what| LocalError::Run { place: place.into(), what };
         // a thread of its own: DataFusion's planner recurses, and the caller may be inside a runtime
         std::thread::scope(|scope| {
-            let worker = std::thread::Builder::new().name("local".into()).stack_size(STACK).spawn_scoped(scope, || self.runtime.block_on(run));
+            let worker =
+                std::thread::Builder::new().name("local".into()).stack_size(STACK).spawn_scoped(scope, || self.runtime.block_on(run));
             match worker.map(|w| w.join()) {
                 Ok(Ok(result)) => result.map_err(|e| failed(kind(&e))),
                 Ok(Err(_)) => Err(failed("DataFusion gave up on it")),
@@ -247,7 +250,13 @@ fn full_name(table: &TableReference) -> String {
 }
 
 /// The columns behind the keys, once the keys are the frame's.
-pub(crate) fn aligned(batch: &RecordBatch, frame: &Frame, keys: &[ArrayRef], scan: &Scan, place: &str) -> Result<Vec<ArrayRef>, LocalError> {
+pub(crate) fn aligned(
+    batch: &RecordBatch,
+    frame: &Frame,
+    keys: &[ArrayRef],
+    scan: &Scan,
+    place: &str,
+) -> Result<Vec<ArrayRef>, LocalError> {
     let defect = |what| LocalError::Defect { place: place.into(), what };
     if batch.num_columns() != keys.len() + scan.columns.len() {
         return Err(defect("a scan yields its keys and its columns"));
@@ -297,7 +306,8 @@ fn form_of(form: Form, values: &[i128]) -> Option<InputColumn> {
     Some(match form {
         Form::Bit => InputColumn::Bits(Column::from_ints(values, 1)),
         Form::Planes { offset, width } => {
-            let raised: Vec<i128> = values.iter().map(|v| v.checked_sub(offset).filter(|v| *v >= 0 && v >> width.min(127) == 0)).collect::<Option<_>>()?;
+            let raised: Vec<i128> =
+                values.iter().map(|v| v.checked_sub(offset).filter(|v| *v >= 0 && v >> width.min(127) == 0)).collect::<Option<_>>()?;
             InputColumn::Bits(Column::from_ints(&raised, width as usize))
         }
         Form::Field(Ring::Fp61) => InputColumn::Fp61(Column::from_rows(values.iter().map(|v| Fp61::from_i128(*v)).collect())),

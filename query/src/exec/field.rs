@@ -1,5 +1,6 @@
 //! Field elements of the joint stage: columns, lifted bits, products.
 
+use super::program::Product;
 use super::{InputRing, Run, stack};
 use crate::local::InputColumn;
 use crate::plan::{self, NodeId, Op};
@@ -101,7 +102,9 @@ impl<E: Engine> Run<'_, E> {
         match &self.plan().node(id).op {
             Op::Column { scan, column, form } => match self.program.slot_of(*scan, *column, *form) {
                 Some(slot) => Known::Secret(R::fields(self).inputs.get(&slot).expect("inputs are shared before they are used").clone()),
-                None => Known::Public(self.program.public(*scan, *column, *form).and_then(R::column).expect("checked by the layout").clone()),
+                None => {
+                    Known::Public(self.program.public(*scan, *column, *form).and_then(R::column).expect("checked by the layout").clone())
+                }
             },
             Op::Lift(bit) => match self.bit(*bit) {
                 Known::Public(bits) => Known::Public(elements(&bits)),
@@ -133,18 +136,18 @@ impl<E: Engine> Run<'_, E> {
     /// The products of one batch: one frame, one depth.
     pub(super) fn multiply<R: Field>(&mut self, engine: &mut E, batch: usize) -> Result<(), Abort> {
         let batch = self.program.products(R::FIELD, batch);
-        let side = |of: fn(&(NodeId, NodeId, NodeId)) -> NodeId| -> Vec<E::Share<R>> {
+        let side = |of: fn(&Product) -> NodeId| -> Vec<E::Share<R>> {
             let secret = |id| match self.element::<R>(id) {
                 Known::Secret(share) => share,
                 Known::Public(_) => unreachable!("products with public factors are local"),
             };
             batch.iter().map(|product| secret(of(product))).collect()
         };
-        let (x, y) = (stack(&side(|p| p.1)), stack(&side(|p| p.2)));
+        let (x, y) = (stack(&side(|p| p.a)), stack(&side(|p| p.b)));
         let z = engine.mul(&x, &y)?;
         let values = &mut R::fields_mut(self).values;
-        for (plane, (node, ..)) in batch.iter().enumerate() {
-            values.insert(*node, z.planes([plane]));
+        for (plane, product) in batch.iter().enumerate() {
+            values.insert(product.node, z.planes([plane]));
         }
         Ok(())
     }

@@ -74,7 +74,7 @@ impl Graph {
     /// A public plane.
     pub fn public(&mut self, mut plane: Column<B64>) -> Wire {
         // bits past the last row are unspecified in a column; here they must not distinguish planes
-        if let (Some(last), true) = (plane.as_mut_slice().last_mut(), self.rows % 64 != 0) {
+        if let (Some(last), true) = (plane.as_mut_slice().last_mut(), !self.rows.is_multiple_of(64)) {
             last.0 &= u64::MAX >> (64 - self.rows % 64);
         }
         let words: Vec<u64> = plane.as_slice().iter().map(|w| w.0).collect();
@@ -298,13 +298,17 @@ impl Schedule {
     }
 
     /// Rounds it takes.
+    #[cfg(test)]
     pub fn rounds(&self) -> usize {
         self.levels.iter().filter(|l| !l.ands.is_empty()).count()
     }
 
     /// Runs the circuit. `input` yields the shared planes of [`Graph::input`].
     pub fn run<E: Engine>(
-        &self, graph: &Graph, engine: &mut E, mut input: impl FnMut(u32) -> E::Share<B64>,
+        &self,
+        graph: &Graph,
+        engine: &mut E,
+        mut input: impl FnMut(u32) -> E::Share<B64>,
     ) -> Result<Evaluated<E::Share<B64>>, Abort> {
         let mut run = Running { graph, uses: self.uses.clone(), values: graph.gates.iter().map(|_| None).collect() };
         for level in &self.levels {

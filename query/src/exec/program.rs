@@ -40,11 +40,20 @@ pub(super) struct Slot {
     pub layout: Layout,
 }
 
-/// Products of one depth over one frame: node, factor, factor.
+/// A product of two shared elements.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Product {
+    /// The node it is the value of.
+    pub node: NodeId,
+    pub a: NodeId,
+    pub b: NodeId,
+}
+
+/// Products of one depth over one frame.
 struct Batch {
     frame: usize,
     depth: u32,
-    products: Vec<(NodeId, NodeId, NodeId)>,
+    products: Vec<Product>,
 }
 
 /// One step of the joint stage.
@@ -95,7 +104,13 @@ impl<'p> Program<'p> {
     /// Lays out `plan` on the public rows.
     pub fn new(plan: &'p Plan, ground: &'p Ground) -> Result<Self, ProgramError> {
         let circuits = (0..plan.frames.len()).map(|f| ground.rows(crate::plan::FrameId(f)));
-        let circuits = circuits.map(|rows| { let g = Graph::new(rows); let s = g.schedule([]); (g, s) }).collect();
+        let circuits = circuits
+            .map(|rows| {
+                let g = Graph::new(rows);
+                let s = g.schedule([]);
+                (g, s)
+            })
+            .collect();
         let mut program = Program {
             plan,
             ground,
@@ -153,7 +168,7 @@ impl<'p> Program<'p> {
         self.lifts.get(&(ring, frame)).map_or(&[], Vec::as_slice)
     }
 
-    pub(super) fn products(&self, ring: Ring, batch: usize) -> &[(NodeId, NodeId, NodeId)] {
+    pub(super) fn products(&self, ring: Ring, batch: usize) -> &[Product] {
         &self.products[&ring][batch].products
     }
 
@@ -186,7 +201,7 @@ impl<'p> Program<'p> {
         let needed = self.needed()?;
         // whether a field node is secret, and how many products deep it is
         let mut fields: HashMap<NodeId, (bool, u32)> = HashMap::new();
-        let mut batches: BTreeMap<(Ring, u32, usize), Vec<(NodeId, NodeId, NodeId)>> = BTreeMap::new();
+        let mut batches: BTreeMap<(Ring, u32, usize), Vec<Product>> = BTreeMap::new();
         for id in (0..self.plan.nodes.len()).filter(|n| needed[*n]).map(NodeId) {
             let node = self.plan.node(id);
             let NodeKind::Field(ring) = node.kind else {
@@ -219,7 +234,7 @@ impl<'p> Program<'p> {
                     let both = a_secret && b_secret;
                     let depth = a_depth.max(b_depth) + both as u32;
                     if both {
-                        batches.entry((ring, depth, node.frame.0)).or_default().push((id, *a, *b));
+                        batches.entry((ring, depth, node.frame.0)).or_default().push(Product { node: id, a: *a, b: *b });
                     }
                     (a_secret || b_secret, depth)
                 }
@@ -285,7 +300,8 @@ impl<'p> Program<'p> {
     /// The wires of a bit or plane node.
     fn gates(&mut self, node: &Node) -> Result<Vec<Wire>, ProgramError> {
         let frame = node.frame.0;
-        let widths = |a: &[Wire], b: &[Wire]| if a.len() == b.len() { Ok(()) } else { Err(ProgramError("what is compared has equal width")) };
+        let widths =
+            |a: &[Wire], b: &[Wire]| if a.len() == b.len() { Ok(()) } else { Err(ProgramError("what is compared has equal width")) };
         Ok(match &node.op {
             Op::Column { scan, column, form } => {
                 self.check_column(node, *scan, *column, *form, *form)?;
@@ -334,7 +350,10 @@ impl<'p> Program<'p> {
 
     fn operand(&self, node: &Node, id: NodeId, kind: NodeKind) -> Result<&[Wire], ProgramError> {
         let operand = self.plan.nodes.get(id.0).filter(|n| n.kind == kind && n.frame == node.frame);
-        operand.and_then(|_| self.wires.get(&id)).map(Vec::as_slice).ok_or(ProgramError("an operand has the kind and frame its operation needs"))
+        operand
+            .and_then(|_| self.wires.get(&id))
+            .map(Vec::as_slice)
+            .ok_or(ProgramError("an operand has the kind and frame its operation needs"))
     }
 
     fn planes_of(&self, node: &Node, id: NodeId) -> Result<Vec<Wire>, ProgramError> {
@@ -348,7 +367,11 @@ impl<'p> Program<'p> {
     fn check_column(&self, node: &Node, scan: ScanId, column: usize, form: Form, wanted: Form) -> Result<(), ProgramError> {
         let there = self.plan.scans.get(scan.0).filter(|s| s.frame == node.frame).and_then(|s| s.columns.get(column));
         let held = self.slot_of(scan, column, form).is_some() || self.public(scan, column, form).is_some();
-        if there.is_some() && held && form == wanted { Ok(()) } else { Err(ProgramError("a column node names a column of its frame in one of its forms")) }
+        if there.is_some() && held && form == wanted {
+            Ok(())
+        } else {
+            Err(ProgramError("a column node names a column of its frame in one of its forms"))
+        }
     }
 
     fn lay_steps(&mut self) {

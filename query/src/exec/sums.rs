@@ -8,15 +8,24 @@ use mpc_core::{Abort, Column, Layout, Ring};
 use protocols::{Engine, Share};
 
 /// The two shared factors of a term, the public coefficient already in the first.
-type Pair<S> = (S, S);
+type Pair<E, R> = (<E as Engine>::Share<R>, <E as Engine>::Share<R>);
+
+/// A term: known without a round, or two shared factors.
+enum Summand<E: Engine, R: Ring> {
+    Local(Known<R, E::Share<R>>),
+    Pair(Pair<E, R>),
+}
 
 impl<E: Engine> Run<'_, E> {
     /// The sums a release opens in this field: a plane for each such opening, a row for each public group.
     pub(super) fn sums<R: Field>(&self, engine: &mut E, release: usize) -> Result<E::Share<R>, Abort> {
-        let (of, count) = { let g = self.ground().groups(release); (&g.of, g.count) };
+        let (of, count) = {
+            let g = self.ground().groups(release);
+            (&g.of, g.count)
+        };
         let openings = self.plan().releases[release].cells.iter().flat_map(|c| &c.openings);
         let mut linear = Vec::new();
-        let mut products: Vec<Vec<Pair<E::Share<R>>>> = Vec::new();
+        let mut products: Vec<Vec<Pair<E, R>>> = Vec::new();
         for opening in openings {
             let Opening::Sum { ring, terms, .. } = opening else { continue };
             if *ring != R::FIELD {
@@ -26,9 +35,9 @@ impl<E: Engine> Run<'_, E> {
             let mut pairs = Vec::new();
             for term in terms {
                 match self.term::<R>(term) {
-                    Ok(Known::Public(column)) => total = plus(engine, total, Known::Public(column.sum_groups(of, count))),
-                    Ok(Known::Secret(share)) => total = plus(engine, total, Known::Secret(share.sum_groups(of, count))),
-                    Err(pair) => pairs.push(pair),
+                    Summand::Local(Known::Public(column)) => total = plus(engine, total, Known::Public(column.sum_groups(of, count))),
+                    Summand::Local(Known::Secret(share)) => total = plus(engine, total, Known::Secret(share.sum_groups(of, count))),
+                    Summand::Pair(pair) => pairs.push(pair),
                 }
             }
             linear.push(share_of(engine, total));
@@ -42,8 +51,8 @@ impl<E: Engine> Run<'_, E> {
         })
     }
 
-    /// coefficient × a × b, or the two factors where both are shared.
-    fn term<R: Field>(&self, term: &Term) -> Result<Known<R, E::Share<R>>, Pair<E::Share<R>>> {
+    /// coefficient × a × b.
+    fn term<R: Field>(&self, term: &Term) -> Summand<E, R> {
         let scaled = |known: Known<R, E::Share<R>>| {
             if term.coefficient == 1 {
                 return known;
@@ -55,10 +64,10 @@ impl<E: Engine> Run<'_, E> {
             times(known, Known::Public(Column::splat(R::of(term.coefficient), layout)))
         };
         let a = scaled(self.element::<R>(term.a));
-        let Some(b) = term.b else { return Ok(a) };
+        let Some(b) = term.b else { return Summand::Local(a) };
         match (a, self.element::<R>(b)) {
-            (Known::Secret(a), Known::Secret(b)) => Err((a, b)),
-            (a, b) => Ok(times(a, b)),
+            (Known::Secret(a), Known::Secret(b)) => Summand::Pair((a, b)),
+            (a, b) => Summand::Local(times(a, b)),
         }
     }
 }
@@ -73,7 +82,9 @@ fn plus<R: Ring, E: Engine>(engine: &mut E, a: Known<R, E::Share<R>>, b: Known<R
 
 /// For each opening (a plane) and group (a row): the sum of the products of its pairs over the group's rows. `None` if there is nothing to multiply.
 fn inner_products<R: Ring, E: Engine>(
-    engine: &mut E, openings: &[Vec<Pair<E::Share<R>>>], members: &[Vec<usize>],
+    engine: &mut E,
+    openings: &[Vec<Pair<E, R>>],
+    members: &[Vec<usize>],
 ) -> Result<Option<E::Share<R>>, Abort> {
     let (groups, longest) = (members.len(), members.iter().map(Vec::len).max().unwrap_or(0));
     let terms = openings.iter().map(Vec::len).max().unwrap_or(0);
@@ -85,7 +96,7 @@ fn inner_products<R: Ring, E: Engine>(
     let busy: Vec<usize> = (0..openings.len()).filter(|o| !openings[*o].is_empty()).collect();
     let sums: E::Share<R> = if groups <= longest {
         // few groups: a plane holds the rows of one group, all terms one after the other
-        let side = |of: fn(&Pair<E::Share<R>>) -> &E::Share<R>| {
+        let side = |of: fn(&Pair<E, R>) -> &E::Share<R>| {
             let planes: Vec<_> = busy
                 .iter()
                 .flat_map(|o| members.iter().map(move |rows| (*o, rows)))
@@ -102,7 +113,8 @@ fn inner_products<R: Ring, E: Engine>(
         };
         let dots = engine.dot(&side(|p| &p.0), &side(|p| &p.1))?;
         // one row for each group and opening: the groups of an opening become its rows
-        let row = |b: usize, g: usize| dots.planes([b * groups + g]).gather(&(0..groups).map(|r| (r == g).then_some(0)).collect::<Vec<_>>());
+        let row =
+            |b: usize, g: usize| dots.planes([b * groups + g]).gather(&(0..groups).map(|r| (r == g).then_some(0)).collect::<Vec<_>>());
         let planes: Vec<_> = (0..busy.len())
             .map(|b| (0..groups).map(|g| row(b, g)).reduce(|all, row| all.add(&row)).expect("a busy opening has groups"))
             .collect();
@@ -114,8 +126,9 @@ fn inner_products<R: Ring, E: Engine>(
         for place in 0..longest {
             let rows: Vec<Option<usize>> = members.iter().map(|m| m.get(place).copied()).collect();
             for t in 0..terms {
-                let side = |of: fn(&Pair<E::Share<R>>) -> &E::Share<R>| {
-                    let planes: Vec<_> = busy.iter().map(|o| openings[*o].get(t).map_or_else(|| zero.clone(), |pair| of(pair).gather(&rows))).collect();
+                let side = |of: fn(&Pair<E, R>) -> &E::Share<R>| {
+                    let planes: Vec<_> =
+                        busy.iter().map(|o| openings[*o].get(t).map_or_else(|| zero.clone(), |pair| of(pair).gather(&rows))).collect();
                     stack(&planes)
                 };
                 pairs.push((side(|p| &p.0), side(|p| &p.1)));
@@ -125,6 +138,7 @@ fn inner_products<R: Ring, E: Engine>(
     };
     // openings without products are zero here
     let zero = any.0.gather(&vec![None; groups]);
-    let planes: Vec<_> = (0..openings.len()).map(|o| busy.iter().position(|b| *b == o).map_or_else(|| zero.clone(), |b| sums.planes([b]))).collect();
+    let planes: Vec<_> =
+        (0..openings.len()).map(|o| busy.iter().position(|b| *b == o).map_or_else(|| zero.clone(), |b| sums.planes([b]))).collect();
     Ok(Some(stack(&planes)))
 }

@@ -79,20 +79,20 @@ fn plan(tables: &Tables) -> Plan {
     let column = |scan, form| Op::Column { scan: ScanId(scan), column: 0, form };
     let f61 = NodeKind::Field(Ring::Fp61);
     let nodes = vec![
-        node(column(1, planes), NodeKind::Planes(8)),                                           // 0: t.n + 20
-        node(column(2, planes), NodeKind::Planes(8)),                                           // 1: e.n + 20
-        node(Op::Less(NodeId(0), NodeId(1)), NodeKind::Bit),                                    // 2
-        node(Op::Column { scan: ScanId(0), column: 1, form: Form::Bit }, NodeKind::Bit),        // 3: zone is even (public)
-        node(Op::And(vec![NodeId(2), NodeId(3)]), NodeKind::Bit),                               // 4
-        node(Op::Lift(NodeId(4)), f61),                                                         // 5
-        node(column(1, field), f61),                                                            // 6
-        node(column(2, field), f61),                                                            // 7
-        node(Op::Product(NodeId(5), NodeId(6)), f61),                                           // 8
-        node(Op::Add(NodeId(0), NodeId(0)), NodeKind::Planes(9)),                               // 9: 2 t.n + 40
-        node(Op::Equal(NodeId(0), NodeId(1)), NodeKind::Bit),                                   // 10
-        node(Op::Not(NodeId(10)), NodeKind::Bit),                                               // 11
-        node(Op::Or(vec![NodeId(10), NodeId(3)]), NodeKind::Bit),                               // 12
-        node(Op::And(vec![NodeId(12), NodeId(2)]), NodeKind::Bit),                              // 13
+        node(column(1, planes), NodeKind::Planes(8)),                                    // 0: t.n + 20
+        node(column(2, planes), NodeKind::Planes(8)),                                    // 1: e.n + 20
+        node(Op::Less(NodeId(0), NodeId(1)), NodeKind::Bit),                             // 2
+        node(Op::Column { scan: ScanId(0), column: 1, form: Form::Bit }, NodeKind::Bit), // 3: zone is even (public)
+        node(Op::And(vec![NodeId(2), NodeId(3)]), NodeKind::Bit),                        // 4
+        node(Op::Lift(NodeId(4)), f61),                                                  // 5
+        node(column(1, field), f61),                                                     // 6
+        node(column(2, field), f61),                                                     // 7
+        node(Op::Product(NodeId(5), NodeId(6)), f61),                                    // 8
+        node(Op::Add(NodeId(0), NodeId(0)), NodeKind::Planes(9)),                        // 9: 2 t.n + 40
+        node(Op::Equal(NodeId(0), NodeId(1)), NodeKind::Bit),                            // 10
+        node(Op::Not(NodeId(10)), NodeKind::Bit),                                        // 11
+        node(Op::Or(vec![NodeId(10), NodeId(3)]), NodeKind::Bit),                        // 12
+        node(Op::And(vec![NodeId(12), NodeId(2)]), NodeKind::Bit),                       // 13
     ];
     let sum = |terms: Vec<(i128, usize, Option<usize>)>| Opening::Sum {
         ring: Ring::Fp61,
@@ -123,7 +123,8 @@ fn plan(tables: &Tables) -> Plan {
         ("s", Arc::new(Int64Array::from(vec![1])) as ArrayRef),
         ("x", Arc::new(Int64Array::from(vec![1])) as ArrayRef),
     ]);
-    let public = ScanColumn { name: "borough".into(), words: "borough".into(), kind: ColumnKind::Label(Type(DataType::Utf8)), forms: vec![] };
+    let public =
+        ScanColumn { name: "borough".into(), words: "borough".into(), kind: ColumnKind::Label(Type(DataType::Utf8)), forms: vec![] };
     let even = ScanColumn { name: "even".into(), words: "zone % 2 = 0".into(), kind: ColumnKind::Bit, forms: vec![Form::Bit] };
     Plan {
         version: PLAN_VERSION,

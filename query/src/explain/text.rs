@@ -25,7 +25,13 @@ impl fmt::Display for Explain {
         self.steps(f)?;
         writeln!(f, "\nReveals (to the planner alone; nobody learns anything else)")?;
         for reveal in &self.reveals {
-            writeln!(f, "  {}, for {}{}", reveal.what, reveal.per, if reveal.why.is_empty() { String::new() } else { format!(" ({})", reveal.why) })?;
+            writeln!(
+                f,
+                "  {}, for {}{}",
+                reveal.what,
+                reveal.per,
+                if reveal.why.is_empty() { String::new() } else { format!(" ({})", reveal.why) }
+            )?;
         }
         writeln!(f, "\nAt the planner (in clear, on what was revealed)")?;
         for line in self.answer.lines() {
@@ -98,7 +104,8 @@ fn count(n: u64, unit: &str) -> String {
 /// Rows of cells as aligned columns; those in `right` are numbers.
 fn table(f: &mut fmt::Formatter<'_>, rows: &[Vec<String>], right: &[usize]) -> fmt::Result {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(|c| rows.iter().filter_map(|r| r.get(c)).map(|cell| cell.chars().count()).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> =
+        (0..columns).map(|c| rows.iter().filter_map(|r| r.get(c)).map(|cell| cell.chars().count()).max().unwrap_or(0)).collect();
     for row in rows {
         let mut line = String::new();
         for (c, cell) in row.iter().enumerate() {
