@@ -9,6 +9,7 @@
 //! ```
 
 mod abort;
+mod buffers;
 pub mod column;
 pub mod establish;
 pub mod identity;

@@ -156,13 +156,7 @@ impl<R: Ring> Elements<'_, R> {
             }
             let bytes = &mut self.bytes[..out.len() * R::SAMPLE];
             self.stream.write_keystream(bytes);
-            let mut rejected = false;
-            for (v, b) in out.iter_mut().zip(bytes.chunks_exact(R::SAMPLE)) {
-                let s = R::sample(b);
-                rejected |= s.is_none();
-                *v = s.unwrap_or_default();
-            }
-            if rejected {
+            if !R::sample_all(bytes, out) {
                 let again = out.iter_mut().zip(bytes.chunks_exact(R::SAMPLE)).enumerate().filter(|(_, (_, b))| R::sample(b).is_none());
                 again.for_each(|(i, (v, _))| *v = self.prss.sample_again(self.step, first + i));
             }

@@ -51,6 +51,18 @@ pub trait Ring: Copy + Default + Eq + Send + Sync + DefaultIsZeroes + 'static {
     /// with probability 1/(p+1)). The caller then samples again from a stream of its own.
     fn sample(bytes: &[u8]) -> Option<Self>;
 
+    /// [`sample`](Self::sample) of consecutive bytes for each of `out`; whether none was rejected. Those that were are unspecified.
+    #[inline(always)]
+    fn sample_all(bytes: &[u8], out: &mut [Self]) -> bool {
+        let mut all = true;
+        for (v, b) in out.iter_mut().zip(bytes.chunks_exact(Self::SAMPLE)) {
+            let s = Self::sample(b);
+            all &= s.is_some();
+            *v = s.unwrap_or_default();
+        }
+        all
+    }
+
     /// Row `row` of this element, moved to row 0; the other rows are zero.
     #[inline(always)]
     fn row(self, row: usize) -> Self {
@@ -81,12 +93,14 @@ pub trait Ring: Copy + Default + Eq + Send + Sync + DefaultIsZeroes + 'static {
     fn from_bits(bits: u128) -> Option<Self>;
 }
 
+#[inline(always)]
 fn word(bytes: &[u8]) -> u64 {
     let mut w = [0; 8];
     w.copy_from_slice(&bytes[..8]);
     u64::from_le_bytes(w)
 }
 
+#[inline(always)]
 fn half(bytes: &[u8]) -> u32 {
     let mut w = [0; 4];
     w.copy_from_slice(&bytes[..4]);
@@ -341,12 +355,10 @@ impl Fp61 {
         if self.0 > Self::P / 2 { self.0 as i64 - Self::P as i64 } else { self.0 as i64 }
     }
 
-    /// `v` mod p for v < 2^125.
+    /// `v` mod p for v < 2^124, so that the sum below stays under 2^61 + 2^63.
     #[inline(always)]
     fn reduce(v: u128) -> Self {
-        let lo = v as u64 & Self::P;
-        let hi = (v >> 61) as u64;
-        Fp61::new(lo + (hi & Self::P) + (hi >> 61))
+        Fp61::new((v as u64 & Self::P) + (v >> 61) as u64)
     }
 }
 
@@ -372,7 +384,7 @@ impl Ring for Fp61 {
     }
     #[inline(always)]
     fn cross(x: (Self, Self), y: (Self, Self)) -> Self {
-        // two products and one reduction: x0 (y0 + y1) < 2^123, x1 y0 < 2^122
+        // two products and one reduction: x0 (y0 + y1) < 2^123 and x1 y0 < 2^122 make less than 2^124
         Fp61::reduce(x.0.0 as u128 * (y.0.0 + y.1.0) as u128 + x.1.0 as u128 * y.0.0 as u128)
     }
     #[inline(always)]
@@ -385,6 +397,16 @@ impl Ring for Fp61 {
     fn sample(bytes: &[u8]) -> Option<Self> {
         let v = word(bytes) & Self::P;
         (v != Self::P).then_some(Fp61(v))
+    }
+    #[inline(always)]
+    fn sample_all(bytes: &[u8], out: &mut [Self]) -> bool {
+        // v + 1 has bit 61 only if v is the modulus
+        let mut carried = 0;
+        for (v, b) in out.iter_mut().zip(bytes.as_chunks::<8>().0) {
+            v.0 = u64::from_le_bytes(*b) & Self::P;
+            carried |= v.0 + 1;
+        }
+        carried >> 61 == 0
     }
     #[inline(always)]
     fn to_bits(self) -> u128 {

@@ -4,6 +4,7 @@
 //! at a time. A [`Round`] is full duplex: what to send and what to expect are both stated before it runs, with lengths that
 //! follow from public shapes on both sides.
 
+use crate::buffers;
 use crate::link::{Frame, Head, Kind, Link, LinkError};
 use crate::meter::{Counters, Meter};
 use crate::prss::{EdgeKey, Prss, Step};
@@ -203,6 +204,12 @@ pub(crate) fn abort(e: LinkError, peer: PartyId, label: &'static str, expected: 
 pub struct Inbox {
     payloads: Vec<Vec<u8>>,
     label: &'static str,
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        self.payloads.drain(..).for_each(buffers::give);
+    }
 }
 
 impl Inbox {

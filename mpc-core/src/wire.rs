@@ -1,34 +1,20 @@
 //! The wire form of columns: exact element widths, nothing between elements or planes, least significant bit first.
+//!
+//! Both directions work in blocks that stay in the first-level cache. Eight elements of up to 64 bits make up whole bytes, so they are
+//! packed and unpacked together, with shifts that are constants once the ring is known.
 
-use crate::{Column, Layout, Ring};
+use crate::prss::BLOCK;
+use crate::{Column, Layout, Ring, buffers};
+use zeroize::Zeroize;
 
 impl<R: Ring> Column<R> {
     /// Appends the exact-width wire form: rows in order, planes one after the other, least significant bit first.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let mut w = BitWriter::new(out);
-        if R::ROWS == 1 {
-            match R::BITS {
-                64 => self.data.iter().for_each(|v| w.aligned(v.to_bits() as u64)),
-                ..64 => self.data.iter().for_each(|v| w.push(v.to_bits() as u64, R::BITS)),
-                _ => self.data.iter().for_each(|v| {
-                    let v = v.to_bits();
-                    w.push(v as u64, 64);
-                    w.push((v >> 64) as u64, R::BITS - 64);
-                }),
-            }
-        } else {
-            for plane in self.data.chunks_exact(self.layout.stride::<R>().max(1)) {
-                let (last, full) = plane.split_last().expect("a stride is at least one word");
-                if w.is_aligned() {
-                    full.iter().for_each(|v| w.aligned(v.to_bits() as u64));
-                } else {
-                    full.iter().for_each(|v| w.push(v.to_bits() as u64, 64));
-                }
-                let tail = self.layout.rows - full.len() * 64;
-                w.push(last.to_bits() as u64 & (u64::MAX >> (64 - tail)), tail as u32);
-            }
+        match (R::ROWS, R::BITS) {
+            (1, ..=64) => encode_elements(&self.data, out),
+            (1, _) => encode_wide(&self.data, out),
+            _ => encode_planes(&self.data, self.layout, out),
         }
-        w.finish();
     }
 
     /// The inverse of [`encode`](Self::encode): `None` if the length differs from the layout's, a padding bit is set, or an element is
@@ -37,30 +23,183 @@ impl<R: Ring> Column<R> {
         if bytes.len() != layout.bytes::<R>() {
             return None;
         }
-        let mut r = BitReader::new(bytes);
-        let mut data = Vec::with_capacity(layout.len::<R>());
-        let mut canonical = true;
-        let mut push = |bits: u128| {
-            let v = R::from_bits(bits);
-            canonical &= v.is_some();
-            data.push(v.unwrap_or_default());
-        };
-        if R::ROWS == 1 {
-            for _ in 0..layout.len::<R>() {
-                match R::BITS {
-                    ..=64 => push(r.take(R::BITS).into()),
-                    _ => push(r.take(64) as u128 | (r.take(R::BITS - 64) as u128) << 64),
-                }
-            }
-        } else {
-            for _ in 0..layout.planes {
-                for left in (0..layout.rows).step_by(64).map(|at| layout.rows - at) {
-                    push(r.take(left.min(64) as u32).into());
-                }
-            }
+        let padding = bytes.len() as u64 * 8 - layout.bits::<R>();
+        if bytes.last().is_some_and(|last| padding > 0 && last >> (8 - padding) != 0) {
+            return None;
         }
-        (canonical && r.finish()).then_some(Column { data, layout })
+        match (R::ROWS, R::BITS) {
+            (1, ..=64) => decode_elements(bytes, layout),
+            (1, _) => decode_wide(bytes, layout),
+            _ => Some(decode_planes(bytes, layout)),
+        }
     }
+}
+
+/// Elements packed together.
+const GROUP: usize = 8;
+
+/// Appends elements of at most 64 bits.
+fn encode_elements<R: Ring>(elements: &[R], out: &mut Vec<u8>) {
+    let width = R::BITS as usize;
+    let mut packed = [0u8; BLOCK * 8];
+    for block in elements.chunks(BLOCK) {
+        let groups = block.chunks_exact(GROUP);
+        let last = groups.remainder();
+        let packed_groups = packed.chunks_exact_mut(width);
+        groups.zip(packed_groups).for_each(|(group, bytes)| {
+            let mut values = [0; GROUP];
+            values.iter_mut().zip(group).for_each(|(v, e)| *v = e.to_bits() as u64);
+            pack::<R>(&values, bytes);
+        });
+        let whole = block.len() / GROUP * width;
+        out.extend_from_slice(&packed[..whole]);
+        if !last.is_empty() {
+            let mut values = [0; GROUP];
+            values.iter_mut().zip(last).for_each(|(v, e)| *v = e.to_bits() as u64);
+            pack::<R>(&values, &mut packed[..width]);
+            out.extend_from_slice(&packed[..(last.len() * width).div_ceil(8)]);
+        }
+    }
+    packed.zeroize();
+}
+
+/// Eight values to as many bytes as a value has bits.
+#[inline(always)]
+fn pack<R: Ring>(values: &[u64; GROUP], bytes: &mut [u8]) {
+    let width = R::BITS as usize;
+    let mut words = [0u64; GROUP];
+    let (mut word, mut fill) = (0, 0);
+    for v in values {
+        words[word] |= v << fill;
+        if fill + width > 64 {
+            words[word + 1] = v >> (64 - fill);
+        }
+        (word, fill) = ((word * 64 + fill + width) / 64, (fill + width) % 64);
+    }
+    let mut packed = [0u8; GROUP * 8];
+    packed.chunks_exact_mut(8).zip(words).for_each(|(b, w)| b.copy_from_slice(&w.to_le_bytes()));
+    bytes.copy_from_slice(&packed[..width]);
+}
+
+/// The inverse of [`pack`].
+#[inline(always)]
+fn unpack<R: Ring>(bytes: &[u8]) -> [u64; GROUP] {
+    let width = R::BITS as usize;
+    let mut packed = [0u8; GROUP * 8];
+    packed[..width].copy_from_slice(bytes);
+    let mut words = [0u64; GROUP];
+    words.iter_mut().zip(packed.as_chunks::<8>().0).for_each(|(w, b)| *w = u64::from_le_bytes(*b));
+    std::array::from_fn(|i| {
+        let (word, shift) = (i * width / 64, i * width % 64);
+        let low = words[word] >> shift;
+        let high = if shift + width > 64 { words[word + 1] << (64 - shift) } else { 0 };
+        (low | high) & (u64::MAX >> (64 - width))
+    })
+}
+
+fn decode_elements<R: Ring>(bytes: &[u8], layout: Layout) -> Option<Column<R>> {
+    let width = R::BITS as usize;
+    let mut canonical = true;
+    let mut element = |bits: u64| {
+        let v = R::from_bits(bits.into());
+        canonical &= v.is_some();
+        v.unwrap_or_default()
+    };
+    let column = Column::build(layout, |at, out: &mut [R]| {
+        let bytes = &bytes[at * width / 8..];
+        let whole = out.len() / GROUP;
+        let (groups, last) = out.split_at_mut(whole * GROUP);
+        for (group, bytes) in groups.chunks_exact_mut(GROUP).zip(bytes.chunks_exact(width)) {
+            group.iter_mut().zip(unpack::<R>(bytes)).for_each(|(v, bits)| *v = element(bits));
+        }
+        if !last.is_empty() {
+            let mut packed = [0u8; 64];
+            let bytes = &bytes[whole * width..][..(last.len() * width).div_ceil(8)];
+            packed[..bytes.len()].copy_from_slice(bytes);
+            last.iter_mut().zip(unpack::<R>(&packed[..width])).for_each(|(v, bits)| *v = element(bits));
+        }
+    });
+    canonical.then_some(column)
+}
+
+/// Appends elements of more than 64 bits.
+fn encode_wide<R: Ring>(elements: &[R], out: &mut Vec<u8>) {
+    let mut w = BitWriter { out, acc: 0, fill: 0 };
+    for v in elements {
+        let v = v.to_bits();
+        w.push(v as u64, 64);
+        w.push((v >> 64) as u64, R::BITS - 64);
+    }
+    w.finish();
+}
+
+fn decode_wide<R: Ring>(bytes: &[u8], layout: Layout) -> Option<Column<R>> {
+    let mut r = BitReader { bytes, acc: 0, fill: 0 };
+    let mut canonical = true;
+    let column = Column::build(layout, |_, out: &mut [R]| {
+        for v in out {
+            let (low, high) = (r.take(64), r.take(R::BITS - 64));
+            let element = R::from_bits(low as u128 | (high as u128) << 64);
+            canonical &= element.is_some();
+            *v = element.unwrap_or_default();
+        }
+    });
+    canonical.then_some(column)
+}
+
+/// Appends bit-planes: `rows` bits of each.
+fn encode_planes<R: Ring>(words: &[R], layout: Layout, out: &mut Vec<u8>) {
+    let mut bytes = [0u8; BLOCK * 8];
+    let mut w = BitWriter { out, acc: 0, fill: 0 };
+    let stride = layout.stride::<R>();
+    for plane in (0..layout.planes).map(|i| &words[i * stride..][..stride]) {
+        let Some((last, full)) = plane.split_last() else { continue };
+        for block in full.chunks(BLOCK) {
+            let fill = w.fill;
+            let bytes = &mut bytes[..block.len() * 8];
+            if fill == 0 {
+                bytes.chunks_exact_mut(8).zip(block).for_each(|(b, v)| b.copy_from_slice(&(v.to_bits() as u64).to_le_bytes()));
+            } else {
+                let mut carried = w.acc;
+                for (b, v) in bytes.chunks_exact_mut(8).zip(block) {
+                    let v = v.to_bits() as u64;
+                    b.copy_from_slice(&(carried | v << fill).to_le_bytes());
+                    carried = v >> (64 - fill);
+                }
+                w.acc = carried;
+            }
+            w.out.extend_from_slice(bytes);
+        }
+        let rows = layout.rows - full.len() * R::ROWS;
+        w.push(last.first_rows(rows).to_bits() as u64, rows as u32);
+    }
+    w.finish();
+    bytes.zeroize();
+}
+
+fn decode_planes<R: Ring>(bytes: &[u8], layout: Layout) -> Column<R> {
+    let mut words = buffers::take(layout.len::<R>());
+    let word = |bits: u64| R::from_bits(bits.into()).unwrap_or_default();
+    for start in (0..layout.planes).map(|i| i * layout.rows) {
+        let (bytes, shift) = (&bytes[start / 8..], start % 8);
+        let full = layout.rows / 64;
+        if shift == 0 {
+            words.extend(bytes.as_chunks::<8>().0[..full].iter().map(|b| word(u64::from_le_bytes(*b))));
+        } else {
+            // a word and the byte after it, which is there: a whole word that starts within a byte ends in its ninth
+            let after = bytes.get(8..).unwrap_or_default().iter().step_by(8);
+            let pieces = bytes.as_chunks::<8>().0[..full].iter().zip(after);
+            words.extend(pieces.map(|(b, next)| word(u64::from_le_bytes(*b) >> shift | (*next as u64) << (64 - shift))));
+        }
+        let rows = layout.rows % 64;
+        if rows > 0 {
+            let bytes = &bytes[full * 8..(shift + layout.rows).div_ceil(8)];
+            let mut last = [0u8; 16];
+            last[..bytes.len()].copy_from_slice(bytes);
+            words.push(word((u128::from_le_bytes(last) >> shift) as u64).first_rows(rows));
+        }
+    }
+    Column { data: words, layout }
 }
 
 struct BitWriter<'a> {
@@ -69,21 +208,8 @@ struct BitWriter<'a> {
     fill: u32,
 }
 
-impl<'a> BitWriter<'a> {
-    fn new(out: &'a mut Vec<u8>) -> Self {
-        BitWriter { out, acc: 0, fill: 0 }
-    }
-
-    fn is_aligned(&self) -> bool {
-        self.fill == 0
-    }
-
-    #[inline(always)]
-    fn aligned(&mut self, v: u64) {
-        self.out.extend_from_slice(&v.to_le_bytes());
-    }
-
-    /// `bits` bits of `v` (the rest zero), 1 <= bits <= 64; a zero-bit push is a no-op.
+impl BitWriter<'_> {
+    /// `bits` bits of `v` (the rest zero), 1 <= bits <= 64.
     #[inline(always)]
     fn push(&mut self, v: u64, bits: u32) {
         self.acc |= v << self.fill;
@@ -110,11 +236,7 @@ struct BitReader<'a> {
     fill: u32,
 }
 
-impl<'a> BitReader<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        BitReader { bytes, acc: 0, fill: 0 }
-    }
-
+impl BitReader<'_> {
     fn refill(&mut self) -> (u64, u32) {
         if let Some((w, rest)) = self.bytes.split_first_chunk::<8>() {
             self.bytes = rest;
@@ -144,10 +266,5 @@ impl<'a> BitReader<'a> {
         self.acc = next.checked_shr(used).unwrap_or(0);
         self.fill = n.saturating_sub(used);
         v
-    }
-
-    /// Whether everything was read and the padding is zero.
-    fn finish(self) -> bool {
-        self.bytes.is_empty() && self.fill < 8 && self.acc == 0
     }
 }

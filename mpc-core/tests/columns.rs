@@ -4,6 +4,8 @@ use mpc_core::{B64, Column, Fp31, Fp61, Fp127, Layout, Ring, Z2, Z64};
 use proptest::prelude::*;
 
 const ROWS: [usize; 12] = [0, 1, 2, 7, 8, 63, 64, 65, 127, 128, 130, 1000];
+/// More than a block of elements, and of words of bits.
+const MANY: [usize; 4] = [1024, 1025, 2053, 65 * 1024 + 3];
 
 /// A repeatable stream of words.
 struct Words(u64);
@@ -43,9 +45,9 @@ fn packed(bits: &[bool]) -> Vec<u8> {
 
 fn wire_form<R: Ring>(seed: u64) {
     let mut words = Words(seed);
-    for rows in ROWS {
-        for planes in [0, 1, 2, 3, 5] {
-            let layout = Layout::new(rows, planes);
+    for rows in ROWS.into_iter().chain(MANY) {
+        for planes in if rows > 2000 { [1, 2].iter() } else { [0, 1, 2, 3, 5].iter() } {
+            let layout = Layout::new(rows, *planes);
             let c = random::<R>(layout, &mut words);
             let mut wire = vec![0xa5; 3];
             c.encode(&mut wire);
