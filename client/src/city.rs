@@ -7,6 +7,7 @@ use crate::http::Api;
 use crate::init;
 use mpc_core::identity::Identity;
 use mpc_core::roster::{Node, Planner, Role, Roster};
+use query::message::job::CityStatus;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -234,6 +235,31 @@ impl City {
             }
         }
         Ok(())
+    }
+
+    /// Waits until every party is connected to the coordinator and can take part.
+    ///
+    /// # Errors
+    /// One is not, `within` this time.
+    pub async fn connected(&mut self, within: Duration) -> Result<(), Error> {
+        let deadline = Instant::now() + within;
+        let api = Api::new(self.roster.coordinator().api.as_deref().unwrap_or_default())?;
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            pause.tick().await;
+            let missing = match api.get::<CityStatus>("/v1/status").await {
+                Ok(Ok(status)) => status.parties.into_iter().find(|p| !p.connected || p.trouble.is_some()).map(|p| p.name),
+                _ => Some(COORDINATOR.to_owned()),
+            };
+            let Some(name) = missing else { return Ok(()) };
+            if let Some(status) = self.ended(&name) {
+                return Err(Error::Failed(format!("the node `{name}` ended ({status}); its log ends:\n{}", self.log_end(&name))));
+            }
+            if Instant::now() > deadline {
+                let log = self.log_end(&name);
+                return Err(Error::Failed(format!("the node `{name}` cannot take part after {within:?}; its log ends:\n{log}")));
+            }
+        }
     }
 
     /// Kills a node on the spot (SIGKILL), as a power cut would.

@@ -66,7 +66,7 @@ struct Cli {
 }
 
 const HELP: &str = "Examples:
-  tacit demo                                   three agencies and five questions on this machine, in seconds
+  tacit demo                                   a whole city on this machine, in seconds
   tacit init city --parties transport,energy,health
   tacit doctor city/planning-office/planner.toml
   tacit query \"SELECT COUNT(*) FROM transport.green_trips\"

@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Run a whole city on this machine: three agencies, a coordinator, five questions, every answer checked
+/// Run a whole city on this machine, ask it five questions, and check every answer
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
@@ -174,6 +174,7 @@ pub fn play(options: &Options, audience: &mut impl Audience) -> Result<Summary, 
         audience.step(&format!("{name} is up ({healthy} of {})", scenarios::PARTIES.len() + 1));
     };
     runtime.block_on(signals.or(city.healthy(HEALTHY_WITHIN, seen)))?;
+    runtime.block_on(signals.or(city.connected(HEALTHY_WITHIN)))?;
     let seconds_to_healthy = started.elapsed().as_secs_f64();
 
     let client = Client::open(Config::load(&city.planner_config())?)?;

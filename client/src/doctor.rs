@@ -9,12 +9,13 @@ use crate::render::{self, Table};
 use ledger::bytes::Hash;
 use mpc_core::identity::Identity;
 use mpc_core::roster::{Role, Roster};
+use party::doctor::Level;
 use query::catalog::Catalog;
 use query::message::Query;
 use query::message::job::CityStatus;
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// One thing that was looked at.
@@ -135,11 +136,7 @@ async fn planner(path: &Path) -> Vec<Finding> {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(e) => {
-            return vec![Finding::broken(
-                "configuration",
-                e.to_string(),
-                "correct the line it names; `tacit init --help` makes a fresh one",
-            )];
+            return vec![Finding::broken("configuration", e.to_string(), RECONFIGURE)];
         }
     };
     findings.push(Finding::fine("configuration", path.display().to_string()));
@@ -241,11 +238,7 @@ async fn coordinator(path: &Path) -> Vec<Finding> {
     let config = match coordinator::Config::load(path) {
         Ok(config) => config,
         Err(e) => {
-            return vec![Finding::broken(
-                "configuration",
-                e.to_string(),
-                "correct the line it names; `tacit init --help` makes a fresh one",
-            )];
+            return vec![Finding::broken("configuration", e.to_string(), RECONFIGURE)];
         }
     };
     findings.push(Finding::fine("configuration", path.display().to_string()));
@@ -278,12 +271,26 @@ async fn coordinator(path: &Path) -> Vec<Finding> {
 }
 
 async fn party(path: &Path) -> Vec<Finding> {
-    let _ = path;
-    Vec::new()
+    let config = match party::Config::load(path) {
+        Ok(config) => config,
+        Err(e) => return vec![Finding::broken("configuration", e.to_string(), RECONFIGURE)],
+    };
+    let mut findings = vec![Finding::fine("configuration", path.display().to_string())];
+    findings.extend(party::doctor::check(&config).await.into_iter().map(|f| {
+        let outcome = match f.level {
+            Level::Ok => Outcome::Fine,
+            Level::Warn => Outcome::Warning,
+            Level::Fail => Outcome::Broken,
+        };
+        Finding { check: f.check, outcome, what: f.what, fix: f.fix }
+    }));
+    findings
 }
 
+const RECONFIGURE: &str = "correct the line it names; `tacit init --help` makes a fresh one";
+
 /// Roster and catalogue, with what there is to say of them.
-fn shared_files(roster: &PathBuf, catalogue: &PathBuf, findings: &mut Vec<Finding>) -> (Option<Roster>, Option<Catalog>) {
+fn shared_files(roster: &Path, catalogue: &Path, findings: &mut Vec<Finding>) -> (Option<Roster>, Option<Catalog>) {
     let roster = Roster::load(roster);
     findings.push(match &roster {
         Ok(roster) => Finding::fine("roster", format!("{}, hash {}", roster.city(), Hash(roster.hash()).short())),

@@ -124,11 +124,12 @@ fn generate() -> Result<Identity, Error> {
 /// The roster knows which names are allowed; ask it with a roster around this one name.
 fn check_name(name: &str, kind: NodeKind, identity: &Identity) -> Result<(), Error> {
     let (mut nodes, mut planners) = (Vec::new(), Vec::new());
-    let mut port = 1;
-    for (role, api) in [(Role::Party, None), (Role::Party, None), (Role::Party, None), (Role::Coordinator, Some("http://h".to_owned()))] {
-        let addr = format!("h:{port}");
-        nodes.push(Node { name: format!("other{port}"), role, key: generate()?.public(), addr, api });
-        port += 1;
+    for at in 1..=Roster::PARTIES + 1 {
+        let (role, api) = match at <= Roster::PARTIES {
+            true => (Role::Party, None),
+            false => (Role::Coordinator, Some("http://h".to_owned())),
+        };
+        nodes.push(Node { name: format!("other{at}"), role, key: generate()?.public(), addr: format!("h:{at}"), api });
     }
     match kind {
         NodeKind::Party => (nodes[0].name, nodes[0].key) = (name.into(), identity.public()),

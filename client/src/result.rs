@@ -119,3 +119,108 @@ pub(crate) fn open(asked: &Asked, results: &SealedResults, roster: &Roster, publ
 
 /// What finishing an answer may use; released tables are small.
 const FINISH_MEMORY: usize = 512 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ledger::bytes::Base64;
+    use mpc_core::identity::Identity;
+    use party::seal::{Context, Envelope, OutputKey, seal};
+    use query::datafusion::logical_expr::LogicalPlanBuilder;
+    use query::message::QueryId;
+    use query::message::job::SealedNote;
+    use query::plan::{PLAN_VERSION, Plan, Subplan};
+    use std::collections::BTreeMap;
+    use std::time::Instant;
+
+    const PARTIES: [&str; 3] = ["transport", "energy", "health"];
+    const JOB: QueryId = QueryId(Hash([5; 32]));
+
+    fn identity(seed: usize) -> Identity {
+        Identity::from_seed(&[seed as u8 + 1; 32])
+    }
+
+    fn roster() -> Roster {
+        let mut text = String::from("city = \"c\"\n");
+        for (at, name) in PARTIES.iter().enumerate() {
+            let key = identity(at).public();
+            text += &format!("[[node]]\nname = \"{name}\"\nrole = \"party\"\nkey = \"{key}\"\naddr = \"h:{}\"\n", at + 1);
+        }
+        let key = identity(9).public();
+        text += &format!("[[node]]\nname = \"c\"\nrole = \"coordinator\"\nkey = \"{key}\"\naddr = \"h:9\"\napi = \"http://h\"\n");
+        Roster::parse(&text).expect("a roster")
+    }
+
+    fn asked() -> Asked {
+        let answer = Subplan::new(LogicalPlanBuilder::empty(false).build().expect("a plan"));
+        let (frames, scans, nodes, releases, reveals) = Default::default();
+        let plan = Plan { version: PLAN_VERSION, parties: Vec::new(), frames, scans, nodes, releases, answer, reveals };
+        Asked { job: JOB, plan, key: OutputKey::generate().expect("randomness"), since: Instant::now() }
+    }
+
+    /// A party's note as it should be, but for `change` (made before it is signed).
+    fn note(asked: &Asked, at: usize, change: impl Fn(&mut Sealed)) -> SealedNote {
+        let (attempt, sid, plan_hash) = (1, Hash([8; 32]), Hash(asked.plan.hash()));
+        let context = Context { job: JOB, attempt, sid, plan_hash, party: PARTIES[at] };
+        let Envelope { encapsulated, ciphertext } = seal(&asked.key.public(), &context, b"shares").expect("sealed");
+        let (digests, measured) = (BTreeMap::new(), Vec::new());
+        let mut sealed = Sealed { job: JOB, attempt, sid, plan_hash, encapsulated, ciphertext, digests, measured };
+        change(&mut sealed);
+        SealedNote { party: PARTIES[at].into(), note: sealed.sign(PARTIES[at], &identity(at)).expect("signed") }
+    }
+
+    fn results(asked: &Asked) -> SealedResults {
+        SealedResults { job: JOB, attempt: 1, sealed: (0..3).map(|at| note(asked, at, |_| {})).collect() }
+    }
+
+    fn untrusted(asked: &Asked, results: &SealedResults, says: &str) {
+        match verify(asked, results, &roster()).map(|_| ()) {
+            Err(Error::Untrusted(text)) => assert!(text.contains(says), "{says}: {text}"),
+            other => panic!("{says}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn three_sound_shares_are_opened() {
+        let asked = asked();
+        let shares = verify(&asked, &results(&asked), &roster()).expect("verified");
+        assert_eq!(shares.iter().map(|s| s.party.as_str()).collect::<Vec<_>>(), PARTIES);
+        assert!(shares.iter().all(|share| share.bytes.as_slice() == b"shares"));
+    }
+
+    #[test]
+    fn a_coordinator_cannot_pass_anything_else_off() {
+        let asked = asked();
+        let good = results(&asked);
+        let with = |at: usize, change: &dyn Fn(&mut Sealed)| {
+            let mut results = good.clone();
+            results.sealed[at] = note(&asked, at, change);
+            results
+        };
+        let mut other = good.clone();
+        other.job = QueryId(Hash([6; 32]));
+        untrusted(&asked, &other, "the result of another job");
+        let mut two = good.clone();
+        two.sealed.pop();
+        untrusted(&asked, &two, "exactly one share of the party health");
+        let mut twice = good.clone();
+        twice.sealed.push(good.sealed[1].clone());
+        untrusted(&asked, &twice, "exactly one share of the party energy");
+        let mut swapped = good.clone();
+        swapped.sealed[0].note.clone_from(&good.sealed[1].note);
+        untrusted(&asked, &swapped, "not signed by `transport`");
+        let mut changed = good.clone();
+        changed.sealed[2].note = changed.sealed[2].note.replacen("\"attempt\":1", "\"attempt\":2", 1);
+        untrusted(&asked, &changed, "the signature of `health` does not verify");
+        untrusted(&asked, &with(1, &|s| s.job = QueryId(Hash([6; 32]))), "belongs to another job");
+        untrusted(&asked, &with(1, &|s| s.plan_hash = Hash([1; 32])), "another plan");
+        untrusted(&asked, &with(1, &|s| s.attempt = 2), "different sessions");
+        untrusted(&asked, &with(2, &|s| s.sid = Hash([1; 32])), "different sessions");
+        untrusted(&asked, &with(2, &|s| s.digests = BTreeMap::from([("zones".into(), Hash([1; 32]))])), "different public data");
+        untrusted(&asked, &with(0, &|s| s.ciphertext.0[3] ^= 1), "does not open");
+        untrusted(&asked, &with(0, &|s| s.encapsulated = Base64(vec![9; 32])), "does not open");
+        // sealed to another planner's key
+        let theirs = results(&Asked { key: OutputKey::generate().expect("randomness"), ..self::asked() });
+        untrusted(&asked, &theirs, "does not open");
+    }
+}

@@ -105,7 +105,9 @@ fn date(days: i128) -> String {
     array_value_to_string(array, 0).unwrap_or_else(|_| days.to_string())
 }
 
-/// Check a configuration: files, key, clock, ports, data, and whether everyone can be reached
+/// Check everything a configuration needs, and say how to mend it
+///
+/// Files, key, clock, ports, data, and whether everyone can be reached.
 #[derive(Debug, Args)]
 #[command(after_long_help = DOCTOR_HELP)]
 pub(super) struct DoctorArgs {

@@ -5,6 +5,8 @@ use client::error::Error;
 use client::{Ask, Client};
 use query::message::frame::Stage;
 use query::message::job::{JobState, What};
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -12,6 +14,7 @@ fn the_city_survives_the_death_of_its_nodes() {
     let mut town = Town::invented();
     town.up();
     a_party_dies_in_mid_job(&mut town);
+    ctrl_c_takes_a_query_back(&mut town);
     the_coordinator_dies_with_jobs_in_its_queue(&mut town);
 }
 
@@ -46,6 +49,27 @@ fn a_party_dies_in_mid_job(town: &mut Town) {
     let answer = town.runtime.block_on(client.ask(QUICK, &Ask::default(), |_| {}));
     let answer = answer.unwrap_or_else(|e| panic!("the next question works once it is back: {e}\n{}", town.logs()));
     assert!(answer.rows.num_rows() > 0);
+}
+
+fn ctrl_c_takes_a_query_back(town: &mut Town) {
+    town.city.kill("energy");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tacit"));
+    command.args(["query", QUICK]).env("TACIT_CONFIG", town.city.planner_config());
+    let mut query = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("started");
+    let mut said = BufReader::new(query.stderr.take().expect("its standard error"));
+    let mut line = String::new();
+    said.read_line(&mut line).expect("a line");
+    assert!(line.contains("waiting for energy"), "{line}");
+    // There is no way to send SIGINT from the standard library.
+    let sent = std::process::Command::new("kill").args(["-INT", &query.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+    assert_eq!(query.wait().expect("it ended").code(), Some(130));
+    line.clear();
+    said.read_line(&mut line).expect("a line");
+    assert!(line.contains("cancelled the job"), "{line}");
+    let jobs = town.runtime.block_on(town.client().jobs()).expect("the jobs");
+    assert!(jobs.iter().any(|job| job.state == JobState::Cancelled));
+    town.up();
 }
 
 fn the_coordinator_dies_with_jobs_in_its_queue(town: &mut Town) {

@@ -70,6 +70,10 @@ impl Town {
     pub fn up(&mut self) {
         self.city.start_all().expect("started");
         self.healthy();
+        let Self { city, runtime, .. } = self;
+        if let Err(e) = runtime.block_on(city.connected(Duration::from_secs(60))) {
+            panic!("{e}");
+        }
     }
 
     pub fn healthy(&mut self) {
