@@ -1,0 +1,49 @@
+//! What Tacit costs, measured: `micro` (protocols among three processes over QUIC), `cost` (the cost gate), `demo` (a whole city).
+
+mod cost;
+mod micro;
+mod report;
+mod usage;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Benchmarks and the cost gate.
+#[derive(Parser)]
+#[command(name = "bench", version, after_help = "Examples:
+  cargo run -p bench -- micro                          all works, as a table
+  cargo run -p bench -- micro --json                   one JSON object a line
+  cargo run -p bench -- micro --work lt64_1e6 -n 15    one work, fifteen repetitions
+  cargo run -p bench -- cost                           metered cost = formulas = model?")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Protocols among three processes on this machine's loopback
+    Micro(micro::Args),
+    /// The cost gate: every operation's metered bits and rounds equal the formulas and the model's figures
+    Cost(cost::Args),
+    /// One party of `micro`; started by it
+    #[command(hide = true)]
+    Party,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Micro(args) => micro::run(&args),
+        Command::Cost(args) => cost::run(&args),
+        Command::Party => micro::party::run().map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        // a limit is exceeded or a figure differs: said already
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            report::error(&error);
+            ExitCode::from(2)
+        }
+    }
+}
