@@ -31,6 +31,11 @@ impl Layout {
         self.stride::<R>() * self.planes
     }
 
+    /// Whether there is no element.
+    pub const fn is_empty(&self) -> bool {
+        self.rows == 0 || self.planes == 0
+    }
+
     /// Payload bits of the column on the wire: exact, no padding between elements or planes.
     pub const fn bits<R: Ring>(&self) -> u64 {
         self.rows as u64 * self.planes as u64 * R::BITS as u64

@@ -65,9 +65,7 @@ impl Identity {
             _ => IdentityError::Io { path: path.into(), error },
         })?;
         let text = encode_pem(self);
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_all())
-            .map_err(|error| IdentityError::Io { path: path.into(), error })
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| IdentityError::Io { path: path.into(), error })
     }
 
     /// The public half.
@@ -278,8 +276,8 @@ mod tests {
 
     /// RFC 8032, section 7.1, test 2.
     const SEED: [u8; 32] = [
-        0x4c, 0xcd, 0x08, 0x9b, 0x28, 0xff, 0x96, 0xda, 0x9d, 0xb6, 0xc3, 0x46, 0xec, 0x11, 0x4e, 0x0f, 0x5b, 0x8a,
-        0x31, 0x9f, 0x35, 0xab, 0xa6, 0x24, 0xda, 0x8c, 0xf6, 0xed, 0x4f, 0xb8, 0xa6, 0xfb,
+        0x4c, 0xcd, 0x08, 0x9b, 0x28, 0xff, 0x96, 0xda, 0x9d, 0xb6, 0xc3, 0x46, 0xec, 0x11, 0x4e, 0x0f, 0x5b, 0x8a, 0x31, 0x9f, 0x35, 0xab,
+        0xa6, 0x24, 0xda, 0x8c, 0xf6, 0xed, 0x4f, 0xb8, 0xa6, 0xfb,
     ];
 
     fn scratch(name: &str) -> PathBuf {
@@ -360,12 +358,7 @@ mod tests {
             assert!(decode_pem(&pem.as_bytes()[..length]).is_err(), "{length}");
         }
         assert_eq!(*decode_pem(pem.as_bytes()).expect("whole"), SEED);
-        for bad in [
-            &b"\xff\xfe"[..],
-            b"",
-            &[b'A'; KEY_FILE_CAP + 1],
-            b"-----BEGIN PRIVATE KEY-----AAAA-----END PRIVATE KEY-----",
-        ] {
+        for bad in [&b"\xff\xfe"[..], b"", &[b'A'; KEY_FILE_CAP + 1], b"-----BEGIN PRIVATE KEY-----AAAA-----END PRIVATE KEY-----"] {
             assert!(decode_pem(bad).is_err());
         }
     }

@@ -211,10 +211,8 @@ impl Link for MemoryLink {
     fn take(&mut self, from: PartyId, expected: &Head) -> Result<Vec<u8>, LinkError> {
         let pipe = self.net.pipe(from, self.me, self.lane);
         let guard = pipe.queue.lock().expect("not poisoned");
-        let (mut guard, timeout) = pipe
-            .ready
-            .wait_timeout_while(guard, self.timeout, |(queue, closed)| queue.is_empty() && !*closed)
-            .expect("not poisoned");
+        let (mut guard, timeout) =
+            pipe.ready.wait_timeout_while(guard, self.timeout, |(queue, closed)| queue.is_empty() && !*closed).expect("not poisoned");
         let Some(mut bytes) = guard.0.pop_front() else {
             return Err(if timeout.timed_out() { LinkError::Deadline(self.timeout) } else { LinkError::Gone("its end is closed".into()) });
         };

@@ -123,7 +123,8 @@ impl Prss {
         // the counter occupies the low eight bytes of the block, the step the high eight
         let mut nonce = [0; 16];
         nonce[8..].copy_from_slice(&step.to_le_bytes());
-        let mut stream = Ctr64LE::<Aes128>::from_core(CtrCore::<Aes128, flavors::Ctr64LE>::inner_iv_init(self.cipher.clone(), &nonce.into()));
+        let mut stream =
+            Ctr64LE::<Aes128>::from_core(CtrCore::<Aes128, flavors::Ctr64LE>::inner_iv_init(self.cipher.clone(), &nonce.into()));
         stream.seek(position);
         stream
     }

@@ -213,8 +213,7 @@ impl Roster {
                 return Err(RosterError::DuplicateAddress { addr: node.addr.clone(), first, second });
             }
         }
-        let coordinators: Vec<String> =
-            self.nodes.iter().filter(|n| n.role == Role::Coordinator).map(|n| n.name.clone()).collect();
+        let coordinators: Vec<String> = self.nodes.iter().filter(|n| n.role == Role::Coordinator).map(|n| n.name.clone()).collect();
         match coordinators.as_slice() {
             [_] => {}
             [] => return Err(RosterError::NoCoordinator),
@@ -240,20 +239,14 @@ impl Node {
     fn check(&self) -> Result<(), RosterError> {
         let name = &self.name;
         let identifier = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(identifier) || name.len() > NAME_CAP
-        {
+        if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(identifier) || name.len() > NAME_CAP {
             return Err(RosterError::NodeName(name.clone()));
         }
         if RESERVED.contains(&name.as_str()) {
             return Err(RosterError::ReservedName(name.clone()));
         }
-        let port = self
-            .addr
-            .rsplit_once(':')
-            .filter(|(host, _)| !host.is_empty())
-            .and_then(|(_, port)| port.parse::<u16>().ok());
-        let clean = self.addr.len() <= TEXT_CAP
-            && !self.addr.contains(|c: char| c.is_whitespace() || c.is_control() || c == '/');
+        let port = self.addr.rsplit_once(':').filter(|(host, _)| !host.is_empty()).and_then(|(_, port)| port.parse::<u16>().ok());
+        let clean = self.addr.len() <= TEXT_CAP && !self.addr.contains(|c: char| c.is_whitespace() || c.is_control() || c == '/');
         if !clean || port.is_none_or(|port| port == 0) {
             return Err(RosterError::Address { node: name.clone(), addr: self.addr.clone() });
         }
@@ -278,8 +271,7 @@ impl Planner {
     fn check(&self) -> Result<(), RosterError> {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
         let name = &self.name;
-        match name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(allowed) && name.len() <= NAME_CAP
-        {
+        match name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(allowed) && name.len() <= NAME_CAP {
             true => Ok(()),
             false => Err(RosterError::PlannerName(name.clone())),
         }
@@ -311,9 +303,7 @@ pub enum RosterError {
     #[error("`city` must be a line of 1 to 200 characters")]
     City,
     /// A node's name.
-    #[error(
-        "`{0}` cannot name a node: use a small letter, then small letters, digits and `_`, at most 63 (it is also an SQL schema)"
-    )]
+    #[error("`{0}` cannot name a node: use a small letter, then small letters, digits and `_`, at most 63 (it is also an SQL schema)")]
     NodeName(String),
     /// A node's name that SQL needs itself.
     #[error("`{0}` cannot name a node: the word is reserved; choose another name")]
@@ -404,10 +394,7 @@ mod tests {
         let mut text = String::from("city = \"Demo city\"\n");
         for (at, name) in ["transport", "energy", "health"].iter().enumerate() {
             let key = key(at as u8 + 1);
-            text += &format!(
-                "[[node]]\nname = \"{name}\"\nrole = \"party\"\nkey = \"{key}\"\naddr = \"127.0.0.1:710{}\"\n",
-                at + 1
-            );
+            text += &format!("[[node]]\nname = \"{name}\"\nrole = \"party\"\nkey = \"{key}\"\naddr = \"127.0.0.1:710{}\"\n", at + 1);
         }
         text += &format!("[[node]]\nname = \"coordinator\"\nrole = \"coordinator\"\nkey = \"{}\"\n", key(4));
         text += "addr = \"127.0.0.1:7100\"\napi = \"http://127.0.0.1:7180\"\n";
@@ -461,8 +448,7 @@ mod tests {
 
     #[test]
     fn the_hash_is_pinned() {
-        let hex: String =
-            Roster::parse(&sample()).expect("a roster").hash().iter().map(|b| format!("{b:02x}")).collect();
+        let hex: String = Roster::parse(&sample()).expect("a roster").hash().iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(hex, "6154a0db179ab30287b05e87bb5e738b5a9761a2a61ab2f43aef6742d1946255");
     }
 
@@ -475,10 +461,7 @@ mod tests {
         refused(&text.replace("\"energy\"", "\"transport\""), "`transport` is used twice");
         refused(&text.replace("planning-office", "transport"), "`transport` is used twice");
         refused(&text.replace(&key(2).to_string(), &key(1).to_string()), "`transport` and `energy` have the same key");
-        refused(
-            &text.replace(&key(5).to_string(), &key(1).to_string()),
-            "`transport` and `planning-office` have the same key",
-        );
+        refused(&text.replace(&key(5).to_string(), &key(1).to_string()), "`transport` and `planning-office` have the same key");
         refused(&text.replace(":7102", ":7101"), "same address 127.0.0.1:7101");
         refused(&text.replace("role = \"coordinator\"", "role = \"party\""), "has an `api`");
         refused(&text.replace("api = \"http://127.0.0.1:7180\"", ""), "needs an `api`");

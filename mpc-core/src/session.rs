@@ -168,7 +168,8 @@ impl Round<'_> {
         session.counters.round();
         for (to, frame) in out.into_iter().enumerate() {
             let Some(mut frame) = frame else { continue };
-            let len = u32::try_from(frame.payload().len()).map_err(|_| Abort::Exhausted("a message is limited to 4 GiB; split the batch"))?;
+            let len =
+                u32::try_from(frame.payload().len()).map_err(|_| Abort::Exhausted("a message is limited to 4 GiB; split the batch"))?;
             frame.seal(&session.head(len));
             let to = PartyId(to as u8);
             session.link.submit(to, frame).map_err(|e| abort(e, to, label, None))?;
@@ -195,7 +196,9 @@ pub(crate) fn abort(e: LinkError, peer: PartyId, label: &'static str, expected: 
         (LinkError::Gone(reason), _) => Abort::PeerGone { peer, label, reason },
         (LinkError::Aborted, _) => Abort::PeerGone { peer, label, reason: "it aborted the session".into() },
         (LinkError::Deadline(waited), _) => Abort::Deadline { peer, label, waited },
-        (LinkError::Unexpected(Some(got)), Some(expected)) => Abort::Desync { peer, label, expected: Box::new(expected), got: Box::new(got) },
+        (LinkError::Unexpected(Some(got)), Some(expected)) => {
+            Abort::Desync { peer, label, expected: Box::new(expected), got: Box::new(got) }
+        }
         (LinkError::Unexpected(_), _) => Abort::Malformed { peer, label, what: "not a frame" },
     }
 }

@@ -103,13 +103,11 @@ impl World {
             b
         };
         let id = bytes();
-        let mut keys = vec![vec![None; n]; n];
-        for a in 0..n {
-            for b in a + 1..n {
-                let key = EdgeKey::new(bytes());
-                keys[a][b] = Some(key.clone());
-                keys[b][a] = Some(key);
-            }
+        let mut keys: Vec<Vec<Option<EdgeKey>>> = vec![vec![None; n]; n];
+        for (a, b) in (0..n).flat_map(|a| (a + 1..n).map(move |b| (a, b))) {
+            let key = EdgeKey::new(bytes());
+            keys[a][b] = Some(key.clone());
+            keys[b][a] = Some(key);
         }
         let links = link::memory(self.parties, self.timeout);
         links

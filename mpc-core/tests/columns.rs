@@ -121,12 +121,20 @@ fn planes_and_rows() {
             let c = random::<R>(Layout::new(rows, 3), &mut words);
             let at = |c: &Column<R>, p: usize, r: usize| c.plane(p)[r / R::ROWS].row(r % R::ROWS);
             let picked = c.pick_planes([2, 0, 2]);
-            assert!(picked.slice_planes(0..1) == c.slice_planes(2..3) && picked.slice_planes(1..3) == Column::stack(&[&c.slice_planes(0..1), &c.slice_planes(2..3)]));
-            let from: Vec<Option<usize>> = (0..rows + 3).map(|_| (rows > 0 && words.next() % 4 > 0).then(|| words.next() as usize % rows.max(1))).collect();
+            assert!(
+                picked.slice_planes(0..1) == c.slice_planes(2..3)
+                    && picked.slice_planes(1..3) == Column::stack(&[&c.slice_planes(0..1), &c.slice_planes(2..3)])
+            );
+            let from: Vec<Option<usize>> =
+                (0..rows + 3).map(|_| (rows > 0 && !words.next().is_multiple_of(4)).then(|| words.next() as usize % rows.max(1))).collect();
             let gathered = c.gather(&from);
-            let groups: Vec<Option<usize>> = (0..rows).map(|_| (words.next() % 4 > 0).then(|| words.next() as usize % 70)).collect();
+            let groups: Vec<Option<usize>> =
+                (0..rows).map(|_| (!words.next().is_multiple_of(4)).then(|| words.next() as usize % 70)).collect();
             let (sums, total) = (c.sum_groups(&groups, 70), c.sum());
-            assert_eq!((gathered.layout(), sums.layout(), total.layout()), (Layout::new(rows + 3, 3), Layout::new(70, 3), Layout::new(1, 3)));
+            assert_eq!(
+                (gathered.layout(), sums.layout(), total.layout()),
+                (Layout::new(rows + 3, 3), Layout::new(70, 3), Layout::new(1, 3))
+            );
             for p in 0..3 {
                 for (r, from) in from.iter().enumerate() {
                     assert!(at(&gathered, p, r) == from.map_or(R::ZERO, |f| at(&c, p, f)));

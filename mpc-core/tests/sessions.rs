@@ -60,7 +60,12 @@ fn memory_says_what_is_wrong() {
     let (mut b, mut a) = (links.pop().unwrap(), links.pop().unwrap());
     let from = PartyId(0);
     assert_eq!(b.take(from, &head(1)), Err(LinkError::Deadline(SHORT)));
-    for wrong in [Head { step: 8, ..head(1) }, Head { lane: 2, ..head(1) }, Head { session: [0; 16], ..head(1) }, Head { kind: Kind::Hello, ..head(1) }] {
+    for wrong in [
+        Head { step: 8, ..head(1) },
+        Head { lane: 2, ..head(1) },
+        Head { session: [0; 16], ..head(1) },
+        Head { kind: Kind::Hello, ..head(1) },
+    ] {
         a.submit(PartyId(1), frame(wrong, &[5])).unwrap();
         assert_eq!(b.take(from, &head(1)), Err(LinkError::Unexpected(Some(wrong))));
     }
@@ -164,9 +169,14 @@ fn without_a_fault_a_faulty_link_changes_nothing() {
 fn a_frame_that_never_comes_is_missed_where_it_was_due() {
     let lost_first = change(0, |_| vec![]);
     // the next frame comes instead
-    assert!(matches!(&lost_first[1], Err(Abort::Desync { label: "first", expected, got, .. }) if got.step > expected.step), "{lost_first:?}");
+    assert!(
+        matches!(&lost_first[1], Err(Abort::Desync { label: "first", expected, got, .. }) if got.step > expected.step),
+        "{lost_first:?}"
+    );
     let lost_last = change(1, |_| vec![]);
-    let expected = |e: &Abort| matches!(e, Abort::Deadline { peer: PartyId(0), label: "second", .. } | Abort::PeerGone { peer: PartyId(0), label: "second", .. });
+    let expected = |e: &Abort| {
+        matches!(e, Abort::Deadline { peer: PartyId(0), label: "second", .. } | Abort::PeerGone { peer: PartyId(0), label: "second", .. })
+    };
     assert!(lost_last[1].as_ref().is_err_and(expected), "{lost_last:?}");
 }
 

@@ -35,6 +35,9 @@ pub trait Share<R: Ring>: Clone + Send {
     fn sum(&self) -> Self;
 }
 
+/// Two factors of a product.
+pub type Pair<'a, S> = (&'a S, &'a S);
+
 /// One party's input: everyone states owner and layout, the owner alone the values.
 pub struct Input<'a, R: Ring> {
     /// Whose values they are.
@@ -78,7 +81,7 @@ pub trait Engine {
     fn constant<R: Ring>(&mut self, public: &Column<R>) -> Self::Share<R>;
 
     /// Sum over the pairs of their element-wise products: one round, one element a row, however many pairs.
-    fn sum_of_products<R: Ring>(&mut self, pairs: &[(&Self::Share<R>, &Self::Share<R>)]) -> Result<Self::Share<R>, Abort>;
+    fn sum_of_products<R: Ring>(&mut self, pairs: &[Pair<'_, Self::Share<R>>]) -> Result<Self::Share<R>, Abort>;
     /// The inner product of each plane of `x` with the same plane of `y`: one row a plane out, one round, one element a plane.
     fn dot<R: Ring>(&mut self, x: &Self::Share<R>, y: &Self::Share<R>) -> Result<Self::Share<R>, Abort>;
     /// Each bit as the element 0 or 1 of `R`, plane by plane.

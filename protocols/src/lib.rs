@@ -17,7 +17,7 @@ pub mod world;
 pub use mpc_core::Abort;
 
 pub use cost::{Cost, Estimate};
-pub use engine::{Engine, Input, Released, Security, Share, Verified};
+pub use engine::{Engine, Input, Pair, Released, Security, Share, Verified};
 pub use plain::Plain;
 pub use rep3::{Rep3, Rep3Share};
 pub use wire::{Gate, Wire};

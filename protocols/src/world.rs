@@ -73,8 +73,10 @@ pub fn estimated<P: Protocol>(protocol: &P) -> Cost {
 /// # Panics
 /// If the protocol fails, or if the parties count different rounds.
 pub fn metered<P: Protocol>(protocol: &P, seed: u64) -> (Vec<P::Output>, Cost) {
-    let (results, meters): (Vec<_>, Vec<_>) = World::new(3, seed).run_ok(|session| protocol.run(&mut Rep3::new(session))).into_iter().unzip();
+    let (results, meters): (Vec<_>, Vec<_>) =
+        World::new(3, seed).run_ok(|session| protocol.run(&mut Rep3::new(session))).into_iter().unzip();
     assert!(meters.iter().all(|m| m.rounds == meters[0].rounds), "all parties run the same rounds");
-    let cost = Cost { bits: std::array::from_fn(|p| meters[p].bits), bytes: std::array::from_fn(|p| meters[p].bytes), rounds: meters[0].rounds };
+    let cost =
+        Cost { bits: std::array::from_fn(|p| meters[p].bits), bytes: std::array::from_fn(|p| meters[p].bytes), rounds: meters[0].rounds };
     (results, cost)
 }

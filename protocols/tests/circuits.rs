@@ -95,8 +95,7 @@ impl Protocol for Case {
         let layout = Layout::new(self.a.len(), self.width);
         let (pa, pb) = (PartyId(0), PartyId(2));
         let (a, b) = (self.column(&self.a, self.width), self.column(&self.b, self.width));
-        let inputs =
-            [Input::new(pa, layout, e.holds(pa).then_some(&a)), Input::new(pb, layout, e.holds(pb).then_some(&b))];
+        let inputs = [Input::new(pa, layout, e.holds(pa).then_some(&a)), Input::new(pb, layout, e.holds(pb).then_some(&b))];
         let [x, y] = &e.input(&inputs)?[..] else { unreachable!() };
         let results = match self.op {
             Op::Equal => vec![circuit::equal(e, x, y, &[])?],
@@ -230,7 +229,8 @@ impl<R: Ring> Sums<R> {
         let values = (0..rows * planes).map(|i| match i % 4 {
             0 => minus_one,
             1 => R::ZERO,
-            _ => (0..4).fold(R::ZERO, |v, _| v.mul(R::from_bits(0x1_0001 % (1 << (R::BITS - 1).min(20))).unwrap_or(R::ONE)).add(bit::<R>(next()))),
+            _ => (0..4)
+                .fold(R::ZERO, |v, _| v.mul(R::from_bits(0x1_0001 % (1 << (R::BITS - 1).min(20))).unwrap_or(R::ONE)).add(bit::<R>(next()))),
         });
         Sums { bits, values: Column::from_elements(values.collect(), Layout::new(rows, planes)).expect("one element a row") }
     }

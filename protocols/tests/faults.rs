@@ -151,7 +151,8 @@ fn sent_twice() {
 fn swapped_with_the_next() {
     for party in 0..3 {
         for at in 0.. {
-            let (held, hit): (Mutex<Option<(PartyId, Vec<u8>)>>, Arc<Mutex<bool>>) = Default::default();
+            let held: Mutex<Option<(PartyId, Vec<u8>)>> = Mutex::default();
+            let hit: Arc<Mutex<bool>> = Arc::default();
             let seen = hit.clone();
             let fault: Fault = Arc::new(move |i, to, bytes| {
                 let mut held = held.lock().expect("not poisoned");
@@ -186,10 +187,9 @@ fn replayed_from_another_session() {
     });
     World::new(3, 9).fault(PartyId(1), record).run_ok(program);
     let recorded = recorded.lock().expect("not poisoned").clone();
-    for at in 0..recorded.len() {
-        let frame = recorded[at].clone();
-        let ends = run(1, at as u64, move |_| vec![frame.clone()]).expect("it sends as many");
-        the_culprit_is_named(1, at as u64, &ends);
+    for (at, frame) in (0..).zip(recorded) {
+        let ends = run(1, at, move |_| vec![frame.clone()]).expect("it sends as many");
+        the_culprit_is_named(1, at, &ends);
     }
 }
 

@@ -51,7 +51,8 @@ struct Form<R: Ring> {
 }
 
 fn products<R: Ring>(case: &Value, form: &Form<R>) {
-    let components = |name: &str| -> Vec<Column<R>> { case[name].as_array().expect("three").iter().map(|c| (form.pack)(&hexes(c))).collect() };
+    let components =
+        |name: &str| -> Vec<Column<R>> { case[name].as_array().expect("three").iter().map(|c| (form.pack)(&hexes(c))).collect() };
     let (x, y, keys) = (components("x_components"), components("y_components"), components("prss"));
     let keys: Vec<Vec<u128>> = keys.iter().map(|k| k.as_slice().iter().map(|v| v.to_bits()).collect()).collect();
     let script: Script = Arc::new(move |edge, _, at, _| keys[key_of(edge)][at]);

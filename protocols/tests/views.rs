@@ -45,10 +45,11 @@ fn distribution(corrupt: u8, program: &(impl Fn(&mut Rep3) -> Result<(), Abort> 
 }
 
 /// Whether what each party sees of `program` on a secret depends only on what it may learn of that secret.
-fn is_private<S: Copy>(secrets: &[S], program: impl Fn(&mut Rep3, S, u8) -> Result<(), Abort> + Sync, may_learn: impl Fn(S, u8) -> u128) -> bool
-where
-    S: Sync,
-{
+fn is_private<S: Copy + Sync>(
+    secrets: &[S],
+    program: impl Fn(&mut Rep3, S, u8) -> Result<(), Abort> + Sync,
+    may_learn: impl Fn(S, u8) -> u128,
+) -> bool {
     (0..3).all(|corrupt| {
         let mut expected: BTreeMap<u128, BTreeMap<View, usize>> = BTreeMap::new();
         secrets.iter().all(|secret| {
@@ -73,6 +74,11 @@ fn held<R: Ring>(e: &Rep3, corrupt: u8, own: [u128; 2], secret: u128) -> Rep3Sha
     let me = e.session().me().index();
     Rep3Share::from_components(column(me), column((me + 1) % 3))
 }
+
+/// A circuit over two shared integers.
+type Circuit = fn(&mut Rep3, &Rep3Share<B64>, &Rep3Share<B64>) -> Result<(), Abort>;
+/// The wire form of the two components of each of several shares.
+type Components = Vec<(Vec<u8>, Vec<u8>)>;
 
 fn pairs(below: u128) -> Vec<(u128, u128)> {
     (0..below).flat_map(|a| (0..below).map(move |b| (a, b))).collect()
@@ -139,7 +145,7 @@ fn comparison_equality_choice() {
         let bits = [held::<B64>(e, c, own, v & 1), held::<B64>(e, c, [own[1], own[0]], v >> 1)];
         protocols::Share::stack(&[&bits[0], &bits[1]])
     };
-    let program = |circuit: fn(&mut Rep3, &Rep3Share<B64>, &Rep3Share<B64>) -> Result<(), Abort>| {
+    let program = |circuit: Circuit| {
         move |e: &mut Rep3, (x, y): (u128, u128), c: u8| {
             let (x, y): (Rep3Share<B64>, Rep3Share<B64>) = (words(e, c, [1, 0], x), words(e, c, [0, 1], y));
             circuit(e, &x, &y)
@@ -226,7 +232,7 @@ fn the_oracle_sees_a_leak() {
 // ------------------------------------------------------------ copies of components
 
 /// Every share a small program makes, as both components in wire form.
-fn everything(session: mpc_core::Session) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Abort> {
+fn everything(session: mpc_core::Session) -> Result<Components, Abort> {
     let me = session.me();
     let mut e = Rep3::new(session);
     let values = Column::from_ints(&[5, 9, 200], 8);

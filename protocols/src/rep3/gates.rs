@@ -1,9 +1,9 @@
 //! Levels of AND gates over wires: operands are put together in blocks that stay in the first-level cache, then multiplied as in
 //! [`product`](super::product).
 
+use super::Rep3;
 use super::product::ZeroPart;
 use super::share::Rep3Share;
-use super::Rep3;
 use crate::engine::Share;
 use crate::wire::{Gate, Wire};
 use mpc_core::prss::BLOCK;
@@ -37,7 +37,10 @@ impl Rep3 {
                 let (x0, x1) = (x.sum(0, words.clone(), x0), x.sum(1, words.clone(), x1));
                 let (y0, y1) = (y.sum(0, words.clone(), y0), y.sum(1, words, y1));
                 let factors = x0.iter().zip(x1).zip(y0.iter().zip(y1));
-                z.iter_mut().zip(factors).zip(now).for_each(|((z, ((x0, x1), (y0, y1))), m)| *z = B64::masked_cross((*x0, *x1), (*y0, *y1), *z, *m));
+                z.iter_mut()
+                    .zip(factors)
+                    .zip(now)
+                    .for_each(|((z, ((x0, x1), (y0, y1))), m)| *z = B64::masked_cross((*x0, *x1), (*y0, *y1), *z, *m));
             }
         });
         buffers.as_flattened_mut().zeroize();

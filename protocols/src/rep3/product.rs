@@ -4,8 +4,8 @@
 //! (Araki et al., CCS'16, section 3). Randomness is drawn and multiplied in blocks that stay in the first-level cache: the column of
 //! z_i is the only one that is written.
 
-use super::share::{Rep3Share, Slices};
 use super::Rep3;
+use super::share::{Rep3Share, Slices};
 use crate::engine::Share;
 use mpc_core::prss::{BLOCK, Elements};
 use mpc_core::{Column, Layout, Ring};
