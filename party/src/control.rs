@@ -156,10 +156,11 @@ impl Jobs {
             let reason = format!("`{}` cannot start a thread: {error}", desk.node);
             return self.fail(job, attempt, Refusal::new(Code::Busy, reason, "ask again when fewer jobs run"));
         }
-        let stop = Arc::downgrade(&stop);
+        // Weak, so that neither the attempt nor the node lives on for it.
+        let (deadline, stop, desk) = (desk.limits.job_deadline(), Arc::downgrade(&stop), Arc::downgrade(&desk));
         tokio::spawn(async move {
-            tokio::time::sleep(desk.limits.job_deadline()).await;
-            if let Some(stop) = stop.upgrade() {
+            tokio::time::sleep(deadline).await;
+            if let (Some(stop), Some(desk)) = (stop.upgrade(), desk.upgrade()) {
                 stop.now(Code::Deadline, &desk.mesh, job);
             }
         });

@@ -113,9 +113,9 @@ const PROGRESS: Duration = Duration::from_millis(100);
 impl Attempt<'_> {
     fn run(&mut self) -> Result<String, Refusal> {
         let Admitted { job, attempt, query, plan, plan_hash } = self.admitted;
-        self.stop.check()?;
         // From here on this attempt is used up, whatever becomes of it.
         self.desk.attempts().begin(*job, query, *attempt)?;
+        self.stop.check()?;
 
         self.progress(Stage::Session, 0, 1);
         let wait = self.desk.limits.peer_timeout();

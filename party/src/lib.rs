@@ -15,6 +15,7 @@
 pub mod attempts;
 pub mod config;
 mod control;
+pub mod doctor;
 mod job;
 mod node;
 pub mod observe;

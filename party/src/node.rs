@@ -199,12 +199,8 @@ pub(crate) fn now() -> u64 {
 
 /// A core file would hold shares and keys.
 fn no_core_dumps() {
-    #[cfg(unix)]
-    {
-        use rustix::process::{Resource, Rlimit, setrlimit};
-        if setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).is_err() {
-            tracing::warn!("core files could not be switched off; switch them off for this service (`ulimit -c 0`)");
-        }
+    if rlimit::setrlimit(rlimit::Resource::CORE, 0, 0).is_err() {
+        tracing::warn!("core files could not be switched off; switch them off for this service (`ulimit -c 0`)");
     }
 }
 

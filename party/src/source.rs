@@ -10,6 +10,7 @@ mod declared;
 mod findings;
 mod parquet;
 
+pub(crate) use cell::days;
 pub use findings::{DataFinding, LoadError};
 
 use crate::config::{Config, Format, TableFile};

@@ -1,0 +1,309 @@
+//! A city in one process: three party nodes as they really run, and a coordinator of the test's own, which may lie.
+
+use ledger::bytes::{Base64, Hash};
+use mpc_core::identity::Identity;
+use mpc_core::roster::{Node, Planner, Role, Roster};
+use mpc_quic::quinn::{Connection, RecvStream, SendStream};
+use mpc_quic::{Endpoint, Incoming, Profile};
+use party::seal::OutputKey;
+use party::{Config, NodeError};
+use query::catalog::Catalog;
+use query::message::frame::{self, FromParty, Offer, PREFIX, Progress, Start, Stop, ToParty};
+use query::message::{Accept, Code, Failed, Query, QueryId, Refuse, Sealed, Statement};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub const PARTIES: [&str; 3] = ["transport", "energy", "health"];
+/// Nothing of the data or the SQL that reads like this may appear in a log.
+pub const CANARY: &str = "7731337";
+
+const ZONES: &str = "zone,borough\n1,North\n2,North\n3,South\n4,South\n";
+const TABLES: [&str; 3] = [
+    "zone,seconds\n1,60\n1,7731337\n2,90\n3,30\n3,31\n3,32\n4,10\n",
+    "zone,kwh\n1,7731337\n2,20\n3,30\n4,40\n",
+    "zone,cases\n1,5\n2,15\n3,7731337\n4,35\n",
+];
+
+/// Across all three silos: 1·20 in zone 2, 3·30 in zone 3, 1·40 in zone 4, each with more than ten cases.
+pub const SQL: &str = "SELECT COUNT(*) AS zones, SUM(t.n * e.kwh) AS product \
+    FROM public.zones z \
+    JOIN (SELECT zone, COUNT(*) AS n FROM transport.trips WHERE seconds < 7731338 GROUP BY zone) t ON t.zone = z.zone \
+    JOIN energy.use e ON e.zone = z.zone \
+    JOIN health.cases h ON h.zone = z.zone \
+    WHERE h.cases > 10";
+pub const ANSWER: [&str; 2] = ["3", "150"];
+
+/// A patience no working city needs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct City {
+    pub folder: TempDir,
+    pub roster: Arc<Roster>,
+    pub catalog: Catalog,
+    pub key: OutputKey,
+    planner: Identity,
+    coordinator: Endpoint,
+    incoming: Incoming,
+    nodes: Vec<Option<Running>>,
+}
+
+struct Running {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), NodeError>>,
+}
+
+/// A party as the coordinator sees it.
+pub struct Line {
+    pub party: usize,
+    pub connection: Connection,
+    pub send: SendStream,
+    recv: RecvStream,
+    pub progress: Vec<Progress>,
+}
+
+/// What a party said that is not progress, opened.
+#[derive(Debug)]
+pub enum Said {
+    Accept(Accept),
+    Refuse(Refuse),
+    Sealed(Box<Sealed>),
+    Failed(Failed),
+}
+
+impl City {
+    /// Writes all files and starts the coordinator; no party yet.
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let identities: Vec<Identity> = (0..5).map(|_| Identity::generate().expect("randomness")).collect();
+        let ports: Vec<u16> = (0..4).map(|_| free_port()).collect();
+        let names = [PARTIES.as_slice(), &["coordinator"]].concat();
+        let nodes = names.iter().zip(&identities).zip(&ports).map(|((name, identity), port)| Node {
+            name: (*name).into(),
+            role: if *name == "coordinator" { Role::Coordinator } else { Role::Party },
+            key: identity.public(),
+            addr: format!("127.0.0.1:{port}"),
+            api: (*name == "coordinator").then(|| "http://127.0.0.1:1".into()),
+        });
+        let planner = Planner { name: "office".into(), key: identities[4].public() };
+        let roster = Roster::new("Test city".into(), nodes.collect(), vec![planner]).expect("a roster");
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+        write("roster.toml", &roster.to_toml());
+        write("catalogue.toml", &catalogue());
+        write("zones.csv", ZONES);
+        for ((name, table), identity) in PARTIES.iter().zip(TABLES).zip(&identities) {
+            write(&format!("{name}.csv"), table);
+            identity.save(folder.path().join(format!("{name}.key"))).expect("saved");
+        }
+        let mut identities = identities.into_iter().skip(3);
+        let coordinator = Arc::new(identities.next().expect("five"));
+        let planner = identities.next().expect("five");
+        let roster = Arc::new(roster);
+        let listen: SocketAddr = roster.coordinator().addr.parse().expect("an address");
+        let (coordinator, incoming) = Endpoint::bind(coordinator, roster.clone(), listen, Profile::Lan).expect("bound");
+        let catalog = Catalog::parse(&catalogue()).expect("a catalogue");
+        let key = OutputKey::generate().expect("randomness");
+        Self { folder, roster, catalog, key, planner, coordinator, incoming, nodes: vec![None, None, None] }
+    }
+
+    pub fn config(&self, party: usize) -> Config {
+        let name = PARTIES[party];
+        let table = ["trips", "use", "cases"][party];
+        let text = format!(
+            "node = \"{name}\"\nidentity = \"{name}.key\"\nroster = \"roster.toml\"\ncatalogue = \"catalogue.toml\"\n\
+             state = \"{name}.state\"\nhttp = \"127.0.0.1:0\"\n[limits]\njobs = 1\n\
+             [[table]]\nname = \"public.zones\"\npath = \"zones.csv\"\n\
+             [[table]]\nname = \"{name}.{table}\"\npath = \"{name}.csv\"\n"
+        );
+        Config::parse(&text, &self.path(&format!("{name}.toml"))).expect("a configuration")
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts a party and waits for its line.
+    pub async fn start(&mut self, party: usize) -> Line {
+        let (stop, stopped) = oneshot::channel();
+        let running = party::run(self.config(party), async { drop(stopped.await) });
+        self.nodes[party] = Some(Running { stop, task: tokio::spawn(running) });
+        let line = self.line().await;
+        assert_eq!(line.party, party);
+        line
+    }
+
+    /// Starts all three.
+    pub async fn start_all(&mut self) -> [Line; 3] {
+        [self.start(0).await, self.start(1).await, self.start(2).await]
+    }
+
+    /// The next party that connects, once it is ready.
+    pub async fn line(&mut self) -> Line {
+        let connect = async {
+            let (connection, peer, (send, recv)) = loop {
+                let (connection, peer) = self.incoming.next().await.expect("the endpoint is open");
+                // A doctor only says hello.
+                if let Ok(streams) = connection.accept_bi().await {
+                    break (connection, peer, streams);
+                }
+            };
+            let party = peer.party.expect("only parties connect").index();
+            let mut line = Line { party, connection, send, recv, progress: Vec::new() };
+            let FromParty::Ready(ready) = line.read().await else { panic!("the first frame is Ready") };
+            assert_eq!((ready.roster_hash.0, ready.catalog_hash.0), (self.roster.hash(), self.catalog.hash()));
+            line
+        };
+        tokio::time::timeout(PATIENCE, connect).await.expect("a party connects")
+    }
+
+    /// Ends a party cleanly.
+    pub async fn stop(&mut self, party: usize) {
+        let Running { stop, task } = self.nodes[party].take().expect("it runs");
+        stop.send(()).expect("it listens");
+        task.await.expect("no panic").expect("a clean end");
+    }
+
+    /// Ends all that run; their files stay as long as the folder.
+    pub async fn stop_all(mut self) -> TempDir {
+        for party in 0..3 {
+            if self.nodes[party].is_some() {
+                self.stop(party).await;
+            }
+        }
+        self.coordinator.close().await;
+        self.folder
+    }
+
+    /// A signed query.
+    pub fn ask(&self, sql: &str) -> Offer {
+        let mut nonce = [0; 32];
+        nonce[..8].copy_from_slice(&SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_nanos().to_le_bytes()[..8]);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
+        let query = Query {
+            sql: sql.into(),
+            planner: "office".into(),
+            roster_hash: Hash(self.roster.hash()),
+            catalog_hash: Hash(self.catalog.hash()),
+            output_key: Base64(self.key.public().to_vec()),
+            purpose: "to test".into(),
+            security: "semi-honest".into(),
+            protocol: "rep3".into(),
+            nonce: Hash(nonce),
+            issued: now,
+            expires: now + 600,
+            analyze: true,
+        };
+        let note = query.sign("office", &self.planner).expect("signed");
+        Offer { job: QueryId::of(&note), attempt: 1, note }
+    }
+
+    /// What the party says next, but for progress.
+    pub async fn hear(&self, line: &mut Line) -> Said {
+        let name = PARTIES[line.party];
+        let key = &self.roster.node(name).expect("in the roster").key;
+        let hear = async {
+            loop {
+                return match line.read().await {
+                    FromParty::Progress(progress) => {
+                        line.progress.push(progress);
+                        continue;
+                    }
+                    FromParty::Ready(_) => panic!("ready is said once"),
+                    FromParty::Accept(signed) => Said::Accept(Accept::open(&signed.note, name, key).expect("signed")),
+                    FromParty::Refuse(signed) => Said::Refuse(Refuse::open(&signed.note, name, key).expect("signed")),
+                    FromParty::Sealed(signed) => Said::Sealed(Box::new(Sealed::open(&signed.note, name, key).expect("signed"))),
+                    FromParty::Failed(signed) => Said::Failed(Failed::open(&signed.note, name, key).expect("signed")),
+                };
+            }
+        };
+        tokio::time::timeout(PATIENCE, hear).await.expect("the party says something")
+    }
+
+    /// Offers to a party, which accepts.
+    pub async fn accepted(&self, line: &mut Line, offer: &Offer) -> Hash {
+        line.say(&ToParty::Offer(offer.clone())).await;
+        match self.hear(line).await {
+            Said::Accept(accept) => {
+                assert_eq!((accept.job, accept.attempt), (offer.job, offer.attempt));
+                accept.plan_hash
+            }
+            other => panic!("not accepted: {other:?}"),
+        }
+    }
+
+    /// Offers to a party, which refuses.
+    pub async fn refused(&self, line: &mut Line, offer: &Offer) -> Code {
+        line.say(&ToParty::Offer(offer.clone())).await;
+        match self.hear(line).await {
+            Said::Refuse(refuse) => refuse.refusal.code,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    /// The party's attempt fails.
+    pub async fn failed(&self, line: &mut Line) -> query::message::Refusal {
+        match self.hear(line).await {
+            Said::Failed(failed) => failed.refusal,
+            other => panic!("not failed: {other:?}"),
+        }
+    }
+}
+
+impl Line {
+    pub async fn say(&mut self, frame: &ToParty) {
+        self.send.write_all(&frame::encode(frame).expect("a frame")).await.expect("written");
+    }
+
+    pub async fn start(&mut self, offer: &Offer) {
+        self.say(&ToParty::Start(Start { job: offer.job, attempt: offer.attempt })).await;
+    }
+
+    pub async fn stop(&mut self, offer: &Offer, code: Code) {
+        self.say(&ToParty::Stop(Stop { job: offer.job, attempt: offer.attempt, code })).await;
+    }
+
+    async fn read(&mut self) -> FromParty {
+        let mut prefix = [0; PREFIX];
+        self.recv.read_exact(&mut prefix).await.expect("a frame");
+        let mut body = vec![0; frame::length(prefix).expect("a length")];
+        self.recv.read_exact(&mut body).await.expect("a body");
+        frame::decode(&body).expect("a frame of a party")
+    }
+}
+
+fn catalogue() -> String {
+    let most = 10_000_000;
+    let table = |party: usize, name: &str, key: &str, column: &str| {
+        format!(
+            "[[table]]\nname = \"{}.{name}\"\nmax_rows = 9\nkey = [{key}]\ncolumn = [\n\
+             {{ name = \"zone\", type = \"INT\", min = 1, max = 4, domain = \"zones\", nullable = false }},\n\
+             {{ name = \"{column}\", type = \"INT\", min = 0, max = {most}, nullable = false }},\n]\n",
+            PARTIES[party]
+        )
+    };
+    let hash = Hash::sha256(&[ZONES.as_bytes()]);
+    [
+        format!("version = 1\n[[table]]\nname = \"public.zones\"\nrows = 4\nsha256 = \"{hash}\"\nkey = [\"zone\"]\n"),
+        "column = [{ name = \"zone\", type = \"INT\", nullable = false }, { name = \"borough\", type = \"STRING\" }]\n".into(),
+        "[[domain]]\nname = \"zones\"\ntable = \"public.zones\"\ncolumn = \"zone\"\n".into(),
+        table(0, "trips", "", "seconds"),
+        table(1, "use", "\"zone\"", "kwh"),
+        table(2, "cases", "\"zone\"", "cases"),
+    ]
+    .concat()
+}
+
+/// A port that is free for UDP and TCP at the moment.
+fn free_port() -> u16 {
+    loop {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let port = socket.local_addr().expect("an address").port();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
