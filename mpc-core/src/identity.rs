@@ -30,7 +30,7 @@ impl Identity {
     /// The identity of a given secret seed: for key files and seeded tests.
     pub fn from_seed(seed: &[u8; 32]) -> Self {
         let key = SigningKey::from_bytes(seed);
-        let public = PublicKey(key.verifying_key());
+        let public = PublicKey(key.verifying_key().to_bytes());
         Self { key, public }
     }
 
@@ -85,8 +85,8 @@ impl Identity {
 }
 
 /// An Ed25519 public key, checked to be a point of the curve and not of small order. Its text form is `ed25519:<base64>`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct PublicKey(VerifyingKey);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicKey([u8; 32]);
 
 impl PublicKey {
     /// The key with these 32 bytes.
@@ -98,22 +98,22 @@ impl PublicKey {
         if key.is_weak() {
             return Err(BadPublicKey("they are a point of small order"));
         }
-        Ok(Self(key))
+        Ok(Self(*bytes))
     }
 
     /// Its 32 bytes.
     pub fn to_bytes(&self) -> [u8; 32] {
-        self.0.to_bytes()
+        self.0
     }
 
     /// Its 32 bytes, borrowed.
     pub fn as_bytes(&self) -> &[u8; 32] {
-        self.0.as_bytes()
+        &self.0
     }
 
     /// The key as `ed25519-dalek` has it, for signed notes.
-    pub fn verifying_key(&self) -> &VerifyingKey {
-        &self.0
+    pub fn verifying_key(&self) -> VerifyingKey {
+        VerifyingKey::from_bytes(&self.0).expect("a point of the curve: checked when the key was made")
     }
 
     /// Checks a signature strictly: no small-order point, no malleable encoding.
@@ -122,19 +122,7 @@ impl PublicKey {
     /// The signature is not this key's over `message`.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         let signature = Signature::from_slice(signature).map_err(|_| BadSignature)?;
-        self.0.verify_strict(message, &signature).map_err(|_| BadSignature)
-    }
-}
-
-impl PartialOrd for PublicKey {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for PublicKey {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.as_bytes().cmp(other.as_bytes())
+        self.verifying_key().verify_strict(message, &signature).map_err(|_| BadSignature)
     }
 }
 

@@ -84,7 +84,7 @@ pub trait Statement: Serialize + DeserializeOwned {
     /// # Errors
     /// The note does not verify, or a field is out of bounds.
     fn open(note: &str, name: &str, key: &PublicKey) -> Result<Self, NoteError> {
-        let statement: Self = note::open(Self::KIND, note, name, key.verifying_key())?;
+        let statement: Self = note::open(Self::KIND, note, name, &key.verifying_key())?;
         statement.check().map_err(|field| NoteError::Body(field.into()))?;
         Ok(statement)
     }
