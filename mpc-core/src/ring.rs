@@ -341,7 +341,11 @@ impl Fp61 {
 
     /// `v` mod p, for any signed value.
     pub fn from_i128(v: i128) -> Self {
-        Fp61::new(v.rem_euclid(Self::P as i128) as u64)
+        let size = v.unsigned_abs();
+        let size = Fp61::new((size as u64 & Self::P) + ((size >> 61) as u64 & Self::P) + (size >> 122) as u64);
+        let negative = Fp61::ZERO.sub(size);
+        // chosen by the sign without a branch: owners convert their secrets here
+        Fp61(size.0 ^ ((size.0 ^ negative.0) & (v >> 127) as u64))
     }
 
     /// The representative in 0..p.
@@ -437,7 +441,9 @@ impl Fp127 {
 
     /// `v` mod p, for any signed value.
     pub fn from_i128(v: i128) -> Self {
-        Fp127::new(v.rem_euclid(Self::P as i128) as u128)
+        let size = Fp127::new(v.unsigned_abs());
+        let negative = Fp127::ZERO.sub(size);
+        Fp127(size.0 ^ ((size.0 ^ negative.0) & (v >> 127) as u128))
     }
 
     /// The representative in 0..p.

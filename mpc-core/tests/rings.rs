@@ -83,6 +83,14 @@ proptest! {
     }
 
     #[test]
+    fn any_signed_value_is_reduced(v in any::<i128>()) {
+        for v in [v, v >> 60, v >> 66, i128::MIN, i128::MAX, 0, -1] {
+            assert_eq!(Fp61::from_i128(v).get() as i128, v.rem_euclid((1 << 61) - 1));
+            assert_eq!(Fp127::from_i128(v).get() as i128, v.rem_euclid(i128::MAX));
+        }
+    }
+
+    #[test]
     fn only_canonical_bits_are_elements(v in any::<u128>()) {
         assert_eq!(Fp61::from_bits(v).is_some(), v < (1 << 61) - 1);
         assert_eq!(Fp31::from_bits(v >> 96).is_some(), v >> 96 < (1 << 31) - 1);
