@@ -3,6 +3,7 @@
 pub use datafusion;
 
 pub mod catalog;
+pub mod compile;
 pub mod exec;
 pub mod explain;
 pub mod finish;

@@ -1,0 +1,196 @@
+//! SQL → [`Plan`].
+//!
+//! ```text
+//!  parse      text → DataFusion's logical plan on the catalogue, simplified by a fixed list of rules
+//!  facts      what is known of a relation one owner computes at home: ranges, NULLs, keys, where a column comes from
+//!  relation   the logical plan bottom-up: what one owner can compute stays whole and becomes a unit; where owners meet, their
+//!             units are attached to the rows of a frame
+//!  expr       expressions over the units of a frame: what one owner can evaluate stays his, the rest becomes numbers and bits
+//!  release    aggregates → what is opened for each group, and how the released columns follow
+//!  emit       what is left is written down as scans and nodes
+//! ```
+//!
+//! Everything here is a function of the text and the catalogue alone.
+
+mod answer;
+mod emit;
+mod expr;
+mod facts;
+mod frame;
+mod home;
+mod locate;
+mod parse;
+mod range;
+mod relation;
+mod release;
+mod symbol;
+
+use std::{collections::BTreeSet, fmt, thread};
+
+use datafusion::logical_expr::LogicalPlan;
+
+use self::{emit::Emitted, frame::Frames, locate::Text, symbol::Bits};
+use crate::{
+    catalog::Catalog,
+    message::Code,
+    plan::{Frame, FrameId, Key, PLAN_VERSION, Plan, Release, Reveal, Source, Subplan, Type},
+};
+
+/// The planner's rules recurse; they do it on a stack of their own, so that no text can exhaust the caller's.
+const STACK: usize = 256 << 20;
+
+/// Why a query does not compile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqlError {
+    /// E_SQL, E_WIDTH, E_UNSUPPORTED or E_INTERNAL.
+    pub code: Code,
+    /// What is wrong, naming the construct.
+    pub message: String,
+    /// Line in the query, from 1.
+    pub line: Option<u64>,
+    /// Column in the line, from 1.
+    pub column: Option<u64>,
+    /// What to write instead.
+    pub fix: String,
+}
+
+impl fmt::Display for SqlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Some(line), Some(column)) = (self.line, self.column) {
+            write!(f, "{line}:{column}: ")?;
+        }
+        write!(f, "{}: {}", self.message, self.fix)
+    }
+}
+
+impl std::error::Error for SqlError {}
+
+impl SqlError {
+    fn new(code: Code, message: impl Into<String>, fix: impl Into<String>) -> Self {
+        SqlError { code, message: message.into(), line: None, column: None, fix: fix.into() }
+    }
+
+    fn sql(message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self::new(Code::Sql, message, fix)
+    }
+
+    fn unsupported(message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self::new(Code::Unsupported, message, fix)
+    }
+
+    fn width(message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self::new(Code::Width, message, fix)
+    }
+
+    fn at(mut self, place: Option<locate::Place>) -> Self {
+        if let Some((line, column)) = place {
+            self.line.get_or_insert(line);
+            self.column.get_or_insert(column);
+        }
+        self
+    }
+}
+
+/// Compiles a question against the catalogue. Deterministic: the same text and catalogue give the same plan and hash everywhere.
+pub fn compile(sql: &str, catalog: &Catalog) -> Result<Plan, SqlError> {
+    let fault = |what: &str| SqlError::new(Code::Internal, format!("the query could not be compiled ({what})"), "simplify the query, and report it");
+    thread::scope(|scope| {
+        let worker = thread::Builder::new().name("compile".into()).stack_size(STACK).spawn_scoped(scope, || compile_here(sql, catalog));
+        match worker.map(|w| w.join()) {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(fault("the SQL library gave up on it")),
+            Err(e) => Err(fault(&format!("no thread: {e}"))),
+        }
+    })
+}
+
+/// One compilation.
+struct Compiler<'a> {
+    catalog: &'a Catalog,
+    text: &'a Text,
+    frames: Frames,
+    bits: Bits,
+    emitted: Emitted,
+    releases: Vec<Release>,
+    reveals: Vec<Reveal>,
+}
+
+fn compile_here(sql: &str, catalog: &Catalog) -> Result<Plan, SqlError> {
+    let (plan, text) = parse::parse(sql, catalog)?;
+    let mut compiler = Compiler {
+        catalog,
+        text: &text,
+        frames: Frames::default(),
+        bits: Bits::new(),
+        emitted: Emitted::default(),
+        releases: Vec::new(),
+        reveals: Vec::new(),
+    };
+    let answer = compiler.root(&plan)?;
+    let parties = facts::owners(&plan).into_iter().collect();
+    compiler.finish(parties, answer.plan)
+}
+
+impl Compiler<'_> {
+    fn finish(mut self, parties: Vec<String>, answer: LogicalPlan) -> Result<Plan, SqlError> {
+        let scans = self.scans()?;
+        let frames = self.frames.all.into_iter().map(|f| Frame {
+            name: f.name,
+            keys: f.keys.into_iter().map(|(name, ty)| Key { name, data_type: Type(ty) }).collect(),
+            rows: Subplan::new(f.rows),
+            max_rows: f.max_rows,
+        });
+        let mut plan = Plan {
+            version: PLAN_VERSION,
+            parties,
+            frames: frames.collect(),
+            scans,
+            nodes: self.emitted.nodes,
+            releases: self.releases,
+            answer: Subplan::new(answer),
+            reveals: self.reveals,
+        };
+        keep_used_frames(&mut plan);
+        check(&plan)?;
+        Ok(plan)
+    }
+}
+
+/// Frames that were only tried are left out.
+fn keep_used_frames(plan: &mut Plan) {
+    let used: BTreeSet<_> = plan.scans.iter().map(|s| s.frame).chain(plan.releases.iter().map(|r| r.frame)).collect();
+    let place = |id: FrameId| FrameId(used.iter().position(|u| *u == id).unwrap_or(id.0));
+    let mut id = 0;
+    plan.frames.retain(|_| {
+        id += 1;
+        used.contains(&FrameId(id - 1))
+    });
+    plan.scans.iter_mut().for_each(|s| s.frame = place(s.frame));
+    plan.nodes.iter_mut().for_each(|n| n.frame = place(n.frame));
+    plan.releases.iter_mut().for_each(|r| r.frame = place(r.frame));
+}
+
+/// The last line of defence: whoever runs a sub-plan holds all it reads, and the planner reads nothing but what was released.
+fn check(plan: &Plan) -> Result<(), SqlError> {
+    let public = |t: &String| t.starts_with("public.");
+    let frames = plan.frames.iter().all(|f| facts::tables(f.rows.logical()).iter().all(public));
+    let scans = plan.scans.iter().all(|s| {
+        let tables = facts::tables(s.plan.logical());
+        match &s.source {
+            Source::Public => tables.iter().all(public),
+            Source::Party(name) => tables.iter().all(|t| public(t) || t.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.'))),
+        }
+    });
+    let answer = facts::tables(plan.answer.logical()).iter().all(|t| plan.releases.iter().any(|r| r.name == *t));
+    if frames && scans && answer && !plan.releases.is_empty() { Ok(()) } else { Err(internal("a sub-plan reads what its place does not hold")) }
+}
+
+/// A fault of ours, not of the query.
+fn internal(what: impl fmt::Display) -> SqlError {
+    let what = what.to_string();
+    let what = what.lines().next().unwrap_or_default();
+    SqlError::new(Code::Internal, format!("the query could not be compiled ({what})"), "simplify the query, and report it")
+}
+
+#[cfg(test)]
+mod tests;

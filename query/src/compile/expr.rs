@@ -1,0 +1,483 @@
+//! SQL expressions over a frame's rows → [`Val`]: what one side can evaluate stays its expression; what several must evaluate becomes
+//! numbers and bits, with SQL's three-valued logic written out.
+
+mod compare;
+
+pub(super) use compare::decimal;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use datafusion::{
+    arrow::datatypes::DataType,
+    common::{Column, DFSchema, ScalarValue, tree_node::{Transformed, TreeNode, TreeNodeRecursion}},
+    logical_expr::{BinaryExpr, Case, Cast, Expr, ExprSchemable, Operator, lit},
+};
+
+use super::{
+    Compiler, SqlError,
+    facts::{self, Known},
+    internal,
+    range::{self, Interval},
+    symbol::{BitId, Bits, Factor, Local, Num, Product, Side, Tri, Val},
+};
+
+/// More bits than this in one query are refused.
+const MOST_BITS: usize = 20_000;
+
+/// What expressions are read against: the columns of a joint relation, and which of its rows are there.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'s> {
+    pub(super) schema: &'s DFSchema,
+    pub(super) columns: &'s [Val],
+    pub(super) present: BitId,
+}
+
+impl Compiler<'_> {
+    /// Lowers an expression.
+    pub(super) fn value(&mut self, expr: &Expr, scope: Scope<'_>) -> Result<Val, SqlError> {
+        if self.bits.len() > MOST_BITS {
+            return Err(SqlError::unsupported("the query has too many joint conditions", "split the question"));
+        }
+        if let Expr::Alias(a) = expr {
+            return self.value(&a.expr, scope);
+        }
+        if let Expr::Column(c) = expr {
+            let val = scope.columns[scope.schema.index_of_column(c).map_err(internal)?].clone();
+            return Ok(self.settle(val, scope.present));
+        }
+        if let Some(local) = self.at_home(expr, scope)? {
+            return Ok(Val::Local(local));
+        }
+        match expr {
+            Expr::BinaryExpr(b) => self.binary(b, expr, scope),
+            Expr::Not(e) => self.tri(e, scope).map(|Tri { t, f }| Val::Bool(Tri { t: f, f: t })),
+            Expr::IsNull(e) => self.is_valid(e, scope).map(|v| self.sure_not(v)),
+            Expr::IsNotNull(e) => self.is_valid(e, scope).map(|v| self.sure(v)),
+            Expr::IsTrue(e) => self.tri(e, scope).map(|x| self.sure(x.t)),
+            Expr::IsNotTrue(e) => self.tri(e, scope).map(|x| self.sure_not(x.t)),
+            Expr::IsFalse(e) => self.tri(e, scope).map(|x| self.sure(x.f)),
+            Expr::IsNotFalse(e) => self.tri(e, scope).map(|x| self.sure_not(x.f)),
+            Expr::IsUnknown(e) => self.tri(e, scope).map(|x| self.known(x)).map(|k| self.sure_not(k)),
+            Expr::IsNotUnknown(e) => self.tri(e, scope).map(|x| self.known(x)).map(|k| self.sure(k)),
+            Expr::Negative(e) => Ok(Val::Num(self.num(e, scope)?.negated())),
+            Expr::Between(b) => {
+                let low = self.compare(Operator::GtEq, &b.expr, &b.low, scope)?;
+                let high = self.compare(Operator::LtEq, &b.expr, &b.high, scope)?;
+                let all = self.all([low, high]);
+                Ok(Val::Bool(if b.negated { Tri { t: all.f, f: all.t } } else { all }))
+            }
+            Expr::InList(list) => {
+                let each = list.list.iter().map(|e| self.compare(Operator::Eq, &list.expr, e, scope)).collect::<Result<Vec<_>, _>>()?;
+                let any = self.any(each);
+                Ok(Val::Bool(if list.negated { Tri { t: any.f, f: any.t } } else { any }))
+            }
+            Expr::Case(c) => self.case(c, expr, scope),
+            Expr::Cast(c) => self.cast(c, expr, scope),
+            Expr::ScalarFunction(f) if f.name() == "coalesce" => self.value(&coalesce(&f.args), scope),
+            Expr::ScalarFunction(f) if f.name() == "nullif" && f.args.len() == 2 => {
+                let when = f.args[0].clone().eq(f.args[1].clone());
+                let otherwise = Some(Box::new(f.args[0].clone()));
+                let case = Case::new(None, vec![(Box::new(when), Box::new(Expr::Literal(ScalarValue::Null, None)))], otherwise);
+                self.value(&Expr::Case(case), scope)
+            }
+            other => Err(self.beyond(other, scope)),
+        }
+    }
+
+    /// The expression as one of a single side, if all it reads is that side's or public.
+    fn at_home(&mut self, expr: &Expr, scope: Scope<'_>) -> Result<Option<Local>, SqlError> {
+        let mut columns: BTreeMap<Column, Local> = BTreeMap::new();
+        for c in expr.column_refs() {
+            let val = scope.columns[scope.schema.index_of_column(c).map_err(internal)?].clone();
+            match self.settle(val, scope.present) {
+                Val::Local(local) if local.valid == Bits::TRUE => drop(columns.insert(c.clone(), local)),
+                _ => return Ok(None),
+            }
+        }
+        let mut side = Side::Public;
+        for local in columns.values() {
+            match side.with(&local.side) {
+                Some(both) => side = both,
+                None => return Ok(None),
+            }
+        }
+        for owner in subquery_owners(expr) {
+            match side.with(&Side::Owner(owner)) {
+                Some(both) => side = both,
+                None => return Ok(None),
+            }
+        }
+        let mut knowns: Vec<_> = scope.columns.iter().zip(scope.schema.fields()).map(|(val, field)| self.known_of(val, field.data_type())).collect();
+        let strict = facts::strict(expr);
+        let mut absent = BTreeSet::new();
+        for (c, local) in &columns {
+            let i = scope.schema.index_of_column(c).map_err(internal)?;
+            knowns[i] = local.known.clone();
+            if strict {
+                absent.extend(local.absent.iter().copied());
+            } else {
+                knowns[i].nullable |= !local.absent.is_empty();
+            }
+        }
+        let known = Known { origin: None, ..facts::of_expr(expr, scope.schema, &knowns) };
+        let moved = expr.clone().transform(|e| {
+            Ok(match &e {
+                Expr::Column(c) => Transformed::yes(columns[c].expr.clone()),
+                _ => Transformed::no(e),
+            })
+        });
+        Ok(Some(Local { side, expr: moved.map_err(internal)?.data, known, absent, valid: Bits::TRUE }))
+    }
+
+    fn known_of(&self, val: &Val, ty: &DataType) -> Known {
+        match val {
+            Val::Local(local) => local.known.clone(),
+            _ => Known { ty: ty.clone(), range: range::limits(ty), wide: None, nullable: true, values: None, origin: None, draws: None },
+        }
+    }
+
+    /// Drops from a value what the presence of the row already says.
+    pub(super) fn settle(&mut self, val: Val, present: BitId) -> Val {
+        match val {
+            Val::Local(mut local) => {
+                if self.bits.implied(local.valid, present) {
+                    local.valid = Bits::TRUE;
+                }
+                let there: Vec<_> = local.absent.iter().copied().filter(|&u| {
+                    let bit = self.frames.present(u, &mut self.bits);
+                    self.bits.implied(bit, present)
+                }).collect();
+                there.iter().for_each(|u| drop(local.absent.remove(u)));
+                Val::Local(local)
+            }
+            Val::Num(mut num) => {
+                if self.bits.implied(num.valid, present) {
+                    num.valid = Bits::TRUE;
+                }
+                Val::Num(num)
+            }
+            other => other,
+        }
+    }
+
+    fn sure(&mut self, t: BitId) -> Val {
+        Val::Bool(Tri { t, f: self.bits.not(t) })
+    }
+
+    fn sure_not(&mut self, f: BitId) -> Val {
+        Val::Bool(Tri { t: self.bits.not(f), f })
+    }
+
+    fn known(&mut self, x: Tri) -> BitId {
+        if self.bits.not(x.t) == x.f { Bits::TRUE } else { self.bits.or([x.t, x.f]) }
+    }
+
+    pub(super) fn all(&mut self, of: impl IntoIterator<Item = Tri>) -> Tri {
+        let of: Vec<_> = of.into_iter().collect();
+        let two_valued = of.iter().all(|x| self.bits.not(x.t) == x.f);
+        let t = self.bits.and(of.iter().map(|x| x.t));
+        let f = if two_valued { self.bits.not(t) } else { self.bits.or(of.iter().map(|x| x.f)) };
+        Tri { t, f }
+    }
+
+    fn any(&mut self, of: impl IntoIterator<Item = Tri>) -> Tri {
+        let turned: Vec<_> = of.into_iter().map(|x| Tri { t: x.f, f: x.t }).collect();
+        let none = self.all(turned);
+        Tri { t: none.f, f: none.t }
+    }
+
+    /// Whether an expression is not NULL.
+    pub(super) fn is_valid(&mut self, expr: &Expr, scope: Scope<'_>) -> Result<BitId, SqlError> {
+        let val = self.value(expr, scope)?;
+        Ok(self.valid(&val))
+    }
+
+    /// Whether a value is not NULL.
+    pub(super) fn valid(&mut self, val: &Val) -> BitId {
+        match val {
+            Val::Bool(x) => self.known(*x),
+            Val::Num(n) => n.valid,
+            Val::Local(local) => {
+                let mut terms = vec![local.valid];
+                if local.known.nullable {
+                    terms.push(self.bits.local(local.side.clone(), Expr::IsNotNull(Box::new(local.expr.clone()))));
+                } else {
+                    let units: Vec<_> = local.absent.iter().copied().collect();
+                    terms.extend(units.into_iter().map(|u| self.frames.present(u, &mut self.bits)));
+                }
+                self.bits.and(terms)
+            }
+        }
+    }
+
+    /// Lowers a predicate.
+    pub(super) fn tri(&mut self, expr: &Expr, scope: Scope<'_>) -> Result<Tri, SqlError> {
+        let val = self.value(expr, scope)?;
+        self.as_tri(val, expr)
+    }
+
+    pub(super) fn as_tri(&mut self, val: Val, expr: &Expr) -> Result<Tri, SqlError> {
+        match val {
+            Val::Bool(x) => Ok(x),
+            Val::Local(local) if matches!(local.known.ty, DataType::Boolean | DataType::Null) => {
+                let valid = local.valid;
+                let nullable = local.known.nullable || !local.absent.is_empty();
+                let Local { side, expr, .. } = local;
+                let (t, f) = match (&expr, nullable) {
+                    (Expr::Literal(v, _), _) if v.is_null() => (Bits::FALSE, Bits::FALSE),
+                    (_, false) => {
+                        let t = self.bits.local(side, expr);
+                        (t, self.bits.not(t))
+                    }
+                    (_, true) => (
+                        self.bits.local(side.clone(), Expr::IsTrue(Box::new(expr.clone()))),
+                        self.bits.local(side, Expr::IsFalse(Box::new(expr))),
+                    ),
+                };
+                Ok(Tri { t: self.bits.and([t, valid]), f: self.bits.and([f, valid]) })
+            }
+            _ => Err(SqlError::unsupported(format!("{} is not a condition", expr.human_display()), "compare it with a value").at(self.text.expr(expr))),
+        }
+    }
+
+    /// Lowers a number of exact type.
+    pub(super) fn num(&mut self, expr: &Expr, scope: Scope<'_>) -> Result<Num, SqlError> {
+        let val = self.value(expr, scope)?;
+        self.as_num(val, expr)
+    }
+
+    pub(super) fn as_num(&mut self, val: Val, expr: &Expr) -> Result<Num, SqlError> {
+        match val {
+            Val::Num(num) => Ok(num),
+            Val::Bool(_) => Err(SqlError::unsupported(format!("{} is a condition, not a number", expr.human_display()), "write CASE WHEN … THEN 1 ELSE 0 END").at(self.text.expr(expr))),
+            Val::Local(local) => {
+                let valid = self.valid(&Val::Local(local.clone()));
+                let guards = self.bits.terms(local.valid);
+                if local.known.ty.is_null() {
+                    return Ok(Num { ty: DataType::Int64, scale: 0, products: Vec::new(), range: Interval::ZERO, valid: Bits::FALSE });
+                }
+                let factor = self.factor(&local, expr)?;
+                let range = factor.range.with_zero();
+                let scale = factor.scale;
+                let constant = match &local.expr {
+                    Expr::Literal(value, _) => range::literal(value).map(|i| i.min),
+                    _ => None,
+                };
+                let (coefficient, factors) = match constant {
+                    Some(c) => (c, BTreeMap::new()),
+                    None => (1, BTreeMap::from([(local.side.clone(), factor)])),
+                };
+                let products = vec![Product { coefficient, bits: BTreeSet::new(), guards, factors }];
+                Ok(Num { ty: local.known.ty.clone(), scale, products, range, valid })
+            }
+        }
+    }
+
+    /// A local value as an integer that can be shared; an error says what to write if it cannot.
+    fn factor(&self, local: &Local, expr: &Expr) -> Result<Factor, SqlError> {
+        let words = expr.human_display().to_string();
+        if let Some(why) = &local.known.wide {
+            return Err(SqlError::width(why.clone(), format!("CAST the operands of {words} to DECIMAL(38, s), or to fewer digits")).at(self.text.expr(expr)));
+        }
+        let ty = &local.known.ty;
+        let Some((scale, range)) = range::scale(ty).zip(local.known.range) else {
+            let fix = match ty {
+                DataType::Float32 | DataType::Float64 | DataType::Float16 => format!("write CAST({words} AS DECIMAL(p, s)) with the digits you need"),
+                DataType::Boolean => "write CASE WHEN … THEN 1 ELSE 0 END".to_owned(),
+                _ => "compare it at its owner, or group by it".to_owned(),
+            };
+            let message = format!("{words} is {} and cannot be shared as a number; only INT, BIGINT, DECIMAL and DATE can", range::sql_type(ty));
+            return Err(SqlError::unsupported(message, fix).at(self.text.expr(expr)));
+        };
+        let wide = DataType::Decimal128(38, scale);
+        let expr = match ty {
+            DataType::Date32 => cast(cast(local.expr.clone(), DataType::Int32), wide),
+            t if *t == wide => local.expr.clone(),
+            _ => cast(local.expr.clone(), wide),
+        };
+        Ok(Factor { expr, scale, range })
+    }
+
+    fn binary(&mut self, b: &BinaryExpr, expr: &Expr, scope: Scope<'_>) -> Result<Val, SqlError> {
+        let words = || expr.human_display().to_string();
+        match b.op {
+            Operator::And | Operator::Or => {
+                let (l, r) = (self.tri(&b.left, scope)?, self.tri(&b.right, scope)?);
+                Ok(Val::Bool(if b.op == Operator::And { self.all([l, r]) } else { self.any([l, r]) }))
+            }
+            Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq | Operator::IsDistinctFrom | Operator::IsNotDistinctFrom => {
+                self.compare(b.op, &b.left, &b.right, scope).map(Val::Bool)
+            }
+            Operator::Plus | Operator::Minus | Operator::Multiply => {
+                let (l, r) = (self.num(&b.left, scope)?, self.num(&b.right, scope)?);
+                let ty = expr.get_type(scope.schema).map_err(internal)?;
+                let Some(scale) = range::scale(&ty) else { return Err(self.beyond(expr, scope)) };
+                let place = self.text.expr(expr);
+                let num = match b.op {
+                    Operator::Multiply => {
+                        let num = l.multiplied(&r, ty.clone(), &mut self.bits, &words()).map_err(|e| e.at(place))?;
+                        if num.scale != scale {
+                            return Err(self.beyond(expr, scope));
+                        }
+                        num
+                    }
+                    op => {
+                        let r = if op == Operator::Minus { r.negated() } else { r };
+                        let (l, r) = (l.rescaled(scale, ty.clone()).map_err(|e| e.at(place))?, r.rescaled(scale, ty.clone()).map_err(|e| e.at(place))?);
+                        l.plus(r, ty.clone(), &mut self.bits, &words()).map_err(|e| e.at(place))?
+                    }
+                };
+                match range::limits(&ty) {
+                    Some(limits) if num.range.within(limits) => Ok(Val::Num(num)),
+                    _ => Err(SqlError::width(format!("{} can leave its type {}", words(), range::sql_type(&ty)), "CAST an operand to BIGINT or DECIMAL(38, s)").at(place)),
+                }
+            }
+            Operator::Divide | Operator::Modulo => {
+                let what = if b.op == Operator::Divide { "division" } else { "remainder" };
+                Err(SqlError::unsupported(
+                    format!("{}: a {what} across owners ({}) cannot be computed on shares", words(), self.sides(expr, scope)),
+                    "divide at one owner, or divide sums: SUM(a)/SUM(b) is finished at the planner",
+                )
+                .at(self.text.expr(expr)))
+            }
+            _ => Err(self.beyond(expr, scope)),
+        }
+    }
+
+    /// CASE: the first condition that is true selects; none: ELSE, or NULL.
+    fn case(&mut self, c: &Case, expr: &Expr, scope: Scope<'_>) -> Result<Val, SqlError> {
+        let mut conditions = Vec::new();
+        for (when, _) in &c.when_then_expr {
+            conditions.push(match &c.expr {
+                Some(base) => self.compare(Operator::Eq, base, when, scope)?.t,
+                None => self.tri(when, scope)?.t,
+            });
+        }
+        let mut selected = Vec::new();
+        let mut open = Bits::TRUE;
+        for t in conditions {
+            selected.push(self.bits.and([open, t]));
+            let not = self.bits.not(t);
+            open = self.bits.and([open, not]);
+        }
+        selected.push(open);
+        let null = Expr::Literal(ScalarValue::Null, None);
+        let branches: Vec<_> = c.when_then_expr.iter().map(|(_, t)| t.as_ref()).chain([c.else_expr.as_deref().unwrap_or(&null)]).collect();
+        let ty = expr.get_type(scope.schema).map_err(internal)?;
+        if ty == DataType::Boolean {
+            let mut sides = (Vec::new(), Vec::new());
+            for (select, branch) in selected.into_iter().zip(branches) {
+                let x = self.tri(branch, scope)?;
+                sides.0.push(self.bits.and([select, x.t]));
+                sides.1.push(self.bits.and([select, x.f]));
+            }
+            return Ok(Val::Bool(Tri { t: self.bits.or(sides.0), f: self.bits.or(sides.1) }));
+        }
+        let Some(scale) = range::scale(&ty) else { return Err(self.beyond(expr, scope)) };
+        let mut products = Vec::new();
+        let mut valid = Vec::new();
+        let mut all_valid = true;
+        let mut range: Option<Interval> = None;
+        for (select, branch) in selected.into_iter().zip(branches) {
+            if select == Bits::FALSE {
+                continue;
+            }
+            let num = self.num(branch, scope)?.rescaled(scale, ty.clone()).map_err(|e| e.at(self.text.expr(expr)))?;
+            all_valid &= num.valid == Bits::TRUE;
+            valid.push(self.bits.and([select, num.valid]));
+            let terms = self.bits.terms(select);
+            products.extend(num.products.into_iter().filter(|p| p.coefficient != 0).map(|mut p| {
+                p.bits.extend(terms.iter().copied());
+                p
+            }));
+            range = Some(range.map_or(num.range, |r| r.hull(num.range)));
+        }
+        let valid = if all_valid { Bits::TRUE } else { self.bits.or(valid) };
+        Ok(Val::Num(Num { ty, scale, products, range: range.unwrap_or(Interval::ZERO).with_zero(), valid }))
+    }
+
+    fn cast(&mut self, c: &Cast, expr: &Expr, scope: Scope<'_>) -> Result<Val, SqlError> {
+        let to = c.field.data_type();
+        let from = c.expr.get_type(scope.schema).map_err(internal)?;
+        if *to == from {
+            return self.value(&c.expr, scope);
+        }
+        let (Some(scale), Some(limits)) = (range::scale(to), range::limits(to)) else {
+            let fix = "keep it an INT, BIGINT, DECIMAL, DATE or BOOLEAN until it is aggregated";
+            return Err(SqlError::unsupported(format!("{}: shares of several owners ({}) have no type {}", expr.human_display(), self.sides(expr, scope), range::sql_type(to)), fix).at(self.text.expr(expr)));
+        };
+        let num = if from == DataType::Boolean {
+            let x = self.tri(&c.expr, scope)?;
+            let product = Product { coefficient: 1, bits: self.bits.terms(x.t), guards: BTreeSet::new(), factors: BTreeMap::new() };
+            Num { ty: from, scale: 0, products: vec![product], range: Interval::BIT, valid: self.known(x) }
+        } else {
+            self.num(&c.expr, scope)?
+        };
+        if num.scale > scale {
+            let fix = "round at one owner, or after aggregating";
+            return Err(SqlError::unsupported(format!("{}: digits of a value of several owners ({}) cannot be rounded off on shares", expr.human_display(), self.sides(expr, scope)), fix).at(self.text.expr(expr)));
+        }
+        let num = num.rescaled(scale, to.clone()).map_err(|e| e.at(self.text.expr(expr)))?;
+        if !num.range.within(limits) {
+            let message = format!("{} can be out of range: values from {} to {} at scale {scale}", expr.human_display(), num.range.min, num.range.max);
+            return Err(SqlError::width(message, "CAST to a wider type").at(self.text.expr(expr)));
+        }
+        Ok(Val::Num(num))
+    }
+
+    /// The owners an expression reads, for messages.
+    pub(super) fn sides(&mut self, expr: &Expr, scope: Scope<'_>) -> String {
+        let mut sides: BTreeSet<String> = subquery_owners(expr);
+        for c in expr.column_refs() {
+            if let Ok(i) = scope.schema.index_of_column(c) {
+                match &scope.columns[i] {
+                    Val::Local(Local { side: Side::Owner(o), .. }) => drop(sides.insert(o.clone())),
+                    Val::Local(_) => {}
+                    Val::Num(n) => sides.extend(n.products.iter().flat_map(|p| p.factors.keys()).filter(|s| **s != Side::Public).map(Side::to_string)),
+                    Val::Bool(_) => drop(sides.insert("several owners".to_owned())),
+                }
+            }
+        }
+        sides.into_iter().collect::<Vec<_>>().join(", ")
+    }
+
+    fn beyond(&mut self, expr: &Expr, scope: Scope<'_>) -> SqlError {
+        let sides = self.sides(expr, scope);
+        let (what, word) = match expr {
+            Expr::ScalarFunction(f) => (format!("the function {}()", f.name()), Some(f.name().to_owned())),
+            Expr::Like(l) => ((if l.case_insensitive { "ILIKE" } else { "LIKE" }).to_owned(), Some((if l.case_insensitive { "ILIKE" } else { "LIKE" }).to_owned())),
+            Expr::TryCast(_) => ("TRY_CAST".to_owned(), Some("TRY_CAST".to_owned())),
+            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) => ("a sub-query over several owners inside an expression".to_owned(), Some("SELECT".to_owned())),
+            Expr::BinaryExpr(b) => (format!("the operator {}", b.op), None),
+            other => (format!("the expression {}", other.human_display()), None),
+        };
+        let place = self.text.expr(expr);
+        let place = word.and_then(|w| self.text.before(&w, place)).or(place);
+        let of = if sides.is_empty() { String::new() } else { format!(" ({sides})") };
+        SqlError::unsupported(format!("{what} over values of several owners{of} cannot be computed on shares"), "evaluate it in a sub-query of one owner").at(place)
+    }
+}
+
+pub(super) fn cast(expr: Expr, to: DataType) -> Expr {
+    Expr::Cast(Cast::new(Box::new(expr), to))
+}
+
+fn coalesce(args: &[Expr]) -> Expr {
+    let (last, before) = args.split_last().map_or((lit(ScalarValue::Null), &[][..]), |(l, b)| (l.clone(), b));
+    let pairs: Vec<_> = before.iter().map(|e| (Box::new(Expr::IsNotNull(Box::new(e.clone()))), Box::new(e.clone()))).collect();
+    if pairs.is_empty() { last } else { Expr::Case(Case::new(None, pairs, Some(Box::new(last)))) }
+}
+
+fn subquery_owners(expr: &Expr) -> BTreeSet<String> {
+    let mut owners = BTreeSet::new();
+    let _ = expr.apply(|e| {
+        match e {
+            Expr::ScalarSubquery(s) => owners.extend(facts::owners(&s.subquery)),
+            Expr::Exists(x) => owners.extend(facts::owners(&x.subquery.subquery)),
+            Expr::InSubquery(x) => owners.extend(facts::owners(&x.subquery.subquery)),
+            _ => {}
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    owners
+}

@@ -1,0 +1,142 @@
+//! Where in the text a construct is. The logical plan keeps positions of columns only; everything else is found again among the tokens.
+
+use datafusion::{
+    common::{DataFusionError, SchemaError, tree_node::{TreeNode, TreeNodeRecursion}},
+    logical_expr::Expr,
+    sql::sqlparser::tokenizer::{Token, TokenWithSpan},
+};
+
+use super::SqlError;
+
+/// Line and column, from 1.
+pub(super) type Place = (u64, u64);
+
+/// The tokens of a query with their places.
+#[derive(Debug)]
+pub(super) struct Text {
+    tokens: Vec<(Token, Place, usize)>,
+}
+
+impl Text {
+    pub(super) fn new(tokens: &[TokenWithSpan]) -> Self {
+        let mut depth = 0;
+        let mut kept = Vec::new();
+        for t in tokens.iter().filter(|t| !matches!(t.token, Token::Whitespace(_) | Token::EOF)) {
+            if t.token == Token::RParen {
+                depth -= usize::from(depth > 0);
+            }
+            kept.push((t.token.clone(), (t.span.start.line, t.span.start.column), depth));
+            if t.token == Token::LParen {
+                depth += 1;
+            }
+        }
+        Text { tokens: kept }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    pub(super) fn first(&self) -> Option<Place> {
+        self.tokens.first().map(|t| t.1)
+    }
+
+    pub(super) fn last(&self) -> Option<Place> {
+        self.tokens.last().map(|t| t.1)
+    }
+
+    /// The token behind the first `token`.
+    pub(super) fn after(&self, token: &Token) -> Option<Place> {
+        self.tokens.iter().skip_while(|t| t.0 != *token).nth(1).map(|t| t.1)
+    }
+
+    /// The least nested occurrence of a word, the last of equals: joint constructs are outside, what an owner does at home is inside.
+    pub(super) fn keyword(&self, word: &str) -> Option<Place> {
+        self.words(word).min_by_key(|t| (t.2, std::cmp::Reverse(t.1))).map(|t| t.1)
+    }
+
+    /// The first occurrence of a word.
+    pub(super) fn word(&self, word: &str) -> Option<Place> {
+        self.words(word).next().map(|t| t.1)
+    }
+
+    /// The last occurrence of a word at or before a place; without a place, as [`keyword`](Self::keyword).
+    pub(super) fn before(&self, word: &str, place: Option<Place>) -> Option<Place> {
+        match place {
+            None => self.keyword(word),
+            Some(p) => self.words(word).filter(|t| t.1 <= p).last().map(|t| t.1).or_else(|| self.keyword(word)),
+        }
+    }
+
+    fn words<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a (Token, Place, usize)> {
+        self.tokens.iter().filter(move |(token, ..)| match token {
+            Token::Word(w) => w.value.eq_ignore_ascii_case(word),
+            other => other.to_string() == word,
+        })
+    }
+
+    /// The first place of a table: `schema.name`.
+    pub(super) fn table(&self, schema: &str, name: &str) -> Option<Place> {
+        let word = |t: &(Token, Place, usize), w: &str| matches!(&t.0, Token::Word(x) if x.value.eq_ignore_ascii_case(w));
+        self.tokens.windows(3).find(|t| word(&t[0], schema) && t[1].0 == Token::Period && word(&t[2], name)).map(|t| t[0].1)
+    }
+
+    /// The first column of an expression that stands in the text.
+    pub(super) fn expr(&self, expr: &Expr) -> Option<Place> {
+        let mut place: Option<Place> = None;
+        let _ = expr.apply(|e| {
+            if let Expr::Column(c) = e
+                && let Some(span) = c.spans().first()
+            {
+                let at = (span.start.line, span.start.column);
+                place = Some(place.map_or(at, |p| p.min(at)));
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+        place
+    }
+
+    /// DataFusion's error in our words, with the place it names or that of the name it complains of.
+    pub(super) fn explain(&self, error: &DataFusionError) -> SqlError {
+        let place = error.diagnostic().and_then(|d| d.span).map(|s| (s.start.line, s.start.column)).filter(|p| p.0 > 0);
+        let root = root(error);
+        let (message, fix, word) = match root {
+            DataFusionError::SchemaError(e, _) => match e.as_ref() {
+                SchemaError::FieldNotFound { field, valid_fields } => {
+                    let mut known: Vec<_> = valid_fields.iter().map(|c| c.flat_name()).collect();
+                    known.truncate(12);
+                    let fix = if known.is_empty() { "name a column of a table in FROM".to_owned() } else { format!("there are {}", known.join(", ")) };
+                    (format!("there is no column {}", field.flat_name()), fix, Some(field.name.clone()))
+                }
+                SchemaError::AmbiguousReference { field } => {
+                    (format!("the column {} is in more than one relation", field.name), "write the relation before it, as in t.column".to_owned(), Some(field.name.clone()))
+                }
+                other => (other.to_string(), "correct the SQL".to_owned(), None),
+            },
+            DataFusionError::Plan(m) | DataFusionError::Execution(m) => {
+                let word = m.split(['\'', '`']).nth(1).or_else(|| m.strip_prefix("there is no table ").and_then(|rest| rest.split([';', '.']).next()));
+                (first_line(m), "correct the SQL".to_owned(), word.map(str::to_owned))
+            }
+            DataFusionError::NotImplemented(m) => (format!("not supported: {}", first_line(m)), "write it another way".to_owned(), None),
+            other => (first_line(&other.strip_backtrace()), "correct the SQL".to_owned(), None),
+        };
+        let place = place.or_else(|| word.as_deref().and_then(|w| self.word(w)));
+        match root {
+            DataFusionError::NotImplemented(_) => SqlError::unsupported(message, fix).at(place),
+            _ => SqlError::sql(message, fix).at(place),
+        }
+    }
+}
+
+fn root(error: &DataFusionError) -> &DataFusionError {
+    match error {
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => root(inner),
+        DataFusionError::Collection(all) => all.first().map_or(error, root),
+        DataFusionError::Shared(inner) => root(inner),
+        other => other,
+    }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or("").trim().to_owned()
+}

@@ -1,0 +1,276 @@
+//! Interval analysis: which integers an expression of exact type can take, from the ranges the catalogue declares.
+
+use datafusion::{
+    arrow::datatypes::DataType,
+    common::{DFSchema, ScalarValue},
+    logical_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator},
+};
+
+use super::facts::{self, Known};
+
+/// An inclusive interval of integers scaled by the type (DECIMAL(p,s): times 10^s, DATE: days).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Interval {
+    pub(super) min: i128,
+    pub(super) max: i128,
+}
+
+impl Interval {
+    pub(super) const ZERO: Interval = Interval { min: 0, max: 0 };
+    pub(super) const BIT: Interval = Interval { min: 0, max: 1 };
+
+    pub(super) fn of(a: i128, b: i128) -> Self {
+        Interval { min: a.min(b), max: a.max(b) }
+    }
+
+    pub(super) fn hull(self, other: Self) -> Self {
+        Interval { min: self.min.min(other.min), max: self.max.max(other.max) }
+    }
+
+    /// With 0, the value shared for NULL.
+    pub(super) fn with_zero(self) -> Self {
+        self.hull(Self::ZERO)
+    }
+
+    pub(super) fn within(self, outer: Self) -> bool {
+        outer.min <= self.min && self.max <= outer.max
+    }
+
+    pub(super) fn meet(self, other: Self) -> Self {
+        let min = self.min.max(other.min);
+        Interval { min, max: self.max.min(other.max).max(min) }
+    }
+
+    /// The largest magnitude; saturates.
+    pub(super) fn magnitude(self) -> i128 {
+        self.min.saturating_abs().max(self.max.saturating_abs())
+    }
+
+    pub(super) fn add(self, other: Self) -> Option<Self> {
+        Some(Interval { min: self.min.checked_add(other.min)?, max: self.max.checked_add(other.max)? })
+    }
+
+    pub(super) fn sub(self, other: Self) -> Option<Self> {
+        Some(Interval { min: self.min.checked_sub(other.max)?, max: self.max.checked_sub(other.min)? })
+    }
+
+    pub(super) fn mul(self, other: Self) -> Option<Self> {
+        let mut ends = [0; 4];
+        for (i, (a, b)) in [(self.min, other.min), (self.min, other.max), (self.max, other.min), (self.max, other.max)].into_iter().enumerate() {
+            ends[i] = a.checked_mul(b)?;
+        }
+        Some(Interval { min: ends.into_iter().min()?, max: ends.into_iter().max()? })
+    }
+
+    pub(super) fn times(self, factor: i128) -> Option<Self> {
+        self.mul(Interval::of(factor, factor))
+    }
+
+    /// To another number of digits behind the point, rounded away from zero where digits are lost.
+    pub(super) fn rescale(self, from: i8, to: i8) -> Option<Self> {
+        if to >= from {
+            return self.times(ten((to - from) as u32)?);
+        }
+        let unit = ten((from - to) as u32)?;
+        Some(Interval { min: self.min / unit - 1, max: self.max / unit + 1 })
+    }
+}
+
+/// 10^n, if it fits.
+pub(super) fn ten(n: u32) -> Option<i128> {
+    10i128.checked_pow(n)
+}
+
+/// Digits behind the point of an exact type.
+pub(super) fn scale(ty: &DataType) -> Option<i8> {
+    match ty {
+        DataType::Decimal128(_, s) | DataType::Decimal32(_, s) | DataType::Decimal64(_, s) => Some(*s),
+        t if t.is_integer() => Some(0),
+        DataType::Date32 => Some(0),
+        _ => None,
+    }
+}
+
+/// All values of a type, `None` if it has no exact integers.
+pub(super) fn limits(ty: &DataType) -> Option<Interval> {
+    let (min, max) = match ty {
+        DataType::Int8 => (i8::MIN.into(), i8::MAX.into()),
+        DataType::Int16 => (i16::MIN.into(), i16::MAX.into()),
+        DataType::Int32 | DataType::Date32 => (i32::MIN.into(), i32::MAX.into()),
+        DataType::Int64 => (i64::MIN.into(), i64::MAX.into()),
+        DataType::UInt8 => (0, u8::MAX.into()),
+        DataType::UInt16 => (0, u16::MAX.into()),
+        DataType::UInt32 => (0, u32::MAX.into()),
+        DataType::UInt64 => (0, u64::MAX.into()),
+        DataType::Boolean => (0, 1),
+        DataType::Decimal128(p, _) | DataType::Decimal32(p, _) | DataType::Decimal64(p, _) => {
+            let max = ten((*p).into())? - 1;
+            (-max, max)
+        }
+        _ => return None,
+    };
+    Some(Interval { min, max })
+}
+
+/// What an expression can be, given its columns. `Err` says in words why an exact type has no bound (an overflow).
+pub(super) fn of(expr: &Expr, schema: &DFSchema, columns: &[Known]) -> Result<Option<Interval>, String> {
+    let ty = match expr.get_type(schema) {
+        Ok(ty) => ty,
+        Err(_) => return Ok(None),
+    };
+    let inside = |e: &Expr| of(e, schema, columns);
+    let Some(limits) = limits(&ty) else { return Ok(None) };
+    let found = match expr {
+        Expr::Alias(a) => return inside(&a.expr),
+        Expr::Column(c) => match schema.index_of_column(c) {
+            Ok(i) => match (&columns[i].range, &columns[i].wide) {
+                (_, Some(why)) => return Err(why.clone()),
+                (range, None) => *range,
+            },
+            Err(_) => None,
+        },
+        Expr::Literal(value, _) => literal(value),
+        Expr::Negative(e) => inside(e)?.and_then(|i| Interval::ZERO.sub(i)),
+        Expr::BinaryExpr(b) => return binary(b, &ty, limits, schema, columns),
+        Expr::Cast(c) => {
+            let from = c.expr.get_type(schema).ok();
+            let inner = inside(&c.expr)?;
+            inner.zip(from.as_ref().and_then(scale_or_bit)).zip(scale(&ty)).and_then(|((i, from), to)| i.rescale(from, to)).map(|i| i.meet(limits))
+        }
+        Expr::Case(c) => case(c, schema, columns)?,
+        Expr::ScalarFunction(f) => function(f.name(), &f.args, schema, columns)?,
+        Expr::ScalarSubquery(s) => facts::column_of(&s.subquery),
+        _ => None,
+    };
+    // NULL literals and what is not analysed
+    Ok(Some(found.unwrap_or(limits)))
+}
+
+fn scale_or_bit(ty: &DataType) -> Option<i8> {
+    scale(ty).or((*ty == DataType::Boolean).then_some(0))
+}
+
+/// The scaled integer of a literal; NULL counts as 0.
+pub(super) fn literal(value: &ScalarValue) -> Option<Interval> {
+    let v = match value {
+        ScalarValue::Int8(v) => v.map(i128::from),
+        ScalarValue::Int16(v) => v.map(i128::from),
+        ScalarValue::Int32(v) | ScalarValue::Date32(v) => v.map(i128::from),
+        ScalarValue::Int64(v) => v.map(i128::from),
+        ScalarValue::UInt8(v) => v.map(i128::from),
+        ScalarValue::UInt16(v) => v.map(i128::from),
+        ScalarValue::UInt32(v) => v.map(i128::from),
+        ScalarValue::UInt64(v) => v.map(i128::from),
+        ScalarValue::Boolean(v) => v.map(i128::from),
+        ScalarValue::Decimal128(v, ..) => *v,
+        _ => return None,
+    };
+    let v = v.unwrap_or(0);
+    Some(Interval { min: v, max: v })
+}
+
+fn binary(b: &BinaryExpr, ty: &DataType, limits: Interval, schema: &DFSchema, columns: &[Known]) -> Result<Option<Interval>, String> {
+    let (Some(left), Some(right)) = (of(&b.left, schema, columns)?, of(&b.right, schema, columns)?) else { return Ok(Some(limits)) };
+    let types = (b.left.get_type(schema), b.right.get_type(schema));
+    let (Ok(lt), Ok(rt)) = types else { return Ok(Some(limits)) };
+    let (Some(ls), Some(rs), Some(to)) = (scale(&lt), scale(&rt), scale(ty)) else { return Ok(Some(limits)) };
+    let found = match b.op {
+        Operator::Plus => left.rescale(ls, to).zip(right.rescale(rs, to)).and_then(|(l, r)| l.add(r)),
+        Operator::Minus => left.rescale(ls, to).zip(right.rescale(rs, to)).and_then(|(l, r)| l.sub(r)),
+        Operator::Multiply if ls + rs == to => left.mul(right),
+        Operator::Divide => quotient(left, right, i32::from(to) - i32::from(ls) + i32::from(rs)),
+        Operator::Modulo if ls == rs && rs == to => {
+            let most = left.magnitude().min(right.magnitude());
+            Some(Interval { min: if left.min < 0 { -most } else { 0 }, max: if left.max > 0 { most } else { 0 } })
+        }
+        _ => return Ok(Some(limits)),
+    };
+    match found {
+        // integers wrap around silently, decimals go on beyond their digits as long as 128 bits last
+        Some(i) if ty.is_integer() && !i.within(limits) => Err(format!("{} can leave its type {}", words(b), sql_type(ty))),
+        Some(i) => Ok(Some(i)),
+        None => Err(format!("{} can leave 128 bits", words(b))),
+    }
+}
+
+fn words(b: &BinaryExpr) -> String {
+    Expr::BinaryExpr(b.clone()).human_display().to_string()
+}
+
+/// SQL's name of a type.
+pub(super) fn sql_type(ty: &DataType) -> String {
+    match ty {
+        DataType::Int8 => "TINYINT".into(),
+        DataType::Int16 => "SMALLINT".into(),
+        DataType::Int32 => "INT".into(),
+        DataType::Int64 => "BIGINT".into(),
+        DataType::UInt64 => "BIGINT UNSIGNED".into(),
+        DataType::Float32 => "REAL".into(),
+        DataType::Float64 => "DOUBLE".into(),
+        DataType::Date32 => "DATE".into(),
+        DataType::Boolean => "BOOLEAN".into(),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "STRING".into(),
+        DataType::Decimal128(p, s) | DataType::Decimal256(p, s) => format!("DECIMAL({p},{s})"),
+        other => other.to_string(),
+    }
+}
+
+fn quotient(left: Interval, right: Interval, shift: i32) -> Option<Interval> {
+    let least = if right.min > 0 { right.min } else if right.max < 0 { -right.max } else { 1 };
+    let most = left.magnitude();
+    let most = if shift >= 0 { most.checked_mul(ten(shift as u32)?)? / least } else { most / least / ten(shift.unsigned_abs())? };
+    let most = most.checked_add(1)?;
+    let positive = left.min >= 0 && right.min >= 0;
+    Some(Interval { min: if positive { 0 } else { -most }, max: most })
+}
+
+fn case(c: &Case, schema: &DFSchema, columns: &[Known]) -> Result<Option<Interval>, String> {
+    let branches = c.when_then_expr.iter().map(|(_, then)| then.as_ref()).chain(c.else_expr.as_deref());
+    let mut hull: Option<Interval> = None;
+    for branch in branches.filter(|e| !matches!(e, Expr::Literal(v, _) if v.is_null())) {
+        match of(branch, schema, columns)? {
+            Some(i) => hull = Some(hull.map_or(i, |h| h.hull(i))),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(hull.unwrap_or(Interval::ZERO)))
+}
+
+fn function(name: &str, args: &[Expr], schema: &DFSchema, columns: &[Known]) -> Result<Option<Interval>, String> {
+    let arg = |i: usize| args.get(i).map_or(Ok(None), |e| of(e, schema, columns));
+    Ok(match name {
+        "abs" => arg(0)?.map(|i| Interval { min: 0, max: i.magnitude() }),
+        "nullif" => arg(0)?,
+        "coalesce" | "nvl" | "ifnull" | "greatest" | "least" => {
+            let mut hull: Option<Interval> = None;
+            for e in args {
+                match of(e, schema, columns)? {
+                    Some(i) => hull = Some(hull.map_or(i, |h| h.hull(i))),
+                    None => return Ok(None),
+                }
+            }
+            hull
+        }
+        "signum" => Some(Interval { min: -1, max: 1 }),
+        "date_part" => match args.first() {
+            Some(Expr::Literal(ScalarValue::Utf8(Some(part)), _)) => date_part(&part.to_ascii_lowercase()),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+fn date_part(part: &str) -> Option<Interval> {
+    let (min, max) = match part {
+        "quarter" => (1, 4),
+        "month" => (1, 12),
+        "week" => (1, 53),
+        "day" => (1, 31),
+        "dow" | "isodow" => (0, 7),
+        "doy" => (1, 366),
+        "hour" => (0, 23),
+        "minute" => (0, 59),
+        _ => return None,
+    };
+    Some(Interval { min, max })
+}

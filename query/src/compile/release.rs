@@ -1,0 +1,337 @@
+//! Aggregates over several owners' data: what is opened for each output group, and how the released columns follow.
+
+mod cells;
+mod moments;
+
+use std::collections::BTreeMap;
+
+use datafusion::{
+    arrow::datatypes::DataType,
+    logical_expr::{Aggregate, AggregateUDF, Expr, expr::AggregateFunction},
+};
+
+pub(super) use moments::{Moments, exact_argument, is_statistic, statistic};
+
+use super::{
+    Compiler, SqlError,
+    answer::Released,
+    emit::Guards,
+    expr::Scope,
+    range::{Interval, ten},
+    relation::Joint,
+    symbol::{BitId, Bits, Num, Product, Side, Tri, Val},
+};
+use crate::plan::{Cell, ColumnKind, Existence, Finish, FrameId, Opening, Release, ReleasedColumn, Reveal, Ring, ScanId, Type};
+use cells::Keys;
+
+/// Something to open for each group, over the rows that are there.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Request {
+    /// Σ of a number over the rows where `given` is 1.
+    Sum { products: Vec<Product>, range: Interval, given: BitId, place: Option<super::locate::Place> },
+    /// Whether `given` is 1 anywhere.
+    Any(BitId),
+}
+
+/// What a release opens, with words for each.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    all: Vec<(Request, String, Vec<String>)>,
+}
+
+impl Requests {
+    pub(super) fn open(&mut self, request: Request, what: String, why: &str) -> usize {
+        let i = self.all.iter().position(|(r, ..)| *r == request).unwrap_or_else(|| {
+            self.all.push((request, what, Vec::new()));
+            self.all.len() - 1
+        });
+        if !self.all[i].2.iter().any(|w| w == why) {
+            self.all[i].2.push(why.to_owned());
+        }
+        i
+    }
+}
+
+/// A release before it is written down.
+pub(super) struct Draft {
+    pub(super) joint: Joint,
+    /// The public group keys.
+    pub(super) by: Vec<(Expr, DataType, String)>,
+    /// The secret group keys.
+    pub(super) secret: Vec<cells::Secret>,
+    /// Whether the query groups at all (else there is one row, whatever the data).
+    pub(super) grouped: bool,
+    /// Upper bound of the rows of a group, if it is less than the frame's.
+    pub(super) rows_a_group: Option<u64>,
+    pub(super) requests: Requests,
+    /// Released columns, with qualified names of the query's own schema.
+    pub(super) columns: Vec<(DataType, bool, Finish)>,
+}
+
+impl Compiler<'_> {
+    /// GROUP BY and aggregates over a joint relation.
+    pub(super) fn aggregate(&mut self, a: &Aggregate, joint: Joint) -> Result<Released, SqlError> {
+        let schema = a.input.schema();
+        let keys = self.group_keys(&a.group_expr, schema, &joint)?;
+        let mut requests = Requests::default();
+        let mut columns = keys.columns(a);
+        for (i, expr) in a.aggr_expr.iter().enumerate() {
+            let f = aggregate_function(expr).ok_or_else(|| super::internal("an aggregate is a function"))?;
+            let field = a.schema.field(a.group_expr.len() + i);
+            let scope = Scope { schema, columns: &joint.columns, present: joint.present };
+            let finish = self.joint_aggregate(f, expr, scope, keys.grouped, &mut requests)?;
+            columns.push((field.data_type().clone(), true, finish));
+        }
+        let Keys { by, secret, grouped, .. } = keys;
+        let draft = Draft { joint, by, secret, grouped, rows_a_group: None, requests, columns };
+        let names: Vec<_> = a.schema.columns();
+        self.release(draft, &names)
+    }
+
+    fn joint_aggregate(&mut self, f: &AggregateFunction, expr: &Expr, scope: Scope<'_>, grouped: bool, requests: &mut Requests) -> Result<Finish, SqlError> {
+        let name = f.func.name();
+        let why = expr.human_display().to_string();
+        let place = f.params.args.iter().find_map(|e| self.text.expr(e));
+        let at_name = |me: &Self, word: &str| me.text.before(word, place).or(place);
+        if f.params.distinct {
+            let fix = "count distinct values in a sub-query of one owner";
+            return Err(SqlError::unsupported(format!("{}(DISTINCT …) over several owners' data is not supported", name.to_uppercase()), fix).at(at_name(self, "DISTINCT")));
+        }
+        if !f.params.order_by.is_empty() || f.params.null_treatment.is_some() || !is_statistic(name) {
+            let spelled = spelled(&f.func, self);
+            return Err(SqlError::unsupported(
+                format!("the aggregate {}() over several owners' data is not supported", spelled.to_uppercase()),
+                "use COUNT, SUM, AVG, VAR_SAMP, STDDEV, CORR or COVAR, or compute it in a sub-query of one owner",
+            )
+            .at(at_name(self, &spelled)));
+        }
+        let filter = match &f.params.filter {
+            Some(e) => self.tri(e, scope)?.t,
+            None => Bits::TRUE,
+        };
+        let present = self.bits.and([scope.present, filter]);
+        let scope = Scope { present, ..scope };
+        let mut args = Vec::new();
+        for e in &f.params.args {
+            let e = exact_argument(e, scope.schema);
+            let val = self.value(e, scope)?;
+            args.push((val, e.clone()));
+        }
+        let mut moments = JointMoments { compiler: self, args, filter, grouped, present: scope.present, requests, why, place };
+        statistic(name, f.params.args.len(), &mut moments)
+    }
+
+    /// Writes a release down.
+    pub(super) fn release(&mut self, draft: Draft, names: &[datafusion::common::Column]) -> Result<Released, SqlError> {
+        let Draft { joint, by, secret, grouped, rows_a_group, mut requests, columns } = draft;
+        let frame = joint.frame;
+        let most_rows = rows_a_group.unwrap_or(self.frames.all[frame].max_rows);
+        let (public, private): (Vec<_>, Vec<_>) = self.bits.terms(joint.present).into_iter().partition(|t| matches!(self.bits.as_local(*t), Some((Side::Public, _))));
+        let mask = self.bits.and(private);
+        let public = self.bits.and(public);
+        let number = self.releases.len();
+        // a group is there if one of its rows is
+        let exists = if grouped && (mask != Bits::TRUE || !secret.is_empty()) {
+            let count = requests.all.iter().position(|(r, ..)| matches!(r, Request::Sum { products, given, .. } if *given == Bits::TRUE && is_count(products)));
+            Existence::NonZero(count.unwrap_or_else(|| requests.open(Request::Any(Bits::TRUE), "whether there is any row".into(), "which groups are in the answer")))
+        } else {
+            Existence::Always
+        };
+        let guards = self.guards(joint.present);
+        let ring = Self::ring(most_rows, &requests)?;
+        let mut cells = Vec::new();
+        for (keys, member) in cells::combinations(&secret, &mut self.bits) {
+            let mut openings = Vec::new();
+            for (request, ..) in &requests.all {
+                openings.push(match request {
+                    Request::Any(given) => {
+                        let bit = self.bits.and([mask, member, *given]);
+                        Opening::Any(self.bit_node(frame, bit, &guards)?)
+                    }
+                    Request::Sum { products, range, given, .. } => {
+                        let bit = self.bits.and([mask, member, *given, public]);
+                        let mut terms = self.terms(frame, ring, products, bit, &guards)?;
+                        if terms.is_empty() {
+                            // nothing to add: the sum of zeros
+                            let zero = self.terms(frame, ring, &[Product::one()], Bits::TRUE, &Guards::new())?;
+                            terms.extend(zero.into_iter().map(|t| crate::plan::Term { coefficient: 0, ..t }));
+                        }
+                        let total = range.with_zero().times(most_rows.into()).unwrap_or(*range);
+                        Opening::Sum { ring, terms, min: total.min, max: total.max }
+                    }
+                });
+            }
+            cells.push(Cell { keys, openings });
+        }
+        let rows = (public != Bits::TRUE).then(|| self.bits.as_local(public)).flatten().map(|(side, e)| self.column(frame, &side, e, ColumnKind::Bit, None));
+        let by_columns: Vec<(ScanId, usize)> =
+            by.iter().map(|(e, ty, _)| self.column(frame, &Side::Public, e.clone(), ColumnKind::Label(Type(ty.clone())), None)).collect();
+        let key_names: Vec<_> = by.iter().map(|(.., name)| name.clone()).chain(secret.iter().map(|s| s.name.clone())).collect();
+        let per = if key_names.is_empty() { "all rows together".to_owned() } else { format!("each {}", key_names.join(", ")) };
+        for (_, what, why) in &requests.all {
+            self.reveals.push(Reveal { release: number, what: what.clone(), per: per.clone(), why: why.join("; ") });
+        }
+        let name = if number == 0 { "released".to_owned() } else { format!("released_{}", number + 1) };
+        let released = columns.iter().enumerate().map(|(i, (ty, _, finish))| ReleasedColumn { name: format!("r{i}"), data_type: Type(ty.clone()), value: finish.clone() });
+        let released: Vec<_> = released.collect();
+        let result = Released::new(&name, &released, names, !grouped)?;
+        self.releases.push(Release { name, frame: FrameId(frame), rows, by: by_columns, cells, exists, columns: released });
+        Ok(result)
+    }
+
+    /// What each side knows of the rows' presence.
+    fn guards(&self, present: BitId) -> Guards {
+        let mut guards: Guards = BTreeMap::new();
+        for t in self.bits.terms(present) {
+            if let Some((side, e)) = self.bits.as_local(t) {
+                let e = match guards.remove(&side) {
+                    Some(before) => before.and(e),
+                    None => e,
+                };
+                guards.insert(side, e);
+            }
+        }
+        guards
+    }
+
+    /// The field that holds every factor, product and sum of a release.
+    fn ring(rows: u64, requests: &Requests) -> Result<Ring, SqlError> {
+        let rows = i128::from(rows);
+        let mut most = 0i128;
+        for (request, what, _) in &requests.all {
+            let Request::Sum { products, range, place, .. } = request else { continue };
+            let too_wide = |bound: String| {
+                SqlError::width(
+                    format!("{what} can reach {bound}, beyond the 126 bits of the widest field"),
+                    "CAST to fewer digits behind the point, or use a greater unit (thousands, for instance)",
+                )
+                .at(*place)
+            };
+            let sum = range.with_zero().times(rows).map(|i| i.magnitude());
+            let mut largest = sum.ok_or_else(|| too_wide(format!("{} × {rows} rows", range.magnitude())))?;
+            for p in products {
+                let product = p.factors.values().try_fold(p.coefficient.saturating_abs(), |m, f| m.checked_mul(f.range.magnitude().max(1)));
+                largest = largest.max(product.ok_or_else(|| too_wide("more than 2^127".into()))?);
+            }
+            if largest >= 1 << 126 {
+                return Err(too_wide(format!("about 10^{}", (0..39).take_while(|&n| ten(n).is_some_and(|t| t <= largest)).count().saturating_sub(1))));
+            }
+            most = most.max(largest);
+        }
+        Ok(if most < 1 << 60 { Ring::Fp61 } else { Ring::Fp127 })
+    }
+}
+
+fn is_count(products: &[Product]) -> bool {
+    matches!(products, [p] if p.coefficient == 1 && p.factors.is_empty() && p.bits.is_empty() && p.guards.is_empty())
+}
+
+impl Product {
+    /// 1 in every row.
+    pub(super) fn one() -> Self {
+        Product { coefficient: 1, bits: Default::default(), guards: Default::default(), factors: BTreeMap::new() }
+    }
+}
+
+/// How the query spells a function that has several names.
+fn spelled(func: &AggregateUDF, compiler: &Compiler<'_>) -> String {
+    let names = std::iter::once(func.name().to_owned()).chain(func.aliases().iter().cloned());
+    names.into_iter().find(|n| compiler.text.word(n).is_some()).unwrap_or_else(|| func.name().to_owned())
+}
+
+pub(super) fn aggregate_function(expr: &Expr) -> Option<&AggregateFunction> {
+    match expr {
+        Expr::Alias(a) => aggregate_function(&a.expr),
+        Expr::AggregateFunction(f) => Some(f),
+        _ => None,
+    }
+}
+
+/// Moments of joint values.
+struct JointMoments<'m, 'c> {
+    compiler: &'m mut Compiler<'c>,
+    args: Vec<(Val, Expr)>,
+    filter: BitId,
+    grouped: bool,
+    present: BitId,
+    requests: &'m mut Requests,
+    why: String,
+    place: Option<super::locate::Place>,
+}
+
+impl JointMoments<'_, '_> {
+    // the filter, and that these arguments are not NULL, as far as the row's presence does not imply it
+    fn given(&mut self, of: &[usize]) -> BitId {
+        let mut bits = vec![self.filter];
+        for &i in of {
+            let valid = self.compiler.valid(&self.args[i].0);
+            let implied = self.compiler.bits.implied(valid, self.present);
+            bits.push(if implied { Bits::TRUE } else { valid });
+        }
+        self.compiler.bits.and(bits)
+    }
+
+    fn words(&self, of: &[usize]) -> String {
+        of.iter().map(|&i| self.args[i].1.human_display().to_string()).collect::<Vec<_>>().join(" × ")
+    }
+
+    fn num(&mut self, i: usize) -> Result<Num, SqlError> {
+        let (val, expr) = self.args[i].clone();
+        self.compiler.as_num(val, &expr)
+    }
+}
+
+impl Moments for JointMoments<'_, '_> {
+    fn count(&mut self, of: &[usize]) -> Result<usize, SqlError> {
+        // COUNT(*) is COUNT(1)
+        let of: Vec<_> = of.iter().copied().filter(|&i| !matches!(self.args[i].1, Expr::Literal(ref v, _) if !v.is_null())).collect();
+        let given = self.given(&of);
+        let what = match (of.is_empty(), given == Bits::TRUE || given == self.filter) {
+            (true, _) | (_, true) if self.filter == Bits::TRUE => "number of rows".to_owned(),
+            (true, _) => "number of rows that pass the filter".to_owned(),
+            _ => format!("number of rows with {}", self.words(&of).replace(" × ", ", ")),
+        };
+        let request = Request::Sum { products: vec![Product::one()], range: Interval::BIT, given, place: None };
+        Ok(self.requests.open(request, what, &self.why))
+    }
+
+    fn sum(&mut self, product: &[usize], of: &[usize]) -> Result<usize, SqlError> {
+        let words = self.words(product);
+        let first = self.num(product[0])?;
+        let num = match product {
+            [_] => first,
+            [a, b] if a == b => first.multiplied(&first, DataType::Null, &mut self.compiler.bits, &words).map_err(|e| e.at(self.place))?,
+            [_, b] => {
+                let second = self.num(*b)?;
+                first.multiplied(&second, DataType::Null, &mut self.compiler.bits, &words).map_err(|e| e.at(self.place))?
+            }
+            _ => return Err(super::internal("a moment has one or two factors")),
+        };
+        let others: Vec<_> = of.iter().copied().filter(|i| !product.contains(i)).collect();
+        let given = self.given(&others);
+        let request = Request::Sum { products: num.products, range: num.range, given, place: self.place };
+        Ok(self.requests.open(request, format!("sum of {words}"), &self.why))
+    }
+
+    fn some(&mut self, of: &[usize]) -> Result<Option<usize>, SqlError> {
+        let given = self.given(of);
+        if given == Bits::TRUE && (self.grouped || self.present == Bits::TRUE) {
+            return Ok(None);
+        }
+        let what = format!("whether any {} is not NULL", self.words(of));
+        let counted = self.requests.all.iter().position(|(r, ..)| matches!(r, Request::Sum { products, given: g, .. } if *g == given && is_count(products)));
+        Ok(Some(counted.unwrap_or_else(|| self.requests.open(Request::Any(given), what, &self.why))))
+    }
+
+    fn scale(&mut self, of: usize) -> Result<i8, SqlError> {
+        Ok(self.num(of)?.scale)
+    }
+}
+
+/// A predicate's bit as something to open.
+pub(super) fn any(requests: &mut Requests, x: Tri, bits: &mut Bits, what: &str) -> (usize, Option<usize>) {
+    let known = if bits.not(x.t) == x.f { Bits::TRUE } else { bits.or([x.t, x.f]) };
+    let of = requests.open(Request::Any(x.t), format!("whether {what} is true"), what);
+    let some = (known != Bits::TRUE).then(|| requests.open(Request::Any(known), format!("whether {what} is not NULL"), what));
+    (of, some)
+}
