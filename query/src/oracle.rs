@@ -20,7 +20,11 @@ pub struct Oracle {
 impl Oracle {
     /// An oracle without tables. `public` is the schema of unqualified names.
     pub fn new() -> std::io::Result<Self> {
-        let config = SessionConfig::new().with_target_partitions(1).with_default_catalog_and_schema("city", "public");
+        let config = SessionConfig::new()
+            .with_target_partitions(1)
+            .with_default_catalog_and_schema("city", "public")
+            // as the compiler reads SQL: 1.5 is a decimal, not a double
+            .set_bool("datafusion.sql_parser.parse_float_as_decimal", true);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         Ok(Oracle { context: SessionContext::new_with_config(config), runtime })
     }
