@@ -13,7 +13,8 @@ use mpc_core::identity::{Identity, IdentityError};
 use mpc_core::roster::{Roster, RosterError};
 use mpc_quic::{Endpoint, EndpointError, Incoming};
 use query::catalog::Catalog;
-use query::message::Query;
+use query::compile::compile;
+use query::message::{Query, Refusal};
 use std::future::Future;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -230,8 +231,15 @@ fn read(file: &std::path::Path) -> Result<String, Error> {
     std::fs::read_to_string(file).map_err(|e| Error::File { file: file.into(), why: e.to_string() })
 }
 
-fn compile_with(_catalog: Catalog) -> Arc<Compile> {
-    Arc::new(|_: &Query| Ok(()))
+/// The planner hears at once what is wrong with the SQL. Every party compiles for itself all the same.
+fn compile_with(catalog: Catalog) -> Arc<Compile> {
+    Arc::new(move |query: &Query| match compile(&query.sql, &catalog) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let place = error.line.zip(error.column).map(|(line, column)| format!("at {line}:{column}: "));
+            Err(Refusal::new(error.code, format!("{}{}", place.unwrap_or_default(), error.message), error.fix))
+        }
+    })
 }
 
 /// Queries that are verified and compiled at a time; the rest wait.

@@ -317,6 +317,12 @@ async fn what_is_wrong_is_said_in_json() {
     assert_eq!(site.refused("POST /v1/jobs", &sign(&stranger)).await, (403, Code::Planner));
     let other = testing::query(1, now, site.catalog_hash);
     assert_eq!(site.refused("POST /v1/jobs", &sign(&other)).await, (409, Code::Roster));
+    let here = Query { roster_hash: Hash(site.roster.hash()), ..testing::query(1, now, site.catalog_hash) };
+    let wrong = Query { sql: "SELECT COUNT(*)\nFROM transport.tripps".into(), ..here };
+    let (status, text) = site.ask("POST /v1/jobs", &sign(&wrong)).await;
+    let refusal: Refusal = serde_json::from_str(&text).expect("a refusal");
+    assert_eq!((status, refusal.code), (422, Code::Sql));
+    assert!(refusal.reason.starts_with("at 2:") && refusal.reason.contains("tripps"), "{refusal:?}");
     let job = site.submit(1).await;
     assert_eq!(site.refused(&format!("GET /v1/jobs/{job}/result"), "").await, (409, Code::NotReady));
     assert_eq!(site.ask("GET /v1/catalog", "").await, (200, CATALOG.into()));
