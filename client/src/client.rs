@@ -138,7 +138,7 @@ impl Client {
         let note = self.sign(sql, ask, &key)?;
         let job = QueryId::of(&note);
         let answer: Result<Submitted, Problem> = self.api.post("/v1/jobs", &Submit { note }).await?;
-        let submitted = answer.map_err(|problem| self.declined(problem))?;
+        let submitted = answer.map_err(|problem| self.refused(problem))?;
         if submitted.job != job {
             return Err(Error::Untrusted(format!(
                 "the coordinator gives the job another id ({}) than its note has",
@@ -297,13 +297,21 @@ impl Client {
         }
     }
 
-    /// A refusal over HTTP is JSON; anything else is shown as it is.
-    fn declined(&self, problem: Problem) -> Error {
-        let all = serde_json::from_str::<Refusal>(&problem.body).map(|refusal| vec![PartyRefusal { party: None, refusal }]);
-        match all.or_else(|_| serde_json::from_str::<PartyRefusal>(&problem.body).map(|r| vec![r])) {
-            Ok(refusals) => Error::Refused(Refusals(refusals)),
-            Err(_) => Error::Failed(format!("the coordinator at {} answers {}: {}", self.api.base(), problem.status, problem.body)),
+    /// A query the coordinator does not take.
+    fn refused(&self, problem: Problem) -> Error {
+        match serde_json::from_str::<Refusal>(&problem.body) {
+            Ok(refusal) => Error::Refused(Refusals(vec![PartyRefusal { party: None, refusal }])),
+            Err(_) => self.declined(problem),
         }
+    }
+
+    /// Anything else it does not do.
+    fn declined(&self, problem: Problem) -> Error {
+        let at = self.api.base();
+        Error::Failed(match serde_json::from_str::<Refusal>(&problem.body) {
+            Ok(refusal) => format!("the coordinator at {at}: {refusal}\n  to mend it: {}", refusal.fix),
+            Err(_) => format!("the coordinator at {at} answers {}: {}", problem.status, problem.body),
+        })
     }
 }
 

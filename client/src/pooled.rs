@@ -51,7 +51,9 @@ impl Pooled {
     /// # Errors
     /// The SQL is wrong.
     pub fn compare(&self, sql: &str, actual: &RecordBatch) -> Result<Option<String>, Error> {
-        let tolerance = Tolerance { ordered: false, ..Tolerance::default() };
+        // An ORDER BY behind the last bracket is the question's own.
+        let ordered = sql.rsplit(')').next().is_some_and(|end| end.to_ascii_uppercase().contains("ORDER BY"));
+        let tolerance = Tolerance { ordered, ..Tolerance::default() };
         Ok(oracle::compare(&self.answer(sql)?, actual, tolerance).err())
     }
 }
