@@ -99,7 +99,8 @@ impl Jobs {
             };
             Err(Refusal::new(Code::Busy, reason, "ask again when one has ended"))
         };
-        let admitted = busy().and_then(|()| desk.grounds.admit(offer, &desk.attempts(), now()));
+        let new = |job, query: &_, attempt| desk.attempts().check(job, query, attempt);
+        let admitted = busy().and_then(|()| desk.grounds.admit(offer, new, now()));
         let signed = admitted.and_then(|admitted| {
             let Admitted { job, attempt, plan_hash, .. } = admitted;
             let accept = Accept { job, attempt, plan_hash }.sign(&desk.node, &desk.identity);
@@ -152,7 +153,8 @@ impl Jobs {
         let (jobs, stopping) = (self.clone(), stop.clone());
         let spawned = std::thread::Builder::new().name("job".into()).spawn(move || jobs.run(&admitted, &stopping));
         if let Err(error) = spawned {
-            self.ended(job, attempt);
+            self.free(job, attempt);
+            self.0.running.send_modify(|n| *n = n.saturating_sub(1));
             let reason = format!("`{}` cannot start a thread: {error}", desk.node);
             return self.fail(job, attempt, Refusal::new(Code::Busy, reason, "ask again when fewer jobs run"));
         }
@@ -173,6 +175,8 @@ impl Jobs {
         let outbox = self.0.clone();
         let result = job::run(&self.0.desk, admitted, stop, &move |frame| outbox.outbox.push(frame));
         let millis = started.elapsed().as_millis() as u64;
+        // Its place is free before the coordinator hears of the end; the count falls after, so that a shutdown waits for the note.
+        self.free(job, attempt);
         match result {
             Ok(note) => {
                 tracing::info!(job = %job.short(), attempt, millis, "done");
@@ -180,7 +184,7 @@ impl Jobs {
             }
             Err(refusal) => self.fail(job, attempt, refusal),
         }
-        self.ended(job, attempt);
+        self.0.running.send_modify(|n| *n = n.saturating_sub(1));
     }
 
     fn fail(&self, job: QueryId, attempt: u32, refusal: Refusal) {
@@ -197,13 +201,11 @@ impl Jobs {
         }
     }
 
-    fn ended(&self, job: QueryId, attempt: u32) {
+    fn free(&self, job: QueryId, attempt: u32) {
         let mut table = self.table();
         if table.running.get(&job).is_some_and(|(running, _)| *running == attempt) {
             table.running.remove(&job);
         }
-        drop(table);
-        self.0.running.send_modify(|n| *n = n.saturating_sub(1));
     }
 
     /// Accepts nothing more, ends what runs and waits until it has ended.

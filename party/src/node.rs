@@ -22,6 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), NodeError> {
     no_core_dumps();
     quiet_panics();
+    quiet_libraries();
     let keys = Keys::load(&config)?;
     let catalog = Arc::new(Catalog::load(&config.catalogue).map_err(NodeError::Catalog)?);
     let attempts = Attempts::open(&config.state, now())?;
@@ -202,6 +203,12 @@ fn no_core_dumps() {
     if rlimit::setrlimit(rlimit::Resource::CORE, 0, 0).is_err() {
         tracing::warn!("core files could not be switched off; switch them off for this service (`ulimit -c 0`)");
     }
+}
+
+/// Our own crates log through `tracing`. The libraries that parse and run SQL log through `log`, and at `debug` they print whole plans,
+/// literals included: whatever the subscriber is set to, that is not for a log.
+fn quiet_libraries() {
+    log::set_max_level(log::LevelFilter::Off);
 }
 
 /// Threads that touch data say where they panicked, never with what: a library's message may quote a value.

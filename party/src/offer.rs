@@ -1,6 +1,7 @@
 //! An offer, judged. The coordinator is trusted for nothing: every claim about a query is checked here, from the planner's own signed
 //! note and this node's own files, before anything is accepted; and the SQL is compiled here, so that nobody else's plan ever runs.
 
+#[cfg(doc)]
 use crate::attempts::Attempts;
 use crate::seal;
 use ledger::bytes::Hash;
@@ -57,11 +58,16 @@ impl Grounds {
         self.catalog_hash
     }
 
-    /// Judges an offer at the time `now` (Unix seconds).
+    /// Judges an offer at the time `now` (Unix seconds). `new` says whether the attempt is, as [`Attempts::check`] knows it.
     ///
     /// # Errors
     /// The refusal to send.
-    pub fn admit(&self, offer: &Offer, attempts: &Attempts, now: u64) -> Result<Admitted, Refusal> {
+    pub fn admit(
+        &self,
+        offer: &Offer,
+        new: impl FnOnce(QueryId, &Query, u32) -> Result<(), Refusal>,
+        now: u64,
+    ) -> Result<Admitted, Refusal> {
         if QueryId::of(&offer.note) != offer.job {
             let reason = "the coordinator offers a query under another query's id";
             return Err(Refusal::new(Code::Signature, reason, "submit the query again; if this stays, the coordinator is at fault"));
@@ -69,7 +75,7 @@ impl Grounds {
         let (job, query) = Query::admit(&offer.note, &self.roster, self.catalog_hash, now)?;
         seal::check_output_key(&query.output_key.0)
             .map_err(|e| Refusal::new(Code::OutputKey, format!("{e}"), "let `tacit query` make one"))?;
-        attempts.check(job, &query, offer.attempt)?;
+        new(job, &query, offer.attempt)?;
         let plan = compile(&query.sql, &self.catalog).map_err(|e| {
             let place = e.line.zip(e.column).map(|(line, column)| format!("at {line}:{column}: ")).unwrap_or_default();
             Refusal::new(e.code, format!("{place}{}", e.message), e.fix)
@@ -86,6 +92,7 @@ impl Grounds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attempts::Attempts;
     use ledger::bytes::Base64;
     use mpc_core::identity::Identity;
     use query::message::Statement;
@@ -151,7 +158,11 @@ mod tests {
         }
 
         fn judge(&self, note: String) -> Result<Admitted, Refusal> {
-            self.grounds.admit(&Offer { job: QueryId::of(&note), attempt: 1, note }, &self.attempts, NOW)
+            self.admit(&Offer { job: QueryId::of(&note), attempt: 1, note })
+        }
+
+        fn admit(&self, offer: &Offer) -> Result<Admitted, Refusal> {
+            self.grounds.admit(offer, |job, query, attempt| self.attempts.check(job, query, attempt), NOW)
         }
 
         fn refused(&self, note: String, code: Code) {
@@ -216,7 +227,7 @@ mod tests {
             }
         }
         let other = Offer { job: QueryId::of("another"), attempt: 1, note };
-        let refusal = desk.grounds.admit(&other, &desk.attempts, NOW).map(|_| ()).expect_err("refused");
+        let refusal = desk.admit(&other).map(|_| ()).expect_err("refused");
         assert_eq!(refusal.code, Code::Signature);
     }
 
@@ -253,7 +264,7 @@ mod tests {
         desk.attempts.begin(admitted.job, &admitted.query, 1).expect("begun");
         desk.refused(note.clone(), Code::Replay);
         let next = Offer { job: admitted.job, attempt: 2, note };
-        assert_eq!(desk.grounds.admit(&next, &desk.attempts, NOW).expect("admitted").attempt, 2);
+        assert_eq!(desk.admit(&next).expect("admitted").attempt, 2);
         // Another question under the same nonce.
         desk.changed(Code::Replay, |q| q.purpose = "another".into());
     }

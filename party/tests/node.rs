@@ -261,9 +261,11 @@ impl Write for Logs {
 }
 
 fn capture() -> Logs {
+    use tracing_subscriber::util::SubscriberInitExt;
     let logs = Logs::default();
     let writer = logs.clone();
     let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(move || writer.clone());
-    tracing::subscriber::set_global_default(subscriber.finish()).expect("the only subscriber of this process");
+    // Takes in what libraries say through `log`, too.
+    subscriber.finish().try_init().expect("the only subscriber of this process");
     logs
 }
