@@ -123,7 +123,8 @@ pub struct RevealLine {
 
 /// Explains a plan. `parties` are the names of the session's parties in the roster's order.
 pub fn explain(plan: &Plan, public: &Tables, parties: &[&str]) -> Result<Explain, ExplainError> {
-    let ground = Ground::new(plan, &Local::new(MEMORY)?, public)?;
+    let local = Local::new(MEMORY)?;
+    let ground = Ground::new(plan, &local, public)?;
     let program = Program::new(plan, &ground)?;
     let costs = price(&program, parties)?;
     let steps = program.steps().iter().zip(costs).map(|(step, cost)| StepLine {
@@ -142,10 +143,10 @@ pub fn explain(plan: &Plan, public: &Tables, parties: &[&str]) -> Result<Explain
             .zip(&plan.frames)
             .map(|(f, frame)| FrameLine { name: frame.name.clone(), rows: ground.rows(crate::plan::FrameId(f)) as u64 })
             .collect(),
-        scans: plan.scans.iter().map(|scan| scan_line(plan, scan)).collect(),
+        scans: plan.scans.iter().map(|scan| scan_line(plan, scan, &local)).collect(),
         steps: steps.collect(),
         reveals: plan.reveals.iter().map(|r| RevealLine { what: r.what.clone(), per: r.per.clone(), why: r.why.clone() }).collect(),
-        answer: plan.answer.logical().display_indent().to_string(),
+        answer: local.shown(&plan.answer),
     })
 }
 
@@ -201,7 +202,7 @@ fn holders(plan: &Plan) -> Vec<(String, Vec<String>)> {
     tables.into_iter().map(|(holder, tables)| (holder, tables.into_iter().collect())).collect()
 }
 
-fn scan_line(plan: &Plan, scan: &Scan) -> ScanLine {
+fn scan_line(plan: &Plan, scan: &Scan, local: &Local) -> ScanLine {
     let columns = scan.columns.iter().map(|column| ColumnLine {
         what: column.words.clone(),
         range: match &column.kind {
@@ -217,7 +218,7 @@ fn scan_line(plan: &Plan, scan: &Scan) -> ScanLine {
             Source::Party(name) => name.clone(),
         },
         frame: plan.frame(scan.frame).name.clone(),
-        plan: scan.plan.logical().display_indent().to_string(),
+        plan: local.shown(&scan.plan),
         columns: columns.collect(),
     }
 }

@@ -179,17 +179,13 @@ impl Local {
             let batches = collect(physical, self.state.task_ctx()).await?;
             Ok(concat_batches(&schema, &batches)?)
         };
-        let failed = |what| LocalError::Run { place: place.into(), what };
-        // a thread of its own: DataFusion's planner recurses, and the caller may be inside a runtime
-        std::thread::scope(|scope| {
-            let worker =
-                std::thread::Builder::new().name("local".into()).stack_size(STACK).spawn_scoped(scope, || self.runtime.block_on(run));
-            match worker.map(|w| w.join()) {
-                Ok(Ok(result)) => result.map_err(|e| failed(kind(&e))),
-                Ok(Err(_)) => Err(failed("DataFusion gave up on it")),
-                Err(_) => Err(failed("no thread could be started")),
-            }
-        })
+        on_a_deep_stack(|| self.runtime.block_on(run)).map_err(|what| LocalError::Run { place: place.into(), what })
+    }
+
+    /// A sub-plan as it will run: after DataFusion's optimiser. For people.
+    pub(crate) fn shown(&self, subplan: &Subplan) -> String {
+        let optimized = on_a_deep_stack(|| self.state.optimize(subplan.logical()));
+        optimized.as_ref().unwrap_or(subplan.logical()).display_indent().to_string()
     }
 
     /// Computes every scan that `party` owns.
@@ -203,6 +199,18 @@ impl Local {
         let columns = aligned(&batch, plan.frame(scan.frame), ground.keys(scan.frame), scan, &place)?;
         scan.columns.iter().zip(&columns).map(|(c, array)| encode(c, array, &place)).collect()
     }
+}
+
+/// Runs on a thread of its own: DataFusion's planner recurses, and the caller may be inside an async runtime.
+fn on_a_deep_stack<T: Send>(work: impl FnOnce() -> Result<T, DataFusionError> + Send) -> Result<T, &'static str> {
+    std::thread::scope(|scope| {
+        let worker = std::thread::Builder::new().name("local".into()).stack_size(STACK).spawn_scoped(scope, work);
+        match worker.map(|w| w.join()) {
+            Ok(Ok(result)) => result.map_err(|e| kind(&e)),
+            Ok(Err(_)) => Err("DataFusion gave up on it"),
+            Err(_) => Err("no thread could be started"),
+        }
+    })
 }
 
 /// A scan as people know it.

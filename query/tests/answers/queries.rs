@@ -157,3 +157,24 @@ fn arithmetic_over_aggregates() {
         "SELECT SQRT(VAR_POP(t.stops)) - STDDEV_POP(t.stops) < 0.000001 AS same FROM transport.stops t JOIN energy.load e ON e.zone = t.zone",
     ]);
 }
+
+#[test]
+fn secret_group_keys_wide_values_and_scalars() {
+    check_all([
+        "SELECT t.grade, COUNT(*) AS n, SUM(e.kwh) AS k FROM transport.stops t JOIN energy.load e ON e.zone = t.zone GROUP BY t.grade",
+        "SELECT z.borough, e.solar, COUNT(*) AS n, AVG(t.stops) AS a FROM public.zones z JOIN transport.stops t ON t.zone = z.zone
+         JOIN energy.load e ON e.zone = z.zone GROUP BY z.borough, e.solar",
+        "SELECT h.alert, AVG(t.wait) AS w, STDDEV(e.delta) AS s FROM transport.stops t JOIN energy.load e ON e.zone = t.zone JOIN health.stats h ON h.zone = t.zone
+         GROUP BY h.alert",
+        "SELECT t.grade, h.alert, SUM(e.delta) AS d FROM transport.stops t JOIN energy.load e ON e.zone = t.zone JOIN health.stats h ON h.zone = t.zone
+         WHERE e.delta > t.shift GROUP BY t.grade, h.alert",
+        "SELECT SUM(CAST(e.kwh AS DECIMAL(14,4)) * h.rate * t.wait) AS x FROM transport.stops t JOIN energy.load e ON e.zone = t.zone JOIN health.stats h ON h.zone = t.zone",
+        "SELECT z.borough, AVG(CAST(e.kwh AS DECIMAL(14,4)) * h.rate) AS x, SUM(CASE WHEN t.lift THEN CAST(e.kwh AS DECIMAL(14,4)) * h.rate * t.wait END) AS y FROM public.zones z
+         JOIN transport.stops t ON t.zone = z.zone JOIN energy.load e ON e.zone = z.zone JOIN health.stats h ON h.zone = z.zone GROUP BY z.borough",
+        "SELECT CORR(CAST(e.kwh AS DECIMAL(14,4)), CAST(h.rate AS DECIMAL(14,6))) AS r FROM energy.load e JOIN health.stats h ON h.zone = e.zone",
+        "SELECT a.s AS s, b.k AS k FROM (SELECT SUM(stops) AS s FROM transport.stops) a CROSS JOIN (SELECT SUM(kwh) AS k FROM energy.load) b",
+        "SELECT COUNT(*) AS n FROM (SELECT AVG(wait) AS w FROM transport.stops) a CROSS JOIN (SELECT AVG(price) AS p FROM energy.load) b WHERE a.w > b.p",
+        "SELECT AVG(e.delta) FILTER (WHERE t.lift) AS a, COUNT(*) FILTER (WHERE t.stops > 20) AS n FROM transport.stops t JOIN energy.load e ON e.zone = t.zone",
+        "SELECT SUM(t.stops) AS s FROM transport.stops t FULL JOIN energy.load e ON e.zone = t.zone WHERE e.kwh IS NULL",
+    ]);
+}
