@@ -10,11 +10,15 @@ use std::process::ExitCode;
 
 /// Benchmarks and the cost gate.
 #[derive(Parser)]
-#[command(name = "bench", version, after_help = "Examples:
+#[command(
+    name = "bench",
+    version,
+    after_help = "Examples:
   cargo run -p bench -- micro                          all works, as a table
   cargo run -p bench -- micro --json                   one JSON object a line
   cargo run -p bench -- micro --work lt64_1e6 -n 15    one work, fifteen repetitions
-  cargo run -p bench -- cost                           metered cost = formulas = model?")]
+  cargo run -p bench -- cost                           metered cost = formulas = model?"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -1,7 +1,7 @@
 //! Connections between nodes. Who may connect to whom follows from the roster: parties dial parties and the coordinator, nobody dials
 //! anybody else, planners never. Who is at the other end is the roster's entry for the key it proved to hold, nothing it says.
 
-use crate::hello::{self, HelloError};
+use crate::hello::{self, HelloError, Intent};
 use crate::profile::Profile;
 use crate::reset::{RandomIds, ResetKey};
 use crate::socket::{MAX_DATAGRAM, Socket};
@@ -51,6 +51,7 @@ pub struct Endpoint {
     roster_hash: [u8; 32],
     me: Peer,
     profile: Profile,
+    receive_buffer: usize,
 }
 
 /// Connections that have been accepted and have said hello, in the order in which they did.
@@ -180,8 +181,8 @@ impl Endpoint {
         let purpose = Purpose::to(Self::own(&identity, &roster)?.role);
         let crypto = tls::server(identity.clone(), &roster, purpose).map_err(|e| EndpointError::Tls(e.to_string()))?;
         let mut server = ServerConfig::with_crypto(Arc::new(crypto));
-        server.transport_config(profile.transport(purpose)).migration(false);
-        let endpoint = Self::assemble(identity, roster, socket, profile, Some(server))?;
+        server.migration(false);
+        let endpoint = Self::assemble(identity, roster, socket, profile, Some((server, purpose)))?;
         let (accepted, incoming) = mpsc::channel(ACCEPTED);
         tokio::spawn(endpoint.clone().accept(accepted));
         Ok((endpoint, Incoming(incoming)))
@@ -202,16 +203,21 @@ impl Endpoint {
         roster: Arc<Roster>,
         socket: UdpSocket,
         profile: Profile,
-        server: Option<ServerConfig>,
+        server: Option<(ServerConfig, Purpose)>,
     ) -> Result<Self, EndpointError> {
         let me = Self::own(&identity, &roster)?;
         let mut config = EndpointConfig::new(Arc::new(ResetKey::of(&identity)));
         config.cid_generator(|| Box::new(RandomIds));
         config.max_udp_payload_size(MAX_DATAGRAM as u16).expect("the largest datagram is in QUIC's bounds");
         let socket = Socket::new(socket, profile.socket_buffer()).map_err(EndpointError::Socket)?;
+        let receive_buffer = socket.receive_buffer();
+        let server = server.map(|(mut server, purpose)| {
+            server.transport_config(profile.transport(purpose, receive_buffer));
+            server
+        });
         let inner = quinn::Endpoint::new_with_abstract_socket(config, server, Arc::new(socket), Arc::new(TokioRuntime))
             .map_err(EndpointError::Socket)?;
-        Ok(Endpoint { inner, identity, roster_hash: roster.hash(), roster, me, profile })
+        Ok(Endpoint { inner, identity, roster_hash: roster.hash(), roster, me, profile, receive_buffer })
     }
 
     fn own(identity: &Identity, roster: &Roster) -> Result<Peer, EndpointError> {
@@ -237,13 +243,29 @@ impl Endpoint {
     /// # Errors
     /// Why it did not work, in words for the log and for `doctor`.
     pub async fn connect(&self, name: &str) -> Result<(Connection, Peer), DialError> {
+        self.reach(name, Intent::Join).await
+    }
+
+    /// Whether the node called `name` is there and would let this one in, and the round trip to it. Disturbs nothing that runs there, not even
+    /// the connection it may already have to this node: what `doctor` asks.
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect).
+    pub async fn probe(&self, name: &str) -> Result<Duration, DialError> {
+        let (connection, _) = self.reach(name, Intent::Probe).await?;
+        let rtt = connection.rtt();
+        connection.close(VarInt::from_u32(close::SHUTDOWN), b"thank you");
+        Ok(rtt)
+    }
+
+    async fn reach(&self, name: &str, intent: Intent) -> Result<(Connection, Peer), DialError> {
         let node = self.roster.node(name).ok_or_else(|| DialError::UnknownNode(name.into()))?;
         if self.me.role != Role::Party || node.key == self.me.key {
             return Err(DialError::NotDialled(name.into()));
         }
         let addr = self.resolve(node).await?;
         let silent = || DialError::Silent { node: name.into(), addr };
-        match tokio::time::timeout(self.profile.handshake(), self.handshake(node, addr)).await {
+        match tokio::time::timeout(self.profile.handshake(), self.handshake(node, addr, intent)).await {
             Err(_) => Err(silent()),
             Ok(result) => result.map(|connection| (connection, Peer::of(&self.roster, node))),
         }
@@ -279,16 +301,16 @@ impl Endpoint {
         found.find(|a| a.is_ipv4() || !v4).ok_or_else(|| failed("no address this node's socket can reach".into()))
     }
 
-    async fn handshake(&self, node: &Node, addr: SocketAddr) -> Result<Connection, DialError> {
+    async fn handshake(&self, node: &Node, addr: SocketAddr, intent: Intent) -> Result<Connection, DialError> {
         let name = &node.name;
         let purpose = Purpose::to(node.role);
         let lost = |reason: String| DialError::Lost { node: name.clone(), reason };
         let crypto = tls::client(self.identity.clone(), node.key, purpose).map_err(|e| lost(e.to_string()))?;
         let mut config = ClientConfig::new(Arc::new(crypto));
-        config.transport_config(self.profile.transport(purpose));
+        config.transport_config(self.profile.transport(purpose, self.receive_buffer));
         let connecting = self.inner.connect_with(config, mapped(addr, self.inner.local_addr().ok()), tls::SERVER_NAME);
         let connection = connecting.map_err(|e| lost(e.to_string()))?.await.map_err(|e| judged(e, name, addr))?;
-        match hello::offer(&connection, &self.roster_hash).await {
+        match hello::offer(&connection, &self.roster_hash, intent).await {
             Ok(()) => Ok(connection),
             Err(HelloError::Roster) => {
                 connection.close(VarInt::from_u32(close::ROSTER), b"another roster");
@@ -319,10 +341,13 @@ impl Endpoint {
             tokio::spawn(async move {
                 let from = incoming.remote_address();
                 match tokio::time::timeout(endpoint.profile.handshake(), endpoint.welcome(incoming)).await {
-                    Ok(Ok(connected)) => {
+                    Ok(Ok((connection, peer, intent))) => {
                         drop(slot);
-                        // fails if nobody accepts any more
-                        let _ = accepted.send(connected).await;
+                        match intent {
+                            // fails if nobody accepts any more
+                            Intent::Join => drop(accepted.send((connection, peer)).await),
+                            Intent::Probe => drop(tokio::time::timeout(endpoint.profile.handshake(), connection.closed()).await),
+                        }
                     }
                     Ok(Err(reason)) => tracing::warn!(%from, reason, "connection refused"),
                     Err(_) => tracing::warn!(%from, "connection refused: no hello in time"),
@@ -331,7 +356,7 @@ impl Endpoint {
         }
     }
 
-    async fn welcome(&self, incoming: quinn::Incoming) -> Result<(Connection, Peer), String> {
+    async fn welcome(&self, incoming: quinn::Incoming) -> Result<(Connection, Peer, Intent), String> {
         let connection = incoming.accept().map_err(|e| describe(&e))?.await.map_err(|e| describe(&e))?;
         let key = tls::peer_key(&connection).ok_or("it has no key")?;
         let node = self.roster.node_by_key(&key).ok_or("its key is not in the roster")?;
@@ -340,7 +365,7 @@ impl Endpoint {
             format!("`{}`: {reason}", node.name)
         };
         match hello::answer(&connection, &self.roster_hash).await {
-            Ok(()) => Ok((connection, Peer::of(&self.roster, node))),
+            Ok(intent) => Ok((connection, Peer::of(&self.roster, node), intent)),
             Err(HelloError::Roster) => Err(refuse(close::ROSTER, "another roster")),
             Err(HelloError::Garbage) => Err(refuse(close::PROTOCOL, "not a hello")),
             Err(HelloError::Lost) => Err(describe(&connection.closed().await)),

@@ -3,8 +3,17 @@
 
 use quinn::{Connection, RecvStream, SendStream};
 
-const MAGIC: [u8; 8] = *b"tacit/1\n";
-const BYTES: usize = MAGIC.len() + 32;
+const MAGIC: [u8; 7] = *b"tacit/1";
+const BYTES: usize = MAGIC.len() + 1 + 32;
+
+/// What the dialler wants of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Intent {
+    /// To be this node's connection.
+    Join = 1,
+    /// To see whether it would be let in; nothing else that node does is disturbed.
+    Probe = 2,
+}
 
 /// Why a connection stopped at the hello.
 #[derive(Debug)]
@@ -18,35 +27,44 @@ pub(crate) enum HelloError {
 }
 
 /// The dialler's side.
-pub(crate) async fn offer(connection: &Connection, roster: &[u8; 32]) -> Result<(), HelloError> {
+pub(crate) async fn offer(connection: &Connection, roster: &[u8; 32], intent: Intent) -> Result<(), HelloError> {
     let (mut send, mut recv) = connection.open_bi().await.map_err(|_| HelloError::Lost)?;
-    write(&mut send, roster).await?;
-    read(&mut recv, roster).await
+    write(&mut send, roster, intent).await?;
+    match read(&mut recv, roster).await? == intent {
+        true => Ok(()),
+        false => Err(HelloError::Garbage),
+    }
 }
 
 /// The acceptor's side.
-pub(crate) async fn answer(connection: &Connection, roster: &[u8; 32]) -> Result<(), HelloError> {
+pub(crate) async fn answer(connection: &Connection, roster: &[u8; 32]) -> Result<Intent, HelloError> {
     let (mut send, mut recv) = connection.accept_bi().await.map_err(|_| HelloError::Lost)?;
-    read(&mut recv, roster).await?;
-    write(&mut send, roster).await
+    let intent = read(&mut recv, roster).await?;
+    write(&mut send, roster, intent).await?;
+    Ok(intent)
 }
 
-async fn write(send: &mut SendStream, roster: &[u8; 32]) -> Result<(), HelloError> {
-    send.write_all(&[&MAGIC[..], roster].concat()).await.map_err(|_| HelloError::Lost)?;
+async fn write(send: &mut SendStream, roster: &[u8; 32], intent: Intent) -> Result<(), HelloError> {
+    send.write_all(&[&MAGIC[..], &[intent as u8], roster].concat()).await.map_err(|_| HelloError::Lost)?;
     // it may have been read and closed by now
     let _ = send.finish();
     Ok(())
 }
 
-async fn read(recv: &mut RecvStream, roster: &[u8; 32]) -> Result<(), HelloError> {
+async fn read(recv: &mut RecvStream, roster: &[u8; 32]) -> Result<Intent, HelloError> {
     let mut bytes = [0; BYTES];
     recv.read_exact(&mut bytes).await.map_err(|_| HelloError::Lost)?;
-    let (magic, theirs) = bytes.split_at(MAGIC.len());
+    let (magic, rest) = bytes.split_at(MAGIC.len());
     if magic != MAGIC {
         return Err(HelloError::Garbage);
     }
-    if theirs != roster {
-        return Err(HelloError::Roster);
+    let intent = match rest[0] {
+        1 => Intent::Join,
+        2 => Intent::Probe,
+        _ => return Err(HelloError::Garbage),
+    };
+    match rest[1..] == *roster {
+        true => Ok(intent),
+        false => Err(HelloError::Roster),
     }
-    Ok(())
 }

@@ -9,6 +9,7 @@
 //! out a [`QuicLink`] per job. Protocol threads read and write their streams themselves, under the connection's own lock; the thread
 //! `tacit-io` only moves datagrams. Nothing but this crate and the control plane knows tokio.
 
+mod congestion;
 pub mod endpoint;
 mod hello;
 mod link;

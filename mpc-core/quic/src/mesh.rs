@@ -3,7 +3,7 @@
 use crate::endpoint::{Backoff, Endpoint, EndpointError, Incoming, Peer, close, describe};
 use crate::link::{Job, QuicLink};
 use crate::profile::Profile;
-use crate::rendezvous::Rendezvous;
+use crate::rendezvous::{Attempt, Rendezvous};
 use crate::stream::{Outgoing, Preface, code};
 use mpc_core::identity::Identity;
 use mpc_core::link::LinkError;
@@ -155,12 +155,15 @@ impl Drop for Mesh {
 
 // ---------------------------------------------------------------- shared state
 
+/// The attempts that run here.
+type Jobs = HashMap<Attempt, Weak<Job>>;
+
 /// What the IO thread and the protocol threads share.
 pub(crate) struct Shared {
     /// One slot per party, `None` at this party's own place.
     peers: Vec<Option<Slot>>,
     rendezvous: Rendezvous,
-    jobs: Mutex<HashMap<([u8; 32], u32), Weak<Job>>>,
+    jobs: Mutex<Jobs>,
     runtime: Handle,
     flushed: Mutex<Option<mpsc::Sender<()>>>,
 }
@@ -207,7 +210,7 @@ impl Shared {
     }
 
     /// The attempt has ended here.
-    pub(crate) fn end(&self, attempt: ([u8; 32], u32)) {
+    pub(crate) fn end(&self, attempt: Attempt) {
         self.jobs().remove(&attempt);
         self.rendezvous.end(attempt);
     }
@@ -226,7 +229,7 @@ impl Shared {
         });
     }
 
-    fn jobs(&self) -> MutexGuard<'_, HashMap<([u8; 32], u32), Weak<Job>>> {
+    fn jobs(&self) -> MutexGuard<'_, Jobs> {
         lock(&self.jobs)
     }
 
@@ -258,12 +261,12 @@ impl Slot {
 
     fn wait(&self, deadline: Instant) -> Result<Connection, Abort> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let waited = self.changed.wait_timeout_while(lock(&self.state), left, |state| state.connection.is_none());
+        let waited = self.changed.wait_timeout_while(lock(&self.state), left, |state| state.open().is_none());
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        state.connection.clone().ok_or_else(|| Abort::PeerGone {
+        state.open().cloned().ok_or_else(|| Abort::PeerGone {
             peer: self.party,
             label: "link",
-            reason: state.last_error.clone().unwrap_or_else(|| format!("`{}` has not connected; is it running?", self.name)),
+            reason: state.error().unwrap_or_else(|| format!("`{}` has not connected; is it running?", self.name)),
         })
     }
 
@@ -299,19 +302,31 @@ impl Slot {
 
     fn status(&self) -> PeerStatus {
         let state = lock(&self.state);
-        let stats = state.connection.as_ref().map(Connection::stats);
+        let stats = state.open().map(Connection::stats);
         PeerStatus {
             party: self.party,
             name: self.name.clone(),
             addr: self.addr.clone(),
-            connected: state.connection.is_some(),
+            connected: stats.is_some(),
             since: state.since.elapsed(),
-            rtt: state.connection.as_ref().map(Connection::rtt),
+            rtt: stats.map(|s| s.path.rtt),
             mtu: stats.map(|s| s.path.current_mtu),
             sent: stats.map_or(0, |s| s.udp_tx.bytes),
             received: stats.map_or(0, |s| s.udp_rx.bytes),
-            last_error: state.last_error.clone(),
+            last_error: state.error(),
         }
+    }
+}
+
+impl State {
+    /// The connection, unless it has ended already and nobody has noted it yet.
+    fn open(&self) -> Option<&Connection> {
+        self.connection.as_ref().filter(|c| c.close_reason().is_none())
+    }
+
+    fn error(&self) -> Option<String> {
+        let ended = self.connection.as_ref().and_then(Connection::close_reason);
+        ended.map(|e| describe(&e)).or_else(|| self.last_error.clone())
     }
 }
 

@@ -1,8 +1,9 @@
 //! Transport parameters for the two kinds of network a city has.
 
+use crate::congestion::CappedCubic;
 use crate::socket::MAX_DATAGRAM;
 use crate::tls::Purpose;
-use quinn::congestion::{BbrConfig, CubicConfig};
+use quinn::congestion::BbrConfig;
 use quinn::{AckFrequencyConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use std::time::Duration;
 /// Where the nodes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Profile {
-    /// One machine or one fast network: jumbo datagrams where the path carries them, few acknowledgements, small windows that stay in
-    /// the caches.
+    /// One machine or one fast network: jumbo datagrams where the path carries them, and never more in flight than the receiving
+    /// socket holds.
     #[default]
     Lan,
     /// Tens of milliseconds apart: large windows and buffers, BBR.
@@ -61,7 +62,8 @@ impl Profile {
         Duration::from_secs(5)
     }
 
-    pub(crate) fn transport(self, purpose: Purpose) -> Arc<TransportConfig> {
+    /// `buffer` is what the socket's receive buffer has turned out to be; peers are taken to have as much.
+    pub(crate) fn transport(self, purpose: Purpose, buffer: usize) -> Arc<TransportConfig> {
         let mut config = TransportConfig::default();
         config
             .keep_alive_interval(Some(KEEP_ALIVE))
@@ -72,15 +74,14 @@ impl Profile {
             Profile::Lan => {
                 let mut mtu = MtuDiscoveryConfig::default();
                 mtu.upper_bound(MAX_DATAGRAM as u16);
+                // every other packet is acknowledged at once: with few jumbo packets in flight, waiting for more would be a stall
                 let mut acks = AckFrequencyConfig::default();
-                acks.ack_eliciting_threshold(VarInt::from_u32(8)).max_ack_delay(Some(Duration::from_millis(5)));
-                let mut cubic = CubicConfig::default();
-                cubic.initial_window(2 * u64::from(MB));
+                acks.max_ack_delay(Some(Duration::from_millis(5)));
                 config
                     .initial_rtt(Duration::from_millis(20))
                     .mtu_discovery_config(Some(mtu))
                     .ack_frequency_config(Some(acks))
-                    .congestion_controller_factory(Arc::new(cubic));
+                    .congestion_controller_factory(Arc::new(CappedCubic::new(in_flight(buffer))));
             }
             Profile::Wan => {
                 config.congestion_controller_factory(Arc::new(BbrConfig::default()));
@@ -89,15 +90,16 @@ impl Profile {
         match purpose {
             Purpose::Mesh => {
                 let (stream, connection) = match self {
-                    Profile::Lan => (8 * MB, 64 * MB),
-                    Profile::Wan => (64 * MB, 256 * MB),
+                    Profile::Lan => (8 * MB, 256 * MB),
+                    Profile::Wan => (64 * MB, 512 * MB),
                 };
+                // the connection's window is that of many lanes: one that is not read yet must not keep others from arriving
                 config
                     .max_concurrent_uni_streams(VarInt::from_u32(MESH_STREAMS))
                     .max_concurrent_bidi_streams(VarInt::from_u32(1))
                     .stream_receive_window(VarInt::from_u32(stream))
                     .receive_window(VarInt::from_u32(connection))
-                    .send_window(connection.into());
+                    .send_window(128 * u64::from(MB));
             }
             Purpose::Control => {
                 config
@@ -110,6 +112,12 @@ impl Profile {
         }
         Arc::new(config)
     }
+}
+
+/// What may be in flight to one peer whose socket's buffer has `buffer` bytes, shared by two: at least three jumbo datagrams, so that
+/// acknowledgements flow, and no more than the second-level cache.
+fn in_flight(buffer: usize) -> u64 {
+    (buffer / 2).clamp(3 * MAX_DATAGRAM, MB as usize) as u64
 }
 
 impl std::fmt::Display for Profile {

@@ -15,7 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Attempts that have ended here and are remembered, so that a late stream for one is told so at once.
 const REMEMBERED: usize = 4096;
 
-type Attempt = ([u8; 32], u32);
+/// A job and the number of the attempt at it.
+pub(crate) type Attempt = ([u8; 32], u32);
 
 /// The meeting place of one node.
 #[derive(Default)]

@@ -19,6 +19,7 @@ pub(crate) struct Socket {
     inner: Arc<dyn AsyncUdpSocket>,
     /// The largest datagram sent so far: how many fit into one call.
     largest: AtomicUsize,
+    receive_buffer: usize,
 }
 
 impl Socket {
@@ -30,7 +31,15 @@ impl Socket {
                 tracing::debug!(%e, buffer, "the socket buffers stay as they are");
             }
         }
-        Ok(Socket { inner: TokioRuntime.wrap_udp_socket(socket)?, largest: AtomicUsize::new(1200) })
+        let receive_buffer = state.recv_buffer_size((&socket).into())?;
+        Ok(Socket { receive_buffer, inner: TokioRuntime.wrap_udp_socket(socket)?, largest: AtomicUsize::new(1200) })
+    }
+}
+
+impl Socket {
+    /// What the system has given for receiving.
+    pub(crate) fn receive_buffer(&self) -> usize {
+        self.receive_buffer
     }
 }
 

@@ -6,7 +6,7 @@ use common::{City, WAIT, everywhere, exchange, frame, head, identity, pattern};
 use mpc_core::establish::{ENGINE_VERSION, Terms, establish};
 use mpc_core::link::{Kind, Link, LinkError};
 use mpc_core::{Abort, Column, Fp61, Layout, PartyId};
-use mpc_quic::{Mesh, Profile};
+use mpc_quic::{Endpoint, Mesh, Profile};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -209,6 +209,27 @@ fn a_node_that_comes_back_is_found_again() {
         meshes.extend(rest);
         everywhere(&meshes, 2 + party as u8, |me, mut link| exchange(&mut link, me, 0, 8).expect("exchanged"));
     }
+}
+
+#[test]
+fn a_probe_disturbs_nothing() {
+    let mut city = City::new();
+    let meshes = city.meshes();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    everywhere(&meshes, 1, |me, mut link| {
+        exchange(&mut link, me, 0, 8).expect("exchanged");
+        if me == 2 {
+            // with the very key of a party that is connected
+            runtime.block_on(async {
+                let doctor = Endpoint::dialler(identity(2), city.roster.clone(), Profile::Lan).expect("bound");
+                for peer in ["transport", "energy"] {
+                    doctor.probe(peer).await.expect("it is there");
+                }
+                doctor.close().await;
+            });
+        }
+        exchange(&mut link, me, 1, 8).expect("exchanged");
+    });
 }
 
 #[test]

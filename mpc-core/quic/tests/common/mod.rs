@@ -79,11 +79,7 @@ pub fn exchange(link: &mut dyn Link, me: u8, step: u64, len: usize) -> Result<()
 }
 
 /// Runs `program` at every party, on a link for `job` each, and returns what each brought home.
-pub fn everywhere<T: Send>(
-    meshes: &[Mesh],
-    job: u8,
-    program: impl Fn(u8, mpc_quic::QuicLink) -> T + Sync,
-) -> Vec<T> {
+pub fn everywhere<T: Send>(meshes: &[Mesh], job: u8, program: impl Fn(u8, mpc_quic::QuicLink) -> T + Sync) -> Vec<T> {
     let program = &program;
     std::thread::scope(|scope| {
         let running: Vec<_> = meshes
