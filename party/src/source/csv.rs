@@ -221,7 +221,11 @@ impl Batch {
     fn put(&mut self, at: usize, column: &DeclaredColumn, cell: &[u8], null: bool) -> Result<(), Fault> {
         let builder = &mut self.columns[at];
         if null {
-            return if column.nullable { Ok(builder.null()) } else { Err(Fault::Null) };
+            if !column.nullable {
+                return Err(Fault::Null);
+            }
+            builder.null();
+            return Ok(());
         }
         if column.kind == Kind::Text {
             let text = std::str::from_utf8(cell).map_err(|_| Fault::Encoding)?;

@@ -8,10 +8,12 @@ use mpc_quic::{Endpoint, Incoming, Profile};
 use party::seal::OutputKey;
 use party::{Config, NodeError};
 use query::catalog::Catalog;
+use query::datafusion::arrow::array::{ArrayRef, Int32Array, RecordBatch};
+use query::datafusion::parquet::arrow::ArrowWriter;
 use query::message::frame::{self, FromParty, Offer, PREFIX, Progress, Start, Stop, ToParty};
 use query::message::{Accept, Code, Failed, Query, QueryId, Refuse, Sealed, Statement};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
@@ -96,7 +98,10 @@ impl City {
         write("catalogue.toml", &catalogue());
         write("zones.csv", ZONES);
         for ((name, table), identity) in PARTIES.iter().zip(TABLES).zip(&identities) {
-            write(&format!("{name}.csv"), table);
+            match *name {
+                "energy" => parquet(&folder.path().join("energy.parquet"), table),
+                _ => write(&format!("{name}.csv"), table),
+            }
             identity.save(folder.path().join(format!("{name}.key"))).expect("saved");
         }
         let mut identities = identities.into_iter().skip(3);
@@ -117,7 +122,8 @@ impl City {
             "node = \"{name}\"\nidentity = \"{name}.key\"\nroster = \"roster.toml\"\ncatalogue = \"catalogue.toml\"\n\
              state = \"{name}.state\"\nhttp = \"127.0.0.1:0\"\n[limits]\njobs = 1\n\
              [[table]]\nname = \"public.zones\"\npath = \"zones.csv\"\n\
-             [[table]]\nname = \"{name}.{table}\"\npath = \"{name}.csv\"\n"
+             [[table]]\nname = \"{name}.{table}\"\npath = \"{name}.{}\"\n",
+            if name == "energy" { "parquet" } else { "csv" }
         );
         Config::parse(&text, &self.path(&format!("{name}.toml"))).expect("a configuration")
     }
@@ -295,6 +301,19 @@ fn catalogue() -> String {
         table(2, "cases", "\"zone\"", "cases"),
     ]
     .concat()
+}
+
+/// A table of two columns of integers as Parquet.
+fn parquet(path: &Path, csv: &str) {
+    let mut lines = csv.lines().map(|line| line.split_once(',').expect("two columns"));
+    let (one, two) = lines.next().expect("a header");
+    let (ones, twos): (Vec<i32>, Vec<i32>) = lines.map(|(a, b)| (a.parse::<i32>().expect("INT"), b.parse::<i32>().expect("INT"))).unzip();
+    let columns: [(&str, ArrayRef); 2] = [(one, Arc::new(Int32Array::from(ones))), (two, Arc::new(Int32Array::from(twos)))];
+    let batch = RecordBatch::try_from_iter(columns).expect("a batch");
+    let file = std::fs::File::create(path).expect("created");
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
+    writer.write(&batch).expect("written");
+    writer.close().expect("closed");
 }
 
 /// A port that is free for UDP and TCP at the moment.
