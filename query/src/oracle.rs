@@ -172,3 +172,34 @@ fn rows(batch: &RecordBatch) -> Result<Vec<Vec<Cell>>, String> {
     }
     Ok(rows)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array};
+
+    fn batch(n: Vec<Option<i64>>, x: Vec<Option<f64>>) -> RecordBatch {
+        RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(n)) as ArrayRef), ("x", Arc::new(Float64Array::from(x)))])
+            .expect("equal lengths")
+    }
+
+    #[test]
+    fn what_differs_is_found_and_what_does_not_is_not() {
+        let a = batch(vec![Some(1), None, Some(2)], vec![Some(0.5), Some(1.0), None]);
+        let turned = batch(vec![Some(2), Some(1), None], vec![None, Some(0.5 + 1e-12), Some(1.0)]);
+        let strict = Tolerance { relative: 1e-15, ordered: false };
+        let ordered = Tolerance { ordered: true, ..Tolerance::default() };
+        assert_eq!(compare(&a, &turned, Tolerance::default()), Ok(()));
+        assert!(compare(&a, &turned, ordered).is_err());
+        for wrong in [
+            batch(vec![Some(1), None, Some(3)], vec![Some(0.5), Some(1.0), None]),
+            batch(vec![Some(1), Some(0), Some(2)], vec![Some(0.5), Some(1.0), None]),
+            batch(vec![Some(1), None, Some(2)], vec![Some(0.5), Some(1.1), None]),
+            batch(vec![Some(1), None], vec![Some(0.5), Some(1.0)]),
+        ] {
+            assert!(compare(&a, &wrong, Tolerance::default()).is_err());
+        }
+        assert!(compare(&a, &batch(vec![Some(1), None, Some(2)], vec![Some(0.501), Some(1.0), None]), strict).is_err());
+        assert!(compare(&a, &a.project(&[0]).expect("a column"), Tolerance::default()).is_err());
+    }
+}

@@ -168,7 +168,7 @@ type Expected = Vec<(String, i64, i64, i64)>;
 fn expected() -> Expected {
     let of = |borough: &str| {
         let zones = || (0..ZONES).filter(move |z| ["Bronx", "Queens", "Brooklyn"][z % 7 % 3] == borough);
-        let kept = |z: &usize| trips(*z) < kwh(*z) && z % 2 == 0;
+        let kept = |z: &usize| trips(*z) < kwh(*z) && z.is_multiple_of(2);
         let exists = zones().any(|z| (trips(z) == kwh(z) || z % 2 == 0) && trips(z) < kwh(z));
         let s: i64 = zones().filter(kept).map(trips).sum();
         let x: i64 = zones().map(|z| 2 * if kept(&z) { trips(z) * kwh(z) } else { 0 } - trips(z) * kwh(z) + 3 * trips(z)).sum();
