@@ -2,7 +2,7 @@
 
 use crate::report::say;
 use anyhow::{Context, Result};
-use protocols::gate::{Reference, SIZES, gate};
+use protocols::gate::{Reference, SIZES, gate, uncovered};
 use std::path::PathBuf;
 
 /// What to compare with.
@@ -31,6 +31,12 @@ pub fn run(args: &Args) -> Result<bool> {
             say(&serde_json::to_string(line)?);
         } else if !line.ok {
             say(&format!("DIFFERS  {line:?}"));
+        }
+    }
+    for row in reference.iter().flat_map(|model| uncovered(&SIZES, model, &lines)) {
+        ok = false;
+        if !args.json {
+            say(&format!("UNCOVERED  {row:?}"));
         }
     }
     if !args.json {

@@ -1,6 +1,7 @@
 //! What Tacit costs, measured: `micro` (protocols among three processes over QUIC), `cost` (the cost gate), `demo` (a whole city).
 
 mod cost;
+mod demo;
 mod micro;
 mod report;
 mod usage;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
   cargo run -p bench -- micro                          all works, as a table
   cargo run -p bench -- micro --json                   one JSON object a line
   cargo run -p bench -- micro --work lt64_1e6 -n 15    one work, fifteen repetitions
+  cargo run -p bench -- demo                           a whole city, from started processes to the last answer
   cargo run -p bench -- cost                           metered cost = formulas = model?"
 )]
 struct Cli {
@@ -26,8 +28,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Protocols among three processes on this machine's loopback
+    /// Protocols among three processes on this machine's loopback, and the demo
     Micro(micro::Args),
+    /// A whole city: `tacit demo`, from started processes to the last answer
+    Demo(demo::Args),
     /// The cost gate: every operation's metered bits and rounds equal the formulas and the model's figures
     Cost(cost::Args),
     /// One party of `micro`; started by it
@@ -38,6 +42,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Micro(args) => micro::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Cost(args) => cost::run(&args),
         Command::Party => micro::party::run().map(|()| true),
     };

@@ -21,7 +21,7 @@ pub struct Args {
     /// Print one JSON object a line instead of a table
     #[arg(long)]
     json: bool,
-    /// Only this work; may be repeated
+    /// Only this work, and not the demo; may be repeated
     #[arg(long, value_name = "WORK", value_parser = Work::parse)]
     work: Vec<Work>,
     /// Repetitions; the median counts
@@ -44,6 +44,9 @@ pub fn run(args: &Args) -> Result<bool> {
         let row = judge(work, &runs);
         ok &= row.line.ok;
         row.print(args.json);
+    }
+    if args.work.is_empty() {
+        ok &= crate::demo::print(args.json)?;
     }
     Ok(ok)
 }
