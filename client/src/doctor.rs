@@ -85,7 +85,8 @@ pub fn report(findings: &[Finding]) -> String {
             Outcome::Warning => "warning",
             Outcome::Broken => "FAILED",
         };
-        table.push([mark, f.check.as_str(), f.what.as_str()]);
+        let what = f.what.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        table.push([mark, &f.check, &what]);
     }
     let mut text = table.aligned();
     for f in findings.iter().filter(|f| !f.fix.is_empty()) {

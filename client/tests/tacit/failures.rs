@@ -51,8 +51,20 @@ fn a_party_dies_in_mid_job(town: &mut Town) {
     assert!(answer.rows.num_rows() > 0);
 }
 
+/// Kills a party, and waits until the coordinator has noticed.
+fn lose(town: &mut Town, name: &str) {
+    town.city.kill(name);
+    let client = town.client();
+    town.runtime.block_on(async {
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
+        while client.status().await.expect("the coordinator answers").parties.iter().any(|p| p.name == name && p.connected) {
+            pause.tick().await;
+        }
+    });
+}
+
 fn ctrl_c_takes_a_query_back(town: &mut Town) {
-    town.city.kill("energy");
+    lose(town, "energy");
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tacit"));
     command.args(["query", QUICK]).env("TACIT_CONFIG", town.city.planner_config());
     let mut query = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("started");
@@ -75,7 +87,7 @@ fn ctrl_c_takes_a_query_back(town: &mut Town) {
 fn the_coordinator_dies_with_jobs_in_its_queue(town: &mut Town) {
     let client = town.client();
     // Without energy nothing can start.
-    town.city.kill("energy");
+    lose(town, "energy");
     let asked: Vec<_> = (0..2).map(|_| town.runtime.block_on(client.submit(QUICK, &Ask::default())).expect("submitted")).collect();
     town.city.kill("coordinator");
     assert!(matches!(town.runtime.block_on(client.jobs()), Err(Error::Connection { .. })));

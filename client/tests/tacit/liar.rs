@@ -16,6 +16,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 fn a_coordinator_that_lies_is_refused_by_every_party() {
     let mut town = Town::invented();
     for party in scenarios::PARTIES {
+        // One of the lies has them wait for a party that does not come.
+        let config = town.city.node_config(party).expect("a configuration");
+        let text = std::fs::read_to_string(config).expect("the file") + "\n[limits]\npeer_timeout_s = 2\n";
+        std::fs::write(config, text).expect("written");
         town.city.start(party).expect("started");
     }
     let Town { city, runtime, .. } = &town;
