@@ -61,8 +61,11 @@ fn measure() -> Result<Row> {
     let mut lines: Vec<&str> = text.lines().collect();
     let summary = lines.pop().context("`tacit demo --json` printed nothing")?;
     let summary: Summary = serde_json::from_str(summary).context("the demo's summary is not as this benchmark knows it")?;
-    let questions: Vec<Question> =
-        lines.into_iter().map(serde_json::from_str).collect::<Result<_, _>>().context("a question's line is not as this benchmark knows it")?;
+    let questions: Vec<Question> = lines
+        .into_iter()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()
+        .context("a question's line is not as this benchmark knows it")?;
     if !summary.equal {
         bail!("an answer of the demo differs from the clear one");
     }
@@ -70,10 +73,8 @@ fn measure() -> Result<Row> {
     let (rounds, bytes) = questions.iter().fold((0, 0), |(r, b), q| (r + q.rounds, b + q.bytes));
     let parties = summary.peak_rss.iter().filter(|(name, _)| name != "coordinator");
     let rss_mb = parties.map(|(_, bytes)| *bytes).max().unwrap_or_default() as f64 / 1e6;
-    let limits = vec![
-        (format!("wall {:.0} s", LIMIT_S), summary.seconds <= LIMIT_S),
-        (format!("{LIMIT_MB:.0} MB a party"), rss_mb <= LIMIT_MB),
-    ];
+    let limits =
+        vec![(format!("wall {:.0} s", LIMIT_S), summary.seconds <= LIMIT_S), (format!("{LIMIT_MB:.0} MB a party"), rss_mb <= LIMIT_MB)];
     // the demo tells what the parties sent together
     let bytes_party = bytes.div_ceil(3);
     let line = Line {
