@@ -320,7 +320,7 @@ http = "{http}"                 # /healthz and /metrics; remove the line to have
 # memory_mb = 2048                      # for the tables, and again for a job's local stage
 # jobs = 2                              # jobs at a time; more are refused as busy
 # job_deadline_s = 300                  # a job that has not ended by then is stopped
-# peer_timeout_s = 30                   # how long a peer may keep a round waiting
+# peer_timeout_s = 120                  # how long a peer may keep a round waiting
 
 # One for each public table and for each table of this node: CSV, CSV.gz, or Parquet (a file or a folder).
 [[table]]

@@ -17,6 +17,7 @@ pub struct Session {
     parties: u8,
     id: [u8; 32],
     lane: u16,
+    last_lane: u16,
     step: u64,
     link: Box<dyn Link>,
     keys: Vec<Option<EdgeKey>>,
@@ -30,7 +31,7 @@ impl Session {
         let parties = u8::try_from(keys.len()).expect("a roster has at most 255 parties");
         assert!(keys.iter().enumerate().all(|(p, k)| k.is_none() == (p == me.index())), "one edge key for each peer");
         let prss = keys.iter().map(|k| k.as_ref().map(|k| Prss::new(k, 0))).collect();
-        Session { me, parties, id, lane: 0, step: 0, link, keys, prss, counters: Counters::default() }
+        Session { me, parties, id, lane: 0, last_lane: 0, step: 0, link, keys, prss, counters: Counters::default() }
     }
 
     /// This party.
@@ -80,15 +81,19 @@ impl Session {
     /// Opens `n` further lanes that may run on threads of their own; lane numbers start at `first`, which must be fresh and the same
     /// at every party.
     pub fn lanes(&mut self, first: u16, n: u16) -> Result<Vec<Session>, Abort> {
-        (first..first + n)
+        assert_eq!(self.lane, 0, "lanes are opened from the session, not from a lane");
+        assert!(first > self.last_lane, "a lane is opened once: it would repeat the randomness of the first");
+        let end = first.checked_add(n).ok_or(Abort::Exhausted("a session has at most 65535 lanes"))?;
+        self.last_lane = end.saturating_sub(1).max(self.last_lane);
+        (first..end)
             .map(|lane| {
-                assert!(lane != 0, "lane 0 is the session itself");
                 let link = self.link.lane(lane).map_err(|e| abort(e, self.me, "lanes", None))?;
                 Ok(Session {
                     me: self.me,
                     parties: self.parties,
                     id: self.id,
                     lane,
+                    last_lane: lane,
                     step: 0,
                     link,
                     keys: self.keys.clone(),

@@ -177,7 +177,8 @@ impl Catalog {
 
     /// Reads and checks a catalogue file.
     pub fn load(path: &Path) -> Result<Self, CatalogError> {
-        let text = std::fs::read_to_string(path).map_err(|e| CatalogError::new(format!("cannot read the catalogue {}: {e}", path.display())))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|e| CatalogError::new(format!("cannot read the catalogue {}: {e}", path.display())))?;
         Self::parse(&text).map_err(|e| CatalogError { message: format!("{}: {}", path.display(), e.message), at: e.at })
     }
 

@@ -93,7 +93,9 @@ impl SqlError {
 
 /// Compiles a question against the catalogue. Deterministic: the same text and catalogue give the same plan and hash everywhere.
 pub fn compile(sql: &str, catalog: &Catalog) -> Result<Plan, SqlError> {
-    let fault = |what: &str| SqlError::new(Code::Internal, format!("the query could not be compiled ({what})"), "simplify the query, and report it");
+    let fault = |what: &str| {
+        SqlError::new(Code::Internal, format!("the query could not be compiled ({what})"), "simplify the query, and report it")
+    };
     thread::scope(|scope| {
         let worker = thread::Builder::new().name("compile".into()).stack_size(STACK).spawn_scoped(scope, || compile_here(sql, catalog));
         match worker.map(|w| w.join()) {
@@ -117,6 +119,10 @@ struct Compiler<'a> {
 
 fn compile_here(sql: &str, catalog: &Catalog) -> Result<Plan, SqlError> {
     let (plan, text) = parse::parse(sql, catalog)?;
+    if facts::owners(&plan).is_empty() {
+        let message = "the query reads no private table, and every node holds the public ones as files";
+        return Err(SqlError::unsupported(message, "read those files, or ask about a private table").at(text.first()));
+    }
     let mut compiler = Compiler {
         catalog,
         text: &text,
@@ -178,11 +184,17 @@ fn check(plan: &Plan) -> Result<(), SqlError> {
         let tables = facts::tables(s.plan.logical());
         match &s.source {
             Source::Public => tables.iter().all(public),
-            Source::Party(name) => tables.iter().all(|t| public(t) || t.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.'))),
+            Source::Party(name) => {
+                tables.iter().all(|t| public(t) || t.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.')))
+            }
         }
     });
     let answer = facts::tables(plan.answer.logical()).iter().all(|t| plan.releases.iter().any(|r| r.name == *t));
-    if frames && scans && answer && !plan.releases.is_empty() { Ok(()) } else { Err(internal("a sub-plan reads what its place does not hold")) }
+    if frames && scans && answer && !plan.releases.is_empty() {
+        Ok(())
+    } else {
+        Err(internal("a sub-plan reads what its place does not hold"))
+    }
 }
 
 /// A fault of ours, not of the query.

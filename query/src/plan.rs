@@ -26,7 +26,7 @@
 
 use std::{fmt, sync::Arc};
 
-use datafusion::{arrow::datatypes::DataType, logical_expr::LogicalPlan};
+use datafusion::{arrow::datatypes::DataType, common::tree_node::TreeNodeRecursion, logical_expr::LogicalPlan};
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
@@ -421,7 +421,7 @@ pub struct Subplan {
 impl Subplan {
     /// A sub-plan to run.
     pub fn new(plan: LogicalPlan) -> Self {
-        let text = plan.display_indent_schema().to_string();
+        let text = whole_text(&plan);
         Subplan { plan: Arc::new(plan), text }
     }
 
@@ -434,6 +434,23 @@ impl Subplan {
     pub fn text(&self) -> &str {
         &self.text
     }
+}
+
+/// The text of a plan with types, and with every row of its VALUES: DataFusion's own text stops after the first five, and two plans must
+/// not be taken for one.
+pub(crate) fn whole_text(plan: &LogicalPlan) -> String {
+    let mut text = plan.display_indent_schema().to_string();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Values(values) = node {
+            for row in &values.values {
+                let row: Vec<String> = row.iter().map(ToString::to_string).collect();
+                text += &format!("\nValues row: {row:?}");
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })
+    .expect("nothing on the way fails");
+    text
 }
 
 impl fmt::Debug for Subplan {

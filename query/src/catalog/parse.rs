@@ -64,10 +64,8 @@ macro_rules! fail {
 }
 
 pub(super) fn catalog(text: &str) -> Result<Catalog, CatalogError> {
-    let file: File = toml::from_str(text).map_err(|e| CatalogError {
-        message: e.message().to_owned(),
-        at: e.span().map(|span| position(text, span.start)),
-    })?;
+    let file: File = toml::from_str(text)
+        .map_err(|e| CatalogError { message: e.message().to_owned(), at: e.span().map(|span| position(text, span.start)) })?;
     if file.version != 1 {
         fail!("version {} of the catalogue format is not known here; this release reads version 1", file.version);
     }
@@ -115,7 +113,9 @@ fn table(file: FileTable) -> Result<Table, CatalogError> {
             }
             (rows, Some(sha256))
         }
-        (true, ..) => fail!("table {name} is public: declare rows (its exact number) and sha256 (of its uncompressed CSV), and not max_rows"),
+        (true, ..) => {
+            fail!("table {name} is public: declare rows (its exact number) and sha256 (of its uncompressed CSV), and not max_rows")
+        }
         (false, None, Some(max_rows), None) => (max_rows, None),
         (false, ..) => fail!("table {name} is private: declare max_rows (an upper bound everyone may know), and neither rows nor sha256"),
     };
@@ -160,7 +160,9 @@ fn column(file: FileColumn, table: &str, public: bool) -> Result<Column, Catalog
         (Some(min), Some(max)) if min <= max => Some(Range { min, max }),
         (Some(_), Some(_)) => fail!("column {table}.{name}: min is greater than max"),
         (None, None) if public || column_type.limits().is_none() => None,
-        (None, None) => fail!("column {table}.{name}: a private {column_type} column needs its public range: declare min and max (it decides how wide its shares are)"),
+        (None, None) => fail!(
+            "column {table}.{name}: a private {column_type} column needs its public range: declare min and max (it decides how wide its shares are)"
+        ),
         _ => fail!("column {table}.{name}: declare both min and max"),
     };
     if let Some(dictionary) = &file.dictionary {
@@ -255,7 +257,9 @@ fn draws(table: &Table, column: &Column, domains: &[Domain], tables: &[Table]) -
     let of = tables.iter().find(|t| t.name == domain.table).and_then(|t| t.column(&domain.column));
     match of {
         Some(of) if of.column_type == column.column_type => Ok(()),
-        Some(of) => fail!("column {}.{} is {}, the values of its domain {name} are {}", table.name, column.name, column.column_type, of.column_type),
+        Some(of) => {
+            fail!("column {}.{} is {}, the values of its domain {name} are {}", table.name, column.name, column.column_type, of.column_type)
+        }
         None => fail!("domain {name}: {} has no column {}", domain.table, domain.column),
     }
 }

@@ -47,7 +47,10 @@ fn reads_what_it_declares() {
     let trips = catalog.table("transport.trips").unwrap();
     assert_eq!(trips.column("fare").unwrap().range, Some(Range { min: -150, max: 9_999_925 }));
     assert_eq!(trips.column("day").unwrap().range, Some(Range { min: 18993, max: 19357 }));
-    assert_eq!(catalog.table("public.zones").unwrap().column("borough").unwrap().dictionary.as_deref(), Some(&["Bronx".to_owned(), "Queens".to_owned()][..]));
+    assert_eq!(
+        catalog.table("public.zones").unwrap().column("borough").unwrap().dictionary.as_deref(),
+        Some(&["Bronx".to_owned(), "Queens".to_owned()][..])
+    );
     assert_eq!(catalog.domain("zones").unwrap().values, 177);
     assert_eq!(trips.arrow_schema().field(2).data_type(), &DataType::Decimal128(9, 2));
     assert_eq!(catalog.hash(), Catalog::parse(&GOOD.replace("\n[[", "\n\n# a comment\n[[")).unwrap().hash());
@@ -58,26 +61,62 @@ fn reads_what_it_declares() {
 fn names_what_is_wrong() {
     let cases: &[(&str, &str, &str)] = &[
         ("version = 1", "version = 2", "version 2 of the catalogue format is not known here; this release reads version 1"),
-        ("max_rows = 1000", "rows = 1000", "table transport.trips is private: declare max_rows (an upper bound everyone may know), and neither rows nor sha256"),
-        ("rows = 177\n", "", "table public.zones is public: declare rows (its exact number) and sha256 (of its uncompressed CSV), and not max_rows"),
+        (
+            "max_rows = 1000",
+            "rows = 1000",
+            "table transport.trips is private: declare max_rows (an upper bound everyone may know), and neither rows nor sha256",
+        ),
+        (
+            "rows = 177\n",
+            "",
+            "table public.zones is public: declare rows (its exact number) and sha256 (of its uncompressed CSV), and not max_rows",
+        ),
         ("\"AA", "\"AG", "table public.zones: sha256 is 64 hexadecimal digits, the hash of the uncompressed CSV"),
         ("key = [\"modzcta\"]", "key = [\"zone\"]", "table public.zones: key names the column zone, which is not declared"),
         ("nullable = false", "nullable = true", "table public.zones: key column modzcta must be declared nullable = false"),
         ("min = 10001\n", "", "column transport.trips.zone: declare both min and max"),
-        ("min = 10001\nmax = 11697\n", "", "column transport.trips.zone: a private INT column needs its public range: declare min and max (it decides how wide its shares are)"),
+        (
+            "min = 10001\nmax = 11697\n",
+            "",
+            "column transport.trips.zone: a private INT column needs its public range: declare min and max (it decides how wide its shares are)",
+        ),
         ("max = 11697", "max = 9", "column transport.trips.zone: min is greater than max"),
         ("max = 11697", "max = 3000000000", "column transport.trips.zone: max = 3000000000 is not a value of INT"),
         ("min = -1.5", "min = -1.505", "column transport.trips.fare: min = -1.505 is not a value of DECIMAL(9,2)"),
         ("min = 2022-01-01", "min = \"soon\"", "column transport.trips.day: min = \"soon\" is not a value of DATE"),
         ("type = \"DATE\"", "type = \"STRING\"", "column transport.trips.day: min has no meaning for STRING"),
-        ("DECIMAL(9, 2)", "DECIMAL(39, 2)", "column transport.trips.fare: DECIMAL(39, 2): DECIMAL(p,s) has 1 to 38 digits p, of which at most p behind the point"),
-        ("DECIMAL(9, 2)", "FLOAT", "column transport.trips.fare: unknown type FLOAT: use INT, BIGINT, DECIMAL(p,s), DATE, BOOLEAN or STRING"),
-        ("domain = \"zones\"", "domain = \"areas\"", "column transport.trips.zone: there is no domain areas; add a [[domain]] of that name"),
-        ("table = \"public.zones\"", "table = \"transport.trips\"", "domain zones: transport.trips is private; a domain is the column of a public table"),
+        (
+            "DECIMAL(9, 2)",
+            "DECIMAL(39, 2)",
+            "column transport.trips.fare: DECIMAL(39, 2): DECIMAL(p,s) has 1 to 38 digits p, of which at most p behind the point",
+        ),
+        (
+            "DECIMAL(9, 2)",
+            "FLOAT",
+            "column transport.trips.fare: unknown type FLOAT: use INT, BIGINT, DECIMAL(p,s), DATE, BOOLEAN or STRING",
+        ),
+        (
+            "domain = \"zones\"",
+            "domain = \"areas\"",
+            "column transport.trips.zone: there is no domain areas; add a [[domain]] of that name",
+        ),
+        (
+            "table = \"public.zones\"",
+            "table = \"transport.trips\"",
+            "domain zones: transport.trips is private; a domain is the column of a public table",
+        ),
         ("column = \"modzcta\"", "column = \"zip\"", "domain zones: public.zones has no column zip"),
         ("column = \"modzcta\"", "column = \"borough\"", "column transport.trips.zone is INT, the values of its domain zones are STRING"),
-        ("[\"Queens\", \"Bronx\"]", "[\"Queens\", \"Queens\"]", "column public.zones.borough: a dictionary lists at least one value, and each once"),
-        ("name = \"zone\"", "name = \"Zone\"", "column transport.trips.Zone: names are lower-case letters, digits and _, and begin with a letter"),
+        (
+            "[\"Queens\", \"Bronx\"]",
+            "[\"Queens\", \"Queens\"]",
+            "column public.zones.borough: a dictionary lists at least one value, and each once",
+        ),
+        (
+            "name = \"zone\"",
+            "name = \"Zone\"",
+            "column transport.trips.Zone: names are lower-case letters, digits and _, and begin with a letter",
+        ),
         ("name = \"fare\"", "name = \"day\"", "table transport.trips: column day is declared twice"),
     ];
     for (from, to, message) in cases {

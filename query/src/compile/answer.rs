@@ -4,8 +4,11 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use datafusion::{
     arrow::datatypes::{DataType, Field, Schema},
-    common::{Column, tree_node::{Transformed, TreeNode}},
-    logical_expr::{Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Subquery},
+    common::{
+        Column,
+        tree_node::{Transformed, TreeNode},
+    },
+    logical_expr::{Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Projection, Subquery},
 };
 
 use super::{
@@ -32,7 +35,9 @@ impl Released {
         let named: Vec<_> = columns
             .iter()
             .zip(names)
-            .map(|(c, name)| Expr::Column(Column::new(Some(name_of(&scan, &c.name)), &c.name)).alias_qualified(name.relation.clone(), &name.name))
+            .map(|(c, name)| {
+                Expr::Column(Column::new(Some(name_of(&scan, &c.name)), &c.name)).alias_qualified(name.relation.clone(), &name.name)
+            })
             .collect();
         let plan = scan.project(named).and_then(|b| b.build()).map_err(internal)?;
         Ok(Released { plan, single })
@@ -72,14 +77,26 @@ impl Compiler<'_> {
                 Ok(Lowered::Home(plan)) => self.release_home(&plan),
                 Err(e) => match plan {
                     // what shares cannot express may be finished in clear, from columns that are released anyway
-                    LogicalPlan::Projection(p) if facts::owners(&p.input).len() > 1 => {
-                        let Ok(released) = self.root(&p.input) else { return Err(e) };
-                        self.released_node(released, plan).map_err(|_| e)
-                    }
+                    LogicalPlan::Projection(p) if facts::owners(&p.input).len() > 1 => self.finished_in_clear(p, plan).map_err(|_| e),
                     _ => Err(e),
                 },
             },
         }
+    }
+
+    /// A projection over released rows of the columns it reads.
+    fn finished_in_clear(&mut self, p: &Projection, node: &LogicalPlan) -> Result<Released, SqlError> {
+        let mut read: Vec<_> = p.expr.iter().flat_map(Expr::column_refs).cloned().collect();
+        read.sort();
+        read.dedup();
+        let read = read.into_iter().map(Expr::Column).collect::<Vec<_>>();
+        let input = LogicalPlanBuilder::from(p.input.as_ref().clone()).project(read).and_then(|b| b.build()).map_err(internal)?;
+        let released = match self.lower(&input)? {
+            Lowered::Released(released) => released,
+            Lowered::Joint(joint) => self.release_rows(joint, &input)?,
+            Lowered::Home(plan) => self.release_home(&plan)?,
+        };
+        self.released_node(released, node)
     }
 
     /// A projection or sort over released rows. Scalar sub-queries in it are released, too.
@@ -116,7 +133,10 @@ impl Compiler<'_> {
                 _ => return Err(self.no_join()),
             });
         }
-        let one = sides.iter().all(|r| r.single) && join.on.is_empty() && join.filter.is_none() && matches!(join.join_type, JoinType::Inner | JoinType::Left);
+        let one = sides.iter().all(|r| r.single)
+            && join.on.is_empty()
+            && join.filter.is_none()
+            && matches!(join.join_type, JoinType::Inner | JoinType::Left);
         match (one, sides.pop(), sides.pop()) {
             (true, Some(right), Some(left)) => {
                 let plan = LogicalPlanBuilder::from(left.plan).cross_join(right.plan).and_then(|b| b.build()).map_err(internal)?;
@@ -127,7 +147,8 @@ impl Compiler<'_> {
     }
 
     fn no_join(&self) -> SqlError {
-        self.refuse("a join with the result of a joint aggregate", "JOIN", None, "join the owners' sub-queries first and aggregate once")
+        let fix = "join the owners' sub-queries first and aggregate once";
+        SqlError::unsupported("a join with the result of a joint aggregate is not supported", fix).at(self.text.keyword("JOIN"))
     }
 
     /// Each row of a joint relation as a row of the answer. Its private columns must be aggregates of their owners.
@@ -138,7 +159,11 @@ impl Compiler<'_> {
         let names = plan.schema().columns();
         let mut by: Vec<(Expr, DataType, String)> = Vec::new();
         for (i, (_, ty)) in self.frames.all[joint.frame].keys.iter().enumerate() {
-            by.push((self.frames.key(joint.frame, i), ty.clone(), self.frames.all[joint.frame].axes.get(i).map_or_else(|| format!("k{i}"), |a| a.name.clone())));
+            by.push((
+                self.frames.key(joint.frame, i),
+                ty.clone(),
+                self.frames.all[joint.frame].axes.get(i).map_or_else(|| format!("k{i}"), |a| a.name.clone()),
+            ));
         }
         let mut requests = Requests::default();
         let mut columns = Vec::new();
@@ -162,12 +187,17 @@ impl Compiler<'_> {
                 val => {
                     let num = self.as_num(val, &expr)?;
                     let scale = num.scale;
-                    let of = requests.open(Request::Sum { products: num.products, range: num.range, given: Bits::TRUE, place: self.text.expr(&expr) }, name.clone(), &name);
-                    let some = (!self.bits.implied(num.valid, joint.present)).then(|| requests.open(Request::Any(num.valid), format!("whether {name} is not NULL"), &name));
+                    let of = requests.open(
+                        Request::Sum { products: num.products, range: num.range, given: Bits::TRUE, place: self.text.expr(&expr) },
+                        name.clone(),
+                        &name,
+                    );
+                    let some = (!self.bits.implied(num.valid, joint.present))
+                        .then(|| requests.open(Request::Any(num.valid), format!("whether {name} is not NULL"), &name));
                     Finish::Value { of, scale, some }
                 }
             };
-            columns.push((ty, true, finish));
+            columns.push((ty, finish));
         }
         let draft = Draft { joint, by, secret: Vec::new(), grouped: true, rows_a_group: Some(1), requests, columns };
         self.release(draft, &names)
@@ -175,7 +205,11 @@ impl Compiler<'_> {
 
     pub(super) fn raw_rows(&self, tables: &BTreeSet<String>, plan: &LogicalPlan) -> SqlError {
         let tables = tables.iter().cloned().collect::<Vec<_>>().join(", ");
-        SqlError::unsupported(format!("the answer would show rows of the private table {tables}"), "aggregate: SELECT COUNT(*), SUM(…), AVG(…) …").at(self.text.keyword("SELECT").or(self.place_of(plan)))
+        SqlError::unsupported(
+            format!("the answer would show rows of the private table {tables}"),
+            "aggregate: SELECT COUNT(*), SUM(…), AVG(…) …",
+        )
+        .at(self.text.keyword("SELECT").or(self.place_of(plan)))
     }
 }
 

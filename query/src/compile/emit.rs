@@ -180,7 +180,14 @@ impl Compiler<'_> {
     }
 
     /// Σ of products over the rows where `mask` is 1, as terms of an opening.
-    pub(super) fn terms(&mut self, frame: usize, ring: Ring, products: &[Product], mask: BitId, guards: &Guards) -> Result<Vec<Term>, SqlError> {
+    pub(super) fn terms(
+        &mut self,
+        frame: usize,
+        ring: Ring,
+        products: &[Product],
+        mask: BitId,
+        guards: &Guards,
+    ) -> Result<Vec<Term>, SqlError> {
         let mut terms = Vec::new();
         for product in products {
             let conditions = self.bits.and(product.bits.iter().chain(&product.guards).copied().chain([mask]));
@@ -210,10 +217,11 @@ impl Compiler<'_> {
                 }
                 first = false;
                 let zero = decimal(0, factor.scale);
-                let value = guarded(or_zero(factor.expr, factor.scale), &side, guards, zero.clone());
+                let value = or_zero(factor.expr, factor.scale);
                 let expr = match when {
+                    // what the owner knows of the row's presence is part of it
                     Some(when) => Expr::Case(Case::new(None, vec![(Box::new(when), Box::new(value))], Some(Box::new(zero)))),
-                    None => value,
+                    None => guarded(value, &side, guards, zero),
                 };
                 let range = factor.range.with_zero();
                 let kind = ColumnKind::Integer { scale: factor.scale, min: range.min, max: range.max };
@@ -225,7 +233,9 @@ impl Compiler<'_> {
                 match locals.pop_first() {
                     Some((side, e)) => drop(locals.insert(side, e.and(public))),
                     None if joint.is_empty() => drop(locals.insert(Side::Public, public)),
-                    None => joint.extend(self.bits.terms(conditions).into_iter().filter(|t| matches!(self.bits.as_local(*t), Some((Side::Public, _))))),
+                    None => joint.extend(
+                        self.bits.terms(conditions).into_iter().filter(|t| matches!(self.bits.as_local(*t), Some((Side::Public, _)))),
+                    ),
                 }
             }
             // what the factors do not say already
@@ -252,7 +262,8 @@ impl Compiler<'_> {
 
     // as split, but public conditions stay apart
     fn split_apart(&self, conditions: BitId) -> (BTreeMap<Side, Expr>, Vec<BitId>) {
-        let (public, others): (Vec<_>, Vec<_>) = self.bits.terms(conditions).into_iter().partition(|&t| matches!(self.bits.as_local(t), Some((Side::Public, _))));
+        let (public, others): (Vec<_>, Vec<_>) =
+            self.bits.terms(conditions).into_iter().partition(|&t| matches!(self.bits.as_local(t), Some((Side::Public, _))));
         let (mut locals, joint) = self.split(others);
         locals.extend(self.split(public).0);
         (locals, joint)
@@ -264,9 +275,15 @@ impl Compiler<'_> {
         drafts
             .into_iter()
             .map(|draft| {
-                let named: Vec<_> = draft.columns.iter().enumerate().map(|(i, (e, kind, _))| (delivered(e, kind), format!("s{i}"))).collect();
+                let named: Vec<_> =
+                    draft.columns.iter().enumerate().map(|(i, (e, kind, _))| (delivered(e, kind), format!("s{i}"))).collect();
                 let plan = self.frames.home(draft.frame, &named)?;
-                let columns = draft.columns.into_iter().enumerate().map(|(i, (e, kind, forms))| ScanColumn { name: format!("s{i}"), words: self.frames.words(&e), kind, forms });
+                let columns = draft.columns.into_iter().enumerate().map(|(i, (e, kind, forms))| ScanColumn {
+                    name: format!("s{i}"),
+                    words: self.frames.words(&e),
+                    kind,
+                    forms,
+                });
                 let source = match draft.side {
                     Side::Public => Source::Public,
                     Side::Owner(name) => Source::Party(name),
@@ -277,11 +294,18 @@ impl Compiler<'_> {
     }
 }
 
-/// Integers leave a home plan as DECIMAL(38, scale).
+/// Integers leave a home plan as DECIMAL(38, scale). A bit that is never NULL where its unit has a row may be NULL on the frame's other rows:
+/// there it counts for nothing and is shared as 0.
 fn delivered(expr: &Expr, kind: &ColumnKind) -> Expr {
     match kind {
-        ColumnKind::Integer { scale, .. } => super::expr::cast(expr.clone(), datafusion::arrow::datatypes::DataType::Decimal128(38, *scale)),
-        ColumnKind::Bit | ColumnKind::Label(Type(_)) => expr.clone(),
+        ColumnKind::Integer { scale, .. } => {
+            super::expr::cast(expr.clone(), datafusion::arrow::datatypes::DataType::Decimal128(38, *scale))
+        }
+        ColumnKind::Bit => match expr {
+            Expr::IsTrue(_) | Expr::IsFalse(_) | Expr::IsNull(_) | Expr::IsNotNull(_) => expr.clone(),
+            _ => Expr::IsTrue(Box::new(expr.clone())),
+        },
+        ColumnKind::Label(Type(_)) => expr.clone(),
     }
 }
 
@@ -296,7 +320,9 @@ pub(super) fn or_zero(expr: Expr, scale: i8) -> Expr {
 /// `expr`, evaluated only where the side knows the row may count, if it can fail elsewhere.
 fn guarded(expr: Expr, side: &Side, guards: &Guards, otherwise: Expr) -> Expr {
     match guards.get(side) {
-        Some(guard) if *guard != expr && can_fail(&expr) => Expr::Case(Case::new(None, vec![(Box::new(guard.clone()), Box::new(expr))], Some(Box::new(otherwise)))),
+        Some(guard) if *guard != expr && can_fail(&expr) => {
+            Expr::Case(Case::new(None, vec![(Box::new(guard.clone()), Box::new(expr))], Some(Box::new(otherwise))))
+        }
         _ => expr,
     }
 }

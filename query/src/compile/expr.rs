@@ -2,23 +2,27 @@
 //! numbers and bits, with SQL's three-valued logic written out.
 
 mod compare;
+mod number;
 
 pub(super) use compare::decimal;
+pub(super) use number::{cast, said};
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::{
     arrow::datatypes::DataType,
-    common::{Column, DFSchema, ScalarValue, tree_node::{Transformed, TreeNode, TreeNodeRecursion}},
-    logical_expr::{BinaryExpr, Case, Cast, Expr, ExprSchemable, Operator, lit},
+    common::{
+        Column, DFSchema, ScalarValue,
+        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
+    },
+    logical_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator, lit},
 };
 
 use super::{
     Compiler, SqlError,
     facts::{self, Known},
-    internal,
-    range::{self, Interval},
-    symbol::{BitId, Bits, Factor, Local, Num, Product, Side, Tri, Val},
+    internal, range,
+    symbol::{BitId, Bits, Local, Side, Tri, Val},
 };
 
 /// More bits than this in one query are refused.
@@ -107,7 +111,8 @@ impl Compiler<'_> {
                 None => return Ok(None),
             }
         }
-        let mut knowns: Vec<_> = scope.columns.iter().zip(scope.schema.fields()).map(|(val, field)| self.known_of(val, field.data_type())).collect();
+        let mut knowns: Vec<_> =
+            scope.columns.iter().zip(scope.schema.fields()).map(|(val, field)| self.known_of(val, field.data_type())).collect();
         let strict = facts::strict(expr);
         let mut absent = BTreeSet::new();
         for (c, local) in &columns {
@@ -143,11 +148,16 @@ impl Compiler<'_> {
                 if self.bits.implied(local.valid, present) {
                     local.valid = Bits::TRUE;
                 }
-                let there: Vec<_> = local.absent.iter().copied().filter(|&u| {
-                    let bit = self.frames.present(u, &mut self.bits);
-                    self.bits.implied(bit, present)
-                }).collect();
-                there.iter().for_each(|u| drop(local.absent.remove(u)));
+                let there: Vec<_> = local
+                    .absent
+                    .iter()
+                    .copied()
+                    .filter(|&u| {
+                        let bit = self.frames.present(u, &mut self.bits);
+                        self.bits.implied(bit, present)
+                    })
+                    .collect();
+                local.absent.retain(|u| !there.contains(u));
                 Val::Local(local)
             }
             Val::Num(mut num) => {
@@ -236,66 +246,9 @@ impl Compiler<'_> {
                 };
                 Ok(Tri { t: self.bits.and([t, valid]), f: self.bits.and([f, valid]) })
             }
-            _ => Err(SqlError::unsupported(format!("{} is not a condition", expr.human_display()), "compare it with a value").at(self.text.expr(expr))),
+            _ => Err(SqlError::unsupported(format!("{} is not a condition", expr.human_display()), "compare it with a value")
+                .at(self.text.expr(expr))),
         }
-    }
-
-    /// Lowers a number of exact type.
-    pub(super) fn num(&mut self, expr: &Expr, scope: Scope<'_>) -> Result<Num, SqlError> {
-        let val = self.value(expr, scope)?;
-        self.as_num(val, expr)
-    }
-
-    pub(super) fn as_num(&mut self, val: Val, expr: &Expr) -> Result<Num, SqlError> {
-        match val {
-            Val::Num(num) => Ok(num),
-            Val::Bool(_) => Err(SqlError::unsupported(format!("{} is a condition, not a number", expr.human_display()), "write CASE WHEN … THEN 1 ELSE 0 END").at(self.text.expr(expr))),
-            Val::Local(local) => {
-                let valid = self.valid(&Val::Local(local.clone()));
-                let guards = self.bits.terms(local.valid);
-                if local.known.ty.is_null() {
-                    return Ok(Num { ty: DataType::Int64, scale: 0, products: Vec::new(), range: Interval::ZERO, valid: Bits::FALSE });
-                }
-                let factor = self.factor(&local, expr)?;
-                let range = factor.range.with_zero();
-                let scale = factor.scale;
-                let constant = match &local.expr {
-                    Expr::Literal(value, _) => range::literal(value).map(|i| i.min),
-                    _ => None,
-                };
-                let (coefficient, factors) = match constant {
-                    Some(c) => (c, BTreeMap::new()),
-                    None => (1, BTreeMap::from([(local.side.clone(), factor)])),
-                };
-                let products = vec![Product { coefficient, bits: BTreeSet::new(), guards, factors }];
-                Ok(Num { ty: local.known.ty.clone(), scale, products, range, valid })
-            }
-        }
-    }
-
-    /// A local value as an integer that can be shared; an error says what to write if it cannot.
-    fn factor(&self, local: &Local, expr: &Expr) -> Result<Factor, SqlError> {
-        let words = expr.human_display().to_string();
-        if let Some(why) = &local.known.wide {
-            return Err(SqlError::width(why.clone(), format!("CAST the operands of {words} to DECIMAL(38, s), or to fewer digits")).at(self.text.expr(expr)));
-        }
-        let ty = &local.known.ty;
-        let Some((scale, range)) = range::scale(ty).zip(local.known.range) else {
-            let fix = match ty {
-                DataType::Float32 | DataType::Float64 | DataType::Float16 => format!("write CAST({words} AS DECIMAL(p, s)) with the digits you need"),
-                DataType::Boolean => "write CASE WHEN … THEN 1 ELSE 0 END".to_owned(),
-                _ => "compare it at its owner, or group by it".to_owned(),
-            };
-            let message = format!("{words} is {} and cannot be shared as a number; only INT, BIGINT, DECIMAL and DATE can", range::sql_type(ty));
-            return Err(SqlError::unsupported(message, fix).at(self.text.expr(expr)));
-        };
-        let wide = DataType::Decimal128(38, scale);
-        let expr = match ty {
-            DataType::Date32 => cast(cast(local.expr.clone(), DataType::Int32), wide),
-            t if *t == wide => local.expr.clone(),
-            _ => cast(local.expr.clone(), wide),
-        };
-        Ok(Factor { expr, scale, range })
     }
 
     fn binary(&mut self, b: &BinaryExpr, expr: &Expr, scope: Scope<'_>) -> Result<Val, SqlError> {
@@ -305,17 +258,23 @@ impl Compiler<'_> {
                 let (l, r) = (self.tri(&b.left, scope)?, self.tri(&b.right, scope)?);
                 Ok(Val::Bool(if b.op == Operator::And { self.all([l, r]) } else { self.any([l, r]) }))
             }
-            Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq | Operator::IsDistinctFrom | Operator::IsNotDistinctFrom => {
-                self.compare(b.op, &b.left, &b.right, scope).map(Val::Bool)
-            }
+            Operator::Eq
+            | Operator::NotEq
+            | Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq
+            | Operator::IsDistinctFrom
+            | Operator::IsNotDistinctFrom => self.compare(b.op, &b.left, &b.right, scope).map(Val::Bool),
             Operator::Plus | Operator::Minus | Operator::Multiply => {
+                self.exact(&b.left, &b.right, scope)?;
                 let (l, r) = (self.num(&b.left, scope)?, self.num(&b.right, scope)?);
                 let ty = expr.get_type(scope.schema).map_err(internal)?;
                 let Some(scale) = range::scale(&ty) else { return Err(self.beyond(expr, scope)) };
                 let place = self.text.expr(expr);
                 let num = match b.op {
                     Operator::Multiply => {
-                        let num = l.multiplied(&r, ty.clone(), &mut self.bits, &words()).map_err(|e| e.at(place))?;
+                        let num = l.multiplied(&r, &mut self.bits, &words()).map_err(|e| e.at(place))?;
                         if num.scale != scale {
                             return Err(self.beyond(expr, scope));
                         }
@@ -323,13 +282,17 @@ impl Compiler<'_> {
                     }
                     op => {
                         let r = if op == Operator::Minus { r.negated() } else { r };
-                        let (l, r) = (l.rescaled(scale, ty.clone()).map_err(|e| e.at(place))?, r.rescaled(scale, ty.clone()).map_err(|e| e.at(place))?);
-                        l.plus(r, ty.clone(), &mut self.bits, &words()).map_err(|e| e.at(place))?
+                        let (l, r) = (l.rescaled(scale).map_err(|e| e.at(place))?, r.rescaled(scale).map_err(|e| e.at(place))?);
+                        l.plus(r, &mut self.bits, &words()).map_err(|e| e.at(place))?
                     }
                 };
                 match range::limits(&ty) {
                     Some(limits) if num.range.within(limits) => Ok(Val::Num(num)),
-                    _ => Err(SqlError::width(format!("{} can leave its type {}", words(), range::sql_type(&ty)), "CAST an operand to BIGINT or DECIMAL(38, s)").at(place)),
+                    _ => Err(SqlError::width(
+                        format!("{} can leave its type {}", words(), range::sql_type(&ty)),
+                        "CAST an operand to BIGINT or DECIMAL(38, s)",
+                    )
+                    .at(place)),
                 }
             }
             Operator::Divide | Operator::Modulo => {
@@ -344,87 +307,6 @@ impl Compiler<'_> {
         }
     }
 
-    /// CASE: the first condition that is true selects; none: ELSE, or NULL.
-    fn case(&mut self, c: &Case, expr: &Expr, scope: Scope<'_>) -> Result<Val, SqlError> {
-        let mut conditions = Vec::new();
-        for (when, _) in &c.when_then_expr {
-            conditions.push(match &c.expr {
-                Some(base) => self.compare(Operator::Eq, base, when, scope)?.t,
-                None => self.tri(when, scope)?.t,
-            });
-        }
-        let mut selected = Vec::new();
-        let mut open = Bits::TRUE;
-        for t in conditions {
-            selected.push(self.bits.and([open, t]));
-            let not = self.bits.not(t);
-            open = self.bits.and([open, not]);
-        }
-        selected.push(open);
-        let null = Expr::Literal(ScalarValue::Null, None);
-        let branches: Vec<_> = c.when_then_expr.iter().map(|(_, t)| t.as_ref()).chain([c.else_expr.as_deref().unwrap_or(&null)]).collect();
-        let ty = expr.get_type(scope.schema).map_err(internal)?;
-        if ty == DataType::Boolean {
-            let mut sides = (Vec::new(), Vec::new());
-            for (select, branch) in selected.into_iter().zip(branches) {
-                let x = self.tri(branch, scope)?;
-                sides.0.push(self.bits.and([select, x.t]));
-                sides.1.push(self.bits.and([select, x.f]));
-            }
-            return Ok(Val::Bool(Tri { t: self.bits.or(sides.0), f: self.bits.or(sides.1) }));
-        }
-        let Some(scale) = range::scale(&ty) else { return Err(self.beyond(expr, scope)) };
-        let mut products = Vec::new();
-        let mut valid = Vec::new();
-        let mut all_valid = true;
-        let mut range: Option<Interval> = None;
-        for (select, branch) in selected.into_iter().zip(branches) {
-            if select == Bits::FALSE {
-                continue;
-            }
-            let num = self.num(branch, scope)?.rescaled(scale, ty.clone()).map_err(|e| e.at(self.text.expr(expr)))?;
-            all_valid &= num.valid == Bits::TRUE;
-            valid.push(self.bits.and([select, num.valid]));
-            let terms = self.bits.terms(select);
-            products.extend(num.products.into_iter().filter(|p| p.coefficient != 0).map(|mut p| {
-                p.bits.extend(terms.iter().copied());
-                p
-            }));
-            range = Some(range.map_or(num.range, |r| r.hull(num.range)));
-        }
-        let valid = if all_valid { Bits::TRUE } else { self.bits.or(valid) };
-        Ok(Val::Num(Num { ty, scale, products, range: range.unwrap_or(Interval::ZERO).with_zero(), valid }))
-    }
-
-    fn cast(&mut self, c: &Cast, expr: &Expr, scope: Scope<'_>) -> Result<Val, SqlError> {
-        let to = c.field.data_type();
-        let from = c.expr.get_type(scope.schema).map_err(internal)?;
-        if *to == from {
-            return self.value(&c.expr, scope);
-        }
-        let (Some(scale), Some(limits)) = (range::scale(to), range::limits(to)) else {
-            let fix = "keep it an INT, BIGINT, DECIMAL, DATE or BOOLEAN until it is aggregated";
-            return Err(SqlError::unsupported(format!("{}: shares of several owners ({}) have no type {}", expr.human_display(), self.sides(expr, scope), range::sql_type(to)), fix).at(self.text.expr(expr)));
-        };
-        let num = if from == DataType::Boolean {
-            let x = self.tri(&c.expr, scope)?;
-            let product = Product { coefficient: 1, bits: self.bits.terms(x.t), guards: BTreeSet::new(), factors: BTreeMap::new() };
-            Num { ty: from, scale: 0, products: vec![product], range: Interval::BIT, valid: self.known(x) }
-        } else {
-            self.num(&c.expr, scope)?
-        };
-        if num.scale > scale {
-            let fix = "round at one owner, or after aggregating";
-            return Err(SqlError::unsupported(format!("{}: digits of a value of several owners ({}) cannot be rounded off on shares", expr.human_display(), self.sides(expr, scope)), fix).at(self.text.expr(expr)));
-        }
-        let num = num.rescaled(scale, to.clone()).map_err(|e| e.at(self.text.expr(expr)))?;
-        if !num.range.within(limits) {
-            let message = format!("{} can be out of range: values from {} to {} at scale {scale}", expr.human_display(), num.range.min, num.range.max);
-            return Err(SqlError::width(message, "CAST to a wider type").at(self.text.expr(expr)));
-        }
-        Ok(Val::Num(num))
-    }
-
     /// The owners an expression reads, for messages.
     pub(super) fn sides(&mut self, expr: &Expr, scope: Scope<'_>) -> String {
         let mut sides: BTreeSet<String> = subquery_owners(expr);
@@ -433,7 +315,9 @@ impl Compiler<'_> {
                 match &scope.columns[i] {
                     Val::Local(Local { side: Side::Owner(o), .. }) => drop(sides.insert(o.clone())),
                     Val::Local(_) => {}
-                    Val::Num(n) => sides.extend(n.products.iter().flat_map(|p| p.factors.keys()).filter(|s| **s != Side::Public).map(Side::to_string)),
+                    Val::Num(n) => {
+                        sides.extend(n.products.iter().flat_map(|p| p.factors.keys()).filter(|s| **s != Side::Public).map(Side::to_string))
+                    }
                     Val::Bool(_) => drop(sides.insert("several owners".to_owned())),
                 }
             }
@@ -445,21 +329,26 @@ impl Compiler<'_> {
         let sides = self.sides(expr, scope);
         let (what, word) = match expr {
             Expr::ScalarFunction(f) => (format!("the function {}()", f.name()), Some(f.name().to_owned())),
-            Expr::Like(l) => ((if l.case_insensitive { "ILIKE" } else { "LIKE" }).to_owned(), Some((if l.case_insensitive { "ILIKE" } else { "LIKE" }).to_owned())),
+            Expr::Like(l) => (
+                (if l.case_insensitive { "ILIKE" } else { "LIKE" }).to_owned(),
+                Some((if l.case_insensitive { "ILIKE" } else { "LIKE" }).to_owned()),
+            ),
             Expr::TryCast(_) => ("TRY_CAST".to_owned(), Some("TRY_CAST".to_owned())),
-            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) => ("a sub-query over several owners inside an expression".to_owned(), Some("SELECT".to_owned())),
+            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) => {
+                ("a sub-query over several owners inside an expression".to_owned(), Some("SELECT".to_owned()))
+            }
             Expr::BinaryExpr(b) => (format!("the operator {}", b.op), None),
             other => (format!("the expression {}", other.human_display()), None),
         };
         let place = self.text.expr(expr);
         let place = word.and_then(|w| self.text.before(&w, place)).or(place);
         let of = if sides.is_empty() { String::new() } else { format!(" ({sides})") };
-        SqlError::unsupported(format!("{what} over values of several owners{of} cannot be computed on shares"), "evaluate it in a sub-query of one owner").at(place)
+        SqlError::unsupported(
+            format!("{what} over values of several owners{of} cannot be computed on shares"),
+            "evaluate it in a sub-query of one owner",
+        )
+        .at(place)
     }
-}
-
-pub(super) fn cast(expr: Expr, to: DataType) -> Expr {
-    Expr::Cast(Cast::new(Box::new(expr), to))
 }
 
 fn coalesce(args: &[Expr]) -> Expr {

@@ -7,7 +7,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use datafusion::{
     arrow::datatypes::DataType,
-    common::{Column, DFSchema, tree_node::{Transformed, TreeNode, TreeNodeRecursion}},
+    common::{
+        Column, DFSchema,
+        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
+    },
     logical_expr::{Distinct, Expr, ExprSchemable, FetchType, Join, JoinType, LogicalPlan, Operator, TableScan, utils::split_conjunction},
 };
 
@@ -126,7 +129,15 @@ pub(super) fn of_expr(expr: &Expr, schema: &DFSchema, columns: &[Known]) -> Know
         Expr::Cast(c) if ty.is_integer() => of_expr(&c.expr, schema, columns).draws,
         _ => None,
     };
-    Known { ty, range, wide, nullable: nullable(expr, schema, columns), values: values(expr, schema, columns), origin: origin(expr, schema, columns), draws }
+    Known {
+        ty,
+        range,
+        wide,
+        nullable: nullable(expr, schema, columns),
+        values: values(expr, schema, columns),
+        origin: origin(expr, schema, columns),
+        draws,
+    }
 }
 
 fn nullable(expr: &Expr, schema: &DFSchema, columns: &[Known]) -> bool {
@@ -151,7 +162,6 @@ fn nullable(expr: &Expr, schema: &DFSchema, columns: &[Known]) -> bool {
 fn not_null_of(when: &Expr, then: &Expr) -> bool {
     matches!(when, Expr::IsNotNull(e) if **e == *then)
 }
-
 
 /// All values of a text expression, if they are few and public.
 fn values(expr: &Expr, schema: &DFSchema, columns: &[Known]) -> Option<Arc<Vec<String>>> {
@@ -210,9 +220,19 @@ pub(super) fn strict(expr: &Expr) -> bool {
     let mut strict = true;
     let _ = expr.apply(|e| {
         let ok = match e {
-            Expr::Column(_) | Expr::Literal(..) | Expr::Alias(_) | Expr::Cast(_) | Expr::Not(_) | Expr::Negative(_) | Expr::Between(_) | Expr::Like(_) => true,
+            Expr::Column(_)
+            | Expr::Literal(..)
+            | Expr::Alias(_)
+            | Expr::Cast(_)
+            | Expr::Not(_)
+            | Expr::Negative(_)
+            | Expr::Between(_)
+            | Expr::Like(_) => true,
             Expr::BinaryExpr(b) => b.op.is_numerical_operators() || b.op.supports_propagation() || b.op == Operator::NotEq,
-            Expr::ScalarFunction(f) => matches!(f.name(), "date_part" | "date_trunc" | "abs" | "round" | "floor" | "ceil" | "lower" | "upper" | "to_char" | "substr"),
+            Expr::ScalarFunction(f) => matches!(
+                f.name(),
+                "date_part" | "date_trunc" | "abs" | "round" | "floor" | "ceil" | "lower" | "upper" | "to_char" | "substr"
+            ),
             _ => false,
         };
         strict &= ok;
@@ -260,7 +280,8 @@ impl Walk<'_> {
                 let facts = self.plan(&p.input);
                 let columns = p.expr.iter().map(|e| of_expr(e, p.input.schema(), &facts.columns)).collect();
                 let places: Vec<_> = p.expr.iter().map(|e| plain(e, p.input.schema())).collect();
-                let unique = facts.unique.iter().filter_map(|u| u.iter().map(|c| places.iter().position(|p| *p == Some(*c))).collect()).collect();
+                let unique =
+                    facts.unique.iter().filter_map(|u| u.iter().map(|c| places.iter().position(|p| *p == Some(*c))).collect()).collect();
                 Facts { columns, unique, ..facts }
             }
             LogicalPlan::Distinct(d) => {
@@ -302,11 +323,14 @@ impl Walk<'_> {
                     let draws = all.first().and_then(|f| f.columns[i].draws.clone());
                     column.draws = draws.filter(|d| all.iter().all(|f| f.columns[i].draws.as_ref() == Some(d)));
                     let values: Option<Vec<_>> = all.iter().map(|f| f.columns[i].values.clone()).collect();
-                    column.values = values.map(|v| Arc::new(v.iter().flat_map(|v| v.iter().cloned()).collect::<BTreeSet<_>>().into_iter().collect()));
+                    column.values =
+                        values.map(|v| Arc::new(v.iter().flat_map(|v| v.iter().cloned()).collect::<BTreeSet<_>>().into_iter().collect()));
                 }
                 facts
             }
-            LogicalPlan::EmptyRelation(e) => Facts { exactly_one: e.produce_one_row, ..by_type(plan, u128::from(e.produce_one_row), false) },
+            LogicalPlan::EmptyRelation(e) => {
+                Facts { exactly_one: e.produce_one_row, ..by_type(plan, u128::from(e.produce_one_row), false) }
+            }
             LogicalPlan::Values(v) => Facts { exactly_one: v.values.len() == 1, ..by_type(plan, v.values.len() as u128, false) },
             other => by_type(other, u128::MAX, true),
         }
@@ -336,7 +360,8 @@ impl Walk<'_> {
                 (None, false) => None,
             };
             // an unqualified column must not be taken apart at points, hence no parsing
-            let origin = public.then(|| Origin { scan: id, table: name.clone(), expr: Expr::Column(Column::new_unqualified(&column.name)) });
+            let origin =
+                public.then(|| Origin { scan: id, table: name.clone(), expr: Expr::Column(Column::new_unqualified(&column.name)) });
             Known { ty, range, wide: None, nullable: column.nullable, values: column.dictionary.clone().map(Arc::new), origin, draws }
         });
         let columns: Vec<_> = columns.collect();
@@ -347,7 +372,9 @@ impl Walk<'_> {
 
     fn join(&mut self, join: &Join) -> Facts {
         let (left, right) = (self.plan(&join.left), self.plan(&join.right));
-        let on = |side: &LogicalPlan, pick: fn(&(Expr, Expr)) -> &Expr| -> BTreeSet<usize> { join.on.iter().filter_map(|p| plain(pick(p), side.schema())).collect() };
+        let on = |side: &LogicalPlan, pick: fn(&(Expr, Expr)) -> &Expr| -> BTreeSet<usize> {
+            join.on.iter().filter_map(|p| plain(pick(p), side.schema())).collect()
+        };
         let (left_on, right_on) = (on(&join.left, |p| &p.0), on(&join.right, |p| &p.1));
         let (left_one, right_one) = (left.unique_on(&left_on), right.unique_on(&right_on));
         let width = left.columns.len();
@@ -357,7 +384,15 @@ impl Walk<'_> {
             JoinType::RightSemi | JoinType::RightAnti => return Facts { exactly_one: false, raw, ..right },
             JoinType::LeftMark => {
                 let mut facts = Facts { raw, ..left };
-                facts.columns.push(Known { ty: DataType::Boolean, range: Some(Interval::BIT), wide: None, nullable: true, values: None, origin: None, draws: None });
+                facts.columns.push(Known {
+                    ty: DataType::Boolean,
+                    range: Some(Interval::BIT),
+                    wide: None,
+                    nullable: true,
+                    values: None,
+                    origin: None,
+                    draws: None,
+                });
                 return facts;
             }
             JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {}
@@ -380,7 +415,9 @@ impl Walk<'_> {
         let shift = |u: &BTreeSet<usize>| u.iter().map(|c| c + width).collect::<BTreeSet<_>>();
         let mut unique = Vec::new();
         let full = join.join_type == JoinType::Full;
-        if right_one && (!full || left_one) && join.join_type != JoinType::Right || (join.join_type == JoinType::Right && right_one && left.rows <= 1) {
+        if right_one && (!full || left_one) && join.join_type != JoinType::Right
+            || (join.join_type == JoinType::Right && right_one && left.rows <= 1)
+        {
             unique.extend(left.unique.iter().filter(|_| !full).cloned());
         }
         if left_one && !full && join.join_type != JoinType::Left {

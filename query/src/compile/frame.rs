@@ -14,6 +14,7 @@ use super::{
     internal,
     symbol::{BitId, Bits, Local, Side},
 };
+use crate::plan::whole_text;
 
 /// Frames with more rows are refused.
 const MOST_ROWS: u64 = 1 << 24;
@@ -43,7 +44,6 @@ pub(super) struct Axis {
 /// A relation attached to a frame.
 #[derive(Debug)]
 pub(super) struct Unit {
-    pub(super) frame: usize,
     pub(super) side: Side,
     /// Columns c0, c1, …, and `p`, which is true.
     pub(super) plan: LogicalPlan,
@@ -85,7 +85,8 @@ impl Frames {
         if let Some(i) = self.all.iter().position(same) {
             return Ok(i);
         }
-        let name = if axes.is_empty() { "one row".to_owned() } else { axes.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(" × ") };
+        let name =
+            if axes.is_empty() { "one row".to_owned() } else { axes.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(" × ") };
         let max_rows = axes.iter().try_fold(1u64, |n, a| n.checked_mul(a.max_rows)).filter(|n| *n <= MOST_ROWS);
         let Some(max_rows) = max_rows else {
             return Err(SqlError::unsupported(format!("{name} has more than {MOST_ROWS} combinations"), "group by fewer or coarser keys"));
@@ -103,7 +104,9 @@ impl Frames {
             let plan = LogicalPlanBuilder::from(axis.plan.clone()).project(project).map_err(internal)?;
             rows = Some(match rows {
                 None => plan.build().map_err(internal)?,
-                Some(rows) => LogicalPlanBuilder::from(rows).cross_join(plan.build().map_err(internal)?).and_then(|b| b.build()).map_err(internal)?,
+                Some(rows) => {
+                    LogicalPlanBuilder::from(rows).cross_join(plan.build().map_err(internal)?).and_then(|b| b.build()).map_err(internal)?
+                }
             });
         }
         let rows = match rows {
@@ -123,9 +126,17 @@ impl Frames {
     }
 
     /// Attaches a relation; `on` pairs a public expression of the frame's row with one of the relation's (none: it has at most one row).
-    pub(super) fn attach(&mut self, frame: usize, side: Side, plan: &LogicalPlan, on: Vec<(Expr, Expr)>, nulls_equal: bool, total: bool) -> Result<usize, SqlError> {
+    pub(super) fn attach(
+        &mut self,
+        frame: usize,
+        side: Side,
+        plan: &LogicalPlan,
+        on: Vec<(Expr, Expr)>,
+        nulls_equal: bool,
+        total: bool,
+    ) -> Result<usize, SqlError> {
         let on_text: Vec<_> = on.iter().map(|(f, u)| format!("{f} = {u}")).collect();
-        let identity = format!("{frame} {side} {on_text:?} {nulls_equal} {total}\n{}", plan.display_indent_schema());
+        let identity = format!("{frame} {side} {on_text:?} {nulls_equal} {total}\n{}", whole_text(plan));
         if let Some(i) = self.units.iter().position(|u| u.identity == identity) {
             return Ok(i);
         }
@@ -136,9 +147,13 @@ impl Frames {
         let rename: BTreeMap<Column, String> = columns.iter().cloned().enumerate().map(|(i, c)| (c, format!("c{i}"))).collect();
         let mut project: Vec<_> = columns.iter().map(|c| Expr::Column(c.clone()).alias(&rename[c])).collect();
         project.push(lit(true).alias(PRESENT));
-        let named = LogicalPlanBuilder::from(plan.clone()).project(project).and_then(|b| b.alias(unit_name(id))).and_then(|b| b.build()).map_err(internal)?;
+        let named = LogicalPlanBuilder::from(plan.clone())
+            .project(project)
+            .and_then(|b| b.alias(unit_name(id)))
+            .and_then(|b| b.build())
+            .map_err(internal)?;
         let on = on.into_iter().map(|(f, u)| Ok((f, in_unit(&u, schema, id)?))).collect::<Result<Vec<_>, SqlError>>()?;
-        self.units.push(Unit { frame, side, plan: named, on, nulls_equal, total, names, identity });
+        self.units.push(Unit { side, plan: named, on, nulls_equal, total, names, identity });
         Ok(id)
     }
 
@@ -168,7 +183,11 @@ impl Frames {
             let unit = &self.units[id];
             let condition = unit.on.iter().map(|(f, u)| {
                 if unit.nulls_equal {
-                    Expr::BinaryExpr(datafusion::logical_expr::BinaryExpr::new(Box::new(f.clone()), datafusion::logical_expr::Operator::IsNotDistinctFrom, Box::new(u.clone())))
+                    Expr::BinaryExpr(datafusion::logical_expr::BinaryExpr::new(
+                        Box::new(f.clone()),
+                        datafusion::logical_expr::Operator::IsNotDistinctFrom,
+                        Box::new(u.clone()),
+                    ))
                 } else {
                     f.clone().eq(u.clone())
                 }
@@ -205,8 +224,12 @@ impl Frames {
                     let unit = c.relation.as_ref().and_then(|r| r.table().strip_prefix('u')).and_then(|n| n.parse::<usize>().ok());
                     let index = c.name.strip_prefix('c').and_then(|n| n.parse::<usize>().ok());
                     match (unit.and_then(|u| self.units.get(u)), index) {
-                        (Some(unit), Some(i)) if i < unit.names.len() => Transformed::yes(Expr::Column(Column::new_unqualified(&unit.names[i]))),
-                        (Some(unit), None) => Transformed::yes(Expr::Column(Column::new_unqualified(format!("a row of {}", unit.source())))),
+                        (Some(unit), Some(i)) if i < unit.names.len() => {
+                            Transformed::yes(Expr::Column(Column::new_unqualified(&unit.names[i])))
+                        }
+                        (Some(unit), None) => {
+                            Transformed::yes(Expr::Column(Column::new_unqualified(format!("a row of {}", unit.source()))))
+                        }
                         _ => Transformed::no(e),
                     }
                 }
@@ -242,7 +265,13 @@ pub(super) fn public_axis(scan: LogicalPlan, table: &str, exprs: &[Expr], null: 
     let columns: Vec<_> = (0..exprs.len()).map(|i| Expr::Column(Column::new_unqualified(format!("v{i}")))).collect();
     let mut plan = LogicalPlanBuilder::from(scan).project(named).map_err(internal)?;
     if null {
-        let nulls = plan.schema().fields().iter().map(|f| ScalarValue::try_from(f.data_type()).map(|v| Expr::Literal(v, None))).collect::<Result<Vec<_>, _>>().map_err(internal)?;
+        let nulls = plan
+            .schema()
+            .fields()
+            .iter()
+            .map(|f| ScalarValue::try_from(f.data_type()).map(|v| Expr::Literal(v, None)))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(internal)?;
         let nulls: Vec<_> = nulls.into_iter().enumerate().map(|(i, e)| e.alias(format!("v{i}"))).collect();
         let row = LogicalPlanBuilder::empty(true).project(nulls).and_then(|b| b.build()).map_err(internal)?;
         plan = plan.union(row).map_err(internal)?;
@@ -252,7 +281,7 @@ pub(super) fn public_axis(scan: LogicalPlan, table: &str, exprs: &[Expr], null: 
         }
     }
     let plan = plan.distinct().and_then(|b| b.build()).map_err(internal)?;
-    let identity = format!("{null}\n{}", plan.display_indent_schema());
+    let identity = format!("{null}\n{}", whole_text(&plan));
     Ok(Axis { name, plan, max_rows: max_rows.saturating_add(u64::from(null)), identity })
 }
 
@@ -261,6 +290,6 @@ pub(super) fn listed_axis(name: &str, values: Vec<ScalarValue>) -> Result<Axis, 
     let max_rows = values.len() as u64;
     let rows = values.into_iter().map(|v| vec![Expr::Literal(v, None)]).collect();
     let plan = LogicalPlanBuilder::values(rows).and_then(|b| b.build()).map_err(internal)?;
-    let identity = plan.display_indent_schema().to_string();
+    let identity = whole_text(&plan);
     Ok(Axis { name: name.to_owned(), plan, max_rows, identity })
 }

@@ -39,16 +39,14 @@ impl Compiler<'_> {
             }
             LogicalPlan::SubqueryAlias(a) => self.release_home(&a.input)?.above(plan),
             LogicalPlan::EmptyRelation(e) if e.produce_one_row => Ok(Released { plan: plan.clone(), single: true }),
-            _ if facts::owners(plan).is_empty() => {
-                Err(SqlError::unsupported("the query reads public tables only, which every node holds as a file", "read that file, or ask about a private table").at(self.text.first()))
-            }
             LogicalPlan::Aggregate(a) if self.splits(a) => self.release_aggregate(a),
             LogicalPlan::Limit(l) => {
                 let released = self.release_relation(plan)?;
                 // the order that LIMIT cut by is the order of the answer
                 match l.input.as_ref() {
                     LogicalPlan::Sort(s) => {
-                        let plan = LogicalPlanBuilder::from(released.plan).sort(s.expr.clone()).and_then(|b| b.build()).map_err(internal)?;
+                        let plan =
+                            LogicalPlanBuilder::from(released.plan).sort(s.expr.clone()).and_then(|b| b.build()).map_err(internal)?;
                         Ok(Released { plan, ..released })
                     }
                     _ => Ok(released),
@@ -71,7 +69,15 @@ impl Compiler<'_> {
         let names: Vec<_> = a.group_expr.iter().map(|e| e.human_display().to_string()).collect();
         let places: Vec<_> = a.group_expr.iter().map(|e| self.text.expr(e)).collect();
         let (axes, order) = self.axes(&keys, &names, &places)?;
-        let mut home = HomeMoments { compiler: self, schema: schema.clone(), columns: &input.columns, args: Vec::new(), filter: None, reason: String::new(), parts: Vec::new() };
+        let mut home = HomeMoments {
+            compiler: self,
+            schema: schema.clone(),
+            columns: &input.columns,
+            args: Vec::new(),
+            filter: None,
+            reason: String::new(),
+            parts: Vec::new(),
+        };
         let mut finishes = Vec::new();
         for expr in &a.aggr_expr {
             let f = aggregate_function(expr).ok_or_else(|| internal("an aggregate is a function"))?;
@@ -85,7 +91,8 @@ impl Compiler<'_> {
         let aggregates: Vec<_> = parts.iter().enumerate().map(|(i, p)| p.expr.clone().alias(format!("a{i}"))).collect();
         // DataFusion wants at least one key or aggregate; SELECT key … GROUP BY key has no aggregate
         let groups: Vec<_> = a.group_expr.iter().enumerate().map(|(i, e)| unaliased(e).alias(format!("g{i}"))).collect();
-        let plan = LogicalPlanBuilder::from(a.input.as_ref().clone()).aggregate(groups, aggregates).and_then(|b| b.build()).map_err(internal)?;
+        let plan =
+            LogicalPlanBuilder::from(a.input.as_ref().clone()).aggregate(groups, aggregates).and_then(|b| b.build()).map_err(internal)?;
         let facts = Facts::of(&plan, self.catalog);
         let frame = self.frames.frame(axes)?;
         let columns = plan.schema().columns();
@@ -115,15 +122,19 @@ impl Compiler<'_> {
                         e.fix = e.fix.replace(&column.human_display().to_string(), &part.words);
                         e.at(part.place)
                     })?;
-                    requests.open(Request::Sum { products: num.products, range: num.range, given: Bits::TRUE, place: part.place }, part.words.clone(), &part.why)
+                    requests.open(
+                        Request::Sum { products: num.products, range: num.range, given: Bits::TRUE, place: part.place },
+                        part.words.clone(),
+                        &part.why,
+                    )
                 }
             };
             openings.push(opened);
         }
         let types = a.schema.fields();
-        let mut released: Vec<_> = order.iter().enumerate().map(|(g, &k)| (types[g].data_type().clone(), true, Finish::Public(k))).collect();
+        let mut released: Vec<_> = order.iter().enumerate().map(|(g, &k)| (types[g].data_type().clone(), Finish::Public(k))).collect();
         for (i, finish) in finishes.into_iter().enumerate() {
-            released.push((types[keys.len() + i].data_type().clone(), true, moved(finish, &openings)));
+            released.push((types[keys.len() + i].data_type().clone(), moved(finish, &openings)));
         }
         let mut by: Vec<(Expr, DataType, String)> = Vec::new();
         for (k, (_, ty)) in self.frames.all[frame].keys.iter().enumerate() {
@@ -156,7 +167,8 @@ impl Compiler<'_> {
             match self.axes(&keys, &names, &vec![place; keys.len()]) {
                 Ok((axes, order)) => {
                     let frame = self.frames.frame(axes)?;
-                    let on: Vec<_> = key.iter().zip(&order).map(|(&c, &k)| (self.frames.key(frame, k), Expr::Column(columns[c].clone()))).collect();
+                    let on: Vec<_> =
+                        key.iter().zip(&order).map(|(&c, &k)| (self.frames.key(frame, k), Expr::Column(columns[c].clone()))).collect();
                     let side = facts::owners(plan).into_iter().next().map_or(Side::Public, Side::Owner);
                     let unit = self.frames.attach(frame, side, plan, on, true, false)?;
                     let present = self.frames.present(unit, &mut self.bits);
@@ -173,7 +185,9 @@ impl Compiler<'_> {
                 Err(e) => error = Some(e),
             }
         }
-        Err(error.unwrap_or_else(|| SqlError::unsupported("the rows of the answer have no public key", "aggregate them with GROUP BY a public key").at(place)))
+        Err(error.unwrap_or_else(|| {
+            SqlError::unsupported("the rows of the answer have no public key", "aggregate them with GROUP BY a public key").at(place)
+        }))
     }
 
     /// Public sets of values for group keys; and for each key its position among the frame's keys.
@@ -194,7 +208,11 @@ impl Compiler<'_> {
                 if let ([_], Some(column)) = (&same[..], origin.column()) {
                     axes.push(self.domain_axis(&origin.table, column, null)?);
                 } else {
-                    let exprs = same.iter().filter_map(|&j| keys[j].origin.as_ref()).map(|o| super::relation::unqualified_to(&o.expr, &scan)).collect::<Result<Vec<_>, _>>()?;
+                    let exprs = same
+                        .iter()
+                        .filter_map(|&j| keys[j].origin.as_ref())
+                        .map(|o| super::relation::unqualified_to(&o.expr, &scan))
+                        .collect::<Result<Vec<_>, _>>()?;
                     let rows = self.catalog.table(&origin.table).map_or(u64::MAX, |t| t.max_rows);
                     axes.push(frame::public_axis(scan, &origin.table, &exprs, null, rows)?);
                 }
@@ -211,7 +229,11 @@ impl Compiler<'_> {
                 }
                 frame::listed_axis(&names[i], values)
             };
-            let range = key.range.filter(|r| key.wide.is_none() && (key.ty.is_integer() || key.ty == DataType::Date32) && r.max.checked_sub(r.min).is_some_and(|n| n < MOST_LISTED));
+            let range = key.range.filter(|r| {
+                key.wide.is_none()
+                    && (key.ty.is_integer() || key.ty == DataType::Date32)
+                    && r.max.checked_sub(r.min).is_some_and(|n| n < MOST_LISTED)
+            });
             axes.push(if let Some((table, column)) = &key.draws {
                 self.domain_axis(table, column, key.nullable)?
             } else if let Some(values) = &key.values {
@@ -219,7 +241,10 @@ impl Compiler<'_> {
             } else if key.ty == DataType::Boolean {
                 listed(vec![ScalarValue::Boolean(Some(false)), ScalarValue::Boolean(Some(true))])?
             } else if let Some(range) = range {
-                let values = (range.min..=range.max).map(|v| ScalarValue::Int32(i32::try_from(v).ok()).cast_to(&key.ty)).collect::<Result<Vec<_>, _>>().map_err(internal)?;
+                let values = (range.min..=range.max)
+                    .map(|v| ScalarValue::Int32(i32::try_from(v).ok()).cast_to(&key.ty))
+                    .collect::<Result<Vec<_>, _>>()
+                    .map_err(internal)?;
                 listed(values)?
             } else {
                 return Err(SqlError::unsupported(
@@ -382,9 +407,10 @@ impl Moments for HomeMoments<'_, '_> {
     fn scale(&mut self, of: usize) -> Result<i8, SqlError> {
         let expr = &self.args[of];
         let known = facts::of_expr(expr, &self.schema, self.columns);
-        let words = expr.human_display().to_string();
+        let words = super::expr::said(expr);
         if let Some(why) = known.wide {
-            return Err(SqlError::width(why, format!("CAST the operands of {words} to DECIMAL(38, s), or to fewer digits")).at(self.compiler.text.expr(expr)));
+            return Err(SqlError::width(why, format!("CAST the operands of {words} to DECIMAL(38, s), or to fewer digits"))
+                .at(self.compiler.text.expr(expr)));
         }
         range::scale(&known.ty).filter(|_| known.ty != DataType::Date32).ok_or_else(|| {
             SqlError::unsupported(

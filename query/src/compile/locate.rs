@@ -1,12 +1,15 @@
 //! Where in the text a construct is. The logical plan keeps positions of columns only; everything else is found again among the tokens.
 
 use datafusion::{
-    common::{DataFusionError, SchemaError, tree_node::{TreeNode, TreeNodeRecursion}},
+    common::{
+        DataFusionError, SchemaError,
+        tree_node::{TreeNode, TreeNodeRecursion},
+    },
     logical_expr::Expr,
     sql::sqlparser::tokenizer::{Token, TokenWithSpan},
 };
 
-use super::SqlError;
+use super::{SqlError, facts};
 
 /// Line and column, from 1.
 pub(super) type Place = (u64, u64);
@@ -77,20 +80,37 @@ impl Text {
 
     /// The first place of a table: `schema.name`.
     pub(super) fn table(&self, schema: &str, name: &str) -> Option<Place> {
-        let word = |t: &(Token, Place, usize), w: &str| matches!(&t.0, Token::Word(x) if x.value.eq_ignore_ascii_case(w));
-        self.tokens.windows(3).find(|t| word(&t[0], schema) && t[1].0 == Token::Period && word(&t[2], name)).map(|t| t[0].1)
+        self.tables(schema, name).next().map(|t| t.1)
     }
 
-    /// The first column of an expression that stands in the text.
+    /// Its most nested place: that of a sub-query.
+    fn nested_table(&self, schema: &str, name: &str) -> Option<Place> {
+        self.tables(schema, name).max_by_key(|t| (t.2, std::cmp::Reverse(t.1))).map(|t| t.1)
+    }
+
+    fn tables<'a>(&'a self, schema: &'a str, name: &'a str) -> impl Iterator<Item = &'a (Token, Place, usize)> {
+        let word = |t: &(Token, Place, usize), w: &str| matches!(&t.0, Token::Word(x) if x.value.eq_ignore_ascii_case(w));
+        self.tokens.windows(3).filter(move |t| word(&t[0], schema) && t[1].0 == Token::Period && word(&t[2], name)).map(|t| &t[0])
+    }
+
+    /// The first column of an expression that stands in the text. Where rewriting lost its place, the first column of that name.
     pub(super) fn expr(&self, expr: &Expr) -> Option<Place> {
         let mut place: Option<Place> = None;
         let _ = expr.apply(|e| {
-            if let Expr::Column(c) = e
-                && let Some(span) = c.spans().first()
-            {
-                let at = (span.start.line, span.start.column);
-                place = Some(place.map_or(at, |p| p.min(at)));
-            }
+            let at = match e {
+                Expr::Column(c) => {
+                    let span = c.spans().first().map(|s| (s.start.line, s.start.column)).filter(|p| p.0 > 0);
+                    span.or_else(|| c.relation.as_ref().and_then(|r| self.table(r.table(), &c.name))).or_else(|| self.word(&c.name))
+                }
+                Expr::ScalarSubquery(s) => facts::tables(&s.subquery)
+                    .iter()
+                    .find_map(|t| t.split_once('.').and_then(|(schema, name)| self.nested_table(schema, name))),
+                _ => None,
+            };
+            place = match (place, at) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
             Ok(TreeNodeRecursion::Continue)
         });
         place
@@ -105,16 +125,25 @@ impl Text {
                 SchemaError::FieldNotFound { field, valid_fields } => {
                     let mut known: Vec<_> = valid_fields.iter().map(|c| c.flat_name()).collect();
                     known.truncate(12);
-                    let fix = if known.is_empty() { "name a column of a table in FROM".to_owned() } else { format!("there are {}", known.join(", ")) };
+                    let fix = if known.is_empty() {
+                        "name a column of a table in FROM".to_owned()
+                    } else {
+                        format!("there are {}", known.join(", "))
+                    };
                     (format!("there is no column {}", field.flat_name()), fix, Some(field.name.clone()))
                 }
-                SchemaError::AmbiguousReference { field } => {
-                    (format!("the column {} is in more than one relation", field.name), "write the relation before it, as in t.column".to_owned(), Some(field.name.clone()))
-                }
+                SchemaError::AmbiguousReference { field } => (
+                    format!("the column {} is in more than one relation", field.name),
+                    "write the relation before it, as in t.column".to_owned(),
+                    Some(field.name.clone()),
+                ),
                 other => (other.to_string(), "correct the SQL".to_owned(), None),
             },
             DataFusionError::Plan(m) | DataFusionError::Execution(m) => {
-                let word = m.split(['\'', '`']).nth(1).or_else(|| m.strip_prefix("there is no table ").and_then(|rest| rest.split([';', '.']).next()));
+                let word = m
+                    .split(['\'', '`'])
+                    .nth(1)
+                    .or_else(|| m.strip_prefix("there is no table ").and_then(|rest| rest.split([';', '.']).next()));
                 (first_line(m), "correct the SQL".to_owned(), word.map(str::to_owned))
             }
             DataFusionError::NotImplemented(m) => (format!("not supported: {}", first_line(m)), "write it another way".to_owned(), None),

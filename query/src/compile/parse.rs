@@ -4,11 +4,15 @@
 //! to, and leaves out what only speeds up execution (each owner's engine does that for its own part) or hides the shape the
 //! compiler looks for (common sub-expressions, DISTINCT as GROUP BY, projections pushed into scans).
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
 
 use datafusion::{
     arrow::datatypes::{DataType, SchemaRef},
-    common::{DataFusionError, TableReference, config::ConfigOptions, tree_node::{TreeNode, TreeNodeRecursion}},
+    common::{
+        DataFusionError, TableReference,
+        config::ConfigOptions,
+        tree_node::{TreeNode, TreeNodeRecursion},
+    },
     execution::SessionStateDefaults,
     logical_expr::{
         AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, Volatility, WindowUDF,
@@ -24,7 +28,7 @@ use datafusion::{
     sql::{
         planner::{ParserOptions, SqlToRel},
         sqlparser::{
-            ast::{Query, SetExpr, Statement},
+            ast::{Query, SetExpr, Statement, TableFactor, Visit, Visitor},
             dialect::GenericDialect,
             parser::{Parser, ParserError},
             tokenizer::{Token, Tokenizer},
@@ -46,12 +50,15 @@ pub(super) fn parse(sql: &str, catalog: &Catalog) -> Result<(LogicalPlan, Text),
     if sql.len() > MOST_BYTES {
         return Err(SqlError::sql(format!("the query is {} bytes long; at most {MOST_BYTES} are read", sql.len()), "split the question"));
     }
-    let tokens = Tokenizer::new(&GenericDialect, sql).tokenize_with_location().map_err(|e| {
-        SqlError::sql(e.message, "correct the SQL").at(Some((e.location.line, e.location.column)))
-    })?;
+    let tokens = Tokenizer::new(&GenericDialect, sql)
+        .tokenize_with_location()
+        .map_err(|e| SqlError::sql(e.message, "correct the SQL").at(Some((e.location.line, e.location.column))))?;
     let text = Text::new(&tokens);
     if text.len() > MOST_TOKENS {
-        return Err(SqlError::sql(format!("the query has {} words and signs; at most {MOST_TOKENS} are read", text.len()), "split the question"));
+        return Err(SqlError::sql(
+            format!("the query has {} words and signs; at most {MOST_TOKENS} are read", text.len()),
+            "split the question",
+        ));
     }
     let statement = one_select(tokens, &text)?;
     let provider = Provider::new(catalog);
@@ -90,7 +97,11 @@ fn one_select(tokens: Vec<datafusion::sql::sqlparser::tokenizer::TokenWithSpan>,
     let only = "ask one SELECT (WITH … SELECT …)";
     match (statements.len(), statements.pop()) {
         (1, Some(Statement::Query(query))) => {
-            if let Some((construct, keyword, fix)) = unsupported_clause(&query) {
+            let ignored = match query.visit(&mut Ignored) {
+                ControlFlow::Break(clause) => Some(clause),
+                ControlFlow::Continue(()) => None,
+            };
+            if let Some((construct, keyword, fix)) = unsupported_clause(&query).or(ignored) {
                 return Err(SqlError::unsupported(format!("{construct} is not supported"), fix).at(text.keyword(keyword)));
             }
             Ok(Statement::Query(query))
@@ -101,13 +112,53 @@ fn one_select(tokens: Vec<datafusion::sql::sqlparser::tokenizer::TokenWithSpan>,
     }
 }
 
-/// Clauses the binder would ignore or that have no place in a question.
-fn unsupported_clause(query: &Query) -> Option<(&'static str, &'static str, &'static str)> {
+/// What is not supported, the keyword that shows where, and what to write instead.
+type Clause = (&'static str, &'static str, &'static str);
+
+/// Finds, at any depth, what the binder would pass over without a word: the answer would be to another question.
+struct Ignored;
+
+impl Visitor for Ignored {
+    type Break = Clause;
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Clause> {
+        let clause = if !query.locks.is_empty() {
+            Some(("FOR UPDATE / FOR SHARE", "FOR", "leave it out: a question changes nothing"))
+        } else if query.for_clause.is_some() {
+            Some(("FOR XML / JSON / BROWSE", "FOR", "use `--format json`"))
+        } else if query.settings.is_some() {
+            Some(("SETTINGS", "SETTINGS", "leave it out"))
+        } else if query.format_clause.is_some() {
+            Some(("FORMAT", "FORMAT", "use `--format`"))
+        } else {
+            None
+        };
+        clause.map_or(ControlFlow::Continue(()), ControlFlow::Break)
+    }
+
+    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<Clause> {
+        let whole = "leave it out: a question is about whole tables";
+        let clause = match table {
+            TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
+                Some(("TABLESAMPLE", "TABLESAMPLE", whole))
+            }
+            TableFactor::Table { partitions, .. } if !partitions.is_empty() => Some(("PARTITION of a table", "PARTITION", whole)),
+            TableFactor::Table { version: Some(_), .. } => Some(("a version of a table", "FOR", "the loaded version is the one asked")),
+            TableFactor::Table { with_hints, index_hints, .. } if !(with_hints.is_empty() && index_hints.is_empty()) => {
+                Some(("a table hint", "WITH", "leave it out"))
+            }
+            TableFactor::Table { with_ordinality: true, .. } => Some(("WITH ORDINALITY", "ORDINALITY", "tables have no order")),
+            TableFactor::Table { json_path: Some(_), .. } => Some(("a path into a table", "FROM", "name columns of the catalogue")),
+            _ => None,
+        };
+        clause.map_or(ControlFlow::Continue(()), ControlFlow::Break)
+    }
+}
+
+/// Clauses that have no place in a question.
+fn unsupported_clause(query: &Query) -> Option<Clause> {
     if query.with.as_ref().is_some_and(|w| w.recursive) {
         return Some(("WITH RECURSIVE", "RECURSIVE", "write the steps out as ordinary CTEs"));
-    }
-    if !query.locks.is_empty() {
-        return Some(("FOR UPDATE / FOR SHARE", "FOR", "leave it out: a question changes nothing"));
     }
     match query.body.as_ref() {
         SetExpr::Select(select) if select.into.is_some() => Some(("SELECT INTO", "INTO", "leave INTO out: the answer is returned")),
@@ -158,7 +209,10 @@ fn deterministic(plan: &LogicalPlan, text: &Text) -> Result<(), SqlError> {
             "write the value itself, a date for instance, into the query",
         )
         .at(text.word(&name).or_else(|| text.word(&name.replace("now", "current_timestamp"))))),
-        Some((name, false)) => Err(SqlError::unsupported(format!("the parameter {name} has no value"), "write the value itself into the query").at(text.word(&name))),
+        Some((name, false)) => {
+            Err(SqlError::unsupported(format!("the parameter {name} has no value"), "write the value itself into the query")
+                .at(text.word(&name)))
+        }
     }
 }
 
@@ -212,6 +266,10 @@ impl ContextProvider for Provider<'_> {
                 Err(DataFusionError::Plan(format!("there is no table {name}; the catalogue has {}", known.join(", "))))
             }
         }
+    }
+
+    fn get_table_function_source(&self, name: &str, _args: Vec<Expr>) -> Result<Arc<dyn TableSource>, DataFusionError> {
+        Err(DataFusionError::Plan(format!("the table function '{name}' is not supported; select from the tables of the catalogue")))
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {

@@ -56,7 +56,9 @@ impl Interval {
 
     pub(super) fn mul(self, other: Self) -> Option<Self> {
         let mut ends = [0; 4];
-        for (i, (a, b)) in [(self.min, other.min), (self.min, other.max), (self.max, other.min), (self.max, other.max)].into_iter().enumerate() {
+        for (i, (a, b)) in
+            [(self.min, other.min), (self.min, other.max), (self.max, other.min), (self.max, other.max)].into_iter().enumerate()
+        {
             ends[i] = a.checked_mul(b)?;
         }
         Some(Interval { min: ends.into_iter().min()?, max: ends.into_iter().max()? })
@@ -135,7 +137,11 @@ pub(super) fn of(expr: &Expr, schema: &DFSchema, columns: &[Known]) -> Result<Op
         Expr::Cast(c) => {
             let from = c.expr.get_type(schema).ok();
             let inner = inside(&c.expr)?;
-            inner.zip(from.as_ref().and_then(scale_or_bit)).zip(scale(&ty)).and_then(|((i, from), to)| i.rescale(from, to)).map(|i| i.meet(limits))
+            inner
+                .zip(from.as_ref().and_then(scale_or_bit))
+                .zip(scale(&ty))
+                .and_then(|((i, from), to)| i.rescale(from, to))
+                .map(|i| i.meet(limits))
         }
         Expr::Case(c) => case(c, schema, columns)?,
         Expr::ScalarFunction(f) => function(f.name(), &f.args, schema, columns)?,
@@ -216,7 +222,13 @@ pub(super) fn sql_type(ty: &DataType) -> String {
 }
 
 fn quotient(left: Interval, right: Interval, shift: i32) -> Option<Interval> {
-    let least = if right.min > 0 { right.min } else if right.max < 0 { -right.max } else { 1 };
+    let least = if right.min > 0 {
+        right.min
+    } else if right.max < 0 {
+        -right.max
+    } else {
+        1
+    };
     let most = left.magnitude();
     let most = if shift >= 0 { most.checked_mul(ten(shift as u32)?)? / least } else { most / least / ten(shift.unsigned_abs())? };
     let most = most.checked_add(1)?;

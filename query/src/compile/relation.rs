@@ -58,7 +58,7 @@ impl Compiler<'_> {
             LogicalPlan::Projection(p) => match self.lower(&p.input)? {
                 Lowered::Released(r) => Ok(Lowered::Released(self.released_node(r, plan)?)),
                 input => {
-                    let joint = self.joint(input, &p.input, false)?;
+                    let joint = self.joint(input, &p.input)?;
                     let scope = Scope { schema: p.input.schema(), columns: &joint.columns, present: joint.present };
                     let columns = p.expr.iter().map(|e| self.value(e, scope)).collect::<Result<_, _>>()?;
                     Ok(Lowered::Joint(Joint { columns, ..joint }))
@@ -66,13 +66,13 @@ impl Compiler<'_> {
             },
             LogicalPlan::Filter(f) => match self.lower(&f.input)? {
                 Lowered::Released(_) => Err(self.refuse(
-                    "a condition on joint aggregates (HAVING)",
+                    "a condition on aggregates (HAVING)",
                     if self.text.keyword("HAVING").is_some() { "HAVING" } else { "WHERE" },
                     self.text.expr(&f.predicate),
                     "release the aggregate and drop the rows you do not need, or put the condition into a sub-query of one owner",
                 )),
                 input => {
-                    let joint = self.joint(input, &f.input, false)?;
+                    let joint = self.joint(input, &f.input)?;
                     let scope = Scope { schema: f.input.schema(), columns: &joint.columns, present: joint.present };
                     let condition = self.tri(&f.predicate, scope)?;
                     let present = self.bits.and([joint.present, condition.t]);
@@ -81,9 +81,9 @@ impl Compiler<'_> {
             },
             LogicalPlan::Join(j) => self.join(j),
             LogicalPlan::Aggregate(a) => match self.lower(&a.input)? {
-                Lowered::Released(_) => Err(self.refuse("an aggregate over joint aggregates", "SELECT", None, "aggregate once, over the joined sub-queries of the owners")),
+                Lowered::Released(_) => Err(self.again()),
                 input => {
-                    let joint = self.joint(input, &a.input, true)?;
+                    let joint = self.joint(input, &a.input)?;
                     Ok(Lowered::Released(self.aggregate(a, joint)?))
                 }
             },
@@ -97,8 +97,8 @@ impl Compiler<'_> {
         }
     }
 
-    /// The input of a joint operator as a relation over a frame. `nulls_drop`: rows without a key in the frame do not count.
-    fn joint(&mut self, lowered: Lowered, plan: &LogicalPlan, _aggregated: bool) -> Result<Joint, SqlError> {
+    /// The input of a joint operator as a relation over a frame.
+    fn joint(&mut self, lowered: Lowered, plan: &LogicalPlan) -> Result<Joint, SqlError> {
         match lowered {
             Lowered::Joint(joint) => Ok(joint),
             Lowered::Home(home) => self.align(&home, false),
@@ -115,7 +115,14 @@ impl Compiler<'_> {
         }
         // with a public table in it, the public part can carry the frame and stay public
         let public = facts::tables(plan).iter().any(|t| t.starts_with("public."));
-        let open = matches!(plan, LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) | LogicalPlan::Filter(_) | LogicalPlan::Join(_) | LogicalPlan::Sort(_));
+        let open = matches!(
+            plan,
+            LogicalPlan::Projection(_)
+                | LogicalPlan::SubqueryAlias(_)
+                | LogicalPlan::Filter(_)
+                | LogicalPlan::Join(_)
+                | LogicalPlan::Sort(_)
+        );
         let mut first_error = None;
         if public && open {
             match self.lower_node(plan) {
@@ -162,10 +169,12 @@ impl Compiler<'_> {
                 }
             }
         };
-        let own = key.len() == 1 && whole(plan) && key.iter().all(|&c| {
-            let k = &facts.columns[c];
-            k.origin.as_ref().zip(k.draws.as_ref()).is_some_and(|(o, (table, column))| o.table == *table && o.column() == Some(column))
-        });
+        let own = key.len() == 1
+            && whole(plan)
+            && key.iter().all(|&c| {
+                let k = &facts.columns[c];
+                k.origin.as_ref().zip(k.draws.as_ref()).is_some_and(|(o, (table, column))| o.table == *table && o.column() == Some(column))
+            });
         let frame = self.frames.frame(axes)?;
         let columns = plan.schema().columns();
         let on: Vec<_> = key.iter().enumerate().map(|(i, &c)| (self.frames.key(frame, i), Expr::Column(columns[c].clone()))).collect();
@@ -187,35 +196,46 @@ impl Compiler<'_> {
         LogicalPlanBuilder::scan(table, source, None).and_then(|b| b.build()).map_err(internal)
     }
 
-    pub(super) fn unit(&mut self, frame: usize, plan: &LogicalPlan, facts: &Facts, on: Vec<(Expr, Expr)>, matched: BitId) -> Result<Joint, SqlError> {
+    pub(super) fn unit(
+        &mut self,
+        frame: usize,
+        plan: &LogicalPlan,
+        facts: &Facts,
+        on: Vec<(Expr, Expr)>,
+        matched: BitId,
+    ) -> Result<Joint, SqlError> {
         let total = on.is_empty() && facts.exactly_one;
         self.unit_with(frame, plan, facts, on, matched, total)
     }
 
     /// Attaches a relation and reads its columns: those that are functions of the public row become public.
-    fn unit_with(&mut self, frame: usize, plan: &LogicalPlan, facts: &Facts, on: Vec<(Expr, Expr)>, matched: BitId, total: bool) -> Result<Joint, SqlError> {
+    fn unit_with(
+        &mut self,
+        frame: usize,
+        plan: &LogicalPlan,
+        facts: &Facts,
+        on: Vec<(Expr, Expr)>,
+        matched: BitId,
+        total: bool,
+    ) -> Result<Joint, SqlError> {
         let owners = facts::owners(plan);
         let side = owners.into_iter().next().map_or(Side::Public, Side::Owner);
         let unit = self.frames.attach(frame, side.clone(), plan, on.clone(), false, total)?;
         let here = self.frames.present(unit, &mut self.bits);
         let present = self.bits.and([here, matched]);
         let mut columns: Vec<_> = facts.columns.iter().enumerate().map(|(i, k)| self.frames.value(unit, i, k.clone())).collect();
-        if side != Side::Public {
-            for (frame_key, unit_key) in &on {
-                let Some(k) = plain(unit_key, plan.schema()) else { continue };
-                if let Some(key_origin) = facts.columns[k].origin.clone() {
-                    self.publish(frame, frame_key, key_origin, facts, &mut columns, present)?;
-                }
-                let ty = &facts.columns[k].ty;
-                let same = matches!(unit_key, Expr::Column(_)) && !facts.columns[k].nullable;
-                if same || matches!(unit_key, Expr::Column(_)) {
-                    columns[k].side = Side::Public;
-                    columns[k].expr = frame_key.clone();
-                    columns[k].known.nullable = false;
-                    columns[k].known.ty = ty.clone();
-                    columns[k].absent.clear();
-                    columns[k].valid = present;
-                }
+        for (frame_key, unit_key) in &on {
+            let Some(k) = plain(unit_key, plan.schema()) else { continue };
+            if let Some(key_origin) = facts.columns[k].origin.clone().filter(|_| side != Side::Public) {
+                self.publish(frame, frame_key, key_origin, facts, &mut columns, present)?;
+            }
+            // equal to the frame's key wherever the unit has a row, and of the same type
+            if matches!(unit_key, Expr::Column(_)) {
+                columns[k].side = Side::Public;
+                columns[k].expr = frame_key.clone();
+                columns[k].known.nullable = false;
+                columns[k].absent.clear();
+                columns[k].valid = present;
             }
         }
         let raw = if facts.raw { facts::tables(plan).into_iter().filter(|t| !t.starts_with("public.")).collect() } else { BTreeSet::new() };
@@ -223,9 +243,20 @@ impl Compiler<'_> {
     }
 
     /// Columns of the same public row as the key are functions of the key: everyone has them.
-    fn publish(&mut self, frame: usize, frame_key: &Expr, key: facts::Origin, facts: &Facts, columns: &mut [super::symbol::Local], present: BitId) -> Result<(), SqlError> {
-        let Some(table) = self.catalog.table(&key.table).filter(|t| t.key.len() == 1 && key.column() == Some(&t.key[0])) else { return Ok(()) };
-        let same_row: Vec<_> = (0..columns.len()).filter(|&i| facts.columns[i].origin.as_ref().is_some_and(|o| o.scan == key.scan && *o != key)).collect();
+    fn publish(
+        &mut self,
+        frame: usize,
+        frame_key: &Expr,
+        key: facts::Origin,
+        facts: &Facts,
+        columns: &mut [super::symbol::Local],
+        present: BitId,
+    ) -> Result<(), SqlError> {
+        let Some(table) = self.catalog.table(&key.table).filter(|t| t.key.len() == 1 && key.column() == Some(&t.key[0])) else {
+            return Ok(());
+        };
+        let same_row: Vec<_> =
+            (0..columns.len()).filter(|&i| facts.columns[i].origin.as_ref().is_some_and(|o| o.scan == key.scan && *o != key)).collect();
         if same_row.is_empty() {
             return Ok(());
         }
@@ -255,7 +286,13 @@ impl Compiler<'_> {
         let place = self.place_of(plan);
         if let Some(on) = on {
             let keys = on.iter().map(|&c| names[c].as_str()).collect::<Vec<_>>().join(", ");
-            let keys = if keys.is_empty() { "this condition".to_owned() } else { keys };
+            if keys.is_empty() {
+                return SqlError::unsupported(
+                    format!("{of} is joined with another owner's relation without a key that both have"),
+                    "join on columns that have the same public domain in the catalogue, as in ON a.zone = b.zone",
+                )
+                .at(place);
+            }
             return SqlError::unsupported(
                 format!("{of} has many rows for each {keys} and is joined row by row with another owner's relation"),
                 format!("aggregate it with GROUP BY {keys} in a sub-query first"),
@@ -265,9 +302,18 @@ impl Compiler<'_> {
         if facts.unique.is_empty() {
             let domains: Vec<_> = (0..names.len()).filter(|&c| facts.columns[c].draws.is_some()).map(|c| names[c].as_str()).collect();
             let by = if domains.is_empty() { "a column with a domain in the catalogue".to_owned() } else { domains.join(" or ") };
-            return SqlError::unsupported(format!("{of} has many rows for each key and cannot be aligned with other owners' relations"), format!("aggregate it with GROUP BY {by} in a sub-query first")).at(place);
+            return SqlError::unsupported(
+                format!("{of} has many rows for each key and cannot be aligned with other owners' relations"),
+                format!("aggregate it with GROUP BY {by} in a sub-query first"),
+            )
+            .at(place);
         }
-        let keys: Vec<_> = facts.unique.iter().filter(|u| !u.is_empty()).map(|u| u.iter().map(|&c| names[c].as_str()).collect::<Vec<_>>().join(", ")).collect();
+        let keys: Vec<_> = facts
+            .unique
+            .iter()
+            .filter(|u| !u.is_empty())
+            .map(|u| u.iter().map(|&c| names[c].as_str()).collect::<Vec<_>>().join(", "))
+            .collect();
         SqlError::unsupported(
             format!("the key {} of {of} is not drawn from a public domain", keys.join(" or ")),
             "aggregate by a column that has a domain in the catalogue, or declare domain = \"…\" for the key",
@@ -289,14 +335,27 @@ impl Compiler<'_> {
         SqlError::unsupported(format!("{construct} over several owners' data is not supported"), fix).at(place)
     }
 
+    fn again(&self) -> SqlError {
+        SqlError::unsupported(
+            "an aggregate over the result of a joint aggregate is not supported",
+            "aggregate once, over the joined sub-queries of the owners",
+        )
+        .at(self.text.keyword("SELECT"))
+    }
+
     fn unsupported_node(&self, plan: &LogicalPlan) -> SqlError {
         let at_home = "do it in a sub-query of one owner, or to the answer";
         match plan {
             LogicalPlan::Limit(_) | LogicalPlan::Sort(_) => {
-                let keyword = ["LIMIT", "OFFSET", "FETCH"].into_iter().find(|k| self.text.keyword(k).is_some()).unwrap_or("ORDER");
-                self.refuse("LIMIT", keyword, None, at_home)
+                let keyword = ["LIMIT", "OFFSET", "FETCH"].into_iter().find(|k| self.text.keyword(k).is_some()).unwrap_or("LIMIT");
+                self.refuse(keyword, keyword, None, at_home)
             }
-            LogicalPlan::Distinct(Distinct::All(_)) => self.refuse("DISTINCT", if self.text.keyword("DISTINCT").is_some() { "DISTINCT" } else { "UNION" }, None, "write GROUP BY with the public key"),
+            LogicalPlan::Distinct(Distinct::All(_)) => self.refuse(
+                "DISTINCT",
+                if self.text.keyword("DISTINCT").is_some() { "DISTINCT" } else { "UNION" },
+                None,
+                "write GROUP BY with the public key",
+            ),
             LogicalPlan::Distinct(_) => self.refuse("DISTINCT ON", "DISTINCT", None, at_home),
             LogicalPlan::Window(w) => {
                 let anchor = w.window_expr.first().and_then(|e| self.text.expr(e));
@@ -307,7 +366,7 @@ impl Compiler<'_> {
             LogicalPlan::Union(_) => self.refuse("UNION", "UNION", None, "ask two questions, or join the owners' sub-queries on a key"),
             LogicalPlan::Values(_) => self.refuse("VALUES", "VALUES", None, at_home),
             LogicalPlan::Unnest(_) => self.refuse("UNNEST", "UNNEST", None, at_home),
-            LogicalPlan::Aggregate(_) => self.refuse("an aggregate over joint aggregates", "SELECT", None, "aggregate once"),
+            LogicalPlan::Aggregate(_) => self.again(),
             other => self.refuse(other.display().to_string().split([':', ' ']).next().unwrap_or("this"), "SELECT", None, at_home),
         }
     }
@@ -330,7 +389,10 @@ pub(super) fn unqualified_to(expr: &Expr, scan: &LogicalPlan) -> Result<Expr, Sq
     let columns = scan.schema().columns();
     let moved = expr.clone().transform(|e| {
         Ok(match &e {
-            Expr::Column(c) => columns.iter().find(|q| q.name == c.name).map_or_else(|| Transformed::no(e.clone()), |q| Transformed::yes(Expr::Column(q.clone()))),
+            Expr::Column(c) => columns
+                .iter()
+                .find(|q| q.name == c.name)
+                .map_or_else(|| Transformed::no(e.clone()), |q| Transformed::yes(Expr::Column(q.clone()))),
             _ => Transformed::no(e),
         })
     });

@@ -17,7 +17,7 @@ use super::{
     answer::Released,
     emit::Guards,
     expr::Scope,
-    range::{Interval, ten},
+    range::{self, Interval, ten},
     relation::Joint,
     symbol::{BitId, Bits, Num, Product, Side, Tri, Val},
 };
@@ -65,7 +65,7 @@ pub(super) struct Draft {
     pub(super) rows_a_group: Option<u64>,
     pub(super) requests: Requests,
     /// Released columns, with qualified names of the query's own schema.
-    pub(super) columns: Vec<(DataType, bool, Finish)>,
+    pub(super) columns: Vec<(DataType, Finish)>,
 }
 
 impl Compiler<'_> {
@@ -80,7 +80,7 @@ impl Compiler<'_> {
             let field = a.schema.field(a.group_expr.len() + i);
             let scope = Scope { schema, columns: &joint.columns, present: joint.present };
             let finish = self.joint_aggregate(f, expr, scope, keys.grouped, &mut requests)?;
-            columns.push((field.data_type().clone(), true, finish));
+            columns.push((field.data_type().clone(), finish));
         }
         let Keys { by, secret, grouped, .. } = keys;
         let draft = Draft { joint, by, secret, grouped, rows_a_group: None, requests, columns };
@@ -88,14 +88,25 @@ impl Compiler<'_> {
         self.release(draft, &names)
     }
 
-    fn joint_aggregate(&mut self, f: &AggregateFunction, expr: &Expr, scope: Scope<'_>, grouped: bool, requests: &mut Requests) -> Result<Finish, SqlError> {
+    fn joint_aggregate(
+        &mut self,
+        f: &AggregateFunction,
+        expr: &Expr,
+        scope: Scope<'_>,
+        grouped: bool,
+        requests: &mut Requests,
+    ) -> Result<Finish, SqlError> {
         let name = f.func.name();
         let why = expr.human_display().to_string();
         let place = f.params.args.iter().find_map(|e| self.text.expr(e));
         let at_name = |me: &Self, word: &str| me.text.before(word, place).or(place);
         if f.params.distinct {
             let fix = "count distinct values in a sub-query of one owner";
-            return Err(SqlError::unsupported(format!("{}(DISTINCT …) over several owners' data is not supported", name.to_uppercase()), fix).at(at_name(self, "DISTINCT")));
+            return Err(SqlError::unsupported(
+                format!("{}(DISTINCT …) over several owners' data is not supported", name.to_uppercase()),
+                fix,
+            )
+            .at(at_name(self, "DISTINCT")));
         }
         if !f.params.order_by.is_empty() || f.params.null_treatment.is_some() || !is_statistic(name) {
             let spelled = spelled(&f.func, self);
@@ -126,14 +137,21 @@ impl Compiler<'_> {
         let Draft { joint, by, secret, grouped, rows_a_group, mut requests, columns } = draft;
         let frame = joint.frame;
         let most_rows = rows_a_group.unwrap_or(self.frames.all[frame].max_rows);
-        let (public, private): (Vec<_>, Vec<_>) = self.bits.terms(joint.present).into_iter().partition(|t| matches!(self.bits.as_local(*t), Some((Side::Public, _))));
+        let (public, private): (Vec<_>, Vec<_>) =
+            self.bits.terms(joint.present).into_iter().partition(|t| matches!(self.bits.as_local(*t), Some((Side::Public, _))));
         let mask = self.bits.and(private);
         let public = self.bits.and(public);
+        fits(&columns, &requests, most_rows)?;
         let number = self.releases.len();
         // a group is there if one of its rows is
         let exists = if grouped && (mask != Bits::TRUE || !secret.is_empty()) {
-            let count = requests.all.iter().position(|(r, ..)| matches!(r, Request::Sum { products, given, .. } if *given == Bits::TRUE && is_count(products)));
-            Existence::NonZero(count.unwrap_or_else(|| requests.open(Request::Any(Bits::TRUE), "whether there is any row".into(), "which groups are in the answer")))
+            let count = requests
+                .all
+                .iter()
+                .position(|(r, ..)| matches!(r, Request::Sum { products, given, .. } if *given == Bits::TRUE && is_count(products)));
+            Existence::NonZero(count.unwrap_or_else(|| {
+                requests.open(Request::Any(Bits::TRUE), "whether there is any row".into(), "which groups are in the answer")
+            }))
         } else {
             Existence::Always
         };
@@ -163,7 +181,10 @@ impl Compiler<'_> {
             }
             cells.push(Cell { keys, openings });
         }
-        let rows = (public != Bits::TRUE).then(|| self.bits.as_local(public)).flatten().map(|(side, e)| self.column(frame, &side, e, ColumnKind::Bit, None));
+        let rows = (public != Bits::TRUE)
+            .then(|| self.bits.as_local(public))
+            .flatten()
+            .map(|(side, e)| self.column(frame, &side, e, ColumnKind::Bit, None));
         let by_columns: Vec<(ScanId, usize)> =
             by.iter().map(|(e, ty, _)| self.column(frame, &Side::Public, e.clone(), ColumnKind::Label(Type(ty.clone())), None)).collect();
         let key_names: Vec<_> = by.iter().map(|(.., name)| name.clone()).chain(secret.iter().map(|s| s.name.clone())).collect();
@@ -172,7 +193,11 @@ impl Compiler<'_> {
             self.reveals.push(Reveal { release: number, what: what.clone(), per: per.clone(), why: why.join("; ") });
         }
         let name = if number == 0 { "released".to_owned() } else { format!("released_{}", number + 1) };
-        let released = columns.iter().enumerate().map(|(i, (ty, _, finish))| ReleasedColumn { name: format!("r{i}"), data_type: Type(ty.clone()), value: finish.clone() });
+        let released = columns.iter().enumerate().map(|(i, (ty, finish))| ReleasedColumn {
+            name: format!("r{i}"),
+            data_type: Type(ty.clone()),
+            value: finish.clone(),
+        });
         let released: Vec<_> = released.collect();
         let result = Released::new(&name, &released, names, !grouped)?;
         self.releases.push(Release { name, frame: FrameId(frame), rows, by: by_columns, cells, exists, columns: released });
@@ -214,12 +239,28 @@ impl Compiler<'_> {
                 largest = largest.max(product.ok_or_else(|| too_wide("more than 2^127".into()))?);
             }
             if largest >= 1 << 126 {
-                return Err(too_wide(format!("about 10^{}", (0..39).take_while(|&n| ten(n).is_some_and(|t| t <= largest)).count().saturating_sub(1))));
+                return Err(too_wide(format!(
+                    "about 10^{}",
+                    (0..39).take_while(|&n| ten(n).is_some_and(|t| t <= largest)).count().saturating_sub(1)
+                )));
             }
             most = most.max(largest);
         }
         Ok(if most < 1 << 60 { Ring::Fp61 } else { Ring::Fp127 })
     }
+}
+
+/// What is released must be a value of its type: a SUM that DataFusion would let wrap around is refused.
+fn fits(columns: &[(DataType, Finish)], requests: &Requests, rows: u64) -> Result<(), SqlError> {
+    for (ty, finish) in columns {
+        let (Finish::Value { of, .. }, Some(limits)) = (finish, range::limits(ty)) else { continue };
+        let Some((Request::Sum { range, place, .. }, what, _)) = requests.all.get(*of) else { continue };
+        if !range.with_zero().times(rows.into()).is_some_and(|total| total.within(limits)) {
+            let message = format!("{what} can leave its type {}", range::sql_type(ty));
+            return Err(SqlError::width(message, "CAST what is summed to DECIMAL(38, s)").at(*place));
+        }
+    }
+    Ok(())
 }
 
 fn is_count(products: &[Product]) -> bool {
@@ -300,10 +341,10 @@ impl Moments for JointMoments<'_, '_> {
         let first = self.num(product[0])?;
         let num = match product {
             [_] => first,
-            [a, b] if a == b => first.multiplied(&first, DataType::Null, &mut self.compiler.bits, &words).map_err(|e| e.at(self.place))?,
+            [a, b] if a == b => first.multiplied(&first, &mut self.compiler.bits, &words).map_err(|e| e.at(self.place))?,
             [_, b] => {
                 let second = self.num(*b)?;
-                first.multiplied(&second, DataType::Null, &mut self.compiler.bits, &words).map_err(|e| e.at(self.place))?
+                first.multiplied(&second, &mut self.compiler.bits, &words).map_err(|e| e.at(self.place))?
             }
             _ => return Err(super::internal("a moment has one or two factors")),
         };
@@ -319,7 +360,11 @@ impl Moments for JointMoments<'_, '_> {
             return Ok(None);
         }
         let what = format!("whether any {} is not NULL", self.words(of));
-        let counted = self.requests.all.iter().position(|(r, ..)| matches!(r, Request::Sum { products, given: g, .. } if *g == given && is_count(products)));
+        let counted = self
+            .requests
+            .all
+            .iter()
+            .position(|(r, ..)| matches!(r, Request::Sum { products, given: g, .. } if *g == given && is_count(products)));
         Ok(Some(counted.unwrap_or_else(|| self.requests.open(Request::Any(given), what, &self.why))))
     }
 

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use datafusion::{
-    arrow::datatypes::DataType,
     logical_expr::{Expr, lit},
     scalar::ScalarValue,
 };
@@ -109,14 +108,26 @@ impl Bits {
 
     pub(super) fn local(&mut self, side: Side, expr: Expr) -> BitId {
         match expr {
-            Expr::Literal(ScalarValue::Boolean(Some(b)), _) => if b { Self::TRUE } else { Self::FALSE },
+            Expr::Literal(ScalarValue::Boolean(Some(b)), _) => {
+                if b {
+                    Self::TRUE
+                } else {
+                    Self::FALSE
+                }
+            }
             expr => self.intern(Bit::Local(side, expr)),
         }
     }
 
     pub(super) fn not(&mut self, a: BitId) -> BitId {
         match self.get(a).clone() {
-            Bit::Const(b) => if b { Self::FALSE } else { Self::TRUE },
+            Bit::Const(b) => {
+                if b {
+                    Self::FALSE
+                } else {
+                    Self::TRUE
+                }
+            }
             Bit::Not(b) => b,
             Bit::Local(side, Expr::Not(e)) => self.local(side, *e),
             Bit::Local(side, e) => self.local(side, Expr::Not(Box::new(e))),
@@ -231,6 +242,7 @@ impl Bits {
 
 /// A value of each row, as far as it could be brought.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "most values are local")]
 pub(super) enum Val {
     Local(Local),
     Bool(Tri),
@@ -260,7 +272,6 @@ pub(super) struct Tri {
 /// An exact number: a sum of products. Where it is not valid, every product is 0 (given its `guards`).
 #[derive(Clone, Debug)]
 pub(super) struct Num {
-    pub(super) ty: DataType,
     pub(super) scale: i8,
     pub(super) products: Vec<Product>,
     pub(super) range: Interval,
@@ -297,20 +308,23 @@ impl Num {
 
     fn checked(self, what: &str) -> Result<Self, SqlError> {
         if self.products.len() > MOST_PRODUCTS {
-            return Err(SqlError::unsupported(format!("{what} has more than {MOST_PRODUCTS} products of columns of different owners"), "compute parts of it in sub-queries of one owner"));
+            return Err(SqlError::unsupported(
+                format!("{what} has more than {MOST_PRODUCTS} products of columns of different owners"),
+                "compute parts of it in sub-queries of one owner",
+            ));
         }
         Ok(self)
     }
 
     /// To `scale`, which is not smaller.
-    pub(super) fn rescaled(mut self, scale: i8, ty: DataType) -> Result<Self, SqlError> {
+    pub(super) fn rescaled(mut self, scale: i8) -> Result<Self, SqlError> {
         let factor = u32::try_from(i32::from(scale) - i32::from(self.scale)).ok().and_then(super::range::ten);
         let factor = factor.ok_or_else(|| Self::too_wide("a number"))?;
         self.range = self.range.times(factor).ok_or_else(|| Self::too_wide("a number"))?;
         for p in &mut self.products {
             p.coefficient = p.coefficient.checked_mul(factor).ok_or_else(|| Self::too_wide("a number"))?;
         }
-        Ok(Num { scale, ty, ..self })
+        Ok(Num { scale, ..self })
     }
 
     pub(super) fn negated(mut self) -> Self {
@@ -320,17 +334,17 @@ impl Num {
     }
 
     /// The sum of two numbers of the same scale.
-    pub(super) fn plus(mut self, mut other: Num, ty: DataType, bits: &mut Bits, what: &str) -> Result<Self, SqlError> {
+    pub(super) fn plus(mut self, mut other: Num, bits: &mut Bits, what: &str) -> Result<Self, SqlError> {
         let (mine, theirs) = (bits.terms(self.valid), bits.terms(other.valid));
         self.products.iter_mut().for_each(|p| p.guards.extend(theirs.iter().copied()));
         other.products.iter_mut().for_each(|p| p.guards.extend(mine.iter().copied()));
         self.products.extend(other.products);
         let range = self.range.add(other.range).ok_or_else(|| Self::too_wide(what))?;
         let valid = bits.and([self.valid, other.valid]);
-        Num { range, valid, ty, ..self }.checked(what)
+        Num { range, valid, ..self }.checked(what)
     }
 
-    pub(super) fn multiplied(&self, other: &Num, ty: DataType, bits: &mut Bits, what: &str) -> Result<Self, SqlError> {
+    pub(super) fn multiplied(&self, other: &Num, bits: &mut Bits, what: &str) -> Result<Self, SqlError> {
         let mut products = Vec::new();
         for a in &self.products {
             for b in &other.products {
@@ -351,7 +365,7 @@ impl Num {
         let range = self.range.mul(other.range).ok_or_else(|| Self::too_wide(what))?;
         let range = if std::ptr::eq(self, other) { Interval { min: 0, max: range.max } } else { range };
         let valid = bits.and([self.valid, other.valid]);
-        Num { ty, scale: self.scale + other.scale, products, range, valid }.checked(what)
+        Num { scale: self.scale + other.scale, products, range, valid }.checked(what)
     }
 
     /// Counts only where the bits are 1; elsewhere it is NULL.

@@ -4,6 +4,7 @@
 mod city;
 mod generated;
 mod queries;
+mod shapes;
 
 use city::{City, PARTIES};
 use mpc_core::PartyId;

@@ -29,8 +29,18 @@ impl Compiler<'_> {
             {
                 let turned = Case {
                     expr: case.expr.clone(),
-                    when_then_expr: case.when_then_expr.iter().map(|(w, t)| (w.clone(), Box::new(compared(op, t, left, right, i)))).collect(),
-                    else_expr: Some(Box::new(compared(op, &case.else_expr.map_or(Expr::Literal(ScalarValue::Null, None), |e| *e), left, right, i))),
+                    when_then_expr: case
+                        .when_then_expr
+                        .iter()
+                        .map(|(w, t)| (w.clone(), Box::new(compared(op, t, left, right, i))))
+                        .collect(),
+                    else_expr: Some(Box::new(compared(
+                        op,
+                        &case.else_expr.map_or(Expr::Literal(ScalarValue::Null, None), |e| *e),
+                        left,
+                        right,
+                        i,
+                    ))),
                 };
                 return self.tri(&Expr::Case(turned), scope);
             }
@@ -54,7 +64,16 @@ impl Compiler<'_> {
 
     /// left = right for =, <>; left < right for <, >=; right < left for >, <=.
     #[expect(clippy::too_many_arguments, reason = "values and the expressions they come from, for messages")]
-    fn relation(&mut self, op: Operator, l: Val, r: Val, left: &Expr, right: &Expr, whole: &Expr, scope: Scope<'_>) -> Result<BitId, SqlError> {
+    fn relation(
+        &mut self,
+        op: Operator,
+        l: Val,
+        r: Val,
+        left: &Expr,
+        right: &Expr,
+        whole: &Expr,
+        scope: Scope<'_>,
+    ) -> Result<BitId, SqlError> {
         let equality = matches!(op, Operator::Eq | Operator::NotEq | Operator::IsDistinctFrom | Operator::IsNotDistinctFrom);
         let (lt, rt) = (left.get_type(scope.schema).map_err(internal)?, right.get_type(scope.schema).map_err(internal)?);
         if lt == DataType::Boolean && rt == DataType::Boolean {
@@ -69,15 +88,20 @@ impl Compiler<'_> {
             let (a, b) = (self.bits.and([a.0, a.1]), self.bits.and([b.0, b.1]));
             return Ok(self.bits.or([a, b]));
         }
-        let (l, r) = if lt.is_string() && rt.is_string() { self.codes(l, r, whole, scope)? } else { (self.as_num(l, left)?, self.as_num(r, right)?) };
+        self.exact(left, right, scope)?;
+        let (l, r) = if lt.is_string() && rt.is_string() {
+            self.codes(l, r, whole, scope)?
+        } else {
+            (self.as_num(l, left)?, self.as_num(r, right)?)
+        };
         let scale = l.scale.max(r.scale);
         let place = self.text.expr(whole);
-        let ty = DataType::Decimal128(38, scale);
-        let (l, r) = (l.rescaled(scale, ty.clone()).map_err(|e| e.at(place))?, r.rescaled(scale, ty).map_err(|e| e.at(place))?);
+        let (l, r) = (l.rescaled(scale).map_err(|e| e.at(place))?, r.rescaled(scale).map_err(|e| e.at(place))?);
         // l - r, owner by owner
         let mut sums: BTreeMap<Side, Part> = BTreeMap::new();
         let mut constant = 0i128;
-        let wide = || SqlError::width(format!("{} compares numbers beyond 127 bits", whole.human_display()), "CAST to fewer digits").at(place);
+        let wide =
+            || SqlError::width(format!("{} compares numbers beyond 127 bits", whole.human_display()), "CAST to fewer digits").at(place);
         for (sign, num) in [(1, l), (-1, r)] {
             self.regroup(sign, num, scale, &mut sums, &mut constant, whole, scope)?;
         }
@@ -109,9 +133,19 @@ impl Compiler<'_> {
     }
 
     #[expect(clippy::too_many_arguments, reason = "the accumulators and what messages name")]
-    fn regroup(&mut self, sign: i128, num: Num, scale: i8, sums: &mut BTreeMap<Side, Part>, constant: &mut i128, whole: &Expr, scope: Scope<'_>) -> Result<(), SqlError> {
+    fn regroup(
+        &mut self,
+        sign: i128,
+        num: Num,
+        scale: i8,
+        sums: &mut BTreeMap<Side, Part>,
+        constant: &mut i128,
+        whole: &Expr,
+        scope: Scope<'_>,
+    ) -> Result<(), SqlError> {
         let place = self.text.expr(whole);
-        let wide = || SqlError::width(format!("{} compares numbers beyond 127 bits", whole.human_display()), "CAST to fewer digits").at(place);
+        let wide =
+            || SqlError::width(format!("{} compares numbers beyond 127 bits", whole.human_display()), "CAST to fewer digits").at(place);
         for product in num.products {
             let c = product.coefficient.checked_mul(sign).ok_or_else(wide)?;
             if product.factors.len() > 1 {
@@ -129,7 +163,10 @@ impl Compiler<'_> {
                 (false, None) => {
                     let sides = self.sides(whole, scope);
                     return Err(SqlError::unsupported(
-                        format!("{}: a CASE with conditions of several owners ({sides}) inside arithmetic that is compared", whole.human_display()),
+                        format!(
+                            "{}: a CASE with conditions of several owners ({sides}) inside arithmetic that is compared",
+                            whole.human_display()
+                        ),
                         "compare inside the branches of the CASE",
                     )
                     .at(place));
@@ -146,12 +183,20 @@ impl Compiler<'_> {
             };
             if let Some((other, bit)) = condition {
                 side = side.with(&other).ok_or_else(|| {
-                    SqlError::unsupported(format!("{}: a CASE whose condition and value belong to different owners, inside arithmetic that is compared", whole.human_display()), "compare inside the branches of the CASE").at(place)
+                    SqlError::unsupported(
+                        format!(
+                            "{}: a CASE whose condition and value belong to different owners, inside arithmetic that is compared",
+                            whole.human_display()
+                        ),
+                        "compare inside the branches of the CASE",
+                    )
+                    .at(place)
                 })?;
                 expr = Expr::Case(Case::new(None, vec![(Box::new(bit), Box::new(expr))], Some(Box::new(decimal(0, from)))));
             }
             let range = range.times(c).ok_or_else(wide)?.with_zero();
-            add_part(sums, Part { side, expr: scaled(expr, from, c, scale).ok_or_else(wide)?, scale, min: range.min, max: range.max }).ok_or_else(wide)?;
+            add_part(sums, Part { side, expr: scaled(expr, from, c, scale).ok_or_else(wide)?, scale, min: range.min, max: range.max })
+                .ok_or_else(wide)?;
         }
         Ok(())
     }
@@ -161,7 +206,8 @@ impl Compiler<'_> {
         let (Val::Local(l), Val::Local(r)) = (l, r) else { return Err(self.beyond(whole, scope)) };
         let (Some(a), Some(b)) = (&l.known.values, &r.known.values) else {
             let message = format!("{} compares texts of different owners ({})", whole.human_display(), self.sides(whole, scope));
-            return Err(SqlError::unsupported(message, "only columns with a dictionary in the catalogue can be compared across owners").at(self.text.expr(whole)));
+            return Err(SqlError::unsupported(message, "only columns with a dictionary in the catalogue can be compared across owners")
+                .at(self.text.expr(whole)));
         };
         let mut all: Vec<_> = a.iter().chain(b.iter()).cloned().collect();
         all.sort();

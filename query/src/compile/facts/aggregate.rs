@@ -31,13 +31,14 @@ pub(super) fn aggregate(a: &Aggregate, input: &Facts, catalog: &Catalog) -> Fact
 
 /// The group keys without those that are a function of another: columns of the public row whose key is among them.
 fn undetermined(keys: &[Known], catalog: &Catalog) -> BTreeSet<usize> {
-    let has = |scan: usize, name: &str| keys.iter().position(|k| k.origin.as_ref().is_some_and(|o| o.scan == scan && o.column() == Some(name)));
+    let has =
+        |scan: usize, name: &str| keys.iter().position(|k| k.origin.as_ref().is_some_and(|o| o.scan == scan && o.column() == Some(name)));
     (0..keys.len())
         .filter(|&i| {
             let Some(origin) = &keys[i].origin else { return true };
             let Some(table) = catalog.table(&origin.table).filter(|t| !t.key.is_empty()) else { return true };
             let key: Option<Vec<_>> = table.key.iter().map(|name| has(origin.scan, name)).collect();
-            !key.is_some_and(|key| !key.contains(&i))
+            key.is_none_or(|key| key.contains(&i))
         })
         .collect()
 }
@@ -66,7 +67,9 @@ pub(super) fn window(expr: &Expr, schema: &DFSchema, input: &Facts) -> Known {
             let range = args.iter().map(|a| a.range).reduce(|a, b| a.zip(b).map(|(a, b)| a.hull(b))).flatten();
             Known { range: range.or(range::limits(&ty)), ..unknown(ty) }
         }
-        (_, "first_value" | "last_value" | "nth_value") => args.into_iter().next().map_or(unknown(ty), |a| Known { nullable: true, origin: None, ..a }),
+        (_, "first_value" | "last_value" | "nth_value") => {
+            args.into_iter().next().map_or(unknown(ty), |a| Known { nullable: true, origin: None, ..a })
+        }
         _ => unknown(ty),
     }
 }

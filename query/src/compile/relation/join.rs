@@ -3,9 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use datafusion::{
-    logical_expr::{Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder},
-};
+use datafusion::logical_expr::{Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder};
 
 use super::{Joint, Lowered};
 use crate::compile::{
@@ -46,7 +44,14 @@ impl Compiler<'_> {
         let base = match base {
             Lowered::Joint(joint) => joint.clone(),
             // a single row goes to the rows of the other side, not the other way round
-            Lowered::Home(plan) if inner && pick == Pick::Left && one_row(plan, self) && join.on.is_empty() && join.join_type == JoinType::Inner && !self.single(other) => {
+            Lowered::Home(plan)
+                if inner
+                    && pick == Pick::Left
+                    && one_row(plan, self)
+                    && join.on.is_empty()
+                    && join.join_type == JoinType::Inner
+                    && !self.single(other) =>
+            {
                 return self.on_base(join, Pick::Right, other, base);
             }
             Lowered::Home(plan) => self.align(plan, inner)?,
@@ -139,8 +144,7 @@ impl Compiler<'_> {
                 )
                 .at(place));
             }
-            let names: BTreeSet<_> = join.on.iter().filter_map(|p| plain(pick.order(&p.0, &p.1).1, plan.schema())).collect();
-            return Err(self.no_key(plan, &facts, Some(&names)));
+            return Err(self.no_key(plan, &facts, Some(&keys)));
         }
         let mut joint = self.unit(base.frame, plan, &facts, on, matched)?;
         for (mine, theirs) in rest {
@@ -156,7 +160,8 @@ impl Compiler<'_> {
     /// For EXISTS only whether there is a row counts: its distinct keys are unique.
     fn attach_distinct(&mut self, base: &Joint, plan: &LogicalPlan, on: Vec<(Expr, Expr)>, matched: BitId) -> Result<Joint, SqlError> {
         let keys: Vec<_> = on.iter().enumerate().map(|(i, (_, e))| e.clone().alias(format!("key{i}"))).collect();
-        let distinct = LogicalPlanBuilder::from(plan.clone()).project(keys).and_then(|b| b.distinct()).and_then(|b| b.build()).map_err(internal)?;
+        let distinct =
+            LogicalPlanBuilder::from(plan.clone()).project(keys).and_then(|b| b.distinct()).and_then(|b| b.build()).map_err(internal)?;
         let columns = distinct.schema().columns();
         let on = on.into_iter().zip(columns).map(|((f, _), c)| (f, Expr::Column(c))).collect();
         let facts = Facts::of(&distinct, self.catalog);
@@ -176,11 +181,24 @@ impl Compiler<'_> {
         if !nullable {
             return Ok(());
         }
-        Err(self.refuse("NOT IN (sub-query) with a key that may be NULL", "IN", None, "write NOT EXISTS (SELECT 1 … WHERE key = key), or add WHERE key IS NOT NULL"))
+        Err(self.refuse(
+            "NOT IN (sub-query) with a key that may be NULL",
+            "IN",
+            None,
+            "write NOT EXISTS (SELECT 1 … WHERE key = key), or add WHERE key IS NOT NULL",
+        ))
     }
 
     /// Two joint relations with the same frame, joined on all its keys.
-    fn merge(&mut self, join: &Join, pick: Pick, base: &Joint, base_plan: &LogicalPlan, other: &Joint, other_plan: &LogicalPlan) -> Result<Joint, SqlError> {
+    fn merge(
+        &mut self,
+        join: &Join,
+        pick: Pick,
+        base: &Joint,
+        base_plan: &LogicalPlan,
+        other: &Joint,
+        other_plan: &LogicalPlan,
+    ) -> Result<Joint, SqlError> {
         let mine = Scope { schema: base_plan.schema(), columns: &base.columns, present: base.present };
         let theirs = Scope { schema: other_plan.schema(), columns: &other.columns, present: other.present };
         let mut covered = BTreeSet::new();
@@ -225,7 +243,12 @@ impl Compiler<'_> {
 
     fn full(&mut self, join: &Join, left: &Lowered, right: &Lowered) -> Result<Joint, SqlError> {
         if join.filter.is_some() {
-            return Err(self.refuse("FULL JOIN with a condition other than the key", "FULL", None, "filter in the sub-queries before joining"));
+            return Err(self.refuse(
+                "FULL JOIN with a condition other than the key",
+                "FULL",
+                None,
+                "filter in the sub-queries before joining",
+            ));
         }
         let mut sides = Vec::new();
         for lowered in [left, right] {
@@ -238,7 +261,12 @@ impl Compiler<'_> {
         let (right, left) = (sides.pop().ok_or_else(|| internal("two sides"))?, sides.pop().ok_or_else(|| internal("two sides"))?);
         let merged = self.merge(join, Pick::Left, &left, &join.left, &right, &join.right)?;
         if merged.present != self.bits.and([right.present, merged.present]) || !self.bits.implied(merged.present, right.present) {
-            return Err(self.refuse("FULL JOIN with a condition other than the key", "FULL", None, "filter in the sub-queries before joining"));
+            return Err(self.refuse(
+                "FULL JOIN with a condition other than the key",
+                "FULL",
+                None,
+                "filter in the sub-queries before joining",
+            ));
         }
         let present = self.bits.or([left.present, right.present]);
         let mut columns: Vec<_> = left.columns.into_iter().map(|v| self.only_where(v, left.present)).collect();

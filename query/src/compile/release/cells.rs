@@ -35,8 +35,8 @@ pub(in crate::compile) struct Keys {
 
 impl Keys {
     /// The released columns of the keys.
-    pub(in crate::compile) fn columns(&self, a: &Aggregate) -> Vec<(DataType, bool, Finish)> {
-        self.order.iter().enumerate().map(|(i, f)| (a.schema.field(i).data_type().clone(), true, f.clone())).collect()
+    pub(in crate::compile) fn columns(&self, a: &Aggregate) -> Vec<(DataType, Finish)> {
+        self.order.iter().enumerate().map(|(i, f)| (a.schema.field(i).data_type().clone(), f.clone())).collect()
     }
 }
 
@@ -71,7 +71,11 @@ impl Compiler<'_> {
             let values = match self.value(expr, scope)? {
                 Val::Local(Local { side: Side::Public, expr, known, valid, .. }) => {
                     if valid != Bits::TRUE {
-                        return Err(SqlError::unsupported(format!("the group key {name} is NULL in rows that private data decide on"), "group by the key of the relation whose rows are kept").at(place));
+                        return Err(SqlError::unsupported(
+                            format!("the group key {name} is NULL in rows that private data decide on"),
+                            "group by the key of the relation whose rows are kept",
+                        )
+                        .at(place));
                     }
                     keys.order.push(Finish::Public(keys.by.len()));
                     keys.by.push((expr, known.ty, name));
@@ -118,7 +122,11 @@ impl Compiler<'_> {
                 },
                 Val::Num(_) => {
                     let sides = self.sides(expr, scope);
-                    return Err(SqlError::unsupported(format!("the group key {name} is a number of several owners ({sides})"), "group by a public key or by a condition").at(place));
+                    return Err(SqlError::unsupported(
+                        format!("the group key {name} is a number of several owners ({sides})"),
+                        "group by a public key or by a condition",
+                    )
+                    .at(place));
                 }
             };
             keys.order.push(Finish::Secret(keys.secret.len()));
@@ -126,7 +134,11 @@ impl Compiler<'_> {
         }
         let cells = keys.secret.iter().try_fold(1usize, |n, s| n.checked_mul(s.values.len())).unwrap_or(usize::MAX);
         if cells > MOST_CELLS {
-            return Err(SqlError::unsupported(format!("the secret group keys have {cells} combinations of values; at most {MOST_CELLS} are supported"), "group by fewer or coarser keys").at(exprs.iter().find_map(|e| self.text.expr(e))));
+            return Err(SqlError::unsupported(
+                format!("the secret group keys have {cells} combinations of values; at most {MOST_CELLS} are supported"),
+                "group by fewer or coarser keys",
+            )
+            .at(exprs.iter().find_map(|e| self.text.expr(e))));
         }
         Ok(keys)
     }
