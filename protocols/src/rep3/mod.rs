@@ -199,7 +199,9 @@ impl Engine for Rep3 {
         missing.map(|ticket| Ok(x.value(&inbox.take(ticket)?))).transpose()
     }
 
-    /// x_i + F(k_i) - F(k_{i+1}) goes to P_{i-1}: a fresh sharing, whose components are independent of all that was computed.
+    /// x_i + F(k_i) - F(k_{i+1}) goes to P_{i-1}: a fresh sharing, whose components are independent of all that was computed. Both copies of a
+    /// fresh component come from one party, so that they agree shows faults of delivery, not a party that deviates; a malicious scheme must verify
+    /// this message too.
     fn release<R: Ring>(&mut self, x: &Verified<Rep3Share<R>>) -> Result<Released<R>, Abort> {
         let part = self.rerandomised_part(x.get());
         let me = self.session.me().0;
