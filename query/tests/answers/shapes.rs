@@ -73,7 +73,7 @@ fn exists() {
         "SELECT COUNT(*) AS n, SUM(h.cases) AS c FROM health.stats h WHERE NOT EXISTS (SELECT 1 FROM transport.trips t WHERE t.zone = h.zone AND t.fare > 40)",
         "SELECT COUNT(*) AS n FROM health.stats h WHERE h.alert OR NOT EXISTS (SELECT 1 FROM transport.trips t WHERE t.zone = h.zone AND t.fare > 40)",
         "SELECT COUNT(*) AS n FROM health.stats h WHERE h.zone NOT IN (SELECT zone FROM transport.stops WHERE stops > 50)",
-        "SELECT COUNT(*) AS n FROM health.stats h WHERE h.cases > (SELECT AVG(stops) FROM transport.stops)",
+        "SELECT COUNT(*) AS n FROM health.stats h WHERE h.cases > (SELECT CAST(AVG(stops) AS DECIMAL(12,4)) FROM transport.stops)",
         "SELECT h.cases > 1000 AS many, t.grade = h.grade AS same, COUNT(*) AS n FROM health.stats h JOIN transport.stops t ON t.zone = h.zone GROUP BY 1, 2",
         "SELECT COUNT(*) AS n FROM health.stats h JOIN transport.stops t ON t.zone = h.zone AND t.grade = h.grade",
         "SELECT SUM(CASE t.grade WHEN 'A' THEN h.cases WHEN 'B' THEN h.deaths END) AS x, COUNT(NULLIF(t.stops, h.level)) AS n FROM health.stats h JOIN transport.stops t ON t.zone = h.zone",

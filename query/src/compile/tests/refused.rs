@@ -307,7 +307,7 @@ const CASES: &[(&str, Code, &str)] = &[
     (
         "SELECT COUNT(*) {both} WHERE c.covid_deaths > (SELECT AVG(score) FROM energy.grades)",
         Code::Unsupported,
-        "1:137: (SELECT …) is DOUBLE and cannot be computed with across owners; only INT, BIGINT, DECIMAL and DATE can: write CAST((SELECT …) AS DECIMAL(p, s)) with the digits you need",
+        "1:130: (SELECT …) is DOUBLE and cannot be computed with across owners; only INT, BIGINT, DECIMAL and DATE can: write CAST((SELECT …) AS DECIMAL(p, s)) with the digits you need",
     ),
 ];
 
