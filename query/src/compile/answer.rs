@@ -71,17 +71,29 @@ impl Compiler<'_> {
                 let released = self.root(&p.input)?;
                 self.released_node(released, plan)
             }
-            _ => match self.lower(plan) {
+            _ => match self.attempt(|me| me.lower(plan)) {
                 Ok(Lowered::Released(released)) => Ok(released),
                 Ok(Lowered::Joint(joint)) => self.release_rows(joint, plan),
                 Ok(Lowered::Home(plan)) => self.release_home(&plan),
                 Err(e) => match plan {
                     // what shares cannot express may be finished in clear, from columns that are released anyway
-                    LogicalPlan::Projection(p) if facts::owners(&p.input).len() > 1 => self.finished_in_clear(p, plan).map_err(|_| e),
+                    LogicalPlan::Projection(p) if facts::owners(&p.input).len() > 1 => {
+                        self.attempt(|me| me.finished_in_clear(p, plan)).map_err(|_| e)
+                    }
                     _ => Err(e),
                 },
             },
         }
+    }
+
+    /// Tries one way; if it fails, nothing of it stays to be shared or opened.
+    pub(super) fn attempt<T>(&mut self, way: impl FnOnce(&mut Self) -> Result<T, SqlError>) -> Result<T, SqlError> {
+        let before = (self.emitted.clone(), self.releases.clone(), self.reveals.clone());
+        let result = way(self);
+        if result.is_err() {
+            (self.emitted, self.releases, self.reveals) = before;
+        }
+        result
     }
 
     /// A projection over released rows of the columns it reads.

@@ -16,14 +16,14 @@ use super::{
 use crate::plan::{ColumnKind, Form, FrameId, Node, NodeId, NodeKind, Op, Ring, Scan, ScanColumn, ScanId, Source, Subplan, Term, Type};
 
 /// What has been written down so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Emitted {
     pub(super) nodes: Vec<Node>,
     index: HashMap<(FrameId, Op), NodeId>,
     scans: Vec<Draft>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Draft {
     frame: usize,
     side: Side,

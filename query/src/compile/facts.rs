@@ -414,13 +414,11 @@ impl Walk<'_> {
         }
         let shift = |u: &BTreeSet<usize>| u.iter().map(|c| c + width).collect::<BTreeSet<_>>();
         let mut unique = Vec::new();
-        let full = join.join_type == JoinType::Full;
-        if right_one && (!full || left_one) && join.join_type != JoinType::Right
-            || (join.join_type == JoinType::Right && right_one && left.rows <= 1)
-        {
-            unique.extend(left.unique.iter().filter(|_| !full).cloned());
+        // the rows that an outer join adds have NULLs on the other side, more than one perhaps
+        if right_one && matches!(join.join_type, JoinType::Inner | JoinType::Left) {
+            unique.extend(left.unique.iter().cloned());
         }
-        if left_one && !full && join.join_type != JoinType::Left {
+        if left_one && matches!(join.join_type, JoinType::Inner | JoinType::Right) {
             unique.extend(right.unique.iter().map(shift));
         }
         if join.join_type == JoinType::Inner {

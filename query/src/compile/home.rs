@@ -30,8 +30,12 @@ impl Compiler<'_> {
     pub(super) fn release_home(&mut self, plan: &LogicalPlan) -> Result<Released, SqlError> {
         match plan {
             LogicalPlan::Projection(p) if pure(&p.input) => {
-                let released = self.release_home(&p.input)?;
-                self.released_node(released, plan)
+                let finished = self.attempt(|me| {
+                    let released = me.release_home(&p.input)?;
+                    me.released_node(released, plan)
+                });
+                // CAST(MEDIAN(x) AS DECIMAL(9, 1)): the median itself cannot be shared, its cast at home can
+                finished.or_else(|e| self.attempt(|me| me.release_relation(plan)).map_err(|_| e))
             }
             LogicalPlan::Sort(s) if s.fetch.is_none() => {
                 let released = self.release_home(&s.input)?;

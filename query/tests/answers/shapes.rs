@@ -48,6 +48,8 @@ fn one_owner() {
         "SELECT zone, SUM(n) OVER (ORDER BY zone) AS s FROM (SELECT zone, COUNT(*) AS n FROM transport.trips WHERE zone IS NOT NULL GROUP BY zone)",
         "SELECT COUNT(*) * 1.0 / (SELECT COUNT(*) FROM health.stats) AS x FROM health.visits",
         "SELECT SUM(seconds) AS s, AVG(fare) AS f FROM transport.trips WHERE trip < 0",
+        "SELECT kind, CAST(MEDIAN(CAST(seconds AS DOUBLE)) AS DECIMAL(9,1)) AS m, COUNT(*) AS n FROM transport.trips GROUP BY kind ORDER BY m",
+        "SELECT CAST(AVG(n) AS DECIMAL(9,3)) AS a FROM (SELECT zone, COUNT(*) AS n FROM transport.trips GROUP BY zone)",
     ]);
 }
 
