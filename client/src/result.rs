@@ -154,7 +154,18 @@ mod tests {
     fn asked() -> Asked {
         let answer = Subplan::new(LogicalPlanBuilder::empty(false).build().expect("a plan"));
         let (frames, scans, nodes, releases, reveals) = Default::default();
-        let plan = Plan { version: PLAN_VERSION, parties: Vec::new(), frames, scans, nodes, releases, answer, reveals };
+        let plan = Plan {
+            version: PLAN_VERSION,
+            parties: Vec::new(),
+            frames,
+            scans,
+            nodes,
+            releases,
+            relations: Vec::new(),
+            rows: Vec::new(),
+            answer,
+            reveals,
+        };
         Asked { job: JOB, plan, key: OutputKey::generate().expect("randomness"), since: Instant::now() }
     }
 

@@ -153,6 +153,8 @@ impl Compiler<'_> {
             scans,
             nodes: self.emitted.nodes,
             releases: self.releases,
+            relations: Vec::new(),
+            rows: Vec::new(),
             answer: Subplan::new(answer),
             reveals: self.reveals,
         };

@@ -232,7 +232,7 @@ fn finished(column: &ReleasedColumn, of: &dyn Fn(usize) -> Vec<i128>) -> Option<
             let (n, x, y, xx, yy, xy) = (of(*n), of(*x), of(*y), of(*xx), of(*yy), of(*xy));
             floats(&|r| moments::correlation(n[r], x[r], y[r], xx[r], yy[r], xy[r]), n.len())
         }
-        Finish::Public(_) | Finish::Secret(_) => return None,
+        Finish::Public(_) | Finish::Secret(_) | Finish::Text { .. } => return None,
     })
 }
 

@@ -16,6 +16,9 @@
 //! the same catalogue either agree on every share that will move, or stop before the first one does. A sub-plan carries its
 //! `LogicalPlan` in memory and its text in the hash: nobody ever runs a sub-plan somebody else sent.
 //!
+//! Where owners meet on private keys, frames do not serve; there the plan has *relations* over private rows ([`relation`]) and releases
+//! their rows.
+//!
 //! ## Meaning of a Plan
 //!
 //! * A row of a frame is public, its *presence* in the query's result may be secret: presence is part of the masks below.
@@ -24,11 +27,15 @@
 //!   the nodes: a node is never NULL.
 //! * Every node has a range that the compiler proved from the catalogue; the owner checks its columns against it before sharing.
 
+pub mod relation;
+
 use std::{fmt, sync::Arc};
 
 use datafusion::{arrow::datatypes::DataType, common::tree_node::TreeNodeRecursion, logical_expr::LogicalPlan};
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
+
+use self::relation::{Relation, RelationId};
 
 /// The version of this format; part of the hash.
 pub const PLAN_VERSION: u32 = 1;
@@ -48,6 +55,10 @@ pub struct Plan {
     pub nodes: Vec<Node>,
     /// What is opened to the planner. The tables the answer reads are named as these.
     pub releases: Vec<Release>,
+    /// Relations over private rows; each is computed from earlier ones.
+    pub relations: Vec<Relation>,
+    /// Which of their rows are opened to the planner.
+    pub rows: Vec<RowRelease>,
     /// The planner's finishing SQL over the released rows; its output is the answer, in the order the query asked for.
     pub answer: Subplan,
     /// Everything the planner will learn, in words, in the order of the openings.
@@ -262,6 +273,22 @@ pub struct Release {
     pub columns: Vec<ReleasedColumn>,
 }
 
+/// Rows opened to the planner: every place of a relation, its columns blanked where it holds no row.
+///
+/// Openings are numbered by the relation's columns: c is the value of column c (raw, offset added), `columns + c` the valid bit of a
+/// nullable column c.
+#[derive(Clone, Debug, Serialize)]
+pub struct RowRelease {
+    /// The name under which [`Plan::answer`] reads the rows.
+    pub name: String,
+    /// The relation.
+    pub relation: RelationId,
+    /// Whether the places are opened in their order (that of an [`Operator::Top`](relation::Operator::Top)); else they are shuffled first.
+    pub ordered: bool,
+    /// The columns of the released table.
+    pub columns: Vec<ReleasedColumn>,
+}
+
 /// One combination of values of the secret group keys.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cell {
@@ -340,6 +367,13 @@ pub enum Finish {
         /// Decimal scale of the opened integer.
         scale: i8,
         /// The opening that says whether there was any value (a count or a bit).
+        some: Option<usize>,
+    },
+    /// The text of a column of form Code or Text; NULL where `some` is 0.
+    Text {
+        /// The column, by the number of its opening.
+        of: usize,
+        /// The opening that says whether there is a value.
         some: Option<usize>,
     },
     /// AVG: Σx / n; NULL where n is 0.
@@ -504,6 +538,11 @@ impl Plan {
     /// The frame of an id.
     pub fn frame(&self, id: FrameId) -> &Frame {
         &self.frames[id.0]
+    }
+
+    /// The relation of an id.
+    pub fn relation(&self, id: RelationId) -> &Relation {
+        &self.relations[id.0]
     }
 
     /// The scan of an id.

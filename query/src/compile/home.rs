@@ -292,6 +292,7 @@ fn moved(finish: Finish, to: &[usize]) -> Finish {
         Finish::Variance { n, x, xx, scale, sample, root } => Finish::Variance { n: m(n), x: m(x), xx: m(xx), scale, sample, root },
         Finish::Covariance { n, x, y, xy, scale, sample } => Finish::Covariance { n: m(n), x: m(x), y: m(y), xy: m(xy), scale, sample },
         Finish::Correlation { n, x, y, xx, yy, xy } => Finish::Correlation { n: m(n), x: m(x), y: m(y), xx: m(xx), yy: m(yy), xy: m(xy) },
+        Finish::Text { of, some } => Finish::Text { of: m(of), some: some.map(m) },
         key @ (Finish::Public(_) | Finish::Secret(_)) => key,
     }
 }

@@ -155,6 +155,8 @@ fn plan(tables: &Tables) -> Plan {
             exists: Existence::NonZero(2),
             columns,
         }],
+        relations: vec![],
+        rows: vec![],
         answer: subplan(
             "SELECT borough, n * 10 AS n, s, x FROM released ORDER BY borough",
             &[("released", released)].into_iter().collect(),
