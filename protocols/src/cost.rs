@@ -8,8 +8,11 @@
 //! The same figures come from three sides, and the tests (and `cargo run -p bench -- cost`, through [`gate`](crate::gate)) demand that they are
 //! equal: these formulas; [`Estimate`], which runs the protocol's own code without shares; and the meter of real parties.
 
+mod arithmetic;
+
 pub use crate::estimate::Estimate;
 pub use crate::gate::{GateLine, gate};
+pub use arithmetic::{field_bits, is_negative, is_zero};
 use mpc_core::{B64, Layout, PartyId, Ring};
 
 /// The cost of a protocol: what each party sends, and rounds.
@@ -85,6 +88,22 @@ pub fn dot<R: Ring>(planes: usize) -> Cost {
 /// Bits to the ring `R`, one of `layout`: a_0 and m_1 in the first round, m_2 in the second.
 pub fn bits_to<R: Ring>(layout: Layout) -> Cost {
     Cost::round::<R>([(PartyId(0), layout), (PartyId(1), layout)]).then(Cost::round::<R>([(PartyId(2), layout)]))
+}
+
+/// An element of `R` as a difference of integers in bits, with `products` products of their bits: no second round without any.
+pub fn difference<R: Ring>(rows: usize, products: usize) -> Cost {
+    let by = |p: u8, planes| (PartyId(p), Layout::new(rows, planes));
+    let integer = by(0, R::BITS as usize);
+    if products == 0 {
+        return Cost::round::<B64>([integer]);
+    }
+    Cost::round::<B64>([integer, by(1, products)]).then(Cost::round::<B64>([by(2, products)]))
+}
+
+/// Near quotients over `S`, of `layout`.
+pub fn near_quotient<S: Ring>(layout: Layout) -> Cost {
+    let both = Layout::new(layout.rows, 2 * layout.planes);
+    Cost::round::<S>([(PartyId(0), both), (PartyId(1), layout)]).then(Cost::round::<S>([(PartyId(2), layout)]))
 }
 
 /// Opening to all.

@@ -38,6 +38,16 @@ pub trait Share<R: Ring>: Clone + Send {
 /// Two factors of a product.
 pub type Pair<'a, S> = (&'a S, &'a S);
 
+/// A ring element as the difference of two integers in bits.
+pub struct Difference<S> {
+    /// What is subtracted from.
+    pub minuend: S,
+    /// What is subtracted.
+    pub subtrahend: S,
+    /// The products of their bits where they were asked for.
+    pub both: Option<S>,
+}
+
 /// One party's input: everyone states owner and layout, the owner alone the values.
 pub struct Input<'a, R: Ring> {
     /// Whose values they are.
@@ -86,6 +96,13 @@ pub trait Engine {
     fn dot<R: Ring>(&mut self, x: &Self::Share<R>, y: &Self::Share<R>) -> Result<Self::Share<R>, Abort>;
     /// Each bit as the element 0 or 1 of `R`, plane by plane.
     fn bits_to<R: Ring>(&mut self, bits: &Self::Share<B64>) -> Result<Self::Share<R>, Abort>;
+
+    /// Integers a and c in bits, R::BITS planes each, with `x` = a - c in `R`, for `x` of one plane; and the products of their bits at the planes
+    /// `products`. The first step from `R` to bits, which schemes take differently.
+    fn difference<R: Ring>(&mut self, x: &Self::Share<R>, products: &[usize]) -> Result<Difference<Self::Share<B64>>, Abort>;
+    /// The quotient of each plane of `x` by its divisor, rounded down, or one or two more: two more only if the divisor is no power of two, and
+    /// exact if it is 1. For rows in 0..2^(R::BITS - 1); any element for others.
+    fn near_quotient<R: Ring, S: Ring>(&mut self, x: &Self::Share<R>, divisors: &[u128]) -> Result<Self::Share<S>, Abort>;
 
     /// Checks everything since the last barrier, so that nothing false can be opened. Free in semi-honest engines.
     fn barrier(&mut self) -> Result<(), Abort>;

@@ -1,7 +1,7 @@
 //! Prices a protocol by running its own code on shapes instead of shares.
 
 use crate::cost::{self, Cost};
-use crate::engine::{Engine, Input, Released, Security, Share, Verified};
+use crate::engine::{Difference, Engine, Input, Released, Security, Share, Verified};
 use crate::wire::{Gate, Wire};
 use mpc_core::{Abort, B64, Column, Layout, PartyId, Ring};
 
@@ -121,6 +121,19 @@ impl Engine for Estimate {
     fn bits_to<R: Ring>(&mut self, bits: &Shape) -> Result<Shape, Abort> {
         self.spend(cost::bits_to::<R>(bits.0));
         Ok(*bits)
+    }
+
+    fn difference<R: Ring>(&mut self, x: &Shape, products: &[usize]) -> Result<Difference<Shape>, Abort> {
+        assert_eq!(x.0.planes, 1, "one plane at a time");
+        self.spend(cost::difference::<R>(x.0.rows, products.len()));
+        let integer = x.with_planes(R::BITS as usize);
+        Ok(Difference { minuend: integer, subtrahend: integer, both: (!products.is_empty()).then(|| x.with_planes(products.len())) })
+    }
+
+    fn near_quotient<R: Ring, S: Ring>(&mut self, x: &Shape, divisors: &[u128]) -> Result<Shape, Abort> {
+        assert_eq!(x.0.planes, divisors.len(), "one divisor for each plane");
+        self.spend(cost::near_quotient::<S>(x.0));
+        Ok(*x)
     }
 
     fn barrier(&mut self) -> Result<(), Abort> {

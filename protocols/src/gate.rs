@@ -4,6 +4,8 @@
 //! The model's figures are rows `{op, n, k, bits: [P_0, P_1, P_2], rounds}` ([`Reference`], as JSON). Integers mod 2^k, the prime fields and
 //! k bit-planes are all held to the same row. A difference is a failure, not a tolerance.
 
+mod arithmetic;
+
 use crate::cost::{self, Cost};
 use crate::world::{self, Protocol};
 use crate::{Abort, Engine, Input, Share, circuit};
@@ -14,7 +16,9 @@ use std::marker::PhantomData;
 /// Numbers of rows at which the gate runs.
 pub const SIZES: [usize; 6] = [1, 2, 7, 64, 1000, 65536];
 
-/// Operations of the model that this release does not have.
+/// Operations of the model that this release does not have, or not at every width of the model. Comparisons and carries have one form each, that of fewest
+/// bits among those of least rounds: not `lt_plain`, `lt_ripple`, `a2b_kogge_stone`, `msb`; `a2b` computes a carry out of the top that nobody reads; the
+/// `csa` forms are for a scheme that verifies its messages. `msb_pair` is held to the model for 64 bits, the one integer ring of fixed width.
 pub const ABSENT: [&str; 24] = [
     "lt_plain",
     "lt_ripple",
@@ -110,6 +114,7 @@ pub fn gate(sizes: &[usize], reference: Option<&Reference>) -> Vec<GateLine> {
         for k in [1, 8, 31, 32, 61, 64] {
             planes(rows, k, &mut lines);
         }
+        arithmetic::lines(rows, &mut lines);
     }
     for line in &mut lines {
         line.model = model.get(&(line.op, line.rows, line.k)).copied();
@@ -172,8 +177,12 @@ fn of_any_ring<R: Ring>(layout: Layout, k: u32, lines: &mut Vec<GateLine>) {
 }
 
 fn run<R: Ring>(on: On<R>, k: u32, formula: Cost) -> GateLine {
-    let ((_, metered), estimate) = (world::metered(&on, 1), world::estimated(&on));
-    GateLine { op: on.op, ring: R::NAME, rows: on.layout.rows, k, metered, formula, estimate, model: None, ok: false }
+    measured(&on, on.op, R::NAME, on.layout.rows, k, formula)
+}
+
+fn measured(on: &impl Protocol, op: &'static str, ring: &'static str, rows: usize, k: u32, formula: Cost) -> GateLine {
+    let ((_, metered), estimate) = (world::metered(on, 1), world::estimated(on));
+    GateLine { op, ring, rows, k, metered, formula, estimate, model: None, ok: false }
 }
 
 /// An operation on shares of zeros, which cost nothing to make.

@@ -10,6 +10,7 @@ mod engine;
 mod estimate;
 pub mod gate;
 mod plain;
+mod planes;
 mod rep3;
 mod wire;
 pub mod world;
@@ -17,7 +18,7 @@ pub mod world;
 pub use mpc_core::Abort;
 
 pub use cost::{Cost, Estimate};
-pub use engine::{Engine, Input, Pair, Released, Security, Share, Verified};
+pub use engine::{Difference, Engine, Input, Pair, Released, Security, Share, Verified};
 pub use plain::Plain;
 pub use rep3::{Rep3, Rep3Share};
 pub use wire::{Gate, Wire};

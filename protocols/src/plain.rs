@@ -1,6 +1,7 @@
 //! No protection at all: shares are clear columns. The executable specification of every protocol, and the oracle of its tests.
 
-use crate::engine::{Engine, Input, Released, Security, Share, Verified};
+use crate::engine::{Difference, Engine, Input, Released, Security, Share, Verified};
+use crate::planes::{bit_planes, element, quotient};
 use mpc_core::{Abort, B64, Column, Layout, PartyId, Ring};
 
 /// The clear oracle. It holds everyone's inputs, sends nothing and shows every opening.
@@ -71,6 +72,18 @@ impl Engine for Plain {
 
     fn bits_to<R: Ring>(&mut self, bits: &Column<B64>) -> Result<Column<R>, Abort> {
         Ok(bits.bits_as())
+    }
+
+    fn difference<R: Ring>(&mut self, x: &Column<R>, products: &[usize]) -> Result<Difference<Column<B64>>, Abort> {
+        let minuend = bit_planes(x);
+        let both = (!products.is_empty()).then(|| Column::zeros(Layout::new(x.rows(), products.len())));
+        Ok(Difference { subtrahend: Column::zeros(minuend.layout()), minuend, both })
+    }
+
+    fn near_quotient<R: Ring, S: Ring>(&mut self, x: &Column<R>, divisors: &[u128]) -> Result<Column<S>, Abort> {
+        let plane = |(i, d): (usize, &u128)| x.plane(i).iter().map(|v| element(quotient(v.to_bits(), *d, R::BITS))).collect::<Vec<S>>();
+        let quotients = divisors.iter().enumerate().flat_map(plane).collect();
+        Ok(Column::from_elements(quotients, Layout::new(x.rows(), divisors.len())).expect("one element a row"))
     }
 
     fn barrier(&mut self) -> Result<(), Abort> {

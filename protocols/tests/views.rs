@@ -139,6 +139,77 @@ fn bit_to_ring() {
     }
 }
 
+/// Integers mod `M`, small enough to enumerate.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Tiny<const M: u32>(u32);
+
+impl<const M: u32> zeroize::DefaultIsZeroes for Tiny<M> {}
+
+impl<const M: u32> Ring for Tiny<M> {
+    const NAME: &'static str = "tiny";
+    const BITS: u32 = (M - 1).ilog2() + 1;
+    const ROWS: usize = 1;
+    const SAMPLE: usize = 1;
+    const ZERO: Self = Tiny(0);
+    const ONE: Self = Tiny(1);
+
+    fn add(self, o: Self) -> Self {
+        Tiny((self.0 + o.0) % M)
+    }
+    fn sub(self, o: Self) -> Self {
+        Tiny((self.0 + M - o.0) % M)
+    }
+    fn mul(self, o: Self) -> Self {
+        Tiny(self.0 * o.0 % M)
+    }
+    fn sample(_: &[u8]) -> Option<Self> {
+        unreachable!("tests enumerate the randomness")
+    }
+    fn to_bits(self) -> u128 {
+        self.0.into()
+    }
+    fn from_bits(bits: u128) -> Option<Self> {
+        u32::try_from(bits).ok().filter(|v| *v < M).map(Tiny)
+    }
+}
+
+#[test]
+fn element_to_bits() {
+    for own in [[0, 0], [1, 2]] {
+        let difference = |e: &mut Rep3, x: u128, c: u8| {
+            let x = held::<Tiny<3>>(e, c, own, x);
+            e.difference(&x, &[0, 1]).map(drop)
+        };
+        assert!(is_private(&[0, 1, 2], difference, nothing));
+        let without_products = |e: &mut Rep3, x: u128, c: u8| {
+            let x = held::<Tiny<7>>(e, c, own, x);
+            e.difference(&x, &[]).map(drop)
+        };
+        assert!(is_private(&[0, 1, 2, 3, 4, 5, 6], without_products, nothing));
+        let sign = |e: &mut Rep3, x: u128, c: u8| {
+            let x = held::<Tiny<3>>(e, c, own, x);
+            circuit::is_negative::<Rep3, Tiny<3>>(e, &x).map(drop)
+        };
+        assert!(is_private(&[0, 1, 2], sign, nothing));
+        let zero = |e: &mut Rep3, x: u128, c: u8| {
+            let x = held::<Tiny<3>>(e, c, own, x);
+            circuit::is_zero::<Rep3, Tiny<3>>(e, &x).map(drop)
+        };
+        assert!(is_private(&[0, 1, 2], zero, nothing));
+    }
+}
+
+#[test]
+fn near_quotient() {
+    for own in [[0, 0], [5, 3], [6, 6]] {
+        let program = |e: &mut Rep3, x: u128, c: u8| {
+            let x = held::<Tiny<7>>(e, c, own, x);
+            e.near_quotient::<_, Tiny<4>>(&x, &[2]).map(drop)
+        };
+        assert!(is_private(&[0, 1, 2, 3, 4, 5, 6], program, nothing));
+    }
+}
+
 #[test]
 fn comparison_equality_choice() {
     let words = |e: &Rep3, c: u8, own: [u128; 2], v: u128| {
@@ -245,6 +316,9 @@ fn everything(session: mpc_core::Session) -> Result<Components, Abort> {
     let converted = e.bits_to::<Fp31>(&less)?;
     let times = e.mul(&converted, &number)?;
     let dot = e.dot(&times, &number)?;
+    let negative = circuit::is_negative::<Rep3, Fp31>(&mut e, &dot)?;
+    let number_bits = circuit::field_bits::<Rep3, Fp31>(&mut e, &dot, 31)?;
+    let near = e.near_quotient::<_, Fp31>(&dot, &[10])?;
     fn wire<R: Ring>(share: &Rep3Share<R>) -> (Vec<u8>, Vec<u8>) {
         let encode = |c: &Column<R>| {
             let mut out = Vec::new();
@@ -253,8 +327,8 @@ fn everything(session: mpc_core::Session) -> Result<Components, Abort> {
         };
         (encode(share.first()), encode(share.second()))
     }
-    let mut shares: Vec<_> = bits.iter().chain([&less, &least]).map(wire).collect();
-    shares.extend([&number, &converted, &times, &dot].map(wire));
+    let mut shares: Vec<_> = bits.iter().chain([&less, &least, &negative, &number_bits]).map(wire).collect();
+    shares.extend([&number, &converted, &times, &dot, &near].map(wire));
     Ok(shares)
 }
 

@@ -12,20 +12,24 @@
 //! | [`select`] | 1 | 64 |
 //! | [`minimum`], [`maximum`] | 2 + ceil(log2 k) | 216 |
 //! | [`add`], [`subtract`] | 1 + ceil(log2 k) | 385 |
+//! | [`field_bits`], [`is_negative`], [`is_zero`] over Fp61 | 9, 8, 7 | 472, 156, 81 |
 //! | [`count`], [`bit_times`], [`filtered_sum`] | 2, 3, 3 | 61, 122, 61 over Fp61 |
 //!
 //! Leakage: none. Nothing is opened here.
 
 mod adder;
 mod equal;
+pub(crate) mod field;
 mod less;
 mod minimum;
+pub(crate) mod prefix;
 mod reduce;
 mod select;
 mod sums;
 
 pub use adder::{add, subtract};
 pub use equal::equal;
+pub use field::{field_bits, field_equal, field_less, is_negative, is_zero, signed_field_bits};
 pub use less::{greater_public, less, less_and_equal, less_and_equal_signed, less_public, less_signed};
 pub use minimum::{maximum, minimum};
 pub use reduce::{all, any};

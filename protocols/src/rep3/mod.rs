@@ -11,6 +11,8 @@
 //! | [`sum_of_products`](Engine::sum_of_products) | 1 | 1 by each |
 //! | [`dot`](Engine::dot) | 1 | 1 by each for the whole column |
 //! | [`bits_to`](Engine::bits_to) | 2 | 1 by each |
+//! | [`difference`](Engine::difference) | 2 (1 without products) | its bits by P_0, a bit for each product by P_1 and P_2 |
+//! | [`near_quotient`](Engine::near_quotient) | 2 | 2 by P_0, 1 by P_1 and P_2 |
 //! | [`open`](Engine::open) | 1 | 1 by each |
 //! | [`open_to`](Engine::open_to) P_i | 1 | 1 by P_{i+1} |
 //! | [`release`](Engine::release) | 1 | 1 by each |
@@ -19,13 +21,15 @@
 //! Leakage: none; openings and releases show the value to whom they name, nothing else.
 
 mod bits;
+mod difference;
 mod gates;
 mod product;
+mod quotient;
 mod share;
 
 pub use share::Rep3Share;
 
-use crate::engine::{Engine, Input, Released, Security, Share, Verified};
+use crate::engine::{Difference, Engine, Input, Released, Security, Share, Verified};
 use crate::wire::{Gate, Wire};
 use mpc_core::{Abort, B64, Column, Meter, PartyId, Ring, Session};
 
@@ -170,6 +174,14 @@ impl Engine for Rep3 {
 
     fn bits_to<R: Ring>(&mut self, bits: &Rep3Share<B64>) -> Result<Rep3Share<R>, Abort> {
         self.convert_bits(bits)
+    }
+
+    fn difference<R: Ring>(&mut self, x: &Rep3Share<R>, products: &[usize]) -> Result<Difference<Rep3Share<B64>>, Abort> {
+        self.as_difference(x, products)
+    }
+
+    fn near_quotient<R: Ring, S: Ring>(&mut self, x: &Rep3Share<R>, divisors: &[u128]) -> Result<Rep3Share<S>, Abort> {
+        self.quotient_near(x, divisors)
     }
 
     fn barrier(&mut self) -> Result<(), Abort> {

@@ -1,0 +1,75 @@
+//! Carries at many positions: Sklansky's prefix tree (IRE Trans. EC-9, 1960), only as far as its results are wanted.
+//!
+//! A block of positions *generates* a carry (or borrow) or *passes* one on. After the level of span d every position of an upper half of 2d
+//! positions knows both for all positions from the bottom of its block up to itself.
+
+use super::{Bits, level};
+use crate::{Abort, Engine, Wire};
+
+/// One level: the positions whose carry is made, and whose passing on, each with the top of the half below.
+#[derive(Default)]
+pub(crate) struct Level {
+    carried: Vec<(usize, usize)>,
+    passed: Vec<(usize, usize)>,
+}
+
+impl Level {
+    /// ANDs in it.
+    pub(crate) fn gates(&self) -> usize {
+        self.carried.len() + self.passed.len()
+    }
+}
+
+/// The levels of a tree, lowest first, and at which positions it reads what they generate.
+pub(crate) struct Tree {
+    pub(crate) levels: Vec<Level>,
+    pub(crate) reads: Vec<bool>,
+}
+
+impl Tree {
+    /// The tree that ends with the carry (`generate`) and the passing on (`pass`) of positions 0..=i where they are wanted.
+    pub(crate) fn new(mut generate: Vec<bool>, mut pass: Vec<bool>) -> Self {
+        let mut levels = Vec::new();
+        let mut span = generate.len().next_power_of_two() / 2;
+        while span > 0 {
+            let mut level = Level::default();
+            for i in (0..generate.len()).filter(|i| i & span != 0) {
+                let below = (i & !(2 * span - 1)) + span - 1;
+                if pass[i] {
+                    level.passed.push((i, below));
+                    pass[below] = true;
+                }
+                if generate[i] {
+                    level.carried.push((i, below));
+                    (pass[i], generate[below]) = (true, true);
+                }
+            }
+            levels.push(level);
+            span /= 2;
+        }
+        levels.reverse();
+        Tree { levels, reads: generate }
+    }
+
+    /// Runs it on what each position generates and passes; positions that the tree does not read may be anything.
+    #[allow(clippy::type_complexity)]
+    pub(super) fn run<'a, E: Engine>(
+        &self,
+        e: &mut E,
+        mut g: Vec<Wire<'a, Bits<E>>>,
+        mut p: Vec<Wire<'a, Bits<E>>>,
+    ) -> Result<(Vec<Wire<'a, Bits<E>>>, Vec<Wire<'a, Bits<E>>>), Abort> {
+        for Level { carried, passed } in &self.levels {
+            let carries = carried.iter().map(|&(i, below)| (p[i].clone(), g[below].clone()));
+            let passes = passed.iter().map(|&(i, below)| (p[i].clone(), p[below].clone()));
+            let mut products = level(e, &carries.chain(passes).collect::<Vec<_>>())?.into_iter();
+            for ((i, _), product) in carried.iter().zip(&mut products) {
+                g[*i] = &g[*i] ^ &product;
+            }
+            for ((i, _), product) in passed.iter().zip(products) {
+                p[*i] = product;
+            }
+        }
+        Ok((g, p))
+    }
+}
