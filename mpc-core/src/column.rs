@@ -1,6 +1,5 @@
 //! Columns: structure-of-arrays vectors of ring elements.
 
-use crate::buffers;
 use crate::prss::BLOCK;
 use crate::ring::Ring;
 use zeroize::Zeroize;
@@ -49,7 +48,7 @@ impl Layout {
 
 /// A column of ring elements. In the last word of a bit-plane the bits past the last row are unspecified: they are never sent, and
 /// whoever counts or shows bits masks them, and two columns are equal if their rows are. Wiped on drop, since most columns hold
-/// shares; the memory of large ones is kept for the next.
+/// shares.
 pub struct Column<R: Ring> {
     pub(crate) data: Vec<R>,
     pub(crate) layout: Layout,
@@ -57,7 +56,7 @@ pub struct Column<R: Ring> {
 
 impl<R: Ring> Clone for Column<R> {
     fn clone(&self) -> Self {
-        let mut data = buffers::take(self.data.len());
+        let mut data = Vec::with_capacity(self.data.len());
         data.extend_from_slice(&self.data);
         Column { data, layout: self.layout }
     }
@@ -85,7 +84,7 @@ pub(crate) fn last_rows<R: Ring>(rows: usize) -> usize {
 
 impl<R: Ring> Drop for Column<R> {
     fn drop(&mut self) {
-        buffers::give(std::mem::take(&mut self.data));
+        self.data.as_mut_slice().zeroize();
     }
 }
 
@@ -97,7 +96,7 @@ impl<R: Ring> Column<R> {
 
     /// Every row the same public value.
     pub fn splat(value: R, layout: Layout) -> Self {
-        let mut data = buffers::take(layout.len::<R>());
+        let mut data = Vec::with_capacity(layout.len::<R>());
         data.resize(layout.len::<R>(), value);
         Column { data, layout }
     }
@@ -148,7 +147,7 @@ impl<R: Ring> Column<R> {
     /// block and the block, which stays in the first-level cache.
     pub fn build(layout: Layout, mut write: impl FnMut(usize, &mut [R])) -> Self {
         let len = layout.len::<R>();
-        let mut data = buffers::take(len);
+        let mut data = Vec::with_capacity(len);
         let mut block = [R::ZERO; BLOCK];
         for at in (0..len).step_by(BLOCK) {
             let block = &mut block[..BLOCK.min(len - at)];
@@ -161,7 +160,7 @@ impl<R: Ring> Column<R> {
 
     /// Two columns written together, as in [`build`](Self::build).
     pub fn build_pair(layout: Layout, mut write: impl FnMut(usize, &mut [R], &mut [R])) -> (Self, Self) {
-        let mut second = buffers::take(layout.len::<R>());
+        let mut second = Vec::with_capacity(layout.len::<R>());
         let mut block = [R::ZERO; BLOCK];
         let first = Column::build(layout, |at, first| {
             let block = &mut block[..first.len()];
@@ -190,7 +189,7 @@ impl<R: Ring> Column<R> {
     pub fn pick_planes(&self, planes: impl IntoIterator<Item = usize>) -> Self {
         let planes = planes.into_iter();
         let mut count = 0;
-        let mut data = buffers::take(planes.size_hint().0 * self.layout.stride::<R>());
+        let mut data = Vec::with_capacity(planes.size_hint().0 * self.layout.stride::<R>());
         for i in planes {
             data.extend_from_slice(self.plane(i));
             count += 1;
@@ -201,7 +200,7 @@ impl<R: Ring> Column<R> {
     /// Row `rows[i]` of every plane at row i; `None` gives a zero row. For public positions only: memory is accessed by them.
     pub fn gather(&self, rows: &[Option<usize>]) -> Self {
         let layout = Layout::new(rows.len(), self.layout.planes);
-        let mut data = buffers::take(layout.len::<R>());
+        let mut data = Vec::with_capacity(layout.len::<R>());
         for plane in (0..self.layout.planes).map(|i| self.plane(i)) {
             data.extend(rows.chunks(R::ROWS).map(|rows| {
                 let row = |from: &Option<usize>| from.map_or(R::ZERO, |r| plane[r / R::ROWS].row(r % R::ROWS));
@@ -241,7 +240,7 @@ impl<R: Ring> Column<R> {
     pub fn slice_planes(&self, range: std::ops::Range<usize>) -> Self {
         let stride = self.layout.stride::<R>();
         let elements = &self.data[range.start * stride..range.end * stride];
-        let mut data = buffers::take(elements.len());
+        let mut data = Vec::with_capacity(elements.len());
         data.extend_from_slice(elements);
         Column { data, layout: Layout::new(self.layout.rows, range.len()) }
     }
@@ -251,14 +250,14 @@ impl<R: Ring> Column<R> {
         let rows = columns.first().map_or(0, |c| c.rows());
         assert!(columns.iter().all(|c| c.rows() == rows), "stacked columns have equal rows");
         let layout = Layout::new(rows, columns.iter().map(|c| c.planes()).sum());
-        let mut data = buffers::take(layout.len::<R>());
+        let mut data = Vec::with_capacity(layout.len::<R>());
         columns.iter().for_each(|c| data.extend_from_slice(&c.data));
         Column { data, layout }
     }
 
     /// Element-wise image.
     pub fn map(&self, f: impl Fn(R) -> R) -> Self {
-        let mut data = buffers::take(self.data.len());
+        let mut data = Vec::with_capacity(self.data.len());
         data.extend(self.data.iter().map(|v| f(*v)));
         Column { data, layout: self.layout }
     }
@@ -266,7 +265,7 @@ impl<R: Ring> Column<R> {
     /// Element-wise combination of two columns of the same layout.
     pub fn zip(&self, other: &Self, f: impl Fn(R, R) -> R) -> Self {
         assert_eq!(self.layout, other.layout, "columns have equal layouts");
-        let mut data = buffers::take(self.data.len());
+        let mut data = Vec::with_capacity(self.data.len());
         data.extend(self.data.iter().zip(&other.data).map(|(a, b)| f(*a, *b)));
         Column { data, layout: self.layout }
     }

@@ -9,7 +9,6 @@
 //! ```
 
 mod abort;
-mod buffers;
 pub mod column;
 pub mod establish;
 pub mod identity;

@@ -2,7 +2,7 @@
 //! ([`crate::session::Round`]). Three live here, for tests: [`memory`] connects parties in one process, [`FaultLink`] breaks what
 //! passes through it, [`RecordLink`] keeps a copy. `mpc-quic` offers the one used between machines.
 
-use crate::{PartyId, buffers};
+use crate::PartyId;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -88,7 +88,7 @@ pub struct Frame(Vec<u8>);
 impl Frame {
     /// An empty frame with room for `capacity` payload bytes; the head is set by [`seal`](Self::seal).
     pub fn with_capacity(capacity: usize) -> Self {
-        let mut v = buffers::take(Head::BYTES + capacity);
+        let mut v = Vec::with_capacity(Head::BYTES + capacity);
         v.resize(Head::BYTES, 0);
         Frame(v)
     }

@@ -4,12 +4,12 @@
 //! at a time. A [`Round`] is full duplex: what to send and what to expect are both stated before it runs, with lengths that
 //! follow from public shapes on both sides.
 
-use crate::buffers;
 use crate::link::{Frame, Head, Kind, Link, LinkError};
 use crate::meter::{Counters, Meter};
 use crate::prss::{EdgeKey, Prss, Step};
 use crate::{Abort, Column, Layout, PartyId, Ring};
 use std::marker::PhantomData;
+use zeroize::Zeroize;
 
 /// One lane of one attempt at running a plan together with the other parties.
 pub struct Session {
@@ -216,7 +216,7 @@ pub struct Inbox {
 
 impl Drop for Inbox {
     fn drop(&mut self) {
-        self.payloads.drain(..).for_each(buffers::give);
+        self.payloads.iter_mut().for_each(|payload| payload.as_mut_slice().zeroize());
     }
 }
 

@@ -4,7 +4,7 @@
 //! packed and unpacked together, with shifts that are constants once the ring is known.
 
 use crate::prss::BLOCK;
-use crate::{Column, Layout, Ring, buffers};
+use crate::{Column, Layout, Ring};
 use zeroize::Zeroize;
 
 impl<R: Ring> Column<R> {
@@ -178,7 +178,7 @@ fn encode_planes<R: Ring>(words: &[R], layout: Layout, out: &mut Vec<u8>) {
 }
 
 fn decode_planes<R: Ring>(bytes: &[u8], layout: Layout) -> Column<R> {
-    let mut words = buffers::take(layout.len::<R>());
+    let mut words = Vec::with_capacity(layout.len::<R>());
     let word = |bits: u64| R::from_bits(bits.into()).unwrap_or_default();
     for start in (0..layout.planes).map(|i| i * layout.rows) {
         let (bytes, shift) = (&bytes[start / 8..], start % 8);
