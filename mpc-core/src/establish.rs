@@ -19,12 +19,10 @@ use crate::link::{Frame, Head, Kind, Link, LinkError};
 use crate::prss::EdgeKey;
 use crate::roster::Roster;
 use crate::transcript::Transcript;
-use crate::{Abort, PartyId, Session};
+use crate::{Abort, PartyId, Session, stack};
 use curve25519_dalek::montgomery::MontgomeryPoint;
-use hkdf::Hkdf;
-use sha2::Sha256;
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// What all parties must agree on before they compute together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -242,32 +240,32 @@ fn check_confirm(bytes: &[u8; CONFIRM], peer: PartyId, key: &PublicKey, sid: &[u
 
 // ---------------------------------------------------------------- keys
 
-/// The secret half of an X25519 key that lives for one attempt.
-struct Ephemeral(Zeroizing<[u8; 32]>);
+/// The secret half of an X25519 key that lives for one attempt. On the heap, so that moving it leaves no copy.
+struct Ephemeral(Box<Zeroizing<[u8; 32]>>);
 
 impl Ephemeral {
     fn generate() -> Result<Self, Abort> {
-        let mut bytes = Zeroizing::new([0; 32]);
-        random(bytes.as_mut())?;
-        Ok(Ephemeral(bytes))
+        let mut secret = Ephemeral(Box::default());
+        random(&mut secret.0[..])?;
+        Ok(secret)
     }
 
     fn public(&self) -> MontgomeryPoint {
-        MontgomeryPoint::mul_base_clamped(*self.0)
+        stack::wiped(|| MontgomeryPoint::mul_base_clamped(**self.0))
     }
 
     fn edge(&self, theirs: &MontgomeryPoint, sid: &[u8; 32], me: PartyId, peer: PartyId) -> Result<EdgeKey, Abort> {
-        let mut shared = theirs.mul_clamped(*self.0);
-        // a point of small order would make the key known to everyone, one's own key sent back to its sender alone
-        let known = shared.as_bytes().ct_eq(&[0; 32]) | theirs.as_bytes().ct_eq(self.public().as_bytes());
-        if bool::from(known) {
-            return Err(Abort::Cheating { check: "ephemeral key of the Hello", culprit: Some(peer) });
-        }
+        let mine = self.public();
         let info = [&b"edge"[..], &[me.0.min(peer.0), me.0.max(peer.0)]].concat();
-        let mut key = Zeroizing::new([0; 32]);
-        Hkdf::<Sha256>::new(Some(sid), shared.as_bytes()).expand(&info, key.as_mut()).expect("32 bytes are a valid HKDF output");
-        shared.zeroize();
-        Ok(EdgeKey::new(*key))
+        stack::wiped(|| {
+            let shared = Zeroizing::new(theirs.mul_clamped(**self.0).to_bytes());
+            // a point of small order would make the key known to everyone, one's own key sent back to its sender alone
+            let known = shared.ct_eq(&[0; 32]) | theirs.as_bytes().ct_eq(mine.as_bytes());
+            if bool::from(known) {
+                return Err(Abort::Cheating { check: "ephemeral key of the Hello", culprit: Some(peer) });
+            }
+            Ok(EdgeKey::derive(&shared, sid, &info))
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who a node or a planner is: an Ed25519 key pair. The same key signs notes and terminates TLS, and the roster pins
 //! its public half, so that there is one thing to compare and nothing to certify.
 
+use crate::stack;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -10,9 +11,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use zeroize::Zeroizing;
 
-/// An Ed25519 key pair. It has no `Debug` and no `Clone`, and its memory is wiped when it is dropped.
+/// An Ed25519 key pair. It has no `Debug` and no `Clone`, and its memory is wiped when it is dropped. The key is on the heap, so that moving the
+/// identity leaves no copy.
 pub struct Identity {
-    key: SigningKey,
+    key: Box<SigningKey>,
     public: PublicKey,
 }
 
@@ -29,7 +31,7 @@ impl Identity {
 
     /// The identity of a given secret seed: for key files and seeded tests.
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        let key = SigningKey::from_bytes(seed);
+        let key = stack::wiped(|| Box::new(SigningKey::from_bytes(seed)));
         let public = PublicKey(key.verifying_key().to_bytes());
         Self { key, public }
     }
@@ -46,8 +48,8 @@ impl Identity {
         check_private(path, &file.metadata().map_err(io)?)?;
         let mut text = Zeroizing::new(Vec::with_capacity(KEY_FILE_CAP + 1));
         file.take(KEY_FILE_CAP as u64 + 1).read_to_end(&mut text).map_err(io)?;
-        let seed = decode_pem(&text).map_err(|what| IdentityError::Format { path: path.into(), what })?;
-        Ok(Self::from_seed(&seed))
+        stack::wiped(|| decode_pem(&text).map(|seed| Self::from_seed(&seed)))
+            .map_err(|what| IdentityError::Format { path: path.into(), what })
     }
 
     /// Writes the key file with mode 0600. An existing file is never overwritten: a lost identity cannot be had back.
@@ -64,7 +66,7 @@ impl Identity {
             std::io::ErrorKind::AlreadyExists => IdentityError::Exists(path.into()),
             _ => IdentityError::Io { path: path.into(), error },
         })?;
-        let text = encode_pem(self);
+        let text = stack::wiped(|| encode_pem(self));
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| IdentityError::Io { path: path.into(), error })
     }
 
@@ -75,7 +77,7 @@ impl Identity {
 
     /// An Ed25519 signature over `message`. Callers separate domains: every message we sign begins with its kind.
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
-        self.key.sign(message).to_bytes()
+        stack::wiped(|| self.key.sign(message).to_bytes())
     }
 
     /// The key itself, for the two places that need it: signed notes and the TLS handshake.
@@ -349,5 +351,44 @@ mod tests {
         for bad in [&b"\xff\xfe"[..], b"", &[b'A'; KEY_FILE_CAP + 1], b"-----BEGIN PRIVATE KEY-----AAAA-----END PRIVATE KEY-----"] {
             assert!(decode_pem(bad).is_err());
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_key_is_in_memory_once_and_then_not_at_all() {
+        use crate::memory::{Masked, deep};
+        /// SHA-256 of "an identity only this test has", and the two halves of the SHA-512 of that, the first clamped: all in complement.
+        const SECRETS: [Masked; 3] = [
+            Masked::complement([
+                0x92, 0xcb, 0x02, 0x6e, 0x01, 0xad, 0xce, 0xce, 0x65, 0x32, 0x24, 0x56, 0x1e, 0xbd, 0x43, 0x64, 0xe3, 0x13, 0xe2, 0x7b,
+                0x58, 0x6f, 0x4c, 0x12, 0xa2, 0xb2, 0x0a, 0xfb, 0xa6, 0x76, 0x9f, 0xb8,
+            ]),
+            Masked::complement([
+                0x97, 0x11, 0xa2, 0xa1, 0xbf, 0x2e, 0x94, 0xdf, 0x65, 0x81, 0xaa, 0x1a, 0x42, 0x7c, 0x9d, 0xe2, 0x29, 0x51, 0x81, 0xec,
+                0xd4, 0xea, 0x4e, 0x7c, 0x1a, 0x4c, 0x02, 0xa0, 0xc8, 0x62, 0x08, 0xae,
+            ]),
+            Masked::complement([
+                0xe0, 0x93, 0xd1, 0x5e, 0x62, 0x4c, 0xd7, 0x18, 0xef, 0x65, 0x8d, 0x10, 0x09, 0x30, 0xca, 0x5b, 0x52, 0xf5, 0x91, 0xa3,
+                0x3f, 0x01, 0x44, 0x24, 0x48, 0x01, 0x9d, 0xcf, 0xc6, 0x5a, 0xc0, 0x7b,
+            ]),
+        ];
+        let copies = || SECRETS.each_ref().map(Masked::copies);
+        let mut seed: Box<Zeroizing<[u8; 32]>> = Box::default();
+        SECRETS[0].reveal(&mut seed);
+        let identity = deep(|| Identity::from_seed(&seed));
+        drop(seed);
+        let (moved, dir) = (Some(identity), scratch("once"));
+        let identity = moved.expect("it was moved there");
+        assert_eq!(copies(), [1, 0, 0]);
+        deep(|| identity.sign(b"message"));
+        deep(|| identity.save(dir.join("node.key")).expect("saved"));
+        assert_eq!(copies(), [1, 0, 0], "after signing and saving");
+        drop(identity);
+        assert_eq!(copies(), [0, 0, 0]);
+        let loaded = deep(|| Identity::load(dir.join("node.key")).expect("loaded"));
+        assert_eq!(copies(), [1, 0, 0], "after loading");
+        drop(loaded);
+        assert_eq!(copies(), [0, 0, 0]);
+        std::fs::remove_dir_all(dir).expect("cleaned up");
     }
 }

@@ -13,11 +13,14 @@ pub mod column;
 pub mod establish;
 pub mod identity;
 pub mod link;
+#[cfg(all(test, target_os = "linux"))]
+mod memory;
 pub mod meter;
 pub mod prss;
 pub mod ring;
 pub mod roster;
 pub mod session;
+pub mod stack;
 pub mod transcript;
 mod wire;
 pub mod world;

@@ -6,6 +6,7 @@ use crate::PartyId;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
+use zeroize::Zeroize;
 
 /// What a frame is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -81,9 +82,21 @@ impl Head {
     }
 }
 
-/// A head and its payload in one buffer, ready to be written.
+/// A head and its payload in one buffer, ready to be written. Wiped on drop, so also once a link has sent it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame(Vec<u8>);
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        self.0.as_mut_slice().zeroize();
+    }
+}
+
+impl AsRef<[u8]> for Frame {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 impl Frame {
     /// An empty frame with room for `capacity` payload bytes; the head is set by [`seal`](Self::seal).
@@ -115,8 +128,8 @@ impl Frame {
     }
 
     /// Head and payload as written to the wire.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.0
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        std::mem::take(&mut self.0)
     }
 }
 
@@ -133,8 +146,8 @@ pub enum LinkError {
     Unexpected(Option<Head>),
 }
 
-/// Carries frames of one lane between this party and its peers. `submit` never waits for the peer; `take` waits for exactly the frame
-/// expected, whose length the receiver states: no length from a peer is ever allocated.
+/// Carries frames of one lane between this party and its peers. `submit` does not wait for the peer, unless the peer is so far behind that
+/// memory would run out; `take` waits for exactly the frame expected, whose length the receiver states: no length from a peer is ever allocated.
 pub trait Link: Send {
     /// Queues a sealed frame for `to`.
     fn submit(&mut self, to: PartyId, frame: Frame) -> Result<(), LinkError>;

@@ -8,15 +8,16 @@
 //! stream: a rejected word (probability 2^-31, 2^-61 or 2^-127) is sampled again from a stream of its own.
 
 use crate::ring::Ring;
-use aes::Aes128;
+use crate::stack;
+use aes::Aes128Enc;
 use aes::cipher::{InnerIvInit, KeyInit, StreamCipher, StreamCipherSeek};
-use ctr::{Ctr64LE, CtrCore, flavors};
+use ctr::{Ctr64LE, CtrCore};
 use hkdf::Hkdf;
 use sha2::Sha256;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// One address of the stream: a lane's step. Obtained from [`crate::Session::step`], the same at every party.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,21 +30,37 @@ impl Step {
     }
 }
 
-/// A key two parties share for one attempt of one session. Wiped on drop.
-#[derive(Clone, zeroize::ZeroizeOnDrop)]
-pub struct EdgeKey([u8; 32]);
+/// A key two parties share for one attempt of one session. Wiped with its last copy; moving or cloning it copies no byte of it.
+#[derive(Clone)]
+pub struct EdgeKey(Arc<Zeroizing<[u8; 32]>>);
 
 impl EdgeKey {
     /// Wraps uniform bytes.
     pub fn new(bytes: [u8; 32]) -> Self {
-        EdgeKey(bytes)
+        let bytes = Zeroizing::new(bytes);
+        Self::written(|key| key.copy_from_slice(&bytes[..]))
     }
+
+    /// HKDF-SHA-256 of what a key agreement gave.
+    pub(crate) fn derive(shared: &[u8; 32], salt: &[u8], info: &[u8]) -> Self {
+        Self::written(|key| expand(Some(salt), shared, info, key))
+    }
+
+    fn written(write: impl FnOnce(&mut [u8; 32])) -> Self {
+        let mut key = Arc::new(Zeroizing::new([0; 32]));
+        write(Arc::get_mut(&mut key).expect("nobody else has it yet"));
+        EdgeKey(key)
+    }
+}
+
+fn expand(salt: Option<&[u8]>, key: &[u8; 32], info: &[u8], out: &mut [u8]) {
+    stack::wiped(|| Hkdf::<Sha256>::new(salt, key).expand(info, out).expect("at most 32 bytes are a valid HKDF output"));
 }
 
 /// The randomness one lane shares with one peer.
 #[derive(Clone)]
 pub struct Prss {
-    cipher: Aes128,
+    cipher: Arc<Aes128Enc>,
     lane: u16,
     ledger: Option<AddressLedger>,
     script: Option<Script>,
@@ -64,12 +81,12 @@ const AGAIN: u64 = 1 << 63;
 impl Prss {
     /// The stream of `lane` under `key`.
     pub fn new(key: &EdgeKey, lane: u16) -> Self {
-        let mut lane_key = [0; 16];
-        let mut info = b"tacit/v1/prss/".to_vec();
-        info.extend_from_slice(&lane.to_le_bytes());
-        Hkdf::<Sha256>::new(None, &key.0).expand(&info, &mut lane_key).expect("16 bytes are a valid HKDF output");
-        let cipher = Aes128::new(&lane_key.into());
-        lane_key.zeroize();
+        let info = [&b"tacit/v1/prss/"[..], &lane.to_le_bytes()].concat();
+        let cipher = stack::wiped(|| {
+            let mut lane_key = Zeroizing::new([0; 16]);
+            expand(None, &key.0, &info, &mut lane_key[..]);
+            Arc::new(Aes128Enc::new((&*lane_key).into()))
+        });
         Prss { cipher, lane, ledger: None, script: None }
     }
 
@@ -119,12 +136,11 @@ impl Prss {
         }
     }
 
-    fn stream(&self, step: u64, position: u64) -> Ctr64LE<Aes128> {
+    fn stream(&self, step: u64, position: u64) -> Ctr64LE<&Aes128Enc> {
         // the counter occupies the low eight bytes of the block, the step the high eight
         let mut nonce = [0; 16];
         nonce[8..].copy_from_slice(&step.to_le_bytes());
-        let mut stream =
-            Ctr64LE::<Aes128>::from_core(CtrCore::<Aes128, flavors::Ctr64LE>::inner_iv_init(self.cipher.clone(), &nonce.into()));
+        let mut stream = Ctr64LE::from_core(CtrCore::inner_iv_init(&*self.cipher, &nonce.into()));
         stream.seek(position);
         stream
     }
@@ -135,7 +151,7 @@ pub struct Elements<'a, R> {
     prss: &'a Prss,
     step: Step,
     range: Range<usize>,
-    stream: Ctr64LE<Aes128>,
+    stream: Ctr64LE<&'a Aes128Enc>,
     bytes: [u8; BLOCK * 8],
     ring: std::marker::PhantomData<R>,
 }

@@ -7,7 +7,7 @@
 use crate::link::{Frame, Head, Kind, Link, LinkError};
 use crate::meter::{Counters, Meter};
 use crate::prss::{EdgeKey, Prss, Step};
-use crate::{Abort, Column, Layout, PartyId, Ring};
+use crate::{Abort, Column, Layout, PartyId, Ring, stack};
 use std::marker::PhantomData;
 use zeroize::Zeroize;
 
@@ -17,7 +17,7 @@ pub struct Session {
     parties: u8,
     id: [u8; 32],
     lane: u16,
-    last_lane: u16,
+    opened: u16,
     step: u64,
     link: Box<dyn Link>,
     keys: Vec<Option<EdgeKey>>,
@@ -31,7 +31,7 @@ impl Session {
         let parties = u8::try_from(keys.len()).expect("a roster has at most 255 parties");
         assert!(keys.iter().enumerate().all(|(p, k)| k.is_none() == (p == me.index())), "one edge key for each peer");
         let prss = keys.iter().map(|k| k.as_ref().map(|k| Prss::new(k, 0))).collect();
-        Session { me, parties, id, lane: 0, last_lane: 0, step: 0, link, keys, prss, counters: Counters::default() }
+        Session { me, parties, id, lane: 0, opened: 0, step: 0, link, keys, prss, counters: Counters::default() }
     }
 
     /// This party.
@@ -78,22 +78,28 @@ impl Session {
         self.counters.clone()
     }
 
-    /// Opens `n` further lanes that may run on threads of their own; lane numbers start at `first`, which must be fresh and the same
-    /// at every party.
-    pub fn lanes(&mut self, first: u16, n: u16) -> Result<Vec<Session>, Abort> {
-        assert_eq!(self.lane, 0, "lanes are opened from the session, not from a lane");
-        assert!(first > self.last_lane, "a lane is opened once: it would repeat the randomness of the first");
-        let end = first.checked_add(n).ok_or(Abort::Exhausted("a session has at most 65535 lanes"))?;
-        self.last_lane = end.saturating_sub(1).max(self.last_lane);
-        (first..end)
-            .map(|lane| {
+    /// Opens `n` further lanes that may run on threads of their own. The session numbers them in the order in which they are opened, which is the
+    /// same at every party, so no lane, and none of its randomness, is had twice.
+    ///
+    /// # Errors
+    /// [`Abort::Exhausted`] beyond 65,535 lanes, and at a lane: only the session itself opens lanes. The rest are the link's.
+    pub fn lanes(&mut self, n: u16) -> Result<Vec<Session>, Abort> {
+        if self.lane != 0 {
+            return Err(Abort::Exhausted("a lane opens no lanes of its own; open them from the session"));
+        }
+        let opened = self.opened;
+        // they count as opened even if the link fails: a number is not given again
+        self.opened = opened.checked_add(n).ok_or(Abort::Exhausted("a session has at most 65,535 lanes besides its own"))?;
+        (opened..self.opened)
+            .map(|before| {
+                let lane = before + 1;
                 let link = self.link.lane(lane).map_err(|e| abort(e, self.me, "lanes", None))?;
                 Ok(Session {
                     me: self.me,
                     parties: self.parties,
                     id: self.id,
                     lane,
-                    last_lane: lane,
+                    opened: 0,
                     step: 0,
                     link,
                     keys: self.keys.clone(),
@@ -130,6 +136,13 @@ impl Session {
         let mut session = [0; 16];
         session.copy_from_slice(&self.id[..16]);
         Head { session, lane: self.lane, kind: Kind::Round, step: self.step, len }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // every draw of pairwise randomness has left round keys where it ran, which is below
+        stack::wipe();
     }
 }
 

@@ -6,7 +6,9 @@ use hkdf::Hkdf;
 use mpc_core::prss::{BLOCK, EdgeKey, Prss, Step};
 use mpc_core::world::World;
 use mpc_core::{B64, Fp31, Fp61, Fp127, PartyId, Ring, Session, Z2, Z64};
+use proptest::prelude::*;
 use sha2::Sha256;
+use std::collections::HashSet;
 
 /// Steps as a session counts them.
 fn steps(n: usize) -> Vec<Step> {
@@ -75,7 +77,7 @@ fn keys_lanes_and_steps_are_apart() {
     let steps = steps(2);
     let addresses = [(1, 0, 0), (2, 0, 0), (1, 1, 0), (1, 256, 0), (1, 0, 1)];
     let streams: Vec<Vec<Z64>> = addresses.iter().map(|(k, lane, s)| draw(&Prss::new(&key(*k), *lane), steps[*s], 0, 64)).collect();
-    let all: std::collections::HashSet<u64> = streams.iter().flatten().map(|v| v.0).collect();
+    let all: HashSet<u64> = streams.iter().flatten().map(|v| v.0).collect();
     assert_eq!(all.len(), 64 * addresses.len());
     assert!(draw::<Z64>(&Prss::new(&key(1), 0), steps[0], 0, 64) == streams[0]);
 }
@@ -175,10 +177,36 @@ fn a_world_notices_an_address_drawn_twice() {
 fn also_in_another_lane_and_another_ring() {
     World::new(2, 5).run_ok(|mut session| {
         let peer = session.right(1);
-        let mut lane = session.lanes(1, 1)?.remove(0);
+        let mut lane = session.lanes(1)?.remove(0);
         let step = lane.step();
         draw::<Z64>(lane.prss(peer), step, 0, 8);
         draw::<Fp127>(lane.prss(peer), step, 3, 1);
         Ok(())
     });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// A program opens lanes when it likes and draws what it likes: as long as every draw has a step of its own, no word of key-stream comes twice.
+    #[test]
+    fn no_address_is_drawn_twice_across_lanes_and_steps(program in prop::collection::vec((1u16..4, prop::collection::vec((0usize..8, 1usize..40), 0..12)), 1..4)) {
+        let drawn = World::new(2, 6).run_ok(|mut session| {
+            let (peer, mut words) = (session.right(1), Vec::new());
+            let mut lanes: Vec<Session> = Vec::new();
+            for (opened, draws) in &program {
+                lanes.extend(session.lanes(*opened)?);
+                for (at, len) in draws {
+                    let among = lanes.len() + 1;
+                    let lane = lanes.get_mut(at % among).unwrap_or(&mut session);
+                    let step = lane.step();
+                    words.extend(draw::<Z64>(lane.prss(peer), step, *at, *len).into_iter().map(|v| v.0));
+                }
+            }
+            Ok(words)
+        });
+        let ((left, _), (right, _)) = (&drawn[0], &drawn[1]);
+        prop_assert_eq!(left, right);
+        prop_assert_eq!(left.iter().collect::<HashSet<_>>().len(), left.len());
+    }
 }

@@ -136,7 +136,7 @@ fn a_round_is_metered_to_the_bit() {
 #[test]
 fn lanes_run_side_by_side_and_share_the_meter() {
     let outcomes = World::new(2, 1).run_ok(|mut session| {
-        let lanes = session.lanes(1, 4)?;
+        let lanes = session.lanes(4)?;
         let results: Vec<_> = std::thread::scope(|scope| {
             let running: Vec<_> = lanes.into_iter().map(|lane| scope.spawn(|| exchange(lane).map(drop))).collect();
             running.into_iter().map(|r| r.join().unwrap()).collect()
@@ -146,6 +146,32 @@ fn lanes_run_side_by_side_and_share_the_meter() {
     });
     for (_, meter) in outcomes {
         assert_eq!((meter.rounds, meter.bytes), (2 * 5, 49 * 5));
+    }
+}
+
+#[test]
+fn a_lane_is_opened_once_and_opens_none() {
+    let outcomes = World::new(2, 1).run(|mut session| {
+        let mut lane = session.lanes(2)?.remove(1);
+        let nested = lane.lanes(1).map(drop);
+        let more = session.lanes(1)?.remove(0);
+        let too_many = session.lanes(u16::MAX - 2).map(drop);
+        // the lanes are 2 and 3: had either number been given twice, the frames of one would come to the other
+        let run = |mut lane: Session, value| {
+            let peer = lane.right(1);
+            let column = Column::splat(Z64(value), Layout::new(1, 1));
+            let mut round = lane.round("lane");
+            round.send(peer, &column);
+            let ticket = round.recv::<Z64>(peer, column.layout());
+            Ok(round.run()?.take(ticket)?.as_slice()[0].0)
+        };
+        Ok((nested, too_many, run(more, 3)?, run(lane, 2)?))
+    });
+    for outcome in outcomes {
+        let (nested, too_many, third, second) = outcome.result.unwrap();
+        assert!(matches!(nested, Err(Abort::Exhausted(why)) if why.contains("opens no lanes")));
+        assert!(matches!(too_many, Err(Abort::Exhausted(why)) if why.contains("65,535")));
+        assert_eq!((second, third), (2, 3));
     }
 }
 

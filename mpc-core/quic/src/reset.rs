@@ -2,24 +2,31 @@
 //! life with a reset its peers can check, so they drop the dead connection at once instead of waiting for silence to tell.
 
 use mpc_core::identity::Identity;
+use mpc_core::stack;
 use quinn::crypto::{CryptoError, HmacKey};
 use quinn::{ConnectionId, ConnectionIdGenerator};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 /// Keys reset tokens; the same in every life of a node.
-pub(crate) struct ResetKey([u8; 32]);
+pub(crate) struct ResetKey(Box<Zeroizing<[u8; 32]>>);
 
 impl ResetKey {
     /// Derived from the node's key: an Ed25519 signature is deterministic and nobody else can make it.
     pub(crate) fn of(identity: &Identity) -> Self {
-        ResetKey(blake3::derive_key("tacit/v1/quic stateless reset", &identity.sign(b"tacit/v1/quic-reset\0")))
+        let mut key = ResetKey(Box::default());
+        stack::wiped(|| {
+            let signature = Zeroizing::new(identity.sign(b"tacit/v1/quic-reset\0"));
+            **key.0 = blake3::derive_key("tacit/v1/quic stateless reset", &signature[..]);
+        });
+        key
     }
 }
 
 impl HmacKey for ResetKey {
     fn sign(&self, data: &[u8], out: &mut [u8]) {
-        blake3::Hasher::new_keyed(&self.0).update(data).finalize_xof().fill(out);
+        stack::wiped(|| blake3::Hasher::new_keyed(&self.0).update(data).finalize_xof().fill(out));
     }
 
     fn signature_len(&self) -> usize {

@@ -301,9 +301,60 @@ fn low_order_and_reflected_ephemeral_keys_are_refused() {
             assert!(matches!(error, Abort::Cheating { .. } | Abort::PeerGone { .. }), "{error}");
         }
     }
-    let secret = Ephemeral(Zeroizing::new([9; 32]));
+    let secret = Ephemeral(Box::new(Zeroizing::new([9; 32])));
     for theirs in [MontgomeryPoint([0; 32]), MontgomeryPoint(low_order[1]), secret.public()] {
         let error = secret.edge(&theirs, &[0; 32], PartyId(0), PartyId(1)).err().expect("refused");
         assert_eq!(culprit(&error), Some(PartyId(1)));
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod wiped {
+    use super::*;
+    use crate::Z64;
+    use crate::memory::{Masked, deep};
+
+    /// SHA-256 of "a secret only this test has", as all that follow in complement.
+    const MINE: Masked = Masked::complement([
+        0xa5, 0xb0, 0x88, 0xdb, 0x52, 0x5c, 0xdc, 0x90, 0xd1, 0xf1, 0x50, 0x52, 0xf4, 0xbb, 0xaa, 0xa8, 0x4a, 0x8b, 0xb4, 0x36, 0x1e, 0x8d,
+        0x2f, 0xda, 0x97, 0xd9, 0x26, 0xbf, 0xb2, 0xcc, 0x1f, 0x1d,
+    ]);
+    const THEIRS: MontgomeryPoint = MontgomeryPoint([
+        0xd2, 0x98, 0xc5, 0xc4, 0x92, 0xee, 0x21, 0x3c, 0xe6, 0xde, 0x21, 0x8a, 0xc5, 0x15, 0x5e, 0xb0, 0x30, 0x61, 0x03, 0x68, 0x80, 0x3f,
+        0xd4, 0xee, 0x98, 0xc7, 0x77, 0xb3, 0xcf, 0x3c, 0xa0, 0x53,
+    ]);
+    /// X25519 of the two.
+    const SHARED: Masked = Masked::complement([
+        0x1f, 0x04, 0xab, 0xf1, 0x30, 0xf2, 0x4c, 0x20, 0x32, 0x23, 0x49, 0xf6, 0x3f, 0x5f, 0x30, 0xb7, 0x8b, 0x4e, 0x70, 0x50, 0x4f, 0x10,
+        0x75, 0xab, 0x59, 0xa7, 0xb0, 0x0e, 0x98, 0x3f, 0x02, 0xa9,
+    ]);
+    /// HKDF of it between parties 0 and 1 with a session id of sevens.
+    const EDGE: Masked = Masked::complement([
+        0xd1, 0xab, 0x13, 0xa8, 0x8c, 0x2f, 0xd0, 0x1f, 0x55, 0x4f, 0xd0, 0xc6, 0xf5, 0xcf, 0xac, 0xe7, 0xae, 0x18, 0xe3, 0xf5, 0x95, 0x7a,
+        0xc5, 0xbd, 0xab, 0xe7, 0xa4, 0xc9, 0x71, 0x50, 0xab, 0x58,
+    ]);
+    /// The AES key of its lane 3: sixteen bytes.
+    const LANE: Masked = Masked::complement([
+        0x25, 0x9b, 0xc9, 0xc8, 0xbe, 0x68, 0x9a, 0x44, 0xbb, 0xfc, 0x93, 0x4d, 0x4d, 0x7b, 0xda, 0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0,
+    ]);
+
+    #[test]
+    fn no_key_outlives_its_use() {
+        let mut secret = Ephemeral(Box::default());
+        MINE.reveal(&mut secret.0);
+        let key = deep(|| secret.edge(&THEIRS, &[7; 32], PartyId(0), PartyId(1)).expect("a good key"));
+        assert_eq!((MINE.copies(), SHARED.copies(), EDGE.copies()), (1, 0, 1), "only what is still needed, and once");
+        drop(secret);
+        let session = |key: EdgeKey| {
+            let link = link::memory(2, Duration::from_secs(20)).remove(0);
+            let mut session = Session::new(PartyId(0), [7; 32], vec![None, Some(key)], Box::new(link));
+            let mut lane = session.lanes(3).expect("opened").remove(2);
+            let (step, mut drawn) = (lane.step(), [Z64(0); 4]);
+            lane.prss(PartyId(1)).fill(step, 0, &mut drawn);
+            assert!(EDGE.copies() == 1 && LANE.copies_of::<16>() <= 64, "one key, and what AES makes of the lane's");
+        };
+        deep(|| session(key));
+        assert_eq!((MINE.copies(), EDGE.copies(), LANE.copies_of::<16>()), (0, 0, 0), "nothing once the session is over");
     }
 }
