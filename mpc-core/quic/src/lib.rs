@@ -9,6 +9,12 @@
 //! out a [`QuicLink`] per job. Protocol threads read and write their streams themselves, under the connection's own lock; the thread
 //! `tacit-io` only moves datagrams. Nothing but this crate and the control plane knows tokio.
 
+#[cfg(test)]
+extern crate self as mpc_quic;
+
+#[cfg(test)]
+#[path = "../tests/common/mod.rs"]
+mod common;
 mod congestion;
 pub mod endpoint;
 mod hello;

@@ -120,7 +120,7 @@ fn from_spki(spki: &[u8]) -> Option<PublicKey> {
     PublicKey::from_bytes(spki.strip_prefix(&SPKI)?.try_into().ok()?).ok()
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider {
         cipher_suites: vec![ring::cipher_suite::TLS13_AES_128_GCM_SHA256, ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256],
         kx_groups: vec![ring::kx_group::X25519],
@@ -128,7 +128,7 @@ fn provider() -> Arc<CryptoProvider> {
     })
 }
 
-fn certified(identity: Arc<Identity>) -> Arc<CertifiedKey> {
+pub(crate) fn certified(identity: Arc<Identity>) -> Arc<CertifiedKey> {
     let spki = CertificateDer::from(to_spki(&identity.public()));
     Arc::new(CertifiedKey::new(vec![spki], Arc::new(NodeKey(identity))))
 }
@@ -171,13 +171,13 @@ impl Signer for NodeKey {
 
 /// Lets in exactly these keys.
 #[derive(Debug)]
-struct Pinned {
+pub(crate) struct Pinned {
     keys: Vec<PublicKey>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl Pinned {
-    fn new(keys: Vec<PublicKey>) -> Self {
+    pub(crate) fn new(keys: Vec<PublicKey>) -> Self {
         Pinned { keys, algorithms: ring::default_provider().signature_verification_algorithms }
     }
 
@@ -187,20 +187,45 @@ impl Pinned {
             _ => Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure)),
         }
     }
-
-    fn signature(&self, message: &[u8], spki: &[u8], signed: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
-        if signed.scheme != SignatureScheme::ED25519 {
-            return Err(Error::PeerIncompatible(PeerIncompatible::NoSignatureSchemesInCommon));
-        }
-        verify_tls13_signature_with_raw_key(message, &SubjectPublicKeyInfoDer::from(spki), signed, &self.algorithms)
-    }
 }
 
-fn no_tls12() -> Error {
-    Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered)
+/// What is the same whichever end is verified: TLS 1.3 with raw Ed25519 keys and nothing else.
+macro_rules! raw_ed25519_keys {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            Err(Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered))
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            spki: &CertificateDer<'_>,
+            signed: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            if signed.scheme != SignatureScheme::ED25519 {
+                return Err(Error::PeerIncompatible(PeerIncompatible::NoSignatureSchemesInCommon));
+            }
+            verify_tls13_signature_with_raw_key(message, &SubjectPublicKeyInfoDer::from(spki.as_ref()), signed, &self.algorithms)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            vec![SignatureScheme::ED25519]
+        }
+
+        fn requires_raw_public_keys(&self) -> bool {
+            true
+        }
+    };
 }
 
 impl ServerCertVerifier for Pinned {
+    raw_ed25519_keys!();
+
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -211,35 +236,11 @@ impl ServerCertVerifier for Pinned {
     ) -> Result<ServerCertVerified, Error> {
         self.check(end_entity, intermediates).map(|()| ServerCertVerified::assertion())
     }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(no_tls12())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        spki: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.signature(message, spki, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        true
-    }
 }
 
 impl ClientCertVerifier for Pinned {
+    raw_ed25519_keys!();
+
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }
@@ -251,31 +252,5 @@ impl ClientCertVerifier for Pinned {
         _: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         self.check(end_entity, intermediates).map(|()| ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(no_tls12())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        spki: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.signature(message, spki, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        true
     }
 }

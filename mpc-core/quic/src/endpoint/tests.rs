@@ -1,24 +1,14 @@
 //! Who gets in. Every stranger must fail in the handshake, before anything it says is read.
 
-mod common;
-
-use common::{City, identity};
-use mpc_core::PartyId;
-use mpc_core::identity::Identity;
-use mpc_core::roster::{Planner, Role, Roster};
-use mpc_quic::quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use mpc_quic::quinn::{self, ConnectionError};
-use mpc_quic::{DialError, Endpoint, EndpointError, Incoming, Profile};
-use rustls::client::AlwaysResolvesClientRawPublicKeys;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::ring;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use super::*;
+use crate::common::{City, identity};
+use crate::tls::{Pinned, certified, provider};
+use mpc_core::roster::Planner;
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use rustls::SignatureScheme;
+use rustls::client::{AlwaysResolvesClientRawPublicKeys, ResolvesClientCert};
 use rustls::server::AlwaysResolvesServerRawPublicKeys;
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
-use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
 
 const MESH: &[u8] = b"tacit-mesh/1";
 const CONTROL: &[u8] = b"tacit-control/1";
@@ -35,34 +25,35 @@ async fn next_is(incoming: &mut Incoming, peer: &str) -> bool {
 
 // ---------------------------------------------------------------- strangers who dial
 
-/// A TLS client that believes every server.
+/// A TLS client that knows the key of whom it dials, and otherwise says what it likes.
 struct Stranger {
-    key: Option<[u8; 32]>,
+    key: Option<u8>,
     x509: bool,
     alpn: Vec<Vec<u8>>,
 }
 
 impl Stranger {
     fn with(seed: u8, alpn: &[u8]) -> Self {
-        Stranger { key: Some([seed; 32]), x509: false, alpn: vec![alpn.to_vec()] }
+        Stranger { key: Some(seed), x509: false, alpn: vec![alpn.to_vec()] }
     }
 
     /// How the attempt to connect and to say something ended.
-    async fn knock(self, at: SocketAddr) -> ConnectionError {
-        let builder = rustls::ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    async fn knock(self, at: &Endpoint) -> ConnectionError {
+        let builder = rustls::ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .expect("TLS 1.3")
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Believer));
-        let mut config = match (self.key, self.x509) {
+            .with_custom_certificate_verifier(Arc::new(Pinned::new(vec![at.me().key])));
+        let mut config = match (self.key.map(|seed| certified(anybody(seed))), self.x509) {
             (None, _) => builder.with_no_client_auth(),
-            (Some(seed), false) => builder.with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(certified(&seed)))),
-            (Some(seed), true) => builder.with_client_cert_resolver(Arc::new(AsCertificate(certified(&seed)))),
+            (Some(key), false) => builder.with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(key))),
+            (Some(key), true) => builder.with_client_cert_resolver(Arc::new(AsCertificate(key))),
         };
         config.alpn_protocols = self.alpn;
         let crypto = QuicClientConfig::try_from(config).expect("a QUIC suite");
         let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().expect("an address")).expect("bound");
-        let connecting = endpoint.connect_with(quinn::ClientConfig::new(Arc::new(crypto)), at, "tacit").expect("started");
+        let at = at.local_addr().expect("bound");
+        let connecting = endpoint.connect_with(ClientConfig::new(Arc::new(crypto)), at, "tacit").expect("started");
         match connecting.await {
             Err(error) => error,
             // TLS 1.3: the dialler is done before the acceptor has judged it
@@ -71,91 +62,18 @@ impl Stranger {
     }
 }
 
-fn certified(seed: &[u8; 32]) -> Arc<CertifiedKey> {
-    let identity = Identity::from_seed(seed);
-    let spki = [&[0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0][..], identity.public().as_bytes()].concat();
-    let pkcs8 = [&[0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20][..], seed].concat();
-    let key = ring::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(pkcs8)).expect("an Ed25519 key");
-    Arc::new(CertifiedKey::new(vec![CertificateDer::from(spki)], key))
+fn anybody(seed: u8) -> Arc<Identity> {
+    Arc::new(Identity::from_seed(&[seed; 32]))
 }
 
 #[derive(Debug)]
 struct AsCertificate(Arc<CertifiedKey>);
 
-impl rustls::client::ResolvesClientCert for AsCertificate {
+impl ResolvesClientCert for AsCertificate {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         Some(self.0.clone())
     }
     fn has_certs(&self) -> bool {
-        true
-    }
-}
-
-#[derive(Debug)]
-struct Believer;
-
-impl ServerCertVerifier for Believer {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
-    fn requires_raw_public_keys(&self) -> bool {
-        true
-    }
-}
-
-impl ClientCertVerifier for Believer {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-    fn verify_client_cert(&self, _: &CertificateDer<'_>, _: &[CertificateDer<'_>], _: UnixTime) -> Result<ClientCertVerified, Error> {
-        Ok(ClientCertVerified::assertion())
-    }
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
-    fn requires_raw_public_keys(&self) -> bool {
         true
     }
 }
@@ -166,7 +84,7 @@ fn is_tls_refusal(error: &ConnectionError) -> bool {
 }
 
 fn with_planner(city: &mut City) {
-    let planner = Planner { name: "planning-office".into(), key: Identity::from_seed(&[50; 32]).public() };
+    let planner = Planner { name: "planning-office".into(), key: anybody(50).public() };
     let roster = Roster::new("Test city".into(), city.roster.nodes().to_vec(), vec![planner]).expect("a good roster");
     city.roster = Arc::new(roster);
 }
@@ -176,7 +94,6 @@ async fn a_party_lets_in_parties_alone() {
     let mut city = City::new();
     with_planner(&mut city);
     let (party, mut incoming) = node(&mut city, 0);
-    let at = party.local_addr().expect("bound");
     let strangers = [
         ("a key that is not in the roster", Stranger::with(99, MESH)),
         ("the coordinator", Stranger::with(4, MESH)),
@@ -190,7 +107,7 @@ async fn a_party_lets_in_parties_alone() {
         ("a party's key as an X.509 certificate", Stranger { x509: true, ..Stranger::with(2, MESH) }),
     ];
     for (who, stranger) in strangers {
-        let error = stranger.knock(at).await;
+        let error = stranger.knock(&party).await;
         assert!(is_tls_refusal(&error), "{who}: {error:?}");
     }
     let (energy, _accepting) = node(&mut city, 1);
@@ -204,7 +121,6 @@ async fn a_coordinator_lets_in_parties_alone() {
     let mut city = City::new();
     with_planner(&mut city);
     let (coordinator, mut incoming) = node(&mut city, 3);
-    let at = coordinator.local_addr().expect("bound");
     let strangers = [
         ("a key that is not in the roster", Stranger::with(99, CONTROL)),
         ("a planner", Stranger::with(50, CONTROL)),
@@ -213,7 +129,7 @@ async fn a_coordinator_lets_in_parties_alone() {
         ("nobody: no key", Stranger { key: None, ..Stranger::with(2, CONTROL) }),
     ];
     for (who, stranger) in strangers {
-        let error = stranger.knock(at).await;
+        let error = stranger.knock(&coordinator).await;
         assert!(is_tls_refusal(&error), "{who}: {error:?}");
     }
     let health = Endpoint::dialler(identity(2), city.roster.clone(), Profile::Lan).expect("bound");
@@ -232,18 +148,17 @@ async fn a_coordinator_lets_in_parties_alone() {
 
 // ---------------------------------------------------------------- strangers who answer
 
-/// A server with any key that speaks `alpn` and, if it is let in, says `hello`.
+/// A server with any key that knows party 1, speaks `alpn` and, if it is let in, says `hello`.
 fn impostor(seed: u8, alpn: &[u8], socket: UdpSocket, hello: &'static [u8]) {
-    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let mut config = rustls::ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("TLS 1.3")
-        .with_client_cert_verifier(Arc::new(Believer))
-        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(certified(&[seed; 32]))));
+        .with_client_cert_verifier(Arc::new(Pinned::new(vec![identity(1).public()])))
+        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(certified(anybody(seed)))));
     config.alpn_protocols = vec![alpn.to_vec()];
     let crypto = QuicServerConfig::try_from(config).expect("a QUIC suite");
-    let server = quinn::ServerConfig::with_crypto(Arc::new(crypto));
-    let runtime = Arc::new(quinn::TokioRuntime);
-    let endpoint = quinn::Endpoint::new(quinn::EndpointConfig::default(), Some(server), socket, runtime).expect("bound");
+    let (server, runtime) = (ServerConfig::with_crypto(Arc::new(crypto)), Arc::new(TokioRuntime));
+    let endpoint = quinn::Endpoint::new(EndpointConfig::default(), Some(server), socket, runtime).expect("bound");
     tokio::spawn(async move {
         while let Some(incoming) = endpoint.accept().await {
             let Ok(connection) = incoming.await else { continue };
@@ -306,9 +221,8 @@ async fn only_parties_dial_and_only_whom_the_roster_names() {
     assert_eq!(energy.connect("police").await.err(), Some(DialError::UnknownNode("police".into())));
     assert_eq!(energy.connect("energy").await.err(), Some(DialError::NotDialled("energy".into())));
     assert_eq!(coordinator.connect("energy").await.err(), Some(DialError::NotDialled("energy".into())));
-    let stranger = Arc::new(Identity::from_seed(&[99; 32]));
-    let bound = Endpoint::dialler(stranger, city.roster.clone(), Profile::Lan);
+    let bound = Endpoint::dialler(anybody(99), city.roster.clone(), Profile::Lan);
     assert!(matches!(bound.err(), Some(EndpointError::NotInRoster(_))));
-    let mesh = mpc_quic::Mesh::start(identity(3), city.roster.clone(), "127.0.0.1:0".parse().expect("an address"), Profile::Lan);
+    let mesh = crate::Mesh::start(identity(3), city.roster.clone(), "127.0.0.1:0".parse().expect("an address"), Profile::Lan);
     assert!(matches!(mesh.err(), Some(EndpointError::NotAParty(name)) if name == "coordinator"));
 }
