@@ -150,6 +150,9 @@ pub enum DialError {
 /// Handshakes under way at once; beyond a few, strangers must first prove their address.
 const HANDSHAKES: usize = 64;
 const HANDSHAKES_UNPROVEN: usize = 16;
+/// Connection attempts nobody has looked at yet, and what each may have sent.
+const PENDING: usize = 256;
+const PENDING_BYTES: u64 = 16 << 10;
 /// Accepted connections nobody has asked for yet.
 const ACCEPTED: usize = 16;
 
@@ -182,6 +185,8 @@ impl Endpoint {
         let crypto = tls::server(identity.clone(), &roster, purpose).map_err(|e| EndpointError::Tls(e.to_string()))?;
         let mut server = ServerConfig::with_crypto(Arc::new(crypto));
         server.migration(false);
+        // who has not been looked at yet costs a few packets of memory, and there are few
+        server.max_incoming(PENDING).incoming_buffer_size(PENDING_BYTES).incoming_buffer_size_total(PENDING as u64 * PENDING_BYTES);
         let endpoint = Self::assemble(identity, roster, socket, profile, Some((server, purpose)))?;
         let (accepted, incoming) = mpsc::channel(ACCEPTED);
         tokio::spawn(endpoint.clone().accept(accepted));
@@ -341,17 +346,15 @@ impl Endpoint {
             tokio::spawn(async move {
                 let from = incoming.remote_address();
                 match tokio::time::timeout(endpoint.profile.handshake(), endpoint.welcome(incoming)).await {
-                    Ok(Ok((connection, peer, intent))) => {
-                        drop(slot);
-                        match intent {
-                            // fails if nobody accepts any more
-                            Intent::Join => drop(accepted.send((connection, peer)).await),
-                            Intent::Probe => drop(tokio::time::timeout(endpoint.profile.handshake(), connection.closed()).await),
-                        }
-                    }
+                    Ok(Ok((connection, peer, intent))) => match intent {
+                        // fails if nobody accepts any more
+                        Intent::Join => drop(accepted.send((connection, peer)).await),
+                        Intent::Probe => drop(tokio::time::timeout(endpoint.profile.handshake(), connection.closed()).await),
+                    },
                     Ok(Err(reason)) => tracing::warn!(%from, reason, "connection refused"),
                     Err(_) => tracing::warn!(%from, "connection refused: no hello in time"),
                 }
+                drop(slot);
             });
         }
     }
@@ -434,3 +437,6 @@ pub(crate) fn describe(error: &ConnectionError) -> String {
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

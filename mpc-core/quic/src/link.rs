@@ -123,9 +123,14 @@ impl Link for QuicLink {
             }
             return Ok(());
         }
-        let ends = &ends.outgoing.clone();
-        self.job.check()?;
-        ends.submit(frame.into_bytes().into())
+        let outgoing = ends.outgoing.clone();
+        let (job, lane) = (&self.job, self.lane);
+        let room = poll_until(Instant::now() + job.wait, |cx| match outgoing.poll_room(cx) {
+            Poll::Ready(()) => Poll::Ready(job.check()),
+            Poll::Pending => pending_unless(job.check_or_wait(lane, cx)),
+        });
+        room.unwrap_or(Err(LinkError::Deadline(job.wait)))?;
+        outgoing.submit(Bytes::from_owner(frame))
     }
 
     fn take(&mut self, from: PartyId, expected: &Head) -> Result<Vec<u8>, LinkError> {
@@ -168,7 +173,7 @@ impl Drop for QuicLink {
         for ends in self.peers.drain(..).flatten() {
             match std::thread::panicking() {
                 true => ends.outgoing.abort(),
-                false => self.job.shared.finish(ends.outgoing),
+                false => self.job.shared.finish(ends.outgoing, self.job.wait),
             }
         }
     }

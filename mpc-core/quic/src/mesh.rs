@@ -215,15 +215,19 @@ impl Shared {
         self.rendezvous.end(attempt);
     }
 
-    /// Finishes a stream in the background; a shutdown waits for it.
-    pub(crate) fn finish(&self, outgoing: Arc<Outgoing>) {
+    /// Finishes a stream in the background; a shutdown waits for it. What the peer has not read after `wait` it does not get.
+    pub(crate) fn finish(&self, outgoing: Arc<Outgoing>, wait: Duration) {
         let Some(flushed) = lock(&self.flushed).clone() else { return };
         self.runtime.spawn(async move {
-            if let Some(mut stream) = outgoing.finish().await {
-                // fails if it was reset, and then there is nothing to wait for
-                if stream.finish().is_ok() {
-                    let _ = tokio::time::timeout(FLUSH, stream.stopped()).await;
+            match tokio::time::timeout(wait, outgoing.finish()).await {
+                Ok(Some(mut stream)) => {
+                    // fails if it was reset, and then there is nothing to wait for
+                    if stream.finish().is_ok() {
+                        let _ = tokio::time::timeout(FLUSH, stream.stopped()).await;
+                    }
                 }
+                Ok(None) => {}
+                Err(_) => outgoing.abort(),
             }
             drop(flushed);
         });

@@ -90,10 +90,11 @@ impl Profile {
         match purpose {
             Purpose::Mesh => {
                 let (stream, connection) = match self {
-                    Profile::Lan => (8 * MB, 256 * MB),
-                    Profile::Wan => (64 * MB, 512 * MB),
+                    Profile::Lan => (8 * MB, 128 * MB),
+                    Profile::Wan => (64 * MB, 256 * MB),
                 };
-                // the connection's window is that of many lanes: one that is not read yet must not keep others from arriving
+                // the connection's window is that of many lanes: one that is not read yet must not keep others from arriving. It is also what a
+                // peer can make this node hold
                 config
                     .max_concurrent_uni_streams(VarInt::from_u32(MESH_STREAMS))
                     .max_concurrent_bidi_streams(VarInt::from_u32(1))

@@ -10,6 +10,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::io::AsyncReadExt;
+use zeroize::Zeroize;
 
 /// What a stream carries, said once at its beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,8 +60,13 @@ pub(crate) mod code {
 
 // ---------------------------------------------------------------- outgoing
 
+/// A peer that is this many frames and this many bytes behind is waited for; one that never reads costs no more memory than that. Parties that run
+/// the same program cannot all wait like this: the one that is waited for has the earliest frame still to read, and is itself behind nobody.
+const AHEAD_FRAMES: usize = 16;
+const AHEAD_BYTES: usize = 64 << 20;
+
 /// The sending end. A frame is handed to QUIC at once, by the thread that made it; what flow control does not let through yet is
-/// queued and follows from the IO thread, so that nobody waits for a peer to read.
+/// queued and follows from the IO thread.
 pub(crate) struct Outgoing {
     state: Mutex<State>,
     runtime: tokio::runtime::Handle,
@@ -69,14 +75,30 @@ pub(crate) struct Outgoing {
 struct State {
     stream: Option<SendStream>,
     queue: VecDeque<Bytes>,
+    /// Bytes in the queue.
+    queued: usize,
     draining: bool,
+    /// The task that drains, while it waits; and the sender, while it waits for room.
+    drainer: Option<Waker>,
+    sender: Option<Waker>,
     failed: Option<LinkError>,
 }
 
 impl Outgoing {
     pub(crate) fn new(stream: SendStream, runtime: tokio::runtime::Handle) -> Arc<Self> {
-        let state = State { stream: Some(stream), queue: VecDeque::new(), draining: false, failed: None };
+        let state =
+            State { stream: Some(stream), queue: VecDeque::new(), queued: 0, draining: false, drainer: None, sender: None, failed: None };
         Arc::new(Outgoing { state: Mutex::new(state), runtime })
+    }
+
+    /// Ready once the peer is not too far behind.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.failed.is_none() && state.is_ahead() {
+            state.sender = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
     }
 
     /// Sends `bytes` after everything before it.
@@ -85,6 +107,7 @@ impl Outgoing {
         if let Some(error) = &state.failed {
             return Err(error.clone());
         }
+        state.queued += bytes.len();
         state.queue.push_back(bytes);
         if state.draining {
             return Ok(());
@@ -103,8 +126,7 @@ impl Outgoing {
     /// Drops what is queued and tells the peer that the session has aborted.
     pub(crate) fn abort(&self) {
         let mut state = self.lock();
-        state.queue.clear();
-        state.failed.get_or_insert(LinkError::Aborted);
+        state.fail(LinkError::Aborted);
         if let Some(mut stream) = state.stream.take() {
             // fails if the connection is gone, and then the peer knows
             let _ = stream.reset(VarInt::from_u32(code::ABORTED));
@@ -117,15 +139,18 @@ impl Outgoing {
             let mut state = self.lock();
             let polled = state.poll_drain(cx);
             state.draining = polled.is_pending();
+            state.drainer = polled.is_pending().then(|| cx.waker().clone());
             polled
         })
         .await;
     }
 
     /// The stream, once everything queued is with QUIC; for a graceful end. Dropping it finishes it.
-    pub(crate) async fn finish(self: Arc<Self>) -> Option<SendStream> {
+    pub(crate) async fn finish(&self) -> Option<SendStream> {
         std::future::poll_fn(|cx| self.lock().poll_drain(cx)).await.ok()?;
-        self.lock().stream.take()
+        let mut state = self.lock();
+        state.wake();
+        state.stream.take()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -134,30 +159,53 @@ impl Outgoing {
 }
 
 impl State {
+    fn is_ahead(&self) -> bool {
+        self.queue.len() >= AHEAD_FRAMES && self.queued >= AHEAD_BYTES
+    }
+
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         while let Some(front) = self.queue.front_mut() {
             let Some(stream) = &mut self.stream else {
                 return Poll::Ready(Err(self.failed.clone().unwrap_or(LinkError::Aborted)));
             };
+            let before = front.len();
             let polled = {
                 let writing = pin!(stream.write_chunks(std::slice::from_mut(front)));
                 writing.poll(cx)
             };
+            self.queued -= before - front.len();
             match polled.map_err(|e| written(&e)) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(_)) => {
                     if front.is_empty() {
                         self.queue.pop_front();
                     }
+                    if !self.is_ahead()
+                        && let Some(sender) = self.sender.take()
+                    {
+                        sender.wake();
+                    }
                 }
                 Poll::Ready(Err(error)) => {
-                    self.queue.clear();
-                    self.failed = Some(error.clone());
+                    self.fail(error.clone());
                     return Poll::Ready(Err(error));
                 }
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Nothing more is sent; the first reason is kept.
+    fn fail(&mut self, error: LinkError) {
+        self.queue.clear();
+        self.queued = 0;
+        self.failed.get_or_insert(error);
+        self.wake();
+    }
+
+    /// QUIC knows one waker a stream, that of the last who asked: the others are told here, when there is nothing left to wait for.
+    fn wake(&mut self) {
+        self.drainer.take().into_iter().chain(self.sender.take()).for_each(Waker::wake);
     }
 }
 
@@ -181,7 +229,7 @@ fn stopped(reason: VarInt) -> LinkError {
 
 // ---------------------------------------------------------------- incoming
 
-/// The receiving end, and how far the present frame has been read.
+/// The receiving end, and how far the present frame has been read. What has been read of a frame that is never taken is wiped.
 pub(crate) struct Reading {
     stream: RecvStream,
     head: Vec<u8>,
@@ -225,6 +273,14 @@ impl Reading {
     pub(crate) fn abort(&mut self) {
         // fails if it has ended already
         let _ = self.stream.stop(VarInt::from_u32(code::ABORTED));
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        if let Some(payload) = &mut self.payload {
+            payload.as_mut_slice().zeroize();
+        }
     }
 }
 

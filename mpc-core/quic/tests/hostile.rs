@@ -198,3 +198,64 @@ fn a_node_dialled_by_whom_it_dials_itself_refuses() {
     });
     assert!(matches!(energy.link(JOB, 1, std::time::Duration::from_millis(1)), Err(Abort::PeerGone { .. })));
 }
+
+#[test]
+fn a_peer_that_never_reads_is_waited_for_and_costs_bounded_memory() {
+    let scene = Scene::new();
+    let wait = std::time::Duration::from_millis(300);
+    drop(scene.link());
+    let mut link = scene.meshes[0].link(JOB, 2, wait).expect("all are connected now");
+    let len = 4 << 20;
+    let (sent, error) = (0u64..)
+        .find_map(|step| Some((step, link.submit(PartyId(2), common::frame(head(step, len), &vec![1; len])).err()?)))
+        .expect("an end");
+    assert_eq!(error, LinkError::Deadline(wait));
+    // what is queued, and what QUIC holds of one stream
+    assert!(sent <= 16 + 2 + 1, "{sent} frames of 4 MB were taken");
+    // the other peer is none the worse
+    link.submit(PartyId(1), common::frame(head(0, 8), &[1; 8])).expect("queued");
+}
+
+#[test]
+fn streams_that_never_come_to_the_point_disturb_nobody() {
+    let scene = Scene::new();
+    let mut links = [0, 1].map(|party| scene.meshes[party].link(JOB, 1, WAIT).expect("a link"));
+    let talk = |links: &mut [QuicLink; 2], step| {
+        links[0].submit(PartyId(1), common::frame(head(step, 4), &[5; 4])).expect("queued");
+        assert_eq!(links[1].take(PartyId(0), &head(step, 4)), Ok(vec![5; 4]));
+    };
+    talk(&mut links, 0);
+    // as many as a connection may have open, each with less than a preface, and one more in every role a preface can have
+    let slow: Vec<SendStream> = (0..1000).map(|at| scene.say(&preface(1, 0)[..at % 42])).collect();
+    talk(&mut links, 1);
+    let mut own = scene.say(&[preface(1, 0), head(0, 4).encode().to_vec()].concat());
+    scene.runtime.block_on(own.write_all(&[7; 4])).expect("written");
+    assert_eq!(links[0].take(PartyId(2), &head(0, 4)), Ok(vec![7; 4]), "its own session too");
+    drop(slow);
+    talk(&mut links, 2);
+}
+
+#[test]
+fn what_a_peer_sends_unasked_is_bounded_by_its_connection() {
+    const WINDOW: u64 = 128 << 20;
+    let scene = Scene::new();
+    let mut links = [0, 1].map(|party| scene.meshes[party].link(JOB, 1, WAIT).expect("a link"));
+    // streams for jobs that never begin, all that is let through on each
+    let written = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    for attempt in 0..40 {
+        let (hostile, written) = (scene.hostile.clone(), written.clone());
+        scene.runtime.spawn(async move {
+            let mut stream = hostile.open_uni().await.expect("a stream");
+            stream.write_all(&preface(100 + attempt, 0)).await.expect("written");
+            while let Ok(taken) = stream.write(&[3; 1 << 16]).await {
+                written.fetch_add(taken as u64, std::sync::atomic::Ordering::Relaxed);
+            }
+        });
+    }
+    for step in 0..500 {
+        links[0].submit(PartyId(1), common::frame(head(step, 1000), &[5; 1000])).expect("queued");
+        assert_eq!(links[1].take(PartyId(0), &head(step, 1000)), Ok(vec![5; 1000]));
+    }
+    let written = written.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(written <= WINDOW, "{written} bytes were let through");
+}
