@@ -5,19 +5,47 @@ use crate::ring::Ring;
 use zeroize::Zeroize;
 
 /// The public shape of a column: `planes` vectors of `rows` each, plane-major. A k-bit integer column in bits is k planes over
-/// [`crate::B64`]; a plain column has one plane.
+/// [`crate::B64`]; a plain column has one plane. Of the elements of a *narrow* column only the low bits count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Layout {
     /// Rows in each plane.
     pub rows: usize,
     /// Number of planes.
     pub planes: usize,
+    /// Bits of an element that count; 0 for all.
+    narrow: u8,
+}
+
+/// Bits that number `rows` rows: max(1, ceil(log2 rows)), a public size.
+pub const fn index_bits(rows: usize) -> u32 {
+    if rows <= 2 { 1 } else { (rows - 1).ilog2() + 1 }
 }
 
 impl Layout {
     /// `planes` planes of `rows` rows.
     pub const fn new(rows: usize, planes: usize) -> Self {
-        Layout { rows, planes }
+        Layout { rows, planes, narrow: 0 }
+    }
+
+    /// `planes` planes of `rows` elements of which the low `bits` count, for [`crate::Index`] and rows of bits.
+    pub const fn narrow(rows: usize, planes: usize, bits: u32) -> Self {
+        assert!(0 < bits && bits <= 64);
+        Layout { rows, planes, narrow: bits as u8 }
+    }
+
+    /// As many planes of as many bits, but `rows` rows.
+    pub const fn with_rows(self, rows: usize) -> Self {
+        Layout { rows, ..self }
+    }
+
+    /// As many rows of as many bits, but `planes` planes.
+    pub const fn with_planes(self, planes: usize) -> Self {
+        Layout { planes, ..self }
+    }
+
+    /// Bits of an element that count.
+    pub const fn width<R: Ring>(&self) -> u32 {
+        if self.narrow == 0 { R::BITS } else { self.narrow as u32 }
     }
 
     /// Elements that hold one plane.
@@ -37,7 +65,7 @@ impl Layout {
 
     /// Payload bits of the column on the wire: exact, no padding between elements or planes.
     pub const fn bits<R: Ring>(&self) -> u64 {
-        self.rows as u64 * self.planes as u64 * R::BITS as u64
+        self.rows as u64 * self.planes as u64 * self.width::<R>() as u64
     }
 
     /// Payload bytes on the wire: the bits, rounded up once per column sent.
@@ -46,8 +74,8 @@ impl Layout {
     }
 }
 
-/// A column of ring elements. In the last word of a bit-plane the bits past the last row are unspecified: they are never sent, and
-/// whoever counts or shows bits masks them, and two columns are equal if their rows are. Wiped on drop, since most columns hold
+/// A column of ring elements. In the last word of a bit-plane the bits past the last row are unspecified, as are an element's bits above the width of a
+/// narrow column: they are never sent, whoever counts or shows bits masks them, and two columns are equal if their rows are. Wiped on drop, since most columns hold
 /// shares.
 pub struct Column<R: Ring> {
     pub(crate) data: Vec<R>,
@@ -64,6 +92,11 @@ impl<R: Ring> Clone for Column<R> {
 
 impl<R: Ring> PartialEq for Column<R> {
     fn eq(&self, other: &Self) -> bool {
+        let width = self.layout.width::<R>();
+        if width < R::BITS {
+            let low = |c: &Self, i: usize| c.data[i].low_bits(width);
+            return self.layout == other.layout && (0..self.data.len()).all(|i| low(self, i) == low(other, i));
+        }
         let same_plane = |i| match (self.plane(i).split_last(), other.plane(i).split_last()) {
             (Some((last, full)), Some((other_last, other_full))) => {
                 let rows = last_rows::<R>(self.layout.rows);
@@ -110,6 +143,12 @@ impl<R: Ring> Column<R> {
     pub fn from_rows(data: Vec<R>) -> Self {
         let layout = Layout::new(data.len() * R::ROWS, 1);
         Column { data, layout }
+    }
+
+    /// The same elements, of which only the low `bits` count.
+    pub fn narrowed(mut self, bits: u32) -> Self {
+        self.layout = Layout::narrow(self.layout.rows, self.layout.planes, bits);
+        self
     }
 
     /// Its shape.
@@ -176,8 +215,12 @@ impl<R: Ring> Column<R> {
         self.data.chunks_mut(BLOCK).enumerate().for_each(|(i, block)| change(i * BLOCK, block));
     }
 
-    /// Sets the bits past the last row of every plane to zero.
+    /// Sets the bits past the last row of every plane, and above the width of a narrow column, to zero.
     pub fn clear_tails(&mut self) {
+        let width = self.layout.width::<R>();
+        if width < R::BITS {
+            self.data.iter_mut().for_each(|v| *v = v.low_bits(width));
+        }
         let stride = self.layout.stride::<R>();
         if R::ROWS > 1 && stride > 0 {
             let rows = last_rows::<R>(self.layout.rows);
@@ -194,12 +237,12 @@ impl<R: Ring> Column<R> {
             data.extend_from_slice(self.plane(i));
             count += 1;
         }
-        Column { data, layout: Layout::new(self.layout.rows, count) }
+        Column { data, layout: self.layout.with_planes(count) }
     }
 
     /// Row `rows[i]` of every plane at row i; `None` gives a zero row. For public positions only: memory is accessed by them.
     pub fn gather(&self, rows: &[Option<usize>]) -> Self {
-        let layout = Layout::new(rows.len(), self.layout.planes);
+        let layout = self.layout.with_rows(rows.len());
         let mut data = Vec::with_capacity(layout.len::<R>());
         for plane in (0..self.layout.planes).map(|i| self.plane(i)) {
             data.extend(rows.chunks(R::ROWS).map(|rows| {
@@ -213,7 +256,7 @@ impl<R: Ring> Column<R> {
     /// The sums of the rows of each plane within public groups: row g of the result is the sum of the rows r with `groups[r] == Some(g)`.
     pub fn sum_groups(&self, groups: &[Option<usize>], count: usize) -> Self {
         assert_eq!(groups.len(), self.layout.rows, "one group for each row");
-        let mut sums = Column::zeros(Layout::new(count, self.layout.planes));
+        let mut sums = Column::zeros(self.layout.with_rows(count));
         let stride = sums.layout.stride::<R>();
         for i in 0..self.layout.planes {
             let (plane, sums) = (self.plane(i), &mut sums.data[i * stride..][..stride]);
@@ -233,7 +276,7 @@ impl<R: Ring> Column<R> {
             let Some((last, full)) = plane.split_last() else { return R::ZERO };
             full.iter().fold(last.first_rows(last_rows::<R>(self.layout.rows)), |s, v| s.add(*v)).sum_rows()
         };
-        Column { data: (0..self.layout.planes).map(|i| sum(self.plane(i))).collect(), layout: Layout::new(1, self.layout.planes) }
+        Column { data: (0..self.layout.planes).map(|i| sum(self.plane(i))).collect(), layout: self.layout.with_rows(1) }
     }
 
     /// The planes in `range` as a column of their own.
@@ -242,14 +285,14 @@ impl<R: Ring> Column<R> {
         let elements = &self.data[range.start * stride..range.end * stride];
         let mut data = Vec::with_capacity(elements.len());
         data.extend_from_slice(elements);
-        Column { data, layout: Layout::new(self.layout.rows, range.len()) }
+        Column { data, layout: self.layout.with_planes(range.len()) }
     }
 
     /// The planes of all `columns` one after the other; all must have the same rows.
     pub fn stack(columns: &[&Self]) -> Self {
-        let rows = columns.first().map_or(0, |c| c.rows());
-        assert!(columns.iter().all(|c| c.rows() == rows), "stacked columns have equal rows");
-        let layout = Layout::new(rows, columns.iter().map(|c| c.planes()).sum());
+        let one = columns.first().map_or(Layout::new(0, 0), |c| c.layout.with_planes(1));
+        assert!(columns.iter().all(|c| c.layout.with_planes(1) == one), "stacked columns have equal rows");
+        let layout = one.with_planes(columns.iter().map(|c| c.planes()).sum());
         let mut data = Vec::with_capacity(layout.len::<R>());
         columns.iter().for_each(|c| data.extend_from_slice(&c.data));
         Column { data, layout }
@@ -268,6 +311,13 @@ impl<R: Ring> Column<R> {
         let mut data = Vec::with_capacity(self.data.len());
         data.extend(self.data.iter().zip(&other.data).map(|(a, b)| f(*a, *b)));
         Column { data, layout: self.layout }
+    }
+}
+
+impl Column<crate::Index> {
+    /// One plane of indices of `bits` bits.
+    pub fn from_indices(values: impl IntoIterator<Item = u32>, bits: u32) -> Self {
+        Column::from_rows(values.into_iter().map(crate::Index).collect()).narrowed(bits)
     }
 }
 
@@ -290,9 +340,10 @@ impl Column<crate::B64> {
         Column::from_ints(&ints, 1)
     }
 
-    /// Each bit as the element 0 or 1 of `R`, plane by plane.
-    pub fn bits_as<R: Ring>(&self) -> Column<R> {
-        Column::build(self.layout, |at, out| self.bits_into(at, out))
+    /// Each bit as the element 0 or 1 of `R`, plane by plane, in the given layout of as many rows and planes.
+    pub fn bits_as<R: Ring>(&self, layout: Layout) -> Column<R> {
+        assert_eq!((layout.rows, layout.planes), (self.layout.rows, self.layout.planes), "one element a bit");
+        Column::build(layout, |at, out| self.bits_into(at, out))
     }
 
     /// The elements `at ..` of [`bits_as`](Self::bits_as).

@@ -16,9 +16,11 @@ pub mod link;
 #[cfg(all(test, target_os = "linux"))]
 mod memory;
 pub mod meter;
+pub mod permutation;
 pub mod prss;
 pub mod ring;
 pub mod roster;
+mod rows;
 pub mod session;
 pub mod stack;
 pub mod transcript;
@@ -26,9 +28,11 @@ mod wire;
 pub mod world;
 
 pub use abort::Abort;
-pub use column::{Column, Layout};
+pub use column::{Column, Layout, index_bits};
 pub use meter::Meter;
-pub use ring::{B64, Fp31, Fp61, Fp127, Ring, Z2, Z64};
+pub use permutation::Permutation;
+pub use ring::{B64, Fp31, Fp61, Fp127, Index, Ring, Z64};
+pub use rows::{Row8, Row32, Row64};
 pub use session::Session;
 
 /// A compute party's place in the roster, 0-based. It always comes from the roster (the pinned key of a connection),

@@ -6,7 +6,8 @@
 //! | [`Fp127`] | integers mod 2^127-1 | 127 | values whose products leave Fp61 (fixed point) |
 //! | [`B64`] | 64 rows of one bit-plane | 1 a row | everything compared |
 //! | [`Z64`] | integers mod 2^64 | 64 | comparison with peers |
-//! | [`Z2`]`<W>` | integers mod 2^W, W <= 32 | W | row indices, counts |
+//! | [`Index`] | integers mod 2^w, w <= 32 known at run time | w | row indices, counts |
+//! | [`Row8`](crate::Row8), [`Row32`](crate::Row32), [`Row64`](crate::Row64) | bits of one row | their number | bits while rows move |
 //! | [`Fp31`] | integers mod 2^31-1 | 31 | row indices where a field is needed |
 //!
 //! Every operation here is constant-time: no branch and no index depends on an element.
@@ -87,6 +88,19 @@ pub trait Ring: Copy + Default + Eq + Send + Sync + DefaultIsZeroes + 'static {
         self
     }
 
+    /// The prefix sums of this element's rows on top of `before`, the sum so far in every row; and the sum after them, in every row.
+    #[inline(always)]
+    fn running(self, before: Self) -> (Self, Self) {
+        let sum = before.add(self);
+        (sum, sum)
+    }
+    /// The element without what is above its low `bits`: for rings whose columns may be narrower than the ring.
+    #[inline(always)]
+    fn low_bits(self, bits: u32) -> Self {
+        debug_assert!(bits >= Self::BITS);
+        self
+    }
+
     /// The element's bits, least significant first.
     fn to_bits(self) -> u128;
     /// The inverse of [`to_bits`](Self::to_bits); `None` if the bits are not an element's.
@@ -153,6 +167,11 @@ impl Ring for B64 {
         B64((self.0.count_ones() & 1).into())
     }
     #[inline(always)]
+    fn running(self, before: Self) -> (Self, Self) {
+        let sums = [1, 2, 4, 8, 16, 32].into_iter().fold(self.0, |v, by| v ^ v << by) ^ before.0;
+        (B64(sums), B64((sums >> 63).wrapping_neg()))
+    }
+    #[inline(always)]
     fn to_bits(self) -> u128 {
         self.0.into()
     }
@@ -201,51 +220,40 @@ impl Ring for Z64 {
     }
 }
 
-/// Integers mod 2^W, 1 <= W <= 32, always reduced.
+/// Integers mod 2^w, w <= 32. The width is a public size known at run time (w = [`index_bits`](crate::column::index_bits) of the rows), so it belongs to the
+/// column's layout ([`Layout::narrow`](crate::Layout::narrow)), not to the type: arithmetic is mod 2^32, which reduces to every smaller width, and only the low w
+/// bits are sent, compared or shown.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 #[repr(transparent)]
-pub struct Z2<const W: u32>(u32);
+pub struct Index(pub u32);
 
-impl<const W: u32> Z2<W> {
-    const MASK: u32 = {
-        assert!(1 <= W && W <= 32);
-        u32::MAX >> (32 - W)
-    };
-
-    /// `v` mod 2^W.
-    pub fn new(v: u32) -> Self {
-        Z2(v & Self::MASK)
-    }
-
-    /// The representative in 0..2^W.
-    pub fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl<const W: u32> Ring for Z2<W> {
+impl Ring for Index {
     const NAME: &'static str = "Z_2^w";
-    const BITS: u32 = W;
+    const BITS: u32 = 32;
     const ROWS: usize = 1;
     const SAMPLE: usize = 4;
-    const ZERO: Self = Z2(0);
-    const ONE: Self = Z2(1);
+    const ZERO: Self = Index(0);
+    const ONE: Self = Index(1);
 
     #[inline(always)]
     fn add(self, o: Self) -> Self {
-        Z2(self.0.wrapping_add(o.0) & Self::MASK)
+        Index(self.0.wrapping_add(o.0))
     }
     #[inline(always)]
     fn sub(self, o: Self) -> Self {
-        Z2(self.0.wrapping_sub(o.0) & Self::MASK)
+        Index(self.0.wrapping_sub(o.0))
     }
     #[inline(always)]
     fn mul(self, o: Self) -> Self {
-        Z2(self.0.wrapping_mul(o.0) & Self::MASK)
+        Index(self.0.wrapping_mul(o.0))
     }
     #[inline(always)]
     fn sample(bytes: &[u8]) -> Option<Self> {
-        Some(Z2::new(half(bytes)))
+        Some(Index(half(bytes)))
+    }
+    #[inline(always)]
+    fn low_bits(self, bits: u32) -> Self {
+        Index(self.0 & u32::MAX >> (32 - bits))
     }
     #[inline(always)]
     fn to_bits(self) -> u128 {
@@ -253,7 +261,7 @@ impl<const W: u32> Ring for Z2<W> {
     }
     #[inline(always)]
     fn from_bits(bits: u128) -> Option<Self> {
-        u32::try_from(bits).ok().filter(|v| *v <= Self::MASK).map(Z2)
+        u32::try_from(bits).ok().map(Index)
     }
 }
 
@@ -503,7 +511,7 @@ impl Ring for Fp127 {
 
 impl DefaultIsZeroes for B64 {}
 impl DefaultIsZeroes for Z64 {}
-impl<const W: u32> DefaultIsZeroes for Z2<W> {}
+impl DefaultIsZeroes for Index {}
 impl DefaultIsZeroes for Fp31 {}
 impl DefaultIsZeroes for Fp61 {}
 impl DefaultIsZeroes for Fp127 {}

@@ -1,7 +1,8 @@
 //! The wire form of columns: exact element widths, nothing between elements or planes, least significant bit first.
 //!
 //! Both directions work in blocks that stay in the first-level cache. Eight elements of up to 64 bits make up whole bytes, so they are
-//! packed and unpacked together, with shifts that are constants once the ring is known.
+//! packed and unpacked together, with shifts that are constants once the ring is known. Narrow columns go through a kernel for their width, so that
+//! their shifts are constants too.
 
 use crate::prss::BLOCK;
 use crate::{Column, Layout, Ring};
@@ -10,7 +11,9 @@ use zeroize::Zeroize;
 impl<R: Ring> Column<R> {
     /// Appends the exact-width wire form: rows in order, planes one after the other, least significant bit first.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        let width = self.layout().width::<R>();
         match (R::ROWS, R::BITS) {
+            _ if width < R::BITS => encode_narrow(&self.data, width, out),
             (1, ..=64) => encode_elements(&self.data, out),
             (1, _) => encode_wide(&self.data, out),
             _ => encode_planes(&self.data, self.layout, out),
@@ -27,7 +30,9 @@ impl<R: Ring> Column<R> {
         if bytes.last().is_some_and(|last| padding > 0 && last >> (8 - padding) != 0) {
             return None;
         }
+        let width = layout.width::<R>();
         match (R::ROWS, R::BITS) {
+            _ if width < R::BITS => decode_narrow(bytes, layout),
             (1, ..=64) => decode_elements(bytes, layout),
             (1, _) => decode_wide(bytes, layout),
             _ => Some(decode_planes(bytes, layout)),
@@ -49,14 +54,14 @@ fn encode_elements<R: Ring>(elements: &[R], out: &mut Vec<u8>) {
         groups.zip(packed_groups).for_each(|(group, bytes)| {
             let mut values = [0; GROUP];
             values.iter_mut().zip(group).for_each(|(v, e)| *v = e.to_bits() as u64);
-            pack::<R>(&values, bytes);
+            pack(R::BITS as usize, &values, bytes);
         });
         let whole = block.len() / GROUP * width;
         out.extend_from_slice(&packed[..whole]);
         if !last.is_empty() {
             let mut values = [0; GROUP];
             values.iter_mut().zip(last).for_each(|(v, e)| *v = e.to_bits() as u64);
-            pack::<R>(&values, &mut packed[..width]);
+            pack(R::BITS as usize, &values, &mut packed[..width]);
             out.extend_from_slice(&packed[..(last.len() * width).div_ceil(8)]);
         }
     }
@@ -65,8 +70,7 @@ fn encode_elements<R: Ring>(elements: &[R], out: &mut Vec<u8>) {
 
 /// Eight values to as many bytes as a value has bits.
 #[inline(always)]
-fn pack<R: Ring>(values: &[u64; GROUP], bytes: &mut [u8]) {
-    let width = R::BITS as usize;
+fn pack(width: usize, values: &[u64; GROUP], bytes: &mut [u8]) {
     let mut words = [0u64; GROUP];
     let (mut word, mut fill) = (0, 0);
     for v in values {
@@ -83,8 +87,7 @@ fn pack<R: Ring>(values: &[u64; GROUP], bytes: &mut [u8]) {
 
 /// The inverse of [`pack`].
 #[inline(always)]
-fn unpack<R: Ring>(bytes: &[u8]) -> [u64; GROUP] {
-    let width = R::BITS as usize;
+fn unpack(width: usize, bytes: &[u8]) -> [u64; GROUP] {
     let mut packed = [0u8; GROUP * 8];
     packed[..width].copy_from_slice(bytes);
     let mut words = [0u64; GROUP];
@@ -110,16 +113,85 @@ fn decode_elements<R: Ring>(bytes: &[u8], layout: Layout) -> Option<Column<R>> {
         let whole = out.len() / GROUP;
         let (groups, last) = out.split_at_mut(whole * GROUP);
         for (group, bytes) in groups.chunks_exact_mut(GROUP).zip(bytes.chunks_exact(width)) {
-            group.iter_mut().zip(unpack::<R>(bytes)).for_each(|(v, bits)| *v = element(bits));
+            group.iter_mut().zip(unpack(R::BITS as usize, bytes)).for_each(|(v, bits)| *v = element(bits));
         }
         if !last.is_empty() {
             let mut packed = [0u8; 64];
             let bytes = &bytes[whole * width..][..(last.len() * width).div_ceil(8)];
             packed[..bytes.len()].copy_from_slice(bytes);
-            last.iter_mut().zip(unpack::<R>(&packed[..width])).for_each(|(v, bits)| *v = element(bits));
+            last.iter_mut().zip(unpack(R::BITS as usize, &packed[..width])).for_each(|(v, bits)| *v = element(bits));
         }
     });
     canonical.then_some(column)
+}
+
+/// Packs and unpacks whole groups of values of one width below 64.
+struct Kernel {
+    pack: fn(&[u64], &mut [u8]),
+    unpack: fn(&[u8], &mut [u64]),
+}
+
+macro_rules! kernels {
+    ($($width:literal)*) => {
+        [$(Kernel {
+            pack: |values, bytes| {
+                let groups = values.as_chunks::<GROUP>().0.iter().zip(bytes.chunks_exact_mut($width));
+                groups.for_each(|(group, bytes)| pack($width, &group.map(|v| v & u64::MAX >> (64 - $width)), bytes));
+            },
+            unpack: |bytes, values| {
+                let groups = values.as_chunks_mut::<GROUP>().0.iter_mut().zip(bytes.chunks_exact($width));
+                groups.for_each(|(group, bytes)| *group = unpack($width, bytes));
+            },
+        }),*]
+    };
+}
+
+/// The kernel for width w at w - 1.
+#[rustfmt::skip]
+static KERNELS: [Kernel; 63] = kernels!(
+    1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32
+    33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63
+);
+
+/// Appends the low `width` bits of each element.
+fn encode_narrow<R: Ring>(elements: &[R], width: u32, out: &mut Vec<u8>) {
+    let kernel = &KERNELS[width as usize - 1];
+    let (mut values, mut packed) = ([0u64; BLOCK], [0u8; BLOCK * 8]);
+    for block in elements.chunks(BLOCK) {
+        values.iter_mut().zip(block).for_each(|(v, e)| *v = e.to_bits() as u64);
+        // what pads the last group is not sent, and must be zero in the last byte that is
+        let padded = block.len().next_multiple_of(GROUP);
+        values[block.len()..padded].fill(0);
+        (kernel.pack)(&values[..padded], &mut packed);
+        out.extend_from_slice(&packed[..(block.len() * width as usize).div_ceil(8)]);
+    }
+    values.zeroize();
+    packed.zeroize();
+}
+
+fn decode_narrow<R: Ring>(bytes: &[u8], layout: Layout) -> Option<Column<R>> {
+    let width = layout.width::<R>() as usize;
+    let kernel = &KERNELS[width - 1];
+    let (mut values, mut last) = ([0u64; BLOCK], [0u8; 64]);
+    let mut whole = true;
+    let column = Column::build(layout, |at, out: &mut [R]| {
+        let bytes = &bytes[at * width / 8..];
+        let (groups, rest) = (out.len() / GROUP, out.len() % GROUP);
+        (kernel.unpack)(bytes, &mut values[..groups * GROUP]);
+        if rest > 0 {
+            let bytes = &bytes[groups * width..][..(rest * width).div_ceil(8)];
+            last[..bytes.len()].copy_from_slice(bytes);
+            last[bytes.len()..].fill(0);
+            (kernel.unpack)(&last[..width], &mut values[groups * GROUP..][..GROUP]);
+        }
+        out.iter_mut().zip(&values).for_each(|(v, bits)| {
+            let element = R::from_bits((*bits).into());
+            whole &= element.is_some();
+            *v = element.unwrap_or_default();
+        });
+    });
+    values.zeroize();
+    whole.then_some(column)
 }
 
 /// Appends elements of more than 64 bits.

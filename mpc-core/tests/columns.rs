@@ -1,6 +1,6 @@
 //! Columns: the wire form against a bit-by-bit one, and the operations by plane and row, at odd widths and sizes.
 
-use mpc_core::{B64, Column, Fp31, Fp61, Fp127, Layout, Ring, Z2, Z64};
+use mpc_core::{B64, Column, Fp31, Fp61, Fp127, Index, Layout, Permutation, Ring, Row8, Row32, Row64, Z64, index_bits};
 use proptest::prelude::*;
 
 const ROWS: [usize; 12] = [0, 1, 2, 7, 8, 63, 64, 65, 127, 128, 130, 1000];
@@ -35,8 +35,9 @@ fn random<R: Ring>(layout: Layout, words: &mut Words) -> Column<R> {
 
 /// The bits of the rows, in wire order.
 fn bits<R: Ring>(c: &Column<R>) -> Vec<bool> {
-    let element = |v: R| (0..R::BITS as usize * R::ROWS).map(move |i| v.to_bits() >> i & 1 == 1);
-    (0..c.planes()).flat_map(|p| c.plane(p).iter().copied().flat_map(element).take(c.rows() * R::BITS as usize)).collect()
+    let width = c.layout().width::<R>() as usize;
+    let element = |v: R| (0..width * R::ROWS).map(move |i| v.to_bits() >> i & 1 == 1);
+    (0..c.planes()).flat_map(|p| c.plane(p).iter().copied().flat_map(element).take(c.rows() * width)).collect()
 }
 
 fn packed(bits: &[bool]) -> Vec<u8> {
@@ -44,10 +45,18 @@ fn packed(bits: &[bool]) -> Vec<u8> {
 }
 
 fn wire_form<R: Ring>(seed: u64) {
+    wire_form_of::<R>(seed, &MANY, Layout::new);
+}
+
+fn narrow_wire_form<R: Ring>() {
+    (1..=R::BITS).for_each(|bits| wire_form_of::<R>(bits.into(), &[1029], |rows, planes| Layout::narrow(rows, planes, bits)));
+}
+
+fn wire_form_of<R: Ring>(seed: u64, many: &[usize], layout: impl Fn(usize, usize) -> Layout) {
     let mut words = Words(seed);
-    for rows in ROWS.into_iter().chain(MANY) {
-        for planes in if rows > 2000 { [1, 2].iter() } else { [0, 1, 2, 3, 5].iter() } {
-            let layout = Layout::new(rows, *planes);
+    for &rows in ROWS.iter().chain(many) {
+        for planes in if rows > 1000 { [1, 2].iter() } else { [0, 1, 2, 3, 5].iter() } {
+            let layout = layout(rows, *planes);
             let c = random::<R>(layout, &mut words);
             let mut wire = vec![0xa5; 3];
             c.encode(&mut wire);
@@ -72,7 +81,8 @@ fn malformed<R: Ring>(wire: &[u8], layout: Layout) {
         }
         // the modulus itself, where there is one between 0 and 2^BITS
         let ones = packed(&vec![true; layout.bits::<R>() as usize]);
-        assert_eq!(Column::<R>::decode(&ones, layout).is_none(), R::from_bits(u128::MAX >> (128 - R::BITS * R::ROWS as u32)).is_none());
+        let width = layout.width::<R>() * R::ROWS as u32;
+        assert_eq!(Column::<R>::decode(&ones, layout).is_none(), R::from_bits(u128::MAX >> (128 - width)).is_none());
     }
 }
 
@@ -95,13 +105,11 @@ fn wire_form_of_every_ring() {
     wire_form::<Fp31>(3);
     wire_form::<Fp127>(4);
     wire_form::<Z64>(5);
-    wire_form::<Z2<1>>(6);
-    wire_form::<Z2<2>>(7);
-    wire_form::<Z2<7>>(8);
-    wire_form::<Z2<8>>(9);
-    wire_form::<Z2<20>>(10);
-    wire_form::<Z2<31>>(11);
-    wire_form::<Z2<32>>(12);
+    wire_form::<Index>(6);
+    narrow_wire_form::<Index>();
+    narrow_wire_form::<Row8>();
+    narrow_wire_form::<Row32>();
+    narrow_wire_form::<Row64>();
 }
 
 #[test]
@@ -149,7 +157,82 @@ fn planes_and_rows() {
     }
     operations::<B64>();
     operations::<Fp61>();
-    operations::<Z2<5>>();
+    operations::<Index>();
+}
+
+/// A permutation of `rows` rows.
+fn permutation(rows: usize, words: &mut Words) -> Permutation {
+    let mut places: Vec<u32> = (0..rows as u32).collect();
+    (1..rows).rev().for_each(|last| places.swap(last, words.next() as usize % (last + 1)));
+    Permutation::new(places).expect("swaps keep a permutation")
+}
+
+#[test]
+fn rows_move_are_cut_joined_and_summed() {
+    fn operations<R: Ring>(planes: usize) {
+        let mut words = Words(98);
+        let at = |c: &Column<R>, p: usize, r: usize| c.plane(p)[r / R::ROWS].row(r % R::ROWS);
+        for rows in ROWS {
+            let c = random::<R>(Layout::new(rows, planes), &mut words);
+            let by = permutation(rows, &mut words);
+            let (placed, fetched) = (c.place(&by), c.fetch(&by));
+            assert!(placed.fetch(&by) == c && fetched == c.place(&by.inverse()));
+            let cut = words.next() as usize % (rows + 1);
+            let end = cut + words.next() as usize % (rows - cut + 1);
+            let (slice, joined) = (c.slice_rows(cut..end), Column::concat(&[&c, &c.slice_rows(cut..end), &c.slice_rows(0..0), &c]));
+            assert_eq!((slice.rows(), joined.rows()), (end - cut, 2 * rows + end - cut));
+            let sums = c.prefix_sums();
+            for p in 0..planes {
+                for (row, place) in by.places().iter().enumerate() {
+                    assert!(at(&placed, p, *place as usize) == at(&c, p, row) && at(&fetched, p, row) == at(&c, p, *place as usize));
+                }
+                assert!((cut..end).all(|r| at(&slice, p, r - cut) == at(&c, p, r)));
+                let expected = (0..rows).chain(cut..end).chain(0..rows);
+                assert!(expected.enumerate().all(|(to, from)| at(&joined, p, to) == at(&c, p, from)), "{rows} rows, {cut}..{end}");
+                let mut sum = R::ZERO;
+                for r in 0..rows {
+                    sum = sum.add(at(&c, p, r));
+                    assert!(at(&sums, p, r) == sum);
+                }
+            }
+        }
+    }
+    for planes in [1, 2, 7, 8, 9, 32, 33, 64, 65, 72, 100, 130] {
+        operations::<B64>(planes);
+    }
+    operations::<Fp61>(2);
+    operations::<Index>(3);
+}
+
+#[test]
+fn sums_before_run_over_all_planes() {
+    let c = Column::from_elements([5, 1, 0, 7, 2, 2].map(Index).to_vec(), Layout::narrow(3, 2, 4)).expect("six elements");
+    assert_eq!(c.sums_before().as_slice().iter().map(|v| v.0).collect::<Vec<_>>(), [0, 5, 6, 6, 13, 15]);
+}
+
+#[test]
+fn only_permutations_are_permutations() {
+    for (places, is) in
+        [(vec![], true), (vec![0], true), (vec![1], false), (vec![0, 0], false), (vec![2, 0, 1], true), (vec![3, 0, 1], false)]
+    {
+        assert_eq!(Permutation::new(places).is_some(), is);
+    }
+}
+
+#[test]
+fn indices_number_their_rows() {
+    for (rows, bits) in [(0, 1), (1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (1 << 20, 20), ((1 << 20) + 1, 21), (1 << 32, 32)] {
+        assert_eq!(index_bits(rows), bits);
+    }
+}
+
+#[test]
+fn bits_above_the_width_do_not_count() {
+    let index = |v: u32| Column::from_indices([v, 1], 5);
+    assert!(index(3) == index(3 + 32) && index(3) != index(4) && index(3) != index(3).narrowed(6));
+    let mut c = index(3 + 32);
+    c.clear_tails();
+    assert!(c.as_slice()[0] == Index(3));
 }
 
 #[test]
@@ -204,14 +287,14 @@ proptest! {
     fn bits_as_elements(bits in prop::collection::vec(any::<bool>(), 0..200), cut in 0usize..200) {
         let c = Column::from_bools(&bits);
         let two = Column::stack(&[&c, &c]);
-        let all = two.bits_as::<Fp61>();
+        let all = two.bits_as::<Fp61>(two.layout());
         let truth: Vec<u64> = bits.iter().chain(&bits).map(|b| (*b).into()).collect();
         prop_assert_eq!(all.as_slice().iter().map(|v| v.get()).collect::<Vec<_>>(), truth.clone());
         let cut = cut.min(truth.len());
         let mut rest = vec![Fp61::new(9); truth.len() - cut];
         two.bits_into(cut, &mut rest);
         prop_assert_eq!(rest.iter().map(|v| v.get()).collect::<Vec<_>>(), &truth[cut..]);
-        prop_assert!(two.bits_as::<B64>() == two);
+        prop_assert!(two.bits_as::<B64>(two.layout()) == two);
     }
 
     #[test]
@@ -219,7 +302,9 @@ proptest! {
         let layout = Layout::new(rows, planes);
         let _ = Column::<Fp61>::decode(&bytes, layout);
         let _ = Column::<B64>::decode(&bytes, layout);
-        let _ = Column::<Z2<3>>::decode(&bytes, layout);
+        let _ = Column::<Index>::decode(&bytes, layout);
+        let _ = Column::<Index>::decode(&bytes, Layout::narrow(rows, planes, 3));
+        let _ = Column::<Row64>::decode(&bytes, Layout::narrow(rows, planes, 63));
         let _ = Column::<Fp127>::decode(&bytes, layout);
     }
 }

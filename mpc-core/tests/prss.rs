@@ -5,7 +5,7 @@ use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use hkdf::Hkdf;
 use mpc_core::prss::{BLOCK, EdgeKey, Prss, Step};
 use mpc_core::world::World;
-use mpc_core::{B64, Fp31, Fp61, Fp127, PartyId, Ring, Session, Z2, Z64};
+use mpc_core::{B64, Fp31, Fp61, Fp127, Index, PartyId, Ring, Session, Z64};
 use proptest::prelude::*;
 use sha2::Sha256;
 use std::collections::HashSet;
@@ -69,7 +69,7 @@ fn blocks_do_not_matter() {
     ring::<Fp31>();
     ring::<Fp127>();
     ring::<B64>();
-    ring::<Z2<13>>();
+    ring::<Index>();
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Rings against integer arithmetic, and against the known answers of an independent model.
 
-use mpc_core::{B64, Fp31, Fp61, Fp127, Ring, Z2, Z64};
+use mpc_core::{B64, Fp31, Fp61, Fp127, Index, Ring, Row8, Row32, Row64, Z64};
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -57,9 +57,7 @@ fn edges_of_every_ring() {
     on_edges::<Fp61>((1 << 61) - 1);
     on_edges::<Fp31>((1 << 31) - 1);
     on_edges::<Z64>(1 << 64);
-    on_edges::<Z2<1>>(2);
-    on_edges::<Z2<13>>(1 << 13);
-    on_edges::<Z2<32>>(1 << 32);
+    on_edges::<Index>(1 << 32);
     // sums of two elements of Fp127 fit u128, products are checked by doubling
     let e = edges(P127);
     e.iter().for_each(|a| e.iter().for_each(|b| agrees::<Fp127>(*a, *b, P127)));
@@ -71,7 +69,7 @@ proptest! {
         agrees::<Fp61>(a, b, (1 << 61) - 1);
         agrees::<Fp31>(a, b, (1 << 31) - 1);
         agrees::<Z64>(a, b, 1 << 64);
-        agrees::<Z2<7>>(a, b, 1 << 7);
+        agrees::<Index>(a, b, 1 << 32);
         agrees::<Fp127>(a, b, P127);
     }
 
@@ -94,7 +92,7 @@ proptest! {
     fn only_canonical_bits_are_elements(v in any::<u128>()) {
         assert_eq!(Fp61::from_bits(v).is_some(), v < (1 << 61) - 1);
         assert_eq!(Fp31::from_bits(v >> 96).is_some(), v >> 96 < (1 << 31) - 1);
-        assert_eq!(Z2::<9>::from_bits(v >> 118).is_some(), v >> 118 < 1 << 9);
+        assert_eq!(Index::from_bits(v >> 90).is_some(), v >> 90 < 1 << 32);
         assert_eq!(Fp127::from_bits(v).is_some(), v < P127);
     }
 
@@ -107,6 +105,43 @@ proptest! {
         assert_eq!(B64(a & 1).at_row(row).0, (a & 1) << row);
         assert_eq!(B64(a).first_rows(row + 1).0, a << (63 - row) >> (63 - row));
         assert_eq!(B64(a).sum_rows().0, u64::from(a.count_ones() & 1));
+    }
+}
+
+proptest! {
+    /// Arithmetic mod 2^32 is arithmetic mod 2^w in the low w bits.
+    #[test]
+    fn narrow_indices(a in any::<u32>(), b in any::<u32>(), w in 1u32..=32) {
+        let low = |v: u64| v & ((1 << w) - 1);
+        let (x, y) = (Index(a).low_bits(w), Index(b).low_bits(w));
+        for (full, narrow, truth) in [
+            (Index(a).add(Index(b)), x.add(y), a as u64 + b as u64),
+            (Index(a).sub(Index(b)), x.sub(y), (a as u64).wrapping_sub(b as u64)),
+            (Index(a).mul(Index(b)), x.mul(y), a as u64 * b as u64),
+        ] {
+            prop_assert_eq!(u64::from(full.low_bits(w).0), low(truth));
+            prop_assert!(full.low_bits(w) == narrow.low_bits(w));
+        }
+    }
+
+    #[test]
+    fn rows_of_bits(a in any::<u64>(), b in any::<u64>(), w in 1u32..=64) {
+        prop_assert_eq!((Row64(a).add(Row64(b)).0, Row64(a).sub(Row64(b)).0, Row64(a).mul(Row64(b)).0), (a ^ b, a ^ b, a & b));
+        prop_assert_eq!(Row64(a).low_bits(w).0, a << (64 - w) >> (64 - w));
+        prop_assert!(Row8::sample(&a.to_le_bytes()) == Some(Row8(a as u8)) && Row32::sample(&a.to_le_bytes()) == Some(Row32(a as u32)));
+        prop_assert_eq!(Row8::from_bits(a.into()).is_some(), a < 256);
+    }
+
+    #[test]
+    fn prefix_sums_of_a_word(a in any::<u64>(), before in any::<bool>()) {
+        let (sums, after) = B64(a).running(if before { B64::ONE } else { B64::ZERO });
+        let mut parity = before;
+        for row in 0..64 {
+            parity ^= a >> row & 1 == 1;
+            prop_assert_eq!(sums.0 >> row & 1 == 1, parity);
+        }
+        let expected = if parity { B64::ONE } else { B64::ZERO };
+        prop_assert!(after == expected);
     }
 }
 
@@ -125,7 +160,7 @@ fn rejected_samples_are_exactly_the_modulus() {
     assert!(Fp61::sample(&(Fp61::P - 1).to_le_bytes()).is_some_and(|v| v.get() == Fp61::P - 1));
     assert!(Fp31::sample(&u32::MAX.to_le_bytes()).is_none());
     assert!(Fp127::sample(&u128::MAX.to_le_bytes()).is_none());
-    assert!(Z64::sample(&u64::MAX.to_le_bytes()).is_some() && Z2::<5>::sample(&u32::MAX.to_le_bytes()).is_some_and(|v| v.get() == 31));
+    assert!(Z64::sample(&u64::MAX.to_le_bytes()).is_some() && Index::sample(&u32::MAX.to_le_bytes()).is_some_and(|v| v.0 == u32::MAX));
 }
 
 #[test]

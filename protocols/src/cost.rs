@@ -9,11 +9,13 @@
 //! equal: these formulas; [`Estimate`], which runs the protocol's own code without shares; and the meter of real parties.
 
 mod arithmetic;
+mod tables;
 
 pub use crate::estimate::Estimate;
 pub use crate::gate::{GateLine, gate};
 pub use arithmetic::{field_bits, is_negative, is_zero};
 use mpc_core::{B64, Layout, PartyId, Ring};
+pub use tables::{apply, compact, compose, digit, permute_by, shuffle, sort, sort_places};
 
 /// The cost of a protocol: what each party sends, and rounds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -51,6 +53,11 @@ impl Cost {
         Cost { bits: sum(self.bits, next.bits), bytes: sum(self.bytes, next.bytes), rounds: self.rounds + next.rounds }
     }
 
+    /// All of these in the same rounds.
+    pub fn at_once(costs: impl IntoIterator<Item = Cost>) -> Self {
+        costs.into_iter().fold(Cost::FREE, |a, b| Cost { rounds: a.rounds.max(b.rounds), ..a.then(b) })
+    }
+
     /// Bits sent by all parties together.
     pub fn total_bits(&self) -> u64 {
         self.bits.iter().sum()
@@ -80,9 +87,9 @@ pub fn product<R: Ring>(layout: Layout) -> Cost {
     Cost::each::<R>(layout)
 }
 
-/// The inner products of `planes` pairs of planes, whatever their length.
-pub fn dot<R: Ring>(planes: usize) -> Cost {
-    Cost::each::<R>(Layout::new(1, planes))
+/// The inner products of the planes of two columns of `layout`: one row, whatever their length.
+pub fn dot<R: Ring>(layout: Layout) -> Cost {
+    Cost::each::<R>(layout.with_rows(1))
 }
 
 /// Bits to the ring `R`, one of `layout`: a_0 and m_1 in the first round, m_2 in the second.
@@ -177,19 +184,19 @@ pub fn adder(rows: usize, width: usize) -> Cost {
     levels(rows, std::iter::once(width).chain(spans.map(gates)))
 }
 
-/// How many of `rows` bits are set, as an element of `R`.
-pub fn count<R: Ring>(rows: usize) -> Cost {
-    bits_to::<R>(Layout::new(rows, 1))
+/// How many bits of each plane are set, as elements of `R`; `layout` is that of the bits as elements.
+pub fn count<R: Ring>(layout: Layout) -> Cost {
+    bits_to::<R>(layout)
 }
 
 /// Bit times value, for each row of `layout` (one bit plane for all planes).
 pub fn bit_times<R: Ring>(layout: Layout) -> Cost {
-    bits_to::<R>(Layout::new(layout.rows, 1)).then(product::<R>(layout))
+    bits_to::<R>(layout.with_planes(1)).then(product::<R>(layout))
 }
 
 /// The sum over the rows whose bit is set of each plane of `layout`.
 pub fn filtered_sum<R: Ring>(layout: Layout) -> Cost {
-    bits_to::<R>(Layout::new(layout.rows, 1)).then(dot::<R>(layout.planes))
+    bits_to::<R>(layout.with_planes(1)).then(dot::<R>(layout))
 }
 
 /// One message of ANDs by each party for each level.

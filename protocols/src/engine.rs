@@ -1,7 +1,9 @@
 //! What a sharing scheme must offer. Everything above it is written once.
 
+use crate::table::Table;
 use crate::wire::{Gate, Wire};
-use mpc_core::{Abort, B64, Column, Layout, PartyId, Ring};
+use mpc_core::{Abort, B64, Column, Index, Layout, PartyId, Permutation, Ring};
+use std::ops::Range;
 
 /// What an engine promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -33,6 +35,18 @@ pub trait Share<R: Ring>: Clone + Send {
     fn sum_groups(&self, groups: &[Option<usize>], count: usize) -> Self;
     /// The sum of the rows of each plane: one row a plane.
     fn sum(&self) -> Self;
+    /// The rows in `range`.
+    fn slice(&self, range: Range<usize>) -> Self;
+    /// The rows of all `shares`, one after the other. They must have equal planes and there must be at least one.
+    fn concat(shares: &[&Self]) -> Self;
+    /// The sum of each row and all rows before it, in each plane.
+    fn prefix_sums(&self) -> Self;
+    /// The sum of all rows before each, those of earlier planes among them; for rings with one element a row.
+    fn sums_before(&self) -> Self;
+    /// Row i at `to.places()[i]`, for a permutation that this party may know.
+    fn place(&self, to: &Permutation) -> Self;
+    /// Row `from.places()[j]` at j: the inverse of [`place`](Self::place).
+    fn fetch(&self, from: &Permutation) -> Self;
 }
 
 /// Two factors of a product.
@@ -76,11 +90,13 @@ impl<'a, R: Ring> Input<'a, R> {
 
 /// A sharing scheme among the parties of one session. Interactive operations yield unverified shares; nothing is revealed that has not
 /// passed [`verify`](Engine::verify).
-pub trait Engine {
+pub trait Engine: Sized {
     /// What this engine promises.
     const MODEL: Security;
     /// How it shares a column.
     type Share<R: Ring>: Share<R>;
+    /// What a party keeps of a shuffle, to undo it.
+    type Shuffled;
 
     /// Whether this party must supply the input of `owner`.
     fn holds(&self, owner: PartyId) -> bool;
@@ -94,8 +110,15 @@ pub trait Engine {
     fn sum_of_products<R: Ring>(&mut self, pairs: &[Pair<'_, Self::Share<R>>]) -> Result<Self::Share<R>, Abort>;
     /// The inner product of each plane of `x` with the same plane of `y`: one row a plane out, one round, one element a plane.
     fn dot<R: Ring>(&mut self, x: &Self::Share<R>, y: &Self::Share<R>) -> Result<Self::Share<R>, Abort>;
-    /// Each bit as the element 0 or 1 of `R`, plane by plane.
-    fn bits_to<R: Ring>(&mut self, bits: &Self::Share<B64>) -> Result<Self::Share<R>, Abort>;
+    /// Each bit as the element 0 or 1 of `R`, plane by plane, in a layout of as many rows and planes.
+    fn bits_as<R: Ring>(&mut self, bits: &Self::Share<B64>, layout: Layout) -> Result<Self::Share<R>, Abort>;
+
+    /// The rows of the table in a uniformly random order that nobody knows, and what undoes it. Two rounds.
+    fn shuffle(&mut self, table: &Table<Self>) -> Result<(Table<Self>, Self::Shuffled), Abort>;
+    /// The rows of a table back where they were before a shuffle of as many rows. Two rounds.
+    fn unshuffle(&mut self, table: &Table<Self>, shuffled: &Self::Shuffled) -> Result<Table<Self>, Abort>;
+    /// Row i at `to.places()[i]`, for a permutation that `owner` alone knows and states. Two rounds; nobody else learns anything of it.
+    fn permute_by(&mut self, owner: PartyId, to: Option<&Permutation>, table: &Table<Self>) -> Result<Table<Self>, Abort>;
 
     /// Integers a and c in bits, R::BITS planes each, with `x` = a - c in `R`, for `x` of one plane; and the products of their bits at the planes
     /// `products`. The first step from `R` to bits, which schemes take differently.
@@ -106,8 +129,8 @@ pub trait Engine {
 
     /// Checks everything since the last barrier, so that nothing false can be opened. Free in semi-honest engines.
     fn barrier(&mut self) -> Result<(), Abort>;
-    /// Everyone learns the values.
-    fn open<R: Ring>(&mut self, x: &Verified<Self::Share<R>>) -> Result<Column<R>, Abort>;
+    /// Everyone learns the values of all columns, in one round.
+    fn open_all<R: Ring>(&mut self, xs: &Verified<Vec<&Self::Share<R>>>) -> Result<Vec<Column<R>>, Abort>;
     /// Only `to` learns the values; everyone else gets `None`.
     fn open_to<R: Ring>(&mut self, to: PartyId, x: &Verified<Self::Share<R>>) -> Result<Option<Column<R>>, Abort>;
     /// This party's part of a fresh sharing of the values for someone outside the session, who adds up the parts of all parties
@@ -115,6 +138,22 @@ pub trait Engine {
     fn release<R: Ring>(&mut self, x: &Verified<Self::Share<R>>) -> Result<Released<R>, Abort>;
 
     // ------------------------------------------------------------ with defaults
+
+    /// Everyone learns the values.
+    fn open<R: Ring>(&mut self, x: &Verified<Self::Share<R>>) -> Result<Column<R>, Abort> {
+        Ok(self.open_all(&Verified(vec![x.get()]))?.remove(0))
+    }
+
+    /// Each bit as the element 0 or 1 of `R`, plane by plane.
+    fn bits_to<R: Ring>(&mut self, bits: &Self::Share<B64>) -> Result<Self::Share<R>, Abort> {
+        let Layout { rows, planes, .. } = bits.layout();
+        self.bits_as(bits, Layout::new(rows, planes))
+    }
+
+    /// The permutation that an opened column of places states.
+    fn permutation(&self, opened: &Column<Index>) -> Result<Permutation, Abort> {
+        Permutation::from_indices(opened).ok_or(Abort::Cheating { check: "opened places are a permutation", culprit: None })
+    }
 
     /// Element-wise product (AND for bits).
     fn mul<R: Ring>(&mut self, x: &Self::Share<R>, y: &Self::Share<R>) -> Result<Self::Share<R>, Abort> {
@@ -164,6 +203,15 @@ pub trait Engine {
     fn verify<T>(&mut self, value: T) -> Result<Verified<T>, Abort> {
         self.barrier()?;
         Ok(Verified(value))
+    }
+}
+
+/// The permutation its owner must state.
+pub(crate) fn stated(owner: PartyId, to: Option<&Permutation>, rows: usize) -> Result<&Permutation, Abort> {
+    match to {
+        Some(to) if to.len() == rows => Ok(to),
+        Some(_) => Err(Abort::Refused("a permutation is of another number of rows than its table".into())),
+        None => Err(Abort::Refused(format!("the permutation of party {owner} is missing at the party itself"))),
     }
 }
 

@@ -2,14 +2,17 @@
 
 use crate::cost::{self, Cost};
 use crate::engine::{Difference, Engine, Input, Released, Security, Share, Verified};
+use crate::table::Table;
 use crate::wire::{Gate, Wire};
-use mpc_core::{Abort, B64, Column, Layout, PartyId, Ring};
+use mpc_core::{Abort, B64, Column, Index, Layout, PartyId, Permutation, Ring};
+use std::ops::Range;
 
 /// An engine that shares nothing and adds up what [`Rep3`](crate::Rep3) would cost. Protocols never branch on values, so this is exact.
 /// Openings yield zeros.
 #[derive(Debug, Default)]
 pub struct Estimate {
     cost: Cost,
+    shuffles: u64,
 }
 
 impl Estimate {
@@ -34,11 +37,11 @@ pub struct Shape(Layout);
 
 impl Shape {
     fn with_rows(self, rows: usize) -> Self {
-        Shape(Layout::new(rows, self.0.planes))
+        Shape(self.0.with_rows(rows))
     }
 
     fn with_planes(self, planes: usize) -> Self {
-        Shape(Layout::new(self.0.rows, planes))
+        Shape(self.0.with_planes(planes))
     }
 }
 
@@ -63,9 +66,9 @@ impl<R: Ring> Share<R> for Shape {
         self.with_planes(planes.into_iter().inspect(|i| assert!(*i < of, "plane {i} of {of}")).count())
     }
     fn stack(shares: &[&Self]) -> Self {
-        let rows = shares.first().map_or(0, |s| s.0.rows);
-        assert!(shares.iter().all(|s| s.0.rows == rows), "stacked columns have equal rows");
-        Shape(Layout::new(rows, shares.iter().map(|s| s.0.planes).sum()))
+        let one = shares.first().map_or(Layout::new(0, 0), |s| s.0.with_planes(1));
+        assert!(shares.iter().all(|s| s.0.with_planes(1) == one), "stacked columns have equal rows");
+        Shape(one.with_planes(shares.iter().map(|s| s.0.planes).sum()))
     }
     fn gather(&self, rows: &[Option<usize>]) -> Self {
         self.with_rows(rows.len())
@@ -77,11 +80,33 @@ impl<R: Ring> Share<R> for Shape {
     fn sum(&self) -> Self {
         self.with_rows(1)
     }
+    fn slice(&self, range: Range<usize>) -> Self {
+        assert!(range.start <= range.end && range.end <= self.0.rows, "rows of the column");
+        self.with_rows(range.len())
+    }
+    fn concat(shares: &[&Self]) -> Self {
+        let none = shares.first().map_or(Layout::new(0, 0), |s| s.0.with_rows(0));
+        assert!(shares.iter().all(|s| s.0.with_rows(0) == none), "concatenated columns have equal planes");
+        Shape(none.with_rows(shares.iter().map(|s| s.0.rows).sum()))
+    }
+    fn prefix_sums(&self) -> Self {
+        *self
+    }
+    fn sums_before(&self) -> Self {
+        *self
+    }
+    fn place(&self, _to: &Permutation) -> Self {
+        *self
+    }
+    fn fetch(&self, _from: &Permutation) -> Self {
+        *self
+    }
 }
 
 impl Engine for Estimate {
     const MODEL: Security = Security::SemiHonest;
     type Share<R: Ring> = Shape;
+    type Shuffled = u64;
 
     fn holds(&self, _owner: PartyId) -> bool {
         false
@@ -114,13 +139,39 @@ impl Engine for Estimate {
 
     fn dot<R: Ring>(&mut self, x: &Shape, y: &Shape) -> Result<Shape, Abort> {
         assert_eq!(x, y, "factors have equal layouts");
-        self.spend(cost::dot::<R>(x.0.planes));
+        self.spend(cost::dot::<R>(x.0));
         Ok(x.with_rows(1))
     }
 
-    fn bits_to<R: Ring>(&mut self, bits: &Shape) -> Result<Shape, Abort> {
-        self.spend(cost::bits_to::<R>(bits.0));
-        Ok(*bits)
+    fn bits_as<R: Ring>(&mut self, bits: &Shape, layout: Layout) -> Result<Shape, Abort> {
+        assert_eq!((layout.rows, layout.planes), (bits.0.rows, bits.0.planes), "one element a bit");
+        self.spend(cost::bits_to::<R>(layout));
+        Ok(Shape(layout))
+    }
+
+    fn shuffle(&mut self, table: &Table<Self>) -> Result<(Table<Self>, u64), Abort> {
+        let turn = self.shuffles;
+        self.shuffles += 1;
+        self.spend(cost::shuffle(table.message(), turn));
+        Ok((table.clone(), turn))
+    }
+
+    fn unshuffle(&mut self, table: &Table<Self>, turn: &u64) -> Result<Table<Self>, Abort> {
+        self.spend(cost::shuffle(table.message(), *turn));
+        Ok(table.clone())
+    }
+
+    fn permute_by(&mut self, owner: PartyId, _to: Option<&Permutation>, table: &Table<Self>) -> Result<Table<Self>, Abort> {
+        if owner.0 >= 3 {
+            return Err(Abort::Refused(format!("party {owner} takes no part in this session")));
+        }
+        self.spend(cost::permute_by(owner, table.rows(), table.message()));
+        Ok(table.clone())
+    }
+
+    /// Nothing is opened here, so any permutation stands for all.
+    fn permutation(&self, opened: &Column<Index>) -> Result<Permutation, Abort> {
+        Ok(Permutation::identity(opened.rows()))
     }
 
     fn difference<R: Ring>(&mut self, x: &Shape, products: &[usize]) -> Result<Difference<Shape>, Abort> {
@@ -140,9 +191,9 @@ impl Engine for Estimate {
         Ok(())
     }
 
-    fn open<R: Ring>(&mut self, x: &Verified<Shape>) -> Result<Column<R>, Abort> {
-        self.spend(cost::open::<R>(x.get().0));
-        Ok(Column::zeros(x.get().0))
+    fn open_all<R: Ring>(&mut self, xs: &Verified<Vec<&Shape>>) -> Result<Vec<Column<R>>, Abort> {
+        self.spend(Cost::at_once(xs.get().iter().map(|x| cost::open::<R>(x.0))));
+        Ok(xs.get().iter().map(|x| Column::zeros(x.0)).collect())
     }
 
     fn open_to<R: Ring>(&mut self, to: PartyId, x: &Verified<Shape>) -> Result<Option<Column<R>>, Abort> {

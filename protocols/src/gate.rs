@@ -5,11 +5,12 @@
 //! k bit-planes are all held to the same row. A difference is a failure, not a tolerance.
 
 mod arithmetic;
+mod relational;
 
 use crate::cost::{self, Cost};
 use crate::world::{self, Protocol};
 use crate::{Abort, Engine, Input, Share, circuit};
-use mpc_core::{B64, Column, Fp31, Fp61, Layout, PartyId, Ring, Z2, Z64};
+use mpc_core::{B64, Column, Fp31, Fp61, Index, Layout, PartyId, Ring, Z64};
 use std::collections::HashMap;
 use std::marker::PhantomData;
 
@@ -19,7 +20,7 @@ pub const SIZES: [usize; 6] = [1, 2, 7, 64, 1000, 65536];
 /// Operations of the model that this release does not have, or not at every width of the model. Comparisons and carries have one form each, that of fewest
 /// bits among those of least rounds: not `lt_plain`, `lt_ripple`, `a2b_kogge_stone`, `msb`; `a2b` computes a carry out of the top that nobody reads; the
 /// `csa` forms are for a scheme that verifies its messages. `msb_pair` is held to the model for 64 bits, the one integer ring of fixed width.
-pub const ABSENT: [&str; 24] = [
+pub const ABSENT: [&str; 16] = [
     "lt_plain",
     "lt_ripple",
     "a2b",
@@ -29,14 +30,6 @@ pub const ABSENT: [&str; 24] = [
     "msb_pair",
     "msb_csa",
     "b2a_word",
-    "shuffle",
-    "apply_perm",
-    "compose",
-    "compaction",
-    "genperm",
-    "radix_perm",
-    "radix_move_perm",
-    "radix_sort",
     "group_by",
     "join",
     "join_match",
@@ -53,16 +46,45 @@ pub struct Reference {
     pub operations: Vec<ReferenceRow>,
 }
 
+/// An operation at sizes, named as in the model: `k` is bits of an element, `w` of an index, `W` of what moves, and so on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+#[allow(missing_docs, reason = "the model says what its parameters mean")]
+pub struct Case {
+    pub op: String,
+    pub n: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub k: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub w: Option<u32>,
+    #[serde(rename = "W", skip_serializing_if = "Option::is_none")]
+    pub moved: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_bits: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digit: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub m: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub v: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blank: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payload: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub semi_left: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub right_filtered: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<usize>,
+}
+
 /// What the model says of one operation.
 #[derive(Debug, Clone, serde::Deserialize)]
 pub struct ReferenceRow {
-    /// Its name there.
-    pub op: String,
-    /// Rows.
-    pub n: usize,
-    /// Bits of an element.
-    #[serde(default)]
-    pub k: Option<u32>,
+    /// Which, at which sizes.
+    #[serde(flatten)]
+    pub case: Case,
     /// Bits sent by each party.
     pub bits: [u64; 3],
     /// Rounds.
@@ -73,15 +95,12 @@ pub struct ReferenceRow {
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct GateLine {
     /// The operation, named as in the model where it is there.
-    pub op: &'static str,
+    #[serde(flatten)]
+    pub case: Case,
     /// The ring of the elements; `Z2` for bit-planes.
     pub ring: &'static str,
-    /// Rows.
-    pub rows: usize,
-    /// Bits of an element: the ring's, or the number of planes.
-    pub k: u32,
-    /// What three parties' meters say.
-    pub metered: Cost,
+    /// What three parties' meters say; `None` where so many rows are not run.
+    pub metered: Option<Cost>,
     /// What [`cost`] says.
     pub formula: Cost,
     /// What [`Estimate`](crate::Estimate) says.
@@ -97,50 +116,44 @@ pub struct GateLine {
 /// # Panics
 /// If an operation fails to run.
 pub fn gate(sizes: &[usize], reference: Option<&Reference>) -> Vec<GateLine> {
-    let model: HashMap<_, _> = reference
-        .into_iter()
-        .flat_map(|r| &r.operations)
-        .filter_map(|row| Some(((row.op.as_str(), row.n, row.k?), (row.bits, row.rounds))))
-        .collect();
+    let model: HashMap<_, _> = reference.into_iter().flat_map(|r| &r.operations).map(|row| (&row.case, (row.bits, row.rounds))).collect();
     let mut lines = Vec::new();
     for &rows in sizes {
-        arithmetic::<Z2<1>>(rows, &mut lines);
-        arithmetic::<Z2<8>>(rows, &mut lines);
-        arithmetic::<Z2<31>>(rows, &mut lines);
-        arithmetic::<Fp31>(rows, &mut lines);
-        arithmetic::<Z2<32>>(rows, &mut lines);
-        arithmetic::<Fp61>(rows, &mut lines);
-        arithmetic::<Z64>(rows, &mut lines);
+        [1, 8, 31, 32].into_iter().for_each(|w| arithmetic::<Index>(Layout::narrow(rows, 1, w), &mut lines));
+        arithmetic::<Fp31>(Layout::new(rows, 1), &mut lines);
+        arithmetic::<Fp61>(Layout::new(rows, 1), &mut lines);
+        arithmetic::<Z64>(Layout::new(rows, 1), &mut lines);
         for k in [1, 8, 31, 32, 61, 64] {
             planes(rows, k, &mut lines);
         }
         arithmetic::lines(rows, &mut lines);
     }
+    lines.extend(relational::lines(reference.into_iter().flat_map(|r| &r.operations).map(|r| &r.case), sizes));
     for line in &mut lines {
-        line.model = model.get(&(line.op, line.rows, line.k)).copied();
-        let as_formula = line.metered == line.formula && line.estimate == line.formula;
-        line.ok = as_formula && line.model.is_none_or(|m| m == (line.metered.bits, line.metered.rounds));
+        line.model = model.get(&line.case).copied();
+        let as_formula = line.metered.is_none_or(|m| m == line.formula) && line.estimate == line.formula;
+        line.ok = as_formula && line.model.is_none_or(|m| m == (line.formula.bits, line.formula.rounds));
     }
     lines
 }
 
 /// Rows of the model at `sizes` that no line is held to, other than [`ABSENT`] operations: there should be none.
 pub fn uncovered<'r>(sizes: &[usize], reference: &'r Reference, lines: &[GateLine]) -> Vec<&'r ReferenceRow> {
-    let covered: std::collections::HashSet<_> = lines.iter().filter(|l| l.model.is_some()).map(|l| (l.op, l.rows, l.k)).collect();
-    let expected = |row: &&ReferenceRow| sizes.contains(&row.n) && !ABSENT.contains(&row.op.as_str());
-    let is_covered = |row: &&ReferenceRow| row.k.is_some_and(|k| covered.contains(&(row.op.as_str(), row.n, k)));
+    let covered: std::collections::HashSet<_> = lines.iter().filter(|l| l.model.is_some()).map(|l| &l.case).collect();
+    let expected = |row: &&ReferenceRow| sizes.contains(&row.case.n) && !ABSENT.contains(&row.case.op.as_str());
+    let is_covered = |row: &&ReferenceRow| covered.contains(&row.case);
     reference.operations.iter().filter(expected).filter(|row| !is_covered(row)).collect()
 }
 
 const P0: PartyId = PartyId(0);
 
-fn arithmetic<R: Ring>(rows: usize, lines: &mut Vec<GateLine>) {
-    let layout = Layout::new(rows, 1);
-    of_any_ring::<R>(layout, R::BITS, lines);
-    let mut line = |op, formula| lines.push(run(On::<R> { op, layout, ring: PhantomData }, R::BITS, formula));
+fn arithmetic<R: Ring>(layout: Layout, lines: &mut Vec<GateLine>) {
+    let k = layout.width::<R>();
+    of_any_ring::<R>(layout, k, lines);
+    let mut line = |op, formula| lines.push(run(On::<R> { op, layout, ring: PhantomData }, k, formula));
     line("two_holder", cost::bits_to::<R>(layout));
     line("b2a", cost::bits_to::<R>(layout));
-    line("count", cost::count::<R>(rows));
+    line("count", cost::count::<R>(layout));
     line("bit_times", cost::bit_times::<R>(layout));
     line("filtered_sum", cost::filtered_sum::<R>(layout));
 }
@@ -172,17 +185,18 @@ fn of_any_ring<R: Ring>(layout: Layout, k: u32, lines: &mut Vec<GateLine>) {
     line("open_to_P0", cost::open_to::<R>(P0, layout));
     line("release", cost::release::<R>(layout));
     line("mul", cost::product::<R>(layout));
-    line("dot", cost::dot::<R>(layout.planes));
+    line("dot", cost::dot::<R>(layout));
     line("select", cost::select::<R>(layout));
 }
 
 fn run<R: Ring>(on: On<R>, k: u32, formula: Cost) -> GateLine {
-    measured(&on, on.op, R::NAME, on.layout.rows, k, formula)
+    let case = Case { op: on.op.into(), n: on.layout.rows, k: Some(k), ..Case::default() };
+    measured(&on, case, R::NAME, formula)
 }
 
-fn measured(on: &impl Protocol, op: &'static str, ring: &'static str, rows: usize, k: u32, formula: Cost) -> GateLine {
+fn measured(on: &impl Protocol, case: Case, ring: &'static str, formula: Cost) -> GateLine {
     let ((_, metered), estimate) = (world::metered(on, 1), world::estimated(on));
-    GateLine { op, ring, rows, k, metered, formula, estimate, model: None, ok: false }
+    GateLine { case, ring, metered: Some(metered), formula, estimate, model: None, ok: false }
 }
 
 /// An operation on shares of zeros, which cost nothing to make.
@@ -222,8 +236,8 @@ impl<R: Ring> Protocol for On<R> {
                 let bit = x.planes([0]);
                 e.select(&bit, &x, &x).map(drop)
             }
-            "two_holder" | "b2a" => e.bits_to::<R>(&bit).map(drop),
-            "count" => circuit::count::<E, R>(e, &bit).map(drop),
+            "two_holder" | "b2a" => e.bits_as::<R>(&bit, self.layout).map(drop),
+            "count" => circuit::count_in::<E, R>(e, &bit, self.layout).map(drop),
             "bit_times" => circuit::bit_times::<E, R>(e, &bit, &x).map(drop),
             "filtered_sum" => circuit::filtered_sum::<E, R>(e, &bit, &x).map(drop),
             _ => self.run_circuit(e, &bit),

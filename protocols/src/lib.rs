@@ -11,7 +11,9 @@ mod estimate;
 pub mod gate;
 mod plain;
 mod planes;
+pub mod relational;
 mod rep3;
+mod table;
 mod wire;
 pub mod world;
 
@@ -21,4 +23,5 @@ pub use cost::{Cost, Estimate};
 pub use engine::{Difference, Engine, Input, Pair, Released, Security, Share, Verified};
 pub use plain::Plain;
 pub use rep3::{Rep3, Rep3Share};
+pub use table::{Cell, Message, Table};
 pub use wire::{Gate, Wire};

@@ -2,16 +2,20 @@
 
 use crate::engine::{Difference, Engine, Input, Released, Security, Share, Verified};
 use crate::planes::{bit_planes, element, quotient};
-use mpc_core::{Abort, B64, Column, Layout, PartyId, Ring};
+use crate::table::Table;
+use mpc_core::{Abort, B64, Column, Layout, PartyId, Permutation, Ring};
+use std::ops::Range;
 
 /// The clear oracle. It holds everyone's inputs, sends nothing and shows every opening.
 #[derive(Debug, Default)]
-pub struct Plain;
+pub struct Plain {
+    shuffles: u64,
+}
 
 impl Plain {
     /// The oracle.
     pub fn new() -> Self {
-        Plain
+        Plain::default()
     }
 }
 
@@ -43,11 +47,45 @@ impl<R: Ring> Share<R> for Column<R> {
     fn sum(&self) -> Self {
         Column::sum(self)
     }
+    fn slice(&self, range: Range<usize>) -> Self {
+        self.slice_rows(range)
+    }
+    fn concat(shares: &[&Self]) -> Self {
+        Column::concat(shares)
+    }
+    fn prefix_sums(&self) -> Self {
+        Column::prefix_sums(self)
+    }
+    fn sums_before(&self) -> Self {
+        Column::sums_before(self)
+    }
+    fn place(&self, to: &Permutation) -> Self {
+        Column::place(self, to)
+    }
+    fn fetch(&self, from: &Permutation) -> Self {
+        Column::fetch(self, from)
+    }
+}
+
+/// A repeatable permutation, different for each seed: the oracle has no secrets, but what depends on the order after a shuffle must show.
+fn varied(rows: usize, seed: u64) -> Permutation {
+    // splitmix64
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    };
+    let mut places: Vec<u32> = (0..rows).map(|i| i as u32).collect();
+    (1..rows).rev().for_each(|last| places.swap(last, (next() % (last as u64 + 1)) as usize));
+    Permutation::new(places).expect("swaps keep a permutation")
 }
 
 impl Engine for Plain {
     const MODEL: Security = Security::None;
     type Share<R: Ring> = Column<R>;
+    type Shuffled = Permutation;
 
     fn holds(&self, _owner: PartyId) -> bool {
         true
@@ -70,8 +108,22 @@ impl Engine for Plain {
         Ok(x.zip(y, R::mul).sum())
     }
 
-    fn bits_to<R: Ring>(&mut self, bits: &Column<B64>) -> Result<Column<R>, Abort> {
-        Ok(bits.bits_as())
+    fn bits_as<R: Ring>(&mut self, bits: &Column<B64>, layout: Layout) -> Result<Column<R>, Abort> {
+        Ok(bits.bits_as(layout))
+    }
+
+    fn shuffle(&mut self, table: &Table<Self>) -> Result<(Table<Self>, Permutation), Abort> {
+        self.shuffles += 1;
+        let to = varied(table.rows(), self.shuffles);
+        Ok((table.place(&to), to))
+    }
+
+    fn unshuffle(&mut self, table: &Table<Self>, shuffled: &Permutation) -> Result<Table<Self>, Abort> {
+        Ok(table.fetch(shuffled))
+    }
+
+    fn permute_by(&mut self, owner: PartyId, to: Option<&Permutation>, table: &Table<Self>) -> Result<Table<Self>, Abort> {
+        Ok(table.place(crate::engine::stated(owner, to, table.rows())?))
     }
 
     fn difference<R: Ring>(&mut self, x: &Column<R>, products: &[usize]) -> Result<Difference<Column<B64>>, Abort> {
@@ -90,10 +142,13 @@ impl Engine for Plain {
         Ok(())
     }
 
-    fn open<R: Ring>(&mut self, x: &Verified<Column<R>>) -> Result<Column<R>, Abort> {
-        let mut values = x.get().clone();
-        values.clear_tails();
-        Ok(values)
+    fn open_all<R: Ring>(&mut self, xs: &Verified<Vec<&Column<R>>>) -> Result<Vec<Column<R>>, Abort> {
+        let shown = |x: &&Column<R>| {
+            let mut values = (*x).clone();
+            values.clear_tails();
+            values
+        };
+        Ok(xs.get().iter().map(shown).collect())
     }
 
     fn open_to<R: Ring>(&mut self, _to: PartyId, x: &Verified<Column<R>>) -> Result<Option<Column<R>>, Abort> {

@@ -1,7 +1,7 @@
 //! Every circuit against integer arithmetic and, through `check`, in every scheme with its exact cost: edge sizes, every width,
 //! boundary values.
 
-use mpc_core::{B64, Column, Fp31, Fp61, Fp127, Layout, PartyId, Ring, Z2, Z64};
+use mpc_core::{B64, Column, Fp31, Fp61, Fp127, Index, Layout, PartyId, Ring, Z64};
 use proptest::prelude::*;
 use protocols::world::{Protocol, check, check_seeded};
 use protocols::{Abort, Engine, Input, Share, circuit};
@@ -270,7 +270,5 @@ fn sums_over_filters_in_every_ring() {
     all::<Fp127>();
     all::<Fp31>();
     all::<Z64>();
-    all::<Z2<1>>();
-    all::<Z2<20>>();
-    all::<Z2<32>>();
+    all::<Index>();
 }

@@ -1,7 +1,7 @@
 //! What shares do without a message, openings to one, releases, and that traffic depends on nothing but public shapes.
 
 use mpc_core::world::World;
-use mpc_core::{Abort, B64, Column, Fp61, Layout, Meter, PartyId, Ring, Z2};
+use mpc_core::{Abort, B64, Column, Fp61, Index, Layout, Meter, PartyId, Ring};
 use protocols::world::{Protocol, check};
 use protocols::{Engine, Input, Rep3, Share, Verified, circuit};
 
@@ -60,7 +60,7 @@ fn local_operations() {
     for rows in [0, 1, 2, 63, 64, 65, 1000] {
         check(&Local::<B64>::new(rows, 3));
         check(&Local::<Fp61>::new(rows, 2));
-        check(&Local::<Z2<9>>::new(rows, 1));
+        check(&Local::<Index>::new(rows, 1));
     }
 }
 

@@ -4,7 +4,7 @@
 
 use mpc_core::link::{Fault, Head};
 use mpc_core::world::{Script, World};
-use mpc_core::{B64, Column, Fp31, Layout, PartyId, Ring, Z2};
+use mpc_core::{B64, Column, Fp31, Index, Layout, PartyId, Ring};
 use protocols::{Abort, Engine, Input, Rep3, Rep3Share, circuit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -14,13 +14,16 @@ type Draw = ((PartyId, PartyId), u64, usize, u32);
 /// What a party sees: the randomness it shares, and what it received.
 type View = (Vec<(Draw, u128)>, Vec<(PartyId, Vec<u8>)>);
 
+/// Bits of an index here: of a drawn one only these count.
+const WIDTH: u32 = 2;
+
 /// How often each view of `corrupt` occurs over every value of all randomness.
 fn distribution(corrupt: u8, program: &(impl Fn(&mut Rep3) -> Result<(), Abort> + Sync)) -> BTreeMap<View, usize> {
     let run = |script: Script| World::new(3, 0).script(script).run(|session| program(&mut Rep3::new(session)));
     let draws: Arc<Mutex<BTreeSet<Draw>>> = Arc::default();
     let seen = draws.clone();
     run(Arc::new(move |edge, step, at, bits| {
-        seen.lock().expect("not poisoned").insert((edge, step.number(), at, bits));
+        seen.lock().expect("not poisoned").insert((edge, step.number(), at, counted(bits)));
         0
     }));
     let draws: Vec<Draw> = draws.lock().expect("not poisoned").iter().copied().collect();
@@ -35,13 +38,17 @@ fn distribution(corrupt: u8, program: &(impl Fn(&mut Rep3) -> Result<(), Abort> 
             rest >>= draw.3;
         }
         let known = draws.iter().filter(|d| [d.0.0, d.0.1].contains(&PartyId(corrupt))).map(|d| (*d, values[d])).collect();
-        let outcomes = run(Arc::new(move |edge, step, at, bits| values[&(edge, step.number(), at, bits)]));
+        let outcomes = run(Arc::new(move |edge, step, at, bits| values[&(edge, step.number(), at, counted(bits))]));
         assert!(outcomes.iter().all(|o| o.result.is_ok()));
         let received = outcomes[corrupt as usize].view.lock().expect("not poisoned");
         let received = received.iter().map(|(from, _, payload)| (*from, payload.clone())).collect();
         *views.entry((known, received)).or_default() += 1;
     }
     views
+}
+
+fn counted(bits: u32) -> u32 {
+    if bits == Index::BITS { WIDTH } else { bits }
 }
 
 /// Whether what each party sees of `program` on a secret depends only on what it may learn of that secret.
@@ -70,7 +77,8 @@ fn held<R: Ring>(e: &Rep3, corrupt: u8, own: [u128; 2], secret: u128) -> Rep3Sha
     let (i, j, k) = (corrupt as usize, (corrupt as usize + 1) % 3, (corrupt as usize + 2) % 3);
     (components[i], components[j]) = (element(own[0]), element(own[1]));
     components[k] = components[k].sub(components[i]).sub(components[j]);
-    let column = |c: usize| Column::from_elements(vec![components[c]], Layout::new(1, 1)).expect("one row");
+    let layout = if R::BITS == Index::BITS { Layout::narrow(1, 1, WIDTH) } else { Layout::new(1, 1) };
+    let column = |c: usize| Column::from_elements(vec![components[c]], layout).expect("one row");
     let me = e.session().me().index();
     Rep3Share::from_components(column(me), column((me + 1) % 3))
 }
@@ -100,7 +108,7 @@ fn and_of_two_bits() {
 fn product_mod_4() {
     for own in [[0, 0, 0, 0], [3, 1, 2, 1]] {
         let program = |e: &mut Rep3, (x, y): (u128, u128), c: u8| {
-            let (x, y) = (held::<Z2<2>>(e, c, [own[0], own[1]], x), held::<Z2<2>>(e, c, [own[2], own[3]], y));
+            let (x, y) = (held::<Index>(e, c, [own[0], own[1]], x), held::<Index>(e, c, [own[2], own[3]], y));
             e.mul(&x, &y).map(drop)
         };
         assert!(is_private(&pairs(4)[..], program, nothing));
@@ -110,7 +118,7 @@ fn product_mod_4() {
 #[test]
 fn inner_product() {
     let program = |e: &mut Rep3, (x, y): (u128, u128), c: u8| {
-        let (x, y) = (held::<Z2<1>>(e, c, [1, 0], x), held::<Z2<1>>(e, c, [1, 1], y));
+        let (x, y) = (held::<Index>(e, c, [1, 0], x), held::<Index>(e, c, [1, 1], y));
         e.dot(&x, &y).map(drop)
     };
     assert!(is_private(&pairs(2), program, nothing));
@@ -120,9 +128,9 @@ fn inner_product() {
 fn input_by_each() {
     for owner in 0..3 {
         let program = |e: &mut Rep3, x: u128, _: u8| {
-            let (owner, column) = (PartyId(owner), Column::from_rows(vec![Z2::<2>::new(x as u32)]));
+            let (owner, column) = (PartyId(owner), Column::from_indices([x as u32], WIDTH));
             let mine = e.holds(owner).then_some(&column);
-            e.input(&[Input::new(owner, Layout::new(1, 1), mine)]).map(drop)
+            e.input(&[Input::new(owner, column.layout(), mine)]).map(drop)
         };
         assert!(is_private(&[0, 1, 2, 3], program, |x, c| if c == owner { x } else { 0 }));
     }
@@ -133,7 +141,7 @@ fn bit_to_ring() {
     for own in 0u128..4 {
         let program = |e: &mut Rep3, b: u128, c: u8| {
             let b = held::<B64>(e, c, [own & 1, own >> 1], b);
-            e.bits_to::<Z2<2>>(&b).map(drop)
+            e.bits_as::<Index>(&b, Layout::narrow(1, 1, WIDTH)).map(drop)
         };
         assert!(is_private(&[0, 1], program, nothing));
     }
@@ -231,7 +239,7 @@ fn comparison_equality_choice() {
 #[test]
 fn openings_show_the_value_to_whom_they_name() {
     let product = |e: &mut Rep3, (x, y): (u128, u128), c: u8| {
-        let (x, y) = (held::<Z2<1>>(e, c, [1, 0], x), held::<Z2<1>>(e, c, [1, 1], y));
+        let (x, y) = (held::<Index>(e, c, [1, 0], x), held::<Index>(e, c, [1, 1], y));
         let z = e.mul(&x, &y)?;
         e.verify(z)
     };
@@ -250,7 +258,7 @@ fn openings_show_the_value_to_whom_they_name() {
 #[test]
 fn release_shows_nothing_to_the_parties() {
     let program = |e: &mut Rep3, x: u128, c: u8| {
-        let x = held::<Z2<2>>(e, c, [3, 1], x);
+        let x = held::<Index>(e, c, [3, 1], x);
         let x = e.verify(x)?;
         e.release(&x).map(drop)
     };
@@ -267,18 +275,18 @@ fn release_shows_the_value_alone_to_its_receiver() {
             let key = move |edge: (PartyId, PartyId)| tape >> (2 * (edge.0.0 + edge.1.0 - 1)) & 3;
             let outcomes = World::new(3, 0).script(Arc::new(move |edge, _, _, _| key(edge))).run_ok(|session| {
                 let i = session.me().index();
-                let column = |c: usize| Column::from_rows(vec![Z2::<2>::new(components[c % 3])]);
+                let column = |c: usize| Column::from_indices([components[c % 3]], WIDTH);
                 let mut e = Rep3::new(session);
                 let x = e.verify(Rep3Share::from_components(column(i), column(i + 1)))?;
                 let released = e.release(&x)?;
                 assert_eq!(released.of, 3);
-                Ok(released.components.iter().map(|(i, c)| (*i, c.as_slice()[0].get())).collect::<Vec<_>>())
+                Ok(released.components.iter().map(|(i, c)| (*i, c.as_slice()[0].0)).collect::<Vec<_>>())
             });
             let mut all: Vec<_> = outcomes.into_iter().flat_map(|(c, _)| c).collect();
             all.sort();
             assert!(all.chunks(2).all(|copies| copies[0] == copies[1]), "both holders release the same component");
-            let value = all.iter().step_by(2).fold(Z2::<2>::ZERO, |s, (_, v)| s.add(Z2::new(*v)));
-            assert_eq!(value.get(), components.iter().sum::<u32>() % 4);
+            let value = all.iter().step_by(2).fold(0, |s, (_, v)| (s + v) % 4);
+            assert_eq!(value, components.iter().sum::<u32>() % 4);
             *seen.entry(all).or_default() += 1;
         }
         seen
@@ -292,7 +300,7 @@ fn release_shows_the_value_alone_to_its_receiver() {
 #[test]
 fn the_oracle_sees_a_leak() {
     let program = |e: &mut Rep3, x: u128, c: u8| {
-        let x = held::<Z2<1>>(e, c, [1, 0], x);
+        let x = held::<Index>(e, c, [1, 0], x);
         // an opening to one that the receiver may not learn
         let x = e.verify(x)?;
         e.open_to(PartyId(2), &x).map(drop)

@@ -34,7 +34,7 @@ pub use less::{greater_public, less, less_and_equal, less_and_equal_signed, less
 pub use minimum::{maximum, minimum};
 pub use reduce::{all, any};
 pub use select::select;
-pub use sums::{bit_times, count, filtered_sum};
+pub use sums::{bit_times, count, count_in, filtered_sum};
 
 use crate::{Abort, Engine, Gate, Share, Wire};
 use mpc_core::B64;

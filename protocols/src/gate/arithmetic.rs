@@ -1,6 +1,6 @@
 //! Conversions, arithmetic on bits and division at the gate.
 
-use super::{GateLine, measured};
+use super::{Case, GateLine, measured};
 use crate::cost::{self, Cost};
 use crate::world::Protocol;
 use crate::{Abort, Engine, circuit};
@@ -17,8 +17,9 @@ pub(super) fn lines(rows: usize, lines: &mut Vec<GateLine>) {
 
 fn from_ring<R: Ring>(rows: usize, lines: &mut Vec<GateLine>) {
     let layout = Layout::new(rows, 1);
-    let mut line = |op, formula: Cost| {
-        lines.push(measured(&OfRing::<R> { op, layout, ring: PhantomData }, op, R::NAME, rows, R::BITS, formula));
+    let mut line = |op: &'static str, formula: Cost| {
+        let case = Case { op: op.into(), n: rows, k: Some(R::BITS), ..Case::default() };
+        lines.push(measured(&OfRing::<R> { op, layout, ring: PhantomData }, case, R::NAME, formula));
     };
     line("difference", cost::difference::<R>(rows, 1));
     line("near_quotient", cost::near_quotient::<Fp61>(layout));

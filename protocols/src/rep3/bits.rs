@@ -15,27 +15,27 @@
 
 use super::{Rep3, Rep3Share};
 use mpc_core::prss::BLOCK;
-use mpc_core::{Abort, B64, Column, PartyId, Ring};
+use mpc_core::{Abort, B64, Column, Layout, PartyId, Ring};
 
 const P0: PartyId = PartyId(0);
 const P1: PartyId = PartyId(1);
 const P2: PartyId = PartyId(2);
 
 impl Rep3 {
-    pub(super) fn convert_bits<R: Ring>(&mut self, bits: &Rep3Share<B64>) -> Result<Rep3Share<R>, Abort> {
+    pub(super) fn convert_bits<R: Ring>(&mut self, bits: &Rep3Share<B64>, layout: Layout) -> Result<Rep3Share<R>, Abort> {
         match self.session.me() {
-            P0 => self.convert_as_p0(&bits.first().zip(bits.second(), B64::add)),
-            P1 => self.convert_as_p1(bits.second()),
-            _ => self.convert_as_p2(bits.first()),
+            P0 => self.convert_as_p0(&bits.first().zip(bits.second(), B64::add), layout),
+            P1 => self.convert_as_p1(bits.second(), layout),
+            _ => self.convert_as_p2(bits.first(), layout),
         }
     }
 
     /// Leaves with (a_0 - 2 p_0, a_1 - 2 p_1).
-    fn convert_as_p0<R: Ring>(&mut self, a: &Column<B64>) -> Result<Rep3Share<R>, Abort> {
+    fn convert_as_p0<R: Ring>(&mut self, a: &Column<B64>, layout: Layout) -> Result<Rep3Share<R>, Abort> {
         let (input, product) = (self.session.step(), self.session.step());
-        let len = a.layout().len::<R>();
+        let len = layout.len::<R>();
         let mut masks = self.session.prss(P1).elements(input, 0..len);
-        let (mut a0, mut a1) = Column::build_pair(a.layout(), |at, a0: &mut [R], a1| {
+        let (mut a0, mut a1) = Column::build_pair(layout, |at, a0: &mut [R], a1| {
             masks.fill(a1);
             a.bits_into(at, a0);
             a0.iter_mut().zip(&*a1).for_each(|(a0, a1)| *a0 = a0.sub(*a1));
@@ -58,13 +58,13 @@ impl Rep3 {
     }
 
     /// Leaves with (a_1 - 2 p_1, c - 2 p_2).
-    fn convert_as_p1<R: Ring>(&mut self, c: &Column<B64>) -> Result<Rep3Share<R>, Abort> {
+    fn convert_as_p1<R: Ring>(&mut self, c: &Column<B64>, layout: Layout) -> Result<Rep3Share<R>, Abort> {
         let (input, product) = (self.session.step(), self.session.step());
-        let len = c.layout().len::<R>();
+        let len = layout.len::<R>();
         let mut masks = self.session.prss(P0).elements(input, 0..len);
         let mut products = self.session.prss(P0).elements(product, 0..len);
         let mut p = [R::ZERO; BLOCK];
-        let (m1, component) = Column::build_pair(c.layout(), |at, m1: &mut [R], component| {
+        let (m1, component) = Column::build_pair(layout, |at, m1: &mut [R], component| {
             let p = &mut p[..m1.len()];
             masks.fill(component);
             products.fill(p);
@@ -79,20 +79,20 @@ impl Rep3 {
         round.send(P2, &m1);
         round.run()?;
         let mut round = self.session.round("bits, second");
-        let m2 = round.recv(P2, c.layout());
+        let m2 = round.recv(P2, layout);
         let m2 = round.run()?.take(m2)?;
         Ok(Rep3Share::from_components(component, last_component(c, &m1, &m2)))
     }
 
     /// Leaves with (c - 2 p_2, a_0 - 2 p_0).
-    fn convert_as_p2<R: Ring>(&mut self, c: &Column<B64>) -> Result<Rep3Share<R>, Abort> {
+    fn convert_as_p2<R: Ring>(&mut self, c: &Column<B64>, layout: Layout) -> Result<Rep3Share<R>, Abort> {
         let (_input, product) = (self.session.step(), self.session.step());
         let mut round = self.session.round("bits, first");
-        let (a0, m1) = (round.recv(P0, c.layout()), round.recv(P1, c.layout()));
+        let (a0, m1) = (round.recv(P0, layout), round.recv(P1, layout));
         let mut inbox = round.run()?;
         let (a0, m1): (Column<R>, Column<R>) = (inbox.take(a0)?, inbox.take(m1)?);
-        let mut products = self.session.prss(P0).elements(product, 0..c.layout().len::<R>());
-        let (m2, component) = Column::build_pair(c.layout(), |at, m2: &mut [R], component| {
+        let mut products = self.session.prss(P0).elements(product, 0..layout.len::<R>());
+        let (m2, component) = Column::build_pair(layout, |at, m2: &mut [R], component| {
             products.fill(component);
             c.bits_into(at, m2);
             for ((m, p), a0) in m2.iter_mut().zip(component).zip(&a0.as_slice()[at..]) {
@@ -110,7 +110,7 @@ impl Rep3 {
 
 /// c - 2 (m_1 + m_2).
 fn last_component<R: Ring>(c: &Column<B64>, m1: &Column<R>, m2: &Column<R>) -> Column<R> {
-    Column::build(c.layout(), |at, out| {
+    Column::build(m1.layout(), |at, out| {
         c.bits_into(at, out);
         let messages = m1.as_slice()[at..].iter().zip(&m2.as_slice()[at..]);
         out.iter_mut().zip(messages).for_each(|(v, (m1, m2))| *v = minus_twice(*v, m1.add(*m2)));

@@ -16,6 +16,8 @@
 //! | [`open`](Engine::open) | 1 | 1 by each |
 //! | [`open_to`](Engine::open_to) P_i | 1 | 1 by P_{i+1} |
 //! | [`release`](Engine::release) | 1 | 1 by each |
+//! | [`shuffle`](Engine::shuffle), [`unshuffle`](Engine::unshuffle) | 2 | 1, 2, 1 in turn |
+//! | [`permute_by`](Engine::permute_by) P_i | 2 | 2 and a place by P_i, 1 by the others |
 //! | constants, sums, complements, products with public values | 0 | 0 |
 //!
 //! Leakage: none; openings and releases show the value to whom they name, nothing else.
@@ -23,19 +25,25 @@
 mod bits;
 mod difference;
 mod gates;
+mod owner;
 mod product;
 mod quotient;
 mod share;
+mod shuffle;
 
 pub use share::Rep3Share;
+pub use shuffle::Shuffled;
 
 use crate::engine::{Difference, Engine, Input, Released, Security, Share, Verified};
+use crate::table::Table;
 use crate::wire::{Gate, Wire};
-use mpc_core::{Abort, B64, Column, Meter, PartyId, Ring, Session};
+use mpc_core::{Abort, B64, Column, Layout, Meter, PartyId, Permutation, Ring, Session};
 
 /// Three parties, one of them possibly curious.
 pub struct Rep3 {
     session: Session,
+    /// Shuffles so far: roles rotate.
+    shuffles: u64,
 }
 
 impl Rep3 {
@@ -45,7 +53,7 @@ impl Rep3 {
     /// If the session has other than three parties: the roster decides that before any session starts.
     pub fn new(session: Session) -> Self {
         assert_eq!(session.parties(), 3, "replicated sharing is among three parties");
-        Rep3 { session }
+        Rep3 { session, shuffles: 0 }
     }
 
     /// The session it runs on.
@@ -87,6 +95,7 @@ impl Rep3 {
 impl Engine for Rep3 {
     const MODEL: Security = Security::SemiHonest;
     type Share<R: Ring> = Rep3Share<R>;
+    type Shuffled = Shuffled;
 
     fn holds(&self, owner: PartyId) -> bool {
         self.session.me() == owner
@@ -172,8 +181,21 @@ impl Engine for Rep3 {
         self.reshare("dot product", part)
     }
 
-    fn bits_to<R: Ring>(&mut self, bits: &Rep3Share<B64>) -> Result<Rep3Share<R>, Abort> {
-        self.convert_bits(bits)
+    fn bits_as<R: Ring>(&mut self, bits: &Rep3Share<B64>, layout: Layout) -> Result<Rep3Share<R>, Abort> {
+        assert_eq!((layout.rows, layout.planes), (bits.layout().rows, bits.layout().planes), "one element a bit");
+        self.convert_bits(bits, layout)
+    }
+
+    fn shuffle(&mut self, table: &Table<Self>) -> Result<(Table<Self>, Shuffled), Abort> {
+        self.shuffled(table)
+    }
+
+    fn unshuffle(&mut self, table: &Table<Self>, shuffled: &Shuffled) -> Result<Table<Self>, Abort> {
+        self.unshuffled(table, shuffled)
+    }
+
+    fn permute_by(&mut self, owner: PartyId, to: Option<&Permutation>, table: &Table<Self>) -> Result<Table<Self>, Abort> {
+        self.permuted_by(owner, to, table)
     }
 
     fn difference<R: Ring>(&mut self, x: &Rep3Share<R>, products: &[usize]) -> Result<Difference<Rep3Share<B64>>, Abort> {
@@ -189,12 +211,16 @@ impl Engine for Rep3 {
     }
 
     /// P_{i+1} sends x_{i+2} to P_i.
-    fn open<R: Ring>(&mut self, x: &Verified<Rep3Share<R>>) -> Result<Column<R>, Abort> {
-        let (left, right, x) = (self.left(), self.right(), x.get());
+    fn open_all<R: Ring>(&mut self, xs: &Verified<Vec<&Rep3Share<R>>>) -> Result<Vec<Column<R>>, Abort> {
+        let (left, right) = (self.left(), self.right());
         let mut round = self.session.round("open");
-        round.send(left, x.second());
-        let missing = round.recv(right, x.layout());
-        Ok(x.value(&round.run()?.take(missing)?))
+        let mut missing = Vec::with_capacity(xs.get().len());
+        for x in xs.get() {
+            round.send(left, x.second());
+            missing.push(round.recv(right, x.layout()));
+        }
+        let mut inbox = round.run()?;
+        xs.get().iter().zip(missing).map(|(x, missing)| Ok(x.value(&inbox.take(missing)?))).collect()
     }
 
     fn open_to<R: Ring>(&mut self, to: PartyId, x: &Verified<Rep3Share<R>>) -> Result<Option<Column<R>>, Abort> {

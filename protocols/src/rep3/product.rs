@@ -43,9 +43,9 @@ impl Rep3 {
 
     /// The part of the inner product of each plane: one row a plane.
     pub(super) fn dot_part<R: Ring>(&mut self, x: &Rep3Share<R>, y: &Rep3Share<R>) -> Column<R> {
-        let Layout { rows, planes } = x.layout();
+        let Layout { rows, planes, .. } = x.layout();
         let mut zero = ZeroPart::draw(self, planes);
-        Column::build(Layout::new(1, planes), |at, z: &mut [R]| {
+        Column::build(x.layout().with_rows(1), |at, z: &mut [R]| {
             let masks = zero.next(z);
             for ((i, z), mask) in (at..).zip(z).zip(masks) {
                 let term = Term { x: x.plane(i), y: y.plane(i) };

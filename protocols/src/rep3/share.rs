@@ -1,7 +1,8 @@
 //! A replicated share as one party holds it, and what it can do without a message.
 
 use crate::engine::Share;
-use mpc_core::{Column, Layout, Ring};
+use mpc_core::{Column, Layout, Permutation, Ring};
+use std::ops::Range;
 
 /// The two components of a column that P_i holds: (x_i, x_{i+1}). Wiped on drop, as every [`Column`] is.
 #[derive(Clone)]
@@ -97,5 +98,26 @@ impl<R: Ring> Share<R> for Rep3Share<R> {
     }
     fn sum(&self) -> Self {
         self.each(Column::sum)
+    }
+    fn slice(&self, range: Range<usize>) -> Self {
+        self.each(|c| c.slice_rows(range.clone()))
+    }
+    fn concat(shares: &[&Self]) -> Self {
+        Rep3Share {
+            first: Column::concat(&shares.iter().map(|s| &s.first).collect::<Vec<_>>()),
+            second: Column::concat(&shares.iter().map(|s| &s.second).collect::<Vec<_>>()),
+        }
+    }
+    fn prefix_sums(&self) -> Self {
+        self.each(Column::prefix_sums)
+    }
+    fn sums_before(&self) -> Self {
+        self.each(Column::sums_before)
+    }
+    fn place(&self, to: &Permutation) -> Self {
+        self.each(|c| c.place(to))
+    }
+    fn fetch(&self, from: &Permutation) -> Self {
+        self.each(|c| c.fetch(from))
     }
 }

@@ -1,0 +1,128 @@
+//! The gate's relational operators: every case of the model is run at its sizes.
+
+use super::{Case, GateLine};
+use crate::cost::{self, Cost};
+use crate::relational::{Radix, apply, compact_in, places_by_digit, sort_places_in};
+use crate::table::Message;
+use crate::world::{self, Protocol};
+use crate::{Abort, Engine, Table};
+use mpc_core::{B64, Column, Layout};
+
+/// Rows above which three parties are not run, only the formulas and the estimate: a sort has hundreds of rounds.
+const RUN: usize = 64;
+
+/// A line for each case of the model at `sizes` that is an operator's.
+pub(super) fn lines<'c>(cases: impl Iterator<Item = &'c Case>, sizes: &[usize]) -> Vec<GateLine> {
+    let line = |case: &Case| {
+        let operator = Operator::of(case)?;
+        let metered = (case.n <= RUN).then(|| operator.alone(|o| world::metered(o, 1).1));
+        let (estimate, formula) = (operator.alone(world::estimated), operator.formula());
+        Some(GateLine { case: case.clone(), ring: "rows", metered, formula, estimate, model: None, ok: false })
+    };
+    cases.filter(|case| sizes.contains(&case.n)).filter_map(line).collect()
+}
+
+/// An operator on shares of zeros, which cost nothing to make.
+struct Operator<'c> {
+    case: &'c Case,
+    what: What,
+}
+
+enum What {
+    Shuffle(usize),
+    Apply(usize),
+    Compose,
+    Compact(usize),
+    Digit(usize),
+    Places(usize, Radix),
+    Sort(usize, Radix, usize),
+}
+
+impl<'c> Operator<'c> {
+    /// The operator of a case; `None` if it is another's.
+    fn of(case: &'c Case) -> Option<Self> {
+        let radix = |moving| Some(Radix { digit: case.digit?, moving });
+        let what = match case.op.as_str() {
+            "shuffle" => What::Shuffle(case.moved?),
+            "apply_perm" => What::Apply(case.moved?),
+            "compose" => What::Compose,
+            "compaction" => What::Compact(case.moved?),
+            "genperm" => What::Digit(case.digit?),
+            "radix_perm" => What::Places(case.key_bits?, radix(false)?),
+            "radix_move_perm" => What::Places(case.key_bits?, radix(true)?),
+            "radix_sort" => What::Sort(case.key_bits?, radix(false)?, case.moved?),
+            _ => return None,
+        };
+        Some(Operator { case, what })
+    }
+
+    fn width(&self) -> u32 {
+        self.case.w.unwrap_or(1)
+    }
+
+    /// What the operator costs, without what it needs to be there.
+    fn alone(&self, cost: impl Fn(&Self) -> Cost) -> Cost {
+        let whole = cost(self);
+        match self.what {
+            // a shuffle of nothing, to have one to undo
+            What::Compose => Cost { rounds: whole.rounds - cost(&Operator { case: self.case, what: What::Shuffle(0) }).rounds, ..whole },
+            _ => whole,
+        }
+    }
+
+    fn formula(&self) -> Cost {
+        let (n, w) = (self.case.n, self.width());
+        let bits = |planes| Message::of::<B64>(Layout::new(n, planes));
+        match self.what {
+            What::Shuffle(moved) => cost::shuffle(bits(moved), 0),
+            What::Apply(moved) => cost::apply(n, w, bits(moved), 0),
+            What::Compose => cost::compose(n, w, 0),
+            What::Compact(moved) => cost::compact(n, w, bits(moved), 0),
+            What::Digit(digit) => cost::digit(n, w, digit),
+            What::Places(key, radix) => cost::sort_places(n, w, key, radix, 0).0,
+            What::Sort(key, radix, moved) => cost::sort(n, w, key, radix, bits(moved), 0),
+        }
+    }
+}
+
+impl Protocol for Operator<'_> {
+    type Output = ();
+
+    fn run<E: Engine>(&self, e: &mut E) -> Result<(), Abort> {
+        let (n, w) = (self.case.n, self.width());
+        let places = e.constant(&Column::from_indices((0..n).map(|i| i as u32), w));
+        let mut bits = |planes| e.constant(&Column::<B64>::zeros(Layout::new(n, planes)));
+        match self.what {
+            What::Shuffle(moved) => {
+                let table = Table::new(n).with(bits(moved));
+                e.shuffle(&table).map(drop)
+            }
+            What::Apply(moved) => {
+                let table = Table::new(n).with(bits(moved));
+                apply(e, &places, &table).map(drop)
+            }
+            What::Compose => {
+                // the shuffle alone, as an application would leave it
+                let (_, shuffled) = e.shuffle(&Table::new(n))?;
+                e.unshuffle(&Table::new(n).with(places), &shuffled).map(drop)
+            }
+            What::Compact(moved) => {
+                let (flag, table) = (bits(1), Table::new(n).with(bits(moved)));
+                compact_in(e, &flag, &table, w, false).map(drop)
+            }
+            What::Digit(digit) => {
+                let digit = bits(digit);
+                places_by_digit(e, &digit, w).map(drop)
+            }
+            What::Places(key, radix) => {
+                let key = bits(key);
+                sort_places_in(e, &key, radix, w).map(drop)
+            }
+            What::Sort(key, radix, moved) => {
+                let (key, table) = (bits(key), Table::new(n).with(bits(moved)));
+                let places = sort_places_in(e, &key, radix, w)?;
+                apply(e, &places, &table).map(drop)
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Stable radix sort.
+//!
+//! *Functionality.* The rows in the order of their keys; equal keys keep their order.
+//! *Protocol.* From the least significant digit up: the digit is brought into the order so far ([`apply`](super::apply)), its places are computed
+//! ([`places_by_digit`](super::places_by_digit)) and composed with the places so far (Asharov et al., CCS'22, section 4; Chida et al., ePrint 2019/695). The
+//! *moving* variant carries the rest of the key and the row's number along instead of composing: fewer rounds, more bits; the row numbers are
+//! places in the end, so that applying them to the last places gives the whole.
+//! *Cost.* Digits of c bits, d = k/c of them: c = 2: (4w + 1) + (d - 1)(23w + 11)/3 bits a row and party, 4 + 9(d - 1) rounds; moving 7d rounds; then W bits a
+//! row in 3 rounds for the rows ([`cost::sort_places`](crate::cost::sort_places), [`cost::sort`](crate::cost::sort)). *Leakage.* None.
+
+use super::{Bits, Indices, Moved, apply, compose, places_by_digit, row_numbers};
+use crate::{Abort, Engine, Share, Table};
+use mpc_core::{B64, Index, Layout, index_bits};
+
+/// How a radix sort goes about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Radix {
+    /// Bits of a digit, 1 to 3.
+    pub digit: usize,
+    /// Whether the rest of the key travels.
+    pub moving: bool,
+}
+
+impl Default for Radix {
+    /// Two bits, composed: the fewest bytes.
+    fn default() -> Self {
+        Radix { digit: 2, moving: false }
+    }
+}
+
+/// One column of a composite key.
+pub struct Key<'a, S> {
+    /// Its planes, least significant first, in the order of unsigned integers.
+    pub bits: &'a S,
+    /// Whether the greatest comes first.
+    pub descending: bool,
+}
+
+/// The planes of a composite key, the most significant column first in `keys`: descending columns are complemented. NULLs first or last are a plane of
+/// their own above the value's.
+pub fn order<E: Engine>(e: &mut E, keys: &[Key<'_, Bits<E>>]) -> Bits<E> {
+    let columns: Vec<_> = keys.iter().rev().map(|key| if key.descending { e.not(key.bits) } else { key.bits.clone() }).collect();
+    Share::stack(&columns.iter().collect::<Vec<_>>())
+}
+
+/// The place of each row in the stable order of `key`, its planes least significant first, as indices of as many bits as number the rows.
+pub fn sort_places<E: Engine>(e: &mut E, key: &Bits<E>, radix: Radix) -> Result<Indices<E>, Abort> {
+    sort_places_in(e, key, radix, index_bits(key.layout().rows))
+}
+
+/// [`sort_places`] as indices of `width` bits.
+pub(crate) fn sort_places_in<E: Engine>(e: &mut E, key: &Bits<E>, radix: Radix, width: u32) -> Result<Indices<E>, Abort> {
+    if radix.moving { moving(e, key, radix.digit, width) } else { composing(e, key, radix.digit, width) }
+}
+
+/// The rows of the table in the stable order of `key`, and what undoes it.
+pub fn sort<E: Engine>(e: &mut E, key: &Bits<E>, table: &Table<E>, radix: Radix) -> Result<Moved<E>, Abort> {
+    let places = sort_places(e, key, radix)?;
+    apply(e, &places, table)
+}
+
+fn composing<E: Engine>(e: &mut E, key: &Bits<E>, digit: usize, width: u32) -> Result<Indices<E>, Abort> {
+    let rows = key.layout().rows;
+    let mut places: Option<Indices<E>> = None;
+    for digit in digits(key.layout().planes, digit) {
+        let digit = key.planes(digit);
+        places = Some(match &places {
+            None => places_by_digit(e, &digit, width)?.places,
+            Some(so_far) => {
+                let (mut moved, applied) = apply(e, so_far, &Table::new(rows).with(digit))?;
+                let then = places_by_digit(e, &moved.take_first::<B64>(), width)?.places;
+                compose(e, &applied, &then)?
+            }
+        });
+    }
+    Ok(places.unwrap_or_else(|| row_numbers(e, rows, width)))
+}
+
+fn moving<E: Engine>(e: &mut E, key: &Bits<E>, digit: usize, width: u32) -> Result<Indices<E>, Abort> {
+    let Layout { rows, planes, .. } = key.layout();
+    let mut numbers = row_numbers(e, rows, width);
+    let mut rest = key.clone();
+    let mut places: Option<Indices<E>> = None;
+    for digit in digits(planes, digit) {
+        if let Some(places) = &places {
+            let (mut moved, _) = apply(e, places, &Table::new(rows).with(rest).with(numbers))?;
+            (rest, numbers) = (moved.take_first::<B64>(), moved.take_first::<Index>());
+        }
+        places = Some(places_by_digit(e, &rest.planes(0..digit.len()), width)?.places);
+        rest = rest.planes(digit.len()..planes - digit.start);
+    }
+    match places {
+        None => Ok(numbers),
+        Some(places) if planes <= digit => Ok(places),
+        Some(places) => Ok(apply(e, &numbers, &Table::new(rows).with(places))?.0.take_first::<Index>()),
+    }
+}
+
+/// The planes of each digit from the least significant; the last may be narrower.
+fn digits(planes: usize, digit: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    (0..planes).step_by(digit).map(move |from| from..(from + digit).min(planes))
+}

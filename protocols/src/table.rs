@@ -1,0 +1,171 @@
+//! Rows of several rings that move together.
+
+use crate::engine::{Engine, Share};
+use mpc_core::{B64, Fp61, Fp127, Index, Layout, Permutation, Ring, Z64};
+use std::ops::Range;
+
+/// Shared columns of equal rows: bit-planes, indices and values. What moves, moves together; each column keeps its place among those of its ring.
+pub struct Table<E: Engine> {
+    rows: usize,
+    pub(crate) bits: Vec<E::Share<B64>>,
+    pub(crate) index: Vec<E::Share<Index>>,
+    pub(crate) z64: Vec<E::Share<Z64>>,
+    pub(crate) fp61: Vec<E::Share<Fp61>>,
+    pub(crate) fp127: Vec<E::Share<Fp127>>,
+}
+
+/// A ring of which a table has columns.
+pub trait Cell: Ring {
+    /// The table's columns over this ring.
+    fn of<E: Engine>(table: &Table<E>) -> &Vec<E::Share<Self>>;
+    /// The same, to change.
+    fn of_mut<E: Engine>(table: &mut Table<E>) -> &mut Vec<E::Share<Self>>;
+}
+
+macro_rules! cell {
+    ($ring:ty, $columns:ident) => {
+        impl Cell for $ring {
+            fn of<E: Engine>(table: &Table<E>) -> &Vec<E::Share<Self>> {
+                &table.$columns
+            }
+            fn of_mut<E: Engine>(table: &mut Table<E>) -> &mut Vec<E::Share<Self>> {
+                &mut table.$columns
+            }
+        }
+    };
+}
+
+cell!(B64, bits);
+cell!(Index, index);
+cell!(Z64, z64);
+cell!(Fp61, fp61);
+cell!(Fp127, fp127);
+
+/// A table of `rows` rows whose columns are the image of each column of another.
+macro_rules! map {
+    ($table:expr, $rows:expr, |$column:ident| $image:expr) => {
+        Table {
+            rows: $rows,
+            bits: $table.bits.iter().map(|$column| $image).collect(),
+            index: $table.index.iter().map(|$column| $image).collect(),
+            z64: $table.z64.iter().map(|$column| $image).collect(),
+            fp61: $table.fp61.iter().map(|$column| $image).collect(),
+            fp127: $table.fp127.iter().map(|$column| $image).collect(),
+        }
+    };
+}
+
+impl<E: Engine> Clone for Table<E> {
+    fn clone(&self) -> Self {
+        map!(self, self.rows, |c| c.clone())
+    }
+}
+
+impl<E: Engine> Table<E> {
+    /// A table of `rows` rows and no column.
+    pub fn new(rows: usize) -> Self {
+        Table { rows, bits: Vec::new(), index: Vec::new(), z64: Vec::new(), fp61: Vec::new(), fp127: Vec::new() }
+    }
+
+    /// With this column as the last of its ring.
+    ///
+    /// # Panics
+    /// If it has other rows than the table.
+    pub fn with<R: Cell>(mut self, column: E::Share<R>) -> Self {
+        assert_eq!(column.layout().rows, self.rows, "the columns of a table have equal rows");
+        R::of_mut(&mut self).push(column);
+        self
+    }
+
+    /// Rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The columns over `R`.
+    pub fn columns<R: Cell>(&self) -> &[E::Share<R>] {
+        R::of(self)
+    }
+
+    /// The columns over `R`, which leave the table.
+    pub fn take<R: Cell>(&mut self) -> Vec<E::Share<R>> {
+        std::mem::take(R::of_mut(self))
+    }
+
+    /// Takes the first column over `R` out.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn take_first<R: Cell>(&mut self) -> E::Share<R> {
+        R::of_mut(self).remove(0)
+    }
+
+    /// Takes the last column over `R` out.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn take_last<R: Cell>(&mut self) -> E::Share<R> {
+        R::of_mut(self).pop().expect("the table has such a column")
+    }
+
+    /// Row i at `to.places()[i]`, for a permutation that this party may know.
+    pub fn place(&self, to: &Permutation) -> Self {
+        map!(self, self.rows, |c| c.place(to))
+    }
+
+    /// Row `from.places()[j]` at j: the inverse of [`place`](Self::place).
+    pub fn fetch(&self, from: &Permutation) -> Self {
+        map!(self, self.rows, |c| c.fetch(from))
+    }
+
+    /// The rows in `range`.
+    pub fn slice(&self, range: Range<usize>) -> Self {
+        map!(self, range.len(), |c| c.slice(range.clone()))
+    }
+
+    /// What one party sends to pass the whole table on once.
+    pub fn message(&self) -> Message {
+        let planes = self.bits.iter().map(|c| c.layout().planes).sum();
+        fn each<R: Ring, S: Share<R>>(columns: &[S]) -> Message {
+            columns.iter().map(|c| Message::of::<R>(c.layout())).sum()
+        }
+        [
+            Message::of::<B64>(Layout::new(self.rows, planes)),
+            each::<Index, _>(&self.index),
+            each::<Z64, _>(&self.z64),
+            each::<Fp61, _>(&self.fp61),
+            each::<Fp127, _>(&self.fp127),
+        ]
+        .into_iter()
+        .sum()
+    }
+}
+
+/// The payload of a message, in bits and in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Message {
+    /// Bits at exact widths.
+    pub bits: u64,
+    /// Bytes; each column is rounded up once. Bit-planes of a table are one column.
+    pub bytes: u64,
+}
+
+impl Message {
+    /// A column.
+    pub const fn of<R: Ring>(layout: Layout) -> Self {
+        Message { bits: layout.bits::<R>(), bytes: layout.bytes::<R>() as u64 }
+    }
+}
+
+impl std::ops::Add for Message {
+    type Output = Message;
+    fn add(self, other: Self) -> Self {
+        Message { bits: self.bits + other.bits, bytes: self.bytes + other.bytes }
+    }
+}
+
+impl std::iter::Sum for Message {
+    fn sum<I: Iterator<Item = Message>>(messages: I) -> Self {
+        messages.fold(Message::default(), |a, b| a + b)
+    }
+}

@@ -1,0 +1,147 @@
+//! Joins on a unique key.
+
+use super::{Words, input_bits, open_bits};
+use mpc_core::B64;
+use protocols::relational::{JoinOptions, Radix, Side, has_duplicates, join, undo};
+use protocols::world::{Protocol, check_seeded};
+use protocols::{Abort, Engine, Share, Table};
+use std::collections::HashMap;
+
+/// Rows of a side: key, payload, valid.
+type Rows = Vec<(u64, u64, u64)>;
+
+struct Join {
+    left: Rows,
+    right: Rows,
+    options: JoinOptions,
+}
+
+/// In the order of the join: key, left's payload, right's payload, matched, right valid, right unmatched; left matched and unmatched where asked for;
+/// and, in the order of the right side: left's payload and matched.
+type Opened = (Vec<Vec<u64>>, Vec<Vec<u64>>, Vec<u64>, Vec<u64>);
+
+impl Protocol for Join {
+    type Output = Opened;
+
+    fn run<E: Engine>(&self, e: &mut E) -> Result<Opened, Abort> {
+        fn side<E: Engine>(e: &mut E, owner: u8, rows: &Rows) -> Result<(E::Share<B64>, E::Share<B64>, Table<E>), Abort> {
+            let column = |f: fn(&(u64, u64, u64)) -> u64| rows.iter().map(f).collect::<Vec<_>>();
+            let key = input_bits(e, owner, &column(|r| r.0), 7)?;
+            let payload = input_bits(e, owner, &column(|r| r.1), 20)?;
+            let valid = input_bits(e, owner, &column(|r| r.2), 1)?;
+            Ok((key, valid, Table::new(rows.len()).with(payload)))
+        }
+        let (left, right) = (side(e, 0, &self.left)?, side(e, 1, &self.right)?);
+        let left = Side { key: &left.0, valid: &left.1, table: &left.2 };
+        let right = Side { key: &right.0, valid: &right.1, table: &right.2 };
+        let joined = join(e, &left, &right, self.options)?;
+        let rows = self.left.len() + self.right.len();
+        let (mut lefts, mut rights) = (joined.left.clone(), joined.right.clone());
+        let (payload, right_rows) = (lefts.take_first::<B64>(), rights.take_first::<B64>());
+        let mut back = undo(e, &joined.applied, &Table::new(rows).with(payload.clone()).with(joined.matched.clone()))?;
+        let back = [(); 2].map(|()| back.take_first::<B64>().slice(self.left.len()..rows));
+        let all = [&joined.key, &payload, &right_rows, &joined.matched, &joined.right_valid, &joined.right_unmatched()];
+        let all = all.into_iter().map(|bits| open_bits(e, bits)).collect::<Result<_, _>>()?;
+        let flags = match &joined.left_matched {
+            Some(matched) => vec![open_bits(e, matched)?, open_bits(e, &joined.left_unmatched())?],
+            None => Vec::new(),
+        };
+        Ok((all, flags, open_bits(e, &back[0])?, open_bits(e, &back[1])?))
+    }
+}
+
+impl Join {
+    fn verify(&self) {
+        let (columns, flags, back_payload, back_matched) = check_seeded(self, 5);
+        let table: HashMap<u64, u64> = self.left.iter().filter(|r| r.2 == 1).map(|r| (r.0, r.1)).collect();
+        let found: Vec<Option<u64>> = self.right.iter().map(|r| table.get(&r.0).copied().filter(|_| r.2 == 1)).collect();
+        assert_eq!(back_matched, found.iter().map(|f| u64::from(f.is_some())).collect::<Vec<_>>());
+        assert!(back_payload.iter().zip(&found).all(|(got, found)| found.is_none_or(|found| found == *got)));
+        let [key, payload, right, matched, right_valid, unmatched] = &columns[..] else { unreachable!("six columns") };
+        assert!(key.is_sorted());
+        let mut pairs: Vec<_> = (0..key.len()).filter(|i| matched[*i] == 1).map(|i| (key[i], payload[i], right[i])).collect();
+        let mut expected: Vec<_> = self.right.iter().zip(&found).filter_map(|(r, f)| f.map(|f| (r.0, f, r.1))).collect();
+        pairs.sort();
+        expected.sort();
+        assert_eq!(pairs, expected);
+        assert_eq!(right_valid.iter().sum::<u64>(), self.right.iter().map(|r| r.2).sum());
+        assert!((0..key.len()).all(|i| unmatched[i] == right_valid[i] & (1 - matched[i])));
+        if let [has, has_not] = &flags[..] {
+            let matched_key = |k: u64| self.right.iter().any(|r| r.0 == k && r.2 == 1);
+            let keys = |flag: &Vec<u64>| (0..key.len()).filter(|i| flag[*i] == 1).map(|i| key[i]).collect::<Vec<_>>();
+            let lefts = |which: bool| {
+                let mut keys: Vec<u64> = self.left.iter().filter(|r| r.2 == 1 && matched_key(r.0) == which).map(|r| r.0).collect();
+                keys.sort();
+                keys
+            };
+            assert_eq!((keys(has), keys(has_not)), (lefts(true), lefts(false)));
+        }
+    }
+}
+
+fn sides(left: usize, right: usize, seed: u64) -> (Rows, Rows) {
+    let mut words = Words(seed);
+    let mut keys: Vec<u64> = (0..128).collect();
+    (1..128).rev().for_each(|last| keys.swap(last, words.below(last as u64 + 1) as usize));
+    keys.truncate(left);
+    keys.sort();
+    let lefts = keys.into_iter().map(|k| (k, words.below(1 << 20), u64::from(words.below(4) > 0))).collect();
+    let rights = (0..right).map(|_| (words.below(128), words.below(1 << 20), u64::from(words.below(4) > 0))).collect();
+    (lefts, rights)
+}
+
+const LEFT_FLAGS: JoinOptions = JoinOptions { right_filtered: true, left_flag: true, radix: Radix { digit: 2, moving: false } };
+
+#[test]
+fn every_join_on_a_unique_key() {
+    for (left, right) in [(0, 0), (0, 5), (5, 0), (1, 1), (63, 1), (1, 64), (64, 65), (100, 900)] {
+        for (seed, options) in [(1, JoinOptions::default()), (2, LEFT_FLAGS), (3, LEFT_FLAGS)] {
+            let (left, right) = sides(left, right, seed);
+            Join { left, right, options }.verify();
+        }
+    }
+}
+
+#[test]
+fn a_filtered_row_between_a_left_row_and_its_match() {
+    let left = vec![(4, 44, 1), (6, 66, 0), (9, 99, 1)];
+    let right = vec![(4, 20, 0), (9, 21, 1), (4, 22, 1), (6, 23, 1), (3, 24, 1)];
+    Join { left, right, options: LEFT_FLAGS }.verify();
+}
+
+#[test]
+fn all_right_rows_of_one_key() {
+    let left: Rows = (0..20).map(|k| (k, k * 1000, 1)).collect();
+    let right: Rows = (0..200).map(|i| (7, i, 1)).collect();
+    Join { left: left.clone(), right, options: LEFT_FLAGS }.verify();
+    let right: Rows = (0..200).map(|i| (99, i, 1)).collect();
+    Join { left, right, options: LEFT_FLAGS }.verify();
+}
+
+struct Duplicates(Vec<u64>, Vec<u64>);
+
+impl Protocol for Duplicates {
+    type Output = Vec<u64>;
+
+    fn run<E: Engine>(&self, e: &mut E) -> Result<Vec<u64>, Abort> {
+        let (key, valid) = (input_bits(e, 0, &self.0, 7)?, input_bits(e, 1, &self.1, 1)?);
+        let found = has_duplicates(e, &key, &valid)?;
+        open_bits(e, &found)
+    }
+}
+
+#[test]
+fn duplicates_are_found() {
+    for rows in [0u64, 1, 2, 63, 100] {
+        let keys: Vec<u64> = (0..rows).collect();
+        assert_eq!(check_seeded(&Duplicates(keys.clone(), vec![1; keys.len()]), 1), [0]);
+        for at in (1..keys.len()).step_by(13) {
+            let mut twice = keys.clone();
+            twice[at] = twice[at - 1];
+            assert_eq!(check_seeded(&Duplicates(twice.clone(), vec![1; twice.len()]), 1), [1]);
+            let mut valid = vec![1; twice.len()];
+            valid[at] = 0;
+            assert_eq!(check_seeded(&Duplicates(twice, valid), 1), [0]);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Relational operators against the clear answer, in every scheme, at edge sizes and on adversarial keys.
+
+mod order;
+mod rows;
+
+use mpc_core::{B64, Column, Layout, PartyId, Ring};
+use protocols::{Abort, Engine, Input};
+
+/// Numbers of rows at the edges of words, of widths and of blocks.
+const SIZES: [usize; 7] = [0, 1, 2, 63, 64, 65, 1000];
+
+/// A repeatable stream of words.
+struct Words(u64);
+
+impl Words {
+    fn next(&mut self) -> u64 {
+        // splitmix64
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
+
+/// Keys of every kind: all equal, all distinct, sorted, reversed, few values, random.
+fn keys(rows: usize, width: usize) -> Vec<Vec<u64>> {
+    let mut words = Words(rows as u64);
+    let mask = u64::MAX >> (64 - width);
+    let n = rows as u64;
+    let mut distinct: Vec<u64> = (0..n).collect();
+    (1..rows).rev().for_each(|last| distinct.swap(last, words.below(last as u64 + 1) as usize));
+    let kinds = [
+        vec![mask; rows],
+        distinct,
+        (0..n).collect(),
+        (0..n).rev().collect(),
+        (0..n).map(|_| words.below(3)).collect(),
+        (0..n).map(|_| words.next()).collect(),
+    ];
+    kinds.map(|kind| kind.into_iter().map(|k| k & mask).collect()).into()
+}
+
+/// Shares what `owner` knows.
+fn input<E: Engine, R: Ring>(e: &mut E, owner: u8, values: &Column<R>) -> Result<E::Share<R>, Abort> {
+    let owner = PartyId(owner);
+    let mine = e.holds(owner).then_some(values);
+    Ok(e.input(&[Input::new(owner, values.layout(), mine)])?.remove(0))
+}
+
+/// Shares integers as bits.
+fn input_bits<E: Engine>(e: &mut E, owner: u8, values: &[u64], width: usize) -> Result<E::Share<B64>, Abort> {
+    let ints: Vec<i128> = values.iter().map(|v| *v as i128).collect();
+    input(e, owner, &Column::from_ints(&ints, width))
+}
+
+fn open<E: Engine, R: Ring>(e: &mut E, share: &E::Share<R>) -> Result<Vec<u128>, Abort> {
+    let share = e.verify(share.clone())?;
+    Ok(e.open(&share)?.as_slice().iter().map(|v| v.to_bits()).collect())
+}
+
+fn open_bits<E: Engine>(e: &mut E, share: &E::Share<B64>) -> Result<Vec<u64>, Abort> {
+    let share = e.verify(share.clone())?;
+    Ok(e.open(&share)?.to_uints().into_iter().map(|v| v as u64).collect())
+}
+
+fn one(rows: usize) -> Layout {
+    Layout::new(rows, 1)
+}
