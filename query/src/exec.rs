@@ -10,6 +10,8 @@
 //! lift       all bits that are counted or multiplied, as field elements: two rounds for each ring
 //! multiply   products of one depth in one round
 //! sum        sums of public groups: linear ones are local, sums of products cost one element a group in one round
+//! relation   rows that meet on private keys, one step for each relation: map, join, group, sort, …
+//! blank      the rows that are opened: nothing is left in places without a row, nor of where a row was
 //! release    after the barrier: each party's part of everything the plan opens to the planner
 //! ```
 
@@ -18,11 +20,13 @@ mod exists;
 mod field;
 mod graph;
 mod program;
+mod relation;
 mod sums;
 #[cfg(test)]
 mod tests;
 
 pub use program::{Program, ProgramError, Step, StepKind};
+pub(crate) use relation::order_at_home;
 
 use crate::ground::Ground;
 use crate::local::{InputColumn, Inputs};
@@ -30,7 +34,9 @@ use crate::plan::{NodeId, Plan};
 use field::{Fields, Known, Value};
 use graph::Evaluated;
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout, PartyId};
+use program::SlotOf;
 use protocols::{Engine, Input, Released, Share};
+use relation::Computed;
 use std::collections::HashMap;
 
 /// One party's part of everything of one kind that one release opens; which one follows from its place in the list
@@ -66,7 +72,14 @@ impl Program<'_> {
         inputs: &Inputs,
         progress: &mut dyn FnMut(&E, usize),
     ) -> Result<Vec<Part>, Abort> {
-        let mut run = Run { program: self, bits: HashMap::new(), logic: HashMap::new(), fp61: Fields::default(), fp127: Fields::default() };
+        let mut run = Run {
+            program: self,
+            bits: HashMap::new(),
+            logic: HashMap::new(),
+            fp61: Fields::default(),
+            fp127: Fields::default(),
+            relations: Computed::default(),
+        };
         let mut exists: HashMap<usize, E::Share<B64>> = HashMap::new();
         let mut parts = Vec::new();
         for (number, step) in self.steps().iter().enumerate() {
@@ -99,6 +112,8 @@ impl Program<'_> {
                     let sums = run.sums::<Fp127>(engine, release)?;
                     run.fp127.sums.insert(release, sums);
                 }
+                StepKind::Relation(relation) => run.relation(engine, relation)?,
+                StepKind::Rows(release) => run.ready(engine, release)?,
                 StepKind::Release => parts = run.release(engine, &exists)?,
             }
         }
@@ -117,7 +132,11 @@ impl Program<'_> {
         let mut columns = Vec::with_capacity(slots.len());
         for (_, slot) in &slots {
             let owner = owner(&slot.owner).ok_or_else(|| Abort::Refused(format!("{} is not a party of this session", slot.owner)))?;
-            let values: Option<&Column<R>> = inputs.get(slot.scan, slot.column, slot.form).and_then(R::column);
+            let held = match slot.of {
+                SlotOf::Scan(scan, column, form) => inputs.get(scan, column, form),
+                SlotOf::Relation(relation) => inputs.relation(relation, slot.ring),
+            };
+            let values: Option<&Column<R>> = held.and_then(R::column);
             if engine.holds(owner) && values.is_none_or(|v| v.layout() != slot.layout) {
                 return Err(Abort::Refused("this node's local stage did not yield the columns of the plan".into()));
             }
@@ -137,6 +156,7 @@ struct Run<'r, E: Engine> {
     logic: HashMap<usize, Evaluated<E::Share<B64>>>,
     fp61: Fields<E, Fp61>,
     fp127: Fields<E, Fp127>,
+    relations: Computed<E>,
 }
 
 impl<E: Engine> Run<'_, E> {
@@ -163,17 +183,22 @@ impl<E: Engine> Run<'_, E> {
         let mut parts = Vec::new();
         for part in self.ground().parts(self.plan()) {
             let missing = || Abort::Refused("the plan opens something that was not computed".into());
+            // rows are numbered behind the releases of frames
+            let rows = part.release.checked_sub(self.plan().releases.len());
             parts.push(match part.ring {
                 InputRing::Bits => {
-                    let bits = engine.verify(exists.get(&part.release).ok_or_else(missing)?.clone())?;
+                    let bits = rows.map_or_else(|| exists.get(&part.release).cloned(), |r| self.opened_bits(r));
+                    let bits = engine.verify(bits.ok_or_else(missing)?)?;
                     Part::Bits(engine.release(&bits)?)
                 }
                 InputRing::Fp61 => {
-                    let sums = engine.verify(self.fp61.sums.get(&part.release).ok_or_else(missing)?.clone())?;
+                    let sums = rows.map_or_else(|| self.fp61.sums.get(&part.release).cloned(), |r| self.opened::<Fp61>(r));
+                    let sums = engine.verify(sums.ok_or_else(missing)?)?;
                     Part::Fp61(engine.release(&sums)?)
                 }
                 InputRing::Fp127 => {
-                    let sums = engine.verify(self.fp127.sums.get(&part.release).ok_or_else(missing)?.clone())?;
+                    let sums = rows.map_or_else(|| self.fp127.sums.get(&part.release).cloned(), |r| self.opened::<Fp127>(r));
+                    let sums = engine.verify(sums.ok_or_else(missing)?)?;
                     Part::Fp127(engine.release(&sums)?)
                 }
             });

@@ -2,11 +2,15 @@
 //! becomes the answer. Nothing is taken on trust: copies of a component must agree, lengths and elements must be exact, and every opened
 //! number must lie in the range the plan proved.
 
+mod rows;
+
+pub use rows::OpenedRows;
+
 use crate::exec::{InputRing, Part};
 use crate::ground::{Ground, PartShape, ring_of};
 use crate::local::{Local, LocalError, Tables};
 use crate::moments;
-use crate::plan::{Existence, Finish, Opening, Plan, Release, ReleasedColumn};
+use crate::plan::{Existence, Finish, Opening, Plan, Release, ReleasedColumn, RowRelease};
 use datafusion::arrow::array::{
     Array, ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray, UInt64Array,
 };
@@ -50,21 +54,29 @@ pub fn finish(plan: &Plan, ground: &Ground, local: &Local, parts: &[(String, Vec
     let opened = reconstruct(plan, ground, parts)?;
     let tables = released_tables(plan, ground, &opened)?;
     let mut at_hand = Tables::new();
-    for (release, batch) in plan.releases.iter().zip(tables) {
+    for (name, batch) in plan.releases.iter().map(|r| &r.name).chain(plan.rows.iter().map(|r| &r.name)).zip(tables) {
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]]);
-        let table = table.map_err(|_| FinishError::Type(release.name.clone(), "a table".into()))?;
-        at_hand.insert(release.name.clone(), Arc::new(table));
+        let table = table.map_err(|_| FinishError::Type(name.clone(), "a table".into()))?;
+        at_hand.insert(name.clone(), Arc::new(table));
     }
     Ok(local.run(&plan.answer, &at_hand, "the planner's answer")?)
 }
 
-/// Every number the plan opens: `numbers[release][opening, counted cell by cell][public group]`.
-pub struct OpenedNumbers(Vec<Vec<Vec<i128>>>);
+/// Everything the plan opens: `numbers[release][opening, counted cell by cell][public group]`, and rows.
+pub struct OpenedNumbers {
+    numbers: Vec<Vec<Vec<i128>>>,
+    rows: Vec<OpenedRows>,
+}
 
 impl OpenedNumbers {
     /// The openings of a release, counted cell by cell; a number for each public group.
     pub fn release(&self, release: usize) -> &[Vec<i128>] {
-        &self.0[release]
+        &self.numbers[release]
+    }
+
+    /// The rows of a release of rows.
+    pub fn rows(&self, release: usize) -> &OpenedRows {
+        &self.rows[release]
     }
 }
 
@@ -76,19 +88,29 @@ pub fn reconstruct(plan: &Plan, ground: &Ground, parts: &[(String, Vec<Part>)]) 
     }
     let mut planes: Vec<[std::vec::IntoIter<Vec<i128>>; 3]> =
         plan.releases.iter().map(|_| std::array::from_fn(|_| Vec::new().into_iter())).collect();
+    let mut rows: Vec<rows::Planes> = plan.rows.iter().map(|_| rows::Planes::default()).collect();
     for (number, shape) in shapes.iter().enumerate() {
+        if let Some(of) = shape.release.checked_sub(plan.releases.len()) {
+            let (planes, release) = (&mut rows[of], &plan.rows[of].name);
+            match shape.ring {
+                InputRing::Bits => planes.bits = Some(add_up(parts, number, shape, release, bits_of)?),
+                InputRing::Fp61 => planes.fp61 = Some(add_up(parts, number, shape, release, fp61_of)?),
+                InputRing::Fp127 => planes.fp127 = Some(add_up(parts, number, shape, release, fp127_of)?),
+            }
+            continue;
+        }
         let release = &plan.releases[shape.release].name;
         let values = match shape.ring {
             InputRing::Bits => {
-                let c = add_up::<B64>(parts, number, shape, release, |p| if let Part::Bits(r) = p { Some(r) } else { None })?;
+                let c = add_up(parts, number, shape, release, bits_of)?;
                 (0..c.planes()).map(|p| c.to_bools(p).into_iter().map(i128::from).collect()).collect()
             }
             InputRing::Fp61 => {
-                let c = add_up::<Fp61>(parts, number, shape, release, |p| if let Part::Fp61(r) = p { Some(r) } else { None })?;
+                let c = add_up(parts, number, shape, release, fp61_of)?;
                 (0..c.planes()).map(|p| c.plane(p).iter().map(|v| v.centered().into()).collect()).collect()
             }
             InputRing::Fp127 => {
-                let c = add_up::<Fp127>(parts, number, shape, release, |p| if let Part::Fp127(r) = p { Some(r) } else { None })?;
+                let c = add_up(parts, number, shape, release, fp127_of)?;
                 (0..c.planes()).map(|p| c.plane(p).iter().map(|v| v.centered()).collect()).collect::<Vec<_>>()
             }
         };
@@ -108,7 +130,23 @@ pub fn reconstruct(plan: &Plan, ground: &Ground, parts: &[(String, Vec<Part>)]) 
         }
         numbers.push(opened);
     }
-    Ok(OpenedNumbers(numbers))
+    let read = |(release, planes): (&RowRelease, &rows::Planes)| {
+        OpenedRows::read(plan.relation(release.relation), planes).ok_or_else(|| FinishError::Range(release.name.clone()))
+    };
+    let rows = plan.rows.iter().zip(&rows).map(read).collect::<Result<_, _>>()?;
+    Ok(OpenedNumbers { numbers, rows })
+}
+
+fn bits_of(part: &Part) -> Option<&Released<B64>> {
+    if let Part::Bits(r) = part { Some(r) } else { None }
+}
+
+fn fp61_of(part: &Part) -> Option<&Released<Fp61>> {
+    if let Part::Fp61(r) = part { Some(r) } else { None }
+}
+
+fn fp127_of(part: &Part) -> Option<&Released<Fp127>> {
+    if let Part::Fp127(r) = part { Some(r) } else { None }
 }
 
 fn add_up<R: Ring>(
@@ -152,9 +190,11 @@ fn add_up<R: Ring>(
     Ok(total)
 }
 
-/// The released tables, one for each release of the plan.
+/// The released tables, one for each release of the plan, those of rows last.
 pub fn released_tables(plan: &Plan, ground: &Ground, opened: &OpenedNumbers) -> Result<Vec<RecordBatch>, FinishError> {
-    plan.releases.iter().enumerate().map(|(number, release)| table(plan, ground, number, release, opened.release(number))).collect()
+    let of_frames = plan.releases.iter().enumerate().map(|(number, release)| table(plan, ground, number, release, opened.release(number)));
+    let of_rows = plan.rows.iter().zip(&opened.rows).map(|(release, opened)| rows::table(plan, release, opened));
+    of_frames.chain(of_rows).collect()
 }
 
 fn table(plan: &Plan, ground: &Ground, number: usize, release: &Release, opened: &[Vec<i128>]) -> Result<RecordBatch, FinishError> {
@@ -182,15 +222,16 @@ fn table(plan: &Plan, ground: &Ground, number: usize, release: &Release, opened:
             }
             _ => finished(column, &of).ok_or_else(wrong)?,
         };
-        // a cast that cannot keep a value yields NULL; a released value is never lost like that
-        let typed = cast(&array, &column.data_type.0).map_err(|_| wrong())?;
-        if typed.null_count() != array.null_count() {
-            return Err(wrong());
-        }
-        columns.push(typed);
+        columns.push(typed_as(&array, column)?);
     }
-    let schema = expected_schema(plan, release);
+    let schema = schema_of(plan, &release.name, &release.columns);
     RecordBatch::try_new(schema.clone(), columns).map_err(|_| FinishError::Type(release.name.clone(), format!("{schema:?}")))
+}
+
+/// A column in its type. A cast that cannot keep a value yields NULL; a released value is never lost like that.
+fn typed_as(array: &ArrayRef, column: &ReleasedColumn) -> Result<ArrayRef, FinishError> {
+    let typed = cast(array, &column.data_type.0).ok().filter(|typed| typed.null_count() == array.null_count());
+    typed.ok_or_else(|| FinishError::Type(column.name.clone(), column.data_type.to_string()))
 }
 
 /// The column the answer reads, before its last cast.
@@ -267,12 +308,12 @@ fn typed(values: Vec<Option<i128>>, scale: i8, data_type: &DataType) -> Option<A
 }
 
 /// The schema under which the answer reads a release.
-fn expected_schema(plan: &Plan, release: &Release) -> SchemaRef {
+fn schema_of(plan: &Plan, name: &str, columns: &[ReleasedColumn]) -> SchemaRef {
     let mut found = None;
     // the walk itself cannot fail
     let _ = plan.answer.logical().apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node
-            && scan.table_name.table() == release.name
+            && scan.table_name.table() == name
         {
             found = Some(scan.source.schema());
             return Ok(TreeNodeRecursion::Stop);
@@ -280,6 +321,6 @@ fn expected_schema(plan: &Plan, release: &Release) -> SchemaRef {
         Ok(TreeNodeRecursion::Continue)
     });
     found.unwrap_or_else(|| {
-        Arc::new(Schema::new(release.columns.iter().map(|c| Field::new(&c.name, c.data_type.0.clone(), true)).collect::<Vec<_>>()))
+        Arc::new(Schema::new(columns.iter().map(|c| Field::new(&c.name, c.data_type.0.clone(), true)).collect::<Vec<_>>()))
     })
 }

@@ -3,6 +3,7 @@
 
 use crate::exec::InputRing;
 use crate::local::{self, InputColumn, Local, LocalError, Tables};
+use crate::plan::relation::{Operator, RelationId};
 use crate::plan::{ColumnKind, FrameId, Opening, Plan, Release, Ring, ScanId, Source};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, UInt64Array};
 use datafusion::arrow::compute::{cast, take};
@@ -15,6 +16,7 @@ pub struct Ground {
     frames: Vec<FrameRows>,
     scans: Vec<Option<PublicScan>>,
     releases: Vec<Groups>,
+    relations: HashMap<(RelationId, InputRing), InputColumn>,
 }
 
 struct FrameRows {
@@ -40,7 +42,7 @@ pub struct Groups {
 impl Ground {
     /// Evaluates the public part of `plan` on the public tables.
     pub fn new(plan: &Plan, local: &Local, public: &Tables) -> Result<Self, LocalError> {
-        let mut ground = Ground { frames: Vec::new(), scans: Vec::new(), releases: Vec::new() };
+        let mut ground = Ground { frames: Vec::new(), scans: Vec::new(), releases: Vec::new(), relations: HashMap::new() };
         for frame in &plan.frames {
             let place = format!("the rows of {}", frame.name);
             let defect = |what| LocalError::Defect { place: place.clone(), what };
@@ -74,6 +76,12 @@ impl Ground {
             let groups = ground.group(plan, release)?;
             ground.releases.push(groups);
         }
+        for (id, relation) in (0..).map(RelationId).zip(&plan.relations) {
+            if matches!(relation.op, Operator::Home { source: Source::Public, .. }) {
+                let columns = local.relation(plan, id, relation, public)?;
+                ground.relations.extend(columns.into_iter().map(|(ring, column)| ((id, ring), column)));
+            }
+        }
         Ok(ground)
     }
 
@@ -92,6 +100,11 @@ impl Ground {
         self.scans.get(scan.0)?.as_ref()?.inputs.get(column)?.get(form)
     }
 
+    /// All planes of a relation of public rows in one ring.
+    pub fn relation(&self, relation: RelationId, ring: InputRing) -> Option<&InputColumn> {
+        self.relations.get(&(relation, ring))
+    }
+
     /// The groups of a release.
     pub fn groups(&self, release: usize) -> &Groups {
         &self.releases[release]
@@ -105,6 +118,14 @@ impl Ground {
                 let planes = release.cells.iter().flat_map(|c| &c.openings).filter(|o| ring_of(o) == ring).count();
                 if planes > 0 {
                     parts.push(PartShape { release: number, ring, layout: Layout::new(groups.count, planes) });
+                }
+            }
+        }
+        for (number, relation) in plan.rows.iter().map(|r| plan.relation(r.relation)).enumerate() {
+            for ring in [InputRing::Bits, InputRing::Fp61, InputRing::Fp127] {
+                let (places, planes) = (relation.places as usize, local::planes_of(relation, ring));
+                if planes > 0 {
+                    parts.push(PartShape { release: plan.releases.len() + number, ring, layout: Layout::new(places, planes) });
                 }
             }
         }
@@ -168,10 +189,11 @@ impl Groups {
     }
 }
 
-/// What one release opens of one kind: a plane for each opening of that kind (cell by cell), a row for each public group.
+/// What one release opens of one kind: a plane for each opening of that kind (cell by cell), a row for each public group. Of a relation's rows:
+/// all its planes of that ring, a row for each place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartShape {
-    /// The release.
+    /// The release; those of rows follow after the others.
     pub release: usize,
     /// The kind.
     pub ring: InputRing,

@@ -3,7 +3,13 @@
 //! What leaves this module are integers and bits ready to be shared, and errors that never carry a value: DataFusion's own messages
 //! may quote the cell they stumbled over, so they are reduced to their kind.
 
+mod rows;
+
+pub(crate) use rows::planes as planes_of;
+
+use crate::exec::InputRing;
 use crate::ground::Ground;
+use crate::plan::relation::{Operator, Relation, RelationId};
 use crate::plan::{ColumnKind, Form, Frame, Plan, Ring, Scan, ScanColumn, ScanId, Source, Subplan};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::compute::{cast, concat_batches};
@@ -79,6 +85,40 @@ pub enum LocalError {
         /// Largest value allowed.
         max: i128,
     },
+    /// More rows than the plan has places for.
+    #[error("{place}: it has not as many rows as the plan has places for ({places}); correct max_rows in the catalogue, or the data")]
+    Places {
+        /// Which sub-plan.
+        place: String,
+        /// Rows the plan was compiled for.
+        places: u64,
+    },
+    /// A NULL in a column that is declared without.
+    #[error("{place}: {column} has a NULL, but follows from columns declared not nullable; correct the data or the catalogue")]
+    Null {
+        /// Which sub-plan.
+        place: String,
+        /// The column, as SQL.
+        column: String,
+    },
+    /// A text that is not in the dictionary of its column.
+    #[error("{place}: {column} has a text that is not in its dictionary; correct the data or the catalogue")]
+    Unlisted {
+        /// Which sub-plan.
+        place: String,
+        /// The column, as SQL.
+        column: String,
+    },
+    /// A text longer than its column's declared bytes.
+    #[error("{place}: {column} has a text of more than {bytes} bytes, or one with a zero byte; correct the data or the declared length")]
+    Length {
+        /// Which sub-plan.
+        place: String,
+        /// The column, as SQL.
+        column: String,
+        /// Bytes allowed.
+        bytes: u32,
+    },
     /// The plan and this executor disagree: a defect, not bad data.
     #[error("{place}: {what} (a defect in the compiler; please report the query)")]
     Defect {
@@ -135,19 +175,28 @@ pub enum InputColumn {
 /// All columns of one scan: `columns[column][form]`.
 pub type ScanInputs = Vec<Vec<InputColumn>>;
 
-/// The columns this node brings to the joint stage, by scan.
+/// The columns this node brings to the joint stage, by scan and by relation.
 #[derive(Clone, Default)]
-pub struct Inputs(BTreeMap<ScanId, ScanInputs>);
+pub struct Inputs {
+    scans: BTreeMap<ScanId, ScanInputs>,
+    relations: BTreeMap<(RelationId, InputRing), InputColumn>,
+}
 
 impl Inputs {
     /// The column `column` of `scan` in its form number `form`, if this node holds it.
     pub fn get(&self, scan: ScanId, column: usize, form: usize) -> Option<&InputColumn> {
-        self.0.get(&scan)?.get(column)?.get(form)
+        self.scans.get(&scan)?.get(column)?.get(form)
+    }
+
+    /// All planes of a relation in one ring, if this node holds them.
+    pub fn relation(&self, relation: RelationId, ring: InputRing) -> Option<&InputColumn> {
+        self.relations.get(&(relation, ring))
     }
 
     /// Adds what another node holds: only a clear oracle ever holds more than one node's.
     pub fn extend(&mut self, other: Inputs) {
-        self.0.extend(other.0);
+        self.scans.extend(other.scans);
+        self.relations.extend(other.relations);
     }
 }
 
@@ -188,9 +237,36 @@ impl Local {
         optimized.as_ref().unwrap_or(subplan.logical()).display_indent().to_string()
     }
 
-    /// Computes every scan that `party` owns.
+    /// Computes every scan and every relation that `party` owns.
     pub fn inputs(&self, plan: &Plan, party: &str, ground: &Ground, tables: &Tables) -> Result<Inputs, LocalError> {
-        plan.scans_of(party).map(|(id, scan)| Ok((id, self.scan(plan, scan, ground, tables)?))).collect::<Result<_, _>>().map(Inputs)
+        let scans = plan.scans_of(party).map(|(id, scan)| Ok((id, self.scan(plan, scan, ground, tables)?))).collect::<Result<_, _>>()?;
+        let mut relations = BTreeMap::new();
+        for (id, relation) in (0..).map(RelationId).zip(&plan.relations) {
+            if matches!(&relation.op, Operator::Home { source: Source::Party(owner), .. } if owner == party) {
+                let columns = self.relation(plan, id, relation, tables)?;
+                relations.extend(columns.into_iter().map(|(ring, column)| ((id, ring), column)));
+            }
+        }
+        Ok(Inputs { scans, relations })
+    }
+
+    /// The rows of a relation that is computed in clear, as the columns that are shared.
+    pub(crate) fn relation(
+        &self,
+        plan: &Plan,
+        id: RelationId,
+        relation: &Relation,
+        tables: &Tables,
+    ) -> Result<Vec<(InputRing, InputColumn)>, LocalError> {
+        let Operator::Home { source, plan: subplan } = &relation.op else {
+            return Err(LocalError::Defect { place: "a relation".into(), what: "only rows at home are computed in clear" });
+        };
+        let place = match source {
+            Source::Public => "public rows".into(),
+            Source::Party(name) => format!("the local stage of {name}"),
+        };
+        let batch = self.run(subplan, tables, &place)?;
+        rows::encode(relation, &batch, crate::exec::order_at_home(plan, id).as_deref(), &place)
     }
 
     fn scan(&self, plan: &Plan, scan: &Scan, ground: &Ground, tables: &Tables) -> Result<ScanInputs, LocalError> {

@@ -66,6 +66,20 @@ pub(super) fn sum(g: &mut Graph, a: &[Wire], b: &[Wire], width: usize) -> Vec<Wi
     (0..width).map(|i| if i == 0 { half[0] } else { g.xor(half[i], generate[i - 1]) }).collect()
 }
 
+/// a - b of equally many planes, modulo their power of two: the complement of (the complement of a) + b.
+pub(super) fn difference(g: &mut Graph, a: &[Wire], b: &[Wire]) -> Vec<Wire> {
+    let turned: Vec<Wire> = a.iter().map(|a| g.not(*a)).collect();
+    let total = sum(g, &turned, b, a.len());
+    total.into_iter().map(|t| g.not(t)).collect()
+}
+
+/// a where the bit is 1, else b.
+pub(super) fn choose(g: &mut Graph, bit: Wire, a: Wire, b: Wire) -> Wire {
+    let differ = g.xor(a, b);
+    let taken = g.and(bit, differ);
+    g.xor(b, taken)
+}
+
 /// Conjunction, shallowest wires first.
 pub(super) fn all(g: &mut Graph, bits: Vec<Wire>) -> Wire {
     fold(g, bits, true, Graph::and)

@@ -18,7 +18,7 @@ pub(super) trait Value: Ring {
 /// A ring in which values are summed and multiplied.
 pub(super) trait Field: Value {
     const FIELD: plan::Ring;
-    fn of(value: i128) -> Self;
+    fn element(value: i128) -> Self;
     fn fields<'a, E: Engine>(run: &'a Run<'_, E>) -> &'a Fields<E, Self>;
     fn fields_mut<'a, E: Engine>(run: &'a mut Run<'_, E>) -> &'a mut Fields<E, Self>;
 }
@@ -46,7 +46,7 @@ impl Value for Fp127 {
 
 impl Field for Fp61 {
     const FIELD: plan::Ring = plan::Ring::Fp61;
-    fn of(value: i128) -> Self {
+    fn element(value: i128) -> Self {
         Fp61::from_i128(value)
     }
     fn fields<'a, E: Engine>(run: &'a Run<'_, E>) -> &'a Fields<E, Self> {
@@ -59,7 +59,7 @@ impl Field for Fp61 {
 
 impl Field for Fp127 {
     const FIELD: plan::Ring = plan::Ring::Fp127;
-    fn of(value: i128) -> Self {
+    fn element(value: i128) -> Self {
         Fp127::from_i128(value)
     }
     fn fields<'a, E: Engine>(run: &'a Run<'_, E>) -> &'a Fields<E, Self> {
@@ -163,7 +163,7 @@ pub(super) fn times<R: Ring, S: Share<R>>(a: Known<R, S>, b: Known<R, S>) -> Kno
 }
 
 /// Public bits as public elements.
-fn elements<R: Ring>(bits: &Column<B64>) -> Column<R> {
+pub(super) fn elements<R: Ring>(bits: &Column<B64>) -> Column<R> {
     let rows = (0..bits.rows()).map(|r| if bits.bit(r, 0) { R::ONE } else { R::ZERO }).collect();
     Column::from_elements(rows, Layout::new(bits.rows(), 1)).expect("one element a row")
 }

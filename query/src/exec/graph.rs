@@ -12,7 +12,7 @@ use protocols::{Engine, Share};
 use std::collections::HashMap;
 
 /// A plane of bits, one for each row of the frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Wire {
     /// Known to every node.
     Public(u32),

@@ -4,8 +4,10 @@
 use super::InputRing;
 use super::circuit;
 use super::graph::{Graph, Schedule, Wire};
-use crate::ground::Ground;
+use super::relation::{self, Relations};
+use crate::ground::{Ground, PartShape};
 use crate::local::InputColumn;
+use crate::plan::relation::RelationId;
 use crate::plan::{Form, Node, NodeId, NodeKind, Op, Opening, Plan, Ring, ScanId, Source};
 use mpc_core::{B64, Column, Layout};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -13,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// A plan whose parts do not fit together: a defect of the compiler.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the plan cannot be executed: {0} (a defect in the compiler; please report the query)")]
-pub struct ProgramError(&'static str);
+pub struct ProgramError(pub(super) &'static str);
 
 /// A [`Plan`] ready to run.
 pub struct Program<'p> {
@@ -27,17 +29,25 @@ pub struct Program<'p> {
     wires: HashMap<NodeId, Vec<Wire>>,
     lifts: BTreeMap<(Ring, usize), Vec<(NodeId, NodeId)>>,
     products: BTreeMap<Ring, Vec<Batch>>,
+    relations: Relations<'p>,
     steps: Vec<Step>,
 }
 
-/// A column to be shared.
+/// Columns to be shared.
 pub(super) struct Slot {
-    pub scan: ScanId,
-    pub column: usize,
-    pub form: usize,
+    pub of: SlotOf,
     pub owner: String,
     pub ring: InputRing,
     pub layout: Layout,
+}
+
+/// What is shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SlotOf {
+    /// A column of a scan in a form.
+    Scan(ScanId, usize, usize),
+    /// All planes of a relation of one ring.
+    Relation(RelationId),
 }
 
 /// A product of two shared elements.
@@ -95,6 +105,10 @@ pub enum StepKind {
     Sum61(usize),
     /// The same, in the wide domain.
     Sum127(usize),
+    /// A relation.
+    Relation(usize),
+    /// The rows of a relation, made ready to be opened.
+    Rows(usize),
     /// Everything the plan opens.
     #[default]
     Release,
@@ -121,6 +135,7 @@ impl<'p> Program<'p> {
             wires: HashMap::new(),
             lifts: BTreeMap::new(),
             products: BTreeMap::new(),
+            relations: Relations::new(plan)?,
             steps: Vec::new(),
         };
         program.lay_slots()?;
@@ -140,6 +155,10 @@ impl<'p> Program<'p> {
 
     pub(super) fn ground(&self) -> &'p Ground {
         self.ground
+    }
+
+    pub(super) fn relations(&self) -> &Relations<'p> {
+        &self.relations
     }
 
     pub(super) fn slots(&self) -> &[Slot] {
@@ -187,13 +206,14 @@ impl<'p> Program<'p> {
                     let (ring, planes) = shape(*f);
                     self.slot_of.insert((ScanId(s), column, *f), self.slots.len());
                     let layout = Layout::new(rows, planes);
-                    self.slots.push(Slot { scan: ScanId(s), column, form, owner: owner.clone(), ring, layout });
+                    self.slots.push(Slot { of: SlotOf::Scan(ScanId(s), column, form), owner: owner.clone(), ring, layout });
                 }
                 if c.forms.is_empty() {
                     return Err(ProgramError("a private column has no form"));
                 }
             }
         }
+        self.slots.extend(relation::slots(self.plan));
         Ok(())
     }
 
@@ -398,7 +418,8 @@ impl<'p> Program<'p> {
             let what = format!("{} a row over {}", counted(schedule.ands(), "ANDs"), self.plan.frames[frame].name);
             steps.push(self.step(StepKind::Logic(frame), "logic", what, graph.rows()));
         }
-        for part in self.ground.parts(self.plan).into_iter().filter(|p| p.ring == InputRing::Bits) {
+        let of_frames = |p: &PartShape| p.release < self.plan.releases.len();
+        for part in self.ground.parts(self.plan).into_iter().filter(|p| of_frames(p) && p.ring == InputRing::Bits) {
             let rows = self.ground.rows(self.plan.releases[part.release].frame);
             let what = format!("{} for {}", counted(part.layout.planes, "bits"), counted(part.layout.rows, "groups"));
             steps.push(self.step(StepKind::Exists(part.release), "exists", what, rows));
@@ -415,12 +436,13 @@ impl<'p> Program<'p> {
                 steps.push(self.step(kind, "multiply", what, self.circuits[batch.frame].0.rows()));
             }
         }
-        for part in self.ground.parts(self.plan).into_iter().filter(|p| p.ring != InputRing::Bits) {
+        for part in self.ground.parts(self.plan).into_iter().filter(|p| of_frames(p) && p.ring != InputRing::Bits) {
             let kind = if part.ring == InputRing::Fp61 { StepKind::Sum61(part.release) } else { StepKind::Sum127(part.release) };
             let rows = self.ground.rows(self.plan.releases[part.release].frame);
             let what = format!("{} for {}", counted(part.layout.planes, "sums"), counted(part.layout.rows, "groups"));
             steps.push(self.step(kind, "sum", what, rows));
         }
+        steps.extend(self.relations.steps(self.plan));
         let parts = self.ground.parts(self.plan);
         let what = format!("{} to the planner", counted(parts.iter().map(|p| p.layout.rows * p.layout.planes).sum(), "numbers"));
         steps.push(self.step(StepKind::Release, "release", what, parts.iter().map(|p| p.layout.rows).max().unwrap_or(0)));
@@ -462,7 +484,7 @@ fn name(ring: Ring) -> &'static str {
 }
 
 /// `1 bit`, `2 bits`: `unit` is the plural.
-fn counted(count: usize, unit: &str) -> String {
+pub(super) fn counted(count: usize, unit: &str) -> String {
     match count {
         1 => format!("1 {}", unit.strip_suffix('s').unwrap_or(unit)),
         _ => format!("{count} {unit}"),

@@ -61,7 +61,7 @@ impl<E: Engine> Run<'_, E> {
                 Known::Public(c) => c.layout(),
                 Known::Secret(s) => s.layout(),
             };
-            times(known, Known::Public(Column::splat(R::of(term.coefficient), layout)))
+            times(known, Known::Public(Column::splat(R::element(term.coefficient), layout)))
         };
         let a = scaled(self.element::<R>(term.a));
         let Some(b) = term.b else { return Summand::Local(a) };

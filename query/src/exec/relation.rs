@@ -1,0 +1,323 @@
+//! The relations of a plan ([`crate::plan::relation`]) on shares: an [`Operator`] a file, each once for all engines. Nothing branches on values, so that
+//! what [`protocols::Estimate`] says of a relation is what it costs.
+
+mod check;
+mod combine;
+mod logic;
+mod map;
+mod order;
+mod released;
+#[cfg(test)]
+mod tests;
+mod total;
+
+pub(crate) use order::order_at_home;
+
+use super::field::{Field, Value};
+use super::program::{ProgramError, Slot, SlotOf, Step, StepKind, counted};
+use super::{InputRing, Run};
+use crate::local::planes_of;
+use crate::plan::relation::{Operator, Relation, RelationId};
+use crate::plan::{Plan, Source};
+use map::Layout as MapLayout;
+use mpc_core::{Abort, B64, Fp61, Fp127, Layout, Ring};
+use protocols::{Cell, Engine, Share};
+use std::collections::{BTreeMap, HashMap};
+
+/// Shared bits.
+type Bits<E> = <E as Engine>::Share<B64>;
+
+/// The rows of a relation on shares.
+pub(super) struct Rows<E: Engine> {
+    /// Places.
+    places: usize,
+    /// Which places hold a row; `None`: all.
+    row: Option<Bits<E>>,
+    columns: Vec<Cells<E>>,
+}
+
+/// A column of a relation on shares.
+struct Cells<E: Engine> {
+    values: Values<E>,
+    /// The valid bit, if it is nullable.
+    valid: Option<Bits<E>>,
+}
+
+/// The values of a column on shares.
+pub(super) enum Values<E: Engine> {
+    Bits(Bits<E>),
+    Fp61(E::Share<Fp61>),
+    Fp127(E::Share<Fp127>),
+}
+
+impl<E: Engine> Clone for Values<E> {
+    fn clone(&self) -> Self {
+        match self {
+            Values::Bits(v) => Values::Bits(v.clone()),
+            Values::Fp61(v) => Values::Fp61(v.clone()),
+            Values::Fp127(v) => Values::Fp127(v.clone()),
+        }
+    }
+}
+
+impl<E: Engine> Clone for Cells<E> {
+    fn clone(&self) -> Self {
+        Cells { values: self.values.clone(), valid: self.valid.clone() }
+    }
+}
+
+impl<E: Engine> Cells<E> {
+    /// The planes of a column that is not of elements.
+    fn bits(&self) -> &Bits<E> {
+        match &self.values {
+            Values::Bits(bits) => bits,
+            _ => unreachable!("checked by the layout: the column is in planes"),
+        }
+    }
+
+    /// The elements of a column of this field.
+    fn elements<R: Element>(&self) -> &E::Share<R> {
+        R::of_values(&self.values).expect("checked by the layout: the column is of this field")
+    }
+
+    /// This column with rows moved publicly.
+    fn gather(&self, rows: &[Option<usize>]) -> Self {
+        Cells {
+            values: match &self.values {
+                Values::Bits(v) => Values::Bits(v.gather(rows)),
+                Values::Fp61(v) => Values::Fp61(v.gather(rows)),
+                Values::Fp127(v) => Values::Fp127(v.gather(rows)),
+            },
+            valid: self.valid.as_ref().map(|v| v.gather(rows)),
+        }
+    }
+}
+
+/// A field in which columns hold elements.
+pub(super) trait Element: Field + Cell {
+    fn of_values<E: Engine>(values: &Values<E>) -> Option<&E::Share<Self>>;
+    fn values<E: Engine>(share: E::Share<Self>) -> Values<E>;
+}
+
+impl Element for Fp61 {
+    fn of_values<E: Engine>(values: &Values<E>) -> Option<&E::Share<Self>> {
+        if let Values::Fp61(v) = values { Some(v) } else { None }
+    }
+    fn values<E: Engine>(share: E::Share<Self>) -> Values<E> {
+        Values::Fp61(share)
+    }
+}
+
+impl Element for Fp127 {
+    fn of_values<E: Engine>(values: &Values<E>) -> Option<&E::Share<Self>> {
+        if let Values::Fp127(v) = values { Some(v) } else { None }
+    }
+    fn values<E: Engine>(share: E::Share<Self>) -> Values<E> {
+        Values::Fp127(share)
+    }
+}
+
+impl<E: Engine> Rows<E> {
+    /// The rows of a relation from all its planes, ring by ring ([`planes_of`]).
+    fn split(relation: &Relation, bits: Option<Bits<E>>, fp61: Option<E::Share<Fp61>>, fp127: Option<E::Share<Fp127>>) -> Self {
+        let mut next = [0; 3];
+        fn take<R: Ring, S: Share<R>>(share: &Option<S>, next: &mut usize, planes: usize) -> S {
+            let from = *next;
+            *next += planes;
+            share.as_ref().expect("a ring of which a relation has planes is shared").planes(from..*next)
+        }
+        let row = (!relation.full).then(|| take(&bits, &mut next[0], 1));
+        let columns = relation.columns.iter().map(|column| Cells {
+            values: match column.form.ring() {
+                None if column.form.width() == 0 && bits.is_none() => unreachable!("a column without planes has a relation with bits"),
+                None => Values::Bits(take(&bits, &mut next[0], column.form.width())),
+                Some(crate::plan::Ring::Fp61) => Values::Fp61(take(&fp61, &mut next[1], 1)),
+                Some(crate::plan::Ring::Fp127) => Values::Fp127(take(&fp127, &mut next[2], 1)),
+            },
+            valid: column.nullable.then(|| take(&bits, &mut next[0], 1)),
+        });
+        Rows { places: relation.places as usize, columns: columns.collect(), row }
+    }
+}
+
+/// The relations of a plan, laid out.
+pub(super) struct Relations<'p> {
+    maps: BTreeMap<usize, MapLayout<'p>>,
+    /// The last relation that reads each, or one past the last relation if its rows are released.
+    last: Vec<usize>,
+}
+
+impl<'p> Relations<'p> {
+    /// Lays out all relations of `plan`.
+    pub(super) fn new(plan: &'p Plan) -> Result<Self, ProgramError> {
+        check::check(plan)?;
+        let mut relations = Relations { maps: BTreeMap::new(), last: vec![0; plan.relations.len()] };
+        for (id, relation) in plan.relations.iter().enumerate() {
+            relation.op.inputs().into_iter().for_each(|input| relations.last[input.0] = id);
+            if let Operator::Map { .. } = relation.op {
+                relations.maps.insert(id, MapLayout::new(plan, relation)?);
+            }
+        }
+        plan.rows.iter().for_each(|r| relations.last[r.relation.0] = plan.relations.len());
+        Ok(relations)
+    }
+
+    /// The steps that compute the relations, and those that make their rows ready to be opened.
+    pub(super) fn steps(&self, plan: &Plan) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for (id, relation) in plan.relations.iter().enumerate() {
+            let places = |id: &RelationId| plan.relation(*id).places;
+            let rows = counted(relation.places as usize, "places");
+            let (name, what) = match &relation.op {
+                Operator::Home { .. } => continue,
+                Operator::Map { keep, .. } => {
+                    let what = format!("{}{}", self.maps[&id].words(), if keep.is_some() { ", rows kept by a secret bit" } else { "" });
+                    ("map", what)
+                }
+                Operator::Lookup { base, table, on, .. } => {
+                    let words: Vec<&str> = on.iter().map(|(b, _)| plan.relation(*base).columns[*b].words.as_str()).collect();
+                    ("join", format!("{} places with {} unique on {}", places(base), places(table), words.join(", ")))
+                }
+                Operator::Pairs { left, right, on } => {
+                    let words: Vec<&str> = on.iter().map(|(l, _)| plan.relation(*left).columns[*l].words.as_str()).collect();
+                    ("join", format!("{} places with {} on {}, at most {rows}", places(left), places(right), words.join(", ")))
+                }
+                Operator::Cross { left, right } => ("cross", format!("{} times {} places", places(left), places(right))),
+                Operator::Group { input, keys, folds } => {
+                    let words: Vec<&str> = keys.iter().map(|k| plan.relation(*input).columns[*k].words.as_str()).collect();
+                    ("group", format!("{} places by {}, {}", places(input), words.join(", "), counted(folds.len(), "folds")))
+                }
+                Operator::Total { input, folds } => ("total", format!("{} of {} places", counted(folds.len(), "folds"), places(input))),
+                Operator::Top { input, by, skip } => {
+                    let words: Vec<&str> = by.iter().map(|k| plan.relation(*input).columns[k.column].words.as_str()).collect();
+                    ("sort", format!("{} places by {}, {rows} after {skip}", places(input), words.join(", ")))
+                }
+                Operator::Union { inputs } => ("union", counted(inputs.len(), "relations")),
+                Operator::Window { input, functions, .. } => {
+                    ("window", format!("{} over {} places", counted(functions.len(), "functions"), places(input)))
+                }
+            };
+            steps.push(Step { kind: StepKind::Relation(id), name: name.into(), what, rows: relation.places });
+        }
+        for (number, release) in plan.rows.iter().enumerate() {
+            let relation = plan.relation(release.relation);
+            let order = if release.ordered { "in their order" } else { "shuffled" };
+            let what = format!("{} of {}, {order}", counted(relation.columns.len(), "columns"), release.name);
+            steps.push(Step { kind: StepKind::Rows(number), name: "blank".into(), what, rows: relation.places });
+        }
+        steps
+    }
+}
+
+impl Operator {
+    /// The relations it reads.
+    fn inputs(&self) -> Vec<RelationId> {
+        match self {
+            Operator::Home { .. } => Vec::new(),
+            Operator::Map { input, .. }
+            | Operator::Group { input, .. }
+            | Operator::Total { input, .. }
+            | Operator::Top { input, .. }
+            | Operator::Window { input, .. } => vec![*input],
+            Operator::Lookup { base, table, .. } => vec![*base, *table],
+            Operator::Pairs { left, right, .. } | Operator::Cross { left, right } => vec![*left, *right],
+            Operator::Union { inputs } => inputs.clone(),
+        }
+    }
+}
+
+/// The relations computed so far in one run.
+pub(super) struct Computed<E: Engine> {
+    rows: HashMap<usize, Rows<E>>,
+    /// Rows ready to be opened, by release.
+    ready: HashMap<usize, released::Ready<E>>,
+}
+
+impl<E: Engine> Default for Computed<E> {
+    fn default() -> Self {
+        Computed { rows: HashMap::new(), ready: HashMap::new() }
+    }
+}
+
+impl<E: Engine> Run<'_, E> {
+    /// Computes a relation from earlier ones.
+    pub(super) fn relation(&mut self, engine: &mut E, id: usize) -> Result<(), Abort> {
+        let (plan, laid) = (self.program.plan(), self.program.relations());
+        let relation = &plan.relations[id];
+        relation.op.inputs().iter().for_each(|input| self.bring(engine, *input));
+        let of = |id: &RelationId| &self.relations.rows[&id.0];
+        let rows = match &relation.op {
+            Operator::Home { .. } => return Ok(()),
+            Operator::Map { input, .. } => laid.maps[&id].run(engine, of(input))?,
+            Operator::Cross { left, right } => combine::cross(engine, of(left), of(right))?,
+            Operator::Union { inputs } => combine::union(engine, &inputs.iter().map(of).collect::<Vec<_>>(), relation),
+            Operator::Total { input, folds } => total::total(engine, of(input), folds, relation)?,
+            _ => return Err(Abort::Refused("the layout lets no other operator pass".into())),
+        };
+        self.relations.rows.insert(id, rows);
+        // shares nobody will read again
+        self.relations.rows.retain(|of, _| laid.last[*of] > id || *of == id);
+        Ok(())
+    }
+
+    /// Makes the rows of a release ready to be opened.
+    pub(super) fn ready(&mut self, engine: &mut E, number: usize) -> Result<(), Abort> {
+        let release = &self.program.plan().rows[number];
+        self.bring(engine, release.relation);
+        let ready = released::ready(engine, &self.relations.rows[&release.relation.0], release.ordered)?;
+        self.relations.ready.insert(number, ready);
+        Ok(())
+    }
+
+    /// What a release of rows opens in one ring.
+    pub(super) fn opened<R: Element>(&self, number: usize) -> Option<E::Share<R>> {
+        self.relations.ready.get(&number).and_then(|r| r.elements::<R>())
+    }
+
+    /// The bits a release of rows opens.
+    pub(super) fn opened_bits(&self, number: usize) -> Option<Bits<E>> {
+        self.relations.ready.get(&number).and_then(|r| r.bits())
+    }
+
+    /// Puts the rows of a relation at home together from what was shared.
+    fn bring(&mut self, engine: &mut E, id: RelationId) {
+        let relation = self.program.plan().relation(id);
+        if self.relations.rows.contains_key(&id.0) {
+            return;
+        }
+        let bits = self.at_home(engine, id, |run| &mut run.bits);
+        let fp61 = self.at_home(engine, id, |run| &mut run.fp61.inputs);
+        let fp127 = self.at_home(engine, id, |run| &mut run.fp127.inputs);
+        self.relations.rows.insert(id.0, Rows::split(relation, bits, fp61, fp127));
+    }
+
+    /// All planes of a relation at home in one ring: shared, or known to everyone.
+    fn at_home<R: Value>(
+        &mut self,
+        engine: &mut E,
+        id: RelationId,
+        shared: impl Fn(&mut Self) -> &mut HashMap<usize, E::Share<R>>,
+    ) -> Option<E::Share<R>> {
+        if let Some(column) = self.ground().relation(id, R::RING).and_then(R::column) {
+            return Some(engine.constant(column));
+        }
+        let slot = self.program.slots().iter().position(|s| s.of == SlotOf::Relation(id) && s.ring == R::RING)?;
+        shared(self).remove(&slot)
+    }
+}
+
+/// What the owners of relations at home share, ring by ring.
+pub(super) fn slots(plan: &Plan) -> Vec<Slot> {
+    let mut slots = Vec::new();
+    for (id, relation) in (0..).map(RelationId).zip(&plan.relations) {
+        let Operator::Home { source: Source::Party(owner), .. } = &relation.op else { continue };
+        for ring in [InputRing::Bits, InputRing::Fp61, InputRing::Fp127] {
+            let planes = planes_of(relation, ring);
+            if planes > 0 {
+                let layout = Layout::new(relation.places as usize, planes);
+                slots.push(Slot { of: SlotOf::Relation(id), owner: owner.clone(), ring, layout });
+            }
+        }
+    }
+    slots
+}

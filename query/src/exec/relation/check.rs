@@ -1,0 +1,92 @@
+//! Whether the relations of a plan fit together: what a defect of the compiler could break is found before any share moves.
+
+use super::super::program::ProgramError;
+use crate::plan::Plan;
+use crate::plan::relation::{Fold, FoldOp, Operator, Relation, RelationId, RowColumn, RowForm};
+
+/// Checks every relation and every release of rows. (A Map's expressions are checked where they are laid out.)
+pub(super) fn check(plan: &Plan) -> Result<(), ProgramError> {
+    for (id, relation) in plan.relations.iter().enumerate() {
+        if relation.op.inputs().iter().any(|input| input.0 >= id) {
+            return Err(ProgramError("a relation is computed from earlier ones"));
+        }
+        if relation.places > u32::MAX.into() {
+            return Err(ProgramError("a relation has fewer than 2^32 places"));
+        }
+        operator(plan, relation)?;
+    }
+    match plan.rows.iter().all(|r| r.relation.0 < plan.relations.len()) {
+        true => Ok(()),
+        false => Err(ProgramError("the rows that are released are a relation's")),
+    }
+}
+
+fn operator(plan: &Plan, relation: &Relation) -> Result<(), ProgramError> {
+    let of = |id: &RelationId| plan.relation(*id);
+    match &relation.op {
+        Operator::Home { .. } => Ok(()),
+        Operator::Map { input, .. } => expect(relation.places == of(input).places, "a map has the places of its input"),
+        Operator::Cross { left, right } => {
+            let (left, right) = (of(left), of(right));
+            expect(left.places.checked_mul(right.places) == Some(relation.places), "a cross product has all pairs of places")?;
+            expect(relation.full == (left.full && right.full), "a cross product is full if both sides are")?;
+            same(relation, left.columns.iter().chain(&right.columns))
+        }
+        Operator::Union { inputs } => {
+            let all: Vec<&Relation> = inputs.iter().map(of).collect();
+            expect(
+                !all.is_empty() && all.iter().map(|i| i.places).sum::<u64>() == relation.places,
+                "a union has the places of its inputs",
+            )?;
+            expect(relation.full == all.iter().all(|i| i.full), "a union is full if its inputs are")?;
+            expect(all.iter().all(|i| i.columns.len() == relation.columns.len()), "a union has the columns of its inputs")?;
+            for (c, column) in relation.columns.iter().enumerate() {
+                let fits = all.iter().all(|i| i.columns[c].form == column.form);
+                expect(fits && column.nullable == all.iter().any(|i| i.columns[c].nullable), "a union has the columns of its inputs")?;
+            }
+            Ok(())
+        }
+        Operator::Total { input, folds } => {
+            expect(relation.places == 1 && relation.full, "a total is one row")?;
+            let sorted = |f: &Fold| matches!(f.op, FoldOp::CountDistinct(_) | FoldOp::Percentile { .. });
+            expect(!folds.iter().any(sorted), "distinct values and percentiles over private rows cannot be computed yet")?;
+            folded(of(input), folds, &relation.columns)
+        }
+        Operator::Lookup { .. } | Operator::Pairs { .. } | Operator::Group { .. } | Operator::Top { .. } | Operator::Window { .. } => {
+            Err(ProgramError("joins, groups, sorts and windows over private rows cannot be executed yet"))
+        }
+    }
+}
+
+/// Whether these folds of `input` yield these columns.
+pub(super) fn folded(input: &Relation, folds: &[Fold], columns: &[RowColumn]) -> Result<(), ProgramError> {
+    expect(folds.len() == columns.len(), "a column for each fold")?;
+    let of = |c: &usize| input.columns.get(*c).ok_or(ProgramError("a fold names a column"));
+    for (fold, column) in folds.iter().zip(columns) {
+        if let Some(when) = &fold.when {
+            expect(of(when)?.form == RowForm::Bit, "rows are chosen by a bit")?;
+        }
+        let fits = match &fold.op {
+            FoldOp::Rows => column.form.ring().is_some(),
+            FoldOp::Count(c) => of(c).is_ok() && column.form.ring().is_some(),
+            FoldOp::CountDistinct(c) => of(c)?.form.ring().is_none() && column.form.ring().is_some(),
+            FoldOp::Sum(c) => of(c)?.form.ring().is_some() && of(c)?.form.ring() == column.form.ring(),
+            FoldOp::Min(c) | FoldOp::Max(c) | FoldOp::Percentile { column: c, .. } => {
+                of(c)?.form.ring().is_none() && of(c)?.form == column.form
+            }
+        };
+        expect(fits, "a fold has the form of what it yields")?;
+    }
+    Ok(())
+}
+
+fn same<'c>(relation: &Relation, columns: impl Iterator<Item = &'c RowColumn>) -> Result<(), ProgramError> {
+    let fits = |(a, b): (&RowColumn, &RowColumn)| a.form == b.form && a.nullable == b.nullable;
+    let columns: Vec<&RowColumn> = columns.collect();
+    let equal = columns.len() == relation.columns.len() && columns.into_iter().zip(&relation.columns).all(fits);
+    expect(equal, "a relation has the columns it is computed from")
+}
+
+fn expect(holds: bool, what: &'static str) -> Result<(), ProgramError> {
+    if holds { Ok(()) } else { Err(ProgramError(what)) }
+}

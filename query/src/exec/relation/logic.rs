@@ -1,0 +1,57 @@
+//! A [`Graph`] over shared planes at hand.
+
+use super::super::circuit;
+use super::super::graph::{Graph, Wire};
+use super::super::stack;
+use super::Bits;
+use mpc_core::{Abort, Layout};
+use protocols::{Engine, Share};
+
+/// A circuit whose inputs are planes of shares.
+pub(super) struct Logic<'a, E: Engine> {
+    pub graph: Graph,
+    inputs: Vec<(&'a Bits<E>, usize)>,
+}
+
+impl<'a, E: Engine> Logic<'a, E> {
+    /// No gate over planes of `rows` rows.
+    pub fn new(rows: usize) -> Self {
+        Logic { graph: Graph::new(rows), inputs: Vec::new() }
+    }
+
+    /// A plane of a share.
+    pub fn wire(&mut self, share: &'a Bits<E>, plane: usize) -> Wire {
+        let known = self.inputs.iter().position(|(s, p)| std::ptr::eq(*s, share) && *p == plane);
+        let number = known.unwrap_or_else(|| {
+            self.inputs.push((share, plane));
+            self.inputs.len() - 1
+        });
+        self.graph.input(number as u32)
+    }
+
+    /// The conjunction of the first planes of `shares`.
+    pub fn all(&mut self, shares: impl IntoIterator<Item = &'a Bits<E>>) -> Wire {
+        let wires = shares.into_iter().map(|s| self.wire(s, 0)).collect();
+        circuit::all(&mut self.graph, wires)
+    }
+
+    /// The outputs, a plane each.
+    pub fn run(&self, engine: &mut E, outputs: &[Wire]) -> Result<Bits<E>, Abort> {
+        let done = self.graph.schedule(outputs.iter().copied()).run(&self.graph, engine, |number| {
+            let (share, plane) = self.inputs[number as usize];
+            share.planes([plane])
+        })?;
+        let planes: Vec<Bits<E>> = outputs
+            .iter()
+            .map(|wire| match (self.graph.value(*wire), done.share(*wire)) {
+                (Some(public), _) => engine.constant(public),
+                (None, Some(share)) => share.clone(),
+                (None, None) => unreachable!("a schedule keeps its outputs"),
+            })
+            .collect();
+        if planes.is_empty() {
+            return Ok(engine.constant(&mpc_core::Column::zeros(Layout::new(self.graph.rows(), 0))));
+        }
+        Ok(stack(&planes))
+    }
+}

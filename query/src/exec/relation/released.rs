@@ -1,0 +1,76 @@
+//! Rows made ready to be opened: what is not a row, or NULL, shows nothing; where a row was shows nothing either, unless the order is the answer.
+//!
+//! *Rounds.* One for the ANDs of all planes with the row's bit; for elements the bit is lifted (two rounds a field) and multiplied (one); the shuffle
+//! takes two. Nothing where every place holds a row, but the shuffle.
+
+use super::{Bits, Cells, Element, Rows, Values};
+use crate::exec::stack;
+use mpc_core::{Abort, B64, Fp61, Fp127};
+use protocols::{Engine, Share, Table};
+
+/// All planes of a relation, in the order of [`planes_of`](crate::local::planes_of).
+pub(super) struct Ready<E: Engine> {
+    table: Table<E>,
+}
+
+impl<E: Engine> Ready<E> {
+    /// The bits that are opened, if any.
+    pub fn bits(&self) -> Option<Bits<E>> {
+        all::<B64, E>(&self.table)
+    }
+
+    /// The elements that are opened, if any.
+    pub fn elements<R: Element>(&self) -> Option<E::Share<R>> {
+        all::<R, E>(&self.table)
+    }
+}
+
+/// Blanks every column where its place holds no row, and shuffles the places unless they are opened in order.
+pub(super) fn ready<E: Engine>(engine: &mut E, rows: &Rows<E>, ordered: bool) -> Result<Ready<E>, Abort> {
+    let planes: Vec<&Bits<E>> = rows.columns.iter().flat_map(of_column).collect();
+    let mut table = Table::new(rows.places);
+    if let Some(row) = &rows.row {
+        table = table.with::<B64>(row.clone());
+        let bits = join::<B64, E>(&planes);
+        if let Some(bits) = bits {
+            let row = row.planes(std::iter::repeat_n(0, bits.layout().planes));
+            table = table.with::<B64>(engine.mul(&bits, &row)?);
+        }
+        if let Some(values) = elements::<Fp61, E>(&rows.columns) {
+            table = table.with::<Fp61>(protocols::circuit::bit_times(engine, row, &values)?);
+        }
+        if let Some(values) = elements::<Fp127, E>(&rows.columns) {
+            table = table.with::<Fp127>(protocols::circuit::bit_times(engine, row, &values)?);
+        }
+    } else {
+        table = join::<B64, E>(&planes).into_iter().fold(table, |table, bits| table.with::<B64>(bits));
+        table = elements::<Fp61, E>(&rows.columns).into_iter().fold(table, |table, values| table.with::<Fp61>(values));
+        table = elements::<Fp127, E>(&rows.columns).into_iter().fold(table, |table, values| table.with::<Fp127>(values));
+    }
+    if !ordered && rows.places > 1 {
+        table = engine.shuffle(&table)?.0;
+    }
+    Ok(Ready { table })
+}
+
+/// The value planes of a column, then its valid bit.
+fn of_column<E: Engine>(column: &Cells<E>) -> impl Iterator<Item = &Bits<E>> {
+    let value = if let Values::Bits(bits) = &column.values { Some(bits) } else { None };
+    value.into_iter().chain(&column.valid)
+}
+
+fn elements<R: Element, E: Engine>(columns: &[Cells<E>]) -> Option<E::Share<R>> {
+    let all: Vec<&E::Share<R>> = columns.iter().filter_map(|c| R::of_values(&c.values)).collect();
+    join::<R, E>(&all)
+}
+
+/// The planes of all shares as one, if there is a plane.
+fn join<R: mpc_core::Ring, E: Engine>(shares: &[&E::Share<R>]) -> Option<E::Share<R>> {
+    let planes: usize = shares.iter().map(|s| s.layout().planes).sum();
+    (planes > 0).then(|| Share::stack(shares))
+}
+
+fn all<R: protocols::Cell, E: Engine>(table: &Table<E>) -> Option<E::Share<R>> {
+    let columns = table.columns::<R>();
+    (!columns.is_empty()).then(|| stack(columns))
+}

@@ -1,0 +1,218 @@
+//! Relations by hand over tiny tables: in clear, among three parties, and priced.
+
+mod map;
+mod rows;
+
+use crate::exec::{Part, Program};
+use crate::explain::price;
+use crate::finish::reconstruct;
+use crate::ground::Ground;
+use crate::local::{Inputs, Local, LocalError, Tables};
+use crate::plan::relation::{Operator, Relation, RelationId, RowColumn, RowForm};
+use crate::plan::{PLAN_VERSION, Plan, Ring, RowRelease, Source, Subplan};
+use crate::trace::Trace;
+use crate::wire;
+use datafusion::arrow::array::{ArrayRef, BooleanArray, Decimal128Array, RecordBatch, StringArray};
+use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::logical_expr::LogicalPlanBuilder;
+use mpc_core::PartyId;
+use mpc_core::world::World;
+use protocols::{Plain, Rep3};
+use std::sync::Arc;
+
+const PARTIES: [&str; 3] = ["transport", "energy", "health"];
+
+fn owner(name: &str) -> Option<PartyId> {
+    PARTIES.iter().position(|p| *p == name).map(|p| PartyId(p as u8))
+}
+
+/// A value; NULL is `None`, and first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Value {
+    Int(i128),
+    Text(String),
+}
+
+type Cell = Option<Value>;
+type Row = Vec<Cell>;
+
+fn int(value: i128) -> Cell {
+    Some(Value::Int(value))
+}
+
+fn text(value: &str) -> Cell {
+    Some(Value::Text(value.into()))
+}
+
+fn number(cell: &Cell) -> Option<i128> {
+    cell.as_ref().map(|v| if let Value::Int(v) = v { *v } else { panic!("a number") })
+}
+
+fn column(form: RowForm, nullable: bool) -> RowColumn {
+    RowColumn { words: "c".into(), form, nullable }
+}
+
+fn planes(width: u32) -> RowForm {
+    RowForm::Planes { scale: 0, offset: 0, width }
+}
+
+fn field(ring: Ring) -> RowForm {
+    RowForm::Field { ring, scale: 0, min: -1 << 40, max: 1 << 40 }
+}
+
+fn codes() -> RowForm {
+    RowForm::Code { values: ["ant", "bee", "cat", "dog", "eel"].map(String::from).to_vec(), width: 3 }
+}
+
+/// Relations under construction, with the tables at home.
+#[derive(Default)]
+struct Build {
+    relations: Vec<Relation>,
+    tables: Tables,
+}
+
+impl Build {
+    /// Rows at home.
+    fn home(&mut self, source: Source, places: u64, full: bool, columns: Vec<RowColumn>, rows: &[Row]) -> RelationId {
+        let name = format!("t{}", self.relations.len());
+        let full_name = match &source {
+            Source::Public => format!("public.{name}"),
+            Source::Party(party) => format!("{party}.{name}"),
+        };
+        let arrays: Vec<(String, ArrayRef)> = columns
+            .iter()
+            .enumerate()
+            .map(|(c, column)| (format!("c{c}"), array(column, rows.iter().map(|r| r[c].clone()).collect())))
+            .collect();
+        let batch =
+            RecordBatch::try_from_iter_with_nullable(arrays.into_iter().map(|(n, a)| (n, a, true))).expect("columns of equal lengths");
+        let table: Arc<MemTable> = Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]]).expect("one batch of its own schema"));
+        let plan = LogicalPlanBuilder::scan(full_name.as_str(), provider_as_source(table.clone()), None).and_then(|b| b.build());
+        self.tables.insert(full_name, table);
+        let op = Operator::Home { source, plan: Subplan::new(plan.expect("a scan")) };
+        self.push(op, places, full, columns)
+    }
+
+    fn private(&mut self, party: usize, places: u64, columns: Vec<RowColumn>, rows: &[Row]) -> RelationId {
+        self.home(Source::Party(PARTIES[party].into()), places, false, columns, rows)
+    }
+
+    fn push(&mut self, op: Operator, places: u64, full: bool, columns: Vec<RowColumn>) -> RelationId {
+        self.relations.push(Relation { op, places, full, columns });
+        RelationId(self.relations.len() - 1)
+    }
+
+    fn columns(&self, id: RelationId) -> Vec<RowColumn> {
+        self.relations[id.0].columns.clone()
+    }
+
+    fn plan(&self, ordered: bool) -> Plan {
+        let relation = RelationId(self.relations.len() - 1);
+        let answer = LogicalPlanBuilder::empty(false).build().expect("a plan");
+        Plan {
+            version: PLAN_VERSION,
+            parties: PARTIES.map(String::from).to_vec(),
+            frames: Vec::new(),
+            scans: Vec::new(),
+            nodes: Vec::new(),
+            releases: Vec::new(),
+            relations: self.relations.clone(),
+            rows: vec![RowRelease { name: "r".into(), relation, ordered, columns: Vec::new() }],
+            answer: Subplan::new(answer),
+            reveals: Vec::new(),
+        }
+    }
+
+    fn inputs(&self, plan: &Plan, local: &Local, ground: &Ground) -> Result<Vec<Inputs>, LocalError> {
+        PARTIES.iter().map(|p| local.inputs(plan, p, ground, &self.tables)).collect()
+    }
+
+    /// The last relation's rows, as opened in clear and among three parties, whose cost is the stated one.
+    fn opened(&self, ordered: bool) -> [Vec<Row>; 2] {
+        let plan = self.plan(ordered);
+        let local = Local::new(64 << 20).expect("a runtime");
+        let ground = Ground::new(&plan, &local, &self.tables).expect("the public part is right");
+        let inputs = self.inputs(&plan, &local, &ground).expect("the data are right");
+        let program = Program::new(&plan, &ground).expect("the plan is executable");
+        let mut pooled = Inputs::default();
+        inputs.iter().for_each(|i| pooled.extend(i.clone()));
+        let parts = program.run(&mut Plain::new(), &owner, &pooled, &mut |_, _| ()).expect("the clear engine does not abort");
+        let clear = rows(&plan, &ground, &[("all".into(), parts)]);
+
+        let ran = World::new(3, 7).run_ok(|session| {
+            let me = session.me().index();
+            let mut engine = Rep3::new(session);
+            let mut trace = Trace::new();
+            let parts =
+                program.run(&mut engine, &owner, &inputs[me], &mut |e: &Rep3, step| trace.mark(program.steps(), step, e.meter()))?;
+            Ok((wire::encode(&parts).expect("three-party parts"), trace.into_measured()))
+        });
+        let mut parts: Vec<(String, Vec<Part>)> = Vec::new();
+        for (name, ((bytes, _), _)) in PARTIES.iter().zip(&ran) {
+            assert_eq!(bytes.len(), wire::release_bytes(&plan, &ground));
+            parts.push((name.to_string(), wire::decode(bytes, &plan, &ground).expect("what was encoded")));
+        }
+        let shared = rows(&plan, &ground, &parts);
+        let prices = price(&program, &PARTIES).expect("a price");
+        for (party, ((_, measured), meter)) in ran.iter().enumerate() {
+            for (price, measured) in prices.iter().zip(measured) {
+                assert_eq!((price.rounds, price.bytes[party]), (measured.rounds, measured.bytes), "{}", measured.operator);
+            }
+            assert_eq!(meter.bits, prices.iter().map(|p| p.bits[party]).sum::<u64>());
+        }
+        [clear, shared]
+    }
+
+    /// The last relation's rows, which must be these in any order.
+    fn expect(&self, mut expected: Vec<Row>) {
+        expected.sort();
+        for mut rows in self.opened(false) {
+            rows.sort();
+            assert_eq!(rows, expected);
+        }
+    }
+}
+
+fn array(column: &RowColumn, cells: Vec<Cell>) -> ArrayRef {
+    let texts = || cells.iter().map(|c| c.as_ref().map(|v| if let Value::Text(t) = v { t.as_str() } else { panic!("a text") }));
+    match &column.form {
+        RowForm::Bit => Arc::new(cells.iter().map(|c| number(c).map(|v| v != 0)).collect::<BooleanArray>()),
+        RowForm::Code { .. } | RowForm::Text { .. } => Arc::new(texts().collect::<StringArray>()),
+        RowForm::Planes { scale, .. } | RowForm::Field { scale, .. } => {
+            let values = cells.iter().map(number).collect::<Decimal128Array>();
+            Arc::new(values.with_precision_and_scale(38, *scale).expect("38 digits are allowed"))
+        }
+    }
+}
+
+fn rows(plan: &Plan, ground: &Ground, parts: &[(String, Vec<Part>)]) -> Vec<Row> {
+    let opened = reconstruct(plan, ground, parts).expect("the parts agree and are in range");
+    let (opened, columns) = (opened.rows(0), &plan.relation(plan.rows[0].relation).columns);
+    let cell = |row: usize, c: usize| match opened.numbers(columns.len() + c).expect("a valid bit")[row] {
+        0 => None,
+        _ => Some(match opened.texts(c) {
+            Some(texts) => Value::Text(texts[row].clone()),
+            None => Value::Int(opened.numbers(c).expect("a number")[row]),
+        }),
+    };
+    (0..opened.rows()).map(|row| (0..columns.len()).map(|c| cell(row, c)).collect()).collect()
+}
+
+/// Small numbers that look random.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 33) % bound
+    }
+
+    /// A number, or now and then NULL.
+    fn cell(&mut self, bound: u64, nullable: bool) -> Cell {
+        if nullable && self.below(4) == 0 { None } else { int(self.below(bound).into()) }
+    }
+
+    fn rows(&mut self, count: usize, columns: &[(u64, bool)]) -> Vec<Row> {
+        (0..count).map(|_| columns.iter().map(|(bound, nullable)| self.cell(*bound, *nullable)).collect()).collect()
+    }
+}

@@ -1,0 +1,126 @@
+//! Expressions over rows against the same in clear.
+
+use super::*;
+use crate::plan::relation::{RowKind, RowNode, RowNodeId, RowOp};
+
+fn node(op: RowOp, kind: RowKind) -> RowNode {
+    RowNode { op, kind }
+}
+
+fn n(id: usize) -> RowNodeId {
+    RowNodeId(id)
+}
+
+#[test]
+fn expressions_over_rows() {
+    let (bit, f61, f127) = (RowKind::Bit, RowKind::Field(Ring::Fp61), RowKind::Field(Ring::Fp127));
+    let nodes = vec![
+        node(RowOp::Column(0), RowKind::Planes(6)),                            // 0: a, nullable
+        node(RowOp::Valid(0), bit),                                            // 1
+        node(RowOp::Column(1), RowKind::Planes(4)),                            // 2: b
+        node(RowOp::Column(2), f61),                                           // 3: x
+        node(RowOp::Column(3), f61),                                           // 4: y, nullable
+        node(RowOp::Valid(3), bit),                                            // 5
+        node(RowOp::Less(n(0), n(2)), bit),                                    // 6: a < b
+        node(RowOp::Equal(n(0), n(2)), bit),                                   // 7
+        node(RowOp::Add(n(0), n(2)), RowKind::Planes(7)),                      // 8: a + b
+        node(RowOp::Integer(vec![63]), RowKind::Planes(6)),                    // 9
+        node(RowOp::Sub(n(9), n(0)), RowKind::Planes(6)),                      // 10: 63 - a
+        node(RowOp::Select(n(6), n(0), n(2)), RowKind::Planes(6)),             // 11: least(a, b)
+        node(RowOp::Lift(n(6)), f61),                                          // 12
+        node(RowOp::ToField(n(8), -3), f61),                                   // 13: a + b - 3
+        node(RowOp::Product(n(3), n(13)), f61),                                // 14: x (a + b - 3)
+        node(RowOp::Product(n(14), n(12)), f61),                               // 15: .. if a < b
+        node(RowOp::Element(7), f61),                                          // 16
+        node(RowOp::Linear(vec![(2, n(15)), (-1, n(4)), (5, n(16))], 1), f61), // 17
+        node(RowOp::Select(n(7), n(16), n(17)), f61),                          // 18
+        node(RowOp::And(vec![n(1), n(5), n(6)]), bit),                         // 19
+        node(RowOp::Or(vec![n(6), n(7)]), bit),                                // 20: a <= b
+        node(RowOp::Not(n(20)), bit),                                          // 21
+        node(RowOp::ToField(n(11), 1 << 62), f127),                            // 22
+        node(RowOp::Bit(true), bit),                                           // 23
+        node(RowOp::And(vec![n(21), n(23)]), bit),                             // 24: a > b
+        node(RowOp::Lift(n(23)), f61),                                         // 25: 1
+        node(RowOp::Product(n(25), n(3)), f61),                                // 26: x
+        node(RowOp::Select(n(23), n(3), n(4)), f61),                           // 27: x
+    ];
+    let outputs = [
+        (0, Some(1)),
+        (8, None),
+        (10, None),
+        (11, None),
+        (14, None),
+        (17, None),
+        (18, None),
+        (19, None),
+        (22, None),
+        (24, None),
+        (26, None),
+        (27, None),
+        (4, Some(5)),
+        (12, None),
+    ];
+    let wide = RowForm::Field { ring: Ring::Fp127, scale: 0, min: 0, max: 1 << 63 };
+    let small = field(Ring::Fp61);
+    let forms = [
+        planes(6),
+        planes(7),
+        planes(6),
+        planes(6),
+        small.clone(),
+        small.clone(),
+        small.clone(),
+        RowForm::Bit,
+        wide,
+        RowForm::Bit,
+        small.clone(),
+        small.clone(),
+        small.clone(),
+        small,
+    ];
+    let mut dice = Dice(3);
+    for (count, places) in [(0, 0), (0, 2), (1, 1), (40, 40), (50, 65)] {
+        for keep in [None, Some(20)] {
+            let data = dice.rows(count, &[(64, true), (16, false), (50, false), (50, true)]);
+            let mut build = Build::default();
+            let columns =
+                vec![column(planes(6), true), column(planes(4), false), column(field(Ring::Fp61), false), column(field(Ring::Fp61), true)];
+            let full = count == places;
+            let input = build.home(Source::Party("transport".into()), places as u64, full, columns, &data);
+            let op = Operator::Map {
+                input,
+                nodes: nodes.clone(),
+                columns: outputs.iter().map(|(v, valid)| (n(*v), valid.map(n))).collect(),
+                keep: keep.map(n),
+            };
+            let columns = outputs.iter().zip(&forms).map(|((_, valid), form)| column(form.clone(), valid.is_some())).collect();
+            build.push(op, places as u64, full && keep.is_none(), columns);
+            let expected = data.iter().filter_map(|row| {
+                let (a, b, x, y) = (number(&row[0]).unwrap_or(0), number(&row[1])?, number(&row[2])?, number(&row[3]).unwrap_or(0));
+                if keep.is_some() && a > b {
+                    return None;
+                }
+                let s = x * (a + b - 3);
+                let linear = 2 * if a < b { s } else { 0 } - y + 36;
+                let both = row[0].is_some() && row[3].is_some() && a < b;
+                Some(vec![
+                    row[0].clone(),
+                    int(a + b),
+                    int(63 - a),
+                    int(a.min(b)),
+                    int(s),
+                    int(linear),
+                    int(if a == b { 7 } else { linear }),
+                    int(both.into()),
+                    int(a.min(b) + (1 << 62)),
+                    int((a > b).into()),
+                    int(x),
+                    int(x),
+                    row[3].clone(),
+                    int((a < b).into()),
+                ])
+            });
+            build.expect(expected.collect());
+        }
+    }
+}

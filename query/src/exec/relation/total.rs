@@ -1,0 +1,127 @@
+//! One row for all: sums, counts, the smallest and the largest.
+//!
+//! *Protocol.* The bits that say which rows count (row, filter, valid) are ANDed in a circuit and lifted; a count is the local sum of the lifted bits, a sum
+//! their inner product with the values: one element however many rows. The smallest value is found by a tournament over pairs (does not count, value).
+//! *Rounds.* At most two for the ANDs; for each field two to lift and one for the inner products; a tournament 2 + log2 of the width for each halving.
+
+use super::logic::Logic;
+use super::{Bits, Cells, Element, Rows, Values, combine};
+use crate::exec::graph::Wire;
+use crate::exec::stack;
+use crate::plan::relation::{Fold, FoldOp, Relation};
+use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout};
+use protocols::{Engine, Share, circuit};
+
+/// One row of `folds` over all rows of `input`.
+pub(super) fn total<E: Engine>(engine: &mut E, input: &Rows<E>, folds: &[Fold], relation: &Relation) -> Result<Rows<E>, Abort> {
+    let mut columns: Vec<Option<Cells<E>>> = folds.iter().map(|_| None).collect();
+    for (fold, cells) in sums::<Fp61, E>(engine, input, folds, relation)? {
+        columns[fold] = Some(cells);
+    }
+    for (fold, cells) in sums::<Fp127, E>(engine, input, folds, relation)? {
+        columns[fold] = Some(cells);
+    }
+    for (number, fold) in folds.iter().enumerate() {
+        if let FoldOp::Min(column) | FoldOp::Max(column) = fold.op {
+            let cells = extreme(engine, input, fold, column)?;
+            columns[number] = Some(Cells { valid: cells.valid.filter(|_| relation.columns[number].nullable), ..cells });
+        }
+    }
+    let columns = columns.into_iter().map(|c| c.expect("checked by the layout: every fold is one of these"));
+    Ok(Rows { places: 1, row: None, columns: columns.collect() })
+}
+
+/// The counts and sums whose results are of one field.
+fn sums<R: Element, E: Engine>(
+    engine: &mut E,
+    input: &Rows<E>,
+    folds: &[Fold],
+    relation: &Relation,
+) -> Result<Vec<(usize, Cells<E>)>, Abort> {
+    let of_ring = |f: &usize| relation.columns[*f].form.ring() == Some(R::FIELD);
+    let mine: Vec<usize> = (0..folds.len()).filter(of_ring).collect();
+    let mut logic = Logic::new(input.places);
+    let masks: Vec<Wire> = mine.iter().map(|f| counts(&mut logic, input, &folds[*f])).collect();
+    let always = logic.graph.constant(true);
+    let mut lifted: Vec<Wire> = masks.iter().copied().filter(|m| *m != always).collect();
+    lifted.sort();
+    lifted.dedup();
+    let elements = if lifted.is_empty() {
+        None
+    } else {
+        let bits = logic.run(engine, &lifted)?;
+        Some(engine.bits_to::<R>(&bits)?)
+    };
+    let mask = |wire: Wire| elements.as_ref().filter(|_| wire != always).map(|e| e.planes([position(&lifted, wire)]));
+    let values = |f: usize| if let FoldOp::Sum(column) = folds[f].op { Some(input.columns[column].elements::<R>()) } else { None };
+    // sums of some rows, all in one round
+    let (mut x, mut y) = (Vec::new(), Vec::new());
+    for (f, wire) in mine.iter().zip(&masks) {
+        if let (Some(mask), Some(values)) = (mask(*wire), values(*f)) {
+            x.push(mask);
+            y.push(values.clone());
+        }
+    }
+    let dots = if x.is_empty() { None } else { Some(engine.dot(&stack(&x), &stack(&y))?) };
+    let mut next = 0;
+    let mut done = Vec::with_capacity(mine.len());
+    for (f, wire) in mine.iter().zip(&masks) {
+        let sum = match (mask(*wire), values(*f), &dots) {
+            (Some(_), Some(_), Some(dots)) => {
+                next += 1;
+                dots.planes([next - 1])
+            }
+            (Some(mask), _, _) => mask.sum(),
+            (None, Some(values), _) => values.sum(),
+            (None, None, _) => engine.constant(&Column::splat(R::element(input.places as i128), Layout::new(1, 1))),
+        };
+        done.push((*f, Cells { values: R::values(sum), valid: None }));
+    }
+    Ok(done)
+}
+
+fn position(wires: &[Wire], wire: Wire) -> usize {
+    wires.binary_search(&wire).expect("every mask is lifted")
+}
+
+/// Which rows a fold counts. A sum need not ask for NULLs, which are 0.
+fn counts<'a, E: Engine>(logic: &mut Logic<'a, E>, input: &'a Rows<E>, fold: &Fold) -> Wire {
+    let valid = match fold.op {
+        FoldOp::Rows | FoldOp::Sum(_) => None,
+        FoldOp::Count(c) | FoldOp::CountDistinct(c) | FoldOp::Min(c) | FoldOp::Max(c) | FoldOp::Percentile { column: c, .. } => {
+            input.columns[c].valid.as_ref()
+        }
+    };
+    // a condition that is NULL has the bit 0
+    let when = fold.when.map(|w| input.columns[w].bits());
+    logic.all(input.row.iter().chain(valid).chain(when))
+}
+
+/// The smallest or largest value of the rows that count, NULL if there is none.
+fn extreme<E: Engine>(engine: &mut E, input: &Rows<E>, fold: &Fold, column: usize) -> Result<Cells<E>, Abort> {
+    let smallest = matches!(fold.op, FoldOp::Min(_));
+    let mut logic = Logic::new(input.places);
+    let counted = counts(&mut logic, input, fold);
+    let counted = if smallest { logic.graph.not(counted) } else { counted };
+    let top = logic.run(engine, &[counted])?;
+    let values = input.columns[column].bits();
+    let width = values.layout().planes;
+    // the top plane says for the smallest that a row does not count, for the largest that it does
+    let mut rows: Bits<E> = stack(&[values.clone(), top]);
+    if input.places == 0 {
+        let nothing = engine.constant(&Column::zeros(Layout::new(1, width + 1)));
+        rows = if smallest { engine.not(&nothing) } else { nothing };
+    }
+    while rows.layout().rows > 1 {
+        let count = rows.layout().rows;
+        let (a, b) = (rows.slice(0..count / 2), rows.slice(count / 2..count / 2 * 2));
+        let best = if smallest { circuit::minimum(engine, &a, &b)? } else { circuit::maximum(engine, &a, &b)? };
+        rows = if count % 2 == 0 { best } else { combine::concat::<B64, _>(&[&best, &rows.slice(count - 1..count)]) };
+    }
+    let top = rows.planes([width]);
+    let valid = if smallest { engine.not(&top) } else { top };
+    let values = rows.planes(0..width);
+    // NULL is 0
+    let values = if width == 0 { values } else { engine.mul(&values, &valid.planes(std::iter::repeat_n(0, width)))? };
+    Ok(Cells { values: Values::Bits(values), valid: Some(valid) })
+}
