@@ -87,6 +87,7 @@ fn measure() -> Result<Row> {
         rss_mb,
         limit: LIMIT_S,
         ok: limits.iter().all(|(_, ok)| *ok),
+        beside: None,
     };
     Ok(Row { best_s: summary.seconds, floor_s: floor(bytes_party, rounds), line, limits })
 }

@@ -18,6 +18,7 @@ use std::process::ExitCode;
   cargo run -p bench -- micro                          all works, as a table
   cargo run -p bench -- micro --json                   one JSON object a line
   cargo run -p bench -- micro --work lt64_1e6 -n 15    one work, fifteen repetitions
+  cargo run -p bench -- network --json                 40 ms away, and under a flood, as ratios
   cargo run -p bench -- demo                           a whole city, from started processes to the last answer
   cargo run -p bench -- cost                           metered cost = formulas = model?"
 )]
@@ -30,6 +31,8 @@ struct Cli {
 enum Command {
     /// Protocols among three processes on this machine's loopback, and the demo
     Micro(micro::Args),
+    /// What a network does to a session: 40 ms of round trip under either profile, and a flood of junk
+    Network(micro::network::Args),
     /// A whole city: `tacit demo`, from started processes to the last answer
     Demo(demo::Args),
     /// The cost gate: every operation's metered bits and rounds equal the formulas and the model's figures
@@ -42,6 +45,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Micro(args) => micro::run(&args),
+        Command::Network(args) => micro::network::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Cost(args) => cost::run(&args),
         Command::Party => micro::party::run().map(|()| true),

@@ -1,6 +1,8 @@
 //! Protocols among three processes over QUIC on loopback. Each party is a child process of this one with a mesh, a session
 //! and a Rep3 engine; each work is checked against its clear result once, then repeated from a common start.
 
+mod delay;
+pub mod network;
 pub mod party;
 mod work;
 
@@ -10,7 +12,7 @@ use mpc_core::identity::Identity;
 use mpc_core::roster::{Node, Role, Roster};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub use work::Work;
@@ -38,7 +40,7 @@ pub fn run(args: &Args) -> Result<bool> {
     let mut ok = true;
     for work in works {
         // processes of its own for each work, so that memory is the work's
-        let mut parties = Parties::start()?;
+        let mut parties = Parties::start(&Path::default())?;
         let runs = parties.measure(work, args.repetitions)?;
         parties.stop()?;
         let row = judge(work, &runs);
@@ -87,6 +89,7 @@ fn judge(work: Work, runs: &[Run]) -> Row {
         rss_mb: runs.iter().map(|r| r.cost.peak_memory).max().unwrap_or_default() as f64 / 1e6,
         limit: limits.wall_s,
         ok: judged.iter().all(|(_, ok)| *ok),
+        beside: None,
     };
     Row { floor_s: floor(cost.bytes, cost.rounds), best_s, line, limits: judged }
 }
@@ -99,6 +102,22 @@ struct Setup {
     party: u8,
     seed: [u8; 32],
     roster: String,
+    path: Path,
+}
+
+/// What lies between the parties.
+#[derive(Serialize, Deserialize, Clone)]
+struct Path {
+    /// The profile they are set to.
+    profile: String,
+    /// How long a datagram takes.
+    delay_ms: u64,
+}
+
+impl Default for Path {
+    fn default() -> Self {
+        Path { profile: "lan".into(), delay_ms: 0 }
+    }
 }
 
 /// What a party is told then; one JSON value a line.
@@ -131,7 +150,10 @@ struct Done {
     peak_memory: u64,
 }
 
-struct Parties(Vec<Party>);
+struct Parties {
+    all: Vec<Party>,
+    roster: Roster,
+}
 
 struct Party {
     child: Child,
@@ -140,7 +162,7 @@ struct Party {
 }
 
 impl Parties {
-    fn start() -> Result<Self> {
+    fn start(path: &Path) -> Result<Self> {
         let seeds: Vec<[u8; 32]> = (0..4u8).map(|node| [node + 1; 32]).collect();
         let nodes = seeds.iter().enumerate().map(|(at, seed)| {
             Ok(Node {
@@ -163,10 +185,16 @@ impl Parties {
             let orders = child.stdin.take().context("no pipe to the child")?;
             let answers = BufReader::new(child.stdout.take().context("no pipe from the child")?);
             let mut party_process = Party { child, orders, answers };
-            party_process.tell(&Setup { party: party as u8, seed: *seed, roster: roster.to_toml() })?;
+            party_process.tell(&Setup { party: party as u8, seed: *seed, roster: roster.to_toml(), path: path.clone() })?;
             Ok(party_process)
         });
-        Ok(Parties(parties.collect::<Result<_>>()?))
+        let all = parties.collect::<Result<_>>()?;
+        Ok(Parties { all, roster })
+    }
+
+    /// Where they listen.
+    fn addresses(&self) -> Result<Vec<SocketAddr>> {
+        Ok(self.roster.parties().map(Node::resolve).collect::<Result<_, _>>()?)
     }
 
     fn measure(&mut self, work: Work, repetitions: u32) -> Result<Vec<Run>> {
@@ -195,13 +223,13 @@ impl Parties {
     }
 
     fn order(&mut self, order: &Order) -> Result<Vec<Answer>> {
-        self.0.iter_mut().try_for_each(|party| party.tell(order))?;
-        self.0.iter_mut().map(Party::hear).collect()
+        self.all.iter_mut().try_for_each(|party| party.tell(order))?;
+        self.all.iter_mut().map(Party::hear).collect()
     }
 
     fn stop(mut self) -> Result<()> {
-        self.0.iter_mut().try_for_each(|party| party.tell(&Order::Stop))?;
-        for party in &mut self.0 {
+        self.all.iter_mut().try_for_each(|party| party.tell(&Order::Stop))?;
+        for party in &mut self.all {
             let status = party.child.wait()?;
             if !status.success() {
                 bail!("a party ended with {status}");
@@ -213,7 +241,7 @@ impl Parties {
 
 impl Drop for Parties {
     fn drop(&mut self) {
-        for party in &mut self.0 {
+        for party in &mut self.all {
             // both fail if it has ended, which is what is wanted
             let _ = party.child.kill();
             let _ = party.child.wait();

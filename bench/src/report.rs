@@ -24,6 +24,20 @@ pub struct Line {
     pub limit: f64,
     /// Whether every limit of the work holds.
     pub ok: bool,
+    /// The same work otherwise, where the ratio is the point.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Beside>,
+}
+
+/// A work run in another way, to be compared with.
+#[derive(Debug, Serialize)]
+pub struct Beside {
+    /// In which way.
+    pub beside: &'static str,
+    /// Seconds it took so.
+    pub beside_s: f64,
+    /// How many times as long as the work itself.
+    pub ratio: f64,
 }
 
 /// One line of the table: a work and what stands beside it.
@@ -63,6 +77,9 @@ impl Row {
             l.rss_mb,
             if limits.is_empty() { "ok".into() } else { limits.join(", ") },
         );
+        if let Some(b) = &l.beside {
+            println!("{:<14} {}: {} ms, {:.2} times as long", "", b.beside, ms(b.beside_s), b.ratio);
+        }
     }
 }
 

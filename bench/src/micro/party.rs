@@ -1,17 +1,19 @@
 //! One party's process.
 #![allow(clippy::print_stdout, reason = "answers go to the parent over a pipe")]
 
+use super::delay::Delayed;
 use super::work::Prepared;
-use super::{Answer, Done, Order, Setup};
+use super::{Answer, Done, Order, Path, Setup};
 use crate::usage;
 use anyhow::{Context, Result, bail};
 use mpc_core::establish::{ENGINE_VERSION, Terms, establish};
 use mpc_core::identity::Identity;
 use mpc_core::roster::Roster;
 use mpc_core::{Meter, PartyId};
-use mpc_quic::{Mesh, Profile};
+use mpc_quic::{Mesh, Through};
 use protocols::Rep3;
 use std::io::{BufRead, Write};
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -25,8 +27,13 @@ pub fn run() -> Result<()> {
     let identity = Arc::new(Identity::from_seed(&setup.seed));
     let roster = Arc::new(Roster::parse(&setup.roster)?);
     let me = PartyId(setup.party);
-    let listen = roster.party(me).context("not a party")?.resolve()?;
-    let mesh = Mesh::start(identity.clone(), roster.clone(), listen, Profile::Lan)?;
+    let socket = UdpSocket::bind(roster.party(me).context("not a party")?.resolve()?)?;
+    let Path { profile, delay_ms } = setup.path;
+    let through: Through = Box::new(move |socket| match delay_ms {
+        0 => socket,
+        ms => Arc::new(Delayed::new(socket, Duration::from_millis(ms))),
+    });
+    let mesh = Mesh::start_through(identity.clone(), roster.clone(), socket, profile.parse()?, through)?;
     let link = mesh.link(JOB, 1, WAIT)?;
     let terms = Terms {
         qid: JOB,

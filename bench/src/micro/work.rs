@@ -16,6 +16,12 @@ pub enum Work {
     Less,
     /// A thousand dependent multiplications of one element.
     Rounds,
+    /// Four million multiplications in Fp61 between parties that are far apart.
+    FarMul,
+    /// Fifty dependent multiplications of one element between parties that are far apart.
+    FarRounds,
+    /// [`Work::Rounds`] while a stranger floods the sockets.
+    FloodedRounds,
 }
 
 /// What a work may take.
@@ -29,7 +35,7 @@ pub struct Limits {
 }
 
 impl Work {
-    /// All of them.
+    /// Those of `micro`.
     pub const ALL: [Work; 4] = [Work::Mul, Work::And, Work::Less, Work::Rounds];
 
     /// As it is called in reports.
@@ -39,6 +45,9 @@ impl Work {
             Work::And => "and_1e9",
             Work::Less => "lt64_1e6",
             Work::Rounds => "rounds_1000",
+            Work::FarMul => "far_mul_4e6",
+            Work::FarRounds => "far_rounds_50",
+            Work::FloodedRounds => "flooded_1000",
         }
     }
 
@@ -53,7 +62,17 @@ impl Work {
         match self {
             Work::Mul | Work::Less => 1_000_000,
             Work::And => 1_000_000_000,
-            Work::Rounds => 1,
+            Work::FarMul => 4_000_000,
+            Work::Rounds | Work::FarRounds | Work::FloodedRounds => 1,
+        }
+    }
+
+    /// Dependent rounds of multiplications.
+    fn times(self) -> usize {
+        match self {
+            Work::And | Work::Rounds | Work::FloodedRounds => 1000,
+            Work::FarRounds => 50,
+            Work::Mul | Work::FarMul | Work::Less => 1,
         }
     }
 
@@ -65,12 +84,16 @@ impl Work {
             Work::And => wall(0.45),
             Work::Less => Limits { bytes: Some(19_000_000), ..wall(0.2) },
             Work::Rounds => wall(0.13),
+            // 274 MB/s for the three together, which QUIC reaches at 40 ms with large windows and BBR, and half a round trip
+            Work::FarMul => wall(3.0 * 4e6 * 61.0 / 8.0 / 274e6 + 0.02),
+            // half a round trip each, and three ticks of the timer that makes it
+            Work::FarRounds => wall(50.0 * 0.023),
+            // a flood costs the victim the time to look at it
+            Work::FloodedRounds => wall(0.5),
         }
     }
 }
 
-/// Dependent rounds of [`Work::And`] and [`Work::Rounds`].
-const ROUNDS: usize = 1000;
 const MILLION: usize = 1_000_000;
 
 /// A work with its inputs shared and its result checked once.
@@ -88,8 +111,9 @@ impl Prepared {
     /// Shares the inputs, runs once and compares the opened result with the clear one.
     pub fn new(work: Work, engine: &mut Rep3) -> Result<Self> {
         let inputs = match work {
-            Work::Mul => share(engine, &numbers(MILLION, 1), &numbers(MILLION, 2), Inputs::Field)?,
-            Work::Rounds => share(engine, &numbers(1, 1), &numbers(1, 2), Inputs::Field)?,
+            Work::Mul | Work::FarMul | Work::Rounds | Work::FarRounds | Work::FloodedRounds => {
+                share(engine, &numbers(work.rows(), 1), &numbers(work.rows(), 2), Inputs::Field)?
+            }
             Work::And => {
                 // after a thousand ANDs there must be something left: y is ones with a few holes
                 let y = planes(MILLION, 1, 2).map(|v| B64(v.0 | v.0.rotate_left(17) | v.0.rotate_left(31) | 0x8000_0000_0000_0001));
@@ -105,9 +129,8 @@ impl Prepared {
     /// Runs it once. What is timed.
     pub fn run(&self, engine: &mut Rep3) -> Result<Outcome> {
         Ok(match (&self.inputs, self.work) {
-            (Inputs::Field(x, y), Work::Rounds) => Outcome::Field(chain(engine, x, y)?),
-            (Inputs::Field(x, y), _) => Outcome::Field(engine.mul(x, y)?),
-            (Inputs::Bits(x, y), Work::And) => Outcome::Bits(chain(engine, x, y)?),
+            (Inputs::Field(x, y), work) => Outcome::Field(chain(engine, x, y, work.times())?),
+            (Inputs::Bits(x, y), Work::And) => Outcome::Bits(chain(engine, x, y, self.work.times())?),
             (Inputs::Bits(x, y), _) => Outcome::Bits(circuit::less(engine, x, y)?),
         })
     }
@@ -116,8 +139,7 @@ impl Prepared {
         let equal = match (self.run(engine)?, &self.inputs) {
             (Outcome::Field(got), Inputs::Field(x, y)) => {
                 let (got, x, y) = (open(engine, got)?, open(engine, x.clone())?, open(engine, y.clone())?);
-                let times = if self.work == Work::Rounds { ROUNDS } else { 1 };
-                got == x.zip(&y, |x, y| (0..times).fold(x, |x, _| x.mul(y)))
+                got == x.zip(&y, |x, y| (0..self.work.times()).fold(x, |x, _| x.mul(y)))
             }
             (Outcome::Bits(got), Inputs::Bits(x, y)) => {
                 let (got, x, y) = (open(engine, got)?, open(engine, x.clone())?, open(engine, y.clone())?);
@@ -143,10 +165,10 @@ pub enum Outcome {
     Bits(Rep3Share<B64>),
 }
 
-/// x y y y ... : a thousand rounds, each of which needs the one before.
-fn chain<R: Ring>(engine: &mut Rep3, x: &Rep3Share<R>, y: &Rep3Share<R>) -> Result<Rep3Share<R>> {
+/// x y y y ... : so many rounds, each of which needs the one before.
+fn chain<R: Ring>(engine: &mut Rep3, x: &Rep3Share<R>, y: &Rep3Share<R>, rounds: usize) -> Result<Rep3Share<R>> {
     let mut product = engine.mul(x, y)?;
-    for _ in 1..ROUNDS {
+    for _ in 1..rounds {
         product = engine.mul(&product, y)?;
     }
     Ok(product)

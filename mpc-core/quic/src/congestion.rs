@@ -1,31 +1,36 @@
-//! Cubic that never has more in flight than the receiving socket holds. On one machine or one fast network nothing else limits
-//! what is in flight, and every datagram beyond the socket's buffer is lost: 212,992 bytes on a Linux nobody has tuned, a few jumbo
-//! datagrams. A loss at the end of a round costs many round trips.
+//! Congestion control that never has more in flight than is of use. On one machine or one fast network nothing but the receiving socket limits
+//! what is in flight, and every datagram beyond its buffer is lost: 212,992 bytes on a Linux nobody has tuned, a few jumbo
+//! datagrams. A loss at the end of a round costs many round trips. BBR, far apart, takes the bursts of rounds for a path without end.
 
-use quinn::congestion::{Controller, ControllerFactory, ControllerMetrics, CubicConfig};
+use quinn::congestion::{BbrConfig, Controller, ControllerFactory, ControllerMetrics, CubicConfig};
 use quinn_proto::RttEstimator;
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Builds [`Capped`] controllers.
-pub(crate) struct CappedCubic {
-    cubic: Arc<CubicConfig>,
+pub(crate) struct Cap {
+    inner: Arc<dyn ControllerFactory + Send + Sync>,
     cap: u64,
 }
 
-impl CappedCubic {
-    /// At most `cap` bytes in flight, and as many from the start: there is no network between to be gentle to.
-    pub(crate) fn new(cap: u64) -> Self {
+impl Cap {
+    /// Cubic with at most `cap` bytes in flight, and as many from the start: there is no network between to be gentle to.
+    pub(crate) fn cubic(cap: u64) -> Self {
         let mut cubic = CubicConfig::default();
         cubic.initial_window(cap);
-        CappedCubic { cubic: Arc::new(cubic), cap }
+        Cap { inner: Arc::new(cubic), cap }
+    }
+
+    /// BBR with at most `cap` bytes in flight.
+    pub(crate) fn bbr(cap: u64) -> Self {
+        Cap { inner: Arc::new(BbrConfig::default()), cap }
     }
 }
 
-impl ControllerFactory for CappedCubic {
+impl ControllerFactory for Cap {
     fn build(self: Arc<Self>, now: Instant, mtu: u16) -> Box<dyn Controller> {
-        Box::new(Capped { inner: self.cubic.clone().build(now, mtu), cap: self.cap })
+        Box::new(Capped { inner: self.inner.clone().build(now, mtu), cap: self.cap })
     }
 }
 
@@ -75,5 +80,22 @@ impl Controller for Capped {
 
     fn into_any(self: Box<Self>) -> Box<dyn Any> {
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_controller_nor_its_copies_leave_the_cap() {
+        for cap in [Cap::cubic(100_000), Cap::bbr(100_000)] {
+            let mut controller = Arc::new(cap).build(Instant::now(), 1452);
+            for mtu in [1452, 8900, 65_507] {
+                controller.on_mtu_update(mtu);
+                let copy = controller.clone_box();
+                assert!(controller.window() <= 100_000 && copy.window() <= 100_000 && copy.initial_window() <= 100_000, "{mtu}");
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@
 use crate::hello::{self, HelloError, Intent};
 use crate::profile::Profile;
 use crate::reset::{RandomIds, ResetKey};
-use crate::socket::{MAX_DATAGRAM, Socket};
+use crate::socket::{MAX_DATAGRAM, Socket, Through};
 use crate::tls::{self, Purpose};
 use mpc_core::PartyId;
 use mpc_core::identity::{Identity, PublicKey};
@@ -181,13 +181,27 @@ impl Endpoint {
         socket: UdpSocket,
         profile: Profile,
     ) -> Result<(Self, Incoming), EndpointError> {
+        Self::through(identity, roster, socket, profile, Box::new(|socket| socket))
+    }
+
+    /// Like [`on`](Self::on), with something between the socket and QUIC.
+    ///
+    /// # Errors
+    /// The socket cannot be used, or the identity is no node's of the roster.
+    pub(crate) fn through(
+        identity: Arc<Identity>,
+        roster: Arc<Roster>,
+        socket: UdpSocket,
+        profile: Profile,
+        through: Through,
+    ) -> Result<(Self, Incoming), EndpointError> {
         let purpose = Purpose::to(Self::own(&identity, &roster)?.role);
         let crypto = tls::server(identity.clone(), &roster, purpose).map_err(|e| EndpointError::Tls(e.to_string()))?;
         let mut server = ServerConfig::with_crypto(Arc::new(crypto));
         server.migration(false);
         // who has not been looked at yet costs a few packets of memory, and there are few
         server.max_incoming(PENDING).incoming_buffer_size(PENDING_BYTES).incoming_buffer_size_total(PENDING as u64 * PENDING_BYTES);
-        let endpoint = Self::assemble(identity, roster, socket, profile, Some((server, purpose)))?;
+        let endpoint = Self::assemble(identity, roster, socket, profile, Some((server, purpose)), through)?;
         let (accepted, incoming) = mpsc::channel(ACCEPTED);
         tokio::spawn(endpoint.clone().accept(accepted));
         Ok((endpoint, Incoming(incoming)))
@@ -200,7 +214,7 @@ impl Endpoint {
     pub fn dialler(identity: Arc<Identity>, roster: Arc<Roster>, profile: Profile) -> Result<Self, EndpointError> {
         // one socket for both families where the system has IPv6, else the old one
         let socket = UdpSocket::bind("[::]:0").or_else(|_| UdpSocket::bind("0.0.0.0:0")).map_err(EndpointError::Socket)?;
-        Self::assemble(identity, roster, socket, profile, None)
+        Self::assemble(identity, roster, socket, profile, None, Box::new(|socket| socket))
     }
 
     fn assemble(
@@ -209,12 +223,13 @@ impl Endpoint {
         socket: UdpSocket,
         profile: Profile,
         server: Option<(ServerConfig, Purpose)>,
+        through: Through,
     ) -> Result<Self, EndpointError> {
         let me = Self::own(&identity, &roster)?;
         let mut config = EndpointConfig::new(Arc::new(ResetKey::of(&identity)));
         config.cid_generator(|| Box::new(RandomIds));
         config.max_udp_payload_size(MAX_DATAGRAM as u16).expect("the largest datagram is in QUIC's bounds");
-        let socket = Socket::new(socket, profile.socket_buffer()).map_err(EndpointError::Socket)?;
+        let socket = Socket::new(socket, profile.socket_buffer(), through).map_err(EndpointError::Socket)?;
         let receive_buffer = socket.receive_buffer();
         let server = server.map(|(mut server, purpose)| {
             server.transport_config(profile.transport(purpose, receive_buffer));

@@ -33,3 +33,4 @@ pub use link::QuicLink;
 pub use mesh::{Mesh, PeerStatus};
 pub use profile::Profile;
 pub use quinn;
+pub use socket::Through;

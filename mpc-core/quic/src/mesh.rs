@@ -4,6 +4,7 @@ use crate::endpoint::{Backoff, Endpoint, EndpointError, Incoming, Peer, close, d
 use crate::link::{Job, QuicLink};
 use crate::profile::Profile;
 use crate::rendezvous::{Attempt, Rendezvous};
+use crate::socket::Through;
 use crate::stream::{Outgoing, Preface, code};
 use mpc_core::identity::Identity;
 use mpc_core::link::LinkError;
@@ -74,6 +75,20 @@ impl Mesh {
     /// # Errors
     /// The socket cannot be used, or the identity is no party's of the roster.
     pub fn start_on(identity: Arc<Identity>, roster: Arc<Roster>, socket: UdpSocket, profile: Profile) -> Result<Self, EndpointError> {
+        Self::start_through(identity, roster, socket, profile, Box::new(|socket| socket))
+    }
+
+    /// Like [`start_on`](Self::start_on), with something between the socket and QUIC.
+    ///
+    /// # Errors
+    /// The socket cannot be used, or the identity is no party's of the roster.
+    pub fn start_through(
+        identity: Arc<Identity>,
+        roster: Arc<Roster>,
+        socket: UdpSocket,
+        profile: Profile,
+        through: Through,
+    ) -> Result<Self, EndpointError> {
         keep_freed_memory();
         let (stop, stopped) = oneshot::channel();
         let (started, starting) = std::sync::mpsc::sync_channel(1);
@@ -84,7 +99,7 @@ impl Mesh {
             };
             runtime.block_on(async move {
                 let (flushed, flushing) = mpsc::channel(1);
-                match Shared::start(identity, roster, socket, profile, flushed) {
+                match Shared::start(identity, roster, socket, profile, through, flushed) {
                     Err(e) => drop(started.send(Err(e))),
                     Ok((shared, endpoint, incoming)) => {
                         let local = endpoint.local_addr().map_err(EndpointError::Socket);
@@ -174,9 +189,10 @@ impl Shared {
         roster: Arc<Roster>,
         socket: UdpSocket,
         profile: Profile,
+        through: Through,
         flushed: mpsc::Sender<()>,
     ) -> Result<(Arc<Self>, Endpoint, Incoming), EndpointError> {
-        let (endpoint, incoming) = Endpoint::on(identity, roster.clone(), socket, profile)?;
+        let (endpoint, incoming) = Endpoint::through(identity, roster.clone(), socket, profile, through)?;
         let me = endpoint.me();
         if me.role != Role::Party {
             return Err(EndpointError::NotAParty(me.name.clone()));

@@ -13,6 +13,9 @@ use std::task::{Context, Poll};
 /// The largest UDP payload there is over IPv4.
 pub(crate) const MAX_DATAGRAM: usize = 65_507;
 
+/// Puts something between a node's socket and QUIC: another network than the one there is, for benchmarks.
+pub type Through = Box<dyn FnOnce(Arc<dyn AsyncUdpSocket>) -> Arc<dyn AsyncUdpSocket> + Send>;
+
 /// A socket that never hands the kernel more than it can take at once.
 #[derive(Debug)]
 pub(crate) struct Socket {
@@ -23,8 +26,9 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Takes over a bound socket, with kernel buffers of `buffer` bytes as far as the system allows.
-    pub(crate) fn new(socket: UdpSocket, buffer: usize) -> io::Result<Self> {
+    /// Takes over a bound socket, with kernel buffers of `buffer` bytes as far as the system allows. `through` may put something between the
+    /// socket and QUIC.
+    pub(crate) fn new(socket: UdpSocket, buffer: usize, through: Through) -> io::Result<Self> {
         let state = UdpSocketState::new((&socket).into())?;
         for set in [UdpSocketState::set_recv_buffer_size, UdpSocketState::set_send_buffer_size] {
             if let Err(e) = set(&state, (&socket).into(), buffer) {
@@ -32,7 +36,8 @@ impl Socket {
             }
         }
         let receive_buffer = state.recv_buffer_size((&socket).into())?;
-        Ok(Socket { receive_buffer, inner: TokioRuntime.wrap_udp_socket(socket)?, largest: AtomicUsize::new(1200) })
+        let inner = through(TokioRuntime.wrap_udp_socket(socket)?);
+        Ok(Socket { receive_buffer, inner, largest: AtomicUsize::new(1200) })
     }
 }
 

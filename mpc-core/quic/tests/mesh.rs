@@ -23,6 +23,19 @@ fn frames_of_every_size_arrive_as_they_were_sent() {
 }
 
 #[test]
+fn parties_set_for_a_long_path_reach_each_other() {
+    let mut city = City::new();
+    let mut far =
+        |party: usize| Mesh::start_on(identity(party), city.roster.clone(), city.sockets[party].take().expect("taken once"), Profile::Wan);
+    let meshes: Vec<Mesh> = (0..3).map(&mut far).collect::<Result<_, _>>().expect("started");
+    everywhere(&meshes, 1, |me, mut link| {
+        for (step, len) in [0, 1, 65_536, 20_000_000].into_iter().enumerate() {
+            exchange(&mut link, me, step as u64, len).expect("exchanged");
+        }
+    });
+}
+
+#[test]
 fn nobody_waits_for_a_peer_to_read() {
     let meshes = City::new().meshes();
     let (len, rounds) = (6_000_000, 8);
