@@ -66,10 +66,8 @@ impl Client {
         match roster.planner(&config.planner) {
             Some(planner) if planner.key == public => {}
             Some(_) => {
-                let (file, name) = (config.identity.display(), &config.planner);
-                return Err(Error::config(format!(
-                    "the roster has another key for `{name}` than {file}; use the private key that belongs to it (`tacit doctor` says more)"
-                )));
+                let (what, fix) = party::doctor::foreign_key(&roster, &config.planner, &public);
+                return Err(Error::config(format!("{}: {what}\n  to mend it: {fix}", config.identity.display())));
             }
             None => {
                 return Err(Error::config(format!(

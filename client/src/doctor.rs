@@ -7,9 +7,9 @@ use crate::http::Api;
 use crate::pooled::public_tables;
 use crate::render::{self, Table};
 use ledger::bytes::Hash;
-use mpc_core::identity::Identity;
+use mpc_core::identity::{Identity, PublicKey};
 use mpc_core::roster::{Role, Roster};
-use party::doctor::Level;
+use party::doctor::{Level, foreign_key, mend_key};
 use query::catalog::Catalog;
 use query::message::Query;
 use query::message::job::CityStatus;
@@ -143,7 +143,7 @@ async fn planner(path: &Path) -> Vec<Finding> {
     findings.push(Finding::fine("configuration", path.display().to_string()));
     let (roster, catalog) = shared_files(&config.roster, &config.catalogue, &mut findings);
     let known = roster.as_ref().map(|roster| roster.planner(&config.planner).map(|p| p.key));
-    findings.push(key(&config.identity, &config.planner, known.flatten(), roster.is_some(), "[[planner]]"));
+    findings.push(key(&config.identity, &config.planner, known.flatten(), roster.as_ref(), "[[planner]]"));
     if let Some(catalog) = &catalog {
         findings.push(match public_tables(&config, catalog) {
             Ok(_) => Finding::fine("public tables", format!("{} as the catalogue pins them", render::plural(config.tables.len(), "table"))),
@@ -245,7 +245,7 @@ async fn coordinator(path: &Path) -> Vec<Finding> {
     findings.push(Finding::fine("configuration", path.display().to_string()));
     let (roster, catalog) = shared_files(&config.roster, &config.catalogue, &mut findings);
     let node = roster.as_ref().and_then(|roster| roster.node(&config.node)).cloned();
-    findings.push(key(&config.identity, &config.node, node.as_ref().map(|n| n.key), roster.is_some(), "[[node]]"));
+    findings.push(key(&config.identity, &config.node, node.as_ref().map(|n| n.key), roster.as_ref(), "[[node]]"));
     findings.push(writable("state", &config.state));
     let (Some(roster), Some(catalog), Some(node)) = (roster, catalog, node) else { return findings };
     if node.role != Role::Coordinator {
@@ -308,22 +308,21 @@ fn shared_files(roster: &Path, catalogue: &Path, findings: &mut Vec<Finding>) ->
     (roster.ok(), catalog.ok())
 }
 
-fn key(file: &Path, name: &str, known: Option<mpc_core::identity::PublicKey>, have_roster: bool, section: &str) -> Finding {
+fn key(file: &Path, name: &str, known: Option<PublicKey>, roster: Option<&Roster>, section: &str) -> Finding {
     let identity = match Identity::load(file) {
         Ok(identity) => identity,
         Err(e) => {
-            return Finding::broken("key", e.to_string(), "`tacit key new FILE` makes one; its public half then goes into roster.toml");
+            return Finding::broken("key", e.to_string(), mend_key(&e));
         }
     };
     let public = identity.public();
     match known {
         Some(key) if key == public => Finding::fine("key", format!("{public} is `{name}` in the roster")),
-        Some(_) => Finding::broken(
-            "key",
-            format!("the roster has another key for `{name}`"),
-            format!("use the private key that belongs to it, or have roster.toml say key = \"{public}\" at every node"),
-        ),
-        None if have_roster => Finding::broken(
+        Some(_) => {
+            let (what, fix) = roster.map(|roster| foreign_key(roster, name, &public)).unwrap_or_default();
+            Finding::broken("key", what, fix)
+        }
+        None if roster.is_some() => Finding::broken(
             "key",
             format!("the roster has no `{name}`"),
             format!("have a {section} with name = \"{name}\" and key = \"{public}\" put into roster.toml at every node"),

@@ -317,7 +317,9 @@ http = "{http}"                 # /healthz and /metrics; remove the line to have
 
 # [limits]                              # all of these have defaults
 # max_rows = 50000000                   # no table longer than this is loaded, whatever the catalogue allows
-# memory_mb = 2048                      # for the tables, and again for a job's local stage
+# memory_mb = 2048                      # for the tables, again for a job's local stage, and again for its shares
+# joint_rows = 10000000                 # a plan that works on more rows together is refused
+# wire_mb = 16384                       # a plan by which a party may send more is refused
 # jobs = 2                              # jobs at a time; more are refused as busy
 # job_deadline_s = 300                  # a job that has not ended by then is stopped
 # peer_timeout_s = 120                  # how long a peer may keep a round waiting
@@ -338,7 +340,16 @@ node = "{name}"                     # its name in the roster
 identity = "{name}.key"             # its private key, mode 0600
 roster = "{shared}/roster.toml"               # the same file at every node
 catalogue = "{shared}/catalogue.toml"         # the same file at every node
-state = "state"                         # folder: the job queue
+state = "state"                         # folder: the job queue and sealed results
+
+# [limits]                              # all of these have defaults
+# running = 1                           # jobs at a time; the rest wait
+# queued = 256                          # jobs that may wait
+# queued_per_planner = 16               # of these, by one planner
+# keep_hours = 24                       # how long a finished job and its sealed results are kept
+# joint_rows = 10000000                 # a plan that works on more rows together is refused
+# wire_mb = 16384                       # a plan by which a party may send more is refused
+# memory_mb = 2048                      # a plan with more shares at a party is refused
 "#;
 
 const PLANNER: &str = r#"# A planner, who asks. Paths are relative to the folder of this file.

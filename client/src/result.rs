@@ -87,9 +87,6 @@ pub(crate) fn verify(asked: &Asked, results: &SealedResults, roster: &Roster) ->
             if (sealed.attempt, sealed.sid) != (first.sealed.attempt, first.sealed.sid) {
                 return Err(wrong(format!("the shares of {} and {name} are of different sessions", first.party)));
             }
-            if sealed.digests != first.sealed.digests {
-                return Err(wrong(format!("{} and {name} worked from different public data", first.party)));
-            }
         }
         let bytes = party::seal::open(&asked.key, &sealed, name).map_err(|e| wrong(format!("the share of {name}: {e}")))?;
         shares.push(Share { party: name.clone(), sealed, bytes });
@@ -130,7 +127,6 @@ mod tests {
     use query::message::QueryId;
     use query::message::job::SealedNote;
     use query::plan::{PLAN_VERSION, Plan, Subplan};
-    use std::collections::BTreeMap;
     use std::time::Instant;
 
     const PARTIES: [&str; 3] = ["transport", "energy", "health"];
@@ -174,8 +170,7 @@ mod tests {
         let (attempt, sid, plan_hash) = (1, Hash([8; 32]), Hash(asked.plan.hash()));
         let context = Context { job: JOB, attempt, sid, plan_hash, party: PARTIES[at] };
         let Envelope { encapsulated, ciphertext } = seal(&asked.key.public(), &context, b"shares").expect("sealed");
-        let (digests, measured) = (BTreeMap::new(), Vec::new());
-        let mut sealed = Sealed { job: JOB, attempt, sid, plan_hash, encapsulated, ciphertext, digests, measured };
+        let mut sealed = Sealed { job: JOB, attempt, sid, plan_hash, encapsulated, ciphertext, measured: Vec::new() };
         change(&mut sealed);
         SealedNote { party: PARTIES[at].into(), note: sealed.sign(PARTIES[at], &identity(at)).expect("signed") }
     }
@@ -227,7 +222,6 @@ mod tests {
         untrusted(&asked, &with(1, &|s| s.plan_hash = Hash([1; 32])), "another plan");
         untrusted(&asked, &with(1, &|s| s.attempt = 2), "different sessions");
         untrusted(&asked, &with(2, &|s| s.sid = Hash([1; 32])), "different sessions");
-        untrusted(&asked, &with(2, &|s| s.digests = BTreeMap::from([("zones".into(), Hash([1; 32]))])), "different public data");
         untrusted(&asked, &with(0, &|s| s.ciphertext.0[3] ^= 1), "does not open");
         untrusted(&asked, &with(0, &|s| s.encapsulated = Base64(vec![9; 32])), "does not open");
         // sealed to another planner's key

@@ -171,7 +171,14 @@ impl<S: Send + Sync> FromRequest<S> for SignedNote {
 
     async fn from_request(incoming: axum::extract::Request, state: &S) -> Result<Self, Problem> {
         let body: Result<Bytes, BytesRejection> = Bytes::from_request(incoming, state).await;
-        let body = body.map_err(|e| request(format!("the body is not read: {}", e.body_text())))?;
+        let body = body.map_err(|e| match e.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Refusal::new(
+                Code::TooLarge,
+                format!("the body is longer than {MAX_BODY} bytes, the most that is read"),
+                "shorten the query: a signed one holds at most 64 KiB of SQL",
+            ),
+            _ => request(format!("the body is not read: {}", e.body_text())),
+        })?;
         if body.starts_with(b"{") {
             let submit: Submit = serde_json::from_slice(&body).map_err(|_| request("the body is not {\"note\": \"…\"}".into()))?;
             return Ok(Self(submit.note));
@@ -200,6 +207,7 @@ impl IntoResponse for Problem {
             Code::Roster | Code::Catalog | Code::Replay | Code::NotReady => StatusCode::CONFLICT,
             Code::Cancelled | Code::Expired => StatusCode::GONE,
             Code::Busy => StatusCode::TOO_MANY_REQUESTS,
+            Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Code::Peer | Code::Desync | Code::Deadline => StatusCode::BAD_GATEWAY,
             Code::NotYet | Code::Sql | Code::Width | Code::Unsupported | Code::Data | Code::Plan | Code::OutputKey => {

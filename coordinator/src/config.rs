@@ -15,6 +15,9 @@
 //! queued = 256                    # jobs that may wait
 //! queued_per_planner = 16         # of these, by one planner
 //! keep_hours = 24                 # how long a finished job and its sealed results are kept
+//! joint_rows = 10000000           # a plan that works on more rows together is refused
+//! wire_mb = 16384                 # a plan by which a party may send more is refused
+//! memory_mb = 2048                # a plan with more shares at a party is refused
 //!
 //! [deadlines]                     # seconds
 //! offer = 15                      # for the parties to accept or refuse
@@ -25,6 +28,7 @@
 //!
 //! Paths are relative to the folder of the file.
 
+use query::size::Bounds;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -87,11 +91,24 @@ pub struct Limits {
     pub queued_per_planner: usize,
     /// Hours a finished job and its sealed results are kept.
     pub keep_hours: u64,
+    /// Rows a plan's joint stage may work on.
+    pub joint_rows: u64,
+    /// Mebibytes a plan may have a party send.
+    pub wire_mb: u64,
+    /// Mebibytes of shares a plan may have at a party.
+    pub memory_mb: u64,
+}
+
+impl Limits {
+    /// What a plan may come to. Each party has bounds of its own.
+    pub(crate) fn plan(&self) -> Bounds {
+        Bounds { rows: self.joint_rows, wire_mb: self.wire_mb, memory_mb: self.memory_mb }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { running: 1, queued: 256, queued_per_planner: 16, keep_hours: 24 }
+        Self { running: 1, queued: 256, queued_per_planner: 16, keep_hours: 24, joint_rows: 10_000_000, wire_mb: 16_384, memory_mb: 2048 }
     }
 }
 
@@ -160,13 +177,16 @@ impl Config {
             let line = e.span().map(|at| 1 + text[..at.start.min(text.len())].matches('\n').count());
             error(line, e.message().replace('\n', "; "))
         })?;
-        let Limits { running, queued, queued_per_planner, keep_hours } = file.limits;
+        let Limits { running, queued, queued_per_planner, keep_hours, joint_rows, wire_mb, memory_mb } = file.limits;
         let Deadlines { offer, run, seal, rejoin } = file.deadlines;
-        let bounded: [(&str, u64, u64); 8] = [
+        let bounded: [(&str, u64, u64); 11] = [
             ("limits.running", running as u64, 64),
             ("limits.queued", queued as u64, 10_000),
             ("limits.queued_per_planner", queued_per_planner as u64, 10_000),
             ("limits.keep_hours", keep_hours, 24 * 365),
+            ("limits.joint_rows", joint_rows, 1 << 40),
+            ("limits.wire_mb", wire_mb, 1 << 30),
+            ("limits.memory_mb", memory_mb, 1 << 30),
             ("deadlines.offer", offer, 24 * 3600),
             ("deadlines.run", run, 30 * 24 * 3600),
             ("deadlines.seal", seal, 24 * 3600),

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! Queued ──Offer──► Offered ──three equal Accepts──► Running ──three Sealed──► Done
-//!    ▲                 └── Refuse, loss, deadline ──────┴─ Failed, loss, deadline ──► Failed
-//!    └── restart of the coordinator ◄──────┘
+//!    ▲                 └── Refuse, deadline ────────────┴─ Failed, loss, deadline ──► Failed
+//!    └── restart of the coordinator, loss of a party before anything is shared ◄┘
 //! ```
 
 mod attempt;
@@ -17,7 +17,7 @@ use crate::store::{Record, Store, StoreError};
 use attempt::Attempt;
 use ledger::bytes::Hash;
 use mpc_core::roster::{Node, Roster};
-use query::message::frame::{FromParty, Offer, Ready, Start, Stop, ToParty};
+use query::message::frame::{FromParty, Offer, Ready, Start, Stop, StopCode, ToParty};
 use query::message::job::{JobState, PartyRefusal, SealedNote, SealedResults, Submitted, What};
 use query::message::{Accept, Code, Failed, Query, QueryId, Refusal, Refuse, Sealed, Statement};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -36,6 +36,10 @@ pub(crate) struct Scheduler {
     running: HashMap<QueryId, Attempt>,
     /// Jobs that ran when the coordinator ended, and by when they must run again.
     interrupted: HashMap<QueryId, Instant>,
+    /// What comes in of the attempts at these.
+    kept: HashMap<QueryId, Kept>,
+    /// Jobs that lost a party, and when they may be offered again.
+    not_before: HashMap<QueryId, Instant>,
     seats: Vec<Seat>,
     next_order: u64,
     finished: [u64; 3],
@@ -55,6 +59,13 @@ pub(crate) struct Seat {
     node: Node,
     link: Option<Link>,
     ready: Option<Ready>,
+}
+
+/// Sealed results of the attempt that ran when the coordinator ended.
+struct Kept {
+    number: u32,
+    plan: Hash,
+    sealed: Vec<Option<(Hash, String)>>,
 }
 
 struct Link {
@@ -77,6 +88,8 @@ impl Scheduler {
             queue: BTreeMap::new(),
             running: HashMap::new(),
             interrupted: HashMap::new(),
+            kept: HashMap::new(),
+            not_before: HashMap::new(),
             seats,
             finished: [0; 3],
         };
@@ -94,6 +107,10 @@ impl Scheduler {
                 record.state = JobState::Queued;
                 self.store.update(&record)?;
                 self.interrupted.insert(job, now.at + self.city.deadlines.rejoin());
+                if let Some(plan) = record.plan_hash {
+                    let sealed = vec![None; self.seats.len()];
+                    self.kept.insert(job, Kept { number: record.attempt, plan, sealed });
+                }
                 tracing::warn!(job = %job.short(), attempt = record.attempt, "the job ran when the coordinator ended; it is tried again");
             }
             self.queue.insert(record.order, job);
@@ -318,7 +335,8 @@ impl Scheduler {
     /// When [`Scheduler::tick`] is due at the latest.
     pub(crate) fn next_tick(&self, now: Now) -> Instant {
         let deadlines = self.running.values().map(|attempt| attempt.deadline);
-        deadlines.chain([now.at + Duration::from_secs(1)]).min().unwrap_or(now.at)
+        let again = self.not_before.values().copied().filter(|at| *at > now.at);
+        deadlines.chain(again).chain([now.at + Duration::from_secs(1)]).min().unwrap_or(now.at)
     }
 
     /// Ends all streams of events. What runs is tried again after the next start.
@@ -382,7 +400,9 @@ impl Scheduler {
     /// Starts what can start.
     fn dispatch(&mut self, now: Now) {
         while self.running.len() < self.city.limits.running && self.missing().is_empty() {
-            let Some((_, job)) = self.queue.pop_first() else { return };
+            let due = |job: &QueryId| self.not_before.get(job).is_none_or(|at| *at <= now.at);
+            let Some((order, job)) = self.queue.iter().find(|(_, job)| due(job)).map(|(order, job)| (*order, *job)) else { return };
+            self.queue.remove(&order);
             self.offer(job, now);
         }
     }
@@ -394,6 +414,7 @@ impl Scheduler {
             Err(error) => return self.end_by_store(job, &error, now),
         };
         let Some(record) = self.jobs.get_mut(&job) else { return };
+        self.not_before.remove(&job);
         let interrupted = self.interrupted.remove(&job).is_some();
         if interrupted && record.attempt >= MAX_ATTEMPTS {
             let reason = format!("the coordinator ended during each of {MAX_ATTEMPTS} attempts");
@@ -427,10 +448,10 @@ impl Scheduler {
         record.finished = Some(now.unix());
         record.refusals.clone_from(&refusals);
         self.queue.remove(&record.order);
-        self.interrupted.remove(&job);
+        self.forget(job);
         self.finished[usize::from(state == JobState::Cancelled) + 1] += 1;
         let stopped = self.running.remove(&job).map(|attempt| (attempt.number, attempt.still_at_it()));
-        let code = refusals.first().map_or(Code::Internal, |r| r.refusal.code);
+        let code = StopCode::of(refusals.first().map_or(Code::Internal, |r| r.refusal.code));
         for refusal in refusals {
             tracing::warn!(job = %job.short(), code = %refusal.refusal.code, party = refusal.party.as_deref(), "job refused or failed");
             self.tell(job, now, What::Refused(refusal));
@@ -441,6 +462,13 @@ impl Scheduler {
                 self.send(party, ToParty::Stop(Stop { job, attempt, code }), now);
             }
         }
+    }
+
+    /// A job that is over is waited for no more.
+    fn forget(&mut self, job: QueryId) {
+        self.interrupted.remove(&job);
+        self.kept.remove(&job);
+        self.not_before.remove(&job);
     }
 
     fn end_by_store(&mut self, job: QueryId, error: &StoreError, now: Now) {
@@ -458,7 +486,7 @@ impl Scheduler {
 
 /// Jobs on record, whatever their state: a bound on memory and disk.
 const MAX_RECORDS: usize = 20_000;
-/// Attempts at a job before a restart no longer tries it again: the job itself may be what ends the coordinator.
+/// Attempts at a job before it is no longer tried again after a restart or a loss: the job itself may be what ends the nodes.
 const MAX_ATTEMPTS: u32 = 3;
 
 fn no_such_job(job: QueryId) -> Refusal {

@@ -5,7 +5,7 @@ use crate::clock::Now;
 use crate::config::Config;
 use crate::control;
 use crate::handle;
-use crate::listener::Bounded;
+use crate::listener::{Bounded, Bounds};
 use crate::scheduler::{City, Scheduler};
 use crate::store::Store;
 use ledger::bytes::Hash;
@@ -15,6 +15,7 @@ use mpc_quic::{Endpoint, EndpointError, Incoming};
 use query::catalog::Catalog;
 use query::compile::compile;
 use query::message::{Query, Refusal};
+use query::size::{self, Size};
 use std::future::Future;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -49,6 +50,7 @@ impl Coordinator {
     /// # Errors
     /// As [`run`].
     pub async fn start(config: Config) -> Result<Self, Error> {
+        quiet_libraries();
         let identity = Identity::load(&config.identity)?;
         let roster = Roster::load(&config.roster)?;
         check_node(&config, &identity, &roster)?;
@@ -73,7 +75,7 @@ impl Coordinator {
         };
         let scheduler = Scheduler::new(city, store, Now::read()).map_err(|e| Error::Store(e.to_string()))?;
         let (handle, scheduler) = handle::start(scheduler).map_err(|e| Error::Thread(e.to_string()))?;
-        let compile = compile_with(catalog);
+        let compile = compile_with(catalog, roster.coordinator().name.clone(), config.limits.plan());
         let roster_text = roster_text.into();
         let checking = Arc::new(Semaphore::new(CHECKING));
         let api = Api { handle, checking, roster, roster_text, catalog_text: catalog_text.into(), catalog_hash, compile };
@@ -107,7 +109,7 @@ impl Coordinator {
             // The sender lives as long as this function.
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        let http = Bounded::new(http, CONNECTIONS, SILENCE);
+        let http = Bounded::new(http, CONNECTIONS);
         let http = axum::serve(http, api::router(api)).with_graceful_shutdown(until_stopped(stopped.clone()));
         let mut http = tokio::spawn(async move { http.await });
         let early = tokio::select! {
@@ -231,10 +233,16 @@ fn read(file: &std::path::Path) -> Result<String, Error> {
     std::fs::read_to_string(file).map_err(|e| Error::File { file: file.into(), why: e.to_string() })
 }
 
+/// Our own crates log through `tracing`. The libraries that parse and plan SQL log through `log`, and at `debug` they print the query,
+/// literals included: whatever the subscriber is set to, that is not for a log.
+fn quiet_libraries() {
+    log::set_max_level(log::LevelFilter::Off);
+}
+
 /// The planner hears at once what is wrong with the SQL. Every party compiles for itself all the same.
-fn compile_with(catalog: Catalog) -> Arc<Compile> {
+fn compile_with(catalog: Catalog, node: String, bounds: size::Bounds) -> Arc<Compile> {
     Arc::new(move |query: &Query| match compile(&query.sql, &catalog) {
-        Ok(_) => Ok(()),
+        Ok(plan) => Size::of(&plan).admit(&bounds, &node),
         Err(error) => {
             let place = error.line.zip(error.column).map(|(line, column)| format!("at {line}:{column}: "));
             Err(Refusal::new(error.code, format!("{}{}", place.unwrap_or_default(), error.message), error.fix))
@@ -244,10 +252,9 @@ fn compile_with(catalog: Catalog) -> Arc<Compile> {
 
 /// Queries that are verified and compiled at a time; the rest wait.
 const CHECKING: usize = 4;
-/// HTTP connections at a time.
-const CONNECTIONS: usize = 512;
-/// How long nothing may move on one; streams of events send a comment more often than that.
-const SILENCE: Duration = Duration::from_secs(60);
+/// HTTP connections: streams of events send a comment more often than they may be silent.
+const CONNECTIONS: Bounds =
+    Bounds { connections: 512, per_address: 128, silence: Duration::from_secs(60), request: Duration::from_secs(60) };
 /// How long connections may finish what they are at.
 const LINGER: Duration = Duration::from_secs(5);
 

@@ -22,6 +22,27 @@ name = "seconds"
 type = "INT"
 min = 0
 max = 86400
+
+[[table]]
+name = "public.days"
+rows = 1000
+sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+key = ["day"]
+column = [{ name = "day", type = "INT", nullable = false, min = 1, max = 1000 }]
+
+[[domain]]
+name = "days"
+table = "public.days"
+column = "day"
+
+[[table]]
+name = "health.visits"
+max_rows = 1000
+key = ["day"]
+column = [
+    { name = "day", type = "INT", nullable = false, min = 1, max = 1000, domain = "days" },
+    { name = "n", type = "INT", nullable = false, min = 0, max = 9 },
+]
 "#;
 pub(crate) const PLAN: Hash = Hash([6; 32]);
 pub(crate) const SID: Hash = Hash([8; 32]);
@@ -90,16 +111,8 @@ pub(crate) fn failed(party: usize, job: QueryId, attempt: u32, code: Code) -> Fr
 }
 
 pub(crate) fn sealed(party: usize, job: QueryId, attempt: u32, sid: Hash) -> FromParty {
-    let sealed = Sealed {
-        job,
-        attempt,
-        sid,
-        plan_hash: PLAN,
-        encapsulated: Base64(vec![1; 32]),
-        ciphertext: Base64(vec![2; 40]),
-        digests: Default::default(),
-        measured: vec![],
-    };
+    let sealed =
+        Sealed { job, attempt, sid, plan_hash: PLAN, encapsulated: Base64(vec![1; 32]), ciphertext: Base64(vec![2; 40]), measured: vec![] };
     FromParty::Sealed(signed(party, &sealed))
 }
 

@@ -12,7 +12,9 @@
 //!
 //! [limits]                        # all of these have defaults
 //! max_rows = 50000000             # no table longer than this is loaded, whatever the catalogue allows
-//! memory_mb = 2048                # for the tables, and again for a job's local stage
+//! memory_mb = 2048                # for the tables, again for a job's local stage, and again for its shares
+//! joint_rows = 10000000           # a plan that works on more rows together is refused
+//! wire_mb = 16384                 # a plan by which a party may send more is refused
 //! jobs = 2                        # jobs at a time; more are refused as busy
 //! job_deadline_s = 300            # a job that has not ended by then is stopped
 //! peer_timeout_s = 120            # how long a live peer may keep a round waiting, its local stage included
@@ -31,6 +33,7 @@
 //!
 //! Paths are relative to the folder of the file.
 
+use query::size::Bounds;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -84,8 +87,12 @@ pub enum Profile {
 pub struct Limits {
     /// No table longer than this is loaded, whatever the catalogue allows.
     pub max_rows: u64,
-    /// Mebibytes for the tables, and again for the local stage of a job.
+    /// Mebibytes for the tables, again for the local stage of a job, and again for its shares.
     pub memory_mb: u64,
+    /// Rows a plan's joint stage may work on.
+    pub joint_rows: u64,
+    /// Mebibytes a plan may have a party send.
+    pub wire_mb: u64,
     /// Jobs at a time.
     pub jobs: usize,
     /// Seconds a job may take in all.
@@ -96,7 +103,15 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_rows: 50_000_000, memory_mb: 2048, jobs: 2, job_deadline_s: 300, peer_timeout_s: 120 }
+        Self {
+            max_rows: 50_000_000,
+            memory_mb: 2048,
+            joint_rows: 10_000_000,
+            wire_mb: 16_384,
+            jobs: 2,
+            job_deadline_s: 300,
+            peer_timeout_s: 120,
+        }
     }
 }
 
@@ -109,6 +124,11 @@ impl Limits {
     /// How long a peer may keep a round waiting.
     pub fn peer_timeout(&self) -> Duration {
         Duration::from_secs(self.peer_timeout_s)
+    }
+
+    /// What a plan may come to.
+    pub fn plan(&self) -> Bounds {
+        Bounds { rows: self.joint_rows, wire_mb: self.wire_mb, memory_mb: self.memory_mb }
     }
 
     /// The memory bound in bytes.
@@ -333,6 +353,8 @@ impl Limits {
         let bounds = [
             ("max_rows", self.max_rows, 1, 1 << 40),
             ("memory_mb", self.memory_mb, 16, 1 << 30),
+            ("joint_rows", self.joint_rows, 1, 1 << 40),
+            ("wire_mb", self.wire_mb, 1, 1 << 30),
             ("jobs", self.jobs as u64, 1, 256),
             ("job_deadline_s", self.job_deadline_s, 1, 7 * 86_400),
             ("peer_timeout_s", self.peer_timeout_s, 1, 86_400),

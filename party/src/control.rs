@@ -1,7 +1,7 @@
 //! The line to the coordinator, and what it may bring about. The coordinator proposes; nothing it says is believed that the planner's
 //! signature or this node's own files do not bear out.
 
-use crate::job::{self, Desk, Stop};
+use crate::job::{self, Desk, Ending, Stop};
 use crate::node::now;
 use crate::offer::Admitted;
 use ledger::bytes::Hash;
@@ -34,6 +34,8 @@ struct Inner {
 struct Table {
     accepted: HashMap<QueryId, (Admitted, Instant)>,
     running: HashMap<QueryId, (u32, Arc<Stop>)>,
+    /// The last sealed results: a query is answered once, so a coordinator that lost its answer gets the same again.
+    answered: VecDeque<(QueryId, String)>,
     closed: bool,
 }
 
@@ -41,6 +43,8 @@ struct Table {
 const JUDGING: usize = 2;
 /// Accepted attempts that wait for their start; beyond them the oldest is forgotten.
 const ACCEPTED: usize = 64;
+/// Sealed results kept in memory.
+const ANSWERED: usize = 16;
 
 impl Jobs {
     pub fn new(desk: Arc<Desk>) -> Self {
@@ -55,7 +59,7 @@ impl Jobs {
             ToParty::Offer(offer) => self.offer(offer),
             ToParty::Start(start) => self.start(start),
             ToParty::Stop(stop) => {
-                tracing::info!(job = %stop.job.short(), attempt = stop.attempt, code = %stop.code, "stopped by the coordinator");
+                tracing::info!(job = %stop.job.short(), attempt = stop.attempt, code = %Code::from(stop.code), "stopped by the coordinator");
                 let mut table = self.table();
                 if table.accepted.get(&stop.job).is_some_and(|(admitted, _)| admitted.attempt == stop.attempt) {
                     table.accepted.remove(&stop.job);
@@ -63,7 +67,7 @@ impl Jobs {
                 let running = table.running.get(&stop.job).filter(|(attempt, _)| *attempt == stop.attempt).map(|(_, s)| s.clone());
                 drop(table);
                 if let Some(running) = running {
-                    running.now(stop.code, &self.0.desk.mesh, stop.job);
+                    running.now(Ending::Told(stop.code), &self.0.desk.mesh, stop.job);
                 }
             }
         }
@@ -75,7 +79,7 @@ impl Jobs {
         // A later attempt means that the coordinator has given the earlier one up.
         let earlier = self.table().running.get(&offer.job).filter(|(attempt, _)| *attempt < offer.attempt).map(|(_, s)| s.clone());
         if let Some(earlier) = earlier {
-            earlier.now(Code::Peer, &desk.mesh, offer.job);
+            earlier.now(Ending::Superseded, &desk.mesh, offer.job);
         }
         let jobs = self.clone();
         let Ok(permit) = self.0.judging.clone().try_acquire_owned() else {
@@ -114,7 +118,13 @@ impl Jobs {
                 self.table().accept(admitted);
                 self.0.outbox.push(FromParty::Accept(Signed { note }));
             }
-            Err(refusal) => self.refuse(offer, refusal),
+            Err(refusal) => {
+                let answered = self.table().answered.iter().find(|(job, _)| *job == offer.job).map(|(_, note)| note.clone());
+                if let (Code::Replay, Some(note)) = (refusal.code, answered) {
+                    self.0.outbox.push(FromParty::Sealed(Signed { note }));
+                }
+                self.refuse(offer, refusal);
+            }
         }
     }
 
@@ -163,7 +173,7 @@ impl Jobs {
         tokio::spawn(async move {
             tokio::time::sleep(deadline).await;
             if let (Some(stop), Some(desk)) = (stop.upgrade(), desk.upgrade()) {
-                stop.now(Code::Deadline, &desk.mesh, job);
+                stop.now(Ending::Overdue, &desk.mesh, job);
             }
         });
     }
@@ -180,6 +190,7 @@ impl Jobs {
         match result {
             Ok(note) => {
                 tracing::info!(job = %job.short(), attempt, millis, "done");
+                self.table().answered(job, note.clone());
                 self.0.outbox.push(FromParty::Sealed(Signed { note }));
             }
             Err(refusal) => self.fail(job, attempt, refusal),
@@ -217,7 +228,7 @@ impl Jobs {
             table.running.iter().map(|(job, (_, stop))| (*job, stop.clone())).collect()
         };
         for (job, stop) in running {
-            stop.now(Code::Peer, &self.0.desk.mesh, job);
+            stop.now(Ending::ShuttingDown, &self.0.desk.mesh, job);
         }
         let mut count = self.0.running.subscribe();
         if tokio::time::timeout(grace, count.wait_for(|n| *n == 0)).await.is_err() {
@@ -239,6 +250,13 @@ impl Table {
             self.accepted.remove(&oldest);
         }
         self.accepted.insert(admitted.job, (admitted, Instant::now()));
+    }
+
+    fn answered(&mut self, job: QueryId, note: String) {
+        if self.answered.len() >= ANSWERED {
+            self.answered.pop_front();
+        }
+        self.answered.push_back((job, note));
     }
 
     /// Takes what was accepted under this number, if it may start.

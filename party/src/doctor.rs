@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::node::{self, now};
 use crate::source::Sources;
 use ledger::bytes::Hash;
-use mpc_core::identity::Identity;
+use mpc_core::identity::{Identity, IdentityError, PublicKey};
 use mpc_core::roster::{Role, Roster};
 use mpc_quic::{DialError, Endpoint};
 use query::catalog::Catalog;
@@ -67,6 +67,36 @@ pub async fn check(config: &Config) -> Vec<Finding> {
     findings.0
 }
 
+/// What to do about a key file that cannot be used.
+pub fn mend_key(error: &IdentityError) -> String {
+    let make = "`tacit key new FILE` makes a new key, whose public half then goes into roster.toml at every node";
+    match error {
+        IdentityError::Permissions { path, .. } => {
+            format!("run `chmod 600 {}`; if somebody may have read it, replace it: {make}", path.display())
+        }
+        IdentityError::Io { error, .. } if error.kind() == std::io::ErrorKind::NotFound => {
+            format!("let `identity` name the key file; if there is none yet, {make}")
+        }
+        IdentityError::Io { .. } => "let the user this runs as read the key file, or let `identity` name another".into(),
+        _ => format!("let `identity` name the private key (or restore it from a backup); if it is lost, {make}"),
+    }
+}
+
+/// What is wrong with a key that is not the one the roster has for `name`, and what to do.
+pub fn foreign_key(roster: &Roster, name: &str, public: &PublicKey) -> (String, String) {
+    let node = roster.node_by_key(public).map(|node| &node.name);
+    match node.or(roster.planner_by_key(public).map(|planner| &planner.name)) {
+        Some(owner) => (
+            format!("this is the key of `{owner}`, not of `{name}`"),
+            format!("let `identity` name the private key of `{name}`; each key belongs on the machine of its owner alone"),
+        ),
+        None => (
+            format!("the roster has another key for `{name}`"),
+            format!("let `identity` name the private key that belongs to it, or have roster.toml say key = \"{public}\" at every node"),
+        ),
+    }
+}
+
 struct Findings(Vec<Finding>);
 
 impl Findings {
@@ -116,7 +146,7 @@ impl Findings {
         let identity = match Identity::load(&config.identity) {
             Ok(identity) => identity,
             Err(error) => {
-                self.fail("key", error.to_string(), "`tacit key new FILE` makes one; its public half then goes into roster.toml");
+                self.fail("key", error.to_string(), mend_key(&error));
                 return None;
             }
         };
@@ -134,8 +164,8 @@ impl Findings {
                 return Some(identity);
             }
             Some(_) => {
-                let fix = format!("use the private key that belongs to it, or have roster.toml say key = \"{public}\" at every node");
-                self.fail("key", format!("the roster has another key for `{name}`"), fix);
+                let (what, fix) = foreign_key(roster, name, &public);
+                self.fail("key", what, fix);
             }
             None => {
                 let fix = format!("correct `node`, or have a [[node]] with name = \"{name}\" and key = \"{public}\" put into roster.toml");

@@ -5,11 +5,12 @@ mod failure;
 
 use crate::attempts::Attempts;
 use crate::config::Limits;
+use crate::node::now;
 use crate::observe::Observed;
 use crate::offer::{Admitted, Grounds};
 use crate::seal::{self, Context};
 use crate::source::Sources;
-use failure::{of_abort, of_local};
+use failure::{of_abort, of_local, of_public};
 use ledger::bytes::Hash;
 use mpc_core::establish::{ENGINE_VERSION, Terms, establish};
 use mpc_core::identity::Identity;
@@ -21,11 +22,10 @@ use protocols::Rep3;
 use query::exec::{Part, Program, StepKind};
 use query::ground::Ground;
 use query::local::{Inputs, Local};
-use query::message::frame::{FromParty, Progress, Stage};
+use query::message::frame::{FromParty, Progress, Stage, StopCode};
 use query::message::{Code, Measured, QueryId, Refusal, Sealed, Statement};
 use query::trace::Trace;
 use query::wire;
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -53,29 +53,53 @@ impl Desk {
 
 /// Ends an attempt at its next round.
 #[derive(Default)]
-pub(crate) struct Stop(OnceLock<Code>);
+pub(crate) struct Stop(OnceLock<Ending>);
+
+/// Why this node ends an attempt before it is over. What it signs of it are sentences of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The coordinator says so; whether it is true is not for this node to know.
+    Told(StopCode),
+    /// It took longer than this node allows.
+    Overdue,
+    /// A later attempt was offered.
+    Superseded,
+    /// The node shuts down.
+    ShuttingDown,
+}
 
 impl Stop {
     /// Ends the attempt, for this reason. The first reason stays.
-    pub fn now(&self, code: Code, mesh: &Mesh, job: QueryId) {
-        let code = self.0.get_or_init(|| code);
-        mesh.cancel(&job.0.0, said(*code));
+    pub fn now(&self, ending: Ending, mesh: &Mesh, job: QueryId) {
+        mesh.cancel(&job.0.0, self.0.get_or_init(|| ending).words());
     }
 
     fn check(&self) -> Result<(), Refusal> {
         match self.0.get() {
             None => Ok(()),
-            Some(code) => Err(Refusal::new(*code, said(*code), "ask again if the answer is still wanted")),
+            Some(ending) => Err(Refusal::new(ending.code(), ending.words(), "ask again if the answer is still wanted")),
         }
     }
 }
 
-fn said(code: Code) -> &'static str {
-    match code {
-        Code::Cancelled => "the query was taken back",
-        Code::Deadline => "the attempt took longer than it may",
-        Code::Peer => "the attempt ended because a node was lost",
-        _ => "the attempt was ended",
+impl Ending {
+    fn code(self) -> Code {
+        match self {
+            Self::Told(code) => code.into(),
+            Self::Overdue => Code::Deadline,
+            Self::Superseded | Self::ShuttingDown => Code::Peer,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Told(StopCode::Cancelled) => "stopped: the coordinator says that the query was taken back",
+            Self::Told(StopCode::Deadline) => "stopped: the coordinator says that the attempt took longer than it may",
+            Self::Told(StopCode::Peer) => "stopped: the coordinator says that another party is out of the attempt",
+            Self::Overdue => "the attempt took longer than this node allows ([limits] job_deadline_s)",
+            Self::Superseded => "stopped: the coordinator offered a later attempt",
+            Self::ShuttingDown => "this node is shutting down",
+        }
     }
 }
 
@@ -114,7 +138,7 @@ impl Attempt<'_> {
     fn run(&mut self) -> Result<String, Refusal> {
         let Admitted { job, attempt, query, plan, plan_hash } = self.admitted;
         // From here on this attempt is used up, whatever becomes of it.
-        self.desk.attempts().begin(*job, query, *attempt)?;
+        self.desk.attempts().begin(*job, query, *attempt, now())?;
         self.stop.check()?;
 
         self.progress(Stage::Session, 0, 1);
@@ -140,18 +164,19 @@ impl Attempt<'_> {
                     plan_hash: *plan_hash,
                     encapsulated,
                     ciphertext,
-                    digests: BTreeMap::new(),
                     measured: match query.analyze {
                         true => measured,
                         // rounds and bytes follow from public shapes; times need not, and go only to those who asked
                         false => measured.into_iter().map(|m| Measured { micros: 0, ..m }).collect(),
                     },
                 };
-                let note = sealed.sign(&self.desk.node, &self.desk.identity);
-                tracing::debug!(job = %job.short(), frames = plan.frames.len(), "sealed");
-                note.map_err(|e| {
+                let note = sealed.sign(&self.desk.node, &self.desk.identity).map_err(|e| {
                     Refusal::new(Code::Internal, format!("the sealed result cannot be signed: {e}"), "please report the query")
-                })
+                })?;
+                // From here on the query is answered: no further attempt at it is ever begun here.
+                self.desk.attempts().seal(*job, query, *attempt, now())?;
+                tracing::debug!(job = %job.short(), frames = plan.frames.len(), "sealed");
+                Ok(note)
             }
             Err(refusal) => {
                 // So that nobody waits for this node.
@@ -199,8 +224,9 @@ impl Attempt<'_> {
             let reason = format!("`{node}` cannot set up its local stage: {e}");
             Refusal::new(Code::Internal, reason, "its operator should look at the node's log")
         })?;
-        let ground = Ground::new(plan, &local, self.desk.sources.public()).map_err(|e| of_local(&e, node))?;
-        let inputs = local.inputs(plan, node, &ground, self.desk.sources.tables()).map_err(|e| of_local(&e, node))?;
+        let ground = Ground::new(plan, &local, self.desk.sources.public()).map_err(|e| of_public(&e, node))?;
+        let inputs = local.inputs(plan, node, &ground, self.desk.sources.tables());
+        let inputs = inputs.map_err(|e| of_local(&e, node, self.admitted.job))?;
         Ok((ground, inputs))
     }
 

@@ -37,7 +37,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
     let line = Endpoint::dialler(identity.clone(), roster.clone(), profile)?;
     tracing::info!(node = config.node, listen = %mesh.local_addr(), tables = sources.summaries().len(), "party is up");
 
-    let grounds = Grounds::new(roster, catalog);
+    let grounds = Grounds::new(&config.node, roster, catalog, config.limits.plan());
     let (node, limits) = (config.node.clone(), config.limits);
     let desk = Desk { node, me, identity, grounds, sources, attempts: Mutex::new(attempts), mesh, limits, observed: observed.clone() };
     let desk = Arc::new(desk);

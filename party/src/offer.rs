@@ -11,6 +11,7 @@ use query::compile::compile;
 use query::message::frame::Offer;
 use query::message::{Code, Query, QueryId, Refusal};
 use query::plan::Plan;
+use query::size::{Bounds, Size};
 use std::sync::Arc;
 
 /// What a node judges by.
@@ -19,6 +20,8 @@ pub struct Grounds {
     roster: Arc<Roster>,
     catalog: Arc<Catalog>,
     catalog_hash: Hash,
+    node: String,
+    bounds: Bounds,
 }
 
 /// A query this node is willing to run, and its own plan for it.
@@ -37,10 +40,10 @@ pub struct Admitted {
 }
 
 impl Grounds {
-    /// To judge by these files.
-    pub fn new(roster: Arc<Roster>, catalog: Arc<Catalog>) -> Self {
+    /// The node `node` judges by these files, and takes no plan beyond these bounds.
+    pub fn new(node: &str, roster: Arc<Roster>, catalog: Arc<Catalog>, bounds: Bounds) -> Self {
         let catalog_hash = Hash(catalog.hash());
-        Self { roster, catalog, catalog_hash }
+        Self { roster, catalog, catalog_hash, node: node.into(), bounds }
     }
 
     /// The roster.
@@ -84,6 +87,7 @@ impl Grounds {
             let reason = format!("the query reads tables of `{stranger}`, which is not a party of this roster");
             return Err(Refusal::new(Code::Unsupported, reason, "leave them out, or have the party added to the roster"));
         }
+        Size::of(&plan).admit(&self.bounds, &self.node)?;
         let plan_hash = Hash(plan.hash());
         Ok(Admitted { job, attempt: offer.attempt, query, plan: Arc::new(plan), plan_hash })
     }
@@ -93,6 +97,7 @@ impl Grounds {
 mod tests {
     use super::*;
     use crate::attempts::Attempts;
+    use crate::config::Limits;
     use ledger::bytes::Base64;
     use mpc_core::identity::Identity;
     use query::message::Statement;
@@ -136,7 +141,7 @@ mod tests {
     impl Desk {
         fn new() -> Self {
             let folder = tempfile::tempdir().expect("a folder");
-            let grounds = Grounds::new(Arc::new(roster()), Arc::new(catalog(9)));
+            let grounds = Grounds::new("transport", Arc::new(roster()), Arc::new(catalog(9)), Limits::default().plan());
             Self { grounds, attempts: Attempts::open(folder.path(), NOW).expect("opened"), _folder: folder }
         }
 
@@ -257,11 +262,20 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_beyond_the_bounds_of_the_node_is_refused() {
+        let mut desk = Desk::new();
+        let note = sign(&desk.query());
+        desk.judge(note.clone()).expect("within the usual bounds");
+        desk.grounds.bounds.rows = 0;
+        desk.refused(note, Code::TooLarge);
+    }
+
+    #[test]
     fn a_replay_is_refused() {
         let mut desk = Desk::new();
         let note = sign(&desk.query());
         let admitted = desk.judge(note.clone()).expect("admitted");
-        desk.attempts.begin(admitted.job, &admitted.query, 1).expect("begun");
+        desk.attempts.begin(admitted.job, &admitted.query, 1, NOW).expect("begun");
         desk.refused(note.clone(), Code::Replay);
         let next = Offer { job: admitted.job, attempt: 2, note };
         assert_eq!(desk.admit(&next).expect("admitted").attempt, 2);

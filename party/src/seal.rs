@@ -7,12 +7,11 @@
 use hpke::aead::ChaCha20Poly1305;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
+use hpke::rand_core::{Infallible, TryCryptoRng, TryRng};
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable, setup_receiver, setup_sender_with_rng};
 use ledger::bytes::{Base64, Hash};
 use query::message::{QueryId, Sealed};
-use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::SeedableRng;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// Bytes of a planner's public output key.
 pub const KEY_BYTES: usize = 32;
@@ -165,18 +164,48 @@ impl Context<'_> {
     }
 }
 
-fn rng() -> Result<ChaCha20Rng, SealError> {
-    let mut seed = [0u8; 32];
-    getrandom::fill(&mut seed).map_err(|_| SealError::Randomness)?;
-    let rng = ChaCha20Rng::from_seed(seed);
-    seed.zeroize();
-    Ok(rng)
+/// The operating system's randomness as HPKE wants it: drawn beforehand, so that a lack of it is an error and not a panic, used once,
+/// and wiped. (A generator would leave a copy of its state behind.)
+struct Drawn {
+    bytes: Zeroizing<[u8; DRAWN]>,
+    used: usize,
 }
+
+/// More than the key encapsulation of X25519 asks for.
+const DRAWN: usize = 64;
+
+fn rng() -> Result<Drawn, SealError> {
+    let mut bytes = Zeroizing::new([0; DRAWN]);
+    getrandom::fill(bytes.as_mut()).map_err(|_| SealError::Randomness)?;
+    Ok(Drawn { bytes, used: 0 })
+}
+
+impl TryRng for Drawn {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        let mut word = [0; 4];
+        self.try_fill_bytes(&mut word).map(|()| u32::from_le_bytes(word))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let mut word = [0; 8];
+        self.try_fill_bytes(&mut word).map(|()| u64::from_le_bytes(word))
+    }
+
+    fn try_fill_bytes(&mut self, to: &mut [u8]) -> Result<(), Infallible> {
+        let next = self.bytes.get(self.used..self.used + to.len()).expect("HPKE draws one seed of 32 bytes");
+        to.copy_from_slice(next);
+        self.used += to.len();
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Drawn {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     const JOB: QueryId = QueryId(Hash([1; 32]));
     const CONTEXT: Context<'_> = Context { job: JOB, attempt: 1, sid: Hash([2; 32]), plan_hash: Hash([3; 32]), party: "transport" };
@@ -184,7 +213,7 @@ mod tests {
     fn sealed(key: &OutputKey) -> Sealed {
         let Envelope { encapsulated, ciphertext } = seal(&key.public(), &CONTEXT, b"shares").expect("sealed");
         let Context { job, attempt, sid, plan_hash, .. } = CONTEXT;
-        Sealed { job, attempt, sid, plan_hash, encapsulated, ciphertext, digests: BTreeMap::new(), measured: vec![] }
+        Sealed { job, attempt, sid, plan_hash, encapsulated, ciphertext, measured: vec![] }
     }
 
     #[test]

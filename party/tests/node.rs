@@ -8,7 +8,7 @@ use query::compile::compile;
 use query::finish::finish;
 use query::ground::Ground;
 use query::local::Local;
-use query::message::frame::Stage;
+use query::message::frame::{Stage, StopCode, ToParty};
 use query::message::{Code, QueryId};
 use query::wire;
 use std::io::Write;
@@ -114,7 +114,7 @@ async fn lies_and_repetitions_of_the_coordinator_are_refused() {
     // An offer repeated before its start changes nothing; after it, it is a replay.
     city.accepted(&mut line, &offer).await;
     line.start(&offer).await;
-    line.stop(&offer, Code::Cancelled).await;
+    line.stop(&offer, StopCode::Cancelled).await;
     assert_eq!(city.failed(&mut line).await.code, Code::Cancelled);
     assert_eq!(city.refused(&mut line, &offer).await, Code::Replay);
     line.start(&offer).await;
@@ -169,6 +169,60 @@ async fn a_lost_party_fails_the_attempt_and_the_next_one_works() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn how_ones_data_fail_is_told_to_nobody_and_an_answered_query_is_not_run_again() {
+    let mut city = City::new();
+    let mut lines = city.start_all().await;
+    // A division by zero in zone 1, which has 5 cases; in zone 3 a value that does not fit its type.
+    let failing = ["100 / (cases - 5)", "CAST(CAST(cases * 1000 AS SMALLINT) AS INT) + cases"].map(|quotient| {
+        let table = format!("(SELECT zone, CAST({quotient} AS INT) AS quotient FROM health.cases) h");
+        SQL.replace("h.cases > 10", "h.quotient > 1").replace("health.cases h", &table)
+    });
+    let mut told = Vec::new();
+    for sql in failing {
+        let offer = city.ask(&sql);
+        for line in &mut lines {
+            city.accepted(line, &offer).await;
+        }
+        for line in &mut lines {
+            line.start(&offer).await;
+        }
+        for line in &mut lines {
+            let refusal = city.failed(line).await;
+            match line.party {
+                2 => told.push(refusal),
+                // What the others say does not depend on it either.
+                _ => assert_eq!(refusal.code, Code::Peer, "{refusal}"),
+            }
+        }
+    }
+    assert_eq!((told[0].code, &told[0]), (Code::Data, &told[1]), "in whatever way they fail");
+    assert!(told[0].reason.contains("`health`"), "{}", told[0]);
+
+    let offer = city.ask(SQL);
+    for line in &mut lines {
+        city.accepted(line, &offer).await;
+    }
+    for line in &mut lines {
+        line.start(&offer).await;
+    }
+    let mut again = offer.clone();
+    again.attempt = 2;
+    for line in &mut lines {
+        let Said::Sealed(first) = city.hear(line).await else { panic!("sealed shares") };
+        line.say(&ToParty::Offer(again.clone())).await;
+        let Said::Sealed(second) = city.hear(line).await else { panic!("the same shares") };
+        assert_eq!(first, second, "a coordinator that lost them has them again");
+        let Said::Refuse(refuse) = city.hear(line).await else { panic!("no further attempt") };
+        assert_eq!(refuse.refusal.code, Code::Replay);
+    }
+    // Nor after a restart, when only the disk remembers.
+    city.stop(1).await;
+    lines[1] = city.start(1).await;
+    assert_eq!(city.refused(&mut lines[1], &again).await, Code::Replay);
+    city.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn parties_that_were_told_different_things_stop_before_a_share_moves() {
     let mut city = City::new();
     let mut lines = city.start_all().await;
@@ -182,7 +236,7 @@ async fn parties_that_were_told_different_things_stop_before_a_share_moves() {
     }
     for line in &mut lines {
         let job = if line.party == 2 { &other } else { &offer };
-        line.stop(job, Code::Deadline).await;
+        line.stop(job, StopCode::Deadline).await;
         assert_eq!(city.failed(line).await.code, Code::Deadline);
     }
     // A node that is busy says so; one that is stopped is free again.
@@ -190,7 +244,7 @@ async fn parties_that_were_told_different_things_stop_before_a_share_moves() {
     city.accepted(line, &second).await;
     line.start(&second).await;
     assert_eq!(city.refused(line, &city.ask(SQL)).await, Code::Busy);
-    line.stop(&second, Code::Cancelled).await;
+    line.stop(&second, StopCode::Cancelled).await;
     assert_eq!(city.failed(line).await.code, Code::Cancelled);
     city.accepted(line, &city.ask(SQL)).await;
     city.stop_all().await;

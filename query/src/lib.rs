@@ -13,5 +13,6 @@ pub mod message;
 pub mod moments;
 pub mod oracle;
 pub mod plan;
+pub mod size;
 pub mod trace;
 pub mod wire;

@@ -18,7 +18,6 @@ use ledger::note::{self, NoteError};
 use mpc_core::identity::{Identity, PublicKey};
 use mpc_core::roster::Roster;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -290,10 +289,6 @@ pub struct Sealed {
     pub encapsulated: Base64,
     /// HPKE's ciphertext.
     pub ciphertext: Base64,
-    /// Named digests of *public* things a planner compares across parties (public tables, transcripts of shapes). Never of
-    /// shares or values: a digest of few bits tells them.
-    #[serde(default)]
-    pub digests: BTreeMap<String, Hash>,
     /// What each operator cost here, when the query asked for it.
     #[serde(default)]
     pub measured: Vec<Measured>,
@@ -311,7 +306,6 @@ impl Statement for Sealed {
         within(self.attempt > 0, "`attempt` counts from 1")?;
         within(self.encapsulated.0.len() == 32, "`encapsulated` must be 32 bytes long")?;
         within(self.ciphertext.0.len() <= Self::MAX_CIPHERTEXT, "`ciphertext` must be at most 512 KiB long")?;
-        within(self.digests.len() <= 64 && self.digests.keys().all(|name| name.len() <= 200), "`digests` are too many")?;
         let named = self.measured.iter().all(|m| m.operator.len() <= 200);
         within(named && self.measured.len() <= 1000, "`measured` is too long")
     }
@@ -418,6 +412,9 @@ pub enum Code {
     /// It took too long.
     #[serde(rename = "E_DEADLINE")]
     Deadline,
+    /// The plan, or what was sent, is larger than a bound that is configured.
+    #[serde(rename = "E_TOO_LARGE")]
+    TooLarge,
     /// The coordinator's API: there is no such thing.
     #[serde(rename = "E_NOT_FOUND")]
     NotFound,

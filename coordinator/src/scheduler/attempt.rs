@@ -1,7 +1,7 @@
 //! One attempt at a job: what each party has answered, and what follows from it.
 
 use super::*;
-use query::message::frame::Progress;
+use query::message::frame::{Progress, Stage};
 use query::message::job::PartyProgress;
 
 /// An attempt, from its offer to its end.
@@ -53,6 +53,11 @@ impl Attempt {
         (0..self.parties.len()).filter(|party| !self.is_answered(*party)).collect()
     }
 
+    /// Whether, as far as is known, no share has moved: nobody got further than meeting the others.
+    fn is_before_shares(&self) -> bool {
+        self.parties.iter().all(|answers| answers.sealed.is_none() && answers.progress.as_ref().is_none_or(|p| p.stage <= Stage::Session))
+    }
+
     pub(crate) fn progress(&self) -> impl Iterator<Item = (usize, &Progress)> {
         self.parties.iter().enumerate().filter_map(|(party, answers)| Some((party, answers.progress.as_ref()?)))
     }
@@ -65,15 +70,22 @@ impl Attempt {
         (0..self.parties.len()).filter(waits).collect()
     }
 
-    /// All reasons, causes before consequences.
-    fn take_refusals(&mut self) -> Vec<PartyRefusal> {
-        let mut refusals = std::mem::take(&mut self.refusals);
-        refusals.sort_by_key(|refusal| match refusal.refusal.code {
-            Code::Deadline => 1,
-            Code::Peer | Code::Desync => 2,
-            Code::Cancelled => 3,
+    /// The reasons that are causes. What the others merely felt of them ("a peer is gone") would hide them.
+    fn take_causes(&mut self) -> Vec<PartyRefusal> {
+        let rank = |refusal: &PartyRefusal| match refusal.refusal.code {
+            // of its own accord a party says this of a peer that deviates: never a mere consequence
+            Code::Desync => 1,
+            Code::Deadline => 2,
+            // this coordinator knows who was lost; the others know only that somebody was
+            Code::Peer if refusal.party.is_none() => 3,
+            Code::Peer => 4,
+            Code::Cancelled => 5,
             _ => 0,
-        });
+        };
+        let mut refusals = std::mem::take(&mut self.refusals);
+        let first = refusals.iter().map(rank).min().unwrap_or(0).max(1);
+        refusals.retain(|refusal| rank(refusal) <= first);
+        refusals.sort_by_key(rank);
         refusals
     }
 }
@@ -151,9 +163,9 @@ impl Scheduler {
             Phase::Running => {
                 attempt.phase = Phase::Stopping;
                 attempt.deadline = attempt.deadline.min(now.at + GRACE_RUNNING);
-                let (attempt, code, waiting) = (attempt.number, attempt.refusals[0].refusal.code, attempt.waiting_for());
+                let (attempt, waiting) = (attempt.number, attempt.waiting_for());
                 for party in waiting {
-                    self.send(party, ToParty::Stop(Stop { job, attempt, code }), now);
+                    self.send(party, ToParty::Stop(Stop { job, attempt, code: StopCode::Peer }), now);
                 }
             }
             Phase::Refused | Phase::Stopping => {}
@@ -169,16 +181,39 @@ impl Scheduler {
     }
 
     fn end_attempt(&mut self, job: QueryId, now: Now) {
-        if let Some(attempt) = self.running.get_mut(&job) {
-            let refusals = attempt.take_refusals();
-            self.end(job, JobState::Failed, refusals, now);
+        let Some(attempt) = self.running.get_mut(&job) else { return };
+        let refusals = attempt.take_causes();
+        let only_lost = attempt.is_before_shares() && refusals.iter().all(|refusal| refusal.refusal.code == Code::Peer);
+        let may_again = |record: &Record| record.attempt < MAX_ATTEMPTS && record.expires > now.unix();
+        match only_lost && self.jobs.get(&job).is_some_and(may_again) {
+            true => self.requeue(job, refusals, now),
+            false => self.end(job, JobState::Failed, refusals, now),
+        }
+    }
+
+    /// A party was lost before anything was shared: the job takes its place in the queue again, as it would have waited had the loss
+    /// been noticed before it was offered.
+    fn requeue(&mut self, job: QueryId, refusals: Vec<PartyRefusal>, now: Now) {
+        let Some((record, attempt)) = self.jobs.get_mut(&job).zip(self.running.remove(&job)) else { return };
+        record.refusals.clone_from(&refusals);
+        self.queue.insert(record.order, job);
+        self.not_before.insert(job, now.at + AGAIN_AFTER * attempt.number);
+        for refusal in refusals {
+            self.tell(job, now, What::Refused(refusal));
+        }
+        self.enter(job, JobState::Queued, now);
+        for party in attempt.still_at_it() {
+            self.send(party, ToParty::Stop(Stop { job, attempt: attempt.number, code: StopCode::Peer }), now);
         }
     }
 
     pub(super) fn sealed_by(&mut self, party: usize, sealed: Sealed, note: String, now: Now) {
         let (job, seal) = (sealed.job, self.city.deadlines.seal());
-        let Some(attempt) = self.attempt(job, sealed.attempt) else { return };
-        if attempt.phase != Phase::Running || attempt.is_answered(party) {
+        if self.attempt(job, sealed.attempt).is_none() {
+            return self.sealed_before_restart(party, sealed, note, now);
+        }
+        let Some(attempt) = self.attempt(job, sealed.attempt).filter(|attempt| attempt.phase == Phase::Running) else { return };
+        if attempt.is_answered(party) {
             return;
         }
         if attempt.parties[party].accepted != Some(sealed.plan_hash) {
@@ -194,24 +229,50 @@ impl Scheduler {
         self.finish_if_all_sealed(job, now);
     }
 
+    /// A result of the attempt that ran when the coordinator ended. Its party answers a query once and will not run it again, so
+    /// three of these are the answer.
+    fn sealed_before_restart(&mut self, party: usize, sealed: Sealed, note: String, now: Now) {
+        let job = sealed.job;
+        let Some(kept) = self.kept.get_mut(&job).filter(|kept| (kept.number, kept.plan) == (sealed.attempt, sealed.plan_hash)) else {
+            // Words about any other attempt are late, not wrong.
+            return;
+        };
+        kept.sealed[party] = Some((sealed.sid, note));
+        let Some(all) = kept.sealed.iter().cloned().collect::<Option<Vec<_>>>() else { return };
+        if all.iter().any(|(sid, _)| *sid != all[0].0) {
+            return;
+        }
+        let stopped = self.running.remove(&job).map(|attempt| (attempt.number, attempt.still_at_it()));
+        self.finish(job, sealed.attempt, &all.iter().map(|(_, note)| note.as_str()).collect::<Vec<_>>(), now);
+        let (attempt, parties) = stopped.unwrap_or_default();
+        for party in parties {
+            self.send(party, ToParty::Stop(Stop { job, attempt, code: StopCode::Peer }), now);
+        }
+    }
+
     fn finish_if_all_sealed(&mut self, job: QueryId, now: Now) {
         let Some(attempt) = self.running.get(&job) else { return };
-        let sealed: Option<Vec<&(Hash, String)>> = attempt.parties.iter().map(|answers| answers.sealed.as_ref()).collect();
-        let Some(sealed) = sealed else { return };
+        let sealed: Option<Vec<(Hash, String)>> = attempt.parties.iter().map(|answers| answers.sealed.clone()).collect();
+        let (Some(sealed), number) = (sealed, attempt.number) else { return };
         if sealed.iter().any(|(sid, _)| *sid != sealed[0].0) {
             let reason = "the parties sealed results of different sessions";
             let refusal = Refusal::new(Code::Desync, reason, "ask again; if it recurs, tell the operators");
             return self.end(job, JobState::Failed, vec![PartyRefusal { party: None, refusal }], now);
         }
+        self.finish(job, number, &sealed.iter().map(|(_, note)| note.as_str()).collect::<Vec<_>>(), now);
+    }
+
+    /// Three sealed results of one session are here.
+    fn finish(&mut self, job: QueryId, attempt: u32, notes: &[&str], now: Now) {
         let Some(record) = self.jobs.get_mut(&job) else { return };
-        let done = Record { state: JobState::Done, finished: Some(now.unix()), ..record.clone() };
-        let notes: Vec<&str> = sealed.iter().map(|(_, note)| note.as_str()).collect();
-        if let Err(error) = self.store.finish(&done, &notes) {
+        let done = Record { state: JobState::Done, attempt, finished: Some(now.unix()), refusals: vec![], ..record.clone() };
+        if let Err(error) = self.store.finish(&done, notes) {
             return self.end_by_store(job, &error, now);
         }
-        let attempt = done.attempt;
         *record = done;
+        self.queue.remove(&record.order);
         self.running.remove(&job);
+        self.forget(job);
         self.finished[0] += 1;
         tracing::info!(job = %job.short(), attempt, "job done");
         self.tell(job, now, What::State { state: JobState::Done, attempt });
@@ -240,3 +301,5 @@ impl Scheduler {
 /// How long the others' reasons are collected after the first.
 const GRACE_OFFERED: Duration = Duration::from_secs(3);
 const GRACE_RUNNING: Duration = Duration::from_secs(1);
+/// How long a job waits before it is offered again, for each attempt it had.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);

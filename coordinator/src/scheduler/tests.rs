@@ -3,6 +3,8 @@ use crate::testing::{self, PARTIES, PLAN, PLANNER, SID, accept, failed, ready, r
 use query::message::frame::{Progress, Stage};
 use tempfile::TempDir;
 
+mod again;
+
 const CATALOG_HASH: Hash = Hash([3; 32]);
 const START: u64 = 1_800_000_000;
 
@@ -89,6 +91,16 @@ impl Town {
         std::iter::from_fn(|| line.try_recv().ok()).collect()
     }
 
+    /// A party says that it has a session with the others and is at its local stage.
+    fn at_work(&mut self, party: usize, job: QueryId) {
+        self.at(party, job, Stage::Local);
+    }
+
+    fn at(&mut self, party: usize, job: QueryId, stage: Stage) {
+        let attempt = self.scheduler.status(job).expect("on record").attempt;
+        self.say(party, FromParty::Progress(Progress { job, attempt, stage, done: 0, of: 1, rounds: 0, bytes: 0 }));
+    }
+
     fn start(&mut self, number: u8) -> QueryId {
         let job = self.submit(number);
         (0..3).for_each(|party| self.say(party, accept(party, job, 1, PLAN)));
@@ -153,7 +165,7 @@ fn all_refusals_are_heard_and_shown() {
     assert_eq!(town.state(job), JobState::Failed);
     assert_eq!(town.refusals(job), [by(0, Code::Sql), by(1, Code::Data)]);
     let frames = town.heard(2);
-    assert!(matches!(frames.last(), Some(ToParty::Stop(stop)) if stop.job == job && stop.code == Code::Sql), "{frames:?}");
+    assert!(matches!(frames.last(), Some(ToParty::Stop(stop)) if stop.job == job && stop.code == StopCode::Peer), "{frames:?}");
     assert_eq!(town.scheduler.sealed(job).expect_err("failed").code, Code::Sql);
 }
 
@@ -188,13 +200,14 @@ fn silence_is_not_waited_for_without_end() {
 fn a_lost_party_is_named_and_the_next_job_waits_for_it() {
     let mut town = Town::complete();
     let job = town.start(1);
+    town.at_work(0, job);
     town.lose(1);
     for party in [0, 2] {
-        assert!(matches!(town.heard(party).as_slice(), [ToParty::Stop(stop)] if stop.code == Code::Peer));
+        assert!(matches!(town.heard(party).as_slice(), [ToParty::Stop(stop)] if stop.code == StopCode::Peer));
         town.say(party, failed(party, job, 1, Code::Peer));
     }
     assert_eq!(town.state(job), JobState::Failed);
-    assert_eq!(town.refusals(job), [(None, Code::Peer), by(0, Code::Peer), by(2, Code::Peer)]);
+    assert_eq!(town.refusals(job), [(None, Code::Peer)], "who was lost, and not what the others felt of it");
     let reason = town.scheduler.status(job).expect("on record").refusals[0].refusal.reason.clone();
     assert!(reason.contains("`energy`"), "{reason}");
 
@@ -209,6 +222,7 @@ fn a_lost_party_is_named_and_the_next_job_waits_for_it() {
 fn the_others_last_words_are_awaited_for_a_moment_only() {
     let mut town = Town::complete();
     let job = town.start(1);
+    town.at_work(2, job);
     town.lose(1);
     assert_eq!(town.state(job), JobState::Running);
     town.wait(1);
@@ -216,13 +230,24 @@ fn the_others_last_words_are_awaited_for_a_moment_only() {
 }
 
 #[test]
-fn causes_come_before_consequences() {
+fn causes_are_shown_and_their_consequences_are_not() {
     let mut town = Town::complete();
-    let job = town.start(1);
-    town.say(0, failed(0, job, 1, Code::Peer));
-    town.say(1, failed(1, job, 1, Code::Cancelled));
-    town.say(2, failed(2, job, 1, Code::Data));
-    assert_eq!(town.refusals(job), [by(2, Code::Data), by(0, Code::Peer), by(1, Code::Cancelled)]);
+    for (number, said, shown) in [
+        (1, [Code::Peer, Code::Peer, Code::Data], vec![by(2, Code::Data)]),
+        (2, [Code::Data, Code::Peer, Code::Data], vec![by(0, Code::Data), by(2, Code::Data)]),
+        (3, [Code::Peer, Code::Deadline, Code::Peer], vec![by(1, Code::Deadline)]),
+        (4, [Code::Peer, Code::Desync, Code::Internal], vec![by(2, Code::Internal), by(1, Code::Desync)]),
+        (5, [Code::Peer, Code::Desync, Code::Peer], vec![by(1, Code::Desync)]),
+        (6, [Code::Peer, Code::Peer, Code::Peer], vec![by(0, Code::Peer), by(1, Code::Peer), by(2, Code::Peer)]),
+    ] {
+        let job = town.start(number);
+        town.at_work(0, job);
+        (0..3).for_each(|party| town.say(party, failed(party, job, 1, said[party])));
+        assert_eq!(town.refusals(job), shown, "{said:?}");
+        // What the others are told does not depend on what the first one said.
+        let stops: Vec<ToParty> = (1..3).flat_map(|party| town.heard(party)).filter(|f| matches!(f, ToParty::Stop(_))).collect();
+        assert!(stops.iter().all(|f| matches!(f, ToParty::Stop(stop) if stop.code == StopCode::Peer)), "{stops:?}");
+    }
 }
 
 #[test]
@@ -252,7 +277,7 @@ fn different_plans_sessions_and_broken_notes_end_the_attempt() {
     assert!(town.lines[0].as_mut().expect("a line").try_recv().is_ok(), "the offer");
     assert!(!town.scheduler.city(town.now).parties[0].connected, "another party's signature ends the connection");
     town.wait(3);
-    assert_eq!(town.refusals(job), [(None, Code::Peer)]);
+    assert_eq!((town.state(job), town.refusals(job)), (JobState::Queued, vec![(None, Code::Peer)]), "until it is back");
 }
 
 #[test]
@@ -307,7 +332,7 @@ fn a_cancelled_job_stops_at_the_parties() {
         assert_eq!(town.scheduler.cancel(job, town.now).expect("cancelled").state, JobState::Cancelled);
     }
     for party in 0..3 {
-        assert!(matches!(town.heard(party).as_slice(), [ToParty::Stop(stop)] if stop.code == Code::Cancelled));
+        assert!(matches!(town.heard(party).as_slice(), [ToParty::Stop(stop)] if stop.code == StopCode::Cancelled));
     }
     assert_eq!(town.refusals(queued), [(None, Code::Cancelled)]);
     assert_eq!(town.scheduler.cancel(QueryId(SID), town.now).expect_err("unknown").code, Code::NotFound);
@@ -389,6 +414,7 @@ fn a_party_with_another_catalogue_is_not_asked() {
 fn an_old_connection_cannot_speak_or_end_for_the_new_one() {
     let mut town = Town::complete();
     let job = town.start(1);
+    town.at_work(0, job);
     let old = town.scheduler.seats[1].link.as_ref().map_or(0, |link| link.epoch);
     town.seat(1);
     assert_eq!(town.state(job), JobState::Running, "the others are heard first");
@@ -416,7 +442,7 @@ fn a_party_must_begin_with_ready_and_drain_its_frames() {
     (0..3).for_each(|party| town.say(party, accept(party, job, 1, PLAN)));
     assert!(!town.scheduler.city(town.now).parties[0].connected, "offer and start, and room for one frame");
     town.wait(1);
-    assert_eq!(town.refusals(job), [(None, Code::Peer)]);
+    assert_eq!((town.state(job), town.refusals(job)), (JobState::Queued, vec![(None, Code::Peer)]));
 }
 
 #[test]

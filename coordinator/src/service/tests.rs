@@ -2,7 +2,7 @@ use super::*;
 use crate::testing::{self, CATALOG, PARTIES, PLAN, PLANNER, SID, accept, failed, ready, sealed, sign};
 use mpc_core::roster::Node;
 use mpc_quic::Profile;
-use query::message::frame::{self, FromParty, ToParty};
+use query::message::frame::{self, FromParty, Progress, Stage, StopCode, ToParty};
 use query::message::job::{CityStatus, Event, JobState, JobStatus, SealedResults, Submitted, What};
 use query::message::{Cancel, Code, QueryId, Refusal, Sealed, Statement};
 use serde::de::DeserializeOwned;
@@ -17,6 +17,10 @@ struct Site {
     folder: TempDir,
     roster: Arc<Roster>,
     catalog_hash: Hash,
+    /// What its configuration says beside the usual.
+    limits: &'static str,
+    /// The address planners come from.
+    from: &'static str,
     running: Option<Running>,
 }
 
@@ -39,7 +43,8 @@ impl Site {
         std::fs::write(folder.path().join("catalogue.toml"), CATALOG).expect("written");
         testing::identity("coordinator").save(folder.path().join("coordinator.key")).expect("saved");
         let catalog = Catalog::load(&folder.path().join("catalogue.toml")).expect("a catalogue");
-        let mut site = Self { folder, roster: roster.into(), catalog_hash: Hash(catalog.hash()), running: None };
+        let mut site =
+            Self { folder, roster: roster.into(), catalog_hash: Hash(catalog.hash()), limits: "", from: "127.0.0.1", running: None };
         site.start().await;
         site
     }
@@ -47,7 +52,7 @@ impl Site {
     fn config(&self) -> Config {
         let text = "node = \"coordinator\"\nidentity = \"coordinator.key\"\nroster = \"roster.toml\"\n\
             catalogue = \"catalogue.toml\"\nstate = \"state\"\nhttp = \"127.0.0.1:0\"\n";
-        Config::parse(text, &self.folder.path().join("coordinator.toml")).expect("a configuration")
+        Config::parse(&format!("{text}{}", self.limits), &self.folder.path().join("coordinator.toml")).expect("a configuration")
     }
 
     async fn start(&mut self) {
@@ -66,10 +71,15 @@ impl Site {
         task.await.expect("no panic").expect("a clean end");
     }
 
+    async fn connect(&self, from: &str) -> TcpStream {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::new(from.parse().expect("an address"), 0)).expect("an address of this machine");
+        socket.connect(self.running.as_ref().expect("running").http).await.expect("connected")
+    }
+
     /// One HTTP/1.0 request: the answer ends with the connection.
     async fn send(&self, request: &str, headers: &str, body: &str) -> BufReader<TcpStream> {
-        let addr = self.running.as_ref().expect("running").http;
-        let mut stream = TcpStream::connect(addr).await.expect("connected");
+        let mut stream = self.connect(self.from).await;
         let text = format!("{request} HTTP/1.0\r\nContent-Length: {}\r\n{headers}\r\n{body}", body.len());
         // The server may answer before it has read all of a body it refuses.
         let _ = stream.write_all(text.as_bytes()).await;
@@ -244,10 +254,12 @@ async fn a_party_lost_in_mid_job_is_named_and_the_next_job_runs_once_it_is_back(
     let (mut a, mut b, mut c) = tokio::join!(site.party(0), site.party(1), site.party(2));
     let job = site.submit(1).await;
     tokio::join!(a.accept(), b.accept(), c.accept());
+    a.say(&FromParty::Progress(Progress { job, attempt: 1, stage: Stage::Local, done: 0, of: 1, rounds: 0, bytes: 0 })).await;
+    site.events(job, 0, |e| matches!(e.what, What::Progress(_))).await;
     b.endpoint.close().await;
     for party in [&mut a, &mut c] {
         let frame = party.hear().await;
-        assert!(matches!(&frame, ToParty::Stop(stop) if stop.code == Code::Peer), "{frame:?}");
+        assert!(matches!(&frame, ToParty::Stop(stop) if stop.code == StopCode::Peer), "{frame:?}");
         party.say(&failed(party.party, job, 1, Code::Peer)).await;
     }
     site.events(job, 0, |_| false).await;
@@ -301,7 +313,8 @@ async fn what_is_wrong_is_said_in_json() {
         ("POST /v1/jobs", "not a note".to_string(), 401, Code::Signature),
         ("POST /v1/jobs", site.note(1).replace("COUNT", "SUM"), 401, Code::Signature),
         ("POST /v1/jobs", "{\"node\":1}".into(), 400, Code::Request),
-        ("POST /v1/jobs", "x".repeat(2 << 20), 400, Code::Request),
+        ("POST /v1/jobs", "x".repeat(2 << 20), 413, Code::TooLarge),
+        (&format!("DELETE /v1/jobs/{unknown}"), "x".repeat(2 << 20), 413, Code::TooLarge),
         ("GET /v1/nothing", String::new(), 404, Code::NotFound),
         ("PUT /v1/jobs", String::new(), 400, Code::Request),
         ("GET /v1/jobs/xyz", String::new(), 400, Code::Request),
@@ -329,6 +342,107 @@ async fn what_is_wrong_is_said_in_json() {
     assert_eq!(site.ask("GET /v1/roster", "").await, (200, site.roster.to_toml()));
     assert!(site.ask("GET /metrics", "").await.1.contains("tacit_coordinator_jobs{state=\"queued\"} 1"));
     site.stop().await;
+}
+
+#[tokio::test]
+async fn a_plan_beyond_the_bounds_is_refused_before_a_party_hears_of_it() {
+    let mut site = Site::open().await;
+    site.stop().await;
+    site.limits = "[limits]\nwire_mb = 1\njoint_rows = 1\nmemory_mb = 1\n";
+    site.start().await;
+    site.submit(1).await;
+    let query = testing::query(2, Now::read().unix(), site.catalog_hash);
+    let sql = "SELECT d.day, SUM(v.n) AS n FROM public.days d JOIN health.visits v ON v.day = d.day GROUP BY d.day".into();
+    let query = Query { roster_hash: Hash(site.roster.hash()), sql, ..query };
+    assert_eq!(site.refused("POST /v1/jobs", &sign(&query)).await, (413, Code::TooLarge));
+    site.stop().await;
+}
+
+#[tokio::test]
+async fn a_flood_does_not_keep_a_query_from_its_answer() {
+    let mut site = Site::open().await;
+    // Half a request on every connection an address may have, and a body that never comes.
+    let mut flood = Vec::new();
+    for at in 0..128 {
+        let mut stream = site.connect("127.0.0.1").await;
+        let half: &[u8] = if at % 2 == 0 { b"GET /v1/jobs HT" } else { b"POST /v1/jobs HTTP/1.1\r\nContent-Length: 1000000\r\n\r\nx" };
+        stream.write_all(half).await.expect("written");
+        flood.push(stream);
+    }
+    // All are accepted, in their order: the next one is one too many.
+    assert_eq!(site.refused("GET /v1/jobs", "").await, (429, Code::Busy));
+    site.from = "127.0.0.2";
+
+    // A party that dials again and again, and never stops talking.
+    let mut dialled = Vec::new();
+    for _ in 0..16 {
+        dialled.push(site.party(0).await);
+    }
+    let parties = tokio::join!(site.party(0), site.party(1), site.party(2));
+    let job = site.submit(1).await;
+    let unknown = |job, done| FromParty::Progress(Progress { job, attempt: 1, stage: Stage::Local, done, of: 9_999, rounds: 0, bytes: 0 });
+    let working = [parties.0, parties.1, parties.2].map(|mut party| {
+        tokio::spawn(async move {
+            for done in 0..5_000 {
+                party.say(&unknown(QueryId(SID), done)).await;
+            }
+            let (job, attempt) = party.accept().await;
+            for done in 0..5_000 {
+                party.say(&unknown(job, done)).await;
+            }
+            party.say(&sealed(party.party, job, attempt, SID)).await;
+            party
+        })
+    });
+    let events = site.events(job, 0, |_| false).await;
+    assert_eq!(events.last().map(|e| &e.what), Some(&What::State { state: JobState::Done, attempt: 1 }));
+    let results: SealedResults = site.get(&format!("GET /v1/jobs/{job}/result"), "").await;
+    assert_eq!(results.sealed.len(), 3);
+    for party in working {
+        drop(party.await.expect("the party ran"));
+    }
+    drop((flood, dialled));
+    site.stop().await;
+}
+
+/// Everything that is logged from now on, at every level, by every thread.
+#[derive(Clone, Default)]
+struct Logs(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Logs {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_query_shows_in_the_log_at_any_level() {
+    use tracing_subscriber::util::SubscriberInitExt;
+    let logs = Logs::default();
+    let writer = logs.clone();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(move || writer.clone());
+    // Takes in what libraries say through `log`, too.
+    subscriber.finish().try_init().expect("the only subscriber of this process");
+    let mut site = Site::open().await;
+    let ask = |sql: &str| {
+        let query = testing::query(77, Now::read().unix(), site.catalog_hash);
+        sign(&Query { roster_hash: Hash(site.roster.hash()), sql: sql.into(), purpose: "canary7731337".into(), ..query })
+    };
+    site.submit_note(&ask("SELECT COUNT(*) AS canary FROM transport.trips WHERE seconds < 7731337")).await;
+    site.refused("POST /v1/jobs", &ask("SELECT canary7731337 FROM transport.trips")).await;
+    site.refused("POST /v1/jobs", &ask("SELEC 7731337 canary")).await;
+    site.stop().await;
+    let logs = String::from_utf8(logs.0.lock().expect("not poisoned").clone()).expect("text");
+    assert!(logs.contains("job queued") && logs.contains("coordinator stops"), "the logs were captured: {logs}");
+    for hint in ["7731337", "canary", "SELECT", "SELEC"] {
+        let line = logs.lines().find(|line| line.contains(hint));
+        assert_eq!(line, None, "{hint}");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use mpc_core::roster::Roster;
 use mpc_core::{Abort, PartyId};
 use query::local::LocalError;
 use query::message::frame::Stage;
-use query::message::{Code, Refusal};
+use query::message::{Code, QueryId, Refusal};
 
 /// A session that ended early.
 pub(super) fn of_abort(abort: &Abort, stage: Stage, roster: &Roster, node: &str) -> Refusal {
@@ -56,15 +56,31 @@ fn refused(what: &str, stage: Stage, node: &str) -> Refusal {
     Refusal::new(code, format!("`{node}`: {what}"), "no share has left this node; submit the query again once the nodes agree")
 }
 
-/// A local stage that failed. Its errors carry no value.
-pub(super) fn of_local(error: &LocalError, node: &str) -> Refusal {
+/// A local stage that failed. Whether it fails depends on the data, and so would how: whoever is not at the node learns the one
+/// sentence, the node's own log has the kind.
+pub(super) fn of_local(error: &LocalError, node: &str, job: QueryId) -> Refusal {
+    let kind = match error {
+        LocalError::Missing(_) | LocalError::Schema(_) | LocalError::Defect { .. } => return of_public(error, node),
+        LocalError::Run { what, .. } => what,
+        LocalError::Duplicate { .. } => "two rows for the same key",
+        LocalError::Keys { .. } => "rows outside their domain",
+        LocalError::Range { .. } => "a value outside the range that follows from the catalogue",
+        _ => "an error of a new kind",
+    };
+    tracing::warn!(job = %job.short(), kind, "the local stage failed on this node's data; others are told only that it failed");
+    let reason = format!("the local stage of `{node}` failed on its data; the node's log says how, nobody else is told");
+    Refusal::new(Code::Data, reason, "change the query so that it holds for every row, or ask the owner of the data")
+}
+
+/// What failed without any private row in it: the plan, its public tables, or what the node has loaded.
+pub(super) fn of_public(error: &LocalError, node: &str) -> Refusal {
     let (code, fix) = match error {
         LocalError::Missing(_) | LocalError::Schema(_) => {
             (Code::Data, "its operator should run `tacit doctor` on the node's configuration")
         }
-        LocalError::Run { .. } => (Code::Data, "change the query so that it holds for every row, or ask the owner of the data"),
+        LocalError::Run { .. } => (Code::Data, "change the query so that it holds for every row of the public tables"),
         LocalError::Defect { .. } => (Code::Internal, "please report the query"),
-        _ => (Code::Data, "ask the owner of the data"),
+        _ => (Code::Data, "compare the public tables with the catalogue (`tacit doctor`)"),
     };
     Refusal::new(code, format!("`{node}`: {error}"), fix)
 }
@@ -101,7 +117,27 @@ mod tests {
             assert_eq!(refusal.code, code, "{refusal}");
             assert!(refusal.reason.contains(says) && !refusal.fix.is_empty(), "{refusal:?}");
         }
-        let missing = of_local(&LocalError::Missing("energy.x".into()), "energy");
+        let missing = of_local(&LocalError::Missing("energy.x".into()), "energy", JOB);
         assert!(missing.code == Code::Data && missing.reason.contains("`energy`: the table energy.x is not loaded"), "{missing}");
     }
+
+    #[test]
+    fn how_the_data_made_a_local_stage_fail_is_not_told() {
+        let (place, frame) = ("the local stage of energy for zones".to_owned(), "zones".to_owned());
+        let errors = [
+            LocalError::Run { place: place.clone(), what: "a division by zero" },
+            LocalError::Run { place: place.clone(), what: "more memory than the node allows" },
+            LocalError::Duplicate { place: place.clone(), frame: frame.clone() },
+            LocalError::Keys { place: place.clone(), frame },
+            LocalError::Range { place, column: "kwh".into(), min: 0, max: 9 },
+        ];
+        let told: Vec<Refusal> = errors.iter().map(|error| of_local(error, "energy", JOB)).collect();
+        assert!(told.iter().all(|refusal| *refusal == told[0]), "{told:?}");
+        assert_eq!(told[0].code, Code::Data);
+        for hint in ["division", "memory", "kwh", "zones", "key"] {
+            assert!(!told[0].reason.contains(hint), "{hint}: {}", told[0]);
+        }
+    }
+
+    const JOB: QueryId = QueryId(ledger::bytes::Hash([1; 32]));
 }

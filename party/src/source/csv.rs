@@ -64,6 +64,11 @@ impl Reading<'_, '_> {
             let mut at = (0..header.len()).filter(|at| header[*at].eq_ignore_ascii_case(column.name.as_bytes()));
             (at.next(), at.next())
         };
+        // As UTF-16 or with accents of another code page, no name would be found, or the wrong ones.
+        if header.iter().any(|name| std::str::from_utf8(name).map_or(true, |name| name.contains('\0'))) {
+            self.report.file(Some(1), "the header line is not UTF-8; save the file in that encoding");
+            return None;
+        }
         let mut places = Vec::with_capacity(self.declared.columns.len());
         for column in &self.declared.columns {
             match find(column) {

@@ -153,7 +153,7 @@ impl DeclaredColumn {
                 Some(domain) => format!("not a value of the domain `{domain}` ({self})"),
                 None => format!("not in the dictionary of the column ({self})"),
             },
-            Fault::Encoding => "not UTF-8".into(),
+            Fault::Encoding => "not UTF-8; save the file in that encoding".into(),
             Fault::Length => format!("longer than {} bytes", Self::MAX_TEXT),
         }
     }

@@ -10,7 +10,7 @@ use party::{Config, NodeError};
 use query::catalog::Catalog;
 use query::datafusion::arrow::array::{ArrayRef, Int32Array, RecordBatch};
 use query::datafusion::parquet::arrow::ArrowWriter;
-use query::message::frame::{self, FromParty, Offer, PREFIX, Progress, Start, Stop, ToParty};
+use query::message::frame::{self, FromParty, Offer, PREFIX, Progress, Start, Stop, StopCode, ToParty};
 use query::message::{Accept, Code, Failed, Query, QueryId, Refuse, Sealed, Statement};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -268,7 +268,7 @@ impl Line {
         self.say(&ToParty::Start(Start { job: offer.job, attempt: offer.attempt })).await;
     }
 
-    pub async fn stop(&mut self, offer: &Offer, code: Code) {
+    pub async fn stop(&mut self, offer: &Offer, code: StopCode) {
         self.say(&ToParty::Stop(Stop { job: offer.job, attempt: offer.attempt, code })).await;
     }
 

@@ -86,7 +86,43 @@ pub struct Stop {
     /// Which attempt.
     pub attempt: u32,
     /// Why.
-    pub code: Code,
+    pub code: StopCode,
+}
+
+/// Why an attempt is over: all the coordinator can say of it. A party that stops signs a sentence of its own, never one of the
+/// coordinator's choosing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum StopCode {
+    /// The planner took the query back.
+    #[serde(rename = "E_CANCELLED")]
+    Cancelled,
+    /// It took too long.
+    #[serde(rename = "E_DEADLINE")]
+    Deadline,
+    /// Another party is out of it.
+    #[serde(rename = "E_PEER")]
+    Peer,
+}
+
+impl StopCode {
+    /// What the parties still at it are told of an attempt that ended for this reason.
+    pub fn of(code: Code) -> Self {
+        match code {
+            Code::Cancelled => Self::Cancelled,
+            Code::Deadline => Self::Deadline,
+            _ => Self::Peer,
+        }
+    }
+}
+
+impl From<StopCode> for Code {
+    fn from(code: StopCode) -> Self {
+        match code {
+            StopCode::Cancelled => Self::Cancelled,
+            StopCode::Deadline => Self::Deadline,
+            StopCode::Peer => Self::Peer,
+        }
+    }
 }
 
 /// A signed note.

@@ -1,4 +1,6 @@
-use super::frame::{self, FrameError, FromParty, MAX_FRAME, Message, Offer, Progress, Ready, Signed, Stage, Start, ToParty};
+use super::frame::{
+    self, FrameError, FromParty, MAX_FRAME, Message, Offer, Progress, Ready, Signed, Stage, Start, Stop, StopCode, ToParty,
+};
 use super::job::{Event, PartyRefusal, What};
 use super::*;
 use mpc_core::roster::{Node, Planner, Role};
@@ -111,7 +113,6 @@ fn sealed() -> Sealed {
         plan_hash: Hash([6; 32]),
         encapsulated: Base64(vec![1; 32]),
         ciphertext: Base64(vec![2; 100]),
-        digests: BTreeMap::from([("public.zones".into(), Hash([4; 32]))]),
         measured: vec![Measured { operator: "Aggregate".into(), rounds: 2, bytes: 100, micros: 7 }],
     }
 }
@@ -182,6 +183,22 @@ fn fields_nobody_knows_and_counts_beyond_their_end_are_refused() {
     for (from, to) in [("\"of\":4", "\"of\":4,\"x\":1"), ("\"of\":4", "\"of\":0"), ("\"joint\"", "\"lunch\""), ("12", "-12")] {
         assert!(frame::decode::<FromParty>(progress.replace(from, to).as_bytes()).is_err(), "{to}");
     }
+}
+
+#[test]
+fn a_coordinator_has_three_reasons_to_stop_an_attempt_and_no_others() {
+    let job = QueryId(Hash([5; 32]));
+    let stop = ToParty::Stop(Stop { job, attempt: 1, code: StopCode::Cancelled });
+    let text = serde_json::to_string(&stop).expect("JSON");
+    assert_eq!(frame::decode(text.as_bytes()), Ok(stop));
+    for code in ["E_DEADLINE", "E_PEER"] {
+        assert!(frame::decode::<ToParty>(text.replace("E_CANCELLED", code).as_bytes()).is_ok(), "{code}");
+    }
+    for code in ["E_DATA", "E_INTERNAL", "E_PLAN", "E_BUSY"] {
+        let swapped = text.replace("E_CANCELLED", code);
+        assert_eq!(frame::decode::<ToParty>(swapped.as_bytes()), Err(FrameError::Malformed), "{code}");
+    }
+    assert_eq!([Code::Cancelled, Code::Deadline, Code::Data].map(StopCode::of), [StopCode::Cancelled, StopCode::Deadline, StopCode::Peer]);
 }
 
 #[test]

@@ -1,0 +1,172 @@
+//! How large a plan is before anything of it runs: bounds that follow from the plan alone, and so from the catalogue, the same at every
+//! node. They are for admission, not for prices: what a plan costs exactly, [`explain`](crate::explain) says, once the public tables
+//! have been read.
+
+use crate::message::{Code, Refusal};
+use crate::plan::{Form, NodeKind, Op, Opening, Plan, Ring};
+
+/// Upper bounds of a plan, roughly; saturated, never overflowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// The most rows any part of the joint stage works on.
+    pub rows: u64,
+    /// Bytes a party sends.
+    pub wire: u64,
+    /// Bytes of shares a party holds.
+    pub memory: u64,
+}
+
+/// What a node admits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Rows of the joint stage.
+    pub rows: u64,
+    /// Mebibytes a party sends.
+    pub wire_mb: u64,
+    /// Mebibytes of shares a party holds.
+    pub memory_mb: u64,
+}
+
+impl Size {
+    /// The size of a plan.
+    pub fn of(plan: &Plan) -> Self {
+        let mut size = Size { rows: 1, wire: 0, memory: 0 };
+        let rows = |frame: usize| plan.frames.get(frame).map_or(1, |frame| frame.max_rows.max(1));
+        (0..plan.frames.len()).for_each(|frame| size.rows = size.rows.max(rows(frame)));
+        for node in &plan.nodes {
+            let (sent, held) = bits(plan, &node.op, node.kind);
+            size.add(rows(node.frame.0), if node.public { 0 } else { sent }, held);
+        }
+        for release in &plan.releases {
+            // there are no more public groups than rows
+            let openings = release.cells.iter().flat_map(|cell| &cell.openings);
+            let width = openings.map(|opening| match opening {
+                Opening::Sum { ring, .. } => element(*ring),
+                Opening::Any(_) => 1,
+            });
+            let width = width.fold(0u64, u64::saturating_add);
+            size.add(rows(release.frame.0), width.saturating_mul(2), width);
+        }
+        for relation in &plan.relations {
+            let width = relation.columns.iter().map(|column| {
+                let value = column.form.ring().map_or(column.form.width() as u64, element);
+                value + u64::from(column.nullable)
+            });
+            let width = width.fold(1u64, u64::saturating_add);
+            // Sorting is what costs: a few passes for each bit of the number of places, over whole rows.
+            let passes = u64::from(relation.places.max(2).ilog2() + 1);
+            size.rows = size.rows.max(relation.places);
+            size.add(relation.places, width.saturating_mul(4 * passes), width.saturating_mul(4));
+        }
+        size
+    }
+
+    /// So many rows of so many bits, sent and held (two components of every value).
+    fn add(&mut self, rows: u64, sent: u64, held: u64) {
+        self.wire = self.wire.saturating_add(rows.saturating_mul(sent) / 8 + 1);
+        self.memory = self.memory.saturating_add(rows.saturating_mul(held.saturating_mul(2)) / 8 + 1);
+    }
+
+    /// Admits a plan of this size, or says what is beyond which bound of `node`.
+    ///
+    /// # Errors
+    /// `E_TOO_LARGE`, with both figures.
+    pub fn admit(&self, bounds: &Bounds, node: &str) -> Result<(), Refusal> {
+        const MB: u64 = 1 << 20;
+        let beyond = [
+            (self.rows, bounds.rows, "rows in the joint stage", "joint_rows"),
+            (self.wire.div_ceil(MB), bounds.wire_mb, "MiB sent by a party", "wire_mb"),
+            (self.memory.div_ceil(MB), bounds.memory_mb, "MiB of shares at a party", "memory_mb"),
+        ];
+        let Some((is, most, what, name)) = beyond.into_iter().find(|(is, most, ..)| is > most) else { return Ok(()) };
+        let reason = format!("the plan may come to {is} {what}; `{node}` admits {most} ([limits] {name})");
+        let fix = "narrow the query: fewer columns or groups, a smaller domain; or have the operators raise the bound";
+        Err(Refusal::new(Code::TooLarge, reason, fix))
+    }
+}
+
+/// Bits a row that computing a node sends at most, and that its value takes.
+fn bits(plan: &Plan, op: &Op, kind: NodeKind) -> (u64, u64) {
+    let width = |kind: NodeKind| match kind {
+        NodeKind::Bit => 1,
+        NodeKind::Planes(planes) => u64::from(planes),
+        NodeKind::Field(ring) => element(ring),
+    };
+    let held = width(kind);
+    let operand = |id: &crate::plan::NodeId| plan.nodes.get(id.0).map_or(0, |node| width(node.kind));
+    match op {
+        Op::Column { form: Form::Field(_), .. } => (2 * held, held),
+        Op::Column { .. } => (held, held),
+        Op::Not(_) => (0, held),
+        Op::And(of) | Op::Or(of) => (of.len() as u64, held),
+        // The comparison tree and the parallel-prefix adder stay below this, with what they hold on the way.
+        Op::Less(a, _) | Op::Equal(a, _) => (4 * operand(a), 4 * operand(a)),
+        Op::Add(..) => (8 * held, 8 * held),
+        Op::Lift(_) => (4 * held, 2 * held),
+        Op::Product(..) => (2 * held, held),
+    }
+}
+
+fn element(ring: Ring) -> u64 {
+    match ring {
+        Ring::Fp61 => 64,
+        Ring::Fp127 => 128,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::compile::compile;
+
+    /// Three owners over a domain of as many values as there may be.
+    fn plan(values: u64) -> Plan {
+        let private = |name: &str, column: &str| {
+            format!(
+                "[[table]]\nname = \"{name}\"\nkey = [\"zone\"]\nmax_rows = {values}\ncolumn = [\n\
+                 {{ name = \"zone\", type = \"INT\", min = 1, max = 1000000000, domain = \"zones\", nullable = false }},\n\
+                 {{ name = \"{column}\", type = \"INT\", min = 0, max = 1000000, nullable = false }},\n]\n"
+            )
+        };
+        let text = [
+            format!(
+                "version = 1\n[[table]]\nname = \"public.zones\"\nrows = {values}\nsha256 = \"{}\"\nkey = [\"zone\"]\n",
+                "0".repeat(64)
+            ),
+            "column = [{ name = \"zone\", type = \"INT\", nullable = false, min = 1, max = 1000000000 }]\n".into(),
+            "[[domain]]\nname = \"zones\"\ntable = \"public.zones\"\ncolumn = \"zone\"\n".into(),
+            private("energy.use", "kwh"),
+            private("health.cases", "cases"),
+        ]
+        .concat();
+        let catalog = Catalog::parse(&text).expect("a catalogue");
+        let sql = "SELECT COUNT(*) AS n, SUM(e.kwh * h.cases) AS p FROM public.zones z JOIN energy.use e ON e.zone = z.zone \
+                   JOIN health.cases h ON h.zone = z.zone WHERE e.kwh > h.cases";
+        compile(sql, &catalog).expect("a plan")
+    }
+
+    #[test]
+    fn a_size_grows_with_the_rows_and_is_of_the_order_of_the_price() {
+        let (small, large) = (Size::of(&plan(1_000)), Size::of(&plan(1_000_000)));
+        assert_eq!((small.rows, large.rows), (1_000, 1_000_000));
+        assert!(large.wire > 900 * small.wire && large.memory > 900 * small.memory, "{small:?} {large:?}");
+        // A 20-bit comparison, a product, a lift: some hundreds of bits a row.
+        assert!((20_000..200_000).contains(&small.wire), "{small:?}");
+    }
+
+    #[test]
+    fn what_is_beyond_a_bound_is_refused_with_both_figures() {
+        let size = Size::of(&plan(1_000_000));
+        let wide = Bounds { rows: 1_000_000, wire_mb: 4096, memory_mb: 4096 };
+        assert_eq!(size.admit(&wide, "energy"), Ok(()));
+        for (bounds, says) in [
+            (Bounds { rows: 999_999, ..wide }, "1000000 rows in the joint stage; `energy` admits 999999 ([limits] joint_rows)"),
+            (Bounds { wire_mb: 1, ..wide }, "MiB sent by a party; `energy` admits 1 ([limits] wire_mb)"),
+            (Bounds { memory_mb: 1, ..wide }, "MiB of shares at a party; `energy` admits 1 ([limits] memory_mb)"),
+        ] {
+            let refusal = size.admit(&bounds, "energy").expect_err("beyond");
+            assert!(refusal.code == Code::TooLarge && refusal.reason.contains(says) && !refusal.fix.is_empty(), "{refusal:?}");
+        }
+    }
+}
