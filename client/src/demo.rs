@@ -13,7 +13,8 @@ use query::datafusion::arrow::array::RecordBatch;
 use scenarios::Question;
 use serde::Serialize;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Run a whole city on this machine, ask it five questions, and check every answer
@@ -103,12 +104,17 @@ pub struct Summary {
     pub peak_rss: Vec<(String, u64)>,
     /// CPU seconds of all nodes together.
     pub cpu_seconds: f64,
+    /// The city's folder, if it stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<PathBuf>,
 }
 
 /// What happens in a demo, as it happens.
 pub trait Audience {
     /// Something is about to take a moment.
     fn step(&mut self, what: &str);
+    /// The city's folder stays, whatever becomes of the demo.
+    fn kept(&mut self, _folder: &Path) {}
     /// An answer is here and checked.
     fn answered(&mut self, number: usize, of: usize, question: &'static Question, asked: &Asked);
 }
@@ -116,9 +122,12 @@ pub trait Audience {
 pub(crate) fn run(args: Args) -> Done {
     let questions = choose(&args.question)?;
     let options = Options { data: args.data, questions, keep: args.keep, program: Program::current()? };
-    let mut console = Console { json: args.json, sql: args.sql, bar: None, failed: None };
+    let mut console = Console { json: args.json, sql: args.sql, bar: None, failed: None, kept: None };
     let summary = play(&options, &mut console);
     console.bar = None;
+    if let (Err(_), Some(folder)) = (&summary, &console.kept) {
+        writeln!(std::io::stderr(), "tacit: the city of the demo is kept in {}", folder.display()).ok();
+    }
     let summary = summary?;
     if let Some(error) = console.failed {
         return Err(error.into());
@@ -151,6 +160,9 @@ pub fn play(options: &Options, audience: &mut impl Audience) -> Result<Summary, 
     let folder = tempfile::Builder::new().prefix("tacit-demo-").tempdir();
     let mut folder = folder.map_err(|e| Error::Failed(format!("no temporary folder: {e}")))?;
     folder.disable_cleanup(options.keep);
+    if options.keep {
+        audience.kept(folder.path());
+    }
 
     let data = match &options.data {
         Some(data) => data.clone(),
@@ -200,10 +212,8 @@ pub fn play(options: &Options, audience: &mut impl Audience) -> Result<Summary, 
         audience.answered(at + 1, answers.len(), question, &asked);
         runtime.block_on(signals.or(async { Ok(()) }))?;
     }
-    if options.keep {
-        audience.step(&format!("kept in {}", folder.path().display()));
-    }
-    Ok(Summary { questions: answers.len(), equal, seconds, seconds_to_healthy, peak_rss, cpu_seconds })
+    let kept = options.keep.then(|| folder.path().to_owned());
+    Ok(Summary { questions: answers.len(), equal, seconds, seconds_to_healthy, peak_rss, cpu_seconds, kept })
 }
 
 /// A city of the scenarios, made in a folder.
@@ -256,6 +266,7 @@ struct Console {
     sql: bool,
     bar: Option<indicatif::ProgressBar>,
     failed: Option<Error>,
+    kept: Option<PathBuf>,
 }
 
 impl Console {
@@ -281,6 +292,10 @@ impl Audience for Console {
             bar
         });
         bar.set_message(what.to_owned());
+    }
+
+    fn kept(&mut self, folder: &Path) {
+        self.kept = Some(folder.to_owned());
     }
 
     fn answered(&mut self, number: usize, of: usize, question: &'static Question, asked: &Asked) {
@@ -328,9 +343,10 @@ fn story(number: usize, of: usize, question: &Question, asked: &Asked, sql: bool
 
 fn words(summary: &Summary) -> String {
     let memory: Vec<String> = summary.peak_rss.iter().map(|(name, bytes)| format!("{name} {}", render::bytes(*bytes))).collect();
+    let kept = summary.kept.as_ref().map(|folder| format!("The city is kept in {}.\n", folder.display())).unwrap_or_default();
     format!(
-        "{} questions in {:.2} s from the start of the processes ({:.2} s until all were up); {}.\nPeak memory: {}.\n",
-        summary.questions,
+        "{} in {:.2} s from the start of the processes ({:.2} s until all were up); {}.\nPeak memory: {}.\n{kept}",
+        render::plural(summary.questions, "question"),
         summary.seconds,
         summary.seconds_to_healthy,
         if summary.equal { "every answer equals its clear one" } else { "NOT every answer equals its clear one" },

@@ -3,6 +3,7 @@
 use query::datafusion::arrow::array::{Array, RecordBatch};
 use query::datafusion::arrow::datatypes::DataType;
 use query::datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
@@ -15,7 +16,7 @@ pub enum Format {
     Table,
     /// Comma-separated values with a header line; NULL is an empty field.
     Csv,
-    /// A JSON array with one object per row.
+    /// A JSON array with one object per row; of two columns of one name the second is `name_1`.
     Json,
 }
 
@@ -136,18 +137,33 @@ impl Table {
     }
 
     fn json(&self) -> String {
+        let names = distinct(self.columns.iter().map(|column| column.name.as_str()));
         let mut out = String::from("[");
         for (number, row) in self.rows.iter().enumerate() {
             out += if number == 0 { "\n  {" } else { ",\n  {" };
-            for (at, (column, cell)) in self.columns.iter().zip(row).enumerate() {
+            for (at, ((column, name), cell)) in self.columns.iter().zip(&names).zip(row).enumerate() {
                 let comma = if at == 0 { "" } else { ", " };
-                write!(out, "{comma}{}: {}", quoted(&column.name), json_cell(column.kind, cell.as_deref())).ok();
+                write!(out, "{comma}{}: {}", quoted(name), json_cell(column.kind, cell.as_deref())).ok();
             }
             out.push('}');
         }
         out += if self.rows.is_empty() { "]\n" } else { "\n]\n" };
         out
     }
+}
+
+/// Keys of a JSON object. SQL lets two columns have one name, an object does not: the later ones are `n_1`, `n_2`, as DuckDB names them.
+fn distinct<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Vec<String> {
+    let mut taken: HashSet<String> = names.clone().map(ToOwned::to_owned).collect();
+    let mut seen = HashSet::new();
+    let unique = |name: &str| match seen.insert(name.to_owned()) {
+        true => name.to_owned(),
+        false => {
+            let free = (1u64..).map(|n| format!("{name}_{n}")).find(|name| taken.insert(name.clone()));
+            free.expect("there are more numbers than columns")
+        }
+    };
+    names.map(unique).collect()
 }
 
 fn kind(data_type: &DataType) -> Kind {
@@ -277,6 +293,15 @@ mod tests {
         ]);
         assert_eq!(rows, expected);
         assert_eq!(Table::new(["a"]).render(Format::Json), "[]\n");
+    }
+
+    #[test]
+    fn no_column_is_lost_in_json_when_two_have_one_name() {
+        let mut table = Table::new(["n", "n", "n_1", "n"]);
+        table.push(["a", "b", "c", "d"]);
+        let text = table.render(Format::Json);
+        assert_eq!(text, "[\n  {\"n\": \"a\", \"n_2\": \"b\", \"n_1\": \"c\", \"n_3\": \"d\"}\n]\n");
+        assert!(table.aligned().starts_with(" n | n | n_1 | n\n") && table.render(Format::Csv).starts_with("n,n,n_1,n\n"));
     }
 
     #[test]

@@ -4,8 +4,10 @@ use super::{Done, LogFormat, runtime};
 use crate::error::Error;
 use crate::signals::Signals;
 use clap::Args;
+use std::fmt::Display;
 use std::io::Read;
 use std::path::PathBuf;
+use std::pin::Pin;
 use tracing_subscriber::EnvFilter;
 
 /// Run an agency's node beside its own data
@@ -58,27 +60,32 @@ struct ServiceArgs {
 }
 
 pub(super) fn party(args: NodeArgs) -> Done {
-    start_log(args.service.log)?;
-    let config = party::config::Config::load(&args.config).map_err(|e| Error::config(e.to_string()))?;
-    runtime()?.block_on(async {
-        let shutdown = shutdown(args.service.until_stdin_closes)?;
-        party::run(config, shutdown).await.map_err(|e| Error::config(e.to_string()))
-    })?;
-    Ok(())
+    serve(&args.service, || party::Config::load(&args.config), party::run)
 }
 
 pub(super) fn coordinator(args: CoordinatorArgs) -> Done {
-    start_log(args.service.log)?;
-    let config = coordinator::Config::load(&args.config).map_err(|e| Error::config(e.to_string()))?;
+    serve(&args.service, || coordinator::Config::load(&args.config), coordinator::run)
+}
+
+/// Runs a node until it is asked to end.
+fn serve<C, L: Display, E: Display, R: Future<Output = Result<(), E>>>(
+    service: &ServiceArgs,
+    load: impl FnOnce() -> Result<C, L>,
+    run: impl FnOnce(C, Shutdown) -> R,
+) -> Done {
+    start_log(service.log)?;
+    let config = load().map_err(|e| Error::config(e.to_string()))?;
     runtime()?.block_on(async {
-        let shutdown = shutdown(args.service.until_stdin_closes)?;
-        coordinator::run(config, shutdown).await.map_err(|e| Error::config(e.to_string()))
+        let shutdown = shutdown(service.until_stdin_closes)?;
+        run(config, shutdown).await.map_err(|e| Error::config(e.to_string()))
     })?;
     Ok(())
 }
 
+type Shutdown = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Comes when the node is asked to end.
-fn shutdown(until_stdin_closes: bool) -> Result<impl Future<Output = ()> + Send + 'static, Error> {
+fn shutdown(until_stdin_closes: bool) -> Result<Shutdown, Error> {
     let mut signals = Signals::new()?;
     let closed = until_stdin_closes.then(|| {
         let (say, hear) = tokio::sync::oneshot::channel::<()>();
@@ -90,7 +97,7 @@ fn shutdown(until_stdin_closes: bool) -> Result<impl Future<Output = ()> + Send 
         });
         hear
     });
-    Ok(async move {
+    Ok(Box::pin(async move {
         match closed {
             None => signals.come().await,
             Some(closed) => {
@@ -100,7 +107,7 @@ fn shutdown(until_stdin_closes: bool) -> Result<impl Future<Output = ()> + Send 
                 }
             }
         }
-    })
+    }))
 }
 
 fn start_log(format: LogFormat) -> Result<(), Error> {

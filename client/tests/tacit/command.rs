@@ -118,6 +118,39 @@ fn doctor_names_what_is_broken_and_how_to_mend_it() {
 }
 
 #[test]
+fn doctor_knows_an_open_key_from_a_missing_one_and_whose_key_it_is() {
+    use std::os::unix::fs::PermissionsExt;
+    let (_folder, dir) = city();
+    let key = |name: &str| dir.join(format!("{name}/{name}.key"));
+    let mode = |mode| std::fs::set_permissions(key("transport"), std::fs::Permissions::from_mode(mode)).expect("changed");
+    for config in ["transport/party.toml", "coordinator/coordinator.toml", "planning-office/planner.toml"] {
+        let config = dir.join(config);
+        let text_of = std::fs::read_to_string(&config).expect("the file");
+        let name = config.parent().and_then(Path::file_name).expect("a folder").to_string_lossy().into_owned();
+        // Of another node.
+        let other = if name == "planning-office" { "transport" } else { "energy" };
+        std::fs::write(&config, text_of.replacen(&format!("\"{name}.key\""), &format!("\"../{other}/{other}.key\""), 1)).expect("written");
+        let doctor = run(&["doctor", text(&config)]);
+        assert_eq!(doctor.code, 1);
+        assert!(doctor.out.contains(&format!("this is the key of `{other}`, not of `{name}`")), "{}", doctor.out);
+        assert!(doctor.out.contains(&format!("let `identity` name the private key of `{name}`")), "{}", doctor.out);
+        // None.
+        std::fs::write(&config, text_of.replacen(&format!("\"{name}.key\""), "\"nowhere.key\"", 1)).expect("written");
+        let doctor = run(&["doctor", text(&config)]);
+        assert!(failed(&doctor.out, "key") && doctor.out.contains("tacit key new FILE"), "{}", doctor.out);
+        std::fs::write(&config, text_of).expect("written");
+    }
+    mode(0o644);
+    let doctor = run(&["doctor", text(&dir.join("transport/party.toml"))]);
+    assert!(failed(&doctor.out, "key"), "{}", doctor.out);
+    let advice = doctor.out.lines().find(|line| line.starts_with("key: ")).expect("advice");
+    assert!(advice.contains(&format!("run `chmod 600 {}`", key("transport").display())), "{advice}");
+    mode(0o600);
+    let doctor = run(&["doctor", text(&dir.join("transport/party.toml"))]);
+    assert!(!failed(&doctor.out, "key"), "{}", doctor.out);
+}
+
+#[test]
 fn the_catalogue_is_shown_as_tables_and_columns() {
     let (_folder, dir) = city();
     let config = dir.join("planning-office/planner.toml");

@@ -1,11 +1,11 @@
 //! The demo, end to end.
 
-use crate::fixture::run;
+use crate::fixture::{Said, said, tacit};
+use tempfile::TempDir;
 
 #[test]
 fn the_demo_answers_five_questions_equal_to_their_clear_answers_and_cleans_up() {
-    let before = folders();
-    let demo = run(&["demo", "--json"]);
+    let (demo, folder) = demo(&["--json"]);
     assert_eq!(demo.code, 0, "{}{}", demo.out, demo.err);
     let lines: Vec<serde_json::Value> = demo.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.len(), 6, "five questions and a summary");
@@ -17,21 +17,38 @@ fn the_demo_answers_five_questions_equal_to_their_clear_answers_and_cleans_up() 
     }
     assert_eq!(lines[5]["equal"], true);
     assert_eq!(lines[5]["peak_rss"].as_array().map(Vec::len), Some(4), "{}", lines[5]);
-    assert!(folders().iter().all(|folder| before.contains(folder)), "nothing is left behind");
+    assert!(is_empty(&folder), "nothing is left behind");
 }
 
 #[test]
 fn one_question_of_the_demo_reads_as_a_story() {
-    let demo = run(&["demo", "--question", "days", "--sql"]);
+    let (demo, _folder) = demo(&["--question", "days", "--sql"]);
     assert_eq!(demo.code, 0, "{}{}", demo.out, demo.err);
     for part in ["[1 of 1] days", "energy holds", "planner learns", "cost", "equals the same SQL in clear", "Peak memory", "SELECT"] {
         assert!(demo.out.contains(part), "{part} in {}", demo.out);
     }
 }
 
-/// Demo folders of this machine.
-fn folders() -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(std::env::temp_dir()).expect("the temporary folder");
-    let demo = |path: &std::path::PathBuf| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("tacit-demo-"));
-    entries.filter_map(|entry| Some(entry.ok()?.path())).filter(demo).collect()
+#[test]
+fn a_demo_that_keeps_its_city_says_where() {
+    let (demo, folder) = demo(&["--question", "days", "--keep"]);
+    assert_eq!(demo.code, 0, "{}{}", demo.out, demo.err);
+    let line = demo.out.lines().find_map(|line| line.strip_prefix("The city is kept in ")).expect("it says so");
+    let kept = std::path::PathBuf::from(line.trim_end_matches('.'));
+    assert!(kept.starts_with(folder.path()), "{}", kept.display());
+    for file in ["roster.toml", "catalogue.toml", "planning-office/planner.toml", "health/party.toml", "coordinator/log"] {
+        assert!(kept.join(file).is_file(), "{file}");
+    }
+}
+
+/// Runs a demo whose temporary files all lie in one folder.
+fn demo(args: &[&str]) -> (Said, TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = tacit(&[&["demo"], args].concat());
+    command.env("TMPDIR", folder.path());
+    (said(command), folder)
+}
+
+fn is_empty(folder: &TempDir) -> bool {
+    std::fs::read_dir(folder.path()).expect("the folder").next().is_none()
 }

@@ -35,6 +35,21 @@ pub fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
+/// Looks until there is something to see.
+pub fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let looking = async {
+        let mut pause = tokio::time::interval(Duration::from_millis(10));
+        loop {
+            pause.tick().await;
+            if let Some(seen) = look() {
+                return seen;
+            }
+        }
+    };
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(120), looking).await }).expect("it comes to pass")
+}
+
 fn binary() -> PathBuf {
     env!("CARGO_BIN_EXE_tacit").into()
 }

@@ -7,4 +7,6 @@ mod failures;
 mod fixture;
 mod liar;
 mod questions;
+mod readme;
 mod real;
+mod signals;
