@@ -13,7 +13,9 @@ mod tables;
 
 pub use crate::estimate::Estimate;
 pub use crate::gate::{GateLine, gate};
-pub use arithmetic::{field_bits, is_negative, is_zero};
+pub use arithmetic::{
+    at_least, between, case, date_part, divide, divide_public, field_bits, integer, is_in, is_negative, is_zero, negate_if,
+};
 use mpc_core::{B64, Layout, PartyId, Ring};
 pub use tables::{apply, compact, compose, digit, permute_by, shuffle, sort, sort_places};
 

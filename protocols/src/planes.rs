@@ -5,6 +5,7 @@ use mpc_core::{B64, Column, Layout, Ring};
 /// The `R::BITS` bit-planes of the elements of a column of one plane, least significant first.
 pub(crate) fn bit_planes<R: Ring>(elements: &Column<R>) -> Column<B64> {
     assert!(R::ROWS == 1 && elements.planes() == 1, "one element a row");
+    assert_eq!(elements.layout().width::<R>(), R::BITS, "elements in all their bits");
     let width = R::BITS as usize;
     let layout = Layout::new(elements.rows(), width);
     let mut planes = Column::<B64>::zeros(layout);

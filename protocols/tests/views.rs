@@ -237,6 +237,26 @@ fn comparison_equality_choice() {
 }
 
 #[test]
+fn arithmetic_on_bits() {
+    let program = |circuit: Circuit| {
+        move |e: &mut Rep3, (x, y): (u128, u128), c: u8| {
+            let plane = |e: &Rep3, own, bit| held::<B64>(e, c, own, bit);
+            let x = protocols::Share::stack(&[&plane(e, [1, 0], x & 1), &plane(e, [0, 1], x >> 1)]);
+            let y = plane(e, [1, 1], y);
+            circuit(e, &x, &y)
+        }
+    };
+    let secrets = [(0, 0), (1, 0), (2, 1), (3, 0), (3, 1)];
+    fn constants() -> Column<B64> {
+        Column::from_ints(&[1, 2], 2)
+    }
+    assert!(is_private(&secrets, program(|e, x, y| circuit::negate_if(e, y, x).map(drop)), nothing));
+    assert!(is_private(&secrets, program(|e, x, y| circuit::case(e, &[(y, x)], x).map(drop)), nothing));
+    assert!(is_private(&secrets, program(|e, x, _| circuit::is_in(e, x, &constants()).map(drop)), nothing));
+    assert!(is_private(&secrets, program(|e, x, _| circuit::at_least(e, x, &constants()).map(drop)), nothing));
+}
+
+#[test]
 fn openings_show_the_value_to_whom_they_name() {
     let product = |e: &mut Rep3, (x, y): (u128, u128), c: u8| {
         let (x, y) = (held::<Index>(e, c, [1, 0], x), held::<Index>(e, c, [1, 1], y));

@@ -8,21 +8,14 @@ use crate::{Abort, Engine, Wire};
 
 /// One level: the positions whose carry is made, and whose passing on, each with the top of the half below.
 #[derive(Default)]
-pub(crate) struct Level {
+struct Level {
     carried: Vec<(usize, usize)>,
     passed: Vec<(usize, usize)>,
 }
 
-impl Level {
-    /// ANDs in it.
-    pub(crate) fn gates(&self) -> usize {
-        self.carried.len() + self.passed.len()
-    }
-}
-
 /// The levels of a tree, lowest first, and at which positions it reads what they generate.
 pub(crate) struct Tree {
-    pub(crate) levels: Vec<Level>,
+    levels: Vec<Level>,
     pub(crate) reads: Vec<bool>,
 }
 
@@ -51,6 +44,11 @@ impl Tree {
         Tree { levels, reads: generate }
     }
 
+    /// ANDs in each level.
+    pub(crate) fn gates(&self) -> impl Iterator<Item = usize> {
+        self.levels.iter().map(|level| level.carried.len() + level.passed.len())
+    }
+
     /// Runs it on what each position generates and passes; positions that the tree does not read may be anything.
     #[allow(clippy::type_complexity)]
     pub(super) fn run<'a, E: Engine>(
@@ -72,4 +70,15 @@ impl Tree {
         }
         Ok((g, p))
     }
+}
+
+/// The AND of wires 0..=i for every i: n a power of two takes (n/2) log2 n ANDs in log2 n levels.
+pub(super) fn prefix_ands<'a, E: Engine>(e: &mut E, wires: Vec<Wire<'a, Bits<E>>>) -> Result<Vec<Wire<'a, Bits<E>>>, Abort> {
+    let tree = prefix_and_tree(wires.len());
+    Ok(tree.run(e, wires.clone(), wires)?.1)
+}
+
+/// The tree of [`prefix_ands`].
+pub(crate) fn prefix_and_tree(wires: usize) -> Tree {
+    Tree::new(vec![false; wires], vec![true; wires])
 }

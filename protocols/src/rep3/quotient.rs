@@ -31,6 +31,7 @@ impl Rep3 {
     pub(super) fn quotient_near<R: Ring, S: Ring>(&mut self, x: &Rep3Share<R>, divisors: &[u128]) -> Result<Rep3Share<S>, Abort> {
         assert_eq!(x.first().planes(), divisors.len(), "one divisor for each plane");
         let layout = x.first().layout();
+        assert_eq!(layout, Layout::new(layout.rows, layout.planes), "elements in all their bits");
         let (input, product) = (self.session.step(), self.session.step());
         let both = Layout::new(layout.rows, 2 * layout.planes);
         let tops = |c: &Column<S>| c.slice_planes(layout.planes..both.planes);
