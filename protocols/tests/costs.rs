@@ -1,5 +1,7 @@
 //! The cost gate as a test, and the closed forms the formulas are quoted by.
 
+use mpc_core::{Column, Fp61, Fp127, Layout, Z64};
+use protocols::circuit::DatePart;
 use protocols::cost;
 use protocols::gate::{Reference, SIZES, gate, uncovered};
 use std::path::Path;
@@ -51,6 +53,31 @@ fn closed_forms() {
         if k.is_power_of_two() {
             assert_eq!(bits(cost::adder(rows, k)), (n * log2(k) + 1, rounds), "adder, width {k}");
         }
+    }
+}
+
+#[test]
+fn documented_figures() {
+    let bits = |c: cost::Cost| (c.bits.map(|bits| bits / 64), c.rounds);
+    assert_eq!(bits(cost::field_bits::<Fp61>(64, 61)), ([472; 3], 9));
+    assert_eq!(bits(cost::is_negative::<Fp61>(64)), ([176, 146, 146], 8));
+    assert_eq!(bits(cost::is_zero::<Fp61>(64)), ([121, 60, 60], 7));
+    assert_eq!(bits(cost::is_negative::<Z64>(64)), ([182, 150, 150], 8));
+    assert_eq!(bits(cost::near_quotient::<Fp127>(Layout::new(64, 1))), ([254, 127, 127], 2));
+    assert_eq!(bits(cost::negate_if(64, 64)), ([192; 3], 6));
+    assert_eq!(bits(cost::between(64, 64)), ([305; 3], 8));
+    assert_eq!(bits(cost::case(64, 64, 8)), ([76; 3], 4));
+    let twenty_years = 10_957..=18_261;
+    let date = |part| bits(cost::date_part(64, 32, &twenty_years, part));
+    assert_eq!(date(DatePart::Year), ([136; 3], 4));
+    assert_eq!(date(DatePart::Month), ([220; 3], 13));
+    assert_eq!(date(DatePart::Day), ([231; 3], 17));
+    // one constant costs what a comparison with it costs, or less
+    for width in 1..=64 {
+        let one = Column::from_ints(&[0x5A5A_5A5A_5A5A_5A5Bi128 | 1 << (width - 1)], width);
+        assert_eq!(cost::is_in(64, &one), cost::equal(64, width, 0), "width {width}");
+        let (list, single) = (cost::at_least(64, &one), cost::less_public(64, width));
+        assert!(list.bits[0] <= single.bits[0] && list.rounds == single.rounds, "width {width}: {list:?} {single:?}");
     }
 }
 

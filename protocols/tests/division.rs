@@ -157,6 +157,10 @@ fn every_combination_of_signs_and_rounding() {
             divides::<Fp61>(of, pairs(&of, 300, k.into()), 9);
         }
     }
+    for rounding in ROUNDINGS {
+        let of = Division { numerator: (60, Sign::Unsigned), denominator: (60, Sign::Unsigned), scale: 1, quotient: 50, rounding };
+        divides::<Fp61>(of, pairs(&of, 200, 60), 9);
+    }
     for (k, quotient, scale) in [(70, 50, 1), (60, 54, 1_000), (100, 20, 1)] {
         for of in cases(k, quotient, scale) {
             divides::<Fp127>(of, pairs(&of, 200, k.into()), 3);
@@ -172,6 +176,20 @@ fn all_small_pairs() {
         let all = (-63..=63).flat_map(|n| (-31..=31).map(move |d| (n, d))).collect();
         divides::<Fp61>(of, all, 1);
     }
+}
+
+#[test]
+fn what_is_possible() {
+    let of =
+        Division { numerator: (59, Sign::Signed), denominator: (59, Sign::Signed), scale: 1, quotient: 54, rounding: Rounding::TowardZero };
+    assert!(of.is_possible::<Fp61>());
+    assert!(!Division { quotient: 55, ..of }.is_possible::<Fp61>());
+    assert!(!Division { quotient: 0, ..of }.is_possible::<Fp61>());
+    assert!(!Division { numerator: (60, Sign::Signed), ..of }.is_possible::<Fp61>());
+    assert!(Division { numerator: (60, Sign::Unsigned), ..of }.is_possible::<Fp61>());
+    assert!(!Division { denominator: (0, Sign::Unsigned), ..of }.is_possible::<Fp61>());
+    assert!(Division { denominator: (72, Sign::Signed), ..of }.is_possible::<Fp127>());
+    assert!(!Division { denominator: (73, Sign::Signed), ..of }.is_possible::<Fp127>());
 }
 
 /// What a division costs, in bits a row (mean) and rounds: the table in the documentation.

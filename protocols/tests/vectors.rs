@@ -186,3 +186,25 @@ fn comparisons() {
         assert_eq!(signed, expected("lt_signed"), "width {width}");
     }
 }
+
+// ------------------------------------------------------------ words to bits
+
+/// The model's components of words, added up by its carry-save adder there, by a two-holder product here.
+#[test]
+fn words_to_bits() {
+    for case in vectors("carry_save").unwrap_or_default().into_iter().filter(|case| case["width"] == 64) {
+        let components: Vec<Z64> = hexes(&case["components"]).into_iter().map(|v| Z64(v as u64)).collect();
+        let outcomes = World::new(3, 5).run_ok(|session| {
+            let i = session.me().index();
+            let column = |c: usize| Column::from_rows(vec![components[c % 3]]);
+            let mut e = Rep3::new(session);
+            let x = Rep3Share::from_components(column(i), column(i + 1));
+            let (bits, sign) = (circuit::field_bits::<_, Z64>(&mut e, &x, 64)?, circuit::is_negative::<_, Z64>(&mut e, &x)?);
+            let (bits, sign) = (e.verify(bits)?, e.verify(sign)?);
+            Ok((e.open(&bits)?.to_uints()[0], e.open(&sign)?.to_uints()[0]))
+        });
+        for (got, _) in outcomes {
+            assert_eq!(got, (hex(&case["value"]), case["msb"].as_u64().expect("a bit").into()), "{case}");
+        }
+    }
+}
