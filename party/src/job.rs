@@ -164,11 +164,7 @@ impl Attempt<'_> {
                     plan_hash: *plan_hash,
                     encapsulated,
                     ciphertext,
-                    measured: match query.analyze {
-                        true => measured,
-                        // rounds and bytes follow from public shapes; times need not, and go only to those who asked
-                        false => measured.into_iter().map(|m| Measured { micros: 0, ..m }).collect(),
-                    },
+                    measured: query::trace::told(measured, query.analyze),
                 };
                 let note = sealed.sign(&self.desk.node, &self.desk.identity).map_err(|e| {
                     Refusal::new(Code::Internal, format!("the sealed result cannot be signed: {e}"), "please report the query")
@@ -231,7 +227,7 @@ impl Attempt<'_> {
     }
 
     fn encode(&self, parts: &[Part]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
-        let message = wire::encode(parts).map(Zeroizing::new);
+        let message = wire::encode(parts);
         message.ok_or_else(|| Refusal::new(Code::Internal, "the released shares are not those of this scheme", "please report the query"))
     }
 

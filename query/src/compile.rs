@@ -8,6 +8,7 @@
 //!  expr       expressions over the units of a frame: what one owner can evaluate stays his, the rest becomes numbers and bits
 //!  release    aggregates → what is opened for each group, and how the released columns follow
 //!  emit       what is left is written down as scans and nodes
+//!  total      what an owner computes at home has a value for every row: nothing of it can fail
 //! ```
 //!
 //! Everything here is a function of the text and the catalogue alone.
@@ -21,9 +22,12 @@ mod home;
 mod locate;
 mod parse;
 mod range;
+mod real;
 mod relation;
 mod release;
 mod symbol;
+mod total;
+mod words;
 
 use std::{collections::BTreeSet, fmt, thread};
 
@@ -97,7 +101,10 @@ pub fn compile(sql: &str, catalog: &Catalog) -> Result<Plan, SqlError> {
         SqlError::new(Code::Internal, format!("the query could not be compiled ({what})"), "simplify the query, and report it")
     };
     thread::scope(|scope| {
-        let worker = thread::Builder::new().name("compile".into()).stack_size(STACK).spawn_scoped(scope, || compile_here(sql, catalog));
+        let worker = thread::Builder::new().name("compile".into()).stack_size(STACK).spawn_scoped(scope, || {
+            // what has no place of its own concerns the whole question
+            compile_here(sql, catalog).map_err(|e| e.at(locate::first(sql)))
+        });
         match worker.map(|w| w.join()) {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(fault("the SQL library gave up on it")),

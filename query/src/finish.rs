@@ -22,6 +22,7 @@ use datafusion::logical_expr::LogicalPlan;
 use mpc_core::{B64, Column, Fp61, Fp127, Ring};
 use protocols::Released;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// Why an answer could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -149,6 +150,9 @@ fn fp127_of(part: &Part) -> Option<&Released<Fp127>> {
     if let Part::Fp127(r) = part { Some(r) } else { None }
 }
 
+/// A component as the first party that has it released it.
+type Held<'p> = (&'p str, Zeroizing<Vec<u8>>);
+
 fn add_up<R: Ring>(
     parts: &[(String, Vec<Part>)],
     number: usize,
@@ -156,7 +160,7 @@ fn add_up<R: Ring>(
     release: &str,
     of: fn(&Part) -> Option<&Released<R>>,
 ) -> Result<Column<R>, FinishError> {
-    let mut components: Vec<Option<(&str, Vec<u8>)>> = Vec::new();
+    let mut components: Vec<Option<Held<'_>>> = Vec::new();
     let mut total = Column::zeros(shape.layout);
     for (party, parts) in parts {
         let released = of(&parts[number]).ok_or_else(|| FinishError::Malformed(party.clone()))?;
@@ -172,7 +176,7 @@ fn add_up<R: Ring>(
                 return Err(FinishError::Malformed(party.clone()));
             }
             // the wire form has no unspecified bits, so that equal values are equal bytes
-            let mut bytes = Vec::new();
+            let mut bytes = Zeroizing::new(Vec::with_capacity(column.layout().bytes::<R>()));
             column.encode(&mut bytes);
             match known {
                 None => {

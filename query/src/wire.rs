@@ -7,6 +7,7 @@ use crate::ground::{Ground, PartShape};
 use crate::plan::Plan;
 use mpc_core::{Column, Ring};
 use protocols::Released;
+use zeroize::Zeroizing;
 
 /// Components of a value in the three-party scheme, and how many of them a party holds.
 const COMPONENTS: (u8, usize) = (3, 2);
@@ -16,9 +17,10 @@ pub fn release_bytes(plan: &Plan, ground: &Ground) -> usize {
     ground.parts(plan).iter().map(|p| COMPONENTS.1 * (1 + p.ring.bytes(p.layout))).sum()
 }
 
-/// One party's release as bytes, ready to be sealed. `None` if the parts are not those of the three-party scheme.
-pub fn encode(parts: &[Part]) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
+/// One party's release as bytes, ready to be sealed; wiped when dropped. `None` if the parts are not those of the three-party scheme.
+pub fn encode(parts: &[Part]) -> Option<Zeroizing<Vec<u8>>> {
+    // as long as it will be: a growing vector leaves copies of shares behind
+    let mut out = Zeroizing::new(Vec::with_capacity(parts.iter().map(size).sum()));
     for part in parts {
         match part {
             Part::Bits(r) => put(&mut out, r)?,
@@ -48,6 +50,17 @@ pub fn decode(bytes: &[u8], plan: &Plan, ground: &Ground) -> Option<Vec<Part>> {
         .collect()
 }
 
+fn size(part: &Part) -> usize {
+    fn of<R: Ring>(released: &Released<R>) -> usize {
+        released.components.iter().map(|(_, column)| 1 + column.layout().bytes::<R>()).sum()
+    }
+    match part {
+        Part::Bits(r) => of(r),
+        Part::Fp61(r) => of(r),
+        Part::Fp127(r) => of(r),
+    }
+}
+
 fn put<R: Ring>(out: &mut Vec<u8>, released: &Released<R>) -> Option<()> {
     if released.of != COMPONENTS.0 || released.components.len() != COMPONENTS.1 {
         return None;
@@ -72,4 +85,22 @@ fn take<R: Ring>(rest: &mut &[u8], shape: &PartShape) -> Option<Released<R>> {
         }
     }
     Some(Released { of: COMPONENTS.0, components })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mpc_core::{B64, Fp61, Layout};
+
+    #[test]
+    fn the_bytes_of_a_release_are_reserved_at_once() {
+        let (bits, sums) = (Layout::new(100, 3), Layout::new(7, 2));
+        let parts = [
+            Part::Bits(Released { of: 3, components: vec![(0, Column::<B64>::zeros(bits)), (1, Column::zeros(bits))] }),
+            Part::Fp61(Released { of: 3, components: vec![(0, Column::<Fp61>::zeros(sums)), (1, Column::zeros(sums))] }),
+        ];
+        let bytes = encode(&parts).expect("three-party parts");
+        assert_eq!(bytes.len(), parts.iter().map(size).sum::<usize>());
+        assert_eq!(bytes.len(), 4 + 2 * bits.bytes::<B64>() + 2 * sums.bytes::<Fp61>());
+    }
 }

@@ -10,7 +10,7 @@ WITH t AS (
     WHERE do_modzcta IS NOT NULL
     GROUP BY do_modzcta
 ), taxi AS (
-    SELECT modzcta, CAST(CAST(dropoffs AS DOUBLE) * 1000000 / SUM(dropoffs) OVER () AS DECIMAL(10, 2)) AS part
+    SELECT modzcta, TRY_CAST(CAST(dropoffs AS DOUBLE) * 1000000 / SUM(dropoffs) OVER () AS DECIMAL(10, 2)) AS part
     FROM t
 ), e AS (
     SELECT modzcta, SUM(site_energy_mmbtu) AS mmbtu
@@ -18,7 +18,7 @@ WITH t AS (
     WHERE plausible = 1 AND modzcta IS NOT NULL
     GROUP BY modzcta
 ), heat AS (
-    SELECT modzcta, CAST(CAST(mmbtu AS DOUBLE) * 1000000 / SUM(mmbtu) OVER () AS DECIMAL(10, 2)) AS part
+    SELECT modzcta, TRY_CAST(CAST(mmbtu AS DOUBLE) * 1000000 / SUM(mmbtu) OVER () AS DECIMAL(10, 2)) AS part
     FROM e
 )
 SELECT SUM(CASE WHEN taxi.part > heat.part THEN c.covid_deaths ELSE 0 END) AS deaths_busier_by_taxi,

@@ -4,7 +4,7 @@
 -- emergencies among children (per 10,000).
 -- Out come the number of neighbourhoods and two correlations, with the moments they are made of.
 WITH e AS (
-    SELECT uhf42, CAST(CAST(SUM(site_energy_mmbtu) AS DOUBLE) * 1000 / SUM(gfa_ft2) AS DECIMAL(10, 4)) AS intensity
+    SELECT uhf42, TRY_CAST(CAST(SUM(site_energy_mmbtu) AS DOUBLE) * 1000 / SUM(gfa_ft2) AS DECIMAL(10, 4)) AS intensity
     FROM energy.buildings
     WHERE plausible = 1 AND uhf42 IS NOT NULL
     GROUP BY uhf42

@@ -5,12 +5,12 @@
 -- transport holds d, energy eui, health dr and cs.
 -- Out come the number of zones and six correlations, with the moments they are made of; which zones counted stays hidden.
 WITH t AS (
-    SELECT z.modzcta, CAST(CAST(COUNT(*) AS DOUBLE) * 1000 / MAX(z.population) AS DECIMAL(14, 8)) AS d
+    SELECT z.modzcta, TRY_CAST(CAST(COUNT(*) AS DOUBLE) * 1000 / MAX(z.population) AS DECIMAL(14, 8)) AS d
     FROM transport.green_trips g
     JOIN public.zones z ON z.modzcta = g.do_modzcta
     GROUP BY z.modzcta
 ), e AS (
-    SELECT modzcta, CAST(CAST(SUM(site_energy_mmbtu) AS DOUBLE) * 1000 / SUM(gfa_ft2) AS DECIMAL(14, 8)) AS eui
+    SELECT modzcta, TRY_CAST(CAST(SUM(site_energy_mmbtu) AS DOUBLE) * 1000 / SUM(gfa_ft2) AS DECIMAL(14, 8)) AS eui
     FROM energy.buildings
     WHERE plausible = 1 AND modzcta IS NOT NULL
     GROUP BY modzcta
@@ -23,8 +23,8 @@ WITH t AS (
     HAVING COUNT(critical) >= 20
 ), h AS (
     SELECT c.modzcta,
-           CAST(CAST(c.covid_deaths AS DOUBLE) * 100000 / c.population AS DECIMAL(14, 8)) AS dr,
-           CAST(v.share AS DECIMAL(14, 12)) AS cs
+           TRY_CAST(CAST(c.covid_deaths AS DOUBLE) * 100000 / c.population AS DECIMAL(14, 8)) AS dr,
+           TRY_CAST(v.share AS DECIMAL(14, 12)) AS cs
     FROM health.covid_modzcta c
     JOIN v ON v.modzcta = c.modzcta
 )

@@ -10,7 +10,7 @@ WITH t AS (
 ), e AS (
     SELECT d.day, MAX(h.demand_mw) AS peak
     FROM public.days d
-    JOIN energy.hourly_demand h ON CAST(SUBSTR(h.hour_start, 1, 10) AS DATE) = d.day
+    JOIN energy.hourly_demand h ON TRY_CAST(SUBSTR(h.hour_start, 1, 10) AS DATE) = d.day
     GROUP BY d.day
 ), h AS (
     SELECT d.day, SUM(i.critical) AS critical

@@ -4,7 +4,7 @@
 -- transport holds the drop-offs, energy whether a zone uses more per resident than its median zone, health the case rate.
 -- Out come, for each borough, a count, a mean, a standard deviation and a covariance, with the moments they are made of.
 WITH t AS (
-    SELECT z.modzcta, CAST(CAST(COUNT(*) AS DOUBLE) * 1000 / MAX(z.population) AS DECIMAL(12, 4)) AS rate
+    SELECT z.modzcta, TRY_CAST(CAST(COUNT(*) AS DOUBLE) * 1000 / MAX(z.population) AS DECIMAL(12, 4)) AS rate
     FROM transport.green_trips g
     JOIN public.zones z ON z.modzcta = g.do_modzcta
     GROUP BY z.modzcta

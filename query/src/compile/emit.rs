@@ -277,7 +277,7 @@ impl Compiler<'_> {
             .map(|draft| {
                 let named: Vec<_> =
                     draft.columns.iter().enumerate().map(|(i, (e, kind, _))| (delivered(e, kind), format!("s{i}"))).collect();
-                let plan = self.frames.home(draft.frame, &named)?;
+                let plan = self.total(self.frames.home(draft.frame, &named)?)?;
                 let columns = draft.columns.into_iter().enumerate().map(|(i, (e, kind, forms))| ScanColumn {
                     name: format!("s{i}"),
                     words: self.frames.words(&e),

@@ -23,6 +23,7 @@ use super::{
     facts::{self, Known},
     internal, range,
     symbol::{BitId, Bits, Local, Side, Tri, Val},
+    words::words,
 };
 
 /// More bits than this in one query are refused.
@@ -124,10 +125,11 @@ impl Compiler<'_> {
                 knowns[i].nullable |= !local.absent.is_empty();
             }
         }
-        let known = Known { origin: None, ..facts::of_expr(expr, scope.schema, &knowns) };
+        let input = facts::Input { schema: scope.schema, columns: &knowns, catalog: self.catalog };
+        let known = Known { origin: None, ..facts::of_expr(expr, input) };
         let moved = expr.clone().transform(|e| {
             Ok(match &e {
-                Expr::Column(c) => Transformed::yes(columns[c].expr.clone()),
+                Expr::Column(c) => Transformed::yes(placed(columns[c].expr.clone(), c)),
                 _ => Transformed::no(e),
             })
         });
@@ -137,7 +139,7 @@ impl Compiler<'_> {
     fn known_of(&self, val: &Val, ty: &DataType) -> Known {
         match val {
             Val::Local(local) => local.known.clone(),
-            _ => Known { ty: ty.clone(), range: range::limits(ty), wide: None, nullable: true, values: None, origin: None, draws: None },
+            _ => Known::of_type(ty.clone()),
         }
     }
 
@@ -246,13 +248,15 @@ impl Compiler<'_> {
                 };
                 Ok(Tri { t: self.bits.and([t, valid]), f: self.bits.and([f, valid]) })
             }
-            _ => Err(SqlError::unsupported(format!("{} is not a condition", expr.human_display()), "compare it with a value")
-                .at(self.text.expr(expr))),
+            _ => {
+                Err(SqlError::unsupported(format!("{} is not a condition", words(expr)), "compare it with a value")
+                    .at(self.text.expr(expr)))
+            }
         }
     }
 
     fn binary(&mut self, b: &BinaryExpr, expr: &Expr, scope: Scope<'_>) -> Result<Val, SqlError> {
-        let words = || expr.human_display().to_string();
+        let words = || words(expr);
         match b.op {
             Operator::And | Operator::Or => {
                 let (l, r) = (self.tri(&b.left, scope)?, self.tri(&b.right, scope)?);
@@ -338,7 +342,7 @@ impl Compiler<'_> {
                 ("a sub-query over several owners inside an expression".to_owned(), Some("SELECT".to_owned()))
             }
             Expr::BinaryExpr(b) => (format!("the operator {}", b.op), None),
-            other => (format!("the expression {}", other.human_display()), None),
+            other => (format!("the expression {}", words(other)), None),
         };
         let place = self.text.expr(expr);
         let place = word.and_then(|w| self.text.before(&w, place)).or(place);
@@ -348,6 +352,17 @@ impl Compiler<'_> {
             "evaluate it in a sub-query of one owner",
         )
         .at(place)
+    }
+}
+
+/// A column of a home plan, with the place in the text of the column it stands for.
+fn placed(expr: Expr, of: &Column) -> Expr {
+    match expr {
+        Expr::Column(mut c) if c.spans().first().is_none() => {
+            c.spans = of.spans.clone();
+            Expr::Column(c)
+        }
+        other => other,
     }
 }
 

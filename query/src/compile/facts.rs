@@ -2,19 +2,24 @@
 //! values and origins, which columns are unique, how many rows it can have.
 
 mod aggregate;
+mod expr;
+
+pub(super) use aggregate::{one as of_aggregate, window as of_window};
+pub(super) use expr::{has_subquery, of_expr, plain, strict};
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use datafusion::{
     arrow::datatypes::DataType,
-    common::{
-        Column, DFSchema,
-        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
-    },
-    logical_expr::{Distinct, Expr, ExprSchemable, FetchType, Join, JoinType, LogicalPlan, Operator, TableScan, utils::split_conjunction},
+    common::{Column, DFSchema, tree_node::TreeNodeRecursion},
+    logical_expr::{Distinct, Expr, FetchType, Join, JoinType, LogicalPlan, TableScan, utils::split_conjunction},
 };
 
-use super::range::{self, Interval};
+use super::{
+    range::{self, Interval},
+    real::Real,
+    total,
+};
 use crate::catalog::{Catalog, ColumnType};
 
 /// What is known of a column.
@@ -23,14 +28,49 @@ pub(super) struct Known {
     pub(super) ty: DataType,
     /// Its scaled integers; `None` for types without.
     pub(super) range: Option<Interval>,
+    /// Bounds of a floating-point number that is always finite.
+    pub(super) real: Option<Real>,
     /// Why an exact column has no usable range.
     pub(super) wide: Option<String>,
     pub(super) nullable: bool,
+    /// It is never 0 (a condition may say so, or its own form).
+    pub(super) nonzero: bool,
     /// All values of a text column, sorted.
     pub(super) values: Option<Arc<Vec<String>>>,
     pub(super) origin: Option<Origin>,
     /// Public table and column from which its non-NULL values are drawn.
     pub(super) draws: Option<(String, String)>,
+}
+
+impl Known {
+    /// What the type alone tells.
+    pub(super) fn of_type(ty: DataType) -> Known {
+        Known {
+            range: range::limits(&ty),
+            ty,
+            real: None,
+            wide: None,
+            nullable: true,
+            nonzero: false,
+            values: None,
+            origin: None,
+            draws: None,
+        }
+    }
+}
+
+/// The relation an expression reads.
+#[derive(Clone, Copy)]
+pub(super) struct Input<'a> {
+    pub(super) schema: &'a DFSchema,
+    pub(super) columns: &'a [Known],
+    pub(super) catalog: &'a Catalog,
+}
+
+impl<'a> Input<'a> {
+    pub(super) fn column(&self, column: &Column) -> Option<&'a Known> {
+        self.schema.index_of_column(column).ok().and_then(|i| self.columns.get(i))
+    }
 }
 
 /// The column is this function of a row of a public table (or NULL, if an outer join found no row).
@@ -104,143 +144,6 @@ pub(super) fn tables(plan: &LogicalPlan) -> Vec<String> {
     tables
 }
 
-/// The range of a scalar sub-query's column, by its type alone.
-pub(super) fn column_of(plan: &LogicalPlan) -> Option<Interval> {
-    range::limits(plan.schema().field(0).data_type())
-}
-
-/// What is known of an expression over columns of which this is known.
-pub(super) fn of_expr(expr: &Expr, schema: &DFSchema, columns: &[Known]) -> Known {
-    if let Expr::Alias(a) = expr {
-        return of_expr(&a.expr, schema, columns);
-    }
-    if let Expr::Column(c) = expr
-        && let Ok(i) = schema.index_of_column(c)
-    {
-        return columns[i].clone();
-    }
-    let (range, wide) = match range::of(expr, schema, columns) {
-        Ok(range) => (range, None),
-        Err(why) => (None, Some(why)),
-    };
-    let ty = expr.get_type(schema).unwrap_or(DataType::Null);
-    let draws = match expr {
-        // a wider integer type holds the same values
-        Expr::Cast(c) if ty.is_integer() => of_expr(&c.expr, schema, columns).draws,
-        _ => None,
-    };
-    Known {
-        ty,
-        range,
-        wide,
-        nullable: nullable(expr, schema, columns),
-        values: values(expr, schema, columns),
-        origin: origin(expr, schema, columns),
-        draws,
-    }
-}
-
-fn nullable(expr: &Expr, schema: &DFSchema, columns: &[Known]) -> bool {
-    match expr {
-        Expr::Alias(a) => nullable(&a.expr, schema, columns),
-        Expr::Column(c) => schema.index_of_column(c).map_or(true, |i| columns[i].nullable),
-        Expr::Literal(v, _) => v.is_null(),
-        Expr::Cast(c) => nullable(&c.expr, schema, columns),
-        Expr::Not(e) | Expr::Negative(e) => nullable(e, schema, columns),
-        Expr::BinaryExpr(b) if !matches!(b.op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom) => {
-            nullable(&b.left, schema, columns) || nullable(&b.right, schema, columns)
-        }
-        Expr::Case(c) => {
-            let falls_through = c.else_expr.as_ref().is_none_or(|e| nullable(e, schema, columns));
-            falls_through || c.when_then_expr.iter().any(|(w, t)| nullable(t, schema, columns) && !not_null_of(w, t))
-        }
-        other => other.nullable(schema).unwrap_or(true),
-    }
-}
-
-// CASE WHEN x IS NOT NULL THEN x ELSE …: the shape of COALESCE
-fn not_null_of(when: &Expr, then: &Expr) -> bool {
-    matches!(when, Expr::IsNotNull(e) if **e == *then)
-}
-
-/// All values of a text expression, if they are few and public.
-fn values(expr: &Expr, schema: &DFSchema, columns: &[Known]) -> Option<Arc<Vec<String>>> {
-    use datafusion::common::ScalarValue;
-    let set = match expr {
-        Expr::Alias(a) => return values(&a.expr, schema, columns),
-        Expr::Column(c) => return schema.index_of_column(c).ok().and_then(|i| columns[i].values.clone()),
-        Expr::Cast(c) if c.field.data_type().is_string() => return values(&c.expr, schema, columns),
-        Expr::Literal(ScalarValue::Utf8(v) | ScalarValue::Utf8View(v) | ScalarValue::LargeUtf8(v), _) => v.iter().cloned().collect(),
-        Expr::Literal(v, _) if v.is_null() => BTreeSet::new(),
-        Expr::Case(c) => {
-            let mut all = BTreeSet::new();
-            for branch in c.when_then_expr.iter().map(|(_, t)| t.as_ref()).chain(c.else_expr.as_deref()) {
-                all.extend(values(branch, schema, columns)?.iter().cloned());
-            }
-            all
-        }
-        Expr::ScalarFunction(f) if f.name() == "coalesce" => {
-            let mut all = BTreeSet::new();
-            for e in &f.args {
-                all.extend(values(e, schema, columns)?.iter().cloned());
-            }
-            all
-        }
-        _ => return None,
-    };
-    Some(Arc::new(set.into_iter().collect()))
-}
-
-fn origin(expr: &Expr, schema: &DFSchema, columns: &[Known]) -> Option<Origin> {
-    let mut from: Option<(usize, String)> = None;
-    let composed = expr.clone().transform(|e| match e {
-        Expr::Column(ref c) => {
-            let found = schema.index_of_column(c).ok().and_then(|i| columns[i].origin.clone());
-            match (found, &from) {
-                (Some(o), None) => {
-                    from = Some((o.scan, o.table.clone()));
-                    Ok(Transformed::yes(o.expr))
-                }
-                (Some(o), Some((scan, _))) if *scan == o.scan => Ok(Transformed::yes(o.expr)),
-                _ => datafusion::common::plan_err!("mixed"),
-            }
-        }
-        Expr::ScalarSubquery(_) | Expr::AggregateFunction(_) | Expr::WindowFunction(_) => datafusion::common::plan_err!("more than a row"),
-        other => Ok(Transformed::no(other)),
-    });
-    // a function that turns NULL into something else is not NULL where the outer join found no row
-    if !strict(expr) {
-        return None;
-    }
-    composed.ok().zip(from).map(|(e, (scan, table))| Origin { scan, table, expr: e.data })
-}
-
-/// NULL whenever one of its columns is.
-pub(super) fn strict(expr: &Expr) -> bool {
-    let mut strict = true;
-    let _ = expr.apply(|e| {
-        let ok = match e {
-            Expr::Column(_)
-            | Expr::Literal(..)
-            | Expr::Alias(_)
-            | Expr::Cast(_)
-            | Expr::Not(_)
-            | Expr::Negative(_)
-            | Expr::Between(_)
-            | Expr::Like(_) => true,
-            Expr::BinaryExpr(b) => b.op.is_numerical_operators() || b.op.supports_propagation() || b.op == Operator::NotEq,
-            Expr::ScalarFunction(f) => matches!(
-                f.name(),
-                "date_part" | "date_trunc" | "abs" | "round" | "floor" | "ceil" | "lower" | "upper" | "to_char" | "substr"
-            ),
-            _ => false,
-        };
-        strict &= ok;
-        Ok(if ok { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
-    });
-    strict
-}
-
 struct Walk<'a> {
     catalog: &'a Catalog,
     scans: usize,
@@ -272,13 +175,19 @@ impl Walk<'_> {
                 let mut facts = self.plan(&f.input);
                 facts.exactly_one = false;
                 for condition in split_conjunction(&f.predicate) {
-                    not_null(condition, f.input.schema(), &mut facts);
+                    expr::not_null(condition, f.input.schema(), &mut facts.columns);
+                }
+                for e in total::not_zero(&f.predicate) {
+                    if let Some(i) = plain(e, f.input.schema()) {
+                        facts.columns[i].nonzero = true;
+                    }
                 }
                 facts
             }
             LogicalPlan::Projection(p) => {
                 let facts = self.plan(&p.input);
-                let columns = p.expr.iter().map(|e| of_expr(e, p.input.schema(), &facts.columns)).collect();
+                let input = Input { schema: p.input.schema(), columns: &facts.columns, catalog: self.catalog };
+                let columns = p.expr.iter().map(|e| of_expr(e, input)).collect();
                 let places: Vec<_> = p.expr.iter().map(|e| plain(e, p.input.schema())).collect();
                 let unique =
                     facts.unique.iter().filter_map(|u| u.iter().map(|c| places.iter().position(|p| *p == Some(*c))).collect()).collect();
@@ -302,9 +211,9 @@ impl Walk<'_> {
             }
             LogicalPlan::Window(w) => {
                 let mut facts = self.plan(&w.input);
-                for e in &w.window_expr {
-                    facts.columns.push(aggregate::window(e, w.input.schema(), &facts));
-                }
+                let input = Input { schema: w.input.schema(), columns: &facts.columns, catalog: self.catalog };
+                let windows: Vec<_> = w.window_expr.iter().map(|e| of_window(e, input, facts.rows)).collect();
+                facts.columns.extend(windows);
                 facts
             }
             LogicalPlan::Join(j) => self.join(j),
@@ -319,6 +228,7 @@ impl Walk<'_> {
                     if same_type && hull.is_some() {
                         column.range = hull;
                     }
+                    column.real = all.iter().map(|f| f.columns[i].real).reduce(|a, b| a.zip(b).map(|(a, b)| a.hull(b))).flatten();
                     column.wide = all.iter().find_map(|f| f.columns[i].wide.clone());
                     let draws = all.first().and_then(|f| f.columns[i].draws.clone());
                     column.draws = draws.filter(|d| all.iter().all(|f| f.columns[i].draws.as_ref() == Some(d)));
@@ -362,7 +272,8 @@ impl Walk<'_> {
             // an unqualified column must not be taken apart at points, hence no parsing
             let origin =
                 public.then(|| Origin { scan: id, table: name.clone(), expr: Expr::Column(Column::new_unqualified(&column.name)) });
-            Known { ty, range, wide: None, nullable: column.nullable, values: column.dictionary.clone().map(Arc::new), origin, draws }
+            let values = column.dictionary.clone().map(Arc::new);
+            Known { range, nullable: column.nullable, values, origin, draws, ..Known::of_type(ty) }
         });
         let columns: Vec<_> = columns.collect();
         let key: Option<BTreeSet<_>> = table.key.iter().map(|k| kept.iter().position(|&i| table.columns[i].name == *k)).collect();
@@ -384,15 +295,7 @@ impl Walk<'_> {
             JoinType::RightSemi | JoinType::RightAnti => return Facts { exactly_one: false, raw, ..right },
             JoinType::LeftMark => {
                 let mut facts = Facts { raw, ..left };
-                facts.columns.push(Known {
-                    ty: DataType::Boolean,
-                    range: Some(Interval::BIT),
-                    wide: None,
-                    nullable: true,
-                    values: None,
-                    origin: None,
-                    draws: None,
-                });
+                facts.columns.push(Known::of_type(DataType::Boolean));
                 return facts;
             }
             JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {}
@@ -460,50 +363,7 @@ fn equate(columns: &mut [Known], l: usize, r: usize) {
     }
 }
 
-/// A condition that is never true of NULL leaves its columns without NULLs.
-fn not_null(condition: &Expr, schema: &DFSchema, facts: &mut Facts) {
-    let mut mark = |e: &Expr| {
-        if let Some(i) = plain(e, schema) {
-            facts.columns[i].nullable = false;
-        }
-    };
-    match condition {
-        Expr::IsNotNull(e) | Expr::IsTrue(e) | Expr::IsFalse(e) => mark(e),
-        Expr::Column(_) => mark(condition),
-        Expr::Not(e) => mark(e),
-        Expr::Between(b) => mark(&b.expr),
-        Expr::InList(l) => mark(&l.expr),
-        Expr::BinaryExpr(b) if b.op.supports_propagation() || b.op == Operator::NotEq => {
-            mark(&b.left);
-            mark(&b.right);
-        }
-        _ => {}
-    }
-}
-
-/// The position of the column an expression is, through aliases and casts to wider integers.
-pub(super) fn plain(expr: &Expr, schema: &DFSchema) -> Option<usize> {
-    match expr {
-        Expr::Alias(a) => plain(&a.expr, schema),
-        Expr::Column(c) => schema.index_of_column(c).ok(),
-        Expr::Cast(c) => {
-            let (from, to) = (c.expr.get_type(schema).ok()?, c.field.data_type());
-            let wider = range::limits(&from)?.within(range::limits(to)?) && from.is_integer() && to.is_integer();
-            if wider { plain(&c.expr, schema) } else { None }
-        }
-        _ => None,
-    }
-}
-
 fn by_type(plan: &LogicalPlan, rows: u128, raw: bool) -> Facts {
-    let columns = plan.schema().fields().iter().map(|f| Known {
-        ty: f.data_type().clone(),
-        range: range::limits(f.data_type()),
-        wide: None,
-        nullable: true,
-        values: None,
-        origin: None,
-        draws: None,
-    });
-    Facts { columns: columns.collect(), unique: Vec::new(), rows, exactly_one: false, raw }
+    let columns = plan.schema().fields().iter().map(|f| Known::of_type(f.data_type().clone())).collect();
+    Facts { columns, unique: Vec::new(), rows, exactly_one: false, raw }
 }

@@ -13,6 +13,7 @@ use super::{
     facts::Known,
     internal,
     symbol::{BitId, Bits, Local, Side},
+    words::words,
 };
 use crate::plan::whole_text;
 
@@ -236,7 +237,26 @@ impl Frames {
                 _ => Transformed::no(e),
             })
         });
-        named.map_or_else(|_| expr.to_string(), |e| e.data.human_display().to_string())
+        named.map_or_else(|_| expr.to_string(), |e| words(&e.data))
+    }
+
+    /// A message about a home plan in the query's own words: `u3.c1` is the second column of the fourth unit.
+    pub(super) fn in_words(&self, message: &str) -> String {
+        let name = |word: &str| {
+            let (unit, column) = word.split_once('.')?;
+            let unit = self.units.get(unit.strip_prefix('u')?.parse::<usize>().ok()?)?;
+            unit.names.get(column.strip_prefix('c')?.parse::<usize>().ok()?).cloned()
+        };
+        let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
+        let mut text = String::new();
+        let mut rest = message;
+        while let Some(start) = rest.find(part) {
+            let end = rest[start..].find(|c| !part(c)).map_or(rest.len(), |n| start + n);
+            text += &rest[..start];
+            text += &name(&rest[start..end]).unwrap_or_else(|| rest[start..end].to_owned());
+            rest = &rest[end..];
+        }
+        text + rest
     }
 }
 
@@ -260,7 +280,7 @@ fn in_unit(expr: &Expr, schema: &DFSchema, unit: usize) -> Result<Expr, SqlError
 /// The distinct values of expressions over a public table, without NULL (or with it, if `null`).
 pub(super) fn public_axis(scan: LogicalPlan, table: &str, exprs: &[Expr], null: bool, max_rows: u64) -> Result<Axis, SqlError> {
     let short = table.strip_prefix("public.").unwrap_or(table);
-    let name = exprs.iter().map(|e| format!("{short}.{}", e.human_display())).collect::<Vec<_>>().join(", ");
+    let name = exprs.iter().map(|e| format!("{short}.{}", words(e))).collect::<Vec<_>>().join(", ");
     let named: Vec<_> = exprs.iter().enumerate().map(|(i, e)| e.clone().alias(format!("v{i}"))).collect();
     let columns: Vec<_> = (0..exprs.len()).map(|i| Expr::Column(Column::new_unqualified(format!("v{i}")))).collect();
     let mut plan = LogicalPlanBuilder::from(scan).project(named).map_err(internal)?;
@@ -292,4 +312,21 @@ pub(super) fn listed_axis(name: &str, values: Vec<ScalarValue>) -> Result<Axis, 
     let plan = LogicalPlanBuilder::values(rows).and_then(|b| b.build()).map_err(internal)?;
     let identity = whole_text(&plan);
     Ok(Axis { name: name.to_owned(), plan, max_rows, identity })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_that_begin_alike_are_different_frames() {
+        let listed = |last: i32| listed_axis("k", (0..=last).map(|v| ScalarValue::Int32(Some(v))).collect()).expect("a list of constants");
+        let mut frames = Frames::default();
+        let (hours, days) = (frames.frame(vec![listed(23)]).expect("a frame"), frames.frame(vec![listed(30)]).expect("a frame"));
+        assert_ne!(hours, days);
+        assert_eq!((frames.all[hours].max_rows, frames.all[days].max_rows), (24, 31));
+        assert_eq!(frames.frame(vec![listed(23)]).expect("a frame"), hours);
+        let text = |frame: usize| crate::plan::Subplan::new(frames.all[frame].rows.clone()).text().to_owned();
+        assert_ne!(text(hours), text(days));
+    }
 }

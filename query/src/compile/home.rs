@@ -20,6 +20,7 @@ use super::{
     relation::Joint,
     release::{Draft, Moments, Request, Requests, aggregate_function, exact_argument, is_statistic, statistic},
     symbol::{Bits, Side, Val},
+    words::words,
 };
 use crate::plan::Finish;
 
@@ -43,7 +44,8 @@ impl Compiler<'_> {
             }
             LogicalPlan::SubqueryAlias(a) => self.release_home(&a.input)?.above(plan),
             LogicalPlan::EmptyRelation(e) if e.produce_one_row => Ok(Released { plan: plan.clone(), single: true }),
-            LogicalPlan::Aggregate(a) if self.splits(a) => self.release_aggregate(a),
+            LogicalPlan::Aggregate(a) if a.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) => Err(self.grouping_sets()),
+            LogicalPlan::Aggregate(a) => self.release_aggregate(a),
             LogicalPlan::Limit(l) => {
                 let released = self.release_relation(plan)?;
                 // the order that LIMIT cut by is the order of the answer
@@ -60,17 +62,20 @@ impl Compiler<'_> {
         }
     }
 
-    // whether all aggregates follow from moments, or are exact by themselves
-    fn splits(&self, a: &Aggregate) -> bool {
-        !a.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_)))
+    /// ROLLUP, CUBE or GROUPING SETS.
+    pub(super) fn grouping_sets(&self) -> SqlError {
+        let word = ["ROLLUP", "CUBE", "GROUPING"].into_iter().find(|w| self.text.keyword(w).is_some()).unwrap_or("GROUP");
+        SqlError::unsupported("ROLLUP, CUBE and GROUPING SETS are not supported", "ask one question for each grouping")
+            .at(self.text.keyword(word))
     }
 
     /// GROUP BY at home: sums and counts for each group are shared, and finished at the planner.
     fn release_aggregate(&mut self, a: &Aggregate) -> Result<Released, SqlError> {
         let input = Facts::of(&a.input, self.catalog);
         let schema = a.input.schema();
-        let keys: Vec<_> = a.group_expr.iter().map(|e| facts::of_expr(e, schema, &input.columns)).collect();
-        let names: Vec<_> = a.group_expr.iter().map(|e| e.human_display().to_string()).collect();
+        let over = facts::Input { schema, columns: &input.columns, catalog: self.catalog };
+        let keys: Vec<_> = a.group_expr.iter().map(|e| facts::of_expr(e, over)).collect();
+        let names: Vec<_> = a.group_expr.iter().map(words).collect();
         let places: Vec<_> = a.group_expr.iter().map(|e| self.text.expr(e)).collect();
         let (axes, order) = self.axes(&keys, &names, &places)?;
         let mut home = HomeMoments {
@@ -122,8 +127,8 @@ impl Compiler<'_> {
                 }
                 Use::Number => {
                     let num = self.as_num(Val::Local(local), &column).map_err(|mut e| {
-                        e.message = e.message.replace(&column.human_display().to_string(), &part.words);
-                        e.fix = e.fix.replace(&column.human_display().to_string(), &part.words);
+                        e.message = e.message.replace(&words(&column), &part.words);
+                        e.fix = e.fix.replace(&words(&column), &part.words);
                         e.at(part.place)
                     })?;
                     requests.open(
@@ -330,7 +335,7 @@ struct HomeMoments<'m, 'c> {
 
 impl HomeMoments<'_, '_> {
     fn why(&mut self, expr: &Expr) {
-        self.reason = expr.human_display().to_string();
+        self.reason = words(expr);
     }
 
     fn part(&mut self, expr: Expr, use_as: Use, expr_is_count: bool, words: String) -> usize {
@@ -343,15 +348,19 @@ impl HomeMoments<'_, '_> {
         self.parts.len() - 1
     }
 
+    fn input(&self) -> facts::Input<'_> {
+        facts::Input { schema: &self.schema, columns: self.columns, catalog: self.compiler.catalog }
+    }
+
     // the filter, and that these arguments are not NULL
     fn given(&self, of: &[usize]) -> Option<Expr> {
         let valid = of.iter().filter(|&&i| !matches!(&self.args[i], Expr::Literal(v, _) if !v.is_null())).map(|&i| &self.args[i]);
-        let valid = valid.filter(|e| facts::of_expr(e, &self.schema, self.columns).nullable).map(|e| e.clone().is_not_null());
+        let valid = valid.filter(|e| facts::of_expr(e, self.input()).nullable).map(|e| e.clone().is_not_null());
         self.filter.clone().into_iter().chain(valid).reduce(Expr::and)
     }
 
     fn words(&self, of: &[usize]) -> String {
-        of.iter().map(|&i| self.args[i].human_display().to_string()).collect::<Vec<_>>().join(" × ")
+        of.iter().map(|&i| words(&self.args[i])).collect::<Vec<_>>().join(" × ")
     }
 
     fn counted(&self, of: &[usize]) -> Expr {
@@ -361,12 +370,12 @@ impl HomeMoments<'_, '_> {
     /// An aggregate that is released as it is.
     fn whole(&mut self, expr: &Expr) -> Finish {
         let aggregate = unaliased(expr);
-        let words = aggregate.human_display().to_string();
+        let said = words(&aggregate);
         let known = datafusion::logical_expr::ExprSchemable::get_type(&aggregate, self.schema.as_ref()).unwrap_or(DataType::Null);
         let scale = range::scale(&known).unwrap_or(0);
         let use_as = if known == DataType::Boolean { Use::Truth } else { Use::Number };
-        let of = self.part(aggregate.clone(), use_as, false, words.clone());
-        let some = self.part(aggregate, Use::Bit, false, format!("whether {words} is not NULL"));
+        let of = self.part(aggregate.clone(), use_as, false, said.clone());
+        let some = self.part(aggregate, Use::Bit, false, format!("whether {said} is not NULL"));
         Finish::Value { of, scale, some: Some(some) }
     }
 }
@@ -396,7 +405,12 @@ impl Moments for HomeMoments<'_, '_> {
         }
         let value = factors.into_iter().reduce(|a, b| a * b).ok_or_else(|| internal("a moment has a factor"))?;
         let others: Vec<_> = of.iter().copied().filter(|i| !product.contains(i)).collect();
-        let words = format!("sum of {}", self.words(product));
+        let nullable: Vec<_> = others.iter().copied().filter(|&i| facts::of_expr(&self.args[i], self.input()).nullable).collect();
+        let with =
+            if nullable.is_empty() { String::new() } else { format!(" over rows with {}", self.words(&nullable).replace(" × ", ", ")) };
+        let pass = if self.filter.is_none() { "" } else { " that pass the filter" };
+        let rows = if with.is_empty() && !pass.is_empty() { " over rows" } else { "" };
+        let words = format!("sum of {}{with}{rows}{pass}", self.words(product));
         Ok(self.part(sum(when(self.given(&others), value)), Use::Number, false, words))
     }
 
@@ -411,7 +425,7 @@ impl Moments for HomeMoments<'_, '_> {
 
     fn scale(&mut self, of: usize) -> Result<i8, SqlError> {
         let expr = &self.args[of];
-        let known = facts::of_expr(expr, &self.schema, self.columns);
+        let known = facts::of_expr(expr, self.input());
         let words = super::expr::said(expr);
         if let Some(why) = known.wide {
             return Err(SqlError::width(why, format!("CAST the operands of {words} to DECIMAL(38, s), or to fewer digits"))

@@ -14,6 +14,14 @@ use super::{SqlError, facts};
 /// Line and column, from 1.
 pub(super) type Place = (u64, u64);
 
+/// Where a text begins.
+pub(super) fn first(sql: &str) -> Option<Place> {
+    let start = sql.find(|c: char| !c.is_whitespace())?;
+    let line = sql[..start].matches('\n').count() as u64 + 1;
+    let column = sql[..start].chars().rev().take_while(|c| *c != '\n').count() as u64 + 1;
+    Some((line, column))
+}
+
 /// The tokens of a query with their places.
 #[derive(Debug)]
 pub(super) struct Text {
@@ -74,6 +82,7 @@ impl Text {
     fn words<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a (Token, Place, usize)> {
         self.tokens.iter().filter(move |(token, ..)| match token {
             Token::Word(w) => w.value.eq_ignore_ascii_case(word),
+            Token::SingleQuotedString(text) => text == word,
             other => other.to_string() == word,
         })
     }
@@ -144,17 +153,68 @@ impl Text {
                     .split(['\'', '`'])
                     .nth(1)
                     .or_else(|| m.strip_prefix("there is no table ").and_then(|rest| rest.split([';', '.']).next()));
-                (first_line(m), "correct the SQL".to_owned(), word.map(str::to_owned))
+                match no_signature(m) {
+                    Some((function, types)) => (
+                        format!("{}() does not take {types}", function.to_uppercase()),
+                        "give it an argument of another type, with TRY_CAST(… AS …) if need be".to_owned(),
+                        Some(function),
+                    ),
+                    None => (first_line(m), "correct the SQL".to_owned(), word.map(str::to_owned)),
+                }
             }
-            DataFusionError::NotImplemented(m) => (format!("not supported: {}", first_line(m)), "write it another way".to_owned(), None),
+            DataFusionError::NotImplemented(m) => {
+                let word =
+                    m.split(|c: char| !c.is_alphanumeric()).find(|w| w.len() > 1 && *w == w.to_uppercase() && self.word(w).is_some());
+                (format!("not supported: {}", first_line(m)), "write it another way".to_owned(), word.map(str::to_owned))
+            }
+            DataFusionError::ArrowError(e, _) if cast_failed(&e.to_string()).is_some() => {
+                let (text, ty) = cast_failed(&e.to_string()).unwrap_or_default();
+                (format!("'{text}' is not a value of type {ty}"), example(ty).to_owned(), Some(text))
+            }
             other => (first_line(&other.strip_backtrace()), "correct the SQL".to_owned(), None),
         };
-        let place = place.or_else(|| word.as_deref().and_then(|w| self.word(w)));
+        let place = place.or_else(|| word.as_deref().and_then(|w| self.word(w))).or_else(|| self.keyword("SELECT")).or(self.first());
         match root {
             DataFusionError::NotImplemented(_) => SqlError::unsupported(message, fix).at(place),
             _ => SqlError::sql(message, fix).at(place),
         }
     }
+}
+
+/// The text and the SQL type of a failed cast.
+fn cast_failed(message: &str) -> Option<(String, &'static str)> {
+    let (text, ty) = message.split_once("Cannot cast string '")?.1.rsplit_once("' to value of ")?;
+    let ty = match ty.split_whitespace().next()? {
+        "Date32" => "DATE",
+        "Int8" | "Int16" | "Int32" => "INT",
+        "Int64" => "BIGINT",
+        "Boolean" => "BOOLEAN",
+        ty if ty.starts_with("Decimal") => "DECIMAL",
+        ty if ty.starts_with("Float") => "DOUBLE",
+        ty if ty.starts_with("Timestamp") => "TIMESTAMP",
+        _ => "the other side",
+    };
+    Some((text.to_owned(), ty))
+}
+
+fn example(ty: &str) -> &'static str {
+    match ty {
+        "DATE" => "write a day of the calendar, as in DATE '2024-01-31'",
+        "TIMESTAMP" => "write a moment, as in TIMESTAMP '2024-01-31T12:00:00'",
+        "BOOLEAN" => "write TRUE or FALSE",
+        _ => "write a number",
+    }
+}
+
+/// The function that has no signature for its arguments, and their types.
+fn no_signature(message: &str) -> Option<(String, String)> {
+    let function = message.split_once("Function '")?.1.split_once('\'')?.0;
+    if !message.contains("failed to match any signature") {
+        return None;
+    }
+    let received = message.split_once("but received ")?.1;
+    let ty = received.split([' ', '(', ',', '.']).next()?;
+    Some((function.to_owned(), ty.to_uppercase()))
 }
 
 fn root(error: &DataFusionError) -> &DataFusionError {

@@ -28,7 +28,7 @@ use datafusion::{
     sql::{
         planner::{ParserOptions, SqlToRel},
         sqlparser::{
-            ast::{Query, SetExpr, Statement, TableFactor, Visit, Visitor},
+            ast::{self, Query, SetExpr, Statement, TableFactor, Visit, VisitMut, Visitor, VisitorMut},
             dialect::GenericDialect,
             parser::{Parser, ParserError},
             tokenizer::{Token, Tokenizer},
@@ -68,7 +68,16 @@ pub(super) fn parse(sql: &str, catalog: &Catalog) -> Result<(LogicalPlan, Text),
         map_string_types_to_utf8view: false,
         ..ParserOptions::default()
     };
-    let plan = SqlToRel::new_with_options(&provider, options).sql_statement_to_plan(statement).map_err(|e| text.explain(&e))?;
+    let bind = |statement| SqlToRel::new_with_options(&provider, options).sql_statement_to_plan(statement);
+    let plan = match bind(statement.clone()) {
+        // SUM(CAST(x AS DOUBLE)) and SUM(x) have one name in the binder, which leaves casts out of names
+        Err(e) if e.to_string().contains("duplicate unqualified field name") => {
+            let mut apart = statement;
+            let _ = VisitMut::visit(&mut apart, &mut NamedCasts);
+            bind(apart).map_err(|_| text.explain(&e))
+        }
+        other => other.map_err(|e| text.explain(&e)),
+    }?;
     deterministic(&plan, &text)?;
     let plan = Analyzer::new().execute_and_check(plan, &provider.options, |_, _| {}).map_err(|e| text.explain(&e))?;
     let context = OptimizerContext::new_with_config_options(Arc::new(provider.options.clone()))
@@ -152,6 +161,35 @@ impl Visitor for Ignored {
             _ => None,
         };
         clause.map_or(ControlFlow::Continue(()), ControlFlow::Break)
+    }
+}
+
+/// Gives every CAST a name of its own: COALESCE of one argument is that argument.
+struct NamedCasts;
+
+impl VisitorMut for NamedCasts {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut ast::Expr) -> ControlFlow<()> {
+        if matches!(expr, ast::Expr::Cast { .. }) {
+            let cast = std::mem::replace(expr, ast::Expr::value(ast::Value::Null));
+            let argument = ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(cast));
+            *expr = ast::Expr::Function(ast::Function {
+                name: ast::ObjectName::from(vec![ast::Ident::new("coalesce")]),
+                uses_odbc_syntax: false,
+                parameters: ast::FunctionArguments::None,
+                args: ast::FunctionArguments::List(ast::FunctionArgumentList {
+                    duplicate_treatment: None,
+                    args: vec![argument],
+                    clauses: Vec::new(),
+                }),
+                filter: None,
+                null_treatment: None,
+                over: None,
+                within_group: Vec::new(),
+            });
+        }
+        ControlFlow::Continue(())
     }
 }
 

@@ -2,11 +2,14 @@
 
 use datafusion::{
     arrow::datatypes::DataType,
-    common::{DFSchema, ScalarValue},
+    common::ScalarValue,
     logical_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator},
 };
 
-use super::facts::{self, Known};
+use super::{
+    facts::{Facts, Input},
+    real,
+};
 
 /// An inclusive interval of integers scaled by the type (DECIMAL(p,s): times 10^s, DATE: days).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,41 +118,55 @@ pub(super) fn limits(ty: &DataType) -> Option<Interval> {
 }
 
 /// What an expression can be, given its columns. `Err` says in words why an exact type has no bound (an overflow).
-pub(super) fn of(expr: &Expr, schema: &DFSchema, columns: &[Known]) -> Result<Option<Interval>, String> {
-    let ty = match expr.get_type(schema) {
+pub(super) fn of(expr: &Expr, input: Input<'_>) -> Result<Option<Interval>, String> {
+    let ty = match expr.get_type(input.schema) {
         Ok(ty) => ty,
         Err(_) => return Ok(None),
     };
-    let inside = |e: &Expr| of(e, schema, columns);
+    let inside = |e: &Expr| of(e, input);
     let Some(limits) = limits(&ty) else { return Ok(None) };
     let found = match expr {
         Expr::Alias(a) => return inside(&a.expr),
-        Expr::Column(c) => match schema.index_of_column(c) {
-            Ok(i) => match (&columns[i].range, &columns[i].wide) {
+        Expr::Column(c) => match input.column(c) {
+            Some(known) => match (&known.range, &known.wide) {
                 (_, Some(why)) => return Err(why.clone()),
                 (range, None) => *range,
             },
-            Err(_) => None,
+            None => None,
         },
         Expr::Literal(value, _) => literal(value),
-        Expr::Negative(e) => inside(e)?.and_then(|i| Interval::ZERO.sub(i)),
-        Expr::BinaryExpr(b) => return binary(b, &ty, limits, schema, columns),
-        Expr::Cast(c) => {
-            let from = c.expr.get_type(schema).ok();
-            let inner = inside(&c.expr)?;
-            inner
-                .zip(from.as_ref().and_then(scale_or_bit))
-                .zip(scale(&ty))
-                .and_then(|((i, from), to)| i.rescale(from, to))
-                .map(|i| i.meet(limits))
-        }
-        Expr::Case(c) => case(c, schema, columns)?,
-        Expr::ScalarFunction(f) => function(f.name(), &f.args, schema, columns)?,
-        Expr::ScalarSubquery(s) => facts::column_of(&s.subquery),
+        Expr::Negative(e) => inside(e)?.map(|i| within_type(Interval::ZERO.sub(i), &ty, limits, || shown(expr))).transpose()?,
+        Expr::BinaryExpr(b) => return binary(b, &ty, limits, input),
+        // what TRY_CAST cannot keep is NULL
+        Expr::Cast(datafusion::logical_expr::Cast { expr: inner, .. })
+        | Expr::TryCast(datafusion::logical_expr::TryCast { expr: inner, .. }) => converted(inner, &ty, input)?.map(|i| i.meet(limits)),
+        Expr::Case(c) => case(c, input)?,
+        Expr::ScalarFunction(f) if f.name() == "abs" => match f.args.first().map(inside).transpose()?.flatten() {
+            Some(i) => Some(within_type(Some(Interval { min: 0, max: i.magnitude() }), &ty, limits, || shown(expr))?),
+            None => None,
+        },
+        Expr::ScalarFunction(f) => function(f.name(), &f.args, input)?,
+        Expr::ScalarSubquery(s) => match Facts::of(&s.subquery, input.catalog).columns.into_iter().next() {
+            Some(known) => match known.wide {
+                Some(why) => return Err(why),
+                None => known.range,
+            },
+            None => None,
+        },
         _ => None,
     };
     // NULL literals and what is not analysed
     Ok(Some(found.unwrap_or(limits)))
+}
+
+/// The values an expression has once it is cast to a type, whether the type holds them or not.
+pub(super) fn converted(expr: &Expr, to: &DataType, input: Input<'_>) -> Result<Option<Interval>, String> {
+    let Ok(from) = expr.get_type(input.schema) else { return Ok(None) };
+    let Some(scale) = scale_or_bit(to) else { return Ok(None) };
+    match scale_or_bit(&from) {
+        Some(digits) => Ok(of(expr, input)?.and_then(|i| i.rescale(digits, scale))),
+        None => Ok(real::of(expr, input).and_then(|r| r.scaled(scale))),
+    }
 }
 
 fn scale_or_bit(ty: &DataType) -> Option<i8> {
@@ -175,32 +192,40 @@ pub(super) fn literal(value: &ScalarValue) -> Option<Interval> {
     Some(Interval { min: v, max: v })
 }
 
-fn binary(b: &BinaryExpr, ty: &DataType, limits: Interval, schema: &DFSchema, columns: &[Known]) -> Result<Option<Interval>, String> {
-    let (Some(left), Some(right)) = (of(&b.left, schema, columns)?, of(&b.right, schema, columns)?) else { return Ok(Some(limits)) };
-    let types = (b.left.get_type(schema), b.right.get_type(schema));
+fn binary(b: &BinaryExpr, ty: &DataType, limits: Interval, input: Input<'_>) -> Result<Option<Interval>, String> {
+    let (Some(left), Some(right)) = (of(&b.left, input)?, of(&b.right, input)?) else { return Ok(Some(limits)) };
+    let types = (b.left.get_type(input.schema), b.right.get_type(input.schema));
     let (Ok(lt), Ok(rt)) = types else { return Ok(Some(limits)) };
     let (Some(ls), Some(rs), Some(to)) = (scale(&lt), scale(&rt), scale(ty)) else { return Ok(Some(limits)) };
     let found = match b.op {
         Operator::Plus => left.rescale(ls, to).zip(right.rescale(rs, to)).and_then(|(l, r)| l.add(r)),
         Operator::Minus => left.rescale(ls, to).zip(right.rescale(rs, to)).and_then(|(l, r)| l.sub(r)),
-        Operator::Multiply if ls + rs == to => left.mul(right),
+        Operator::Multiply if i32::from(ls) + i32::from(rs) == i32::from(to) => left.mul(right),
         Operator::Divide => quotient(left, right, i32::from(to) - i32::from(ls) + i32::from(rs)),
-        Operator::Modulo if ls == rs && rs == to => {
-            let most = left.magnitude().min(right.magnitude());
-            Some(Interval { min: if left.min < 0 { -most } else { 0 }, max: if left.max > 0 { most } else { 0 } })
+        Operator::Modulo => {
+            let same = ls.max(rs);
+            left.rescale(ls, same).zip(right.rescale(rs, same)).filter(|_| same == to).map(|(l, r)| {
+                let most = l.magnitude().min(r.magnitude());
+                Interval { min: if l.min < 0 { -most } else { 0 }, max: if l.max > 0 { most } else { 0 } }
+            })
         }
+        Operator::Multiply => None,
         _ => return Ok(Some(limits)),
     };
+    within_type(found, ty, limits, || shown(&Expr::BinaryExpr(b.clone()))).map(Some)
+}
+
+/// Integers wrap around silently, decimals go on beyond their digits as long as 128 bits last.
+fn within_type(found: Option<Interval>, ty: &DataType, limits: Interval, words: impl Fn() -> String) -> Result<Interval, String> {
     match found {
-        // integers wrap around silently, decimals go on beyond their digits as long as 128 bits last
-        Some(i) if ty.is_integer() && !i.within(limits) => Err(format!("{} can leave its type {}", words(b), sql_type(ty))),
-        Some(i) => Ok(Some(i)),
-        None => Err(format!("{} can leave 128 bits", words(b))),
+        Some(i) if ty.is_integer() && !i.within(limits) => Err(format!("{} can leave its type {}", words(), sql_type(ty))),
+        Some(i) => Ok(i),
+        None => Err(format!("{} can leave 128 bits", words())),
     }
 }
 
-fn words(b: &BinaryExpr) -> String {
-    Expr::BinaryExpr(b.clone()).human_display().to_string()
+fn shown(expr: &Expr) -> String {
+    super::words::words(expr)
 }
 
 /// SQL's name of a type.
@@ -236,11 +261,11 @@ fn quotient(left: Interval, right: Interval, shift: i32) -> Option<Interval> {
     Some(Interval { min: if positive { 0 } else { -most }, max: most })
 }
 
-fn case(c: &Case, schema: &DFSchema, columns: &[Known]) -> Result<Option<Interval>, String> {
+fn case(c: &Case, input: Input<'_>) -> Result<Option<Interval>, String> {
     let branches = c.when_then_expr.iter().map(|(_, then)| then.as_ref()).chain(c.else_expr.as_deref());
     let mut hull: Option<Interval> = None;
     for branch in branches.filter(|e| !matches!(e, Expr::Literal(v, _) if v.is_null())) {
-        match of(branch, schema, columns)? {
+        match of(branch, input)? {
             Some(i) => hull = Some(hull.map_or(i, |h| h.hull(i))),
             None => return Ok(None),
         }
@@ -248,15 +273,14 @@ fn case(c: &Case, schema: &DFSchema, columns: &[Known]) -> Result<Option<Interva
     Ok(Some(hull.unwrap_or(Interval::ZERO)))
 }
 
-fn function(name: &str, args: &[Expr], schema: &DFSchema, columns: &[Known]) -> Result<Option<Interval>, String> {
-    let arg = |i: usize| args.get(i).map_or(Ok(None), |e| of(e, schema, columns));
+fn function(name: &str, args: &[Expr], input: Input<'_>) -> Result<Option<Interval>, String> {
+    let arg = |i: usize| args.get(i).map_or(Ok(None), |e| of(e, input));
     Ok(match name {
-        "abs" => arg(0)?.map(|i| Interval { min: 0, max: i.magnitude() }),
         "nullif" => arg(0)?,
         "coalesce" | "nvl" | "ifnull" | "greatest" | "least" => {
             let mut hull: Option<Interval> = None;
             for e in args {
-                match of(e, schema, columns)? {
+                match of(e, input)? {
                     Some(i) => hull = Some(hull.map_or(i, |h| h.hull(i))),
                     None => return Ok(None),
                 }

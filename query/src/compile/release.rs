@@ -20,17 +20,29 @@ use super::{
     range::{self, Interval, ten},
     relation::Joint,
     symbol::{BitId, Bits, Num, Product, Side, Tri, Val},
+    words::words,
 };
 use crate::plan::{Cell, ColumnKind, Existence, Finish, FrameId, Opening, Release, ReleasedColumn, Reveal, Ring, ScanId, Type};
 use cells::Keys;
 
 /// Something to open for each group, over the rows that are there.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) enum Request {
     /// Σ of a number over the rows where `given` is 1.
     Sum { products: Vec<Product>, range: Interval, given: BitId, place: Option<super::locate::Place> },
     /// Whether `given` is 1 anywhere.
     Any(BitId),
+}
+
+/// The same sum asked for at two places of the query is opened once.
+impl PartialEq for Request {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Request::Sum { products: a, given: g, .. }, Request::Sum { products: b, given: h, .. }) => a == b && g == h,
+            (Request::Any(a), Request::Any(b)) => a == b,
+            _ => false,
+        }
+    }
 }
 
 /// What a release opens, with words for each.
@@ -97,7 +109,7 @@ impl Compiler<'_> {
         requests: &mut Requests,
     ) -> Result<Finish, SqlError> {
         let name = f.func.name();
-        let why = expr.human_display().to_string();
+        let why = words(expr);
         let place = f.params.args.iter().find_map(|e| self.text.expr(e));
         let at_name = |me: &Self, word: &str| me.text.before(word, place).or(place);
         if f.params.distinct {
@@ -313,7 +325,7 @@ impl JointMoments<'_, '_> {
     }
 
     fn words(&self, of: &[usize]) -> String {
-        of.iter().map(|&i| self.args[i].1.human_display().to_string()).collect::<Vec<_>>().join(" × ")
+        of.iter().map(|&i| words(&self.args[i].1)).collect::<Vec<_>>().join(" × ")
     }
 
     fn num(&mut self, i: usize) -> Result<Num, SqlError> {
@@ -350,8 +362,20 @@ impl Moments for JointMoments<'_, '_> {
         };
         let others: Vec<_> = of.iter().copied().filter(|i| !product.contains(i)).collect();
         let given = self.given(&others);
+        // which rows it is over: sums of the same values over other rows are other sums
+        let mut nullable = Vec::new();
+        for i in others {
+            let valid = self.compiler.valid(&self.args[i].0);
+            if !self.compiler.bits.implied(valid, self.present) {
+                nullable.push(i);
+            }
+        }
+        let with =
+            if nullable.is_empty() { String::new() } else { format!(" over rows with {}", self.words(&nullable).replace(" × ", ", ")) };
+        let pass = if self.filter == Bits::TRUE { "" } else { " that pass the filter" };
+        let rows = if with.is_empty() && !pass.is_empty() { " over rows" } else { "" };
         let request = Request::Sum { products: num.products, range: num.range, given, place: self.place };
-        Ok(self.requests.open(request, format!("sum of {words}"), &self.why))
+        Ok(self.requests.open(request, format!("sum of {words}{with}{rows}{pass}"), &self.why))
     }
 
     fn some(&mut self, of: &[usize]) -> Result<Option<usize>, SqlError> {

@@ -1,6 +1,7 @@
 mod generated;
 mod questions;
 mod refused;
+mod total;
 
 use super::*;
 

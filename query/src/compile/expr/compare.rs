@@ -14,6 +14,7 @@ use crate::compile::{
     Compiler, SqlError, internal,
     range::{self, Interval},
     symbol::{BitId, Bits, Local, Num, Operand, Part, Side, Tri, Val},
+    words::words,
 };
 
 impl Compiler<'_> {
@@ -100,8 +101,7 @@ impl Compiler<'_> {
         // l - r, owner by owner
         let mut sums: BTreeMap<Side, Part> = BTreeMap::new();
         let mut constant = 0i128;
-        let wide =
-            || SqlError::width(format!("{} compares numbers beyond 127 bits", whole.human_display()), "CAST to fewer digits").at(place);
+        let wide = || SqlError::width(format!("{} compares numbers beyond 127 bits", words(whole)), "CAST to fewer digits").at(place);
         for (sign, num) in [(1, l), (-1, r)] {
             self.regroup(sign, num, scale, &mut sums, &mut constant, whole, scope)?;
         }
@@ -144,14 +144,13 @@ impl Compiler<'_> {
         scope: Scope<'_>,
     ) -> Result<(), SqlError> {
         let place = self.text.expr(whole);
-        let wide =
-            || SqlError::width(format!("{} compares numbers beyond 127 bits", whole.human_display()), "CAST to fewer digits").at(place);
+        let wide = || SqlError::width(format!("{} compares numbers beyond 127 bits", words(whole)), "CAST to fewer digits").at(place);
         for product in num.products {
             let c = product.coefficient.checked_mul(sign).ok_or_else(wide)?;
             if product.factors.len() > 1 {
                 let sides: Vec<_> = product.factors.keys().map(Side::to_string).collect();
                 return Err(SqlError::unsupported(
-                    format!("{}: a product of private values of {} inside a comparison", whole.human_display(), sides.join(" and ")),
+                    format!("{}: a product of private values of {} inside a comparison", words(whole), sides.join(" and ")),
                     "multiply at one owner, or compare the factors",
                 )
                 .at(place));
@@ -163,10 +162,7 @@ impl Compiler<'_> {
                 (false, None) => {
                     let sides = self.sides(whole, scope);
                     return Err(SqlError::unsupported(
-                        format!(
-                            "{}: a CASE with conditions of several owners ({sides}) inside arithmetic that is compared",
-                            whole.human_display()
-                        ),
+                        format!("{}: a CASE with conditions of several owners ({sides}) inside arithmetic that is compared", words(whole)),
                         "compare inside the branches of the CASE",
                     )
                     .at(place));
@@ -186,7 +182,7 @@ impl Compiler<'_> {
                     SqlError::unsupported(
                         format!(
                             "{}: a CASE whose condition and value belong to different owners, inside arithmetic that is compared",
-                            whole.human_display()
+                            words(whole)
                         ),
                         "compare inside the branches of the CASE",
                     )
@@ -205,7 +201,7 @@ impl Compiler<'_> {
     fn codes(&mut self, l: Val, r: Val, whole: &Expr, scope: Scope<'_>) -> Result<(Num, Num), SqlError> {
         let (Val::Local(l), Val::Local(r)) = (l, r) else { return Err(self.beyond(whole, scope)) };
         let (Some(a), Some(b)) = (&l.known.values, &r.known.values) else {
-            let message = format!("{} compares texts of different owners ({})", whole.human_display(), self.sides(whole, scope));
+            let message = format!("{} compares texts of different owners ({})", words(whole), self.sides(whole, scope));
             return Err(SqlError::unsupported(message, "only columns with a dictionary in the catalogue can be compared across owners")
                 .at(self.text.expr(whole)));
         };

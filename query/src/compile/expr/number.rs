@@ -4,10 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::{
     arrow::datatypes::DataType,
-    common::{
-        ScalarValue,
-        tree_node::{Transformed, TreeNode},
-    },
+    common::ScalarValue,
     logical_expr::{Case, Cast, Expr, ExprSchemable, Operator},
 };
 
@@ -19,6 +16,7 @@ use crate::compile::{
     range::{self, Interval},
     release::exact_argument,
     symbol::{Bits, Factor, Local, Num, Product, Side, Tri, Val},
+    words::words,
 };
 
 impl Compiler<'_> {
@@ -41,11 +39,10 @@ impl Compiler<'_> {
     pub(in crate::compile) fn as_num(&mut self, val: Val, expr: &Expr) -> Result<Num, SqlError> {
         match val {
             Val::Num(num) => Ok(num),
-            Val::Bool(_) => Err(SqlError::unsupported(
-                format!("{} is a condition, not a number", expr.human_display()),
-                "write CASE WHEN … THEN 1 ELSE 0 END",
-            )
-            .at(self.text.expr(expr))),
+            Val::Bool(_) => {
+                Err(SqlError::unsupported(format!("{} is a condition, not a number", words(expr)), "write CASE WHEN … THEN 1 ELSE 0 END")
+                    .at(self.text.expr(expr)))
+            }
             Val::Local(local) => {
                 let valid = self.valid(&Val::Local(local.clone()));
                 let guards = self.bits.terms(local.valid);
@@ -186,12 +183,7 @@ impl Compiler<'_> {
         let (Some(scale), Some(limits)) = (range::scale(to), range::limits(to)) else {
             let fix = "keep it an INT, BIGINT, DECIMAL, DATE or BOOLEAN until it is aggregated";
             return Err(SqlError::unsupported(
-                format!(
-                    "{}: shares of several owners ({}) have no type {}",
-                    expr.human_display(),
-                    self.sides(expr, scope),
-                    range::sql_type(to)
-                ),
+                format!("{}: shares of several owners ({}) have no type {}", words(expr), self.sides(expr, scope), range::sql_type(to)),
                 fix,
             )
             .at(self.text.expr(expr)));
@@ -208,7 +200,7 @@ impl Compiler<'_> {
             return Err(SqlError::unsupported(
                 format!(
                     "{}: digits of a value of several owners ({}) cannot be rounded off on shares",
-                    expr.human_display(),
+                    words(expr),
                     self.sides(expr, scope)
                 ),
                 fix,
@@ -217,12 +209,8 @@ impl Compiler<'_> {
         }
         let num = num.rescaled(scale).map_err(|e| e.at(self.text.expr(expr)))?;
         if !num.range.within(limits) {
-            let message = format!(
-                "{} can be out of range: values from {} to {} at scale {scale}",
-                expr.human_display(),
-                num.range.min,
-                num.range.max
-            );
+            let message =
+                format!("{} can be out of range: values from {} to {} at scale {scale}", words(expr), num.range.min, num.range.max);
             return Err(SqlError::width(message, "CAST to a wider type").at(self.text.expr(expr)));
         }
         Ok(Val::Num(num))
@@ -236,17 +224,7 @@ pub(in crate::compile) fn said(expr: &Expr) -> String {
     {
         return format!("CAST({} AS DOUBLE)", said(&c.expr));
     }
-    let plain = expr.clone().transform_up(|e| {
-        Ok(match e {
-            Expr::Cast(c)
-                if matches!(c.field.data_type(), DataType::Float64 | DataType::Int64 | DataType::Decimal128(3 | 5 | 10 | 20, 0)) =>
-            {
-                Transformed::yes(*c.expr)
-            }
-            other => Transformed::no(other),
-        })
-    });
-    plain.map_or_else(|_| expr.to_string(), |e| e.data.human_display().to_string()).replace("(<subquery>)", "(SELECT …)")
+    words(expr)
 }
 
 pub(in crate::compile) fn cast(expr: Expr, to: DataType) -> Expr {

@@ -4,29 +4,31 @@ use std::collections::BTreeSet;
 
 use datafusion::{
     arrow::datatypes::DataType,
-    common::DFSchema,
     logical_expr::{Aggregate, Expr, ExprSchemable, WindowFunctionDefinition},
 };
 
-use super::{Facts, Known, of_expr};
+use super::{Facts, Input, Known, of_expr};
 use crate::{
     catalog::Catalog,
-    compile::range::{self, Interval},
+    compile::{
+        range::{self, Interval},
+        real::Real,
+    },
 };
 
 pub(super) fn aggregate(a: &Aggregate, input: &Facts, catalog: &Catalog) -> Facts {
-    let schema = a.input.schema();
-    let rows = i128::try_from(input.rows).unwrap_or(i128::MAX);
+    let rows = input.rows;
+    let input = Input { schema: a.input.schema(), columns: &input.columns, catalog };
     if a.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
         let mut facts = super::by_type(&datafusion::logical_expr::LogicalPlan::Aggregate(a.clone()), u128::MAX, false);
         facts.raw = false;
         return facts;
     }
-    let mut columns: Vec<_> = a.group_expr.iter().map(|e| of_expr(e, schema, &input.columns)).collect();
+    let mut columns: Vec<_> = a.group_expr.iter().map(|e| of_expr(e, input)).collect();
     let groups = columns.len();
-    columns.extend(a.aggr_expr.iter().map(|e| one(e, schema, &input.columns, rows, groups == 0)));
+    columns.extend(a.aggr_expr.iter().map(|e| one(e, input, rows, groups == 0)));
     let unique = vec![undetermined(&columns[..groups], catalog)];
-    Facts { columns, unique, rows: if groups == 0 { 1 } else { input.rows }, exactly_one: groups == 0, raw: false }
+    Facts { columns, unique, rows: if groups == 0 { 1 } else { rows }, exactly_one: groups == 0, raw: false }
 }
 
 /// The group keys without those that are a function of another: columns of the public row whose key is among them.
@@ -43,72 +45,123 @@ fn undetermined(keys: &[Known], catalog: &Catalog) -> BTreeSet<usize> {
         .collect()
 }
 
-fn one(expr: &Expr, schema: &DFSchema, columns: &[Known], rows: i128, whole: bool) -> Known {
-    let ty = expr.get_type(schema).unwrap_or(DataType::Null);
-    let Expr::AggregateFunction(f) = unalias(expr) else { return unknown(ty) };
-    let args: Vec<_> = f.params.args.iter().map(|e| of_expr(e, schema, columns)).collect();
+/// What an aggregate yields over groups of up to so many rows; `whole`: of all rows, perhaps none.
+pub(in crate::compile) fn one(expr: &Expr, input: Input<'_>, rows: u128, whole: bool) -> Known {
+    let ty = expr.get_type(input.schema).unwrap_or(DataType::Null);
+    let Expr::AggregateFunction(f) = unalias(expr) else { return Known::of_type(ty) };
+    let args: Vec<_> = f.params.args.iter().map(|e| of_expr(e, input)).collect();
     // only over no rows at all, or over NULLs, is an aggregate NULL
-    let nullable = f.func.name() != "count" && (whole || f.params.filter.is_some() || args.iter().any(|a| a.nullable));
-    Known { nullable, ..result(f.func.name(), ty, &args, rows) }
-}
-
-pub(super) fn window(expr: &Expr, schema: &DFSchema, input: &Facts) -> Known {
-    let ty = expr.get_type(schema).unwrap_or(DataType::Null);
-    let Expr::WindowFunction(w) = unalias(expr) else { return unknown(ty) };
-    let args: Vec<_> = w.params.args.iter().map(|e| of_expr(e, schema, &input.columns)).collect();
-    let rows = i128::try_from(input.rows).unwrap_or(i128::MAX);
-    match (&w.fun, w.fun.name()) {
-        (WindowFunctionDefinition::AggregateUDF(_), name) => result(name, ty, &args, rows),
-        (_, "row_number" | "rank" | "dense_rank" | "ntile") => {
-            let range = range::limits(&ty).map(|l| Interval { min: 0, max: rows }.meet(l));
-            Known { range, nullable: false, ..unknown(ty) }
-        }
-        (_, "lag" | "lead") => {
-            let range = args.iter().map(|a| a.range).reduce(|a, b| a.zip(b).map(|(a, b)| a.hull(b))).flatten();
-            Known { range: range.or(range::limits(&ty)), ..unknown(ty) }
-        }
-        (_, "first_value" | "last_value" | "nth_value") => {
-            args.into_iter().next().map_or(unknown(ty), |a| Known { nullable: true, origin: None, ..a })
-        }
-        _ => unknown(ty),
+    let some = !whole && f.params.filter.is_none() && args.iter().all(|a| !a.nullable);
+    let known = result(f.func.name(), ty, &args, count(rows));
+    if f.func.name() == "count" {
+        let range = known.range.map(|i| Interval { min: i.min.max(i128::from(some)).min(i.max), ..i });
+        Known { range, nullable: false, ..known }
+    } else {
+        Known { nullable: !some, ..known }
     }
 }
 
+/// What a window function yields over a relation of up to so many rows.
+pub(in crate::compile) fn window(expr: &Expr, input: Input<'_>, rows: u128) -> Known {
+    let ty = expr.get_type(input.schema).unwrap_or(DataType::Null);
+    let Expr::WindowFunction(w) = unalias(expr) else { return Known::of_type(ty) };
+    let args: Vec<_> = w.params.args.iter().map(|e| of_expr(e, input)).collect();
+    match (&w.fun, w.fun.name()) {
+        (WindowFunctionDefinition::AggregateUDF(_), name) => result(name, ty, &args, count(rows)),
+        (_, "row_number" | "rank" | "dense_rank" | "ntile") => {
+            let range = range::limits(&ty).map(|l| Interval { min: 1, max: count(rows).max(1) }.meet(l));
+            Known { range, nullable: false, ..Known::of_type(ty) }
+        }
+        (_, "percent_rank" | "cume_dist") => Known { real: Some(Real::SHARE), nullable: false, ..Known::of_type(ty) },
+        (_, "lag" | "lead") => {
+            let range = args.iter().map(|a| a.range).reduce(|a, b| a.zip(b).map(|(a, b)| a.hull(b))).flatten();
+            let real = args.iter().map(|a| a.real).reduce(|a, b| a.zip(b).map(|(a, b)| a.hull(b))).flatten();
+            Known { range: range.or(range::limits(&ty)), real, ..Known::of_type(ty) }
+        }
+        (_, "first_value" | "last_value" | "nth_value") => {
+            args.into_iter().next().map_or(Known::of_type(ty), |a| Known { nullable: true, origin: None, ..a })
+        }
+        _ => Known::of_type(ty),
+    }
+}
+
+fn count(rows: u128) -> i128 {
+    i128::try_from(rows).unwrap_or(i128::MAX)
+}
+
 fn result(name: &str, ty: DataType, args: &[Known], rows: i128) -> Known {
+    let arg = args.first();
     let Some(limits) = range::limits(&ty) else {
         // MIN and MAX of a text keep its values
-        let values = args.first().filter(|_| matches!(name, "min" | "max" | "first_value" | "last_value")).and_then(|a| a.values.clone());
-        return Known { values, ..unknown(ty) };
+        let values = arg.filter(|_| matches!(name, "min" | "max" | "first_value" | "last_value")).and_then(|a| a.values.clone());
+        return Known { values, real: arg.and_then(|a| floating(name, a, rows)), ..Known::of_type(ty) };
     };
-    let arg = args.first();
+    let wide = |why: String| Known { wide: Some(why), range: None, ..Known::of_type(ty.clone()) };
     if let Some(why) = arg.and_then(|a| a.wide.clone()) {
-        return Known { wide: Some(why), range: None, ..unknown(ty) };
+        return wide(why);
     }
     let of = arg.and_then(|a| a.range).map(Interval::with_zero);
     let found = match name {
         "count" | "approx_distinct" | "regr_count" => Some(Interval { min: 0, max: rows }.meet(limits)),
         "sum" => match of.map(|i| i.times(rows)) {
-            Some(Some(sum)) if !ty.is_integer() || sum.within(limits) => Some(sum),
-            Some(_) => {
-                let wide = format!("SUM over up to {rows} rows can leave its type {}", range::sql_type(&ty));
-                return Known { wide: Some(wide), range: None, ..unknown(ty) };
-            }
+            Some(Some(sum)) if !ty.is_integer() || sum.within(limits) => match arg.and_then(|a| a.range) {
+                // a sum of numbers above 0 is at least one of them (or NULL, of none)
+                Some(one) if one.min > 0 => Some(Interval { min: one.min, max: sum.max.max(one.min) }),
+                Some(one) if one.max < 0 => Some(Interval { min: sum.min.min(one.max), max: one.max }),
+                _ => Some(sum),
+            },
+            Some(_) => return wide(format!("SUM over up to {rows} rows can leave its type {}", range::sql_type(&ty))),
             None => None,
         },
-        "min" | "max" | "median" | "first_value" | "last_value" | "nth_value" | "approx_median" | "bool_and" | "bool_or"
+        "median" => match arg.filter(|a| a.ty == ty).and_then(|a| a.range) {
+            // the two in the middle are added up
+            Some(i) if ty.is_integer() && !i.times(2).is_some_and(|i| i.within(limits)) => {
+                return wide(format!("MEDIAN adds two values, and their sum can leave the type {}", range::sql_type(&ty)));
+            }
+            range => range,
+        },
+        "min" | "max" | "first_value" | "last_value" | "nth_value" | "approx_median" | "bool_and" | "bool_or"
             if arg.is_some_and(|a| a.ty == ty) =>
         {
             arg.and_then(|a| a.range)
         }
-        "avg" => arg.zip(of).and_then(|(a, i)| i.rescale(range::scale(&a.ty)?, range::scale(&ty)?)),
+        "avg" => {
+            let scales = arg.and_then(|a| range::scale(&a.ty)).zip(range::scale(&ty));
+            let (mean, sum) = match of.zip(scales) {
+                Some((i, (from, to))) => (i.rescale(from, to), i.times(rows).and_then(|i| i.rescale(from, to))),
+                None => (None, None),
+            };
+            // DataFusion divides the sum at the scale of the mean, and checks the digits of the mean
+            if sum.is_none() || mean.is_none_or(|i| !i.within(limits)) {
+                return wide(format!("AVG over up to {rows} rows can leave its type {}", range::sql_type(&ty)));
+            }
+            mean
+        }
         _ => None,
     };
     let draws = arg.filter(|a| matches!(name, "min" | "max" | "first_value" | "last_value") && a.ty == ty).and_then(|a| a.draws.clone());
-    Known { range: Some(found.unwrap_or(limits)), draws, ..unknown(ty) }
+    Known { range: Some(found.unwrap_or(limits)), draws, ..Known::of_type(ty) }
 }
 
-fn unknown(ty: DataType) -> Known {
-    Known { range: range::limits(&ty), ty, wide: None, nullable: true, values: None, origin: None, draws: None }
+/// Bounds of an aggregate that is a floating-point number.
+fn floating(name: &str, arg: &Known, rows: i128) -> Option<Real> {
+    let of = arg.real.or_else(|| Real::of(arg.range?, range::scale(&arg.ty)?))?;
+    match name {
+        "avg"
+        | "median"
+        | "min"
+        | "max"
+        | "first_value"
+        | "last_value"
+        | "nth_value"
+        | "approx_median"
+        | "percentile_cont"
+        | "approx_percentile_cont" => Some(of),
+        "sum" => of.times(rows),
+        "stddev" | "stddev_pop" => of.spread(),
+        "var" | "var_pop" => of.spread()?.squared(),
+        _ => None,
+    }
 }
 
 fn unalias(expr: &Expr) -> &Expr {

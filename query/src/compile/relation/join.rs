@@ -12,6 +12,7 @@ use crate::compile::{
     facts::{Facts, plain},
     internal,
     symbol::{BitId, Bits, Side, Tri, Val},
+    words::words,
 };
 
 impl Compiler<'_> {
@@ -139,7 +140,7 @@ impl Compiler<'_> {
             if on.is_empty() && !rest.is_empty() {
                 let place = rest.iter().find_map(|(mine, theirs)| self.text.expr(mine).or_else(|| self.text.expr(theirs)));
                 return Err(SqlError::unsupported(
-                    format!("the join key {} is private to {}", rest[0].0.human_display(), self.sides(&rest[0].0, scope)),
+                    format!("the join key {} is private to {}", words(&rest[0].0), self.sides(&rest[0].0, scope)),
                     "join owners on columns that have the same public domain in the catalogue",
                 )
                 .at(place));

@@ -12,6 +12,7 @@ use crate::{
         expr::Scope,
         relation::Joint,
         symbol::{BitId, Bits, Local, Side, Val},
+        words::words,
     },
     plan::Finish,
 };
@@ -63,10 +64,9 @@ impl Compiler<'_> {
         let mut keys = Keys { by: Vec::new(), secret: Vec::new(), grouped: !exprs.is_empty(), order: Vec::new() };
         for expr in exprs {
             let place = self.text.expr(expr);
-            let name = expr.human_display().to_string();
+            let name = words(expr);
             if matches!(expr, Expr::GroupingSet(_)) {
-                let word = ["ROLLUP", "CUBE", "GROUPING"].into_iter().find(|w| self.text.keyword(w).is_some()).unwrap_or("GROUP");
-                return Err(self.refuse("ROLLUP, CUBE and GROUPING SETS", word, None, "ask one question for each grouping"));
+                return Err(self.grouping_sets());
             }
             let values = match self.value(expr, scope)? {
                 Val::Local(Local { side: Side::Public, expr, known, valid, .. }) => {

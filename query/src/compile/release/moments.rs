@@ -70,7 +70,11 @@ pub(in crate::compile) fn exact_argument<'e>(expr: &'e Expr, schema: &DFSchema) 
             Ok(ty) if range::scale(&ty).is_some() && ty != DataType::Date32 => exact_argument(&c.expr, schema),
             _ => expr,
         },
-        // SUM of an INT sums BIGINTs
+        // SUM of an INT sums BIGINTs, which are the same numbers
+        Expr::Cast(c) if *c.field.data_type() == DataType::Int64 => match c.expr.get_type(schema) {
+            Ok(DataType::Int8 | DataType::Int16 | DataType::Int32) => exact_argument(&c.expr, schema),
+            _ => expr,
+        },
         _ => expr,
     }
 }

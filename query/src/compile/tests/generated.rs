@@ -78,6 +78,7 @@ fn settles(sql: &str) -> Result<(), TestCaseError> {
     if let Err(e) = first {
         prop_assert!(!e.message.is_empty() && !e.fix.is_empty());
         prop_assert!(e.code != Code::Internal, "{sql}\n{e}");
+        prop_assert!(e.line.is_some() || sql.trim().is_empty(), "no place: {sql}\n{e}");
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ const Q2: &str = "
     WITH t AS (SELECT do_modzcta AS z, COUNT(*) AS drops FROM transport.green_trips GROUP BY 1),
          e AS (SELECT modzcta AS z, SUM(site_energy_mmbtu) AS mmbtu, SUM(gfa_ft2) AS gfa, COUNT(*) AS nb FROM energy.buildings WHERE plausible = 1 GROUP BY 1),
          h AS (SELECT modzcta AS z, SUM(critical) AS crit, COUNT(critical) AS nv FROM health.inspections GROUP BY 1),
-         x AS (SELECT t.drops * 1000.0 / z.population AS d, CAST(e.mmbtu * 1000.0 / e.gfa AS DECIMAL(14, 5)) AS eui,
+         x AS (SELECT t.drops * 1000.0 / z.population AS d, TRY_CAST(e.mmbtu * 1000.0 / NULLIF(e.gfa, 0) AS DECIMAL(14, 5)) AS eui,
                       c.covid_deaths * 100000.0 / z.population AS dr, h.crit * 1.0 / h.nv AS cs
                FROM public.zones z JOIN t ON t.z = z.modzcta JOIN e ON e.z = z.modzcta JOIN h ON h.z = z.modzcta JOIN health.covid c ON c.modzcta = z.modzcta
                WHERE e.nb >= 5 AND t.drops >= 1 AND h.nv >= 20)
@@ -198,6 +198,34 @@ fn conditions_select_products() {
         "SELECT t.z, t.n, e.n FROM (SELECT pu_modzcta z, COUNT(*) n FROM transport.green_trips GROUP BY 1) t JOIN (SELECT modzcta z, COUNT(*) n FROM energy.buildings GROUP BY 1) e ON e.z = t.z ORDER BY e.n DESC",
     );
     plan("SELECT (SELECT COUNT(*) FROM energy.buildings) AS x, (SELECT SUM(duration_s) FROM transport.green_trips) AS y");
+}
+
+#[test]
+fn the_same_sum_is_opened_once_and_other_rows_are_named() {
+    let what = |sql: &str| plan(sql).reveals.into_iter().map(|r| r.what).collect::<Vec<_>>();
+    let moments = ["sum of c.covid_deaths", "sum of c.covid_deaths × c.covid_deaths", "sum of g.score"];
+    let found = what(
+        "SELECT AVG(g.score), SUM(g.score), VAR_SAMP(c.covid_deaths), CORR(c.covid_deaths, g.score) FROM health.covid c LEFT JOIN energy.grades g ON g.modzcta = c.modzcta",
+    );
+    for m in moments {
+        assert_eq!(found.iter().filter(|w| *w == m).count(), 1, "{m} of {found:#?}");
+    }
+    assert!(found.contains(&"sum of c.covid_deaths over rows with g.score".to_owned()), "{found:#?}");
+    let found =
+        what("SELECT AVG(score), SUM(score), CORR(score, critical), SUM(score) FILTER (WHERE critical = 1) FROM health.inspections");
+    assert_eq!(found.iter().filter(|w| *w == "sum of health.inspections.score").count(), 1, "{found:#?}");
+    assert!(found.contains(&"sum of health.inspections.score over rows with health.inspections.critical".to_owned()), "{found:#?}");
+    assert!(found.contains(&"sum of health.inspections.score over rows that pass the filter".to_owned()), "{found:#?}");
+    let found = what("SELECT SUM(1000 / (covid_deaths + 5)) FROM health.covid");
+    assert_eq!(found[0], "sum of 1000 / (health.covid.covid_deaths + 5)");
+}
+
+#[test]
+fn casts_tell_aggregates_apart() {
+    plan(
+        "SELECT SUM(CAST(covid_deaths AS BIGINT)) AS e, SUM(covid_deaths) AS p, AVG(CAST(covid_deaths AS DECIMAL(9, 2))) AS a FROM health.covid",
+    );
+    plan("SELECT COUNT(CAST(covid_deaths AS DOUBLE)) AS e, COUNT(covid_deaths) AS p FROM health.covid");
 }
 
 #[test]

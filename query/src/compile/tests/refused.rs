@@ -172,7 +172,7 @@ const CASES: &[(&str, Code, &str)] = &[
     (
         "SELECT c.borough, COUNT(g.score) {both} GROUP BY ROLLUP (c.borough)",
         Code::Unsupported,
-        "1:109: ROLLUP, CUBE and GROUPING SETS over several owners' data is not supported: ask one question for each grouping",
+        "1:109: ROLLUP, CUBE and GROUPING SETS are not supported: ask one question for each grouping",
     ),
     (
         "SELECT AVG(s) FROM (SELECT c.borough, SUM(c.covid_deaths + g.score) AS s {both} GROUP BY c.borough)",
@@ -262,7 +262,7 @@ const CASES: &[(&str, Code, &str)] = &[
     (
         "SELECT SUM(CAST(c.covid_deaths * 0.5 + g.score AS INT)) {both}",
         Code::Unsupported,
-        "1:17: c.covid_deaths * 0.5 + g.score: digits of a value of several owners (energy, health) cannot be rounded off on shares: round at one owner, or after aggregating",
+        "1:17: CAST(c.covid_deaths * 0.5 + g.score AS INT): digits of a value of several owners (energy, health) cannot be rounded off on shares: round at one owner, or after aggregating",
     ),
     (
         "SELECT c.covid_deaths, COUNT(g.score) {both} GROUP BY c.covid_deaths",
@@ -308,6 +308,37 @@ const CASES: &[(&str, Code, &str)] = &[
         "SELECT COUNT(*) {both} WHERE c.covid_deaths > (SELECT AVG(score) FROM energy.grades)",
         Code::Unsupported,
         "1:130: (SELECT …) is DOUBLE and cannot be computed with across owners; only INT, BIGINT, DECIMAL and DATE can: write CAST((SELECT …) AS DECIMAL(p, s)) with the digits you need",
+    ),
+    (
+        "SELECT SUM(grade) FROM health.covid",
+        Code::Sql,
+        "1:8: SUM() does not take STRING: give it an argument of another type, with TRY_CAST(… AS …) if need be",
+    ),
+    (
+        "SELECT COUNT(*) FROM health.inspections WHERE date > DATE '2015-13-45'",
+        Code::Sql,
+        "1:59: '2015-13-45' is not a value of type DATE: write a day of the calendar, as in DATE '2024-01-31'",
+    ),
+    ("SELECT COUNT(*) FROM health.inspections\nWHERE score > 'abc'", Code::Sql, "2:15: 'abc' is not a value of type INT: write a number"),
+    (
+        "SELECT modzcta, COUNT(*) AS n FROM health.inspections GROUP BY modzcta ORDER BY n FETCH FIRST 3 ROWS ONLY",
+        Code::Unsupported,
+        "1:83: not supported: FETCH clause is not supported yet: write it another way",
+    ),
+    (
+        "SELECT TOP 3 modzcta, COUNT(*) AS n FROM health.inspections GROUP BY modzcta",
+        Code::Unsupported,
+        "1:8: not supported: TOP: write it another way",
+    ),
+    (
+        "SELECT modzcta, GROUPING(modzcta), COUNT(*) AS n FROM health.inspections GROUP BY ROLLUP (modzcta)",
+        Code::Unsupported,
+        "1:83: ROLLUP, CUBE and GROUPING SETS are not supported: ask one question for each grouping",
+    ),
+    (
+        "SELECT COUNT(*) FROM '/etc/hosts'",
+        Code::Sql,
+        "1:22: there is no table /etc/hosts; the catalogue has energy.buildings, energy.demand, energy.grades, health.covid, health.inspections, health.uhf42_indicators, public.days, public.zones, transport.fhv_daily, transport.green_trips: correct the SQL",
     ),
 ];
 

@@ -1,0 +1,73 @@
+//! Casts: those that hold every value, and what to write for the others.
+
+use datafusion::{
+    arrow::datatypes::DataType,
+    common::ScalarValue,
+    logical_expr::{Cast, Expr, ExprSchemable},
+};
+
+use super::Check;
+use crate::compile::{
+    SqlError, facts, internal, range,
+    range::Interval,
+    words::{decimal, words},
+};
+
+impl Check<'_, '_> {
+    pub(super) fn cast(self, c: &Cast, expr: &Expr) -> Result<(), SqlError> {
+        let (from, to) = (c.expr.get_type(self.input.schema).map_err(internal)?, c.field.data_type());
+        let numeric = |t: &DataType| range::scale(t).is_some() || *t == DataType::Boolean;
+        let total = match (&from, to) {
+            _ if from == *to => true,
+            (DataType::Null, _) => true,
+            (t, DataType::Boolean) if t.is_integer() => true,
+            (DataType::Date32, t) | (t, DataType::Date32) if t.is_integer() => return self.holds(c, expr),
+            (DataType::Date32, t) | (t, DataType::Date32) if t.is_string() => t == to || self.every_value(c),
+            (DataType::Date32, DataType::Timestamp(..) | DataType::Date64) => self.dated(&c.expr),
+            (DataType::Timestamp(..) | DataType::Date64, DataType::Date32) => true,
+            (DataType::Duration(_), t) if t.is_integer() => true,
+            (DataType::Duration(_), DataType::Interval(_)) => self.in_time(&c.expr),
+            (DataType::Timestamp(..), DataType::Timestamp(..)) => self.dated(&c.expr),
+            (_, t) if t.is_floating() && (numeric(&from) || from.is_floating()) => true,
+            (t, to) if numeric(to) && (numeric(t) || t.is_floating()) => return self.holds(c, expr),
+            (t, to) if t.is_string() && !to.is_string() => self.every_value(c),
+            (_, t) if t.is_string() => true,
+            _ => false,
+        };
+        if total { Ok(()) } else { Err(self.lossy(c, "can fail on some values", "", expr)) }
+    }
+
+    /// Every value of the operand's range is one of the type.
+    fn holds(self, c: &Cast, expr: &Expr) -> Result<(), SqlError> {
+        let to = c.field.data_type();
+        let found = range::converted(&c.expr, to, self.input);
+        let (range, limits) = match (found, range::limits(to)) {
+            (Err(why), _) => return self.not_wide(Some(why), expr),
+            (Ok(Some(range)), Some(limits)) => (range, limits),
+            _ => return Err(self.lossy(c, "can fail on some values", "", expr)),
+        };
+        if range.within(limits) {
+            return Ok(());
+        }
+        let scale = range::scale(to).unwrap_or(0);
+        let what = format!("does not hold every value from {} to {}", decimal(range.min, scale), decimal(range.max, scale));
+        let wider = digits(range).map(|p| format!(", which is NULL for the others, or CAST it to DECIMAL({p}, {scale})"));
+        Err(self.lossy(c, &what, &wider.unwrap_or_default(), expr))
+    }
+
+    fn lossy(self, c: &Cast, what: &str, or: &str, expr: &Expr) -> SqlError {
+        let (of, ty) = (words(&c.expr), range::sql_type(c.field.data_type()));
+        self.refuse(&format!("CAST({of} AS {ty}) {what}"), &format!("write TRY_CAST({of} AS {ty}){or}"), expr)
+    }
+
+    /// A text with a public dictionary whose every value can be cast.
+    fn every_value(self, c: &Cast) -> bool {
+        let values = facts::of_expr(&c.expr, self.input).values;
+        values.is_some_and(|all| all.iter().all(|v| ScalarValue::Utf8(Some(v.clone())).cast_to(c.field.data_type()).is_ok()))
+    }
+}
+
+/// Digits of the largest magnitude.
+fn digits(range: Interval) -> Option<u32> {
+    (0..=38).find(|&p| range::ten(p).is_some_and(|unit| range.magnitude() < unit))
+}
