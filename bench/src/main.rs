@@ -1,8 +1,9 @@
-//! What Tacit costs, measured: `micro` (protocols among three processes over QUIC), `cost` (the cost gate), `demo` (a whole city).
+//! What Tacit costs, measured: `micro` and `relational` (protocols and operators among three processes over QUIC), `cost` (the cost gate), `demo` (a whole city).
 
 mod cost;
 mod demo;
 mod micro;
+mod relational;
 mod report;
 mod usage;
 
@@ -19,6 +20,7 @@ use std::process::ExitCode;
   cargo run -p bench -- micro --json                   one JSON object a line
   cargo run -p bench -- micro --work lt64_1e6 -n 15    one work, fifteen repetitions
   cargo run -p bench -- network --json                 40 ms away, and under a flood, as ratios
+  cargo run -p bench -- relational --json              sorts, groups and joins of private rows
   cargo run -p bench -- demo                           a whole city, from started processes to the last answer
   cargo run -p bench -- cost                           metered cost = formulas = model?"
 )]
@@ -33,11 +35,13 @@ enum Command {
     Micro(micro::Args),
     /// What a network does to a session: 40 ms of round trip under either profile, and a flood of junk
     Network(micro::network::Args),
+    /// Sorts, groups and joins of private rows among three processes on this machine's loopback
+    Relational(relational::Args),
     /// A whole city: `tacit demo`, from started processes to the last answer
     Demo(demo::Args),
     /// The cost gate: every operation's metered bits and rounds equal the formulas and the model's figures
     Cost(cost::Args),
-    /// One party of `micro`; started by it
+    /// One party of `micro` and `relational`; started by them
     #[command(hide = true)]
     Party,
 }
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Micro(args) => micro::run(&args),
         Command::Network(args) => micro::network::run(&args),
+        Command::Relational(args) => relational::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Cost(args) => cost::run(&args),
         Command::Party => micro::party::run().map(|()| true),

@@ -6,6 +6,7 @@ pub mod network;
 pub mod party;
 mod work;
 
+use crate::relational;
 use crate::report::{self, Line, Row};
 use anyhow::{Context, Result, bail};
 use mpc_core::identity::Identity;
@@ -15,7 +16,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-pub use work::Work;
+pub use work::{Limits, Work, generator};
 
 /// How to run them.
 #[derive(clap::Args)]
@@ -39,18 +40,55 @@ pub fn run(args: &Args) -> Result<bool> {
     }
     let mut ok = true;
     for work in works {
-        // processes of its own for each work, so that memory is the work's
-        let mut parties = Parties::start(&Path::default())?;
-        let runs = parties.measure(work, args.repetitions)?;
-        parties.stop()?;
-        let row = judge(work, &runs);
-        ok &= row.line.ok;
-        row.print(args.json);
+        ok &= measure(&Job::Micro(work), args.repetitions, args.json)?;
     }
     if args.work.is_empty() {
         ok &= crate::demo::print(args.json)?;
     }
     Ok(ok)
+}
+
+/// Measures a work and prints it; `false` if a limit is exceeded.
+pub fn measure(job: &Job, repetitions: u32, json: bool) -> Result<bool> {
+    // processes of its own for each work, so that memory is the work's
+    let mut parties = Parties::start(&Path::default())?;
+    let runs = parties.measure(job, repetitions)?;
+    parties.stop()?;
+    let row = judge(job, &runs);
+    row.print(json);
+    Ok(row.line.ok)
+}
+
+/// What parties can be told to run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Job {
+    /// A work of `micro`.
+    Micro(Work),
+    /// A work of `relational`.
+    Relational(relational::Work),
+}
+
+impl Job {
+    fn name(&self) -> &'static str {
+        match self {
+            Job::Micro(work) => work.name(),
+            Job::Relational(work) => work.name(),
+        }
+    }
+
+    fn rows(&self) -> usize {
+        match self {
+            Job::Micro(work) => work.rows(),
+            Job::Relational(work) => work.rows(),
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        match self {
+            Job::Micro(work) => work.limits(),
+            Job::Relational(work) => work.limits(),
+        }
+    }
 }
 
 /// What the transport alone would take, from the measured limits of hardware and QUIC: 0.64 CPU-seconds a gigabyte, both ends together, shared by two cores,
@@ -66,7 +104,7 @@ struct Run {
     cost: Done,
 }
 
-fn judge(work: Work, runs: &[Run]) -> Row {
+fn judge(job: &Job, runs: &[Run]) -> Row {
     let median = |f: &dyn Fn(&Run) -> Duration| {
         let mut all: Vec<Duration> = runs.iter().map(f).collect();
         all.sort();
@@ -75,18 +113,20 @@ fn judge(work: Work, runs: &[Run]) -> Row {
     let best_s = runs.iter().map(|r| r.wall).min().unwrap_or_default().as_secs_f64();
     let cost = &runs[0].cost;
     let (wall_s, cpu_s) = (median(&|r| r.wall), median(&|r| r.cpu));
-    let limits = work.limits();
+    let limits = job.limits();
     let mut judged = vec![(format!("wall {:.0} ms", limits.wall_s * 1e3), wall_s <= limits.wall_s)];
     judged.extend(limits.cpu_s.map(|cpu| (format!("cpu {:.0} ms", cpu * 1e3), cpu_s <= cpu)));
+    let peak = runs.iter().map(|r| r.cost.peak_memory).max().unwrap_or_default();
+    judged.extend(limits.memory.map(|memory| (format!("{:.0} MB resident", memory as f64 / 1e6), peak <= memory)));
     judged.extend(limits.bytes.map(|bytes| (format!("{:.1} MB", bytes as f64 / 1e6), cost.bytes <= bytes)));
     let line = Line {
-        work: work.name(),
-        rows: work.rows() as u64,
+        work: job.name(),
+        rows: job.rows() as u64,
         rounds: cost.rounds,
         bytes_party: cost.bytes,
         cpu_s,
         wall_s,
-        rss_mb: runs.iter().map(|r| r.cost.peak_memory).max().unwrap_or_default() as f64 / 1e6,
+        rss_mb: peak as f64 / 1e6,
         limit: limits.wall_s,
         ok: judged.iter().all(|(_, ok)| *ok),
         beside: None,
@@ -124,7 +164,7 @@ impl Default for Path {
 #[derive(Serialize, Deserialize)]
 enum Order {
     /// Share the inputs and check the result once.
-    Prepare(Work),
+    Prepare(Job),
     /// Run at this time (nanoseconds since 1970) and say how long after it the run had ended.
     Run { at: u64 },
     /// Say what it cost.
@@ -197,8 +237,8 @@ impl Parties {
         Ok(self.roster.parties().map(Node::resolve).collect::<Result<_, _>>()?)
     }
 
-    fn measure(&mut self, work: Work, repetitions: u32) -> Result<Vec<Run>> {
-        self.order(&Order::Prepare(work))?;
+    fn measure(&mut self, job: &Job, repetitions: u32) -> Result<Vec<Run>> {
+        self.order(&Order::Prepare(job.clone()))?;
         // the first finds caches and windows cold and is not counted
         (0..=repetitions).map(|_| self.repeat()).skip(1).collect()
     }

@@ -62,6 +62,7 @@ impl Permutation {
             };
             permutation.0.swap(last, place);
         }
+        block.as_mut_slice().zeroize();
         permutation
     }
 
@@ -82,8 +83,7 @@ impl Permutation {
 
     /// The permutation that undoes this one.
     pub fn inverse(&self) -> Self {
-        let mut inverse = Vec::with_capacity(self.0.len());
-        inverse.resize(self.0.len(), 0);
+        let mut inverse = vec![0; self.0.len()];
         self.0.iter().zip(0..).for_each(|(place, row)| inverse[*place as usize] = row);
         Permutation(inverse)
     }

@@ -63,32 +63,53 @@ row_of_bits!(Row64, u64, "Up to 64 bits of one row side by side, as [`Row8`].");
 impl<R: Ring> Column<R> {
     /// Row i at `to.places()[i]`.
     pub fn place(&self, to: &Permutation) -> Self {
-        self.moved(to, true)
+        assert_eq!(to.len(), self.layout.rows, "a permutation of these rows");
+        if R::ROWS == 1 {
+            let mut placed = Column::zeros(self.layout);
+            for (rows, placed) in self.data.chunks(to.len().max(1)).zip(placed.data.chunks_mut(to.len().max(1))) {
+                to.places().iter().zip(rows).for_each(|(to, v)| placed[*to as usize] = *v);
+            }
+            return placed;
+        }
+        self.rearranged(self.layout, |rows| rows.place(to), |rows| rows.place(to), |rows| rows.place(to))
     }
 
     /// Row `from.places()[j]` at j: the inverse of [`place`](Self::place).
     pub fn fetch(&self, from: &Permutation) -> Self {
-        self.moved(from, false)
+        assert_eq!(from.len(), self.layout.rows, "a permutation of these rows");
+        self.pick(from.places())
     }
 
-    fn moved(&self, by: &Permutation, place: bool) -> Self {
-        assert_eq!(by.len(), self.layout.rows, "a permutation of these rows");
+    /// Row `rows[i]` of every plane at row i; a row may be repeated or left out.
+    pub fn pick(&self, rows: &[u32]) -> Self {
+        let layout = self.layout.with_rows(rows.len());
         if R::ROWS == 1 {
-            let mut data = Vec::with_capacity(self.data.len());
+            let mut data = Vec::with_capacity(layout.len::<R>());
             for plane in (0..self.layout.planes).map(|i| self.plane(i)) {
-                move_rows(plane, by.places(), place, &mut data);
+                data.extend(rows.iter().map(|from| plane[*from as usize]));
             }
-            return Column { data, layout: self.layout };
+            return Column { data, layout };
         }
-        let mut moved = Column::zeros(self.layout);
-        for first in (0..self.layout.planes).step_by(64) {
-            match self.layout.planes - first {
-                0..=8 => moved.set_rows(first, &self.by_rows::<Row8>(first).moved(by, place)),
-                9..=32 => moved.set_rows(first, &self.by_rows::<Row32>(first).moved(by, place)),
-                _ => moved.set_rows(first, &self.by_rows::<Row64>(first).moved(by, place)),
+        self.rearranged(layout, |all| all.pick(rows), |all| all.pick(rows), |all| all.pick(rows))
+    }
+
+    /// Bit-planes rearranged as words of row bits, of the narrowest kind that will do.
+    fn rearranged(
+        &self,
+        layout: Layout,
+        narrow: impl Fn(Column<Row8>) -> Column<Row8>,
+        half: impl Fn(Column<Row32>) -> Column<Row32>,
+        wide: impl Fn(Column<Row64>) -> Column<Row64>,
+    ) -> Self {
+        let mut out = Column::zeros(layout);
+        for first in (0..layout.planes).step_by(64) {
+            match layout.planes - first {
+                0..=8 => out.set_rows(first, &narrow(self.by_rows(first))),
+                9..=32 => out.set_rows(first, &half(self.by_rows(first))),
+                _ => out.set_rows(first, &wide(self.by_rows(first))),
             }
         }
-        moved
+        out
     }
 
     /// The bit-planes from `first` on, as many as a `W` holds, as words of row bits: bit i of a row is plane `first` + i.
@@ -213,17 +234,6 @@ impl<R: Ring> Column<R> {
             sum
         }));
         Column { data, layout: self.layout }
-    }
-}
-
-fn move_rows<R: Ring>(rows: &[R], places: &[u32], place: bool, out: &mut Vec<R>) {
-    if place {
-        let start = out.len();
-        out.resize(start + rows.len(), R::ZERO);
-        let out = &mut out[start..];
-        places.iter().zip(rows).for_each(|(to, v)| out[*to as usize] = *v);
-    } else {
-        out.extend(places.iter().map(|from| rows[*from as usize]));
     }
 }
 

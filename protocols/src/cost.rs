@@ -17,7 +17,9 @@ pub use arithmetic::{
     at_least, between, case, date_part, divide, divide_public, field_bits, integer, is_in, is_negative, is_zero, negate_if,
 };
 use mpc_core::{B64, Layout, PartyId, Ring};
-pub use tables::{apply, compact, compose, digit, permute_by, shuffle, sort, sort_places};
+pub use tables::{
+    apply, compact, compose, digit, distinct, group_sums, join, join_match, permute_by, radix_places, samplesort, shuffle, sort,
+};
 
 /// The cost of a protocol: what each party sends, and rounds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

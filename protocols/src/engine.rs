@@ -43,6 +43,8 @@ pub trait Share<R: Ring>: Clone + Send {
     fn prefix_sums(&self) -> Self;
     /// The sum of all rows before each, those of earlier planes among them; for rings with one element a row.
     fn sums_before(&self) -> Self;
+    /// Row `rows[i]` at row i, for numbers that this party may know; a row may be repeated or left out.
+    fn pick(&self, rows: &[u32]) -> Self;
     /// Row i at `to.places()[i]`, for a permutation that this party may know.
     fn place(&self, to: &Permutation) -> Self;
     /// Row `from.places()[j]` at j: the inverse of [`place`](Self::place).
@@ -150,6 +152,16 @@ pub trait Engine: Sized {
         self.bits_as(bits, Layout::new(rows, planes))
     }
 
+    /// The places of rows by a digit, given as 0 or 1 for the product of the bits in each of their sets: plane m - 1 for the set m. One round, one index a row.
+    fn ranked(&mut self, products: &Self::Share<Index>) -> Result<Ranked<Self>, Abort> {
+        crate::relational::ranked(self, products)
+    }
+
+    /// Opens whether rows in a uniformly random order are less than others; `likely` says so for one such order, to engines that hold no values.
+    fn open_order(&mut self, less: &Verified<Self::Share<B64>>, _likely: impl FnOnce() -> Column<B64>) -> Result<Column<B64>, Abort> {
+        self.open(less)
+    }
+
     /// The permutation that an opened column of places states.
     fn permutation(&self, opened: &Column<Index>) -> Result<Permutation, Abort> {
         Permutation::from_indices(opened).ok_or(Abort::Cheating { check: "opened places are a permutation", culprit: None })
@@ -204,6 +216,14 @@ pub trait Engine: Sized {
         self.barrier()?;
         Ok(Verified(value))
     }
+}
+
+/// Where rows go by a digit.
+pub struct Ranked<E: Engine> {
+    /// The place of each row.
+    pub places: E::Share<Index>,
+    /// For each value of the digit how many rows have it, mod 2^w: one row a value.
+    pub counts: Vec<E::Share<Index>>,
 }
 
 /// The permutation its owner must state.

@@ -95,6 +95,9 @@ impl<R: Ring> Share<R> for Shape {
     fn sums_before(&self) -> Self {
         *self
     }
+    fn pick(&self, rows: &[u32]) -> Self {
+        self.with_rows(rows.len())
+    }
     fn place(&self, _to: &Permutation) -> Self {
         *self
     }
@@ -167,6 +170,11 @@ impl Engine for Estimate {
         }
         self.spend(cost::permute_by(owner, table.rows(), table.message()));
         Ok(table.clone())
+    }
+
+    fn open_order(&mut self, less: &Verified<Shape>, likely: impl FnOnce() -> Column<B64>) -> Result<Column<B64>, Abort> {
+        self.spend(cost::open::<B64>(less.get().0));
+        Ok(likely())
     }
 
     /// Nothing is opened here, so any permutation stands for all.

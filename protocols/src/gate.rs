@@ -20,7 +20,7 @@ pub const SIZES: [usize; 6] = [1, 2, 7, 64, 1000, 65536];
 /// Operations of the model that this release does not have, or not at every width of the model. Comparisons and carries have one form each, that of fewest
 /// bits among those of least rounds: not `lt_plain`, `lt_ripple`, `a2b_kogge_stone`, `msb`; `a2b` computes a carry out of the top that nobody reads; the
 /// `csa` forms are for a scheme that verifies its messages. `msb_pair` is held to the model for 64 bits, the one integer ring of fixed width.
-pub const ABSENT: [&str; 16] = [
+pub const ABSENT: [&str; 12] = [
     "lt_plain",
     "lt_ripple",
     "a2b",
@@ -30,10 +30,6 @@ pub const ABSENT: [&str; 16] = [
     "msb_pair",
     "msb_csa",
     "b2a_word",
-    "group_by",
-    "join",
-    "join_match",
-    "distinct",
     "shuffle_tag",
     "noise_bits",
     "hash_check",

@@ -59,6 +59,9 @@ impl<R: Ring> Share<R> for Column<R> {
     fn sums_before(&self) -> Self {
         Column::sums_before(self)
     }
+    fn pick(&self, rows: &[u32]) -> Self {
+        Column::pick(self, rows)
+    }
     fn place(&self, to: &Permutation) -> Self {
         Column::place(self, to)
     }

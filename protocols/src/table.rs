@@ -1,7 +1,9 @@
 //! Rows of several rings that move together.
 
+use crate::circuit;
 use crate::engine::{Engine, Share};
-use mpc_core::{B64, Fp61, Fp127, Index, Layout, Permutation, Ring, Z64};
+use crate::relational::before;
+use mpc_core::{Abort, B64, Column, Fp61, Fp127, Index, Layout, Permutation, Ring, Z64};
 use std::ops::Range;
 
 /// Shared columns of equal rows: bit-planes, indices and values. What moves, moves together; each column keeps its place among those of its ring.
@@ -121,6 +123,62 @@ impl<E: Engine> Table<E> {
     /// The rows in `range`.
     pub fn slice(&self, range: Range<usize>) -> Self {
         map!(self, range.len(), |c| c.slice(range.clone()))
+    }
+
+    /// The rows of all `tables`, one after the other; their columns must be alike, and there must be at least one table.
+    pub fn concat(tables: &[&Self]) -> Self {
+        fn each<R: Cell, E: Engine>(tables: &[&Table<E>]) -> Vec<E::Share<R>> {
+            let columns = tables.first().map_or(0, |t| R::of(t).len());
+            assert!(tables.iter().all(|t| R::of(t).len() == columns), "tables have as many columns");
+            (0..columns).map(|i| Share::concat(&tables.iter().map(|t| &R::of(t)[i]).collect::<Vec<_>>())).collect()
+        }
+        Table {
+            rows: tables.iter().map(|t| t.rows).sum(),
+            bits: each::<B64, E>(tables),
+            index: each::<Index, E>(tables),
+            z64: each::<Z64, E>(tables),
+            fp61: each::<Fp61, E>(tables),
+            fp127: each::<Fp127, E>(tables),
+        }
+    }
+
+    /// As many rows of zeros.
+    pub fn zeros(&self, e: &mut E, rows: usize) -> Self {
+        map!(self, rows, |c| e.constant(&Column::zeros(c.layout().with_rows(rows))))
+    }
+
+    /// The difference of each row to the one before; the first row's is itself.
+    pub fn differences(&self, e: &mut E) -> Self {
+        map!(self, self.rows, |c| c.sub(&before(e, c)))
+    }
+
+    /// The sum of each row and all rows before it: undoes [`differences`](Self::differences).
+    pub fn prefix_sums(&self) -> Self {
+        map!(self, self.rows, |c| c.prefix_sums())
+    }
+
+    /// Zeros the rows whose bit (one plane) is not set: one product, and for each column that is not of bits the bit's conversion.
+    pub fn blank(&mut self, e: &mut E, keep: &E::Share<B64>) -> Result<(), Abort> {
+        fn elements<R: Cell, E: Engine>(table: &mut Table<E>, e: &mut E, keep: &E::Share<B64>) -> Result<(), Abort> {
+            for column in R::of_mut(table) {
+                *column = circuit::bit_times::<E, R>(e, keep, column)?;
+            }
+            Ok(())
+        }
+        if !self.bits.is_empty() {
+            let all = Share::stack(&self.bits.iter().collect::<Vec<_>>());
+            let all = e.mul(&keep.planes(std::iter::repeat_n(0, all.layout().planes)), &all)?;
+            let mut at = 0;
+            for column in &mut self.bits {
+                let planes = column.layout().planes;
+                *column = all.planes(at..at + planes);
+                at += planes;
+            }
+        }
+        elements::<Index, E>(self, e, keep)?;
+        elements::<Z64, E>(self, e, keep)?;
+        elements::<Fp61, E>(self, e, keep)?;
+        elements::<Fp127, E>(self, e, keep)
     }
 
     /// What one party sends to pass the whole table on once.

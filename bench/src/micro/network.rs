@@ -1,7 +1,7 @@
 //! What a network does to a session. Two works 40 ms of round trip apart, under the LAN profile and the WAN profile; and a thousand rounds on
 //! loopback while a stranger floods the parties' sockets.
 
-use super::{Parties, Path, Work, judge};
+use super::{Job, Parties, Path, Work, judge};
 use crate::report::{self, Beside};
 use anyhow::{Context, Result};
 use std::net::{SocketAddr, UdpSocket};
@@ -34,9 +34,9 @@ pub fn run(args: &Args) -> Result<bool> {
     for work in [Work::FarMul, Work::FarRounds] {
         let far = |profile: &str| {
             let mut parties = Parties::start(&Path { profile: profile.into(), delay_ms: DELAY_MS })?;
-            let runs = parties.measure(work, args.repetitions)?;
+            let runs = parties.measure(&Job::Micro(work), args.repetitions)?;
             parties.stop()?;
-            Ok::<_, anyhow::Error>(judge(work, &runs))
+            Ok::<_, anyhow::Error>(judge(&Job::Micro(work), &runs))
         };
         let (lan, mut row) = (far("lan")?, far("wan")?);
         row.line.beside = Some(beside("LAN profile", lan.line.wall_s, row.line.wall_s));
@@ -44,11 +44,12 @@ pub fn run(args: &Args) -> Result<bool> {
         row.print(args.json);
     }
     let mut parties = Parties::start(&Path::default())?;
-    let quiet = judge(Work::FloodedRounds, &parties.measure(Work::FloodedRounds, args.repetitions)?);
+    let flooded_rounds = Job::Micro(Work::FloodedRounds);
+    let quiet = judge(&flooded_rounds, &parties.measure(&flooded_rounds, args.repetitions)?);
     let flood = Flood::start(parties.addresses()?);
-    let flooded = parties.measure(Work::FloodedRounds, args.repetitions);
+    let flooded = parties.measure(&flooded_rounds, args.repetitions);
     flood.stop()?;
-    let mut row = judge(Work::FloodedRounds, &flooded?);
+    let mut row = judge(&flooded_rounds, &flooded?);
     parties.stop()?;
     row.line.beside = Some(beside("without the flood", quiet.line.wall_s, row.line.wall_s));
     ok &= row.line.ok;

@@ -3,8 +3,8 @@
 
 use super::delay::Delayed;
 use super::work::Prepared;
-use super::{Answer, Done, Order, Path, Setup};
-use crate::usage;
+use super::{Answer, Done, Job, Order, Path, Setup};
+use crate::{relational, usage};
 use anyhow::{Context, Result, bail};
 use mpc_core::establish::{ENGINE_VERSION, Terms, establish};
 use mpc_core::identity::Identity;
@@ -45,12 +45,12 @@ pub fn run() -> Result<()> {
         params: [0; 32],
     };
     let mut engine = Rep3::new(establish(&identity, &roster, me, &terms, Box::new(link))?);
-    let mut prepared: Option<Prepared> = None;
+    let mut prepared: Option<Ready> = None;
     let mut before = (Duration::ZERO, Meter::default());
     for line in lines {
         let answer = match serde_json::from_str(&line?)? {
-            Order::Prepare(work) => {
-                prepared = Some(Prepared::new(work, &mut engine)?);
+            Order::Prepare(job) => {
+                prepared = Some(Ready::new(&job, &mut engine)?);
                 Answer::Ready
             }
             Order::Run { at } => {
@@ -82,4 +82,26 @@ pub fn run() -> Result<()> {
         std::io::stdout().flush()?;
     }
     bail!("the parent has gone")
+}
+
+/// A job with its inputs shared and its result checked once.
+enum Ready {
+    Micro(Box<Prepared>),
+    Relational(Box<relational::Prepared>),
+}
+
+impl Ready {
+    fn new(job: &Job, engine: &mut Rep3) -> Result<Self> {
+        Ok(match job {
+            Job::Micro(work) => Ready::Micro(Box::new(Prepared::new(*work, engine)?)),
+            Job::Relational(work) => Ready::Relational(Box::new(relational::Prepared::new(*work, engine)?)),
+        })
+    }
+
+    fn run(&self, engine: &mut Rep3) -> Result<()> {
+        match self {
+            Ready::Micro(prepared) => prepared.run(engine).map(drop),
+            Ready::Relational(prepared) => prepared.run(engine).map(drop),
+        }
+    }
 }

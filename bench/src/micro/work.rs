@@ -32,6 +32,8 @@ pub struct Limits {
     pub cpu_s: Option<f64>,
     /// Payload bytes a party.
     pub bytes: Option<u64>,
+    /// Bytes resident in a process.
+    pub memory: Option<u64>,
 }
 
 impl Work {
@@ -78,7 +80,7 @@ impl Work {
 
     /// What it may take.
     pub fn limits(self) -> Limits {
-        let wall = |wall_s| Limits { wall_s, cpu_s: None, bytes: None };
+        let wall = |wall_s| Limits { wall_s, cpu_s: None, bytes: None, memory: None };
         match self {
             Work::Mul => Limits { cpu_s: Some(0.09), ..wall(0.055) },
             Work::And => wall(0.45),
@@ -209,7 +211,7 @@ fn planes(rows: usize, width: usize, seed: u64) -> Column<B64> {
 }
 
 /// SplitMix64: inputs need not be secret, only varied.
-fn generator(seed: u64) -> impl FnMut() -> u64 {
+pub fn generator(seed: u64) -> impl FnMut() -> u64 {
     let mut state = seed;
     move || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -1,9 +1,9 @@
 //! What relational operators cost: formulas of rows, widths and what moves.
 
-use super::{Cost, bits_to, levels, open, product};
-use crate::relational::Radix;
+use super::{Cost, bits_to, equal, less, levels, open, product};
+use crate::relational::{JoinOptions, Radix, Sorting, samples};
 use crate::table::Message;
-use mpc_core::{B64, Index, Layout, PartyId, index_bits};
+use mpc_core::{B64, Index, Layout, PartyId, Ring, index_bits};
 
 /// A shuffle or its undoing: 1, 2 and 1 messages that carry the table; the t-th shuffle of a run (from 0) starts at P_{t mod 3}.
 pub fn shuffle(message: Message, turn: u64) -> Cost {
@@ -43,7 +43,7 @@ pub fn compact(rows: usize, width: u32, message: Message, turn: u64) -> Cost {
 }
 
 /// The places of a radix sort by digits of `radix.digit` bits, the last narrower, of keys of `key` bits; and the turn after it.
-pub fn sort_places(rows: usize, width: u32, key: usize, radix: Radix, turn: u64) -> (Cost, u64) {
+pub fn radix_places(rows: usize, width: u32, key: usize, radix: Radix, turn: u64) -> (Cost, u64) {
     let index = Message::of::<Index>(Layout::narrow(rows, 1, width));
     let bits = |planes| Message::of::<B64>(Layout::new(rows, planes));
     let (mut cost, mut turn, mut done) = (Cost::FREE, turn, 0);
@@ -67,8 +67,88 @@ pub fn sort_places(rows: usize, width: u32, key: usize, radix: Radix, turn: u64)
     (cost, turn)
 }
 
-/// A radix sort, rows included.
-pub fn sort(rows: usize, width: u32, key: usize, radix: Radix, message: Message, turn: u64) -> Cost {
-    let (cost, turn) = sort_places(rows, width, key, radix, turn);
-    cost.then(apply(rows, width, message, turn))
+/// A sort, rows included; by samplesort the expected cost.
+pub fn sort(rows: usize, width: u32, key: usize, sorting: Sorting, message: Message, turn: u64) -> Cost {
+    match sorting {
+        Sorting::Samplesort => samplesort(rows, key, message, turn).0,
+        Sorting::Radix(radix) => {
+            let (cost, turn) = radix_places(rows, width, key, radix, turn);
+            cost.then(apply(rows, width, message, turn))
+        }
+    }
+}
+
+/// What samplesort is expected to cost, and how many comparisons it makes: the shuffle with key and number, then for each level a comparison of as many rows
+/// as it has, and its opening.
+pub fn samplesort(rows: usize, key: usize, message: Message, turn: u64) -> (Cost, f64) {
+    let width = key + index_bits(rows) as usize;
+    let moved = message + Message::of::<B64>(Layout::new(rows, width));
+    let (levels, comparisons) = comparisons(rows);
+    let level = less(1, width).then(open::<B64>(Layout::new(1, 1)));
+    let bits = (level.bits[0] as f64 * comparisons) as u64;
+    let levels = Cost { bits: [bits; 3], bytes: [bits.div_ceil(8); 3], rounds: level.rounds * levels };
+    (shuffle(moved, turn).then(levels), comparisons)
+}
+
+/// Levels of a samplesort and comparisons in all, expected.
+fn comparisons(rows: usize) -> (u64, f64) {
+    let samples = samples(rows);
+    let (levels, compared) = if samples > 0 { comparisons(samples) } else { (0, 0.0) };
+    let others = (rows - samples) as f64;
+    let steps = (samples + 1).ilog2();
+    // rows between two samples: geometric, but for the last ones without samples
+    let mean = others / (samples + 1) as f64;
+    let most = if samples > 0 { (mean * ((samples + 1) as f64).ln()).ceil() as usize + 1 } else { rows };
+    let quick = quicksort_comparisons(most);
+    let within = if samples == 0 {
+        quick.last().copied().unwrap_or(0.0)
+    } else {
+        let q = mean / (1.0 + mean);
+        let of_size = |(m, c): (usize, &f64)| (1.0 - q) * q.powi(m as i32) * c;
+        (samples + 1) as f64 * quick.iter().enumerate().map(of_size).sum::<f64>()
+    };
+    // the longest chain of pivots, measured
+    let depth = if rows < 2 { 0 } else { (1.7 * (most as f64).log2()).round() as u64 };
+    (levels + u64::from(steps) + depth, compared + others * f64::from(steps) + within)
+}
+
+/// Expected comparisons to sort 0..=m rows by quicksort, the last four all with all.
+fn quicksort_comparisons(m: usize) -> Vec<f64> {
+    let mut expected: Vec<f64> = Vec::with_capacity(m + 1);
+    let mut sum = 0.0;
+    for rows in 0..=m {
+        let n = rows as f64;
+        let e = if rows <= 4 { n * (n - 1.0) / 2.0 } else { n - 1.0 + 2.0 * sum / n };
+        expected.push(e.max(0.0));
+        sum += e.max(0.0);
+    }
+    expected
+}
+
+/// Sums by group of sorted keys of `key` bits, `values` a plane each, `bits` carried and not blanked; `blank` zeroes the sums beyond the groups.
+pub fn group_sums<R: Ring>(width: u32, key: usize, values: Layout, bits: usize, blank: bool, turn: u64) -> Cost {
+    let rows = values.rows;
+    let moved = Message::of::<B64>(Layout::new(rows, key + bits + usize::from(blank))) + Message::of::<R>(values);
+    let sums = equal(rows.saturating_sub(1), key, 0).then(compact(rows, width, moved, turn));
+    if blank { sums.then(bits_to::<R>(values.with_planes(1))).then(product::<R>(values)) } else { sums }
+}
+
+/// Whether rows match after a join's sort: k + 1 bits a row.
+pub fn join_match(rows: usize, key: usize) -> Cost {
+    equal(rows, key, 2)
+}
+
+/// A join of `rows` rows on both sides by keys of `key` bits; `bits` of left and of right travel beside keys and flags.
+pub fn join(rows: usize, width: u32, key: usize, bits: usize, options: JoinOptions, turn: u64) -> Cost {
+    let moved = Message::of::<B64>(Layout::new(rows, 2 * key + bits + 3));
+    let sorted = sort(rows, width, key + usize::from(options.right_filtered), options.sorting, moved, turn);
+    let joined = sorted.then(join_match(rows, key));
+    if options.left_flag { joined.then(product::<B64>(Layout::new(rows.saturating_sub(1), 1))) } else { joined }
+}
+
+/// Distinct rows by keys of `key` bits; `bits` travel beside keys and flags.
+pub fn distinct(rows: usize, width: u32, key: usize, bits: usize, sorting: Sorting, turn: u64) -> Cost {
+    let moved = Message::of::<B64>(Layout::new(rows, key + 1 + bits));
+    let others = rows.saturating_sub(1);
+    sort(rows, width, key + 1, sorting, moved, turn).then(equal(others, key, 0)).then(product::<B64>(Layout::new(others, 1)))
 }

@@ -2,11 +2,13 @@
 
 use super::{Case, GateLine};
 use crate::cost::{self, Cost};
-use crate::relational::{Radix, apply, compact_in, places_by_digit, sort_places_in};
+use crate::relational::{
+    JoinOptions, Radix, Side, Tail, apply, compact_in, distinct_in, join_in, last_rows, places_by_digit, radix_places, sums_of_last,
+};
 use crate::table::Message;
 use crate::world::{self, Protocol};
-use crate::{Abort, Engine, Table};
-use mpc_core::{B64, Column, Layout};
+use crate::{Abort, Cell, Engine, Table, circuit};
+use mpc_core::{B64, Column, Fp61, Layout, Z64};
 
 /// Rows above which three parties are not run, only the formulas and the estimate: a sort has hundreds of rounds.
 const RUN: usize = 64;
@@ -36,11 +38,18 @@ enum What {
     Digit(usize),
     Places(usize, Radix),
     Sort(usize, Radix, usize),
+    /// Key bits, sums, bits of a sum, whether the tail is blanked.
+    Group(usize, usize, u32, bool),
+    /// Key bits, payload of left, options.
+    Join(usize, usize, JoinOptions),
+    Match(usize),
+    Distinct(usize, usize, Radix),
 }
 
 impl<'c> Operator<'c> {
     /// The operator of a case; `None` if it is another's.
     fn of(case: &'c Case) -> Option<Self> {
+        let key = || case.k.map(|k| k as usize);
         let radix = |moving| Some(Radix { digit: case.digit?, moving });
         let what = match case.op.as_str() {
             "shuffle" => What::Shuffle(case.moved?),
@@ -51,6 +60,14 @@ impl<'c> Operator<'c> {
             "radix_perm" => What::Places(case.key_bits?, radix(false)?),
             "radix_move_perm" => What::Places(case.key_bits?, radix(true)?),
             "radix_sort" => What::Sort(case.key_bits?, radix(false)?, case.moved?),
+            "group_by" => What::Group(key()?, case.m?, case.v?, case.blank?),
+            "join" => {
+                let options =
+                    JoinOptions { right_filtered: case.right_filtered?, left_flag: case.semi_left?, sorting: radix(false)?.into() };
+                What::Join(key()?, case.payload? + case.rows?, options)
+            }
+            "join_match" => What::Match(key()?),
+            "distinct" => What::Distinct(key()?, case.moved?, radix(false)?),
             _ => return None,
         };
         Some(Operator { case, what })
@@ -79,8 +96,13 @@ impl<'c> Operator<'c> {
             What::Compose => cost::compose(n, w, 0),
             What::Compact(moved) => cost::compact(n, w, bits(moved), 0),
             What::Digit(digit) => cost::digit(n, w, digit),
-            What::Places(key, radix) => cost::sort_places(n, w, key, radix, 0).0,
-            What::Sort(key, radix, moved) => cost::sort(n, w, key, radix, bits(moved), 0),
+            What::Places(key, radix) => cost::radix_places(n, w, key, radix, 0).0,
+            What::Sort(key, radix, moved) => cost::sort(n, w, key, radix.into(), bits(moved), 0),
+            What::Group(key, m, 64, blank) => cost::group_sums::<Z64>(w, key, Layout::new(n, m), 0, blank, 0),
+            What::Group(key, m, _, blank) => cost::group_sums::<Fp61>(w, key, Layout::new(n, m), 0, blank, 0),
+            What::Join(key, payload, options) => cost::join(n, w, key, payload, options, 0),
+            What::Match(key) => cost::join_match(n, key),
+            What::Distinct(key, moved, radix) => cost::distinct(n, w, key, moved, radix.into(), 0),
         }
     }
 }
@@ -116,13 +138,42 @@ impl Protocol for Operator<'_> {
             }
             What::Places(key, radix) => {
                 let key = bits(key);
-                sort_places_in(e, &key, radix, w).map(drop)
+                radix_places(e, &key, radix, w).map(drop)
             }
             What::Sort(key, radix, moved) => {
                 let (key, table) = (bits(key), Table::new(n).with(bits(moved)));
-                let places = sort_places_in(e, &key, radix, w)?;
+                let places = radix_places(e, &key, radix, w)?;
                 apply(e, &places, &table).map(drop)
+            }
+            What::Group(key, m, 64, blank) => group::<E, Z64>(e, (n, w), key, m, blank),
+            What::Group(key, m, _, blank) => group::<E, Fp61>(e, (n, w), key, m, blank),
+            What::Join(key, payload, options) => {
+                let mut side = |rows, payload| {
+                    let mut bits = |planes| e.constant(&Column::<B64>::zeros(Layout::new(rows, planes)));
+                    let table = if payload > 0 { Table::new(rows).with(bits(payload)) } else { Table::new(rows) };
+                    (bits(key), bits(1), table)
+                };
+                let (left, right) = (side(n / 2, payload), side(n - n / 2, 0));
+                let side = |(key, valid, table)| Side { key, valid, table };
+                let (left, right) = (side((&left.0, &left.1, &left.2)), side((&right.0, &right.1, &right.2)));
+                join_in(e, &left, &right, options, w).map(drop)
+            }
+            What::Match(key) => {
+                let (key, flag) = (bits(key), bits(1));
+                circuit::equal(e, &key, &key, &[&flag, &flag]).map(drop)
+            }
+            What::Distinct(key, moved, radix) => {
+                let (key, valid, table) = (bits(key), bits(1), Table::new(n).with(bits(moved)));
+                distinct_in(e, &key, &valid, &table, radix.into(), w).map(drop)
             }
         }
     }
+}
+
+fn group<E: Engine, R: Cell>(e: &mut E, (n, w): (usize, u32), key: usize, m: usize, blank: bool) -> Result<(), Abort> {
+    let key = e.constant(&Column::<B64>::zeros(Layout::new(n, key)));
+    let values = e.constant(&Column::<R>::zeros(Layout::new(n, m)));
+    let last = last_rows(e, &key)?;
+    let tail = if blank { Tail::Blank } else { Tail::Keep };
+    sums_of_last::<E, R>(e, &key, &values, &Table::new(n), &last, tail, w).map(drop)
 }

@@ -7,31 +7,27 @@
 //! *Cost.* c = 1: 2w bits a row, 3 rounds; c = 2: 4w + 1, 4; c = 3: 8w + 4, 5 ([`cost::digit`](crate::cost::digit)). *Leakage.* None.
 
 use super::{Bits, Indices};
-use crate::{Abort, Engine, Share, Wire};
+use crate::{Abort, Engine, Ranked, Share, Wire};
 use mpc_core::{Column, Index, Layout, Ring};
 
-/// Where rows go by a digit.
-pub struct Digit<E: Engine> {
-    /// The place of each row.
-    pub places: Indices<E>,
-    /// For each value of the digit how many rows have it, mod 2^w: one row a value.
-    pub counts: Vec<Indices<E>>,
-}
-
 /// The places of the rows in the stable order of `digit`, one to three planes, least significant first, as indices of `width` bits.
-pub fn places_by_digit<E: Engine>(e: &mut E, digit: &Bits<E>, width: u32) -> Result<Digit<E>, Abort> {
+pub fn places_by_digit<E: Engine>(e: &mut E, digit: &Bits<E>, width: u32) -> Result<Ranked<E>, Abort> {
     let bits = digit.layout().planes;
     assert!((1..=3).contains(&bits), "a digit has one to three bits");
     let products = products(e, digit)?;
     let Layout { rows, planes, .. } = products.layout();
     let products = e.bits_as::<Index>(&products, Layout::narrow(rows, planes, width))?;
-    let is = indicators(e, &products, bits);
+    e.ranked(&products)
+}
+
+/// [`Engine::ranked`] of any engine, by operations on columns.
+pub(crate) fn ranked<E: Engine>(e: &mut E, products: &Indices<E>) -> Result<Ranked<E>, Abort> {
+    let is = indicators(e, products);
     let before = is.sums_before();
     let first = before.planes([0]);
-    let terms: Vec<_> = (1..1usize << bits).map(|v| (is.planes([v]), before.planes([v]).sub(&first))).collect();
+    let terms: Vec<_> = (1..is.layout().planes).map(|v| (is.planes([v]), before.planes([v]).sub(&first))).collect();
     let places = e.sum_of_products(&terms.iter().map(|(f, s)| (f, s)).collect::<Vec<_>>())?.add(&first);
-    let counts = super::each_plane(&is.sum());
-    Ok(Digit { places, counts })
+    Ok(Ranked { places, counts: super::each_plane(&is.sum()) })
 }
 
 /// The product of the bits in each set m, 0 < m < 2^c, at plane m - 1: one round for the pairs, one for the triple.
@@ -53,17 +49,18 @@ fn products<E: Engine>(e: &mut E, digit: &Bits<E>) -> Result<Bits<E>, Abort> {
 }
 
 /// Whether the digit is v, at plane v: by inclusion and exclusion over the products of the sets that contain v.
-fn indicators<E: Engine>(e: &mut E, products: &Indices<E>, bits: usize) -> Indices<E> {
+fn indicators<E: Engine>(e: &mut E, products: &Indices<E>) -> Indices<E> {
     let planes = super::each_plane(products);
+    let values = planes.len() + 1;
     let one = e.constant(&Column::splat(Index::ONE, products.layout().with_planes(1)));
     let product = |m: usize| if m == 0 { &one } else { &planes[m - 1] };
     let indicator = |v: usize| {
         let mut sum = product(v).clone();
-        for m in (v + 1..1 << bits).filter(|m| m & v == v) {
+        for m in (v + 1..values).filter(|m| m & v == v) {
             sum = if (m ^ v).count_ones().is_multiple_of(2) { sum.add(product(m)) } else { sum.sub(product(m)) };
         }
         sum
     };
-    let indicators: Vec<_> = (0..1 << bits).map(indicator).collect();
+    let indicators: Vec<_> = (0..values).map(indicator).collect();
     Share::stack(&indicators.iter().collect::<Vec<_>>())
 }

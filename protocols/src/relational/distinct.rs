@@ -7,8 +7,7 @@
 //! ([`cost::distinct`](crate::cost::distinct)). *Leakage.* None.
 
 use super::group::first_rows;
-use super::radix::sort_places_in;
-use super::{Bits, Radix, apply};
+use super::{Bits, Sorting, sort_in};
 use crate::{Abort, Engine, Share, Table};
 use mpc_core::{B64, index_bits};
 
@@ -23,8 +22,14 @@ pub struct Distinct<E: Engine> {
 }
 
 /// Flags the first valid row of each key.
-pub fn distinct<E: Engine>(e: &mut E, key: &Bits<E>, valid: &Bits<E>, table: &Table<E>, radix: Radix) -> Result<Distinct<E>, Abort> {
-    distinct_in(e, key, valid, table, radix, index_bits(table.rows()))
+pub fn distinct<E: Engine>(
+    e: &mut E,
+    key: &Bits<E>,
+    valid: &Bits<E>,
+    table: &Table<E>,
+    sorting: impl Into<Sorting>,
+) -> Result<Distinct<E>, Abort> {
+    distinct_in(e, key, valid, table, sorting.into(), index_bits(table.rows()))
 }
 
 /// [`distinct`] with indices of `width` bits.
@@ -33,12 +38,12 @@ pub(crate) fn distinct_in<E: Engine>(
     key: &Bits<E>,
     valid: &Bits<E>,
     table: &Table<E>,
-    radix: Radix,
+    sorting: Sorting,
     width: u32,
 ) -> Result<Distinct<E>, Abort> {
     let behind = e.not(valid);
-    let places = sort_places_in(e, &Share::stack(&[key, &behind]), radix, width)?;
-    let (mut table, _) = apply(e, &places, &table.clone().with(key.clone()).with(valid.clone()))?;
+    let all = table.clone().with(key.clone()).with(valid.clone());
+    let (mut table, _) = sort_in(e, &Share::stack(&[key, &behind]), &all, sorting, width)?;
     let valid = table.take_last::<B64>();
     let key = table.take_last::<B64>();
     let first = first_rows(e, &key)?;

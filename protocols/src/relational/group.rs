@@ -76,17 +76,25 @@ pub fn group_sums<E: Engine, R: Cell>(
     }
     // with groups left out there may be none
     let width = index_bits(key.layout().rows + usize::from(valid.is_some() && tail == Tail::Open));
-    let mut groups = sums_of_last(e, key, values, carried, &last, tail, width)?;
+    let (mut groups, count) = sums_of_last(e, key, values, carried, &last, tail, width)?;
     if let Some(valid) = &groups.valid {
         let mut table = std::mem::replace(&mut groups.carried, Table::new(0)).with(groups.key);
         table.blank(e, valid)?;
         groups.key = table.take_last::<B64>();
         groups.carried = table;
     }
+    if let Some(count) = count {
+        // where no group is left out there is one at least: 0 is 2^width
+        let count = if count == 0 && valid.is_none() { key.layout().rows } else { count };
+        groups.key = groups.key.slice(0..count);
+        groups.sums = groups.sums.slice(0..count);
+        groups.carried = groups.carried.slice(0..count);
+    }
     Ok(groups)
 }
 
-/// [`group_sums`] for given last rows, with indices of `width` bits; keys and what is carried are not blanked.
+/// [`group_sums`] for given last rows, with indices of `width` bits; keys and what is carried are not blanked, nothing is cut off. Also the number of groups,
+/// mod 2^width, if it is opened.
 pub(crate) fn sums_of_last<E: Engine, R: Cell>(
     e: &mut E,
     key: &Bits<E>,
@@ -95,7 +103,7 @@ pub(crate) fn sums_of_last<E: Engine, R: Cell>(
     last: &Bits<E>,
     tail: Tail,
     width: u32,
-) -> Result<Groups<E, R>, Abort> {
+) -> Result<(Groups<E, R>, Option<usize>), Abort> {
     let mut table = carried.clone().with(key.clone()).with(values.prefix_sums());
     if tail == Tail::Blank {
         table = table.with(last.clone());
@@ -106,17 +114,9 @@ pub(crate) fn sums_of_last<E: Engine, R: Cell>(
     let key = table.take_last::<B64>();
     let ends = table.take_last::<R>();
     let sums = ends.sub(&before::<E, R>(e, &ends));
-    match (valid, compacted.count) {
-        (Some(valid), _) => {
-            let sums = circuit::bit_times::<E, R>(e, &valid, &sums)?;
-            Ok(Groups { key, sums, carried: table, valid: Some(valid) })
-        }
-        (None, Some(count)) => {
-            // at least one group: 2^width reads 0
-            let rows = key.layout().rows;
-            let count = if count == 0 && width == index_bits(rows) { rows } else { count };
-            Ok(Groups { key: key.slice(0..count), sums: sums.slice(0..count), carried: table.slice(0..count), valid: None })
-        }
-        (None, None) => Ok(Groups { key, sums, carried: table, valid: None }),
-    }
+    let sums = match &valid {
+        Some(valid) => circuit::bit_times::<E, R>(e, valid, &sums)?,
+        None => sums,
+    };
+    Ok((Groups { key, sums, carried: table, valid }, compacted.count))
 }

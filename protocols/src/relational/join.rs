@@ -9,8 +9,7 @@
 //! *Cost.* The sort of n = n_L + n_R rows by k bits (one more with `right_filtered`) with 2k + payload + 3 bits and the columns of right; then k + 1 bits a row, ceil(log2 (k + 2))
 //! rounds; the left flag one bit and round more ([`cost::join`](crate::cost::join)). *Leakage.* None.
 
-use super::radix::sort_places_in;
-use super::{Applied, Bits, Radix, apply};
+use super::{Applied, Bits, Sorting, sort_in, undo};
 use crate::{Abort, Engine, Share, Table, circuit};
 use mpc_core::{B64, Column, Layout, index_bits};
 
@@ -32,7 +31,7 @@ pub struct JoinOptions {
     /// Whether flags of left rows are wanted (semi, anti, left and full joins).
     pub left_flag: bool,
     /// How it sorts.
-    pub radix: Radix,
+    pub sorting: Sorting,
 }
 
 /// Both sides' rows in the order of their keys.
@@ -105,8 +104,7 @@ pub(crate) fn join_in<E: Engine>(
     let columns = Columns::of(&running);
     let all = columns.append(running, right_table).with(key).with(left_valid).with(right_valid);
 
-    let places = sort_places_in(e, &by, options.radix, width)?;
-    let (mut all, applied) = apply(e, &places, &all)?;
+    let (mut all, applied) = sort_in(e, &by, &all, options.sorting, width)?;
     let right_valid = all.take_last::<B64>();
     let left_valid = all.take_last::<B64>();
     let key = all.take_last::<B64>();
@@ -126,15 +124,31 @@ pub(crate) fn join_in<E: Engine>(
     Ok(Joined { key, left, right, matched, right_valid, left_valid, left_matched, applied })
 }
 
+/// For each right row, in their order, what the last left row has whose key is not greater than its own; zeros where there is none. `left` is in the order of its
+/// keys.
+pub(super) fn last_left<E: Engine>(
+    e: &mut E,
+    (left_key, left): (&Bits<E>, &Table<E>),
+    right_key: &Bits<E>,
+    sorting: Sorting,
+) -> Result<Table<E>, Abort> {
+    let (rows_left, rows_right) = (left.rows(), right_key.layout().rows);
+    let rows = rows_left + rows_right;
+    let running = left.differences(e);
+    let running = Table::concat(&[&running, &running.zeros(e, rows_right)]);
+    let (sorted, applied) = sort_in(e, &Share::concat(&[left_key, right_key]), &running, sorting, index_bits(rows))?;
+    Ok(undo(e, &applied, &sorted.prefix_sums())?.slice(rows_left..rows))
+}
+
 /// How many columns of each ring a table has, to take two tables apart that moved as one.
-struct Columns([usize; 5]);
+pub(super) struct Columns([usize; 5]);
 
 impl Columns {
-    fn of<E: Engine>(table: &Table<E>) -> Self {
+    pub(super) fn of<E: Engine>(table: &Table<E>) -> Self {
         Columns([table.bits.len(), table.index.len(), table.z64.len(), table.fp61.len(), table.fp127.len()])
     }
 
-    fn append<E: Engine>(&self, mut table: Table<E>, other: Table<E>) -> Table<E> {
+    pub(super) fn append<E: Engine>(&self, mut table: Table<E>, other: Table<E>) -> Table<E> {
         table.bits.extend(other.bits);
         table.index.extend(other.index);
         table.z64.extend(other.z64);
@@ -143,7 +157,7 @@ impl Columns {
         table
     }
 
-    fn split<E: Engine>(&self, mut table: Table<E>) -> (Table<E>, Table<E>) {
+    pub(super) fn split<E: Engine>(&self, mut table: Table<E>) -> (Table<E>, Table<E>) {
         let Columns([bits, index, z64, fp61, fp127]) = self;
         let mut rest = Table::new(table.rows());
         rest.bits = table.bits.split_off(*bits);

@@ -8,23 +8,50 @@
 //! | [`apply`], [`undo`], [`compose`] | `permute` | 3, 2, 2 | (4/3)(w + W) + w, 4W/3, 4w/3 |
 //! | [`places_by_digit`] of c bits | `digit` | 3, 4, 5 for c = 1, 2, 3 | 2w, 4w + 1, 8w + 4 |
 //! | [`compact`] | `compact` | 6 | 3w + (4/3)(w + W) |
-//! | [`sort_places`], [`sort`] of k bits | `radix` | 4 + 9 (k/2 - 1), 3 more | (4w + 1) + (k/2 - 1)(23w + 11)/3 for c = 2 |
+//! | [`radix_places`], [`sort`] of k bits | `radix` | 4 + 9 (k/2 - 1), 3 more | (4w + 1) + (k/2 - 1)(23w + 11)/3 for c = 2 |
+//! | [`samplesort`] of k bits | `samplesort` | some 5 log2 n (2 + log2 (k + w)) | about 2.5 (k + w) log2 n |
+//! | [`group_sums`] of sorted rows | `group` | ceil(log2 k) + 10 | (k - 1) + 3w + (4/3)(w + W + 1) + v + W |
+//! | [`Segments`] | `segment` | 6, then 3 to 5 | 3w + (4/3)(w + W + 1), then 7W/3 |
+//! | [`join`] on a unique key | `join` | the sort's, ceil(log2 (k + 2)) | the sort's, k + 1 |
+//! | [`pairs`] on any key | `expand` | those of three sorts | those of three sorts |
+//! | [`distinct`] | `distinct` | the sort's, ceil(log2 k) + 1 | the sort's, k |
 //!
 //! W is the width of what moves, as in [`Table::message`](crate::Table::message).
 
+mod choose;
 mod compact;
 mod digit;
+mod distinct;
+mod expand;
+mod group;
+mod join;
 mod permute;
 mod radix;
+mod samplesort;
+mod segment;
+mod sort;
 
+pub use choose::{Choice, Network, choices, choose};
 pub(crate) use compact::compact_in;
 pub use compact::{Compacted, compact};
-pub use digit::{Digit, places_by_digit};
+pub use digit::places_by_digit;
+pub(crate) use digit::ranked;
+pub(crate) use distinct::distinct_in;
+pub use distinct::{Distinct, distinct};
+pub use expand::{Pairs, pairs};
+pub(crate) use group::sums_of_last;
+pub use group::{Groups, Tail, first_rows, group_sums, last_rows};
+pub(crate) use join::join_in;
+pub use join::{JoinOptions, Joined, Side, any_row, has_duplicates, join};
 pub use permute::{Applied, Moved, apply, apply_and_open, compose, undo};
-pub(crate) use radix::sort_places_in;
-pub use radix::{Key, Radix, order, sort, sort_places};
+pub use radix::{Radix, radix_places};
+pub(crate) use samplesort::samples;
+pub use samplesort::samplesort;
+pub use segment::{Segments, numbers_of_rows, sums_before};
+pub(crate) use sort::sort_in;
+pub use sort::{Key, Sorting, order, sort, sort_places};
 
-use crate::{Engine, Share};
+use crate::{Abort, Engine, Share, circuit};
 use mpc_core::{B64, Column, Index, Ring};
 
 /// Shares of bits.
@@ -37,7 +64,24 @@ fn row_numbers<E: Engine>(e: &mut E, rows: usize, bits: u32) -> Indices<E> {
     e.constant(&Column::from_indices((0..rows).map(|i| i as u32), bits))
 }
 
+/// Each row's predecessor; the first row's is zero.
+pub(crate) fn before<E: Engine, R: Ring>(e: &mut E, x: &E::Share<R>) -> E::Share<R> {
+    let layout = x.layout();
+    let first = e.constant(&Column::zeros(layout.with_rows(layout.rows.min(1))));
+    Share::concat(&[&first, &x.slice(0..layout.rows.saturating_sub(1))])
+}
+
 /// The planes of a share one by one as shares of their own.
 fn each_plane<R: Ring, S: Share<R>>(share: &S) -> Vec<S> {
     (0..share.layout().planes).map(|i| share.planes([i])).collect()
+}
+
+/// Opens whether each row of `a` is less than the same row of `b`, all of them rows in a uniformly random order; `rows` says which rows of it they are.
+fn less_open<E: Engine>(e: &mut E, a: &Bits<E>, b: &Bits<E>, rows: impl Fn(usize) -> (u32, u32)) -> Result<Column<B64>, Abort> {
+    let less = circuit::less(e, a, b)?;
+    let count = less.layout().rows;
+    let less = e.verify(less)?;
+    // any order of the rows is as likely as any other
+    let rank = |row: u32| (row ^ 0x5bd1_e995).wrapping_mul(0x9e37_79b1).rotate_left(15).wrapping_mul(0x85eb_ca6b);
+    e.open_order(&less, || Column::from_bools(&(0..count).map(|i| rank(rows(i).0) < rank(rows(i).1)).collect::<Vec<_>>()))
 }

@@ -18,6 +18,12 @@ pub struct Applied<E: Engine> {
     places: Permutation,
 }
 
+impl<E: Engine> Applied<E> {
+    pub(super) fn new(shuffled: E::Shuffled, places: Permutation) -> Self {
+        Applied { shuffled, places }
+    }
+}
+
 /// Rows in their new order, and what undoes it.
 pub type Moved<E> = (Table<E>, Applied<E>);
 

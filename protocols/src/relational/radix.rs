@@ -6,11 +6,11 @@
 //! *moving* variant carries the rest of the key and the row's number along instead of composing: fewer rounds, more bits; the row numbers are
 //! places in the end, so that applying them to the last places gives the whole.
 //! *Cost.* Digits of c bits, d = k/c of them: c = 2: (4w + 1) + (d - 1)(23w + 11)/3 bits a row and party, 4 + 9(d - 1) rounds; moving 7d rounds; then W bits a
-//! row in 3 rounds for the rows ([`cost::sort_places`](crate::cost::sort_places), [`cost::sort`](crate::cost::sort)). *Leakage.* None.
+//! row in 3 rounds for the rows ([`cost::radix_places`](crate::cost::radix_places), [`cost::sort`](crate::cost::sort)). *Leakage.* None.
 
-use super::{Bits, Indices, Moved, apply, compose, places_by_digit, row_numbers};
+use super::{Bits, Indices, apply, compose, places_by_digit, row_numbers};
 use crate::{Abort, Engine, Share, Table};
-use mpc_core::{B64, Index, Layout, index_bits};
+use mpc_core::{B64, Index, Layout};
 
 /// How a radix sort goes about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,35 +28,9 @@ impl Default for Radix {
     }
 }
 
-/// One column of a composite key.
-pub struct Key<'a, S> {
-    /// Its planes, least significant first, in the order of unsigned integers.
-    pub bits: &'a S,
-    /// Whether the greatest comes first.
-    pub descending: bool,
-}
-
-/// The planes of a composite key, the most significant column first in `keys`: descending columns are complemented. NULLs first or last are a plane of
-/// their own above the value's.
-pub fn order<E: Engine>(e: &mut E, keys: &[Key<'_, Bits<E>>]) -> Bits<E> {
-    let columns: Vec<_> = keys.iter().rev().map(|key| if key.descending { e.not(key.bits) } else { key.bits.clone() }).collect();
-    Share::stack(&columns.iter().collect::<Vec<_>>())
-}
-
-/// The place of each row in the stable order of `key`, its planes least significant first, as indices of as many bits as number the rows.
-pub fn sort_places<E: Engine>(e: &mut E, key: &Bits<E>, radix: Radix) -> Result<Indices<E>, Abort> {
-    sort_places_in(e, key, radix, index_bits(key.layout().rows))
-}
-
-/// [`sort_places`] as indices of `width` bits.
-pub(crate) fn sort_places_in<E: Engine>(e: &mut E, key: &Bits<E>, radix: Radix, width: u32) -> Result<Indices<E>, Abort> {
+/// The place of each row in the stable order of `key`, its planes least significant first, as indices of `width` bits, enough to number the rows.
+pub fn radix_places<E: Engine>(e: &mut E, key: &Bits<E>, radix: Radix, width: u32) -> Result<Indices<E>, Abort> {
     if radix.moving { moving(e, key, radix.digit, width) } else { composing(e, key, radix.digit, width) }
-}
-
-/// The rows of the table in the stable order of `key`, and what undoes it.
-pub fn sort<E: Engine>(e: &mut E, key: &Bits<E>, table: &Table<E>, radix: Radix) -> Result<Moved<E>, Abort> {
-    let places = sort_places(e, key, radix)?;
-    apply(e, &places, table)
 }
 
 fn composing<E: Engine>(e: &mut E, key: &Bits<E>, digit: usize, width: u32) -> Result<Indices<E>, Abort> {

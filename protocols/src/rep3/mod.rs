@@ -28,16 +28,17 @@ mod gates;
 mod owner;
 mod product;
 mod quotient;
+mod rank;
 mod share;
 mod shuffle;
 
 pub use share::Rep3Share;
 pub use shuffle::Shuffled;
 
-use crate::engine::{Difference, Engine, Input, Released, Security, Share, Verified};
+use crate::engine::{Difference, Engine, Input, Ranked, Released, Security, Share, Verified};
 use crate::table::Table;
 use crate::wire::{Gate, Wire};
-use mpc_core::{Abort, B64, Column, Layout, Meter, PartyId, Permutation, Ring, Session};
+use mpc_core::{Abort, B64, Column, Index, Layout, Meter, PartyId, Permutation, Ring, Session};
 
 /// Three parties, one of them possibly curious.
 pub struct Rep3 {
@@ -192,6 +193,10 @@ impl Engine for Rep3 {
 
     fn unshuffle(&mut self, table: &Table<Self>, shuffled: &Shuffled) -> Result<Table<Self>, Abort> {
         self.unshuffled(table, shuffled)
+    }
+
+    fn ranked(&mut self, products: &Rep3Share<Index>) -> Result<Ranked<Self>, Abort> {
+        self.rank(products)
     }
 
     fn permute_by(&mut self, owner: PartyId, to: Option<&Permutation>, table: &Table<Self>) -> Result<Table<Self>, Abort> {

@@ -114,6 +114,9 @@ impl<R: Ring> Share<R> for Rep3Share<R> {
     fn sums_before(&self) -> Self {
         self.each(Column::sums_before)
     }
+    fn pick(&self, rows: &[u32]) -> Self {
+        self.each(|c| c.pick(rows))
+    }
     fn place(&self, to: &Permutation) -> Self {
         self.each(|c| c.place(to))
     }

@@ -2,7 +2,7 @@
 
 use super::{Words, input_bits, open_bits};
 use mpc_core::B64;
-use protocols::relational::{JoinOptions, Radix, Side, has_duplicates, join, undo};
+use protocols::relational::{JoinOptions, Radix, Side, Sorting, has_duplicates, join, pairs, undo};
 use protocols::world::{Protocol, check_seeded};
 use protocols::{Abort, Engine, Share, Table};
 use std::collections::HashMap;
@@ -90,7 +90,8 @@ fn sides(left: usize, right: usize, seed: u64) -> (Rows, Rows) {
     (lefts, rights)
 }
 
-const LEFT_FLAGS: JoinOptions = JoinOptions { right_filtered: true, left_flag: true, radix: Radix { digit: 2, moving: false } };
+const LEFT_FLAGS: JoinOptions =
+    JoinOptions { right_filtered: true, left_flag: true, sorting: Sorting::Radix(Radix { digit: 2, moving: false }) };
 
 #[test]
 fn every_join_on_a_unique_key() {
@@ -142,6 +143,61 @@ fn duplicates_are_found() {
             let mut valid = vec![1; twice.len()];
             valid[at] = 0;
             assert_eq!(check_seeded(&Duplicates(twice, valid), 1), [0]);
+        }
+    }
+}
+
+struct ManyToMany {
+    left: Rows,
+    right: Rows,
+    places: usize,
+}
+
+impl Protocol for ManyToMany {
+    type Output = Result<Vec<(u64, u64)>, Abort>;
+
+    fn run<E: Engine>(&self, e: &mut E) -> Result<Self::Output, Abort> {
+        let column = |rows: &Rows, f: fn(&(u64, u64, u64)) -> u64| rows.iter().map(f).collect::<Vec<_>>();
+        let mut shares = Vec::new();
+        for (owner, rows) in [(0, &self.left), (2, &self.right)] {
+            let key = input_bits(e, owner, &column(rows, |r| r.0), 5)?;
+            let payload = input_bits(e, owner, &column(rows, |r| r.1), 12)?;
+            let valid = input_bits(e, owner, &column(rows, |r| r.2), 1)?;
+            shares.push((key, valid, Table::new(rows.len()).with(payload)));
+        }
+        let side = |i: usize| Side { key: &shares[i].0, valid: &shares[i].1, table: &shares[i].2 };
+        let mut pairs = match pairs(e, &side(0), &side(1), self.places, Sorting::default()) {
+            Ok(pairs) => pairs,
+            Err(refused @ Abort::Refused(_)) => return Ok(Err(refused)),
+            Err(other) => return Err(other),
+        };
+        let (left, right) = (pairs.left.take_first::<B64>(), pairs.right.take_first::<B64>());
+        let (left, right, valid) = (open_bits(e, &left)?, open_bits(e, &right)?, open_bits(e, &pairs.valid)?);
+        Ok(Ok(left.into_iter().zip(right).zip(valid).filter(|(_, valid)| *valid == 1).map(|(pair, _)| pair).collect()))
+    }
+}
+
+#[test]
+fn all_pairs_up_to_a_bound() {
+    let mut words = Words(77);
+    let mut side =
+        |rows: usize, keys: u64| -> Rows { (0..rows).map(|i| (words.below(keys), i as u64, u64::from(words.below(5) > 0))).collect() };
+    for (left, right, keys) in [(0, 4, 2), (4, 0, 2), (1, 1, 1), (7, 9, 3), (20, 30, 32), (40, 25, 6)] {
+        let (left, right) = (side(left, keys), side(right, keys));
+        let mut expected: Vec<(u64, u64)> = Vec::new();
+        for l in left.iter().filter(|l| l.2 == 1) {
+            expected.extend(right.iter().filter(|r| r.2 == 1 && r.0 == l.0).map(|r| (l.1, r.1)));
+        }
+        expected.sort();
+        for places in [expected.len(), expected.len() + 1, 300] {
+            let got = super::same_everywhere(&ManyToMany { left: left.clone(), right: right.clone(), places });
+            let mut got = got.expect("there is room");
+            got.sort();
+            assert_eq!(got, expected);
+        }
+        if let Some(places) = expected.len().checked_sub(1) {
+            let got = super::same_everywhere(&ManyToMany { left, right, places });
+            assert!(matches!(got, Err(Abort::Refused(_))));
         }
     }
 }

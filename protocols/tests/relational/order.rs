@@ -1,17 +1,17 @@
 //! Sorting.
 
 use super::rows::clear_places;
-use super::{SIZES, input_bits, keys, open, open_bits};
-use mpc_core::Index;
-use protocols::relational::{Key, Radix, order, sort, sort_places};
-use protocols::world::{Protocol, check_seeded};
-use protocols::{Abort, Engine, Table};
+use super::{SIZES, input_bits, keys, open, open_bits, same_everywhere};
+use mpc_core::{B64, Index, Layout};
+use protocols::relational::{Key, Network, Radix, Sorting, choices, choose, order, sort, sort_places};
+use protocols::world::{self, Protocol, check_seeded};
+use protocols::{Abort, Cost, Engine, Message, Table, cost};
 
 /// The places of a sort, and the keys in their order with the row numbers.
 struct Sort {
     keys: Vec<u64>,
     width: usize,
-    radix: Radix,
+    sorting: Sorting,
 }
 
 impl Protocol for Sort {
@@ -20,10 +20,10 @@ impl Protocol for Sort {
     fn run<E: Engine>(&self, e: &mut E) -> Result<Self::Output, Abort> {
         let rows = self.keys.len();
         let key = input_bits(e, 1, &self.keys, self.width)?;
-        let places = sort_places(e, &key, self.radix)?;
+        let places = sort_places(e, &key, self.sorting)?;
         let table = Table::new(rows).with(key.clone());
-        let (mut sorted, _) = sort(e, &key, &table, self.radix)?;
-        Ok((open::<E, Index>(e, &places)?, open_bits(e, &sorted.take_first::<mpc_core::B64>())?))
+        let (mut sorted, _) = sort(e, &key, &table, self.sorting)?;
+        Ok((open::<E, Index>(e, &places)?, open_bits(e, &sorted.take_first::<B64>())?))
     }
 }
 
@@ -41,7 +41,7 @@ fn radix_sorts_every_kind_of_key_stably() {
     for rows in SIZES {
         for (i, keys) in keys(rows, 10).into_iter().enumerate() {
             let radix = ALL[(i + rows) % ALL.len()];
-            let (places, sorted) = check_seeded(&Sort { keys: keys.clone(), width: 10, radix }, 6);
+            let (places, sorted) = check_seeded(&Sort { keys: keys.clone(), width: 10, sorting: radix.into() }, 6);
             assert_eq!(places, clear_places(&keys), "{radix:?}");
             assert!(sorted.is_sorted() && sorted.len() == rows);
         }
@@ -53,7 +53,7 @@ fn radix_sorts_every_width_in_every_variant() {
     for width in [1, 2, 3, 4, 5, 7, 64] {
         for radix in ALL {
             let keys = keys(65, width).pop().expect("random keys");
-            let (places, sorted) = check_seeded(&Sort { keys: keys.clone(), width, radix }, 6);
+            let (places, sorted) = check_seeded(&Sort { keys: keys.clone(), width, sorting: radix.into() }, 6);
             assert_eq!(places, clear_places(&keys), "{radix:?}, {width} bits");
             assert!(sorted.is_sorted());
         }
@@ -81,4 +81,65 @@ fn composite_keys_and_descending_order() {
     let places = check_seeded(&Composite(first.clone(), second.clone()), 6);
     let keys: Vec<u64> = first.iter().zip(&second).map(|(a, b)| a << 5 | (31 - b)).collect();
     assert_eq!(places, clear_places(&keys));
+}
+
+#[test]
+fn samplesort_sorts_every_kind_of_key_stably() {
+    for rows in SIZES.into_iter().chain([3, 5, 300, 2500]) {
+        for keys in keys(rows, 9) {
+            let (places, sorted) = same_everywhere(&Sort { keys: keys.clone(), width: 9, sorting: Sorting::Samplesort });
+            assert_eq!(places, clear_places(&keys));
+            assert!(sorted.is_sorted() && sorted.len() == rows);
+        }
+    }
+    for width in [1, 2, 33, 64] {
+        let keys = keys(200, width).pop().expect("random keys");
+        let (places, _) = same_everywhere(&Sort { keys: keys.clone(), width, sorting: Sorting::Samplesort });
+        assert_eq!(places, clear_places(&keys));
+    }
+}
+
+/// The rows alone, without places.
+struct Rows(usize);
+
+impl Protocol for Rows {
+    type Output = ();
+
+    fn run<E: Engine>(&self, e: &mut E) -> Result<(), Abort> {
+        let key = input_bits(e, 1, &vec![7; self.0], 40)?;
+        sort(e, &key, &Table::new(self.0).with(key.clone()), Sorting::Samplesort).map(drop)
+    }
+}
+
+#[test]
+fn samplesort_costs_about_what_is_expected() {
+    for rows in [1000, 5000] {
+        let message = Message::of::<B64>(Layout::new(rows, 40));
+        let expected = cost::sort(rows, 0, 40, Sorting::Samplesort, message, 0);
+        let input = world::estimated(&Rows(rows));
+        let (_, metered) = world::metered(&Rows(rows), 5);
+        for cost in [input, metered] {
+            let ratio = |f: fn(&Cost) -> f64| f(&cost) / f(&expected);
+            let (bits, rounds) = (ratio(|c| c.total_bits() as f64), ratio(|c| c.rounds as f64));
+            assert!(
+                (0.85..1.15).contains(&bits) && (0.6..1.5).contains(&rounds),
+                "{rows} rows: {bits} of the bits, {rounds} of the rounds"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_network_decides_how_to_sort() {
+    let moved = |rows| Message::of::<B64>(Layout::new(rows, 64));
+    let n = 1 << 20;
+    assert_eq!(choose(n, 64, moved(n), Network::LOOPBACK), Sorting::Samplesort);
+    // a slow network with few bytes: short keys go digit by digit
+    let slow = Network { bandwidth: 20e6, round_trip: 1e-3 };
+    assert!(matches!(choose(n, 16, moved(n), slow), Sorting::Radix(Radix { digit: 2, .. })));
+    // few rows far apart: rounds are all that counts
+    let far = Network { bandwidth: 1e9, round_trip: 0.2 };
+    assert!(matches!(choose(100, 32, moved(100), far), Sorting::Radix(Radix { digit: 3, moving: true })));
+    let all = choices(1000, 64, moved(1000), Network::WAN);
+    assert!(all.len() == 7 && all.is_sorted_by(|a, b| a.seconds <= b.seconds));
 }

@@ -1,0 +1,73 @@
+//! Which sort is quickest here: one cost model for all.
+//!
+//! *Functionality.* From public sizes (rows, bits of the key, what moves) and the network, the algorithm of least estimated time, with the alternatives.
+//! *Method.* Bytes of the party that sends most over the bandwidth, a round trip's half for each round, and the local work a row, measured. Radix sorts send little for
+//! short keys, samplesort for long ones; wider digits and the moving variant buy rounds with bytes.
+
+use super::{Radix, Sorting};
+use crate::cost::{self, Cost};
+use crate::table::Message;
+use mpc_core::index_bits;
+
+/// What the parties have between them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Network {
+    /// Bits a second that one party can send.
+    pub bandwidth: f64,
+    /// Seconds there and back.
+    pub round_trip: f64,
+}
+
+impl Network {
+    /// Three processes on one machine.
+    pub const LOOPBACK: Network = Network { bandwidth: 10e9, round_trip: 100e-6 };
+    /// One data centre.
+    pub const LAN: Network = Network { bandwidth: 1e9, round_trip: 500e-6 };
+    /// Agencies in a country.
+    pub const WAN: Network = Network { bandwidth: 100e6, round_trip: 40e-3 };
+
+    /// Seconds a cost takes on the wire.
+    pub fn seconds(&self, cost: &Cost) -> f64 {
+        8.0 * cost.max_bytes() as f64 / self.bandwidth + cost.rounds as f64 * self.round_trip / 2.0
+    }
+}
+
+/// An algorithm and what it is estimated to take.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Choice {
+    /// Which.
+    pub sorting: Sorting,
+    /// Its cost; for samplesort the expected one.
+    pub cost: Cost,
+    /// Seconds, network and local work.
+    pub seconds: f64,
+}
+
+/// All ways to sort `rows` rows that carry `moved` by keys of `key` bits, the quickest first.
+pub fn choices(rows: usize, key: usize, moved: Message, network: Network) -> Vec<Choice> {
+    let width = index_bits(rows);
+    let radix = [1, 2, 3].into_iter().flat_map(|digit| [false, true].map(|moving| Radix { digit, moving }));
+    let radix = radix.map(|radix| {
+        let digits = key.div_ceil(radix.digit) as f64;
+        let work = digits * RADIX[radix.digit - 1] * rows as f64;
+        (Sorting::Radix(radix), cost::sort(rows, width, key, radix.into(), moved, 0), work)
+    });
+    let (cost, comparisons) = cost::samplesort(rows, key, moved, 0);
+    let work = comparisons * (key as f64 + f64::from(width)) * COMPARISON;
+    let mut all: Vec<Choice> = radix
+        .chain([(Sorting::Samplesort, cost, work)])
+        .map(|(sorting, cost, work)| Choice { sorting, cost, seconds: network.seconds(&cost) + work })
+        .collect();
+    all.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    all
+}
+
+/// The quickest of [`choices`].
+pub fn choose(rows: usize, key: usize, moved: Message, network: Network) -> Sorting {
+    choices(rows, key, moved, network).first().map_or_else(Sorting::default, |choice| choice.sorting)
+}
+
+/// Seconds of local work a row and digit of one, two and three bits.
+const RADIX: [f64; 3] = [120e-9, 150e-9, 220e-9];
+/// Seconds of local work a compared bit.
+const COMPARISON: f64 = 1.2e-9;

@@ -1,0 +1,134 @@
+//! Samplesort: shuffle, then reveal comparisons.
+//!
+//! *Functionality.* The rows in the order of their keys; equal keys keep their order.
+//! *Protocol.* The number of each row becomes the low part of its key, so that no two are equal, and all is shuffled. From there on the order of rows is
+//! uniformly random and independent of everything, so comparisons of rows may be opened (Hamada, Kikuchi, Ikarashi, Chida, Takahashi, ICISC'12). One row in sixteen is a
+//! sample, sorted the same way; every other row finds its place between samples by binary search, a comparison a level for all rows at once, and the few rows between
+//! two samples are sorted by quicksort, the last four by all comparisons. (Without the row's number opened equalities would tell how often keys repeat.)
+//! *Cost.* About log2 n - 0.2 comparisons of k + w bits a row and 1 + ceil(log2 (k + w)) + 1 rounds for each of some 5 log2 n levels; how many exactly depends on the
+//! random order, so [`cost::samplesort`](crate::cost::samplesort) is an expectation. The shuffle carries k + w bits and the row's own. *Leakage.* None: what is opened is the order of rows after the
+//! shuffle, a uniformly random permutation.
+
+use super::permute::{Applied, Moved};
+use super::{Bits, less_open};
+use crate::{Abort, Engine, Share, Table};
+use mpc_core::{B64, Column, Layout, Permutation, Row32, index_bits};
+
+/// One row in so many is a sample.
+const SAMPLE: usize = 16;
+/// Fewer rows are sorted without a sample.
+const FEW: usize = 64;
+/// As many rows, or fewer, are compared all with all.
+const LAST: usize = 4;
+
+/// The rows of the table in the stable order of `key`, and what undoes it.
+pub fn samplesort<E: Engine>(e: &mut E, key: &Bits<E>, table: &Table<E>) -> Result<Moved<E>, Abort> {
+    let rows = table.rows();
+    let numbers = numbers(rows);
+    let distinct = Share::stack(&[&e.constant(&numbers), key]);
+    let (mut rows_shuffled, shuffled) = e.shuffle(&table.clone().with(distinct))?;
+    let key = rows_shuffled.take_last::<B64>();
+    let order = sorted(e, &key)?;
+    let mut places = vec![0; rows];
+    order.iter().zip(0..).for_each(|(row, place)| places[*row as usize] = place);
+    let places = Permutation::new(places).ok_or(Abort::Cheating { check: "opened comparisons order the rows", culprit: None })?;
+    Ok((rows_shuffled.place(&places), Applied::new(shuffled, places)))
+}
+
+/// The numbers of the rows as bit-planes.
+fn numbers(rows: usize) -> Column<B64> {
+    let bits = index_bits(rows);
+    let mut planes = Column::zeros(Layout::new(rows, bits as usize));
+    planes.set_rows(0, &Column::from_rows((0..rows).map(|i| Row32(i as u32)).collect()).narrowed(bits));
+    planes
+}
+
+/// Samples among `rows` rows: one less than a power of two, so that binary search takes as many steps for all.
+pub(crate) fn samples(rows: usize) -> usize {
+    if rows <= FEW { 0 } else { ((rows / SAMPLE) as f64).log2().round().exp2() as usize - 1 }
+}
+
+/// The rows in the order of their keys, which differ.
+fn sorted<E: Engine>(e: &mut E, key: &Bits<E>) -> Result<Vec<u32>, Abort> {
+    let rows = key.layout().rows;
+    let samples = samples(rows);
+    let sample = if samples > 0 { sorted(e, &key.slice(0..samples))? } else { Vec::new() };
+    // between which samples each other row is
+    let others: Vec<u32> = (samples as u32..rows as u32).collect();
+    let mut below = vec![0usize; others.len()];
+    if samples > 0 {
+        let (key, sample_key) = (key.slice(samples..rows), key.pick(&sample));
+        let mut step = samples.div_ceil(2);
+        while step > 0 {
+            let probes: Vec<u32> = below.iter().map(|below| (below + step - 1) as u32).collect();
+            let row = |i: usize| (others[i], sample[probes[i] as usize]);
+            let less = less_open(e, &key, &sample_key.pick(&probes), row)?;
+            below.iter_mut().enumerate().for_each(|(i, below)| *below += if less.bit(i, 0) { 0 } else { step });
+            step /= 2;
+        }
+    }
+    // by bucket, in their order
+    let mut starts = vec![0usize; samples + 2];
+    below.iter().for_each(|bucket| starts[bucket + 1] += 1);
+    (0..=samples).for_each(|bucket| starts[bucket + 1] += starts[bucket]);
+    let mut next = starts.clone();
+    let mut bucketed = vec![0u32; others.len()];
+    for (row, bucket) in others.iter().zip(&below) {
+        bucketed[next[*bucket]] = *row;
+        next[*bucket] += 1;
+    }
+    let segments = starts.windows(2).map(|w| w[0]..w[1]).collect();
+    let ordered = quicksorted(e, &key.pick(&bucketed), segments)?;
+
+    let mut order = Vec::with_capacity(rows);
+    for bucket in 0..=samples {
+        order.extend(ordered[starts[bucket]..starts[bucket + 1]].iter().map(|at| bucketed[*at as usize]));
+        order.extend(sample.get(bucket));
+    }
+    Ok(order)
+}
+
+/// The rows of each segment in the order of their keys.
+fn quicksorted<E: Engine>(e: &mut E, key: &Bits<E>, segments: Vec<std::ops::Range<usize>>) -> Result<Vec<u32>, Abort> {
+    let mut order: Vec<u32> = (0..key.layout().rows as u32).collect();
+    let mut segments: Vec<_> = segments.into_iter().filter(|s| s.len() > 1).collect();
+    while !segments.is_empty() {
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        for segment in &segments {
+            let rows = &order[segment.clone()];
+            // all pairs of a few, else everyone with the first: rows are in random order
+            let pivots = if rows.len() <= LAST { rows.len() - 1 } else { 1 };
+            for (i, pivot) in rows[..pivots].iter().enumerate() {
+                left.extend(&rows[i + 1..]);
+                right.extend(std::iter::repeat_n(pivot, rows.len() - i - 1));
+            }
+        }
+        let less = less_open(e, &key.pick(&left), &key.pick(&right), |i| (left[i], right[i]))?;
+        let mut next = Vec::new();
+        let mut at = 0;
+        for segment in segments {
+            let rows = order[segment.clone()].to_vec();
+            if rows.len() <= LAST {
+                let mut places = [0; LAST];
+                for i in 0..rows.len() - 1 {
+                    for j in i + 1..rows.len() {
+                        places[if less.bit(at, 0) { i } else { j }] += 1;
+                        at += 1;
+                    }
+                }
+                // a place taken twice shows in the end: the order is then no permutation
+                rows.iter().zip(places).for_each(|(row, place)| order[segment.start + place] = *row);
+            } else {
+                let is_less: Vec<bool> = (at..at + rows.len() - 1).map(|i| less.bit(i, 0)).collect();
+                at += rows.len() - 1;
+                let side = |wanted: bool| rows[1..].iter().zip(&is_less).filter(move |(_, less)| **less == wanted).map(|(row, _)| *row);
+                let pivot = segment.start + is_less.iter().filter(|less| **less).count();
+                let sorted = side(true).chain([rows[0]]).chain(side(false));
+                order[segment.clone()].iter_mut().zip(sorted).for_each(|(slot, row)| *slot = row);
+                next.extend([segment.start..pivot, pivot + 1..segment.end].into_iter().filter(|s| s.len() > 1));
+            }
+        }
+        segments = next;
+    }
+    Ok(order)
+}
