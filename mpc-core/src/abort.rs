@@ -57,6 +57,9 @@ pub enum Abort {
         /// Who, where it can be named.
         culprit: Option<PartyId>,
     },
+    /// The parties' data break what the computation was told of them: every party sees it, none a value.
+    #[error("the data are not as declared: {0}")]
+    Data(String),
     /// A bound of this node was reached.
     #[error("exhausted: {0}")]
     Exhausted(&'static str),

@@ -33,6 +33,9 @@ pub(super) fn of_abort(abort: &Abort, stage: Stage, roster: &Roster, node: &str)
             let reason = format!("the check `{check}` failed at `{node}`{who}");
             Refusal::new(Code::Desync, reason, "nothing was released; have the operators compare their logs before asking again")
         }
+        Abort::Data(what) => {
+            Refusal::new(Code::Data, what.clone(), "ask the owners of the data, or change the query so that it holds for every row")
+        }
         Abort::Exhausted(what) => Refusal::new(Code::Internal, format!("`{node}` reached a bound: {what}"), "narrow the query"),
         Abort::Refused(what) => refused(what, stage, node),
         other => Refusal::new(Code::Internal, format!("`{node}`: {other}"), "please report the query"),

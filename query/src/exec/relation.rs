@@ -3,19 +3,23 @@
 
 mod check;
 mod combine;
+mod group;
+mod keys;
 mod logic;
+mod lookup;
 mod map;
 mod order;
 mod released;
 #[cfg(test)]
 mod tests;
+mod top;
 mod total;
 
 pub(crate) use order::order_at_home;
 
 use super::field::{Field, Value};
 use super::program::{ProgramError, Slot, SlotOf, Step, StepKind, counted};
-use super::{InputRing, Run};
+use super::{InputRing, Run, stack};
 use crate::local::planes_of;
 use crate::plan::relation::{Operator, Relation, RelationId};
 use crate::plan::{Plan, Source};
@@ -252,7 +256,20 @@ impl<E: Engine> Run<'_, E> {
             Operator::Cross { left, right } => combine::cross(engine, of(left), of(right))?,
             Operator::Union { inputs } => combine::union(engine, &inputs.iter().map(of).collect::<Vec<_>>(), relation),
             Operator::Total { input, folds } => total::total(engine, of(input), folds, relation)?,
-            _ => return Err(Abort::Refused("the layout lets no other operator pass".into())),
+            Operator::Top { input, by, skip } => top::top(engine, of(input), by, *skip as usize, relation)?,
+            Operator::Lookup { base, table, on, columns, proved } => {
+                let sorted = order::is_sorted(plan, *table, &on.iter().map(|(_, t)| *t).collect::<Vec<_>>());
+                let what = lookup::Lookup { base: of(base), table: of(table), on, columns, proved: *proved, sorted };
+                let words = || on.iter().map(|(_, t)| plan.relation(*table).columns[*t].words.as_str()).collect::<Vec<_>>().join(", ");
+                lookup::lookup(engine, &what, relation, words)?
+            }
+            Operator::Group { input, keys, folds } => {
+                let grouped = group::group(engine, of(input), keys, folds, &relation.columns[keys.len()..])?;
+                grouped.from_table(grouped.table().slice(0..relation.places as usize))
+            }
+            Operator::Pairs { .. } | Operator::Window { .. } => {
+                return Err(Abort::Refused("the layout lets no other operator pass".into()));
+            }
         };
         self.relations.rows.insert(id, rows);
         // shares nobody will read again

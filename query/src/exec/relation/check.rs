@@ -2,7 +2,7 @@
 
 use super::super::program::ProgramError;
 use crate::plan::Plan;
-use crate::plan::relation::{Fold, FoldOp, Operator, Relation, RelationId, RowColumn, RowForm};
+use crate::plan::relation::{Fold, FoldOp, Operator, Relation, RelationId, RowColumn, RowForm, SortKey};
 
 /// Checks every relation and every release of rows. (A Map's expressions are checked where they are laid out.)
 pub(super) fn check(plan: &Plan) -> Result<(), ProgramError> {
@@ -48,12 +48,39 @@ fn operator(plan: &Plan, relation: &Relation) -> Result<(), ProgramError> {
         }
         Operator::Total { input, folds } => {
             expect(relation.places == 1 && relation.full, "a total is one row")?;
-            let sorted = |f: &Fold| matches!(f.op, FoldOp::CountDistinct(_) | FoldOp::Percentile { .. });
-            expect(!folds.iter().any(sorted), "distinct values and percentiles over private rows cannot be computed yet")?;
             folded(of(input), folds, &relation.columns)
         }
-        Operator::Lookup { .. } | Operator::Pairs { .. } | Operator::Group { .. } | Operator::Top { .. } | Operator::Window { .. } => {
-            Err(ProgramError("joins, groups, sorts and windows over private rows cannot be executed yet"))
+        Operator::Lookup { base, table, on, columns, .. } => {
+            let (base, table) = (of(base), of(table));
+            expect(relation.places == base.places && relation.full == base.full, "a look-up has the places of its base")?;
+            keys(base, table, on)?;
+            let found: Vec<&RowColumn> = columns.iter().map(|c| column(table, *c)).collect::<Result<_, _>>()?;
+            expect(relation.columns.len() == base.columns.len() + found.len() + 1, "a look-up has base's columns, its own and a bit")?;
+            let (of_base, rest) = relation.columns.split_at(base.columns.len());
+            expect(of_base.iter().zip(&base.columns).all(alike), "a look-up has the columns of its base")?;
+            let fits = |(out, found): (&RowColumn, &&RowColumn)| out.form == found.form && (out.nullable || !found.nullable);
+            expect(rest.iter().zip(&found).all(fits), "a look-up has the columns it looks up, which may become nullable")?;
+            expect(rest[found.len()].form == RowForm::Bit && !rest[found.len()].nullable, "a look-up ends with a bit")
+        }
+        Operator::Group { input, keys, folds } => {
+            let input = of(input);
+            expect(relation.places <= input.places && !relation.full, "a group-by has at most the places of its input")?;
+            expect(relation.columns.len() == keys.len() + folds.len(), "a group-by has its keys and its folds")?;
+            for (key, out) in keys.iter().zip(&relation.columns) {
+                let key = column(input, *key)?;
+                expect(alike((key, out)) && key.form.ring().is_none(), "a key of a group-by is a column in planes")?;
+            }
+            folded(input, folds, &relation.columns[keys.len()..])
+        }
+        Operator::Top { input, by, skip } => {
+            let input = of(input);
+            expect(relation.places.checked_add(*skip).is_some_and(|rows| rows <= input.places), "the first rows are among all")?;
+            expect(relation.full == input.full, "the first rows of a full relation are rows")?;
+            sortable(input, by)?;
+            same(relation, input.columns.iter())
+        }
+        Operator::Pairs { .. } | Operator::Window { .. } => {
+            Err(ProgramError("joins of many with many and window functions over private rows cannot be executed yet"))
         }
     }
 }
@@ -80,10 +107,30 @@ pub(super) fn folded(input: &Relation, folds: &[Fold], columns: &[RowColumn]) ->
     Ok(())
 }
 
+fn column(relation: &Relation, number: usize) -> Result<&RowColumn, ProgramError> {
+    relation.columns.get(number).ok_or(ProgramError("a column that is named is there"))
+}
+
+/// Whether the pairs of columns can be compared.
+fn keys(a: &Relation, b: &Relation, on: &[(usize, usize)]) -> Result<(), ProgramError> {
+    for (x, y) in on {
+        let (x, y) = (column(a, *x)?, column(b, *y)?);
+        expect(x.form == y.form && x.form.ring().is_none(), "what is compared has equal forms, in planes")?;
+    }
+    Ok(())
+}
+
+fn sortable(input: &Relation, by: &[SortKey]) -> Result<(), ProgramError> {
+    by.iter().try_for_each(|key| expect(column(input, key.column)?.form.ring().is_none(), "what is sorted by is in planes"))
+}
+
+fn alike((a, b): (&RowColumn, &RowColumn)) -> bool {
+    a.form == b.form && a.nullable == b.nullable
+}
+
 fn same<'c>(relation: &Relation, columns: impl Iterator<Item = &'c RowColumn>) -> Result<(), ProgramError> {
-    let fits = |(a, b): (&RowColumn, &RowColumn)| a.form == b.form && a.nullable == b.nullable;
     let columns: Vec<&RowColumn> = columns.collect();
-    let equal = columns.len() == relation.columns.len() && columns.into_iter().zip(&relation.columns).all(fits);
+    let equal = columns.len() == relation.columns.len() && columns.into_iter().zip(&relation.columns).all(alike);
     expect(equal, "a relation has the columns it is computed from")
 }
 

@@ -19,6 +19,11 @@ impl<'a, E: Engine> Logic<'a, E> {
         Logic { graph: Graph::new(rows), inputs: Vec::new() }
     }
 
+    /// The planes of a share.
+    pub fn wires(&mut self, share: &'a Bits<E>) -> Vec<Wire> {
+        (0..share.layout().planes).map(|plane| self.wire(share, plane)).collect()
+    }
+
     /// A plane of a share.
     pub fn wire(&mut self, share: &'a Bits<E>, plane: usize) -> Wire {
         let known = self.inputs.iter().position(|(s, p)| std::ptr::eq(*s, share) && *p == plane);

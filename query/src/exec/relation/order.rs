@@ -35,3 +35,10 @@ fn at_home(plan: &Plan, id: RelationId, columns: Vec<usize>) -> Option<(Relation
         _ => None,
     }
 }
+/// Whether the places of a relation are in the order of these columns: first the rows in which none is NULL, sorted, then all other places.
+pub(super) fn is_sorted(plan: &Plan, id: RelationId, columns: &[usize]) -> bool {
+    match at_home(plan, id, columns.to_vec()) {
+        Some((home, columns)) => order_at_home(plan, home).as_deref() == Some(&columns),
+        None => false,
+    }
+}

@@ -8,9 +8,9 @@ use super::logic::Logic;
 use super::{Bits, Cells, Element, Rows, Values, combine};
 use crate::exec::graph::Wire;
 use crate::exec::stack;
-use crate::plan::relation::{Fold, FoldOp, Relation};
+use crate::plan::relation::{Fold, FoldOp, Relation, RowColumn};
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout};
-use protocols::{Engine, Share, circuit};
+use protocols::{Engine, Share, Table, circuit};
 
 /// One row of `folds` over all rows of `input`.
 pub(super) fn total<E: Engine>(engine: &mut E, input: &Rows<E>, folds: &[Fold], relation: &Relation) -> Result<Rows<E>, Abort> {
@@ -22,6 +22,10 @@ pub(super) fn total<E: Engine>(engine: &mut E, input: &Rows<E>, folds: &[Fold], 
         columns[fold] = Some(cells);
     }
     for (number, fold) in folds.iter().enumerate() {
+        if needs_order(fold) {
+            let fold = Fold { op: fold.op.clone(), when: fold.when };
+            columns[number] = Some(in_order(engine, input, fold, &relation.columns[number])?);
+        }
         if let FoldOp::Min(column) | FoldOp::Max(column) = fold.op {
             let cells = extreme(engine, input, fold, column)?;
             columns[number] = Some(Cells { valid: cells.valid.filter(|_| relation.columns[number].nullable), ..cells });
@@ -31,6 +35,26 @@ pub(super) fn total<E: Engine>(engine: &mut E, input: &Rows<E>, folds: &[Fold], 
     Ok(Rows { places: 1, row: None, columns: columns.collect() })
 }
 
+/// Whether a fold is over sorted values.
+fn needs_order(fold: &Fold) -> bool {
+    matches!(fold.op, FoldOp::CountDistinct(_) | FoldOp::Percentile { .. })
+}
+
+/// A fold over sorted values: that of a group without keys, which has a row if there is any.
+fn in_order<E: Engine>(engine: &mut E, input: &Rows<E>, fold: Fold, output: &RowColumn) -> Result<Cells<E>, Abort> {
+    let group = super::group::group(engine, input, &[], &[fold], std::slice::from_ref(output))?;
+    let column = group.columns.into_iter().next().expect("a group has a column for each fold");
+    if input.places == 0 {
+        return Ok(column.zeros(engine, 1));
+    }
+    let first = super::keys::pack(Table::new(input.places), &column).slice(0..1);
+    let mut first = first;
+    if let Some(row) = &group.row {
+        first.blank(engine, &row.slice(0..1))?;
+    }
+    Ok(super::keys::Unpack::new(first).column(&column))
+}
+
 /// The counts and sums whose results are of one field.
 fn sums<R: Element, E: Engine>(
     engine: &mut E,
@@ -38,7 +62,7 @@ fn sums<R: Element, E: Engine>(
     folds: &[Fold],
     relation: &Relation,
 ) -> Result<Vec<(usize, Cells<E>)>, Abort> {
-    let of_ring = |f: &usize| relation.columns[*f].form.ring() == Some(R::FIELD);
+    let of_ring = |f: &usize| relation.columns[*f].form.ring() == Some(R::FIELD) && !needs_order(&folds[*f]);
     let mine: Vec<usize> = (0..folds.len()).filter(of_ring).collect();
     let mut logic = Logic::new(input.places);
     let masks: Vec<Wire> = mine.iter().map(|f| counts(&mut logic, input, &folds[*f])).collect();
@@ -84,8 +108,62 @@ fn position(wires: &[Wire], wire: Wire) -> usize {
     wires.binary_search(&wire).expect("every mask is lifted")
 }
 
+/// For each of the folds `mine` whose result is of one field what each row adds to it; rows need not be told from places without one. `column` gives the
+/// columns they read.
+pub(super) fn contributions<'c, R: Element, E: Engine + 'c>(
+    engine: &mut E,
+    places: usize,
+    column: &impl Fn(usize) -> &'c Cells<E>,
+    mine: &[usize],
+    folds: &[Fold],
+    outputs: &[RowColumn],
+) -> Result<Vec<(usize, Cells<E>)>, Abort> {
+    let mine: Vec<usize> = mine.iter().copied().filter(|f| outputs[*f].form.ring() == Some(R::FIELD)).collect();
+    let mut logic = Logic::new(places);
+    let mask = |logic: &mut Logic<'c, E>, fold: &Fold| {
+        let valid = if let FoldOp::Count(c) = fold.op { column(c).valid.as_ref() } else { None };
+        logic.all(valid.into_iter().chain(fold.when.map(|w| column(w).bits())))
+    };
+    let masks: Vec<Wire> = mine.iter().map(|f| mask(&mut logic, &folds[*f])).collect();
+    let always = logic.graph.constant(true);
+    let mut lifted: Vec<Wire> = masks.iter().copied().filter(|m| *m != always).collect();
+    lifted.sort();
+    lifted.dedup();
+    let elements = if lifted.is_empty() {
+        None
+    } else {
+        let bits = logic.run(engine, &lifted)?;
+        Some(engine.bits_to::<R>(&bits)?)
+    };
+    let mask = |wire: Wire| elements.as_ref().filter(|_| wire != always).map(|e| e.planes([position(&lifted, wire)]));
+    let values = |f: usize| if let FoldOp::Sum(c) = folds[f].op { Some(column(c).elements::<R>()) } else { None };
+    let (mut x, mut y) = (Vec::new(), Vec::new());
+    for (f, wire) in mine.iter().zip(&masks) {
+        if let (Some(mask), Some(values)) = (mask(*wire), values(*f)) {
+            x.push(mask);
+            y.push(values.clone());
+        }
+    }
+    let products = if x.is_empty() { None } else { Some(engine.mul(&stack(&x), &stack(&y))?) };
+    let mut next = 0;
+    let mut done = Vec::with_capacity(mine.len());
+    for (f, wire) in mine.iter().zip(&masks) {
+        let share = match (mask(*wire), values(*f), &products) {
+            (Some(_), Some(_), Some(products)) => {
+                next += 1;
+                products.planes([next - 1])
+            }
+            (Some(mask), _, _) => mask,
+            (None, Some(values), _) => values.clone(),
+            (None, None, _) => engine.constant(&Column::splat(R::ONE, Layout::new(places, 1))),
+        };
+        done.push((*f, Cells { values: R::values(share), valid: None }));
+    }
+    Ok(done)
+}
+
 /// Which rows a fold counts. A sum need not ask for NULLs, which are 0.
-fn counts<'a, E: Engine>(logic: &mut Logic<'a, E>, input: &'a Rows<E>, fold: &Fold) -> Wire {
+pub(super) fn counts<'a, E: Engine>(logic: &mut Logic<'a, E>, input: &'a Rows<E>, fold: &Fold) -> Wire {
     let valid = match fold.op {
         FoldOp::Rows | FoldOp::Sum(_) => None,
         FoldOp::Count(c) | FoldOp::CountDistinct(c) | FoldOp::Min(c) | FoldOp::Max(c) | FoldOp::Percentile { column: c, .. } => {

@@ -1,0 +1,209 @@
+//! One order of the rows of a group-by, and what is summed in it.
+
+use super::*;
+use crate::exec::graph::Wire;
+use protocols::relational::{Radix, apply, sort_places};
+use std::collections::BTreeSet;
+
+/// Rows sorted by the keys, and below them by the values of a column.
+pub(super) struct Order {
+    /// The column, and the filter of the rows that count.
+    by: Option<(usize, Option<usize>)>,
+    /// The folds computed in it.
+    folds: Vec<usize>,
+}
+
+/// The rows in an order.
+pub(super) struct Sorted<E: Engine> {
+    pub places: usize,
+    /// The keys.
+    pub keys: Vec<Cells<E>>,
+    /// Other columns that folds read.
+    columns: BTreeMap<usize, Cells<E>>,
+    /// The value sorted by, and whether it counts (rows that count come first in their group).
+    value: Option<(Bits<E>, Bits<E>)>,
+    /// Rows that have the key of the row before.
+    pub same: Bits<E>,
+    /// Rows that are the last of their group.
+    pub last: Bits<E>,
+}
+
+impl Order {
+    /// The orders that these folds need, at least one; folds that need none are in the first.
+    pub fn all(folds: &[Fold]) -> Vec<Order> {
+        let mut orders: Vec<Order> = Vec::new();
+        for (number, fold) in folds.iter().enumerate() {
+            let by = match fold.op {
+                FoldOp::CountDistinct(c) | FoldOp::Min(c) | FoldOp::Max(c) | FoldOp::Percentile { column: c, .. } => (c, fold.when),
+                FoldOp::Rows | FoldOp::Count(_) | FoldOp::Sum(_) => continue,
+            };
+            match orders.iter_mut().find(|o| o.by == Some(by)) {
+                Some(order) => order.folds.push(number),
+                None => orders.push(Order { by: Some(by), folds: vec![number] }),
+            }
+        }
+        if orders.is_empty() {
+            orders.push(Order { by: None, folds: Vec::new() });
+        }
+        let plain = |f: &usize| matches!(folds[*f].op, FoldOp::Rows | FoldOp::Count(_) | FoldOp::Sum(_));
+        orders[0].folds.extend((0..folds.len()).filter(plain));
+        orders
+    }
+
+    /// Sorts; `first` brings along what folds without an order read.
+    pub fn sort<E: Engine>(
+        &self,
+        engine: &mut E,
+        input: &Rows<E>,
+        keys: &[usize],
+        folds: &[Fold],
+        first: bool,
+    ) -> Result<Sorted<E>, Abort> {
+        let value = match self.by {
+            None => None,
+            Some((column, _)) => {
+                let mut logic = Logic::new(input.places);
+                let fold = self.folds.iter().find(|f| !plain(&folds[**f])).expect("an order is that of a fold");
+                let counted = counts(&mut logic, input, &folds[*fold]);
+                Some((input.columns[column].bits().clone(), logic.run(engine, &[counted])?))
+            }
+        };
+        let mut by: Vec<Bits<E>> = Vec::new();
+        if let Some((value, counts)) = &value {
+            by.extend([value.clone(), engine.not(counts)]);
+        }
+        keys.iter().rev().for_each(|k| by.extend(planes(&input.columns[*k])));
+        by.extend(input.row.as_ref().map(|row| engine.not(row)));
+        let by = joined(engine, input.places, &by);
+
+        let read: BTreeSet<usize> = match first {
+            true => self.folds.iter().map(|f| &folds[*f]).filter(|f| plain(f)).flat_map(reads).collect(),
+            false => BTreeSet::new(),
+        };
+        let mut table = keys.iter().fold(Table::new(input.places), |t, k| pack(t, &input.columns[*k]));
+        table = read.iter().fold(table, |t, c| pack(t, &input.columns[*c]));
+        table = value.iter().fold(table, |t, (value, counts)| t.with::<B64>(value.clone()).with::<B64>(counts.clone()));
+        table = input.row.iter().fold(table, |t, row| t.with::<B64>(row.clone()));
+        if by.layout().planes > 0 {
+            let places = sort_places(engine, &by, Radix::default())?;
+            table = apply(engine, &places, &table)?.0;
+        }
+        let mut from = Unpack::new(table);
+        let keys: Vec<Cells<E>> = keys.iter().map(|k| from.column(&input.columns[*k])).collect();
+        let columns = read.into_iter().map(|c| (c, from.column(&input.columns[c]))).collect();
+        let value = value.is_some().then(|| (from.bits(), from.bits()));
+        let row = input.row.is_some().then(|| from.bits());
+        let same = same_as_before(engine, input.places, &keys, row.as_ref())?;
+        let row = row.unwrap_or_else(|| super::super::combine::ones(engine, input.places));
+        // a row of the same key behind it is a row, and so is this one: no AND
+        let last = row.sub(&after::<B64, E>(engine, &same));
+        Ok(Sorted { places: input.places, keys, columns, value, same, last })
+    }
+
+    /// What is summed for each fold, row by row: over the rows of a group it adds up to the fold.
+    pub fn sums<E: Engine>(
+        &self,
+        engine: &mut E,
+        sorted: &mut Sorted<E>,
+        folds: &[Fold],
+        outputs: &[RowColumn],
+    ) -> Result<Vec<(usize, Cells<E>)>, Abort> {
+        let mut sums = Vec::new();
+        let (of_value, of_rows): (Vec<usize>, Vec<usize>) = self.folds.iter().partition(|f| !plain(&folds[**f]));
+        if !of_value.is_empty() {
+            sums.extend(self.of_value(engine, sorted, &of_value, folds, outputs)?);
+        }
+        let column = |c: usize| &sorted.columns[&c];
+        sums.extend(contributions::<Fp61, E>(engine, sorted.places, &column, &of_rows, folds, outputs)?);
+        sums.extend(contributions::<Fp127, E>(engine, sorted.places, &column, &of_rows, folds, outputs)?);
+        Ok(sums)
+    }
+
+    fn of_value<E: Engine>(
+        &self,
+        engine: &mut E,
+        sorted: &Sorted<E>,
+        mine: &[usize],
+        folds: &[Fold],
+        outputs: &[RowColumn],
+    ) -> Result<Vec<(usize, Cells<E>)>, Abort> {
+        let (value, counts) = sorted.value.as_ref().expect("rows in the order of a value have it");
+        let value_before = before::<B64, E>(engine, value);
+        let mut logic = Logic::<E>::new(sorted.places);
+        let (this, last) = (logic.wires(value), logic.wires(&value_before));
+        let (same, counted) = (logic.wire(&sorted.same, 0), logic.wire(counts, 0));
+        // rows that count are the first of their group: the row before counts too
+        let behind = logic.graph.and(same, counted);
+        let equal = circuit::equal(&mut logic.graph, &this, &last);
+        let repeated = logic.graph.and(behind, equal);
+        let smallest = logic.graph.xor(counted, behind);
+        let distinct = logic.graph.xor(counted, repeated);
+        let flags = logic.run(engine, &[behind, smallest, distinct])?;
+        let largest = counts.sub(&after::<B64, E>(engine, &flags.planes([0])));
+        let chosen = percentile::chosen(engine, sorted, counts, &largest, &mine.iter().map(|f| &folds[*f].op).collect::<Vec<_>>())?;
+        let (smallest, distinct) = (flags.planes([1]), flags.planes([2]));
+
+        let mut chosen = chosen.into_iter();
+        let flag: Vec<Bits<E>> = mine
+            .iter()
+            .map(|f| match folds[*f].op {
+                FoldOp::Min(_) => smallest.clone(),
+                FoldOp::Max(_) => largest.clone(),
+                FoldOp::CountDistinct(_) => distinct.clone(),
+                _ => chosen.next().expect("a flag for each percentile"),
+            })
+            .collect();
+        let mut logic = Logic::<E>::new(sorted.places);
+        let value = logic.wires(value);
+        let mut wires: Vec<Wire> = Vec::new();
+        for (f, flag) in mine.iter().zip(&flag).filter(|(f, _)| !matches!(folds[**f].op, FoldOp::CountDistinct(_))) {
+            let _ = f;
+            let flag = logic.wire(flag, 0);
+            for plane in &value {
+                wires.push(logic.graph.and(*plane, flag));
+            }
+        }
+        let masked = logic.run(engine, &wires)?;
+        let mut sums = Vec::new();
+        let mut next = 0;
+        for (f, flag) in mine.iter().zip(&flag) {
+            if let FoldOp::CountDistinct(_) = folds[*f].op {
+                let wide = outputs[*f].form.ring() == Some(crate::plan::Ring::Fp127);
+                let values = if wide { Fp127::values(engine.bits_to(flag)?) } else { Fp61::values(engine.bits_to(flag)?) };
+                sums.push((*f, Cells { values, valid: None }));
+                continue;
+            }
+            next += value.len();
+            let valid = outputs[*f].nullable.then(|| flag.clone());
+            sums.push((*f, Cells { values: Values::Bits(masked.planes(next - value.len()..next)), valid }));
+        }
+        Ok(sums)
+    }
+}
+
+/// Whether a fold needs no order.
+fn plain(fold: &Fold) -> bool {
+    matches!(fold.op, FoldOp::Rows | FoldOp::Count(_) | FoldOp::Sum(_))
+}
+
+/// The columns a fold without an order reads.
+fn reads(fold: &Fold) -> Vec<usize> {
+    let column = if let FoldOp::Count(c) | FoldOp::Sum(c) = fold.op { Some(c) } else { None };
+    column.into_iter().chain(fold.when).collect()
+}
+
+/// Rows that have the key of the row before, which is a row then as this one is: rows come first.
+fn same_as_before<E: Engine>(engine: &mut E, places: usize, keys: &[Cells<E>], row: Option<&Bits<E>>) -> Result<Bits<E>, Abort> {
+    let key: Vec<Bits<E>> = keys.iter().flat_map(planes).collect();
+    let key = joined(engine, places, &key);
+    let last = before::<B64, E>(engine, &key);
+    let mut logic = Logic::<E>::new(places);
+    let (this, last) = (logic.wires(&key), logic.wires(&last));
+    let same = circuit::equal(&mut logic.graph, &this, &last);
+    let others: Vec<bool> = (0..places).map(|r| r > 0).collect();
+    let others = logic.graph.public(mpc_core::Column::from_bools(&others));
+    let row = row.map(|r| logic.wire(r, 0));
+    let same = logic.graph.and(same, others);
+    let same = row.map_or(same, |row| logic.graph.and(same, row));
+    logic.run(engine, &[same])
+}

@@ -1,0 +1,130 @@
+//! Percentiles: the row whose number in its group is the wanted one.
+//!
+//! The row numbers of a group's first and last counting rows are public constants at secret rows: masked and compacted like any sum, they give the group's start and
+//! count; both go back to the group's last row and from there, as differences summed from the last row up, to all its rows. Which number is wanted is then a
+//! comparison of small multiples: floor(A/b) = j where b j <= A < b (j + 1).
+
+use super::*;
+use crate::exec::graph::{Graph, Wire};
+use protocols::relational::undo;
+
+/// For each percentile among `ops` the rows it chooses, at most one a group.
+pub(super) fn chosen<E: Engine>(
+    engine: &mut E,
+    sorted: &Sorted<E>,
+    counts: &Bits<E>,
+    largest: &Bits<E>,
+    ops: &[&FoldOp],
+) -> Result<Vec<Bits<E>>, Abort> {
+    let wanted: Vec<&FoldOp> = ops.iter().copied().filter(|op| matches!(op, FoldOp::Percentile { .. })).collect();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let width = width_of(sorted.places);
+    let (start, end) = bounds(engine, sorted, largest, width)?;
+    let mut logic = Logic::<E>::new(sorted.places);
+    let (start, end) = (logic.wires(&start), logic.wires(&end));
+    let counted = logic.wire(counts, 0);
+    let number: Vec<Wire> = {
+        let public = numbers(sorted.places, 0, width);
+        (0..width).map(|p| logic.graph.public(public.pick_planes([p]))).collect()
+    };
+    let graph = &mut logic.graph;
+    let number = circuit::difference(graph, &number, &start);
+    let count = circuit::difference(graph, &end, &start);
+    let outputs: Vec<Wire> = wanted
+        .iter()
+        .map(|op| {
+            let FoldOp::Percentile { of, lower, discrete, .. } = op else { unreachable!("only percentiles are wanted") };
+            let is = is_wanted(graph, &number, &count, *of, *lower, *discrete);
+            graph.and(is, counted)
+        })
+        .collect();
+    let flags = logic.run(engine, &outputs)?;
+    Ok((0..outputs.len()).map(|plane| flags.planes([plane])).collect())
+}
+
+/// Whether row `number` of `count` counting rows (at least one) is the one at p = a/b.
+fn is_wanted(g: &mut Graph, number: &[Wire], count: &[Wire], (a, b): (u64, u64), lower: bool, discrete: bool) -> Wire {
+    let common = gcd(a, b).max(1);
+    let (a, b) = (a / common, (b / common).max(1));
+    let width = number.len() + 2 + 64 - a.max(b).leading_zeros() as usize;
+    let bj = times(g, number, b, width);
+    let next = {
+        let b = constant(g, b, width);
+        circuit::sum(g, &bj, &b, width)
+    };
+    // A = a n for the discrete one (at least 1, so that position 0 is the least), else a (n - 1)
+    let total = match (discrete, a) {
+        (true, 0) => constant(g, 1, width),
+        (true, _) => times(g, count, a, width),
+        (false, _) => {
+            let one = constant(g, 1, count.len());
+            let less_one = circuit::difference(g, count, &one);
+            times(g, &less_one, a, width)
+        }
+    };
+    let (not_below, below) = if discrete {
+        // ceil(A/b) - 1 = j: b j < A <= b (j + 1)
+        let above = circuit::less(g, &bj, &total);
+        let beyond = circuit::less(g, &next, &total);
+        (above, g.not(beyond))
+    } else if lower {
+        let under = circuit::less(g, &total, &bj);
+        (g.not(under), circuit::less(g, &total, &next))
+    } else {
+        // ceil(A/b) = j: b j - b < A <= b j
+        let beyond = circuit::less(g, &bj, &total);
+        let b = constant(g, b, width);
+        let raised = circuit::sum(g, &total, &b, width);
+        (g.not(beyond), circuit::less(g, &bj, &raised))
+    };
+    g.and(not_below, below)
+}
+
+/// At each row of a group: the number of its first row, and one beyond that of the last row that counts (0 if none does).
+fn bounds<E: Engine>(engine: &mut E, sorted: &Sorted<E>, largest: &Bits<E>, width: usize) -> Result<(Bits<E>, Bits<E>), Abort> {
+    let from_one = numbers(sorted.places, 1, width);
+    let ends = largest.planes(std::iter::repeat_n(0, width)).scale(&from_one);
+    let numbers = engine.constant(&from_one);
+    let table = Table::new(sorted.places).with::<B64>(ends.prefix_sums()).with::<B64>(numbers).with::<B64>(sorted.last.clone());
+    let front = compact(engine, &sorted.last, &table, false)?;
+    let mut groups = front.table;
+    let (valid, last, ends) = (groups.take_last::<B64>(), groups.take_last::<B64>(), groups.take_last::<B64>());
+    let ends = ends.sub(&before::<B64, E>(engine, &ends));
+    // a group starts where the one before ends
+    let start = before::<B64, E>(engine, &last);
+    let mut bounds = Table::new(sorted.places).with::<B64>(start).with::<B64>(ends);
+    bounds.blank(engine, &valid)?;
+    // differences to the next group, at the last row of each: from the last row up they sum up to the group's own
+    let rows: Vec<Bits<E>> = bounds.take::<B64>().iter().map(|c| c.sub(&after::<B64, E>(engine, c))).collect();
+    let table = rows.into_iter().fold(Table::new(sorted.places), |t, c| t.with::<B64>(c));
+    let mut back = undo(engine, &front.applied, &table)?;
+    let mut upwards = |c: Bits<E>| {
+        let up_to = c.prefix_sums();
+        let all = c.sum();
+        let all: Bits<E> = all.gather(&vec![Some(0); sorted.places]);
+        all.sub(&up_to).add(&c)
+    };
+    let ends = upwards(back.take_last::<B64>());
+    Ok((upwards(back.take_last::<B64>()), ends))
+}
+
+/// A small multiple.
+fn times(g: &mut Graph, x: &[Wire], by: u64, width: usize) -> Vec<Wire> {
+    let mut total = vec![g.constant(false); width];
+    for shift in (0..64).filter(|s| by >> s & 1 == 1) {
+        let mut shifted = vec![g.constant(false); shift.min(width)];
+        shifted.extend(x.iter().take(width - shifted.len()));
+        total = circuit::sum(g, &total, &shifted, width);
+    }
+    total
+}
+
+fn constant(g: &mut Graph, value: u64, width: usize) -> Vec<Wire> {
+    (0..width).map(|p| g.constant(p < 64 && value >> p & 1 == 1)).collect()
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}

@@ -1,0 +1,135 @@
+//! What joins, groups and sorts share: keys as planes, neighbours, tables of columns.
+
+use super::{Bits, Cells, Rows, Values};
+use crate::plan::relation::SortKey;
+use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout, Ring};
+use protocols::{Engine, Share, Table};
+
+/// A column's planes in the order of its values, least significant first, NULL a value of its own.
+pub(super) fn planes<E: Engine>(column: &Cells<E>) -> Vec<Bits<E>> {
+    std::iter::once(column.bits().clone()).chain(column.valid.clone()).collect()
+}
+
+/// The planes of a sort key, least significant first.
+pub(super) fn sort_planes<E: Engine>(engine: &mut E, column: &Cells<E>, key: &SortKey) -> Vec<Bits<E>> {
+    let value = column.bits();
+    let value = if key.descending { engine.not(value) } else { value.clone() };
+    // NULL is 0 in the valid bit
+    let null = column.valid.as_ref().map(|valid| if key.nulls_first { valid.clone() } else { engine.not(valid) });
+    std::iter::once(value).chain(null).collect()
+}
+
+/// All planes as one share of so many rows; there may be none.
+pub(super) fn joined<E: Engine>(engine: &mut E, rows: usize, planes: &[Bits<E>]) -> Bits<E> {
+    match planes {
+        [] => zeros(engine, rows, 0),
+        planes => super::stack::<B64, _>(planes),
+    }
+}
+
+/// Zeros.
+pub(super) fn zeros<R: Ring, E: Engine>(engine: &mut E, rows: usize, planes: usize) -> E::Share<R> {
+    engine.constant(&Column::zeros(Layout::new(rows, planes)))
+}
+
+/// Each row's predecessor; the first row's is zero.
+pub(super) fn before<R: Ring, E: Engine>(engine: &mut E, x: &E::Share<R>) -> E::Share<R> {
+    let Layout { rows, planes, .. } = x.layout();
+    let first = zeros::<R, E>(engine, rows.min(1), planes);
+    Share::concat(&[&first, &x.slice(0..rows.saturating_sub(1))])
+}
+
+/// Each row's successor; the last row's is zero.
+pub(super) fn after<R: Ring, E: Engine>(engine: &mut E, x: &E::Share<R>) -> E::Share<R> {
+    let Layout { rows, planes, .. } = x.layout();
+    let last = zeros::<R, E>(engine, rows.min(1), planes);
+    Share::concat(&[&x.slice(rows.min(1)..rows), &last])
+}
+
+/// The public numbers of the rows from `from`, in `width` planes.
+pub(super) fn numbers(rows: usize, from: usize, width: usize) -> Column<B64> {
+    Column::from_ints(&(0..rows).map(|row| (row + from) as i128).collect::<Vec<_>>(), width)
+}
+
+/// Planes that hold the numbers 0..=`most`.
+pub(super) fn width_of(most: usize) -> usize {
+    (usize::BITS - most.leading_zeros()) as usize
+}
+
+/// Aborts, for a reason that lies in the data, if the bit of any row is set: one opened bit.
+pub(super) fn refuse_any<E: Engine>(engine: &mut E, bit: &Bits<E>, reason: impl FnOnce() -> String) -> Result<(), Abort> {
+    let any = any_row(engine, bit)?;
+    let any = engine.verify(any)?;
+    if engine.open::<B64>(&any)?.bit(0, 0) { Err(Abort::Data(reason())) } else { Ok(()) }
+}
+
+/// Whether the bit of any row is set, in one row: log2 of the rows' rounds.
+fn any_row<E: Engine>(engine: &mut E, bit: &Bits<E>) -> Result<Bits<E>, Abort> {
+    let mut none = engine.not(bit);
+    if none.layout().rows == 0 {
+        return Ok(zeros(engine, 1, 1));
+    }
+    while none.layout().rows > 1 {
+        let rows = none.layout().rows;
+        let both = engine.mul(&none.slice(0..rows / 2), &none.slice(rows / 2..rows / 2 * 2))?;
+        none = if rows % 2 == 0 { both } else { Share::concat(&[&both, &none.slice(rows - 1..rows)]) };
+    }
+    Ok(engine.not(&none))
+}
+
+/// A column into a table: its values and its valid bit.
+pub(super) fn pack<E: Engine>(table: Table<E>, column: &Cells<E>) -> Table<E> {
+    let table = match &column.values {
+        Values::Bits(v) => table.with::<B64>(v.clone()),
+        Values::Fp61(v) => table.with::<Fp61>(v.clone()),
+        Values::Fp127(v) => table.with::<Fp127>(v.clone()),
+    };
+    column.valid.iter().fold(table, |table, valid| table.with::<B64>(valid.clone()))
+}
+
+/// The columns of a table, which leave it in the order in which they came.
+pub(super) struct Unpack<E: Engine> {
+    pub bits: std::vec::IntoIter<Bits<E>>,
+    pub fp61: std::vec::IntoIter<E::Share<Fp61>>,
+    pub fp127: std::vec::IntoIter<E::Share<Fp127>>,
+}
+
+impl<E: Engine> Unpack<E> {
+    pub fn new(mut table: Table<E>) -> Self {
+        Unpack { bits: table.take::<B64>().into_iter(), fp61: table.take::<Fp61>().into_iter(), fp127: table.take::<Fp127>().into_iter() }
+    }
+
+    /// The next column of bits.
+    pub fn bits(&mut self) -> Bits<E> {
+        self.bits.next().expect("as many columns leave a table as came in")
+    }
+
+    /// The next column, of the form of this one.
+    pub fn column(&mut self, like: &Cells<E>) -> Cells<E> {
+        let many = "as many columns leave a table as came in";
+        let values = match &like.values {
+            Values::Bits(_) => Values::Bits(self.bits()),
+            Values::Fp61(_) => Values::Fp61(self.fp61.next().expect(many)),
+            Values::Fp127(_) => Values::Fp127(self.fp127.next().expect(many)),
+        };
+        let valid = like.valid.is_some().then(|| self.bits());
+        Cells { values, valid }
+    }
+}
+
+impl<E: Engine> Rows<E> {
+    /// All columns and the row's bit as a table.
+    pub(super) fn table(&self) -> Table<E> {
+        let table = self.row.iter().fold(Table::new(self.places), |table, row| table.with::<B64>(row.clone()));
+        self.columns.iter().fold(table, pack)
+    }
+
+    /// Rows like these, from a table like theirs.
+    pub(super) fn from_table(&self, table: Table<E>) -> Self {
+        let places = table.rows();
+        let mut from = Unpack::new(table);
+        let row = self.row.is_some().then(|| from.bits());
+        let columns = self.columns.iter().map(|c| from.column(c)).collect();
+        Rows { places, row, columns }
+    }
+}

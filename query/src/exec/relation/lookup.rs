@@ -1,0 +1,224 @@
+//! For each row of one relation the row of another with equal keys, unique there.
+//!
+//! *Protocol.* The keys of both are sorted together, stably, each table row before the base rows of its key. Table rows carry the differences of what is looked up
+//! to the table row before, base rows zeros: sums from the first row down give every row what the last table row before it has, its key among it; equal keys match
+//! (compare Asharov et al., CCS'23, and protocols::relational::join). Then the permutation is *undone*: what was found goes back to the base's rows, which never
+//! moved, nor did their other columns. Differences need the table rows' order: at home its owner sorts them in clear; else they are compacted out of the
+//! sorted rows, subtracted there and put back.
+//! *Uniqueness.* The same equality says of a table row whether it has the key of the table row before: whether any valid one has is opened, one bit, unless it
+//! is proved. *Rounds.* The sort's, 3 to apply, log2 of the key's width and 2, 2 to undo, 1 for NULLs (elements: 3); 8 more if the table is in no order.
+
+use super::keys::{Unpack, before, joined, pack, refuse_any, zeros};
+use super::logic::Logic;
+use super::{Bits, Cells, Element, Rows, Values};
+use crate::exec::circuit;
+use crate::plan::relation::{Relation, RowColumn};
+use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout};
+use protocols::relational::{Radix, apply, compact, sort_places, undo};
+use protocols::{Engine, Share, Table};
+
+/// What is looked up where.
+pub(super) struct Lookup<'a, E: Engine> {
+    pub base: &'a Rows<E>,
+    pub table: &'a Rows<E>,
+    pub on: &'a [(usize, usize)],
+    pub columns: &'a [usize],
+    /// Whether the table's keys are known to be unique.
+    pub proved: bool,
+    /// Whether the table's places are in the order of the keys, those without a row, or with NULL in a key, last.
+    pub sorted: bool,
+}
+
+/// The columns of base, those looked up, and whether there is such a row. `words` names the keys if they are not unique.
+pub(super) fn lookup<E: Engine>(
+    engine: &mut E,
+    what: &Lookup<'_, E>,
+    relation: &Relation,
+    words: impl FnOnce() -> String,
+) -> Result<Rows<E>, Abort> {
+    let base = what.base;
+    let (found, matched) = find(engine, what, words)?;
+    // a NULL key of base equals nothing
+    let mut logic = Logic::<E>::new(base.places);
+    let valid: Vec<&Bits<E>> = what.on.iter().filter_map(|(b, _)| base.columns[*b].valid.as_ref()).collect();
+    let all = logic.all(std::iter::once(&matched).chain(valid));
+    let matched = logic.run(engine, &[all])?;
+    let outputs = &relation.columns[base.columns.len()..];
+    let found = nulls(engine, found, &outputs[..what.columns.len()], &matched)?;
+    let bit = Cells { values: Values::Bits(matched), valid: None };
+    let columns = base.columns.iter().cloned().chain(found).chain(std::iter::once(bit)).collect();
+    Ok(Rows { places: base.places, row: base.row.clone(), columns })
+}
+
+/// What is found for each place of base, and whether its key is a table row's.
+fn find<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, words: impl FnOnce() -> String) -> Result<(Vec<Cells<E>>, Bits<E>), Abort> {
+    let (base, table) = (what.base, what.table);
+    let looked_up: Vec<&Cells<E>> = what.columns.iter().map(|c| &table.columns[*c]).collect();
+    if base.places == 0 || table.places == 0 {
+        let nothing = looked_up.iter().map(|c| c.zeros(engine, base.places)).collect();
+        return Ok((nothing, zeros(engine, base.places, 1)));
+    }
+    // the first pair is the most significant
+    let side = |of: &Rows<E>, columns: Vec<usize>, engine: &mut E| {
+        let planes: Vec<Bits<E>> = columns.iter().rev().map(|c| of.columns[*c].bits().clone()).collect();
+        joined(engine, of.places, &planes)
+    };
+    let base_key = side(base, what.on.iter().map(|(b, _)| *b).collect(), engine);
+    let table_key = side(table, what.on.iter().map(|(_, t)| *t).collect(), engine);
+    let key: Bits<E> = Share::concat(&[&table_key, &base_key]);
+    let live = live(engine, what)?;
+    let all_live = live.is_none();
+    let live = live.unwrap_or_else(|| super::combine::ones(engine, table.places));
+    let none = zeros::<B64, E>(engine, base.places, 1);
+    let live_rows: Bits<E> = Share::concat(&[&live, &none]);
+
+    let by = if all_live {
+        key.clone()
+    } else {
+        let dead = engine.not(&live);
+        Share::stack(&[&key, &Share::concat(&[&dead, &none])])
+    };
+    let places = sort_places(engine, &by, Radix::default())?;
+    let payload = looked_up.iter().fold(Table::new(table.places), |t, c| pack(t, c)).with::<B64>(table_key).with::<B64>(live);
+    let (payload, flags, applied) = if what.sorted {
+        let differences = payload.differences(engine);
+        let all = Table::concat(&[&differences, &differences.zeros(engine, base.places)]);
+        let ((mut all, applied), flags) = moved(engine, &places, all, &[key, live_rows])?;
+        all = all.prefix_sums();
+        (all, flags, applied)
+    } else {
+        let is_table = Share::concat(&[&super::combine::ones(engine, table.places), &none]);
+        let all = Table::concat(&[&payload, &payload.zeros(engine, base.places)]);
+        let ((all, applied), flags) = moved(engine, &places, all, &[key, live_rows, is_table])?;
+        // the table's rows to the front, in their new order; how many is public
+        let front = compact(engine, &flags[2], &all, false)?;
+        let differences = front.table.slice(0..table.places).differences(engine);
+        let differences = Table::concat(&[&differences, &differences.zeros(engine, base.places)]);
+        (undo(engine, &front.applied, &differences)?.prefix_sums(), flags, applied)
+    };
+    let mut payload = payload;
+    let live_here = payload.take_last::<B64>();
+    let key_here = payload.take_last::<B64>();
+    let (live_before, key_before) = (before::<B64, E>(engine, &live_here), before::<B64, E>(engine, &key_here));
+    let mut logic = Logic::<E>::new(table.places + base.places);
+    let (this, last) = (logic.wires(&flags[0]), logic.wires(&key_before));
+    let same = circuit::equal(&mut logic.graph, &this, &last);
+    let valid = logic.wire(&live_before, 0);
+    let same = logic.graph.and(same, valid);
+    if what.proved {
+        let matched = logic.run(engine, &[same])?;
+        return back(engine, &applied, payload, matched, &looked_up, table.places);
+    }
+    let live = logic.wire(&flags[1], 0);
+    let twice = logic.graph.and(same, live);
+    let both = logic.run(engine, &[same, twice])?;
+    refuse_any(engine, &both.planes([1]), || format!("two rows have the same {}, which was declared, or taken, to be unique", words()))?;
+    back(engine, &applied, payload, both.planes([0]), &looked_up, table.places)
+}
+
+type Moved<E> = (protocols::relational::Moved<E>, Vec<Bits<E>>);
+
+/// Applies `places` to a table and to single columns.
+fn moved<E: Engine>(engine: &mut E, places: &E::Share<mpc_core::Index>, table: Table<E>, with: &[Bits<E>]) -> Result<Moved<E>, Abort> {
+    let all = with.iter().fold(table, |table, column| table.with::<B64>(column.clone()));
+    let (mut all, applied) = apply(engine, places, &all)?;
+    let mut flags: Vec<Bits<E>> = with.iter().map(|_| all.take_last::<B64>()).collect();
+    flags.reverse();
+    Ok(((all, applied), flags))
+}
+
+/// What was found, back at the places of base.
+fn back<E: Engine>(
+    engine: &mut E,
+    applied: &protocols::relational::Applied<E>,
+    payload: Table<E>,
+    matched: Bits<E>,
+    looked_up: &[&Cells<E>],
+    places: usize,
+) -> Result<(Vec<Cells<E>>, Bits<E>), Abort> {
+    let back = undo(engine, applied, &payload.with::<B64>(matched))?;
+    let rows = back.rows();
+    let mut back = Unpack::new(back.slice(places..rows));
+    let found = looked_up.iter().map(|c| back.column(c)).collect();
+    Ok((found, back.bits()))
+}
+
+/// Which places of the table can be found: a row, no key of which is NULL. `None`: all.
+fn live<E: Engine>(engine: &mut E, what: &Lookup<'_, E>) -> Result<Option<Bits<E>>, Abort> {
+    let valid: Vec<&Bits<E>> = what.on.iter().filter_map(|(_, t)| what.table.columns[*t].valid.as_ref()).collect();
+    if what.table.row.is_none() && valid.is_empty() {
+        return Ok(None);
+    }
+    let mut logic = Logic::<E>::new(what.table.places);
+    let all = logic.all(what.table.row.iter().chain(valid));
+    logic.run(engine, &[all]).map(Some)
+}
+
+/// Columns in which NULL stands where nothing was found, as far as they are nullable.
+fn nulls<E: Engine>(engine: &mut E, found: Vec<Cells<E>>, outputs: &[RowColumn], matched: &Bits<E>) -> Result<Vec<Cells<E>>, Abort> {
+    let mut columns = Vec::with_capacity(found.len());
+    let mut logic = Logic::<E>::new(matched.layout().rows);
+    let mut wires = Vec::new();
+    let there = logic.wire(matched, 0);
+    for (column, _) in found.iter().zip(outputs).filter(|(_, output)| output.nullable) {
+        let value = if let Values::Bits(bits) = &column.values { Some(bits) } else { None };
+        for share in value.into_iter().chain(&column.valid) {
+            for wire in logic.wires(share) {
+                wires.push(logic.graph.and(wire, there));
+            }
+        }
+    }
+    let planes = logic.run(engine, &wires)?;
+    let (fp61, fp127) = (blanked::<Fp61, E>(engine, &found, outputs, matched)?, blanked::<Fp127, E>(engine, &found, outputs, matched)?);
+    let (mut fp61, mut fp127, mut next) = (fp61.into_iter(), fp127.into_iter(), 0);
+    for (column, output) in found.iter().zip(outputs) {
+        if !output.nullable {
+            columns.push(Cells { values: column.values.clone(), valid: None });
+            continue;
+        }
+        let mut take = |count: usize| {
+            next += count;
+            planes.planes(next - count..next)
+        };
+        let many = "an element for each nullable column of elements";
+        let values = match &column.values {
+            Values::Bits(bits) => Values::Bits(take(bits.layout().planes)),
+            Values::Fp61(_) => Values::Fp61(fp61.next().expect(many)),
+            Values::Fp127(_) => Values::Fp127(fp127.next().expect(many)),
+        };
+        let valid = if column.valid.is_some() { take(1) } else { matched.clone() };
+        columns.push(Cells { values, valid: Some(valid) });
+    }
+    Ok(columns)
+}
+
+/// The nullable columns of one field, 0 where nothing was found.
+fn blanked<R: Element, E: Engine>(
+    engine: &mut E,
+    found: &[Cells<E>],
+    outputs: &[RowColumn],
+    matched: &Bits<E>,
+) -> Result<Vec<E::Share<R>>, Abort> {
+    let nullable = found.iter().zip(outputs).filter(|(_, output)| output.nullable);
+    let values: Vec<&E::Share<R>> = nullable.filter_map(|(column, _)| R::of_values(&column.values)).collect();
+    if values.is_empty() {
+        return Ok(Vec::new());
+    }
+    let all = protocols::circuit::bit_times::<E, R>(engine, matched, &Share::stack(&values))?;
+    Ok((0..values.len()).map(|plane| all.planes([plane])).collect())
+}
+
+impl<E: Engine> Cells<E> {
+    /// Zeros of this form.
+    pub(super) fn zeros(&self, engine: &mut E, rows: usize) -> Self {
+        let layout = |planes| Layout::new(rows, planes);
+        Cells {
+            values: match &self.values {
+                Values::Bits(v) => Values::Bits(engine.constant(&Column::zeros(layout(v.layout().planes)))),
+                Values::Fp61(_) => Values::Fp61(engine.constant(&Column::zeros(layout(1)))),
+                Values::Fp127(_) => Values::Fp127(engine.constant(&Column::zeros(layout(1)))),
+            },
+            valid: self.valid.as_ref().map(|_| engine.constant(&Column::zeros(layout(1)))),
+        }
+    }
+}
