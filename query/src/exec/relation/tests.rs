@@ -1,5 +1,7 @@
 //! Relations by hand over tiny tables: in clear, among three parties, and priced.
 
+mod group;
+mod lookup;
 mod map;
 mod rows;
 

@@ -100,7 +100,7 @@ fn bounds<E: Engine>(engine: &mut E, sorted: &Sorted<E>, largest: &Bits<E>, widt
     let rows: Vec<Bits<E>> = bounds.take::<B64>().iter().map(|c| c.sub(&after::<B64, E>(engine, c))).collect();
     let table = rows.into_iter().fold(Table::new(sorted.places), |t, c| t.with::<B64>(c));
     let mut back = undo(engine, &front.applied, &table)?;
-    let mut upwards = |c: Bits<E>| {
+    let upwards = |c: Bits<E>| {
         let up_to = c.prefix_sums();
         let all = c.sum();
         let all: Bits<E> = all.gather(&vec![Some(0); sorted.places]);

@@ -1,0 +1,182 @@
+//! Groups and orders against the same in clear.
+
+use super::*;
+use crate::plan::relation::{Fold, FoldOp, SortKey};
+use std::collections::BTreeMap;
+
+/// Two keys, a condition, a value of each kind.
+fn columns() -> Vec<RowColumn> {
+    vec![
+        column(planes(2), true),
+        column(RowForm::Bit, false),
+        column(RowForm::Bit, true),
+        column(planes(5), true),
+        column(field(Ring::Fp61), true),
+        column(field(Ring::Fp127), false),
+        column(planes(3), false),
+    ]
+}
+
+fn folds() -> Vec<(FoldOp, Option<usize>, RowColumn)> {
+    let (small, wide) = (column(field(Ring::Fp61), false), column(field(Ring::Fp127), false));
+    let (value, other) = (column(planes(5), true), column(planes(3), true));
+    let percentile = |column, of, lower, discrete| FoldOp::Percentile { column, of, lower, discrete };
+    vec![
+        (FoldOp::Max(3), None, value.clone()),
+        (FoldOp::Rows, None, small.clone()),
+        (FoldOp::Sum(5), Some(2), wide.clone()),
+        (FoldOp::Min(3), None, value.clone()),
+        (FoldOp::CountDistinct(3), None, small.clone()),
+        (FoldOp::Count(3), Some(2), wide.clone()),
+        (FoldOp::Sum(4), None, small.clone()),
+        (FoldOp::Min(6), Some(2), other.clone()),
+        (FoldOp::CountDistinct(6), Some(2), wide),
+        (FoldOp::Rows, Some(2), small),
+        (percentile(3, (1, 2), true, false), None, value.clone()),
+        (percentile(3, (1, 2), false, false), None, value.clone()),
+        (percentile(3, (9, 10), true, false), None, value.clone()),
+        (percentile(3, (9, 10), false, true), None, value.clone()),
+        (percentile(3, (0, 1), true, true), None, value.clone()),
+        (percentile(3, (1, 1), false, true), None, value.clone()),
+        (percentile(6, (1, 4), true, false), Some(2), other.clone()),
+        (percentile(6, (1, 4), false, false), Some(2), other),
+    ]
+}
+
+fn folded(op: &FoldOp, when: Option<usize>, rows: &[&Row]) -> Cell {
+    let rows: Vec<&Row> = rows.iter().copied().filter(|r| when.is_none_or(|w| r[w] == int(1))).collect();
+    let values = |c: usize| {
+        let mut values: Vec<Value> = rows.iter().filter_map(|r| r[c].clone()).collect();
+        values.sort();
+        values
+    };
+    match op {
+        FoldOp::Rows => int(rows.len() as i128),
+        FoldOp::Count(c) => int(values(*c).len() as i128),
+        FoldOp::CountDistinct(c) => {
+            let mut values = values(*c);
+            values.dedup();
+            int(values.len() as i128)
+        }
+        FoldOp::Sum(c) => int(rows.iter().filter_map(|r| number(&r[*c])).sum()),
+        FoldOp::Min(c) => values(*c).first().cloned(),
+        FoldOp::Max(c) => values(*c).last().cloned(),
+        FoldOp::Percentile { column, of, lower, discrete } => {
+            let (values, (a, b)) = (values(*column), *of);
+            let n = values.len() as u64;
+            if n == 0 {
+                return None;
+            }
+            let position = match (discrete, lower) {
+                (true, _) => (a * n).div_ceil(b).max(1) - 1,
+                (false, true) => a * (n - 1) / b,
+                (false, false) => (a * (n - 1)).div_ceil(b),
+            };
+            Some(values[position as usize].clone())
+        }
+    }
+}
+
+fn data(dice: &mut Dice, count: usize, all_equal: bool) -> Vec<Row> {
+    let bounds = [(4, true), (2, false), (2, true), (32, true), (100, true), (100, false), (8, false)];
+    let mut rows = dice.rows(count, &bounds);
+    if all_equal {
+        rows.iter_mut().for_each(|r| (r[0], r[1], r[3]) = (int(2), int(1), int(7)));
+    }
+    rows
+}
+
+#[test]
+fn groups() {
+    let mut dice = Dice(21);
+    for (count, places, equal) in
+        [(0, 0, false), (0, 4, false), (1, 1, false), (1, 3, false), (9, 9, true), (40, 40, false), (50, 57, false)]
+    {
+        let rows = data(&mut dice, count, equal);
+        for keys in [vec![0, 1], vec![1], vec![0]] {
+            let mut build = Build::default();
+            let input = match count == places {
+                true => build.home(Source::Party("health".into()), places as u64, true, columns(), &rows),
+                false => build.private(2, places as u64, columns(), &rows),
+            };
+            let mut groups: BTreeMap<Vec<Cell>, Vec<&Row>> = BTreeMap::new();
+            rows.iter().for_each(|r| groups.entry(keys.iter().map(|k| r[*k].clone()).collect()).or_default().push(r));
+            let chosen = if keys.len() == 2 { folds() } else { folds().into_iter().skip(keys[0]).step_by(5).collect() };
+            let outputs: Vec<RowColumn> = keys.iter().map(|k| columns()[*k].clone()).chain(chosen.iter().map(|f| f.2.clone())).collect();
+            let op = Operator::Group {
+                input,
+                keys: keys.clone(),
+                folds: chosen.iter().map(|(op, when, _)| Fold { op: op.clone(), when: *when }).collect(),
+            };
+            let most = if keys == [1] { places.min(2) } else { places };
+            build.push(op, most as u64, false, outputs);
+            let expected = groups.iter().map(|(key, rows)| {
+                let folds = chosen.iter().map(|(op, when, _)| folded(op, *when, rows));
+                key.iter().cloned().chain(folds).collect()
+            });
+            build.expect(expected.collect());
+        }
+    }
+}
+
+#[test]
+fn distinct_rows_and_totals_over_an_order() {
+    let mut dice = Dice(2);
+    for (count, places) in [(0, 0), (0, 3), (1, 2), (30, 33)] {
+        let rows = data(&mut dice, count, false);
+        let mut build = Build::default();
+        let input = build.private(0, places, columns(), &rows);
+        build.push(
+            Operator::Group { input, keys: vec![0, 6], folds: vec![] },
+            places,
+            false,
+            vec![columns()[0].clone(), columns()[6].clone()],
+        );
+        let mut distinct: Vec<Row> = rows.iter().map(|r| vec![r[0].clone(), r[6].clone()]).collect();
+        distinct.sort();
+        distinct.dedup();
+        build.expect(distinct);
+
+        let all: Vec<&Row> = rows.iter().collect();
+        let outputs = folds().into_iter().map(|f| f.2).collect();
+        let op = Operator::Total { input, folds: folds().into_iter().map(|(op, when, _)| Fold { op, when }).collect() };
+        build.push(op, 1, true, outputs);
+        build.expect(vec![folds().iter().map(|(op, when, _)| folded(op, *when, &all)).collect()]);
+    }
+}
+
+#[test]
+fn first_rows() {
+    let mut dice = Dice(8);
+    for (count, places, skip, take) in [(0, 0, 0, 0), (0, 3, 1, 2), (1, 1, 0, 1), (20, 20, 0, 20), (30, 37, 3, 5), (30, 37, 28, 9)] {
+        for (descending, nulls_first, full_key) in [(false, false, true), (true, false, true), (false, true, false), (true, true, false)] {
+            let rows = data(&mut dice, count, false);
+            let mut build = Build::default();
+            let full = count as u64 == places;
+            let input = build.home(Source::Party("transport".into()), places, full, columns(), &rows);
+            let key = |column| SortKey { column, descending, nulls_first };
+            let by = if full_key { vec![key(0), key(3)] } else { vec![key(0)] };
+            let columns = columns();
+            build.push(Operator::Top { input, by: by.clone(), skip }, take, full, columns);
+            let rank = |row: &Row| -> Vec<(bool, i128)> {
+                let of = |k: &SortKey| match number(&row[k.column]) {
+                    None => (!nulls_first, 0),
+                    Some(v) => (nulls_first, if descending { -v } else { v }),
+                };
+                by.iter().map(of).collect()
+            };
+            let mut sorted = rows.clone();
+            sorted.sort_by_key(rank);
+            let expected: Vec<_> = sorted.iter().skip(skip as usize).take(take as usize).map(rank).collect();
+            for opened in build.opened(true) {
+                // ties are broken at random: the ranks are those of the order, and the rows are rows
+                assert_eq!(opened.iter().map(rank).collect::<Vec<_>>(), expected);
+                let mut left = rows.clone();
+                for row in opened {
+                    let at = left.iter().position(|r| *r == row).expect("an opened row is one of the rows");
+                    left.remove(at);
+                }
+            }
+        }
+    }
+}

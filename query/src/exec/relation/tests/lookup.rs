@@ -1,0 +1,138 @@
+//! Look-ups against a search in clear.
+
+use super::*;
+use crate::plan::relation::{RowKind, RowNode, RowNodeId, RowOp};
+use mpc_core::Abort;
+
+/// Rows of a table with distinct non-NULL keys among `bound`, a few NULL keys, and three columns to look up.
+fn table(dice: &mut Dice, count: usize, bound: u64, nullable: bool) -> Vec<Row> {
+    let mut keys: Vec<u64> = (0..bound).collect();
+    (0..count)
+        .map(|_| {
+            let key = if nullable && dice.below(5) == 0 || keys.is_empty() {
+                None
+            } else {
+                int(keys.remove(dice.below(keys.len() as u64) as usize).into())
+            };
+            vec![dice.cell(9, false), key, dice.cell(200, true), dice.cell(50, false), dice.cell(50, true)]
+        })
+        .filter(|row| nullable || row[1].is_some())
+        .collect()
+}
+
+fn columns(nullable: bool) -> Vec<RowColumn> {
+    vec![
+        column(planes(4), false),
+        column(planes(5), nullable),
+        column(planes(8), true),
+        column(field(Ring::Fp61), false),
+        column(field(Ring::Fp127), true),
+    ]
+}
+
+/// A Map that keeps everything: the rows of `input`, in places whose order nobody knows of.
+fn dropped(build: &mut Build, input: RelationId) -> RelationId {
+    let columns = build.columns(input);
+    let kind = |c: &RowColumn| match c.form.ring() {
+        Some(ring) => RowKind::Field(ring),
+        None => RowKind::Planes(c.form.width() as u32),
+    };
+    let mut nodes: Vec<RowNode> = Vec::new();
+    let mut outputs = Vec::new();
+    for (number, column) in columns.iter().enumerate() {
+        nodes.push(RowNode { op: RowOp::Column(number), kind: kind(column) });
+        let value = RowNodeId(nodes.len() - 1);
+        let valid = column.nullable.then(|| {
+            nodes.push(RowNode { op: RowOp::Valid(number), kind: RowKind::Bit });
+            RowNodeId(nodes.len() - 1)
+        });
+        outputs.push((value, valid));
+    }
+    // column 0 is not 0
+    nodes.push(RowNode { op: RowOp::Integer(vec![0]), kind: RowKind::Planes(4) });
+    nodes.push(RowNode { op: RowOp::Less(RowNodeId(nodes.len() - 1), outputs[0].0), kind: RowKind::Bit });
+    let keep = RowNodeId(nodes.len() - 1);
+    let places = build.relations[input.0].places;
+    build.push(Operator::Map { input, nodes, columns: outputs, keep: Some(keep) }, places, false, columns)
+}
+
+fn look_up(build: &mut Build, base: RelationId, table: RelationId, on: Vec<(usize, usize)>, proved: bool) {
+    let (places, full) = (build.relations[base.0].places, build.relations[base.0].full);
+    let of_table = build.columns(table);
+    let found = [2, 3, 4].map(|c| RowColumn { nullable: true, ..of_table[c].clone() });
+    let columns = [build.columns(base), found.to_vec(), vec![column(RowForm::Bit, false)]].concat();
+    build.push(Operator::Lookup { base, table, on, columns: vec![2, 3, 4], proved }, places, full, columns);
+}
+
+#[test]
+fn rows_find_the_row_with_their_key() {
+    let mut dice = Dice(9);
+    for (case, (m, n)) in [(0, 3), (3, 0), (1, 1), (7, 5), (20, 30), (30, 12), (4, 60)].into_iter().enumerate() {
+        for kept in [false, true] {
+            for nullable in [false, true] {
+                let rows = table(&mut dice, m, 32, nullable);
+                let base = dice.rows(n, &[(32, nullable), (7, false)]);
+                let mut build = Build::default();
+                let extra = if case % 2 == 0 { 0 } else { 3 };
+                let t = match extra == 0 && !rows.is_empty() {
+                    true => build.home(Source::Party("energy".into()), rows.len() as u64, true, columns(nullable), &rows),
+                    false => build.private(1, (rows.len() + extra) as u64, columns(nullable), &rows),
+                };
+                let t = if kept { dropped(&mut build, t) } else { t };
+                let b = build.private(0, (n + extra) as u64, vec![column(planes(5), nullable), column(field(Ring::Fp61), false)], &base);
+                look_up(&mut build, b, t, vec![(0, 1)], case % 3 == 0);
+                let there = |row: &&Row| !kept || row[0] != int(0);
+                let find = |key: &Cell| rows.iter().filter(there).find(|r| key.is_some() && r[1] == *key);
+                let expected = base.iter().map(|row| match find(&row[0]) {
+                    Some(found) => [row.clone(), found[2..].to_vec(), vec![int(1)]].concat(),
+                    None => [row.clone(), vec![None, None, None, int(0)]].concat(),
+                });
+                build.expect(expected.collect());
+            }
+        }
+    }
+}
+
+#[test]
+fn keys_of_two_columns_and_no_columns_looked_up() {
+    let mut build = Build::default();
+    let keys = || vec![column(planes(2), true), column(RowForm::Text { bytes: 2 }, false)];
+    let t =
+        build.private(1, 6, keys(), &[vec![int(1), text("a")], vec![int(1), text("ab")], vec![None, text("a")], vec![int(0), text("")]]);
+    let base = [vec![int(1), text("a")], vec![int(1), text("b")], vec![None, text("a")], vec![int(0), text("")], vec![int(0), text("a")]];
+    let b = build.private(2, 5, keys(), &base);
+    let columns = [keys(), vec![column(RowForm::Bit, false)]].concat();
+    build.push(Operator::Lookup { base: b, table: t, on: vec![(0, 0), (1, 1)], columns: vec![], proved: false }, 5, false, columns);
+    let found = [1, 0, 0, 1, 0];
+    build.expect(base.iter().zip(found).map(|(row, found)| [row.clone(), vec![int(found)]].concat()).collect());
+}
+
+#[test]
+fn two_rows_of_one_key_end_the_session() {
+    for (kept, second, refused) in [(false, 3, true), (true, 3, true), (true, 0, false), (false, 0, true)] {
+        let mut build = Build::default();
+        let row = |flag: i128, key: i128| vec![int(flag), int(key), int(4), int(5), int(6)];
+        let t = build.private(1, 8, columns(false), &[row(1, 7), row(second, 9), row(2, 9), row(2, 8)]);
+        let t = if kept { dropped(&mut build, t) } else { t };
+        let b = build.private(0, 2, vec![column(planes(5), false)], &[vec![int(9)]]);
+        look_up(&mut build, b, t, vec![(0, 1)], false);
+        let plan = build.plan(false);
+        let local = Local::new(64 << 20).expect("a runtime");
+        let ground = Ground::new(&plan, &local, &build.tables).expect("nothing is public");
+        let inputs = build.inputs(&plan, &local, &ground).expect("the data are right");
+        let program = Program::new(&plan, &ground).expect("the plan is executable");
+        let mut pooled = Inputs::default();
+        inputs.iter().for_each(|i| pooled.extend(i.clone()));
+        let clear = program.run(&mut Plain::new(), &owner, &pooled, &mut |_, _| ()).err();
+        let shared = World::new(3, 7).run(|session| {
+            let me = session.me().index();
+            program.run(&mut Rep3::new(session), &owner, &inputs[me], &mut |_, _| ()).map(|_| ())
+        });
+        for end in shared.into_iter().map(|o| o.result.err()).chain([clear]) {
+            assert_eq!(end.is_some(), refused, "{end:?}");
+            if let Some(end) = end {
+                assert!(matches!(&end, Abort::Data(what) if what.contains("two rows have the same c")), "{end}");
+            }
+        }
+    }
+}
