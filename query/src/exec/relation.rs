@@ -265,7 +265,7 @@ impl<E: Engine> Run<'_, E> {
             }
             Operator::Group { input, keys, folds } => {
                 let grouped = group::group(engine, of(input), keys, folds, &relation.columns[keys.len()..])?;
-                grouped.from_table(grouped.table().slice(0..relation.places as usize))
+                grouped.unpacked(grouped.table().slice(0..relation.places as usize))
             }
             Operator::Pairs { .. } | Operator::Window { .. } => {
                 return Err(Abort::Refused("the layout lets no other operator pass".into()));

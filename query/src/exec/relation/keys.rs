@@ -125,7 +125,7 @@ impl<E: Engine> Rows<E> {
     }
 
     /// Rows like these, from a table like theirs.
-    pub(super) fn from_table(&self, table: Table<E>) -> Self {
+    pub(super) fn unpacked(&self, table: Table<E>) -> Self {
         let places = table.rows();
         let mut from = Unpack::new(table);
         let row = self.row.is_some().then(|| from.bits());

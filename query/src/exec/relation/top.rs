@@ -13,7 +13,7 @@ use protocols::{Engine, Share};
 /// As many rows as `relation` has places, after the first `skip` in this order.
 pub(super) fn top<E: Engine>(engine: &mut E, input: &Rows<E>, by: &[SortKey], skip: usize, relation: &Relation) -> Result<Rows<E>, Abort> {
     let shuffled = engine.shuffle(&input.table())?.0;
-    let input = input.from_table(shuffled);
+    let input = input.unpacked(shuffled);
     let mut planes: Vec<Bits<E>> = Vec::new();
     for key in by.iter().rev() {
         planes.extend(sort_planes(engine, &input.columns[key.column], key));
@@ -26,5 +26,5 @@ pub(super) fn top<E: Engine>(engine: &mut E, input: &Rows<E>, by: &[SortKey], sk
         let places = sort_places(engine, &key, Radix::default())?;
         apply(engine, &places, &input.table())?.0
     };
-    Ok(input.from_table(sorted.slice(skip..skip + relation.places as usize)))
+    Ok(input.unpacked(sorted.slice(skip..skip + relation.places as usize)))
 }

@@ -1,7 +1,7 @@
 //! Expressions over rows against the same in clear.
 
 use super::*;
-use crate::plan::relation::{RowKind, RowNode, RowNodeId, RowOp};
+use crate::plan::relation::{DatePart, RowKind, RowNode, RowNodeId, RowOp};
 
 fn node(op: RowOp, kind: RowKind) -> RowNode {
     RowNode { op, kind }
@@ -123,4 +123,106 @@ fn expressions_over_rows() {
             build.expect(expected.collect());
         }
     }
+}
+
+#[test]
+fn elements_become_bits_and_planes_are_divided() {
+    let (bit, f61, f127) = (RowKind::Bit, RowKind::Field(Ring::Fp61), RowKind::Field(Ring::Fp127));
+    let nodes = vec![
+        node(RowOp::Column(0), f61),                                                             // 0: x
+        node(RowOp::Column(1), RowKind::Planes(6)),                                              // 1: a
+        node(RowOp::Column(2), RowKind::Planes(4)),                                              // 2: b
+        node(RowOp::ToPlanes(n(0), -50), RowKind::Planes(8)),                                    // 3: x + 50
+        node(RowOp::Negative(n(0)), bit),                                                        // 4
+        node(RowOp::Zero(n(0)), bit),                                                            // 5
+        node(RowOp::Quotient { a: n(1), b: n(2), shift: 2, round: false }, RowKind::Planes(13)), // 6
+        node(RowOp::Quotient { a: n(1), b: n(2), shift: 1, round: true }, RowKind::Planes(10)),  // 7
+        node(RowOp::Column(3), f127),                                                            // 8: w
+        node(RowOp::Negative(n(8)), bit),                                                        // 9
+        node(RowOp::ToPlanes(n(8), -100), RowKind::Planes(9)),                                   // 10
+        node(RowOp::Less(n(3), n(10)), bit),                                                     // 11: x + 50 < w + 100
+        node(RowOp::Lift(n(11)), f61),                                                           // 12
+        node(RowOp::Product(n(12), n(0)), f61),                                                  // 13
+        node(RowOp::Linear(vec![(1, n(13)), (-7, n(12))], 0), f61),                              // 14
+        node(RowOp::Negative(n(14)), bit),                                                       // 15
+        node(RowOp::And(vec![n(15), n(4)]), bit),                                                // 16
+        node(RowOp::Select(n(11), n(0), n(14)), f61),                                            // 17
+        node(RowOp::Select(n(15), n(17), n(0)), f61),                                            // 18
+    ];
+    let outputs = [
+        (3, planes(8)),
+        (4, RowForm::Bit),
+        (5, RowForm::Bit),
+        (6, planes(13)),
+        (7, planes(10)),
+        (9, RowForm::Bit),
+        (15, RowForm::Bit),
+        (16, RowForm::Bit),
+        (18, field(Ring::Fp61)),
+    ];
+    let mut dice = Dice(77);
+    for (count, places) in [(0, 1), (1, 1), (30, 33)] {
+        let data: Vec<Row> = dice.rows(count, &[(100, false), (64, false), (16, false), (200, false)]);
+        let data: Vec<Row> = data
+            .into_iter()
+            .map(|r| vec![int(number(&r[0]).unwrap() - 50), r[1].clone(), r[2].clone(), int(number(&r[3]).unwrap() - 100)])
+            .collect();
+        let mut build = Build::default();
+        let columns =
+            vec![column(field(Ring::Fp61), false), column(planes(6), false), column(planes(4), false), column(field(Ring::Fp127), false)];
+        let input = build.private(2, places, columns, &data);
+        let op = Operator::Map { input, nodes: nodes.clone(), columns: outputs.iter().map(|(v, _)| (n(*v), None)).collect(), keep: None };
+        build.push(op, places, false, outputs.iter().map(|(_, form)| column(form.clone(), false)).collect());
+        let expected = data.iter().map(|row| {
+            let v: Vec<i128> = row.iter().map(|c| number(c).unwrap()).collect();
+            let (x, a, b, w) = (v[0], v[1], v[2], v[3]);
+            let quotient = |n: i128, round: bool| {
+                if b == 0 {
+                    0
+                } else if round {
+                    (2 * n + b) / (2 * b)
+                } else {
+                    n / b
+                }
+            };
+            let less = x + 50 < w + 100;
+            let linear = if less { x - 7 } else { 0 };
+            let chosen = if less { x } else { linear };
+            vec![
+                int(x + 50),
+                int((x < 0).into()),
+                int((x == 0).into()),
+                int(quotient(100 * a, false)),
+                int(quotient(10 * a, true)),
+                int((w < 0).into()),
+                int((linear < 0).into()),
+                int((linear < 0 && x < 0).into()),
+                int(if linear < 0 { chosen } else { x }),
+            ]
+        });
+        build.expect(expected.collect());
+    }
+}
+
+#[test]
+fn parts_of_dates() {
+    // 1968-01-15, 1999-12-31, 2000-02-29, 2000-03-01, 2024-11-05
+    let days = [(-717, 1968, 1, 15), (10956, 1999, 12, 31), (11016, 2000, 2, 29), (11017, 2000, 3, 1), (20032, 2024, 11, 5)];
+    let offset = -1000;
+    let part = |part, base| RowOp::DatePart { of: n(0), offset, part, base };
+    let nodes = vec![
+        node(RowOp::Column(0), RowKind::Planes(15)),
+        node(part(DatePart::Year, 1900), RowKind::Planes(8)),
+        node(part(DatePart::Month, 1), RowKind::Planes(4)),
+        node(part(DatePart::Day, 0), RowKind::Planes(5)),
+        node(part(DatePart::Quarter, 1), RowKind::Planes(2)),
+    ];
+    let mut build = Build::default();
+    let form = RowForm::Planes { scale: 0, offset, width: 15 };
+    let rows: Vec<Row> = days.iter().map(|d| vec![int(d.0)]).collect();
+    let input = build.private(0, 7, vec![column(form, false)], &rows);
+    let of = |offset, width| column(RowForm::Planes { scale: 0, offset, width }, false);
+    let op = Operator::Map { input, nodes, columns: (1..5).map(|v| (n(v), None)).collect(), keep: None };
+    build.push(op, 7, false, vec![of(1900, 8), of(1, 4), of(0, 5), of(1, 2)]);
+    build.expect(days.iter().map(|d| vec![int(d.1), int(d.2), int(d.3), int((d.2 + 2) / 3)]).collect());
 }
