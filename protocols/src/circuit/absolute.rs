@@ -5,8 +5,8 @@
 //! in which s is the lowest position. *Cost.* k a power of two: (k/2) log2 k bits a row; ceil(log2 k) rounds ([`cost::negate_if`](crate::cost::negate_if)).
 //! *Leakage.* None.
 
+use super::Bits;
 use super::prefix::prefix_ands;
-use super::{Bits, narrow};
 use crate::{Abort, Engine, Share, Wire};
 
 /// |x| for x in two's complement.
@@ -23,6 +23,5 @@ pub fn negate_if<E: Engine>(e: &mut E, bit: &Bits<E>, x: &Bits<E>) -> Result<Bit
     let below = std::iter::once(sign.clone()).chain(wires[..width - 1].iter().map(|bit| !bit)).collect();
     let carries = prefix_ands(e, below)?;
     let negated: Vec<_> = wires.iter().zip(&carries).map(|(x, carry)| &(x ^ &sign) ^ carry).collect();
-    let negated = e.join(&negated);
-    Ok(narrow::<E>(&negated, width))
+    Ok(e.join(&negated))
 }

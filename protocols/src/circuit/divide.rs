@@ -12,10 +12,10 @@
 //! 3. |n| s v / 2^m to 4 bits below the point, times 1/β, is Q but for less than 1/2.
 //! 4. T, that less 2, is floor(Q + h) less 0, 1 or 2, with h = 0 or 1/2. The remainder, exact in the field, says which: two signs. Then the sign.
 //!
-//! Every truncation is [`Engine::near_quotient`], off by at most one in the last place and never by more. With t = q + 6: truncations lose (2.2 F + 3) 2^-t of 1/β,
-//! so Q 2^q 12 / 2^(q+6) < 0.2, and those of step 3 2.2/2^4 < 0.14. The field must hold 2^(q+m) and 2^(2q+18); so a quotient has up to 54 bits.
+//! Every truncation is [`Engine::near_quotient`], off by at most one in the last place and never by more. With t = q + 6 those of step 2 lose
+//! (2.2 F + 3) 2^-t < 12 2^-t of 1/β, which is less than 12/64 < 0.2 of a quotient below 2^q; those of step 3 lose 2.2/2^4 < 0.14. The field must hold 2^(q+m) and
+//! 2^(2q+18), so a quotient has up to 54 bits ([`Division::is_possible`]). What fits into Fp61 is done there, the rest in Fp127.
 //!
-//! Over Fp127 these are exact; where all fits into Fp61, it is done there.
 //! *Cost.* In bits a row (mean of the parties) and rounds, both operands signed, from [`cost::divide`](crate::cost::divide); beside it what the same
 //! function takes on bits, counted in ANDs without the conversions there and back (another 1000 bits and more, 14 rounds):
 //!

@@ -8,7 +8,7 @@
 //! p_i = not (a_i xor c_i), (G_i, P_i) those of positions 0..=i by a [prefix tree](super::prefix) and w = G_{k-1} the borrow that goes around,
 //! bit i is a_i xor c_i xor G_{i-1} xor P_{i-1} w. Equal integers borrow nothing, so zero is all zeros: the result is canonical. *Sign*: bit k-1 is set in
 //! (p+1)/2..p, so the borrow into it is enough; by the rotation of positions k-1, 0, 1, …, k-2 it is the borrow out of a chain that nothing enters (if the
-//! others all pass, position k-1 decides with its g alone). Pairs of bits need one AND for their g as in [`less`](super::less):
+//! others all pass, position k-1 decides with its g alone). Pairs of bits need one AND for their g as in [`less`](super::less()):
 //! g = c_1 xor p_1 (c_1 xor g_0), so that only every other product of bits is asked for. *Zero*: a = c. Over Z_{2^k} the same without going around.
 //! *Cost.* Fp61: bits 472 a row, 9 rounds; sign 176 by P_0, 146 by the others, 8 rounds; zero 121 by P_0, 60 by the others, 7 rounds
 //! ([`cost::field_bits`](crate::cost::field_bits), [`cost::is_negative`](crate::cost::is_negative), [`cost::is_zero`](crate::cost::is_zero)). *Leakage.* None.

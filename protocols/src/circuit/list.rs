@@ -2,13 +2,13 @@
 //!
 //! *Functionality.* [`is_in`]: whether x is one of the constants. [`at_least`]: for each constant whether x is at least that. [`steps`]: a public step
 //! function of x. Constants are the rows of a column of bit-planes, so that any width will do; order is unsigned.
-//! *Protocol.* The trees of [`equal`](super::equal) and [`less_public`](super::less_public) for all constants at once. A node compares a range of bits; what
+//! *Protocol.* The trees of [`equal`](super::equal()) and [`less_public`](super::less_public) for all constants at once. A node compares a range of bits; what
 //! it compares with is computed once for each *distinct* value that the constants have there. All four values of a pair of bits take one AND. At most one
 //! constant equals x, so "one of them" is the exclusive or. x < c within a node needs no AND where c's lower half is zero, as nothing is less.
 //! Step functions are exclusive ors of what [`at_least`] gives, since those bits never rise.
 //! *Cost.* k/2 bits a row for the pairs; then with d distinct values in a node d bits for membership, up to 2d for order (d in the lowest chain);
 //! ceil(log2 k) rounds ([`cost::is_in`](crate::cost::is_in), [`cost::at_least`](crate::cost::at_least)). One constant costs no more than
-//! [`equal`](super::equal) or [`less_public`](super::less_public). *Leakage.* None.
+//! [`equal`](super::equal()) or [`less_public`](super::less_public). *Leakage.* None.
 
 use super::{Bits, level, zero};
 use crate::{Abort, Engine, Share, Wire};

@@ -1,4 +1,4 @@
-//! Circuits over any [`Engine`](crate::Engine): written once, run in every scheme.
+//! Circuits over any [`Engine`]: written once, run in every scheme.
 //!
 //! A k-bit integer column is k bit-planes, least significant first. All gates of one level of a circuit travel in one message.
 //!

@@ -6,6 +6,9 @@
 use super::{Bits, level};
 use crate::{Abort, Engine, Wire};
 
+/// A wire for each position, lowest first.
+pub(super) type Positions<'a, E> = Vec<Wire<'a, Bits<E>>>;
+
 /// One level: the positions whose carry is made, and whose passing on, each with the top of the half below.
 #[derive(Default)]
 struct Level {
@@ -50,13 +53,12 @@ impl Tree {
     }
 
     /// Runs it on what each position generates and passes; positions that the tree does not read may be anything.
-    #[allow(clippy::type_complexity)]
     pub(super) fn run<'a, E: Engine>(
         &self,
         e: &mut E,
-        mut g: Vec<Wire<'a, Bits<E>>>,
-        mut p: Vec<Wire<'a, Bits<E>>>,
-    ) -> Result<(Vec<Wire<'a, Bits<E>>>, Vec<Wire<'a, Bits<E>>>), Abort> {
+        mut g: Positions<'a, E>,
+        mut p: Positions<'a, E>,
+    ) -> Result<(Positions<'a, E>, Positions<'a, E>), Abort> {
         for Level { carried, passed } in &self.levels {
             let carries = carried.iter().map(|&(i, below)| (p[i].clone(), g[below].clone()));
             let passes = passed.iter().map(|&(i, below)| (p[i].clone(), p[below].clone()));
@@ -73,7 +75,7 @@ impl Tree {
 }
 
 /// The AND of wires 0..=i for every i: n a power of two takes (n/2) log2 n ANDs in log2 n levels.
-pub(super) fn prefix_ands<'a, E: Engine>(e: &mut E, wires: Vec<Wire<'a, Bits<E>>>) -> Result<Vec<Wire<'a, Bits<E>>>, Abort> {
+pub(super) fn prefix_ands<'a, E: Engine>(e: &mut E, wires: Positions<'a, E>) -> Result<Positions<'a, E>, Abort> {
     let tree = prefix_and_tree(wires.len());
     Ok(tree.run(e, wires.clone(), wires)?.1)
 }
