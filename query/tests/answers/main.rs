@@ -5,6 +5,7 @@ mod city;
 mod generated;
 mod queries;
 mod shapes;
+mod ugly;
 
 use city::{City, PARTIES};
 use mpc_core::PartyId;
