@@ -117,6 +117,23 @@ pub trait Engine: Sized {
 
     /// The rows of the table in a uniformly random order that nobody knows, and what undoes it. Two rounds.
     fn shuffle(&mut self, table: &Table<Self>) -> Result<(Table<Self>, Self::Shuffled), Abort>;
+    /// A [`shuffle`](Self::shuffle) of a table and the places of its rows, with the places opened as they come out, and the values of `also`. Two rounds,
+    /// or three after [`open_after_shuffles`](Self::open_after_shuffles).
+    fn shuffle_and_open(
+        &mut self,
+        table: &Table<Self>,
+        places: &Self::Share<Index>,
+        also: &[&Self::Share<Index>],
+    ) -> Result<Opened<Self>, Abort> {
+        let (mut table, shuffled) = self.shuffle(&table.clone().with(places.clone()))?;
+        let places = table.take_last::<Index>();
+        let shown = self.verify(std::iter::once(&places).chain(also.iter().copied()).collect::<Vec<_>>())?;
+        let mut also = self.open_all(&shown)?;
+        Ok(Opened { table, shuffled, places: also.remove(0), also })
+    }
+    /// From now on places are opened after the shuffle that carries them, as a scheme must that verifies before it opens. For comparison with such schemes;
+    /// nothing to do where that is so anyway.
+    fn open_after_shuffles(&mut self) {}
     /// The rows of a table back where they were before a shuffle of as many rows. Two rounds.
     fn unshuffle(&mut self, table: &Table<Self>, shuffled: &Self::Shuffled) -> Result<Table<Self>, Abort>;
     /// Row i at `to.places()[i]`, for a permutation that `owner` alone knows and states. Two rounds; nobody else learns anything of it.
@@ -216,6 +233,18 @@ pub trait Engine: Sized {
         self.barrier()?;
         Ok(Verified(value))
     }
+}
+
+/// A shuffled table and what was opened on the way.
+pub struct Opened<E: Engine> {
+    /// The rows.
+    pub table: Table<E>,
+    /// What undoes it.
+    pub shuffled: E::Shuffled,
+    /// The places, in the order of the shuffled rows.
+    pub places: Column<Index>,
+    /// The other values.
+    pub also: Vec<Column<Index>>,
 }
 
 /// Where rows go by a digit.

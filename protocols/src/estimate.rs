@@ -1,7 +1,7 @@
 //! Prices a protocol by running its own code on shapes instead of shares.
 
-use crate::cost::{self, Cost};
-use crate::engine::{Difference, Engine, Input, Released, Security, Share, Verified};
+use crate::cost::{self, Cost, Opening};
+use crate::engine::{Difference, Engine, Input, Opened, Released, Security, Share, Verified};
 use crate::table::Table;
 use crate::wire::{Gate, Wire};
 use mpc_core::{Abort, B64, Column, Index, Layout, PartyId, Permutation, Ring};
@@ -13,6 +13,7 @@ use std::ops::Range;
 pub struct Estimate {
     cost: Cost,
     shuffles: u64,
+    opening: Opening,
 }
 
 impl Estimate {
@@ -157,6 +158,21 @@ impl Engine for Estimate {
         self.shuffles += 1;
         self.spend(cost::shuffle(table.message(), turn));
         Ok((table.clone(), turn))
+    }
+
+    fn shuffle_and_open(&mut self, table: &Table<Self>, places: &Shape, also: &[&Shape]) -> Result<Opened<Self>, Abort> {
+        let turn = self.shuffles;
+        self.shuffles += 1;
+        let opened = also.iter().map(|x| cost::open::<Index>(x.0));
+        // what else is opened travels in the last round
+        let last = Cost { rounds: 0, ..Cost::at_once(opened) };
+        self.spend(cost::apply(places.0, table.message(), turn, self.opening).then(last));
+        let also = also.iter().map(|x| Column::zeros(x.0)).collect();
+        Ok(Opened { table: table.clone(), shuffled: turn, places: Column::zeros(places.0), also })
+    }
+
+    fn open_after_shuffles(&mut self) {
+        self.opening = Opening::After;
     }
 
     fn unshuffle(&mut self, table: &Table<Self>, turn: &u64) -> Result<Table<Self>, Abort> {

@@ -20,7 +20,7 @@ pub mod world;
 pub use mpc_core::Abort;
 
 pub use cost::{Cost, Estimate};
-pub use engine::{Difference, Engine, Input, Pair, Ranked, Released, Security, Share, Verified};
+pub use engine::{Difference, Engine, Input, Opened, Pair, Ranked, Released, Security, Share, Verified};
 pub use plain::Plain;
 pub use rep3::{Rep3, Rep3Share};
 pub use table::{Cell, Message, Table};

@@ -3,8 +3,8 @@
 use crate::micro::{Limits, generator};
 use anyhow::{Result, ensure};
 use mpc_core::{B64, Column, Fp61, Index, Layout, PartyId, Ring};
-use protocols::relational::{JoinOptions, Radix, Side, Tail, group_sums, join, sort, sort_places};
-use protocols::{Engine, Input, Rep3, Rep3Share, Table, circuit};
+use protocols::relational::{JoinOptions, Network, Side, Sorting, Tail, choices, group_sums, join, sort, sort_places};
+use protocols::{Engine, Input, Message, Rep3, Rep3Share, Table, circuit};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -117,14 +117,21 @@ impl Prepared {
         Ok(match (self.work, &self.other) {
             (Work::GroupSum, _) => self.group_sum(engine)?,
             (Work::Join, Some((keys, values))) => self.join(engine, keys, values)?,
-            _ => Outcome::Places(sort_places(engine, &self.keys, Radix::default())?),
+            _ => Outcome::Places(sort_places(engine, &self.keys, self.sorting())?),
         })
+    }
+
+    /// The algorithm that sends least.
+    fn sorting(&self) -> Sorting {
+        let key = if self.work == Work::Sort32 { 32 } else { 64 };
+        let all = choices(self.work.rows(), key, Message::default(), Network::LOOPBACK);
+        all.into_iter().min_by_key(|choice| choice.cost.max_bytes()).map_or_else(Sorting::default, |choice| choice.sorting)
     }
 
     fn group_sum(&self, engine: &mut Rep3) -> Result<Outcome> {
         let rows = self.work.rows();
         let table = Table::new(rows).with(self.keys.clone()).with::<Fp61>(self.values.clone());
-        let (mut sorted, _) = sort(engine, &self.keys, &table, Radix::default())?;
+        let (mut sorted, _) = sort(engine, &self.keys, &table, self.sorting())?;
         let (keys, values) = (sorted.take_first::<B64>(), sorted.take_first::<Fp61>());
         let groups = group_sums::<_, Fp61>(engine, &keys, &values, &sorted, None, Tail::Blank)?;
         Ok(Outcome::Groups(groups.key, groups.sums, groups.valid.unwrap_or_else(|| unreachable!("a blank tail has flags"))))
@@ -137,7 +144,7 @@ impl Prepared {
         let right = Table::new(rows).with::<Fp61>(values.clone());
         let left = Side { key: &self.keys, valid: &all, table: &left };
         let right = Side { key: keys, valid: &all, table: &right };
-        let mut joined = join(engine, &left, &right, JoinOptions::default())?;
+        let mut joined = join(engine, &left, &right, JoinOptions { sorting: self.sorting(), ..JoinOptions::default() })?;
         let (x, y) = (joined.left.take_first::<Fp61>(), joined.right.take_first::<Fp61>());
         let matched = circuit::bit_times::<_, Fp61>(engine, &joined.matched, &x)?;
         Ok(Outcome::Sum(engine.dot(&matched, &y)?))

@@ -19,10 +19,27 @@ pub fn permute_by(owner: PartyId, rows: usize, message: Message) -> Cost {
     Cost { bits: std::array::from_fn(|p| by(p).bits), bytes: std::array::from_fn(|p| by(p).bytes), rounds: 2 }
 }
 
-/// Rows to places of `width` bits: a shuffle of both, then the places opened.
-pub fn apply(rows: usize, width: u32, message: Message, turn: u64) -> Cost {
-    let places = Layout::narrow(rows, 1, width);
-    shuffle(message + Message::of::<Index>(places), turn).then(open::<Index>(places))
+/// When the places of rows that are shuffled are opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Opening {
+    /// In the shuffle's last round.
+    #[default]
+    Within,
+    /// In a round after it, as a scheme must that verifies before it opens.
+    After,
+}
+
+/// Rows to `places`: a shuffle of both, with the places opened. Within it, the party where it starts sends nothing for that, the others one message of places.
+pub fn apply(places: Layout, message: Message, turn: u64, opening: Opening) -> Cost {
+    let shuffled = shuffle(message + Message::of::<Index>(places), turn);
+    match opening {
+        Opening::After => shuffled.then(open::<Index>(places)),
+        Opening::Within => {
+            let start = (turn % 3) as u8;
+            let others = [1, 2].map(|by| (PartyId(start).right(by, 3), places));
+            Cost::at_once([shuffled, Cost::round::<Index>(others)])
+        }
+    }
 }
 
 /// One permutation after another: places undone.
@@ -38,20 +55,21 @@ pub fn digit(rows: usize, width: u32, bits: usize) -> Cost {
 }
 
 /// Stable compaction: 3w + (4/3)(w + W) bits a row, 6 rounds.
-pub fn compact(rows: usize, width: u32, message: Message, turn: u64) -> Cost {
-    digit(rows, width, 1).then(apply(rows, width, message, turn))
+pub fn compact(rows: usize, width: u32, message: Message, turn: u64, opening: Opening) -> Cost {
+    digit(rows, width, 1).then(apply(Layout::narrow(rows, 1, width), message, turn, opening))
 }
 
 /// The places of a radix sort by digits of `radix.digit` bits, the last narrower, of keys of `key` bits; and the turn after it.
-pub fn radix_places(rows: usize, width: u32, key: usize, radix: Radix, turn: u64) -> (Cost, u64) {
-    let index = Message::of::<Index>(Layout::narrow(rows, 1, width));
+pub fn radix_places(rows: usize, width: u32, key: usize, radix: Radix, turn: u64, opening: Opening) -> (Cost, u64) {
+    let places = Layout::narrow(rows, 1, width);
+    let index = Message::of::<Index>(places);
     let bits = |planes| Message::of::<B64>(Layout::new(rows, planes));
     let (mut cost, mut turn, mut done) = (Cost::FREE, turn, 0);
     while done < key {
         let digit_bits = radix.digit.min(key - done);
         if done > 0 {
             let message = if radix.moving { bits(key - done) + index } else { bits(digit_bits) };
-            cost = cost.then(apply(rows, width, message, turn));
+            cost = cost.then(apply(places, message, turn, opening));
         }
         cost = cost.then(digit(rows, width, digit_bits));
         if done > 0 {
@@ -61,19 +79,19 @@ pub fn radix_places(rows: usize, width: u32, key: usize, radix: Radix, turn: u64
         done += digit_bits;
     }
     if radix.moving && key > radix.digit {
-        cost = cost.then(apply(rows, width, index, turn));
+        cost = cost.then(apply(places, index, turn, opening));
         turn += 1;
     }
     (cost, turn)
 }
 
 /// A sort, rows included; by samplesort the expected cost.
-pub fn sort(rows: usize, width: u32, key: usize, sorting: Sorting, message: Message, turn: u64) -> Cost {
+pub fn sort(rows: usize, width: u32, key: usize, sorting: Sorting, message: Message, turn: u64, opening: Opening) -> Cost {
     match sorting {
         Sorting::Samplesort => samplesort(rows, key, message, turn).0,
         Sorting::Radix(radix) => {
-            let (cost, turn) = radix_places(rows, width, key, radix, turn);
-            cost.then(apply(rows, width, message, turn))
+            let (cost, turn) = radix_places(rows, width, key, radix, turn, opening);
+            cost.then(apply(Layout::narrow(rows, 1, width), message, turn, opening))
         }
     }
 }
@@ -126,10 +144,10 @@ fn quicksort_comparisons(m: usize) -> Vec<f64> {
 }
 
 /// Sums by group of sorted keys of `key` bits, `values` a plane each, `bits` carried and not blanked; `blank` zeroes the sums beyond the groups.
-pub fn group_sums<R: Ring>(width: u32, key: usize, values: Layout, bits: usize, blank: bool, turn: u64) -> Cost {
+pub fn group_sums<R: Ring>(width: u32, key: usize, values: Layout, bits: usize, blank: bool, turn: u64, opening: Opening) -> Cost {
     let rows = values.rows;
     let moved = Message::of::<B64>(Layout::new(rows, key + bits + usize::from(blank))) + Message::of::<R>(values);
-    let sums = equal(rows.saturating_sub(1), key, 0).then(compact(rows, width, moved, turn));
+    let sums = equal(rows.saturating_sub(1), key, 0).then(compact(rows, width, moved, turn, opening));
     if blank { sums.then(bits_to::<R>(values.with_planes(1))).then(product::<R>(values)) } else { sums }
 }
 
@@ -139,16 +157,16 @@ pub fn join_match(rows: usize, key: usize) -> Cost {
 }
 
 /// A join of `rows` rows on both sides by keys of `key` bits; `bits` of left and of right travel beside keys and flags.
-pub fn join(rows: usize, width: u32, key: usize, bits: usize, options: JoinOptions, turn: u64) -> Cost {
+pub fn join(rows: usize, width: u32, key: usize, bits: usize, options: JoinOptions, turn: u64, opening: Opening) -> Cost {
     let moved = Message::of::<B64>(Layout::new(rows, 2 * key + bits + 3));
-    let sorted = sort(rows, width, key + usize::from(options.right_filtered), options.sorting, moved, turn);
+    let sorted = sort(rows, width, key + usize::from(options.right_filtered), options.sorting, moved, turn, opening);
     let joined = sorted.then(join_match(rows, key));
     if options.left_flag { joined.then(product::<B64>(Layout::new(rows.saturating_sub(1), 1))) } else { joined }
 }
 
 /// Distinct rows by keys of `key` bits; `bits` travel beside keys and flags.
-pub fn distinct(rows: usize, width: u32, key: usize, bits: usize, sorting: Sorting, turn: u64) -> Cost {
+pub fn distinct(rows: usize, width: u32, key: usize, bits: usize, sorting: Sorting, turn: u64, opening: Opening) -> Cost {
     let moved = Message::of::<B64>(Layout::new(rows, key + 1 + bits));
     let others = rows.saturating_sub(1);
-    sort(rows, width, key + 1, sorting, moved, turn).then(equal(others, key, 0)).then(product::<B64>(Layout::new(others, 1)))
+    sort(rows, width, key + 1, sorting, moved, turn, opening).then(equal(others, key, 0)).then(product::<B64>(Layout::new(others, 1)))
 }

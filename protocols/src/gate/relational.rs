@@ -1,7 +1,7 @@
 //! The gate's relational operators: every case of the model is run at its sizes.
 
 use super::{Case, GateLine};
-use crate::cost::{self, Cost};
+use crate::cost::{self, Cost, Opening};
 use crate::relational::{
     JoinOptions, Radix, Side, Tail, apply, compact_in, distinct_in, join_in, last_rows, places_by_digit, radix_places, sums_of_last,
 };
@@ -92,17 +92,17 @@ impl<'c> Operator<'c> {
         let bits = |planes| Message::of::<B64>(Layout::new(n, planes));
         match self.what {
             What::Shuffle(moved) => cost::shuffle(bits(moved), 0),
-            What::Apply(moved) => cost::apply(n, w, bits(moved), 0),
+            What::Apply(moved) => cost::apply(Layout::narrow(n, 1, w), bits(moved), 0, Opening::After),
             What::Compose => cost::compose(n, w, 0),
-            What::Compact(moved) => cost::compact(n, w, bits(moved), 0),
+            What::Compact(moved) => cost::compact(n, w, bits(moved), 0, Opening::After),
             What::Digit(digit) => cost::digit(n, w, digit),
-            What::Places(key, radix) => cost::radix_places(n, w, key, radix, 0).0,
-            What::Sort(key, radix, moved) => cost::sort(n, w, key, radix.into(), bits(moved), 0),
-            What::Group(key, m, 64, blank) => cost::group_sums::<Z64>(w, key, Layout::new(n, m), 0, blank, 0),
-            What::Group(key, m, _, blank) => cost::group_sums::<Fp61>(w, key, Layout::new(n, m), 0, blank, 0),
-            What::Join(key, payload, options) => cost::join(n, w, key, payload, options, 0),
+            What::Places(key, radix) => cost::radix_places(n, w, key, radix, 0, Opening::After).0,
+            What::Sort(key, radix, moved) => cost::sort(n, w, key, radix.into(), bits(moved), 0, Opening::After),
+            What::Group(key, m, 64, blank) => cost::group_sums::<Z64>(w, key, Layout::new(n, m), 0, blank, 0, Opening::After),
+            What::Group(key, m, _, blank) => cost::group_sums::<Fp61>(w, key, Layout::new(n, m), 0, blank, 0, Opening::After),
+            What::Join(key, payload, options) => cost::join(n, w, key, payload, options, 0, Opening::After),
             What::Match(key) => cost::join_match(n, key),
-            What::Distinct(key, moved, radix) => cost::distinct(n, w, key, moved, radix.into(), 0),
+            What::Distinct(key, moved, radix) => cost::distinct(n, w, key, moved, radix.into(), 0, Opening::After),
         }
     }
 }
@@ -111,6 +111,8 @@ impl Protocol for Operator<'_> {
     type Output = ();
 
     fn run<E: Engine>(&self, e: &mut E) -> Result<(), Abort> {
+        // as in the model
+        e.open_after_shuffles();
         let (n, w) = (self.case.n, self.width());
         let places = e.constant(&Column::from_indices((0..n).map(|i| i as u32), w));
         let mut bits = |planes| e.constant(&Column::<B64>::zeros(Layout::new(n, planes)));

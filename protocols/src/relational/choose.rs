@@ -5,7 +5,7 @@
 //! short keys, samplesort for long ones; wider digits and the moving variant buy rounds with bytes.
 
 use super::{Radix, Sorting};
-use crate::cost::{self, Cost};
+use crate::cost::{self, Cost, Opening};
 use crate::table::Message;
 use mpc_core::index_bits;
 
@@ -50,7 +50,7 @@ pub fn choices(rows: usize, key: usize, moved: Message, network: Network) -> Vec
     let radix = radix.map(|radix| {
         let digits = key.div_ceil(radix.digit) as f64;
         let work = digits * RADIX[radix.digit - 1] * rows as f64;
-        (Sorting::Radix(radix), cost::sort(rows, width, key, radix.into(), moved, 0), work)
+        (Sorting::Radix(radix), cost::sort(rows, width, key, radix.into(), moved, 0, Opening::Within), work)
     });
     let (cost, comparisons) = cost::samplesort(rows, key, moved, 0);
     let work = comparisons * (key as f64 + f64::from(width)) * COMPARISON;

@@ -2,10 +2,11 @@
 //!
 //! *Functionality.* [`apply`]: row i goes to the place that a share of indices states; [`undo`]: rows in that order back to where they came from;
 //! [`compose`]: the places of a row under two permutations after one another.
-//! *Protocol.* The rows and their places are shuffled together and the places opened: what is opened is a uniformly random permutation. Everyone then puts
+//! *Protocol.* The rows and their places are shuffled together and the places opened: what is opened is a uniformly random permutation. (In replicated shares the
+//! places are opened as they come out of the shuffle: its last round tells two parties each other's part of them, and now the third one both.) Everyone then puts
 //! the rows in their places. Undoing takes the rows to their shuffled order and unshuffles them; a second permutation's places, undone, are the composition
 //! (Asharov, Hamada, Ikarashi, Kikuchi, Nof, Pinkas, Takahashi, Tomida, CCS'22, section 3; Chida et al., ePrint 2019/695).
-//! *Cost.* n rows of W bits: apply (4/3)(w + W) + w bits a row, 3 rounds; undo 4W/3 bits, 2 rounds; compose 4w/3 bits, 2 rounds
+//! *Cost.* n rows of W bits: apply (4/3)(w + W) + 2w/3 bits a row, 2 rounds (opened after the shuffle: w, 3); undo 4W/3 bits, 2 rounds; compose 4w/3 bits, 2 rounds
 //! ([`cost::apply`](crate::cost::apply), [`cost::shuffle`](crate::cost::shuffle)). *Leakage.* None.
 
 use super::Indices;
@@ -39,12 +40,9 @@ pub fn apply_and_open<E: Engine>(
     table: &Table<E>,
     also: &[&Indices<E>],
 ) -> Result<(Moved<E>, Vec<Column<Index>>), Abort> {
-    let (mut shuffled_rows, shuffled) = e.shuffle(&table.clone().with(places.clone()))?;
-    let places = shuffled_rows.take_last::<Index>();
-    let shown = e.verify(std::iter::once(&places).chain(also.iter().copied()).collect::<Vec<_>>())?;
-    let mut opened = e.open_all(&shown)?;
-    let places = e.permutation(&opened.remove(0))?;
-    Ok(((shuffled_rows.place(&places), Applied { shuffled, places }), opened))
+    let opened = e.shuffle_and_open(table, places, also)?;
+    let places = e.permutation(&opened.places)?;
+    Ok(((opened.table.place(&places), Applied { shuffled: opened.shuffled, places }), opened.also))
 }
 
 /// The rows of a table in the order of an application back in the order before it.

@@ -2,7 +2,7 @@
 //!
 //! *Functionality.* The rows in the order of their keys; equal keys keep their order.
 //! *Protocol.* The number of each row becomes the low part of its key, so that no two are equal, and all is shuffled. From there on the order of rows is
-//! uniformly random and independent of everything, so comparisons of rows may be opened (Hamada, Kikuchi, Ikarashi, Chida, Takahashi, ICISC'12). One row in sixteen is a
+//! uniformly random and independent of everything, so comparisons of rows may be opened (Hamada, Kikuchi, Ikarashi, Chida, Takahashi, ICISC'12). One row in eight is a
 //! sample, sorted the same way; every other row finds its place between samples by binary search, a comparison a level for all rows at once, and the few rows between
 //! two samples are sorted by quicksort, the last four by all comparisons. (Without the row's number opened equalities would tell how often keys repeat.)
 //! *Cost.* About log2 n - 0.2 comparisons of k + w bits a row and 1 + ceil(log2 (k + w)) + 1 rounds for each of some 5 log2 n levels; how many exactly depends on the
@@ -15,7 +15,7 @@ use crate::{Abort, Engine, Share, Table};
 use mpc_core::{B64, Column, Layout, Permutation, Row32, index_bits};
 
 /// One row in so many is a sample.
-const SAMPLE: usize = 16;
+const SAMPLE: usize = 8;
 /// Fewer rows are sorted without a sample.
 const FEW: usize = 64;
 /// As many rows, or fewer, are compared all with all.

@@ -17,6 +17,7 @@
 //! | [`open_to`](Engine::open_to) P_i | 1 | 1 by P_{i+1} |
 //! | [`release`](Engine::release) | 1 | 1 by each |
 //! | [`shuffle`](Engine::shuffle), [`unshuffle`](Engine::unshuffle) | 2 | 1, 2, 1 in turn |
+//! | [`shuffle_and_open`](Engine::shuffle_and_open) | 2 | places besides: 1, 3, 2 in turn |
 //! | [`permute_by`](Engine::permute_by) P_i | 2 | 2 and a place by P_i, 1 by the others |
 //! | constants, sums, complements, products with public values | 0 | 0 |
 //!
@@ -35,7 +36,7 @@ mod shuffle;
 pub use share::Rep3Share;
 pub use shuffle::Shuffled;
 
-use crate::engine::{Difference, Engine, Input, Ranked, Released, Security, Share, Verified};
+use crate::engine::{Difference, Engine, Input, Opened, Ranked, Released, Security, Share, Verified};
 use crate::table::Table;
 use crate::wire::{Gate, Wire};
 use mpc_core::{Abort, B64, Column, Index, Layout, Meter, PartyId, Permutation, Ring, Session};
@@ -45,6 +46,8 @@ pub struct Rep3 {
     session: Session,
     /// Shuffles so far: roles rotate.
     shuffles: u64,
+    /// Whether places are opened in a round after their shuffle.
+    open_after: bool,
 }
 
 impl Rep3 {
@@ -54,7 +57,7 @@ impl Rep3 {
     /// If the session has other than three parties: the roster decides that before any session starts.
     pub fn new(session: Session) -> Self {
         assert_eq!(session.parties(), 3, "replicated sharing is among three parties");
-        Rep3 { session, shuffles: 0 }
+        Rep3 { session, shuffles: 0, open_after: false }
     }
 
     /// The session it runs on.
@@ -189,6 +192,19 @@ impl Engine for Rep3 {
 
     fn shuffle(&mut self, table: &Table<Self>) -> Result<(Table<Self>, Shuffled), Abort> {
         self.shuffled(table)
+    }
+
+    fn shuffle_and_open(
+        &mut self,
+        table: &Table<Self>,
+        places: &Rep3Share<Index>,
+        also: &[&Rep3Share<Index>],
+    ) -> Result<Opened<Self>, Abort> {
+        self.shuffled_and_opened(table, places, also)
+    }
+
+    fn open_after_shuffles(&mut self) {
+        self.open_after = true;
     }
 
     fn unshuffle(&mut self, table: &Table<Self>, shuffled: &Shuffled) -> Result<Table<Self>, Abort> {

@@ -13,23 +13,31 @@
 //!
 //! The new components are A', B', C' = C1 + C2. Every message is masked by a value its receiver lacks. Back: the same with H3, H2, H1 in the places
 //! of H1, H2, H3 and inverse permutations. The t-th shuffle of a session starts at H1 = P_{t mod 3}.
+//! Places that are to be opened once shuffled need no masks A' and B' in the second round: C1 and C2, which add up to them, go to H1 as well. Each is uniform given the
+//! other's sum with it, so who sees both learns their sum, the opened places.
 //! *Cost.* W bits a row: W, 2 W, W by H1, H2, H3; 2 rounds ([`cost::shuffle`](crate::cost::shuffle)). *Leakage.* None. Memory is accessed in the order of
 //! permutations that the party knows.
 //!
 //! Bit-planes take part as words of row bits, so that a row is one access to memory, and are planes again for C1 and C2.
 
 use super::{Rep3, Rep3Share};
-use crate::engine::Share;
+use crate::engine::{Engine, Opened, Share};
 use crate::table::Table;
 use mpc_core::prss::{BLOCK, Step};
 use mpc_core::session::{Inbox, Round, Ticket};
-use mpc_core::{Abort, B64, Column, Layout, PartyId, Permutation, Ring, Row8, Row32, Row64};
+use mpc_core::{Abort, B64, Column, Index, Layout, PartyId, Permutation, Ring, Row8, Row32, Row64};
 
 /// What a party keeps of a shuffle to undo it: the two permutations it knows.
 pub struct Shuffled {
     rows: usize,
     roles: [PartyId; 3],
     known: [Option<Permutation>; 3],
+}
+
+impl Shuffled {
+    fn way(&self) -> Way<'_> {
+        Way { roles: self.roles, permutations: self.known.each_ref().map(Option::as_ref), back: false }
+    }
 }
 
 /// The three permutations in the order in which they apply.
@@ -39,24 +47,46 @@ const P23: usize = 2;
 
 impl Rep3 {
     pub(super) fn shuffled(&mut self, table: &Table<Self>) -> Result<(Table<Self>, Shuffled), Abort> {
+        let shuffled = self.draw_shuffle(table.rows());
+        let (moved, _) = self.travel(table, &shuffled.way(), None)?;
+        Ok((moved, shuffled))
+    }
+
+    pub(super) fn shuffled_and_opened(
+        &mut self,
+        table: &Table<Self>,
+        places: &Rep3Share<Index>,
+        also: &[&Rep3Share<Index>],
+    ) -> Result<Opened<Self>, Abort> {
+        if self.open_after {
+            let (mut table, shuffled) = self.shuffled(&table.clone().with(places.clone()))?;
+            let places = table.take_last::<Index>();
+            let shown = self.verify(std::iter::once(&places).chain(also.iter().copied()).collect::<Vec<_>>())?;
+            let mut also = self.open_all(&shown)?;
+            return Ok(Opened { table, shuffled, places: also.remove(0), also });
+        }
+        self.barrier()?;
+        let shuffled = self.draw_shuffle(table.rows());
+        let (table, mut also) = self.travel(table, &shuffled.way(), Some((places, also)))?;
+        Ok(Opened { table, shuffled, places: also.remove(0), also })
+    }
+
+    fn draw_shuffle(&mut self, rows: usize) -> Shuffled {
         let first = (self.shuffles % 3) as u8;
         self.shuffles += 1;
         let roles @ [h1, h2, h3] = [0, 1, 2].map(|by| PartyId(first).right(by, 3));
-        let rows = table.rows();
         let known = [(h1, h2), (h3, h1), (h2, h3)].map(|edge| {
             let step = self.session.step();
             self.other_end(edge).map(|peer| Permutation::draw(self.session.prss(peer), step, rows))
         });
-        let shuffled = Shuffled { rows, roles, known };
-        let way = Way { roles, permutations: shuffled.known.each_ref().map(Option::as_ref), back: false };
-        Ok((self.travel(table, &way)?, shuffled))
+        Shuffled { rows, roles, known }
     }
 
     pub(super) fn unshuffled(&mut self, table: &Table<Self>, shuffled: &Shuffled) -> Result<Table<Self>, Abort> {
         assert_eq!(table.rows(), shuffled.rows, "what is unshuffled has the rows of the shuffle");
         let [h1, h2, h3] = shuffled.roles;
         let [p12, p31, p23] = shuffled.known.each_ref().map(Option::as_ref);
-        self.travel(table, &Way { roles: [h3, h2, h1], permutations: [p23, p31, p12], back: true })
+        Ok(self.travel(table, &Way { roles: [h3, h2, h1], permutations: [p23, p31, p12], back: true }, None)?.0)
     }
 
     /// The peer at the other end of an edge, if this party is at one.
@@ -68,7 +98,8 @@ impl Rep3 {
         }
     }
 
-    fn travel(&mut self, table: &Table<Self>, way: &Way<'_>) -> Result<Table<Self>, Abort> {
+    /// The rows at the end of the way, and the values of places that travel with them and of what else is to be opened.
+    fn travel(&mut self, table: &Table<Self>, way: &Way<'_>, open: Option<ToOpen<'_>>) -> Result<(Table<Self>, Vec<Column<Index>>), Abort> {
         let role = way.role(self.session.me());
         let bits = stacked(&table.bits);
         let mut words = bits.iter().map(|bits| Words::new(self, way, role, bits)).collect::<Vec<_>>();
@@ -76,11 +107,14 @@ impl Rep3 {
         let mut z64: Vec<_> = table.z64.iter().map(|c| Leg::whole(self, way, role, c)).collect();
         let mut fp61: Vec<_> = table.fp61.iter().map(|c| Leg::whole(self, way, role, c)).collect();
         let mut fp127: Vec<_> = table.fp127.iter().map(|c| Leg::whole(self, way, role, c)).collect();
+        let (places, also) = open.unzip();
+        let mut places: Vec<_> = places.iter().map(|c| Leg::whole(self, way, role, c)).collect();
 
         let mut round = self.session.round("shuffle, first");
         let legs = words.iter_mut().flat_map(Words::legs);
         let legs = legs.chain(index.iter_mut().map(as_leg)).chain(z64.iter_mut().map(as_leg));
         let legs = legs.chain(fp61.iter_mut().map(as_leg)).chain(fp127.iter_mut().map(as_leg));
+        let legs = legs.chain(places.iter_mut().map(as_leg));
         let mut legs: Vec<&mut dyn Travel> = legs.collect();
         legs.iter_mut().for_each(|leg| leg.pass(&mut round, way, role));
         let mut inbox = round.run()?;
@@ -94,14 +128,21 @@ impl Rep3 {
         let mut z64: Vec<_> = z64.into_iter().map(|l| Last::new(self, way, role, l.layout, l.carried)).collect();
         let mut fp61: Vec<_> = fp61.into_iter().map(|l| Last::new(self, way, role, l.layout, l.carried)).collect();
         let mut fp127: Vec<_> = fp127.into_iter().map(|l| Last::new(self, way, role, l.layout, l.carried)).collect();
+        let mut places: Vec<_> = places.into_iter().map(|l| Shown { layout: l.layout, mine: l.carried, expected: Vec::new() }).collect();
+        let (left, right) = (self.left(), self.right());
         let mut round = self.session.round("shuffle, second");
         bits.iter_mut().for_each(|l| l.exchange(&mut round, way, role));
         index.iter_mut().for_each(|l| l.exchange(&mut round, way, role));
         z64.iter_mut().for_each(|l| l.exchange(&mut round, way, role));
         fp61.iter_mut().for_each(|l| l.exchange(&mut round, way, role));
         fp127.iter_mut().for_each(|l| l.exchange(&mut round, way, role));
+        places.iter_mut().for_each(|l| l.exchange(&mut round, way, role));
+        let also = also.unwrap_or_default().iter().map(|x| {
+            round.send(left, x.second());
+            (x, round.recv(right, x.layout()))
+        });
+        let also: Vec<_> = also.collect();
         let mut inbox = round.run()?;
-        let right = self.right();
         let mut moved = Table::new(table.rows());
         for bits in bits {
             moved = unstacked(moved, &table.bits, &bits.arrive(way, right, &mut inbox)?);
@@ -118,9 +159,14 @@ impl Rep3 {
         for l in fp127 {
             moved = moved.with(l.arrive(way, right, &mut inbox)?);
         }
-        Ok(moved)
+        let places = places.into_iter().map(|l| l.arrive(&mut inbox)).collect::<Vec<_>>();
+        let also = also.into_iter().map(|(x, missing)| Ok(x.value(&inbox.take(missing)?))).collect::<Vec<_>>();
+        Ok((moved, places.into_iter().chain(also).collect::<Result<_, _>>()?))
     }
 }
+
+/// Places that travel and are opened, and what else is.
+type ToOpen<'a> = (&'a Rep3Share<Index>, &'a [&'a Rep3Share<Index>]);
 
 /// All bit-planes of a table as one share, if there are any: they move and travel as one column.
 pub(super) fn stacked(bits: &[Rep3Share<B64>]) -> Option<Rep3Share<B64>> {
@@ -369,5 +415,35 @@ impl<R: Ring> Last<R> {
             Role::H3 => ((Role::H2, c.expect(missing)), (Role::H1, self.a.expect(missing))),
         };
         Ok(if way.party(one) == right { Rep3Share::from_components(y, x) } else { Rep3Share::from_components(x, y) })
+    }
+}
+
+/// The second round of places that everyone learns: C1 and C2 without masks, to each other and to H1.
+struct Shown {
+    layout: Layout,
+    mine: Option<Column<Index>>,
+    expected: Vec<Ticket<Index>>,
+}
+
+impl Shown {
+    fn exchange(&mut self, round: &mut Round<'_>, way: &Way<'_>, role: Role) {
+        let (to, from): (&[Role], &[Role]) = match role {
+            Role::H1 => (&[], &[Role::H2, Role::H3]),
+            Role::H2 => (&[Role::H3, Role::H1], &[Role::H3]),
+            Role::H3 => (&[Role::H2, Role::H1], &[Role::H2]),
+        };
+        if let Some(mine) = &self.mine {
+            to.iter().for_each(|to| round.send(way.party(*to), mine));
+        }
+        self.expected.extend(from.iter().map(|from| round.recv(way.party(*from), self.layout)));
+    }
+
+    fn arrive(self, inbox: &mut Inbox) -> Result<Column<Index>, Abort> {
+        let mut value = self.mine.unwrap_or_else(|| Column::zeros(self.layout));
+        for expected in self.expected {
+            value = value.zip(&inbox.take(expected)?, Index::add);
+        }
+        value.clear_tails();
+        Ok(value)
     }
 }

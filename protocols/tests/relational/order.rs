@@ -115,7 +115,7 @@ impl Protocol for Rows {
 fn samplesort_costs_about_what_is_expected() {
     for rows in [1000, 5000] {
         let message = Message::of::<B64>(Layout::new(rows, 40));
-        let expected = cost::sort(rows, 0, 40, Sorting::Samplesort, message, 0);
+        let expected = cost::sort(rows, 0, 40, Sorting::Samplesort, message, 0, cost::Opening::Within);
         let input = world::estimated(&Rows(rows));
         let (_, metered) = world::metered(&Rows(rows), 5);
         for cost in [input, metered] {
