@@ -106,7 +106,7 @@ fn refuse_more_than<E: Engine>(e: &mut E, pairs: &Count<E>, rows_left: usize, ro
     let more = circuit::greater_public(e, &pairs, &bound)?;
     let more = e.verify(more)?;
     if e.open(&more)?.bit(0, 0) {
-        return Err(Abort::Refused(format!(
+        return Err(Abort::Data(format!(
             "the join has more pairs of rows than the {places} places it was given; raise the bound or narrow the join"
         )));
     }

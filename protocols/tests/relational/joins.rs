@@ -168,7 +168,7 @@ impl Protocol for ManyToMany {
         let side = |i: usize| Side { key: &shares[i].0, valid: &shares[i].1, table: &shares[i].2 };
         let mut pairs = match pairs(e, &side(0), &side(1), self.places, Sorting::default()) {
             Ok(pairs) => pairs,
-            Err(refused @ Abort::Refused(_)) => return Ok(Err(refused)),
+            Err(refused @ Abort::Data(_)) => return Ok(Err(refused)),
             Err(other) => return Err(other),
         };
         let (left, right) = (pairs.left.take_first::<B64>(), pairs.right.take_first::<B64>());
@@ -197,7 +197,7 @@ fn all_pairs_up_to_a_bound() {
         }
         if let Some(places) = expected.len().checked_sub(1) {
             let got = super::same_everywhere(&ManyToMany { left, right, places });
-            assert!(matches!(got, Err(Abort::Refused(_))));
+            assert!(matches!(got, Err(Abort::Data(_))));
         }
     }
 }

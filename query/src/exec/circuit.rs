@@ -80,6 +80,39 @@ pub(super) fn choose(g: &mut Graph, bit: Wire, a: Wire, b: Wire) -> Wire {
     g.xor(b, taken)
 }
 
+/// A small multiple, in `width` planes.
+pub(super) fn multiple(g: &mut Graph, x: &[Wire], by: u64, width: usize) -> Vec<Wire> {
+    let mut total = number(g, 0, width);
+    for shift in (0..64).filter(|s| by >> s & 1 == 1) {
+        let mut shifted = number(g, 0, shift.min(width));
+        shifted.extend(x.iter().take(width - shifted.len()));
+        total = sum(g, &total, &shifted, width);
+    }
+    total
+}
+
+/// A public number.
+pub(super) fn number(g: &Graph, value: u64, width: usize) -> Vec<Wire> {
+    (0..width).map(|p| g.constant(p < 64 && value >> p & 1 == 1)).collect()
+}
+
+/// How many bits are 1, in `width` planes that hold their number.
+pub(super) fn count(g: &mut Graph, bits: Vec<Wire>, width: usize) -> Vec<Wire> {
+    let mut sums: Vec<Vec<Wire>> = bits.into_iter().map(|b| vec![b]).collect();
+    while sums.len() > 1 {
+        sums = sums
+            .chunks(2)
+            .map(|pair| match pair {
+                [a, b] => sum(g, a, b, (a.len().max(b.len()) + 1).min(width)),
+                rest => rest[0].clone(),
+            })
+            .collect();
+    }
+    let mut total = sums.pop().unwrap_or_default();
+    total.resize(width, g.constant(false));
+    total
+}
+
 /// Conjunction, shallowest wires first.
 pub(super) fn all(g: &mut Graph, bits: Vec<Wire>) -> Wire {
     fold(g, bits, true, Graph::and)

@@ -9,11 +9,13 @@ mod logic;
 mod lookup;
 mod map;
 mod order;
+mod pairs;
 mod released;
 #[cfg(test)]
 mod tests;
 mod top;
 mod total;
+mod window;
 
 pub(crate) use order::order_at_home;
 
@@ -267,8 +269,9 @@ impl<E: Engine> Run<'_, E> {
                 let grouped = group::group(engine, of(input), keys, folds, &relation.columns[keys.len()..])?;
                 grouped.unpacked(grouped.table().slice(0..relation.places as usize))
             }
-            Operator::Pairs { .. } | Operator::Window { .. } => {
-                return Err(Abort::Refused("the layout lets no other operator pass".into()));
+            Operator::Pairs { left, right, on } => pairs::pairs(engine, of(left), of(right), on, relation)?,
+            Operator::Window { input, partition, by, functions } => {
+                window::window(engine, of(input), &window::Window { partition, by, functions }, relation)?
             }
         };
         self.relations.rows.insert(id, rows);

@@ -2,7 +2,10 @@
 
 use super::super::program::ProgramError;
 use crate::plan::Plan;
-use crate::plan::relation::{Fold, FoldOp, Operator, Relation, RelationId, RowColumn, RowForm, SortKey};
+use crate::plan::relation::{Fold, FoldOp, Function, Operator, Relation, RelationId, RowColumn, RowForm, SortKey};
+
+/// Most tiles of NTILE: each is a comparison a row.
+const TILES: u64 = 1000;
 
 /// Checks every relation and every release of rows. (A Map's expressions are checked where they are laid out.)
 pub(super) fn check(plan: &Plan) -> Result<(), ProgramError> {
@@ -79,8 +82,21 @@ fn operator(plan: &Plan, relation: &Relation) -> Result<(), ProgramError> {
             sortable(input, by)?;
             same(relation, input.columns.iter())
         }
-        Operator::Pairs { .. } | Operator::Window { .. } => {
-            Err(ProgramError("joins of many with many and window functions over private rows cannot be executed yet"))
+        Operator::Pairs { left, right, on } => {
+            let (left, right) = (of(left), of(right));
+            keys(left, right, on)?;
+            expect(!relation.full, "a join of many with many is not full")?;
+            expect(relation.places > 0 || left.places == 0 || right.places == 0, "a join has a place for a pair")?;
+            same(relation, left.columns.iter().chain(&right.columns))
+        }
+        Operator::Window { input, partition, by, functions } => {
+            let input = of(input);
+            expect(relation.places == input.places && relation.full == input.full, "a window function keeps the rows")?;
+            partition.iter().try_for_each(|p| expect(column(input, *p)?.form.ring().is_none(), "a partition is by columns in planes"))?;
+            sortable(input, by)?;
+            let same = relation.columns.len() == input.columns.len() + functions.len();
+            expect(same && relation.columns.iter().zip(&input.columns).all(alike), "a window has the columns of its input")?;
+            functions.iter().zip(&relation.columns[input.columns.len()..]).try_for_each(|(f, out)| function(input, f, out))
         }
     }
 }
@@ -105,6 +121,24 @@ pub(super) fn folded(input: &Relation, folds: &[Fold], columns: &[RowColumn]) ->
         expect(fits, "a fold has the form of what it yields")?;
     }
     Ok(())
+}
+
+/// Whether a window function of `input` yields this column.
+fn function(input: &Relation, function: &Function, out: &RowColumn) -> Result<(), ProgramError> {
+    match function {
+        Function::RowNumber | Function::Rank | Function::DenseRank | Function::Ntile(_) => {
+            let tiles = if let Function::Ntile(tiles) = function { *tiles } else { 1 };
+            let fits = matches!(out.form, RowForm::Planes { scale: 0, offset: 0, .. }) && !out.nullable;
+            expect(fits && (1..=TILES).contains(&tiles), "a number is in planes from 0, and there are 1 to 1000 tiles")
+        }
+        Function::Lag(c, _) => expect(column(input, *c)?.form == out.form && out.nullable, "a row away is NULL outside its partition"),
+        Function::Whole(fold) => folded(input, std::slice::from_ref(fold), std::slice::from_ref(out)),
+        Function::Running { fold, .. } => {
+            let sum = matches!(fold.op, FoldOp::Rows | FoldOp::Count(_) | FoldOp::Sum(_));
+            expect(sum, "only counts and sums run")?;
+            folded(input, std::slice::from_ref(fold), std::slice::from_ref(out))
+        }
+    }
 }
 
 fn column(relation: &Relation, number: usize) -> Result<&RowColumn, ProgramError> {

@@ -6,7 +6,7 @@
 //! *order* of a column sort by its value below the keys, the rows that count first: each column and filter its own sort, whose groups line up.
 //! *Rounds.* For each order the sort's, 3 to apply, log2 of the key's width and 2, those of the folds, 6 for the compaction; a percentile 12 and its comparisons more.
 
-mod order;
+pub(super) mod order;
 mod percentile;
 
 use super::keys::{Unpack, after, before, joined, numbers, pack, planes, width_of};
@@ -53,6 +53,11 @@ pub(super) fn group<E: Engine>(
     }
     grouped.extend(done.into_values());
     Ok(Rows { places: input.places, row, columns: grouped })
+}
+
+/// Whether a fold is over the order of a column's values.
+pub(super) fn needs_order(fold: &Fold) -> bool {
+    !order::plain(fold)
 }
 
 impl<E: Engine> Cells<E> {

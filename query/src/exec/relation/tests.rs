@@ -4,6 +4,7 @@ mod group;
 mod lookup;
 mod map;
 mod rows;
+mod window;
 
 use crate::exec::{Part, Program};
 use crate::explain::price;

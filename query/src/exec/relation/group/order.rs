@@ -182,7 +182,7 @@ impl Order {
 }
 
 /// Whether a fold needs no order.
-fn plain(fold: &Fold) -> bool {
+pub(super) fn plain(fold: &Fold) -> bool {
     matches!(fold.op, FoldOp::Rows | FoldOp::Count(_) | FoldOp::Sum(_))
 }
 
@@ -193,7 +193,12 @@ fn reads(fold: &Fold) -> Vec<usize> {
 }
 
 /// Rows that have the key of the row before, which is a row then as this one is: rows come first.
-fn same_as_before<E: Engine>(engine: &mut E, places: usize, keys: &[Cells<E>], row: Option<&Bits<E>>) -> Result<Bits<E>, Abort> {
+pub(in crate::exec::relation) fn same_as_before<E: Engine>(
+    engine: &mut E,
+    places: usize,
+    keys: &[Cells<E>],
+    row: Option<&Bits<E>>,
+) -> Result<Bits<E>, Abort> {
     let key: Vec<Bits<E>> = keys.iter().flat_map(planes).collect();
     let key = joined(engine, places, &key);
     let last = before::<B64, E>(engine, &key);

@@ -49,19 +49,19 @@ fn is_wanted(g: &mut Graph, number: &[Wire], count: &[Wire], (a, b): (u64, u64),
     let common = gcd(a, b).max(1);
     let (a, b) = (a / common, (b / common).max(1));
     let width = number.len() + 2 + 64 - a.max(b).leading_zeros() as usize;
-    let bj = times(g, number, b, width);
+    let bj = circuit::multiple(g, number, b, width);
     let next = {
-        let b = constant(g, b, width);
+        let b = circuit::number(g, b, width);
         circuit::sum(g, &bj, &b, width)
     };
     // A = a n for the discrete one (at least 1, so that position 0 is the least), else a (n - 1)
     let total = match (discrete, a) {
-        (true, 0) => constant(g, 1, width),
-        (true, _) => times(g, count, a, width),
+        (true, 0) => circuit::number(g, 1, width),
+        (true, _) => circuit::multiple(g, count, a, width),
         (false, _) => {
-            let one = constant(g, 1, count.len());
+            let one = circuit::number(g, 1, count.len());
             let less_one = circuit::difference(g, count, &one);
-            times(g, &less_one, a, width)
+            circuit::multiple(g, &less_one, a, width)
         }
     };
     let (not_below, below) = if discrete {
@@ -75,7 +75,7 @@ fn is_wanted(g: &mut Graph, number: &[Wire], count: &[Wire], (a, b): (u64, u64),
     } else {
         // ceil(A/b) = j: b j - b < A <= b j
         let beyond = circuit::less(g, &bj, &total);
-        let b = constant(g, b, width);
+        let b = circuit::number(g, b, width);
         let raised = circuit::sum(g, &total, &b, width);
         (g.not(beyond), circuit::less(g, &bj, &raised))
     };
@@ -108,21 +108,6 @@ fn bounds<E: Engine>(engine: &mut E, sorted: &Sorted<E>, largest: &Bits<E>, widt
     };
     let ends = upwards(back.take_last::<B64>());
     Ok((upwards(back.take_last::<B64>()), ends))
-}
-
-/// A small multiple.
-fn times(g: &mut Graph, x: &[Wire], by: u64, width: usize) -> Vec<Wire> {
-    let mut total = vec![g.constant(false); width];
-    for shift in (0..64).filter(|s| by >> s & 1 == 1) {
-        let mut shifted = vec![g.constant(false); shift.min(width)];
-        shifted.extend(x.iter().take(width - shifted.len()));
-        total = circuit::sum(g, &total, &shifted, width);
-    }
-    total
-}
-
-fn constant(g: &mut Graph, value: u64, width: usize) -> Vec<Wire> {
-    (0..width).map(|p| g.constant(p < 64 && value >> p & 1 == 1)).collect()
 }
 
 fn gcd(a: u64, b: u64) -> u64 {

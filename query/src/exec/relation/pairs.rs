@@ -1,0 +1,47 @@
+//! All pairs of rows with equal keys: protocols::relational::pairs on the rows without NULL in a key.
+
+use super::keys::{joined, zeros};
+use super::logic::Logic;
+use super::{Bits, Rows};
+use crate::plan::relation::Relation;
+use mpc_core::{Abort, B64};
+use protocols::relational::{Side, Sorting};
+use protocols::{Engine, Share};
+
+/// The pairs, in as many places as `relation` has.
+pub(super) fn pairs<E: Engine>(
+    engine: &mut E,
+    left: &Rows<E>,
+    right: &Rows<E>,
+    on: &[(usize, usize)],
+    relation: &Relation,
+) -> Result<Rows<E>, Abort> {
+    let places = relation.places as usize;
+    if places == 0 || left.places == 0 || right.places == 0 {
+        let columns = left.columns.iter().chain(&right.columns).map(|c| c.zeros(engine, places)).collect();
+        return Ok(Rows { places, row: Some(zeros::<B64, E>(engine, places, 1)), columns });
+    }
+    let (left_key, left_valid) = side(engine, left, &on.iter().map(|(l, _)| *l).collect::<Vec<_>>())?;
+    let (right_key, right_valid) = side(engine, right, &on.iter().map(|(_, r)| *r).collect::<Vec<_>>())?;
+    let (left_table, right_table) = (left.table(), right.table());
+    let sides = (
+        Side { key: &left_key, valid: &left_valid, table: &left_table },
+        Side { key: &right_key, valid: &right_valid, table: &right_table },
+    );
+    let pairs = protocols::relational::pairs(engine, &sides.0, &sides.1, places, Sorting::default())?;
+    let columns = left.unpacked(pairs.left).columns.into_iter().chain(right.unpacked(pairs.right).columns).collect();
+    Ok(Rows { places, row: Some(pairs.valid), columns })
+}
+
+/// A side's key, and which of its places can be in a pair: a row, no key of which is NULL.
+fn side<E: Engine>(engine: &mut E, rows: &Rows<E>, keys: &[usize]) -> Result<(Bits<E>, Bits<E>), Abort> {
+    let mut planes: Vec<Bits<E>> = keys.iter().map(|k| rows.columns[*k].bits().clone()).collect();
+    if planes.iter().all(|p| p.layout().planes == 0) {
+        // a key of no bits is the same everywhere
+        planes.push(zeros::<B64, E>(engine, rows.places, 1));
+    }
+    let key = joined(engine, rows.places, &planes);
+    let mut logic = Logic::<E>::new(rows.places);
+    let valid = logic.all(rows.row.iter().chain(keys.iter().filter_map(|k| rows.columns[*k].valid.as_ref())));
+    Ok((key, logic.run(engine, &[valid])?))
+}

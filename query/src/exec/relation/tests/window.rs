@@ -1,0 +1,177 @@
+//! Window functions and joins of many with many against the same in clear.
+
+use super::*;
+use crate::plan::relation::{Fold, FoldOp, Function, SortKey};
+use std::collections::BTreeMap;
+
+/// Partition, order (distinct, then with ties), a value, a condition, two to add up.
+fn columns() -> Vec<RowColumn> {
+    vec![
+        column(planes(2), true),
+        column(planes(6), false),
+        column(planes(2), true),
+        column(planes(5), true),
+        column(RowForm::Bit, true),
+        column(field(Ring::Fp61), true),
+        column(field(Ring::Fp127), false),
+    ]
+}
+
+fn data(dice: &mut Dice, count: usize) -> Vec<Row> {
+    let bounds = [(3, true), (64, false), (4, true), (32, true), (2, true), (100, true), (100, false)];
+    let mut rows = dice.rows(count, &bounds);
+    // the first order has no ties
+    rows.iter_mut().enumerate().for_each(|(at, row)| row[1] = int((at as i128 * 37) % 64));
+    rows
+}
+
+fn functions() -> Vec<(Function, RowColumn)> {
+    let (number, small, wide) = (column(planes(7), false), column(field(Ring::Fp61), false), column(field(Ring::Fp127), false));
+    let fold = |op, when| Fold { op, when };
+    let running = |fold, peers| Function::Running { fold, peers };
+    vec![
+        (Function::RowNumber, number.clone()),
+        (running(fold(FoldOp::Sum(5), None), false), small.clone()),
+        (Function::Rank, number.clone()),
+        (Function::Whole(fold(FoldOp::Sum(6), Some(4))), wide.clone()),
+        (Function::DenseRank, number.clone()),
+        (Function::Ntile(3), number.clone()),
+        (Function::Whole(fold(FoldOp::Rows, None)), small.clone()),
+        (Function::Ntile(1), number.clone()),
+        (running(fold(FoldOp::Sum(6), Some(4)), true), wide.clone()),
+        (Function::Lag(3, 1), column(planes(5), true)),
+        (Function::Lag(5, 2), column(field(Ring::Fp61), true)),
+        (Function::Lag(6, -1), column(field(Ring::Fp127), true)),
+        (Function::Lag(3, -3), column(planes(5), true)),
+        (Function::Lag(3, 0), column(planes(5), true)),
+        (Function::Whole(fold(FoldOp::Max(3), None)), column(planes(5), true)),
+        (running(fold(FoldOp::Rows, Some(4)), true), small.clone()),
+        (Function::Whole(fold(FoldOp::CountDistinct(3), Some(4))), small.clone()),
+        (running(fold(FoldOp::Count(3), None), false), wide.clone()),
+        (Function::Ntile(40), number),
+        (Function::Whole(fold(FoldOp::Count(5), None)), small),
+        (Function::Whole(fold(FoldOp::Percentile { column: 3, of: (1, 2), lower: true, discrete: false }, None)), column(planes(5), true)),
+    ]
+}
+
+fn folded(fold: &Fold, rows: &[&Row]) -> Cell {
+    let rows: Vec<&&Row> = rows.iter().filter(|r| fold.when.is_none_or(|w| r[w] == int(1))).collect();
+    let values = |c: usize| {
+        let mut values: Vec<Value> = rows.iter().filter_map(|r| r[c].clone()).collect();
+        values.sort();
+        values
+    };
+    match &fold.op {
+        FoldOp::Rows => int(rows.len() as i128),
+        FoldOp::Count(c) => int(values(*c).len() as i128),
+        FoldOp::Sum(c) => int(rows.iter().filter_map(|r| number(&r[*c])).sum()),
+        FoldOp::Max(c) => values(*c).last().cloned(),
+        FoldOp::CountDistinct(c) => {
+            let mut values = values(*c);
+            values.dedup();
+            int(values.len() as i128)
+        }
+        FoldOp::Percentile { column, .. } => {
+            let values = values(*column);
+            values.get(values.len().saturating_sub(1) / 2).cloned()
+        }
+        FoldOp::Min(_) => panic!("not asked for"),
+    }
+}
+
+/// A function at row `at` of a partition sorted by `rank`.
+fn value(function: &Function, rows: &[&Row], at: usize, rank: &dyn Fn(&Row) -> Vec<(bool, i128)>) -> Cell {
+    let mine = rank(rows[at]);
+    let before = rows.iter().filter(|r| rank(r) < mine).count();
+    let peers = rows.iter().filter(|r| rank(r) <= mine).count();
+    match function {
+        Function::RowNumber => int(at as i128 + 1),
+        Function::Rank => int(before as i128 + 1),
+        Function::DenseRank => {
+            let mut ranks: Vec<_> = rows[..before].iter().map(|r| rank(r)).collect();
+            ranks.dedup();
+            int(ranks.len() as i128 + 1)
+        }
+        Function::Ntile(n) => {
+            let n = *n as usize;
+            let (size, rest) = (rows.len() / n, rows.len() % n);
+            let tile = if at < rest * (size + 1) { at / (size + 1) } else { rest + (at - rest * (size + 1)) / size };
+            int(tile as i128 + 1)
+        }
+        Function::Lag(c, by) => usize::try_from(at as i64 - by).ok().and_then(|r| rows.get(r)).and_then(|r| r[*c].clone()),
+        Function::Whole(fold) => folded(fold, rows),
+        Function::Running { fold, peers: true } => folded(fold, &rows[..peers]),
+        Function::Running { fold, peers: false } => folded(fold, &rows[..=at]),
+    }
+}
+
+#[test]
+fn window_functions() {
+    let mut dice = Dice(31);
+    for (count, places) in [(0, 0), (0, 2), (1, 1), (1, 3), (30, 30), (40, 47)] {
+        for (partition, by, ties) in
+            [(vec![0], vec![1], false), (vec![], vec![2], true), (vec![0, 4], vec![2], true), (vec![0], vec![], true)]
+        {
+            let rows = data(&mut dice, count);
+            let by: Vec<SortKey> = by
+                .into_iter()
+                .map(|column| SortKey { column, descending: partition.len() == 1, nulls_first: partition.is_empty() })
+                .collect();
+            // what depends on the order of ties is asked for without ties only
+            let tied = |f: &Function| {
+                !matches!(
+                    f,
+                    Function::RowNumber
+                        | Function::Ntile(2..)
+                        | Function::Lag(_, 1..)
+                        | Function::Lag(_, ..=-1)
+                        | Function::Running { peers: false, .. }
+                )
+            };
+            let chosen: Vec<(Function, RowColumn)> = functions().into_iter().filter(|(f, _)| !ties || tied(f)).collect();
+            let mut build = Build::default();
+            let full = count as u64 == places;
+            let input = build.home(Source::Party("energy".into()), places, full, columns(), &rows);
+            let (functions, outputs): (Vec<Function>, Vec<RowColumn>) = chosen.into_iter().unzip();
+            let op = Operator::Window { input, partition: partition.clone(), by: by.clone(), functions: functions.clone() };
+            build.push(op, places, full, [columns(), outputs].concat());
+            let rank = |row: &Row| -> Vec<(bool, i128)> {
+                let of = |k: &SortKey| match number(&row[k.column]) {
+                    None => (!k.nulls_first, 0),
+                    Some(v) => (k.nulls_first, if k.descending { -v } else { v }),
+                };
+                by.iter().map(of).collect()
+            };
+            let mut partitions: BTreeMap<Vec<Cell>, Vec<&Row>> = BTreeMap::new();
+            rows.iter().for_each(|r| partitions.entry(partition.iter().map(|k| r[*k].clone()).collect()).or_default().push(r));
+            let mut expected = Vec::new();
+            for rows in partitions.values_mut() {
+                rows.sort_by_key(|r| rank(r));
+                for at in 0..rows.len() {
+                    expected.push(rows[at].iter().cloned().chain(functions.iter().map(|f| value(f, rows, at, &rank))).collect());
+                }
+            }
+            build.expect(expected);
+        }
+    }
+}
+
+#[test]
+fn pairs_of_rows() {
+    let mut dice = Dice(6);
+    for (left, right, nullable) in [(0, 3, true), (4, 0, true), (1, 1, false), (12, 9, true), (9, 20, false)] {
+        let (a, b) = (dice.rows(left, &[(4, nullable), (50, true)]), dice.rows(right, &[(90, false), (4, nullable)]));
+        let mut build = Build::default();
+        let l = build.private(0, left as u64 + 1, vec![column(planes(2), nullable), column(field(Ring::Fp61), true)], &a);
+        let of_right = vec![column(field(Ring::Fp127), false), column(planes(2), nullable)];
+        let r = build.home(Source::Party("health".into()), right as u64, true, of_right, &b);
+        let columns = [build.columns(l), build.columns(r)].concat();
+        let pairs = a.iter().flat_map(|a| b.iter().filter(|b| a[0].is_some() && a[0] == b[1]).map(|b| [a.clone(), b.clone()].concat()));
+        let pairs: Vec<Row> = pairs.collect();
+        for spare in [0, 5] {
+            let places = (pairs.len() as u64 + spare).max(1);
+            build.push(Operator::Pairs { left: l, right: r, on: vec![(0, 1)] }, places, false, columns.clone());
+            build.expect(pairs.clone());
+        }
+    }
+}

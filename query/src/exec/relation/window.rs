@@ -1,0 +1,180 @@
+//! Columns computed from a row's partition.
+//!
+//! *Protocol.* The rows are sorted by (is no row, partition, order). What the first row of a partition, or of a row's peers (those equal in the order), has is spread to all
+//! its rows by protocols::relational::Segments, whose rounds do not depend on the number of rows: row numbers and ranks are differences of public row numbers at secret first
+//! rows, running sums differences of sums over all rows. The k-th row before is a public shift, and in the partition if the partition begins no later. A fold over the partition that
+//! needs an order of its own is computed as a group-by, whose groups line up with the partitions. *Rounds.* The sort's and 3; for partitions and peers each log2 of the
+//! keys' width and 6, and 3 to 5 for what is spread.
+
+mod number;
+mod sums;
+
+use super::group::{self, order::same_as_before};
+use super::keys::{Unpack, joined, numbers, pack, planes, sort_planes, width_of};
+use super::logic::Logic;
+use super::total::contributions;
+use super::{Bits, Cells, Element, Rows, Values};
+use crate::exec::circuit;
+use crate::plan::relation::{Fold, FoldOp, Function, Relation, RowColumn, SortKey};
+use mpc_core::{Abort, B64, Fp61, Fp127};
+use protocols::relational::{Radix, Segments, apply, sort_places};
+use protocols::{Engine, Share, Table};
+
+/// What is computed over which partitions.
+pub(super) struct Window<'a> {
+    pub partition: &'a [usize],
+    pub by: &'a [SortKey],
+    pub functions: &'a [Function],
+}
+
+/// Rows in their order, cut into partitions and peers.
+struct Ordered<E: Engine> {
+    rows: Rows<E>,
+    partitions: Segments<E>,
+    /// The number of the first row of each row's partition, in planes that number all rows.
+    start: Bits<E>,
+    peers: Option<Peers<E>>,
+}
+
+/// Rows equal in the order.
+struct Peers<E: Engine> {
+    /// The number of the first peer.
+    start: Bits<E>,
+    /// The number of the peers among all: of each row, and of the first row of its partition.
+    dense: Option<(Bits<E>, Bits<E>)>,
+}
+
+/// The columns of `input`, then one for each function.
+pub(super) fn window<E: Engine>(engine: &mut E, input: &Rows<E>, what: &Window<'_>, relation: &Relation) -> Result<Rows<E>, Abort> {
+    let outputs = &relation.columns[input.columns.len()..];
+    if input.places == 0 {
+        let columns = input.columns.iter().cloned().chain(outputs.iter().map(|c| nothing(engine, c))).collect();
+        return Ok(Rows { places: 0, row: input.row.clone(), columns });
+    }
+    let (ordered, spread) = order(engine, input, what, outputs)?;
+    let whole = whole_in_order(engine, input, what, outputs, &ordered)?;
+    let mut spread = spread.into_iter();
+    let mut whole = whole.into_iter();
+    let mut columns = ordered.rows.columns.clone();
+    for (function, output) in what.functions.iter().zip(outputs) {
+        columns.push(match function {
+            Function::Whole(fold) if group::needs_order(fold) => whole.next().expect("a column for each fold over an order"),
+            Function::Whole(_) | Function::Running { .. } => spread.next().expect("a column for each sum"),
+            Function::Lag(column, by) => number::lag(engine, &ordered, *column, *by)?,
+            Function::Ntile(_) => number::number(engine, &ordered, function, output, spread.next())?,
+            _ => number::number(engine, &ordered, function, output, None)?,
+        });
+    }
+    Ok(Rows { places: input.places, row: ordered.rows.row, columns })
+}
+
+/// Sorts, and computes everything that runs over the partitions, in the order of the functions.
+fn order<E: Engine>(
+    engine: &mut E,
+    input: &Rows<E>,
+    what: &Window<'_>,
+    outputs: &[RowColumn],
+) -> Result<(Ordered<E>, Vec<Cells<E>>), Abort> {
+    let places = input.places;
+    let mut by: Vec<Bits<E>> = Vec::new();
+    for key in what.by.iter().rev() {
+        by.extend(sort_planes(engine, &input.columns[key.column], key));
+    }
+    what.partition.iter().rev().for_each(|p| by.extend(planes(&input.columns[*p])));
+    by.extend(input.row.as_ref().map(|row| engine.not(row)));
+    let by = joined(engine, places, &by);
+    let rows = if by.layout().planes == 0 {
+        input.unpacked(input.table())
+    } else {
+        let to = sort_places(engine, &by, Radix::default())?;
+        input.unpacked(apply(engine, &to, &input.table())?.0)
+    };
+    let cells = |columns: &[usize]| columns.iter().map(|c| rows.columns[*c].clone()).collect::<Vec<_>>();
+    let sums = sums::Sums::new(engine, &rows, what.functions, outputs)?;
+    let width = width_of(places);
+    let own = engine.constant(&numbers(places, 0, width));
+
+    let with_peers = |f: &Function| matches!(f, Function::Rank | Function::DenseRank | Function::Running { peers: true, .. });
+    let dense = what.functions.contains(&Function::DenseRank);
+    let mut peers = None;
+    if what.functions.iter().any(with_peers) {
+        let keys: Vec<usize> = what.partition.iter().copied().chain(what.by.iter().map(|k| k.column)).collect();
+        let same = same_as_before(engine, places, &cells(&keys), rows.row.as_ref())?;
+        let first = engine.not(&same);
+        let table = sums.before(Table::new(places).with::<B64>(own.clone()), |s| s.peers);
+        let (segments, heads) = Segments::new(engine, &first, &table)?;
+        // peers are numbered by their place among all first rows
+        let heads = if dense { heads.with::<B64>(own.clone()) } else { heads };
+        peers = Some((heads, segments));
+    }
+    let (mut start, mut rank, mut ends) = (None, None, None);
+    if let Some((heads, segments)) = &peers {
+        let (fp61, fp127) = (sums.peer_totals::<Fp61>(engine, heads, segments)?, sums.peer_totals::<Fp127>(engine, heads, segments)?);
+        let mut from = Unpack::new(segments.spread(engine, heads)?);
+        start = Some(from.bits());
+        rank = dense.then(|| from.bits());
+        // sums up to the last peer: those before the first, and those of the peers
+        let sum = |a: Option<E::Share<Fp61>>, b: Option<E::Share<Fp61>>| a.zip(b).map(|(a, b)| a.add(&b));
+        let sum_wide = |a: Option<E::Share<Fp127>>, b: Option<E::Share<Fp127>>| a.zip(b).map(|(a, b)| a.add(&b));
+        ends = Some((sum(stacked(from.fp61), fp61), sum_wide(stacked(from.fp127), fp127)));
+    }
+
+    let same = same_as_before(engine, places, &cells(what.partition), rows.row.as_ref())?;
+    let first = engine.not(&same);
+    let table = rank.iter().fold(Table::new(places).with::<B64>(own), |t, r| t.with::<B64>(r.clone()));
+    let table = sums.before(table, |_| true);
+    let (partitions, heads) = Segments::new(engine, &first, &table)?;
+    let (fp61, fp127) = (sums.totals::<Fp61>(engine, &heads, &partitions)?, sums.totals::<Fp127>(engine, &heads, &partitions)?);
+    let mut from = Unpack::new(partitions.spread(engine, &heads)?);
+    let partition_start = from.bits();
+    let dense = rank.map(|rank| (rank, from.bits()));
+    let (ends61, ends127) = ends.unwrap_or((None, None));
+    let mut done = sums.finish::<Fp61>(stacked(from.fp61), fp61, ends61);
+    done.extend(sums.finish::<Fp127>(stacked(from.fp127), fp127, ends127));
+    done.sort_by_key(|(function, _)| *function);
+    let peers = start.map(|start| Peers { start, dense });
+    let ordered = Ordered { rows, partitions, start: partition_start, peers };
+    Ok((ordered, done.into_iter().map(|(_, cells)| cells).collect()))
+}
+
+/// Folds over whole partitions that need an order of their own: groups, which come in the order of the partitions.
+fn whole_in_order<E: Engine>(
+    engine: &mut E,
+    input: &Rows<E>,
+    what: &Window<'_>,
+    outputs: &[RowColumn],
+    ordered: &Ordered<E>,
+) -> Result<Vec<Cells<E>>, Abort> {
+    let needs = |(f, _): &(&Function, &RowColumn)| matches!(f, Function::Whole(fold) if group::needs_order(fold));
+    let (folds, columns): (Vec<Fold>, Vec<RowColumn>) = what
+        .functions
+        .iter()
+        .zip(outputs)
+        .filter(needs)
+        .filter_map(|(f, c)| if let Function::Whole(fold) = f { Some((fold.clone(), c.clone())) } else { None })
+        .unzip();
+    if folds.is_empty() {
+        return Ok(Vec::new());
+    }
+    let groups = group::group(engine, input, what.partition, &folds, &columns)?;
+    let folds = &groups.columns[what.partition.len()..];
+    let heads = folds.iter().fold(Table::new(input.places), pack);
+    let mut from = Unpack::new(ordered.partitions.spread(engine, &heads)?);
+    Ok(folds.iter().map(|like| from.column(like)).collect())
+}
+
+/// Columns of one plane as one share, if there are any.
+fn stacked<R: mpc_core::Ring, S: Share<R>>(columns: std::vec::IntoIter<S>) -> Option<S> {
+    let columns: Vec<S> = columns.collect();
+    (!columns.is_empty()).then(|| crate::exec::stack(&columns))
+}
+
+/// A column of this form without a place.
+fn nothing<E: Engine>(engine: &mut E, column: &RowColumn) -> Cells<E> {
+    let values = match column.form.ring() {
+        None => Values::Bits(super::keys::zeros::<B64, E>(engine, 0, column.form.width())),
+        Some(crate::plan::Ring::Fp61) => Values::Fp61(super::keys::zeros::<Fp61, E>(engine, 0, 1)),
+        Some(crate::plan::Ring::Fp127) => Values::Fp127(super::keys::zeros::<Fp127, E>(engine, 0, 1)),
+    };
+    Cells { values, valid: column.nullable.then(|| super::keys::zeros::<B64, E>(engine, 0, 1)) }
+}

@@ -1,0 +1,127 @@
+//! Row numbers, ranks, tiles, and rows a fixed number away.
+
+use super::super::keys::zeros;
+use super::*;
+use crate::exec::graph::Wire;
+use mpc_core::{Column, Layout};
+use protocols::circuit::{Rounding, Sign, divide_public, field_bits};
+
+/// ROW_NUMBER, RANK, DENSE_RANK, NTILE, in the planes of `output`. `rows` is how many rows each row's partition has, where that matters.
+pub(super) fn number<E: Engine>(
+    engine: &mut E,
+    ordered: &Ordered<E>,
+    function: &Function,
+    output: &RowColumn,
+    rows: Option<Cells<E>>,
+) -> Result<Cells<E>, Abort> {
+    let places = ordered.rows.places;
+    let width = width_of(places);
+    let peers = || ordered.peers.as_ref().expect("ranks have peers");
+    let (value, start) = match function {
+        Function::Rank => (peers().start.clone(), &ordered.start),
+        Function::DenseRank => {
+            let (rank, first) = peers().dense.as_ref().expect("dense ranks number the peers");
+            (rank.clone(), first)
+        }
+        _ => (engine.constant(&numbers(places, 0, width)), &ordered.start),
+    };
+    let tiles = match (function, rows) {
+        (Function::Ntile(tiles), Some(rows)) => Some(tile_sizes(engine, rows.elements::<Fp61>(), *tiles)?),
+        _ => None,
+    };
+    let mut logic = Logic::<E>::new(places);
+    let value = match function {
+        Function::Rank | Function::DenseRank => logic.wires(&value),
+        _ => {
+            // public numbers cost less
+            let own = numbers(places, 0, width);
+            (0..width).map(|p| logic.graph.public(own.pick_planes([p]))).collect()
+        }
+    };
+    let start = logic.wires(start);
+    let from_zero = circuit::difference(&mut logic.graph, &value, &start);
+    let mut planes = match (function, &tiles) {
+        (Function::Ntile(tiles), Some((size, rest))) => {
+            let (size, rest) = (logic.wires(size), logic.wires(rest));
+            // the tiles that begin at or before the row: tile k begins at k q + min(k, rest)
+            let g = &mut logic.graph;
+            let wide = width + 1;
+            let begun: Vec<Wire> = (1..*tiles)
+                .map(|k| {
+                    let k_planes = circuit::number(g, k, wide);
+                    // a number that does not fit the planes is greater than all
+                    let fits = k < 1 << width.min(63);
+                    let few = if fits { circuit::less(g, &rest, &k_planes[..width]) } else { g.constant(true) };
+                    let least: Vec<Wire> = (0..wide)
+                        .map(|p| {
+                            let rest = rest.get(p).copied().unwrap_or(g.constant(false));
+                            circuit::choose(g, few, rest, k_planes[p])
+                        })
+                        .collect();
+                    let multiple = circuit::multiple(g, &size, k, wide);
+                    let begin = circuit::sum(g, &multiple, &least, wide);
+                    let mut row = from_zero.clone();
+                    row.push(g.constant(false));
+                    let later = circuit::less(g, &row, &begin);
+                    g.not(later)
+                })
+                .collect();
+            circuit::count(g, begun, width)
+        }
+        _ => from_zero,
+    };
+    let one = circuit::number(&logic.graph, 1, planes.len() + 1);
+    planes = circuit::sum(&mut logic.graph, &planes, &one, one.len());
+    planes.resize(output.form.width(), logic.graph.constant(false));
+    Ok(Cells { values: Values::Bits(logic.run(engine, &planes)?), valid: None })
+}
+
+/// The rows of each row's partition divided by the number of tiles, and the remainder.
+fn tile_sizes<E: Engine>(engine: &mut E, rows: &E::Share<Fp61>, tiles: u64) -> Result<(Bits<E>, Bits<E>), Abort> {
+    let places = rows.layout().rows;
+    let width = width_of(places);
+    let size = divide_public::<E, Fp61>(engine, rows, tiles.into(), width as u32, Sign::Unsigned, Rounding::TowardZero)?;
+    let multiple = size.scale(&Column::splat(Fp61::from_i128(tiles.into()), Layout::new(places, 1)));
+    let rest = rows.sub(&multiple);
+    Ok((field_bits::<E, Fp61>(engine, &size, width)?, field_bits::<E, Fp61>(engine, &rest, width)?))
+}
+
+/// The value of a column so many rows before, NULL outside the partition.
+pub(super) fn lag<E: Engine>(engine: &mut E, ordered: &Ordered<E>, column: usize, by: i64) -> Result<Cells<E>, Abort> {
+    let places = ordered.rows.places;
+    let width = width_of(places);
+    let from: Vec<Option<usize>> = (0..places)
+        .map(|row| i64::try_from(row).ok()?.checked_sub(by).and_then(|r| usize::try_from(r).ok()).filter(|r| *r < places))
+        .collect();
+    let there = ordered.rows.columns[column].gather(&from);
+    // the earlier of the two rows must not be before the start of the later one's partition; a place without a row is a partition of its own
+    let start = if by >= 0 { ordered.start.clone() } else { ordered.start.gather(&from) };
+    let mut logic = Logic::<E>::new(places);
+    let start = logic.wires(&start);
+    let earlier: Vec<i128> = (0..places).map(|row| if by >= 0 { from[row].unwrap_or(0) } else { row } as i128).collect();
+    let earlier = Column::from_ints(&earlier, width);
+    let earlier: Vec<Wire> = (0..width).map(|p| logic.graph.public(earlier.pick_planes([p]))).collect();
+    let exists = logic.graph.public(Column::from_bools(&from.iter().map(Option::is_some).collect::<Vec<_>>()));
+    let before = circuit::less(&mut logic.graph, &earlier, &start);
+    let within = logic.graph.not(before);
+    let within = logic.graph.and(within, exists);
+    let mut outputs = vec![within];
+    let valid = there.valid.as_ref().map(|v| logic.wire(v, 0));
+    let valid = valid.map_or(within, |v| logic.graph.and(v, within));
+    outputs.push(valid);
+    if let Values::Bits(bits) = &there.values {
+        for wire in logic.wires(bits) {
+            outputs.push(logic.graph.and(wire, within));
+        }
+    }
+    let bits = logic.run(engine, &outputs)?;
+    let within = bits.planes([0]);
+    let values = match &there.values {
+        Values::Bits(v) => {
+            Values::Bits(if v.layout().planes == 0 { zeros::<B64, E>(engine, places, 0) } else { bits.planes(2..outputs.len()) })
+        }
+        Values::Fp61(v) => Values::Fp61(protocols::circuit::bit_times::<E, Fp61>(engine, &within, v)?),
+        Values::Fp127(v) => Values::Fp127(protocols::circuit::bit_times::<E, Fp127>(engine, &within, v)?),
+    };
+    Ok(Cells { values, valid: Some(bits.planes([1])) })
+}
