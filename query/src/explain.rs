@@ -5,10 +5,11 @@
 
 mod text;
 
-use crate::exec::{Program, ProgramError};
+use crate::exec::{Program, ProgramError, order_at_home};
 use crate::ground::Ground;
 use crate::local::{Inputs, Local, LocalError, Tables};
 use crate::message::Measured;
+use crate::plan::relation::{Operator, Relation, RelationId, RowForm};
 use crate::plan::{ColumnKind, Form, Plan, Ring, Scan, Source};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
@@ -51,6 +52,9 @@ pub struct Explain {
     pub frames: Vec<FrameLine>,
     /// What runs at home.
     pub scans: Vec<ScanLine>,
+    /// Rows that are computed at home and shared one by one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<RowsLine>,
     /// What runs together, in order.
     pub steps: Vec<StepLine>,
     /// Everything the planner learns.
@@ -79,6 +83,24 @@ pub struct ScanLine {
     pub plan: String,
     /// What of it is shared (or, if public, used).
     pub columns: Vec<ColumnLine>,
+}
+
+/// Rows at their owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowsLine {
+    /// Who runs it: a party, or `public` for everyone.
+    pub owner: String,
+    /// Places the rows have: public.
+    pub places: u64,
+    /// Whether fewer rows are padded to them, so that how many there are stays hidden.
+    pub padded: bool,
+    /// What is run.
+    pub plan: String,
+    /// What of it is shared (or, if public, used).
+    pub columns: Vec<ColumnLine>,
+    /// The columns by which they are sorted at home, so that a join need not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sorted: Vec<String>,
 }
 
 /// A column that enters the joint stage.
@@ -144,6 +166,7 @@ pub fn explain(plan: &Plan, public: &Tables, parties: &[&str]) -> Result<Explain
             .map(|(f, frame)| FrameLine { name: frame.name.clone(), rows: ground.rows(crate::plan::FrameId(f)) as u64 })
             .collect(),
         scans: plan.scans.iter().map(|scan| scan_line(plan, scan, &local)).collect(),
+        rows: (0..).map(RelationId).zip(&plan.relations).filter_map(|(id, relation)| rows_line(plan, id, relation, &local)).collect(),
         steps: steps.collect(),
         reveals: plan.reveals.iter().map(|r| RevealLine { what: r.what.clone(), per: r.per.clone(), why: r.why.clone() }).collect(),
         answer: local.shown(&plan.answer),
@@ -188,7 +211,8 @@ pub fn price(program: &Program<'_>, parties: &[&str]) -> Result<Vec<Cost>, Abort
 
 fn holders(plan: &Plan) -> Vec<(String, Vec<String>)> {
     let mut tables: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for subplan in plan.scans.iter().map(|s| &s.plan).chain(plan.frames.iter().map(|f| &f.rows)) {
+    let at_home = plan.relations.iter().filter_map(|r| if let Operator::Home { plan, .. } = &r.op { Some(plan) } else { None });
+    for subplan in plan.scans.iter().map(|s| &s.plan).chain(plan.frames.iter().map(|f| &f.rows)).chain(at_home) {
         // the walk itself cannot fail
         let _ = subplan.logical().apply_with_subqueries(|node| {
             if let LogicalPlan::TableScan(scan) = node
@@ -206,8 +230,7 @@ fn scan_line(plan: &Plan, scan: &Scan, local: &Local) -> ScanLine {
     let columns = scan.columns.iter().map(|column| ColumnLine {
         what: column.words.clone(),
         range: match &column.kind {
-            ColumnKind::Integer { scale: 0, min, max } => format!("{min} to {max}"),
-            ColumnKind::Integer { scale, min, max } => format!("{min} to {max}, in units of 10^-{scale}"),
+            ColumnKind::Integer { scale, min, max } => range(*min, *max, *scale),
             ColumnKind::Bit | ColumnKind::Label(_) => String::new(),
         },
         forms: column.forms.iter().map(|f| form(*f)).collect(),
@@ -220,6 +243,50 @@ fn scan_line(plan: &Plan, scan: &Scan, local: &Local) -> ScanLine {
         frame: plan.frame(scan.frame).name.clone(),
         plan: local.shown(&scan.plan),
         columns: columns.collect(),
+    }
+}
+
+fn rows_line(plan: &Plan, id: RelationId, relation: &Relation, local: &Local) -> Option<RowsLine> {
+    let Operator::Home { source, plan: subplan } = &relation.op else { return None };
+    let columns = relation.columns.iter().map(|column| ColumnLine {
+        what: column.words.clone(),
+        range: match &column.form {
+            RowForm::Bit => String::new(),
+            RowForm::Planes { scale, offset, width } => {
+                range(*offset, offset.saturating_add(1_i128.checked_shl(*width).map_or(i128::MAX, |most| most.saturating_sub(1))), *scale)
+            }
+            RowForm::Code { values, .. } => format!("one of {} texts", values.len()),
+            RowForm::Text { bytes } => format!("text of at most {bytes} bytes"),
+            RowForm::Field { min, max, scale, .. } => range(*min, *max, *scale),
+        },
+        forms: {
+            let value = match (&column.form, column.form.width()) {
+                (RowForm::Field { ring: Ring::Fp61, .. }, _) => "Fp61".into(),
+                (RowForm::Field { ring: Ring::Fp127, .. }, _) => "Fp127".into(),
+                (_, 1) => "1 bit".into(),
+                (_, width) => format!("{width} bits"),
+            };
+            std::iter::once(value).chain(column.nullable.then(|| "a valid bit".into())).collect()
+        },
+    });
+    let sorted = order_at_home(plan, id).unwrap_or_default();
+    Some(RowsLine {
+        owner: match source {
+            Source::Public => "public".into(),
+            Source::Party(name) => name.clone(),
+        },
+        places: relation.places,
+        padded: !relation.full,
+        plan: local.shown(subplan),
+        columns: columns.collect(),
+        sorted: sorted.iter().map(|c| relation.columns[*c].words.clone()).collect(),
+    })
+}
+
+fn range(min: i128, max: i128, scale: i8) -> String {
+    match scale {
+        0 => format!("{min} to {max}"),
+        _ => format!("{min} to {max}, in units of 10^-{scale}"),
     }
 }
 

@@ -25,6 +25,7 @@ use super::{InputRing, Run, stack};
 use crate::local::planes_of;
 use crate::plan::relation::{Operator, Relation, RelationId};
 use crate::plan::{Plan, Source};
+use group::small::Way;
 use map::Layout as MapLayout;
 use mpc_core::{Abort, B64, Fp61, Fp127, Layout, Ring};
 use protocols::{Cell, Engine, Share};
@@ -149,6 +150,7 @@ impl<E: Engine> Rows<E> {
 /// The relations of a plan, laid out.
 pub(super) struct Relations<'p> {
     maps: BTreeMap<usize, MapLayout<'p>>,
+    groups: BTreeMap<usize, Way>,
     /// The last relation that reads each, or one past the last relation if its rows are released.
     last: Vec<usize>,
 }
@@ -157,11 +159,18 @@ impl<'p> Relations<'p> {
     /// Lays out all relations of `plan`.
     pub(super) fn new(plan: &'p Plan) -> Result<Self, ProgramError> {
         check::check(plan)?;
-        let mut relations = Relations { maps: BTreeMap::new(), last: vec![0; plan.relations.len()] };
+        let mut relations = Relations { maps: BTreeMap::new(), groups: BTreeMap::new(), last: vec![0; plan.relations.len()] };
         for (id, relation) in plan.relations.iter().enumerate() {
             relation.op.inputs().into_iter().for_each(|input| relations.last[input.0] = id);
-            if let Operator::Map { .. } = relation.op {
-                relations.maps.insert(id, MapLayout::new(plan, relation)?);
+            match &relation.op {
+                Operator::Map { .. } => {
+                    relations.maps.insert(id, MapLayout::new(plan, relation)?);
+                }
+                Operator::Group { input, keys, folds } => {
+                    let way = Way::choose(plan.relation(*input), keys, folds, relation);
+                    relations.groups.insert(id, way.map_err(|_| ProgramError("a group-by has a price"))?);
+                }
+                _ => {}
             }
         }
         plan.rows.iter().for_each(|r| relations.last[r.relation.0] = plan.relations.len());
@@ -191,7 +200,14 @@ impl<'p> Relations<'p> {
                 Operator::Cross { left, right } => ("cross", format!("{} times {} places", places(left), places(right))),
                 Operator::Group { input, keys, folds } => {
                     let words: Vec<&str> = keys.iter().map(|k| plan.relation(*input).columns[*k].words.as_str()).collect();
-                    ("group", format!("{} places by {}, {}", places(input), words.join(", "), counted(folds.len(), "folds")))
+                    let what = format!(
+                        "{} places by {}, {}, {}",
+                        places(input),
+                        words.join(", "),
+                        counted(folds.len(), "folds"),
+                        self.groups[&id].words
+                    );
+                    ("group", what)
                 }
                 Operator::Total { input, folds } => ("total", format!("{} of {} places", counted(folds.len(), "folds"), places(input))),
                 Operator::Top { input, by, skip } => {
@@ -265,10 +281,7 @@ impl<E: Engine> Run<'_, E> {
                 let words = || on.iter().map(|(_, t)| plan.relation(*table).columns[*t].words.as_str()).collect::<Vec<_>>().join(", ");
                 lookup::lookup(engine, &what, relation, words)?
             }
-            Operator::Group { input, keys, folds } => {
-                let grouped = group::group(engine, of(input), keys, folds, &relation.columns[keys.len()..])?;
-                grouped.unpacked(grouped.table().slice(0..relation.places as usize))
-            }
+            Operator::Group { input, keys, folds } => laid.groups[&id].run(engine, of(input), keys, folds, relation)?,
             Operator::Pairs { left, right, on } => pairs::pairs(engine, of(left), of(right), on, relation)?,
             Operator::Window { input, partition, by, functions } => {
                 window::window(engine, of(input), &window::Window { partition, by, functions }, relation)?

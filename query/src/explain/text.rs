@@ -19,7 +19,17 @@ impl fmt::Display for Explain {
             for line in scan.plan.lines() {
                 writeln!(f, "    {line}")?;
             }
-            self.columns(f, scan)?;
+            columns(f, &scan.owner, &scan.columns)?;
+        }
+        for rows in &self.rows {
+            let who = if rows.owner == "public" { "everyone" } else { &rows.owner };
+            let padded = if rows.padded { ", fewer rows padded to them" } else { "" };
+            let sorted = if rows.sorted.is_empty() { String::new() } else { format!(", sorted by {}", rows.sorted.join(", ")) };
+            writeln!(f, "  {who}, row by row ({}{padded}{sorted})", count(rows.places, "place"))?;
+            for line in rows.plan.lines() {
+                writeln!(f, "    {line}")?;
+            }
+            columns(f, &rows.owner, &rows.columns)?;
         }
         writeln!(f, "\nTogether (on shares)")?;
         self.steps(f)?;
@@ -42,19 +52,6 @@ impl fmt::Display for Explain {
 }
 
 impl Explain {
-    fn columns(&self, f: &mut fmt::Formatter<'_>, scan: &super::ScanLine) -> fmt::Result {
-        let verb = if scan.owner == "public" { "uses" } else { "shares" };
-        let rows: Vec<Vec<String>> = scan
-            .columns
-            .iter()
-            .map(|c| {
-                let forms = if c.forms.is_empty() { "group key".into() } else { c.forms.join(" and ") };
-                vec![format!("    {verb} {}", c.what), forms, c.range.clone()]
-            })
-            .collect();
-        table(f, &rows, &[])
-    }
-
     fn steps(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let analyzed = self.steps.iter().any(|s| !s.measured.is_empty());
         let mut head: Vec<String> = ["  operator", "on", "rows", "rounds"].map(String::from).to_vec();
@@ -84,6 +81,18 @@ impl Explain {
         let columns = rows[0].len();
         table(f, &rows, &(2..columns).collect::<Vec<_>>())
     }
+}
+
+fn columns(f: &mut fmt::Formatter<'_>, owner: &str, columns: &[super::ColumnLine]) -> fmt::Result {
+    let verb = if owner == "public" { "uses" } else { "shares" };
+    let rows: Vec<Vec<String>> = columns
+        .iter()
+        .map(|c| {
+            let forms = if c.forms.is_empty() { "group key".into() } else { c.forms.join(" and ") };
+            vec![format!("    {verb} {}", c.what), forms, c.range.clone()]
+        })
+        .collect();
+    table(f, &rows, &[])
 }
 
 /// Rounds, bytes of the party that sent most, time of the slowest.

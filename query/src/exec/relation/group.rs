@@ -8,6 +8,7 @@
 
 pub(super) mod order;
 mod percentile;
+pub(super) mod small;
 
 use super::keys::{Unpack, after, before, joined, numbers, pack, planes, width_of};
 use super::logic::Logic;

@@ -120,6 +120,37 @@ fn groups() {
 }
 
 #[test]
+fn groups_by_keys_of_few_values_have_a_mask_each() {
+    let mut dice = Dice(4);
+    for (count, places, spare) in [(0, 20, 0), (1, 30, 3), (60, 60, 0), (400, 420, 9)] {
+        for keys in [vec![0, 1], vec![2], vec![]] {
+            let rows = data(&mut dice, count, false);
+            let mut build = Build::default();
+            let input = build.private(2, places, columns(), &rows);
+            let mut groups: BTreeMap<Vec<Cell>, Vec<&Row>> = BTreeMap::new();
+            rows.iter().for_each(|r| groups.entry(keys.iter().map(|k| r[*k].clone()).collect()).or_default().push(r));
+            let plain = |(op, ..): &(FoldOp, Option<usize>, RowColumn)| matches!(op, FoldOp::Rows | FoldOp::Count(_) | FoldOp::Sum(_));
+            let chosen: Vec<_> = folds().into_iter().filter(plain).collect();
+            let outputs: Vec<RowColumn> = keys.iter().map(|k| columns()[*k].clone()).chain(chosen.iter().map(|f| f.2.clone())).collect();
+            let folds = chosen.iter().map(|(op, when, _)| Fold { op: op.clone(), when: *when }).collect();
+            let tuples = [1, 3, 10][keys.len()];
+            build.push(Operator::Group { input, keys: keys.clone(), folds }, tuples + spare, false, outputs);
+            let plan = build.plan(false);
+            let local = Local::new(64 << 20).expect("a runtime");
+            let ground = Ground::new(&plan, &local, &build.tables).expect("nothing is public");
+            let program = Program::new(&plan, &ground).expect("the plan is executable");
+            let step = program.steps().iter().find(|s| s.name == "group").expect("there is a group-by");
+            assert!(step.what.contains("masks") && step.what.contains("by sorting"), "{}", step.what);
+            let expected = groups.iter().map(|(key, rows)| {
+                let folds = chosen.iter().map(|(op, when, _)| folded(op, *when, rows));
+                key.iter().cloned().chain(folds).collect()
+            });
+            build.expect(expected.collect());
+        }
+    }
+}
+
+#[test]
 fn distinct_rows_and_totals_over_an_order() {
     let mut dice = Dice(2);
     for (count, places) in [(0, 0), (0, 3), (1, 2), (30, 33)] {

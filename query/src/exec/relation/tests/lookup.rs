@@ -103,6 +103,12 @@ fn keys_of_two_columns_and_no_columns_looked_up() {
     let b = build.private(2, 5, keys(), &base);
     let columns = [keys(), vec![column(RowForm::Bit, false)]].concat();
     build.push(Operator::Lookup { base: b, table: t, on: vec![(0, 0), (1, 1)], columns: vec![], proved: false }, 5, false, columns);
+    let explained = crate::explain::explain(&build.plan(false), &build.tables, &PARTIES).expect("an explanation").to_string();
+    for needle in
+        ["energy, row by row (6 places, fewer rows padded to them, sorted by c, c)", "text of at most 2 bytes", "join", "5 places with 6"]
+    {
+        assert!(explained.contains(needle), "{needle} is missing in\n{explained}");
+    }
     let found = [1, 0, 0, 1, 0];
     build.expect(base.iter().zip(found).map(|(row, found)| [row.clone(), vec![int(found)]].concat()).collect());
 }

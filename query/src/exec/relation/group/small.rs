@@ -1,0 +1,245 @@
+//! Groups whose keys allow few tuples: one mask for each.
+//!
+//! *Protocol.* For each tuple a bit a row says whether the row has it: equality with public constants, gates that tuples share. The bits are lifted; a count is their
+//! local sum, a sum an inner product with the values, one element however many rows. A tuple is a row if its count is not 0. Nothing is sorted or moved.
+//! *Rounds.* log2 of the keys' width for the masks, two to lift, one for the inner products, seven for the counts: none depends on the number of rows.
+
+use super::super::keys::zeros;
+use super::*;
+use crate::exec::graph::Wire;
+use crate::plan::relation::{Relation, RowForm};
+use mpc_core::Column;
+use protocols::circuit::is_zero;
+use protocols::relational::Network;
+use protocols::{Cost, Estimate};
+use std::collections::HashMap;
+
+/// Most tuples for which masks are considered.
+const TUPLES: usize = 64;
+
+/// A value of each key; `None` is NULL.
+type Tuple = Vec<Option<u64>>;
+
+/// How the groups of a relation are found.
+pub(in crate::exec::relation) struct Way {
+    /// The tuples, if each has a mask; else the rows are sorted.
+    masks: Option<Vec<Tuple>>,
+    /// Why, for people.
+    pub words: String,
+}
+
+impl Way {
+    /// The cheaper way to group `input` (in one data centre), by the exact cost of both.
+    pub fn choose(input: &Relation, keys: &[usize], folds: &[Fold], relation: &Relation) -> Result<Self, Abort> {
+        let outputs = &relation.columns[keys.len()..];
+        let sorted = || Way { masks: None, words: "by sorting".into() };
+        let few = tuples(input, keys).filter(|t| t.len() as u64 <= relation.places && !folds.iter().any(needs_order));
+        let Some(few) = few else { return Ok(sorted()) };
+        let shape = Rows::<Estimate>::shape(input);
+        let price = |run: &dyn Fn(&mut Estimate) -> Result<Rows<Estimate>, Abort>| -> Result<Cost, Abort> {
+            let mut engine = Estimate::new();
+            run(&mut engine)?;
+            Ok(engine.cost())
+        };
+        let by_masks = price(&|e| masked(e, &shape, keys, folds, relation, &few))?;
+        let by_sorting = price(&|e| group(e, &shape, keys, folds, outputs))?;
+        let seconds = |cost: &Cost| Network::LAN.seconds(cost);
+        let told = |cost: &Cost| format!("{} rounds, {} bytes", cost.rounds, cost.max_bytes());
+        let (masks, sorting) = (told(&by_masks), told(&by_sorting));
+        Ok(if seconds(&by_masks) <= seconds(&by_sorting) {
+            Way { words: format!("by {} masks: {masks} (by sorting: {sorting})", few.len()), masks: Some(few) }
+        } else {
+            Way { words: format!("by sorting: {sorting} (by {} masks: {masks})", few.len()), masks: None }
+        })
+    }
+
+    /// Groups, in the places of `relation`.
+    pub fn run<E: Engine>(
+        &self,
+        engine: &mut E,
+        input: &Rows<E>,
+        keys: &[usize],
+        folds: &[Fold],
+        relation: &Relation,
+    ) -> Result<Rows<E>, Abort> {
+        match &self.masks {
+            Some(tuples) => masked(engine, input, keys, folds, relation, tuples),
+            None => {
+                let grouped = group(engine, input, keys, folds, &relation.columns[keys.len()..])?;
+                Ok(grouped.unpacked(grouped.table().slice(0..relation.places as usize)))
+            }
+        }
+    }
+}
+
+/// All tuples that the forms of the keys allow, if they are few.
+fn tuples(input: &Relation, keys: &[usize]) -> Option<Vec<Tuple>> {
+    let mut all: Vec<Tuple> = vec![Vec::new()];
+    for key in keys {
+        let column = &input.columns[*key];
+        let values = match &column.form {
+            RowForm::Code { values, .. } => values.len() as u64,
+            form if form.width() <= 6 => 1 << form.width(),
+            _ => return None,
+        };
+        let values: Vec<Option<u64>> = (0..values).map(Some).chain(column.nullable.then_some(None)).collect();
+        if all.len() * values.len() > TUPLES {
+            return None;
+        }
+        all = all.iter().flat_map(|t| values.iter().map(|v| t.iter().copied().chain([*v]).collect())).collect();
+    }
+    Some(all)
+}
+
+fn masked<E: Engine>(
+    engine: &mut E,
+    input: &Rows<E>,
+    keys: &[usize],
+    folds: &[Fold],
+    relation: &Relation,
+    tuples: &[Tuple],
+) -> Result<Rows<E>, Abort> {
+    let outputs = &relation.columns[keys.len()..];
+    let mut logic = Logic::<E>::new(input.places);
+    let masks = masks(&mut logic, input, keys, tuples);
+    let bits: Vec<Vec<Wire>> = folds
+        .iter()
+        .map(|fold| {
+            let valid = if let FoldOp::Count(c) = fold.op { input.columns[c].valid.as_ref() } else { None };
+            let counted = logic.all(valid.into_iter().chain(fold.when.map(|w| input.columns[w].bits())));
+            masks.iter().map(|mask| logic.graph.and(*mask, counted)).collect()
+        })
+        .collect();
+    // all bits that are lifted, in one circuit
+    let of_ring = |ring| (0..folds.len()).filter(|f| outputs[*f].form.ring() == Some(ring)).collect::<Vec<_>>();
+    let (narrow, wide) = (of_ring(crate::plan::Ring::Fp61), of_ring(crate::plan::Ring::Fp127));
+    let lifted = |of: &[usize], also: &[Wire]| {
+        let mut all: Vec<Wire> = of.iter().flat_map(|f| bits[*f].iter().copied()).chain(also.iter().copied()).collect();
+        all.sort();
+        all.dedup();
+        all
+    };
+    let (lift61, lift127) = (lifted(&narrow, &masks), lifted(&wide, &[]));
+    let planes = logic.run(engine, &[lift61.clone(), lift127.clone()].concat())?;
+    let elements61 = engine.bits_to::<Fp61>(&planes.planes(0..lift61.len()))?;
+    let mut done: BTreeMap<usize, Cells<E>> = BTreeMap::new();
+    done.extend(sums::<Fp61, E>(engine, input, folds, &narrow, &bits, &lift61, &elements61)?);
+    if !wide.is_empty() {
+        let elements127 = engine.bits_to::<Fp127>(&planes.planes(lift61.len()..lift61.len() + lift127.len()))?;
+        done.extend(sums::<Fp127, E>(engine, input, folds, &wide, &bits, &lift127, &elements127)?);
+    }
+    let counts: Vec<E::Share<Fp61>> = masks.iter().map(|m| elements61.planes([position(&lift61, *m)]).sum()).collect();
+    let none = is_zero::<E, Fp61>(engine, &Share::concat(&counts.iter().collect::<Vec<_>>()))?;
+    let row = engine.not(&none);
+
+    let mut columns: Vec<Cells<E>> = Vec::with_capacity(relation.columns.len());
+    for (number, key) in relation.columns[..keys.len()].iter().enumerate() {
+        let values: Vec<i128> = tuples.iter().map(|t| t[number].unwrap_or(0).into()).collect();
+        let valid: Vec<bool> = tuples.iter().map(|t| t[number].is_some()).collect();
+        columns.push(Cells {
+            values: Values::Bits(engine.constant(&Column::from_ints(&values, key.form.width()))),
+            valid: key.nullable.then(|| engine.constant(&Column::from_bools(&valid))),
+        });
+    }
+    columns.extend(done.into_values());
+    let rows = Rows { places: tuples.len(), row: Some(row), columns };
+    let spare = relation.places as usize - tuples.len();
+    if spare == 0 {
+        return Ok(rows);
+    }
+    let table = rows.table();
+    let empty = table.zeros(engine, spare);
+    Ok(rows.unpacked(Table::concat(&[&table, &empty])))
+}
+
+/// For each tuple whether a row has it.
+fn masks<'a, E: Engine>(logic: &mut Logic<'a, E>, input: &'a Rows<E>, keys: &[usize], tuples: &[Tuple]) -> Vec<Wire> {
+    let row = input.row.as_ref().map(|row| logic.wire(row, 0));
+    let mut known: HashMap<(usize, Option<u64>), Wire> = HashMap::new();
+    let mut masks = Vec::with_capacity(tuples.len());
+    for tuple in tuples {
+        let mut all: Vec<Wire> = row.into_iter().collect();
+        for (number, (key, value)) in keys.iter().zip(tuple).enumerate() {
+            let is = known.get(&(number, *value)).copied().unwrap_or_else(|| {
+                let column = &input.columns[*key];
+                let valid = column.valid.as_ref().map(|v| logic.wire(v, 0));
+                let planes = logic.wires(column.bits());
+                let graph = &mut logic.graph;
+                let is = match (value, valid) {
+                    (None, Some(valid)) => graph.not(valid),
+                    (None, None) => graph.constant(false),
+                    (Some(value), valid) => {
+                        let value = circuit::number(graph, *value, planes.len());
+                        let equal = circuit::equal(graph, &planes, &value);
+                        valid.map_or(equal, |valid| graph.and(equal, valid))
+                    }
+                };
+                known.insert((number, *value), is);
+                is
+            });
+            all.push(is);
+        }
+        masks.push(circuit::all(&mut logic.graph, all));
+    }
+    masks
+}
+
+/// The counts and sums of one field, a row for each tuple.
+fn sums<R: Element, E: Engine>(
+    engine: &mut E,
+    input: &Rows<E>,
+    folds: &[Fold],
+    mine: &[usize],
+    bits: &[Vec<Wire>],
+    lifted: &[Wire],
+    elements: &E::Share<R>,
+) -> Result<Vec<(usize, Cells<E>)>, Abort> {
+    let of = |wire: Wire| position(lifted, wire);
+    let (mut masks, mut values) = (Vec::new(), Vec::new());
+    for fold in mine {
+        if let FoldOp::Sum(c) = folds[*fold].op {
+            masks.extend(bits[*fold].iter().map(|w| of(*w)));
+            values.extend(vec![input.columns[c].elements::<R>(); bits[*fold].len()]);
+        }
+    }
+    let dots = match values.is_empty() {
+        true => None,
+        false => Some(engine.dot(&elements.planes(masks), &Share::stack(&values))?),
+    };
+    let mut next = 0;
+    let mut done = Vec::with_capacity(mine.len());
+    for fold in mine {
+        let rows: Vec<E::Share<R>> = match (&folds[*fold].op, &dots) {
+            (FoldOp::Sum(_), Some(dots)) => {
+                next += bits[*fold].len();
+                (next - bits[*fold].len()..next).map(|plane| dots.planes([plane])).collect()
+            }
+            _ => bits[*fold].iter().map(|w| elements.planes([of(*w)]).sum()).collect(),
+        };
+        done.push((*fold, Cells { values: R::values(Share::concat(&rows.iter().collect::<Vec<_>>())), valid: None }));
+    }
+    Ok(done)
+}
+
+fn position(wires: &[Wire], wire: Wire) -> usize {
+    wires.binary_search(&wire).expect("every mask is lifted")
+}
+
+impl Rows<Estimate> {
+    /// Rows of a relation's shape.
+    fn shape(relation: &Relation) -> Self {
+        let places = relation.places as usize;
+        let mut engine = Estimate::new();
+        let one: Bits<Estimate> = zeros::<B64, Estimate>(&mut engine, places, 1);
+        let bits = |planes: usize| Share::<B64>::planes(&one, std::iter::repeat_n(0, planes));
+        let columns = relation.columns.iter().map(|column| Cells {
+            values: match column.form.ring() {
+                None => Values::Bits(bits(column.form.width())),
+                Some(crate::plan::Ring::Fp61) => Values::Fp61(bits(1)),
+                Some(crate::plan::Ring::Fp127) => Values::Fp127(bits(1)),
+            },
+            valid: column.nullable.then(|| bits(1)),
+        });
+        Rows { places, row: (!relation.full).then(|| bits(1)), columns: columns.collect() }
+    }
+}
