@@ -136,6 +136,10 @@ pub trait Engine: Sized {
     fn open_after_shuffles(&mut self) {}
     /// The rows of a table back where they were before a shuffle of as many rows. Two rounds.
     fn unshuffle(&mut self, table: &Table<Self>, shuffled: &Self::Shuffled) -> Result<Table<Self>, Abort>;
+    /// The rows of a table that after a shuffle were put in these places, back where they were before: [`unshuffle`](Self::unshuffle) of the rows fetched from there.
+    fn unshuffle_from(&mut self, table: &Table<Self>, places: &Permutation, shuffled: &Self::Shuffled) -> Result<Table<Self>, Abort> {
+        self.unshuffle(&table.fetch(places), shuffled)
+    }
     /// Row i at `to.places()[i]`, for a permutation that `owner` alone knows and states. Two rounds; nobody else learns anything of it.
     fn permute_by(&mut self, owner: PartyId, to: Option<&Permutation>, table: &Table<Self>) -> Result<Table<Self>, Abort>;
 

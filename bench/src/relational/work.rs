@@ -196,7 +196,7 @@ impl Clear {
         let values: Vec<u64> = (0..rows).map(|_| next() >> 40).collect();
         let other = (work == Work::Join).then(|| {
             // half of them find a row
-            let key = |i: usize| if i % 2 == 0 { keys[(i * 7919) % rows] } else { keys[i] ^ 1 };
+            let key = |i: usize| if i.is_multiple_of(2) { keys[(i * 7919) % rows] } else { keys[i] ^ 1 };
             ((0..rows).map(key).collect(), values.iter().rev().copied().collect())
         });
         Clear { keys, values, other }

@@ -67,7 +67,7 @@ pub fn choose(rows: usize, key: usize, moved: Message, network: Network) -> Sort
     choices(rows, key, moved, network).first().map_or_else(Sorting::default, |choice| choice.sorting)
 }
 
-/// Seconds of local work a row and digit of one, two and three bits.
-const RADIX: [f64; 3] = [120e-9, 150e-9, 220e-9];
-/// Seconds of local work a compared bit.
-const COMPARISON: f64 = 1.2e-9;
+/// Seconds of local work a row and digit of one, two and three bits, measured (`cargo run -p bench -- relational`).
+const RADIX: [f64; 3] = [60e-9, 80e-9, 130e-9];
+/// Seconds of local work a compared bit, measured likewise.
+const COMPARISON: f64 = 1.3e-9;

@@ -66,7 +66,7 @@ pub fn pairs<E: Engine>(e: &mut E, left: &Side<'_, E>, right: &Side<'_, E>, plac
     let is_left = table.take_last::<B64>();
     let (first_partner, begins) = (table.take_last::<Z64>(), table.take_last::<Z64>());
     // rows that are none begin at the end too
-    let end = degrees.sum().gather(&vec![Some(0); rows_left + 1]);
+    let end = degrees.sum().pick(&vec![0; rows_left + 1]);
     let begins = circuit::bit_times::<E, Z64>(e, &is_left, &begins.sub(&end))?.add(&end);
     let place_bits = index_bits(places + 1) as usize;
     let begin_bits = circuit::field_bits::<E, Z64>(e, &begins, place_bits)?;

@@ -47,7 +47,7 @@ pub fn apply_and_open<E: Engine>(
 
 /// The rows of a table in the order of an application back in the order before it.
 pub fn undo<E: Engine>(e: &mut E, applied: &Applied<E>, table: &Table<E>) -> Result<Table<E>, Abort> {
-    e.unshuffle(&table.fetch(&applied.places), &applied.shuffled)
+    e.unshuffle_from(table, &applied.places, &applied.shuffled)
 }
 
 /// The places of the rows before an application once they also went through `then`, the places of the rows after it.

@@ -8,7 +8,7 @@
 //! *Cost.* Digits of c bits, d = k/c of them: c = 2: (4w + 1) + (d - 1)(23w + 11)/3 bits a row and party, 4 + 9(d - 1) rounds; moving 7d rounds; then W bits a
 //! row in 3 rounds for the rows ([`cost::radix_places`](crate::cost::radix_places), [`cost::sort`](crate::cost::sort)). *Leakage.* None.
 
-use super::{Bits, Indices, apply, compose, places_by_digit, row_numbers};
+use super::{Bits, Indices, apply, places_by_digit, row_numbers, undo};
 use crate::{Abort, Engine, Share, Table};
 use mpc_core::{B64, Index, Layout};
 
@@ -43,7 +43,7 @@ fn composing<E: Engine>(e: &mut E, key: &Bits<E>, digit: usize, width: u32) -> R
             Some(so_far) => {
                 let (mut moved, applied) = apply(e, so_far, &Table::new(rows).with(digit))?;
                 let then = places_by_digit(e, &moved.take_first::<B64>(), width)?.places;
-                compose(e, &applied, &then)?
+                undo(e, &applied, &Table::new(rows).with(then))?.take_first::<Index>()
             }
         });
     }

@@ -63,7 +63,8 @@ fn sorted<E: Engine>(e: &mut E, key: &Bits<E>) -> Result<Vec<u32>, Abort> {
             let probes: Vec<u32> = below.iter().map(|below| (below + step - 1) as u32).collect();
             let row = |i: usize| (others[i], sample[probes[i] as usize]);
             let less = less_open(e, &key, &sample_key.pick(&probes), row)?;
-            below.iter_mut().enumerate().for_each(|(i, below)| *below += if less.bit(i, 0) { 0 } else { step });
+            let words = less.plane(0);
+            below.iter_mut().enumerate().for_each(|(i, below)| *below += if is_set(words, i) { 0 } else { step });
             step /= 2;
         }
     }
@@ -88,11 +89,26 @@ fn sorted<E: Engine>(e: &mut E, key: &Bits<E>) -> Result<Vec<u32>, Abort> {
     Ok(order)
 }
 
+/// Whether the bit of row `row` is set; inlined, as it is asked for every comparison.
+#[inline(always)]
+fn is_set(words: &[B64], row: usize) -> bool {
+    words[row / 64].0 >> (row % 64) & 1 == 1
+}
+
 /// The rows of each segment in the order of their keys.
 fn quicksorted<E: Engine>(e: &mut E, key: &Bits<E>, segments: Vec<std::ops::Range<usize>>) -> Result<Vec<u32>, Abort> {
     let mut order: Vec<u32> = (0..key.layout().rows as u32).collect();
     let mut segments: Vec<_> = segments.into_iter().filter(|s| s.len() > 1).collect();
+    // keys of rows that still have neighbours to be compared with, and where each row's is
+    let mut key = key.clone();
+    let mut held = order.clone();
     while !segments.is_empty() {
+        let active: usize = segments.iter().map(ExactSizeIterator::len).sum();
+        if active < key.layout().rows / 2 {
+            let rows: Vec<u32> = segments.iter().flat_map(|s| &order[s.clone()]).copied().collect();
+            key = key.pick(&rows.iter().map(|row| held[*row as usize]).collect::<Vec<_>>());
+            rows.iter().zip(0..).for_each(|(row, at)| held[*row as usize] = at);
+        }
         let (mut left, mut right) = (Vec::new(), Vec::new());
         for segment in &segments {
             let rows = &order[segment.clone()];
@@ -103,7 +119,9 @@ fn quicksorted<E: Engine>(e: &mut E, key: &Bits<E>, segments: Vec<std::ops::Rang
                 right.extend(std::iter::repeat_n(pivot, rows.len() - i - 1));
             }
         }
-        let less = less_open(e, &key.pick(&left), &key.pick(&right), |i| (left[i], right[i]))?;
+        let at = |rows: &[u32]| rows.iter().map(|row| held[*row as usize]).collect::<Vec<_>>();
+        let less = less_open(e, &key.pick(&at(&left)), &key.pick(&at(&right)), |i| (left[i], right[i]))?;
+        let less = less.plane(0);
         let mut next = Vec::new();
         let mut at = 0;
         for segment in segments {
@@ -112,14 +130,14 @@ fn quicksorted<E: Engine>(e: &mut E, key: &Bits<E>, segments: Vec<std::ops::Rang
                 let mut places = [0; LAST];
                 for i in 0..rows.len() - 1 {
                     for j in i + 1..rows.len() {
-                        places[if less.bit(at, 0) { i } else { j }] += 1;
+                        places[if is_set(less, at) { i } else { j }] += 1;
                         at += 1;
                     }
                 }
                 // a place taken twice shows in the end: the order is then no permutation
                 rows.iter().zip(places).for_each(|(row, place)| order[segment.start + place] = *row);
             } else {
-                let is_less: Vec<bool> = (at..at + rows.len() - 1).map(|i| less.bit(i, 0)).collect();
+                let is_less: Vec<bool> = (at..at + rows.len() - 1).map(|i| is_set(less, i)).collect();
                 at += rows.len() - 1;
                 let side = |wanted: bool| rows[1..].iter().zip(&is_less).filter(move |(_, less)| **less == wanted).map(|(row, _)| *row);
                 let pivot = segment.start + is_less.iter().filter(|less| **less).count();

@@ -42,7 +42,7 @@ impl<E: Engine> Segments<E> {
     /// The sum of `values` over the group of each row; `starts` is what [`sums_before`] has at the first rows.
     pub fn totals<R: Cell>(&self, e: &mut E, values: &E::Share<R>, starts: &E::Share<R>) -> Result<E::Share<R>, Abort> {
         // beyond the groups stands the sum of all rows, which ends the last group
-        let all = values.sum().gather(&vec![Some(0); self.rows]);
+        let all = values.sum().pick(&vec![0; self.rows]);
         let starts = circuit::bit_times::<E, R>(e, &self.valid, &starts.sub(&all))?.add(&all);
         let after = Share::concat(&[&starts.slice(self.rows.min(1)..self.rows), &all.slice(0..self.rows.min(1))]);
         let totals = Table::new(self.rows).with(after.sub(&starts));

@@ -208,7 +208,11 @@ impl Engine for Rep3 {
     }
 
     fn unshuffle(&mut self, table: &Table<Self>, shuffled: &Shuffled) -> Result<Table<Self>, Abort> {
-        self.unshuffled(table, shuffled)
+        self.unshuffled(table, None, shuffled)
+    }
+
+    fn unshuffle_from(&mut self, table: &Table<Self>, places: &Permutation, shuffled: &Shuffled) -> Result<Table<Self>, Abort> {
+        self.unshuffled(table, Some(places), shuffled)
     }
 
     fn ranked(&mut self, products: &Rep3Share<Index>) -> Result<Ranked<Self>, Abort> {

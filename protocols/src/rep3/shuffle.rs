@@ -36,7 +36,7 @@ pub struct Shuffled {
 
 impl Shuffled {
     fn way(&self) -> Way<'_> {
-        Way { roles: self.roles, permutations: self.known.each_ref().map(Option::as_ref), back: false }
+        Way { roles: self.roles, permutations: self.known.each_ref().map(Option::as_ref), back: false, from: None }
     }
 }
 
@@ -82,11 +82,17 @@ impl Rep3 {
         Shuffled { rows, roles, known }
     }
 
-    pub(super) fn unshuffled(&mut self, table: &Table<Self>, shuffled: &Shuffled) -> Result<Table<Self>, Abort> {
+    /// Undoes a shuffle; of rows that stand in `places`, where they are fetched as the first party on their way needs them: one component, or two as one.
+    pub(super) fn unshuffled(
+        &mut self,
+        table: &Table<Self>,
+        places: Option<&Permutation>,
+        shuffled: &Shuffled,
+    ) -> Result<Table<Self>, Abort> {
         assert_eq!(table.rows(), shuffled.rows, "what is unshuffled has the rows of the shuffle");
         let [h1, h2, h3] = shuffled.roles;
         let [p12, p31, p23] = shuffled.known.each_ref().map(Option::as_ref);
-        Ok(self.travel(table, &Way { roles: [h3, h2, h1], permutations: [p23, p31, p12], back: true }, None)?.0)
+        Ok(self.travel(table, &Way { roles: [h3, h2, h1], permutations: [p23, p31, p12], back: true, from: places }, None)?.0)
     }
 
     /// The peer at the other end of an edge, if this party is at one.
@@ -188,6 +194,8 @@ struct Way<'a> {
     roles: [PartyId; 3],
     permutations: [Option<&'a Permutation>; 3],
     back: bool,
+    /// Where the rows are fetched from first.
+    from: Option<&'a Permutation>,
 }
 
 /// A part.
@@ -210,6 +218,16 @@ impl Way<'_> {
     /// H2's component C, which H3 holds too.
     fn last_component<'s, R: Ring>(&self, share: &'s Rep3Share<R>) -> &'s Column<R> {
         if self.party(Role::H3) == self.party(Role::H2).right(1, 3) { share.second() } else { share.first() }
+    }
+
+    /// What the first two parties start from: A + B at H1, C at H2.
+    fn start<R: Ring>(&self, role: Role, share: &Rep3Share<R>) -> Column<R> {
+        match (role, self.from) {
+            (Role::H1, None) => share.first().zip(share.second(), R::add),
+            (Role::H1, Some(from)) => share.first().zip(share.second(), R::add).fetch(from),
+            (_, None) => self.last_component(share).clone(),
+            (_, Some(from)) => self.last_component(share).fetch(from),
+        }
     }
 
     fn permuted<R: Ring>(&self, column: &Column<R>, which: usize) -> Column<R> {
@@ -243,10 +261,7 @@ fn as_leg<R: Ring>(leg: &mut Leg<R>) -> &mut dyn Travel {
 impl<R: Ring> Leg<R> {
     fn whole(e: &mut Rep3, way: &Way<'_>, role: Role, share: &Rep3Share<R>) -> Self {
         let layout = share.layout();
-        Leg::start(e, way, role, layout, || match role {
-            Role::H1 => share.first().zip(share.second(), R::add),
-            _ => way.last_component(share).clone(),
-        })
+        Leg::start(e, way, role, layout, || way.start(role, share))
     }
 
     /// `start` gives A + B at H1 and C at H2.
@@ -322,11 +337,7 @@ struct Words {
 impl Words {
     fn new(e: &mut Rep3, way: &Way<'_>, role: Role, bits: &Rep3Share<B64>) -> Self {
         let layout = bits.layout();
-        let start = match role {
-            Role::H1 => Some(bits.first().zip(bits.second(), B64::add)),
-            Role::H2 => Some(way.last_component(bits).clone()),
-            Role::H3 => None,
-        };
+        let start = (role != Role::H3).then(|| way.start(role, bits));
         fn leg<W: Ring>(e: &mut Rep3, way: &Way<'_>, role: Role, layout: Layout, first: usize, start: &Option<Column<B64>>) -> Leg<W> {
             let width = (layout.planes - first).min(W::BITS as usize);
             Leg::start(e, way, role, Layout::narrow(layout.rows, 1, width as u32), || {

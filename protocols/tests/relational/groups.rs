@@ -7,15 +7,15 @@ use protocols::world::{Protocol, check_seeded};
 use protocols::{Abort, Engine, Share, Table};
 
 /// Sorted keys with values of two columns, and which rows count.
-struct Grouped {
-    keys: Vec<u64>,
-    values: [Vec<u64>; 2],
-    valid: Option<Vec<u64>>,
-    tail: Tail,
+pub struct Grouped {
+    pub keys: Vec<u64>,
+    pub values: [Vec<u64>; 2],
+    pub valid: Option<Vec<u64>>,
+    pub tail: Tail,
 }
 
 /// Keys, sums, carried bits and values, and flags as opened.
-type Opened = (Vec<u64>, Vec<u128>, Vec<u64>, Vec<u128>, Option<Vec<u64>>);
+pub type Opened = (Vec<u64>, Vec<u128>, Vec<u64>, Vec<u128>, Option<Vec<u64>>);
 
 impl Protocol for Grouped {
     type Output = Opened;

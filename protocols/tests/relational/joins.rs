@@ -8,23 +8,26 @@ use protocols::{Abort, Engine, Share, Table};
 use std::collections::HashMap;
 
 /// Rows of a side: key, payload, valid.
-type Rows = Vec<(u64, u64, u64)>;
+pub type Rows = Vec<(u64, u64, u64)>;
 
-struct Join {
-    left: Rows,
-    right: Rows,
-    options: JoinOptions,
+/// A side's key, valid bits and table.
+type Shared<E> = (<E as Engine>::Share<B64>, <E as Engine>::Share<B64>, Table<E>);
+
+pub struct Join {
+    pub left: Rows,
+    pub right: Rows,
+    pub options: JoinOptions,
 }
 
 /// In the order of the join: key, left's payload, right's payload, matched, right valid, right unmatched; left matched and unmatched where asked for;
 /// and, in the order of the right side: left's payload and matched.
-type Opened = (Vec<Vec<u64>>, Vec<Vec<u64>>, Vec<u64>, Vec<u64>);
+pub type Opened = (Vec<Vec<u64>>, Vec<Vec<u64>>, Vec<u64>, Vec<u64>);
 
 impl Protocol for Join {
     type Output = Opened;
 
     fn run<E: Engine>(&self, e: &mut E) -> Result<Opened, Abort> {
-        fn side<E: Engine>(e: &mut E, owner: u8, rows: &Rows) -> Result<(E::Share<B64>, E::Share<B64>, Table<E>), Abort> {
+        fn side<E: Engine>(e: &mut E, owner: u8, rows: &Rows) -> Result<Shared<E>, Abort> {
             let column = |f: fn(&(u64, u64, u64)) -> u64| rows.iter().map(f).collect::<Vec<_>>();
             let key = input_bits(e, owner, &column(|r| r.0), 7)?;
             let payload = input_bits(e, owner, &column(|r| r.1), 20)?;
@@ -64,7 +67,7 @@ impl Join {
         pairs.sort();
         expected.sort();
         assert_eq!(pairs, expected);
-        assert_eq!(right_valid.iter().sum::<u64>(), self.right.iter().map(|r| r.2).sum());
+        assert_eq!(right_valid.iter().sum::<u64>(), self.right.iter().map(|r| r.2).sum::<u64>());
         assert!((0..key.len()).all(|i| unmatched[i] == right_valid[i] & (1 - matched[i])));
         if let [has, has_not] = &flags[..] {
             let matched_key = |k: u64| self.right.iter().any(|r| r.0 == k && r.2 == 1);
@@ -90,7 +93,7 @@ fn sides(left: usize, right: usize, seed: u64) -> (Rows, Rows) {
     (lefts, rights)
 }
 
-const LEFT_FLAGS: JoinOptions =
+pub const LEFT_FLAGS: JoinOptions =
     JoinOptions { right_filtered: true, left_flag: true, sorting: Sorting::Radix(Radix { digit: 2, moving: false }) };
 
 #[test]

@@ -6,6 +6,7 @@ mod joins;
 mod opened;
 mod order;
 mod rows;
+mod vectors;
 
 use mpc_core::{B64, Column, Layout, PartyId, Ring};
 use protocols::world::{self, Protocol};

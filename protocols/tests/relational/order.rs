@@ -8,10 +8,10 @@ use protocols::world::{self, Protocol, check_seeded};
 use protocols::{Abort, Cost, Engine, Message, Table, cost};
 
 /// The places of a sort, and the keys in their order with the row numbers.
-struct Sort {
-    keys: Vec<u64>,
-    width: usize,
-    sorting: Sorting,
+pub struct Sort {
+    pub keys: Vec<u64>,
+    pub width: usize,
+    pub sorting: Sorting,
 }
 
 impl Protocol for Sort {

@@ -8,7 +8,7 @@ use protocols::world::{Protocol, check_seeded};
 use protocols::{Abort, Engine, Rep3, Share, Table};
 
 /// Opened rows: each column's elements.
-type Rows = Vec<Vec<u128>>;
+pub type Rows = Vec<Vec<u128>>;
 
 /// A table with columns of every ring, each row recognisable.
 fn table<E: Engine>(e: &mut E, rows: usize) -> Result<Table<E>, Abort> {
@@ -230,9 +230,9 @@ pub fn clear_places(keys: &[u64]) -> Vec<u128> {
     places
 }
 
-struct Compaction {
-    flags: Vec<u64>,
-    open: bool,
+pub struct Compaction {
+    pub flags: Vec<u64>,
+    pub open: bool,
 }
 
 impl Protocol for Compaction {
