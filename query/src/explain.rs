@@ -269,7 +269,7 @@ fn rows_line(plan: &Plan, id: RelationId, relation: &Relation, local: &Local) ->
             std::iter::once(value).chain(column.nullable.then(|| "a valid bit".into())).collect()
         },
     });
-    let sorted = order_at_home(plan, id).unwrap_or_default();
+    let sorted = order_at_home(plan, id).map(|o| o.columns).unwrap_or_default();
     Some(RowsLine {
         owner: match source {
             Source::Public => "public".into(),

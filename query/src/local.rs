@@ -266,7 +266,7 @@ impl Local {
             Source::Party(name) => format!("the local stage of {name}"),
         };
         let batch = self.run(subplan, tables, &place)?;
-        rows::encode(relation, &batch, crate::exec::order_at_home(plan, id).as_deref(), &place)
+        rows::encode(relation, &batch, crate::exec::order_at_home(plan, id).as_ref(), &place)
     }
 
     fn scan(&self, plan: &Plan, scan: &Scan, ground: &Ground, tables: &Tables) -> Result<ScanInputs, LocalError> {

@@ -3,6 +3,7 @@
 
 mod check;
 mod combine;
+mod digest;
 mod group;
 mod keys;
 mod logic;
@@ -17,7 +18,7 @@ mod top;
 mod total;
 mod window;
 
-pub(crate) use order::order_at_home;
+pub(crate) use order::{HomeOrder, order_at_home};
 
 use super::field::{Field, Value};
 use super::program::{ProgramError, Slot, SlotOf, Step, StepKind, counted};
@@ -151,6 +152,8 @@ impl<E: Engine> Rows<E> {
 pub(super) struct Relations<'p> {
     maps: BTreeMap<usize, MapLayout<'p>>,
     groups: BTreeMap<usize, Way>,
+    /// What the digests of wide keys are drawn from.
+    seed: [u8; 32],
     /// The last relation that reads each, or one past the last relation if its rows are released.
     last: Vec<usize>,
 }
@@ -159,7 +162,8 @@ impl<'p> Relations<'p> {
     /// Lays out all relations of `plan`.
     pub(super) fn new(plan: &'p Plan) -> Result<Self, ProgramError> {
         check::check(plan)?;
-        let mut relations = Relations { maps: BTreeMap::new(), groups: BTreeMap::new(), last: vec![0; plan.relations.len()] };
+        let mut relations =
+            Relations { maps: BTreeMap::new(), groups: BTreeMap::new(), seed: plan.hash(), last: vec![0; plan.relations.len()] };
         for (id, relation) in plan.relations.iter().enumerate() {
             relation.op.inputs().into_iter().for_each(|input| relations.last[input.0] = id);
             match &relation.op {
@@ -277,14 +281,14 @@ impl<E: Engine> Run<'_, E> {
             Operator::Top { input, by, skip } => top::top(engine, of(input), by, *skip as usize, relation)?,
             Operator::Lookup { base, table, on, columns, proved } => {
                 let sorted = order::is_sorted(plan, *table, &on.iter().map(|(_, t)| *t).collect::<Vec<_>>());
-                let what = lookup::Lookup { base: of(base), table: of(table), on, columns, proved: *proved, sorted };
+                let what = lookup::Lookup { base: of(base), table: of(table), on, columns, proved: *proved, sorted, seed: &laid.seed };
                 let words = || on.iter().map(|(_, t)| plan.relation(*table).columns[*t].words.as_str()).collect::<Vec<_>>().join(", ");
                 lookup::lookup(engine, &what, relation, words)?
             }
-            Operator::Group { input, keys, folds } => laid.groups[&id].run(engine, of(input), keys, folds, relation)?,
+            Operator::Group { input, keys, folds } => laid.groups[&id].run(engine, of(input), keys, folds, relation, &laid.seed)?,
             Operator::Pairs { left, right, on } => pairs::pairs(engine, of(left), of(right), on, relation)?,
             Operator::Window { input, partition, by, functions } => {
-                window::window(engine, of(input), &window::Window { partition, by, functions }, relation)?
+                window::window(engine, of(input), &window::Window { partition, by, functions, seed: &laid.seed }, relation)?
             }
         };
         self.relations.rows.insert(id, rows);

@@ -2,7 +2,7 @@
 //! of [`planes`].
 
 use super::{InputColumn, LocalError};
-use crate::exec::InputRing;
+use crate::exec::{HomeOrder, InputRing};
 use crate::plan::Ring;
 use crate::plan::relation::{Relation, RowColumn, RowForm};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
@@ -10,12 +10,12 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Decimal128Type, Int64Type};
 use mpc_core::{B64, Column, Fp61, Fp127, Layout};
 
-/// The columns of a relation at its owner, one for each ring it uses. `order` names columns by which the rows are sorted, those
-/// in which one is NULL last.
+/// The columns of a relation at its owner, one for each ring it uses. `order` says how the rows are
+/// sorted, those in which a key is NULL last.
 pub(crate) fn encode(
     relation: &Relation,
     batch: &RecordBatch,
-    order: Option<&[usize]>,
+    order: Option<&HomeOrder>,
     place: &str,
 ) -> Result<Vec<(InputRing, InputColumn)>, LocalError> {
     let defect = |what| LocalError::Defect { place: place.into(), what };
@@ -30,10 +30,16 @@ pub(crate) fn encode(
     let clear: Vec<Clear> =
         relation.columns.iter().zip(batch.columns()).map(|(c, array)| clear(c, array, place)).collect::<Result<_, _>>()?;
     let mut from: Vec<usize> = (0..rows).collect();
-    if let Some(order) = order {
-        let key =
-            |row: usize| (order.iter().any(|c| !clear[*c].valid[row]), order.iter().map(|c| clear[*c].value(row)).collect::<Vec<_>>());
-        from.sort_by_cached_key(|row| key(*row));
+    if let Some(HomeOrder { columns, digest }) = order {
+        let null = |row: usize| columns.iter().any(|c| !clear[*c].valid[row]);
+        match digest {
+            None => from.sort_by_cached_key(|row| (null(*row), columns.iter().map(|c| clear[*c].value(*row)).collect::<Vec<_>>())),
+            // the first column's planes are the most significant
+            Some(digest) => from.sort_by_cached_key(|row| {
+                let planes = columns.iter().rev().flat_map(|c| clear[*c].planes(*row, relation.columns[*c].form.width()));
+                (null(*row), digest.of_clear(&planes.collect::<Vec<_>>()))
+            }),
+        }
     }
     let mut bits = Column::zeros(Layout::new(places, planes(relation, InputRing::Bits)));
     let mut fp61 = Column::zeros(Layout::new(places, planes(relation, InputRing::Fp61)));
@@ -111,6 +117,17 @@ enum Values {
 }
 
 impl Clear {
+    /// The planes of a value that is no element, least significant first.
+    fn planes(&self, row: usize, width: usize) -> impl Iterator<Item = bool> {
+        (0..width).map(move |plane| match &self.values {
+            Values::Integers(v) | Values::Elements(_, v) => v[row] >> plane & 1 == 1,
+            Values::Texts(v) => {
+                let byte = v[row].get(width / 8 - 1 - plane / 8).copied().unwrap_or(0);
+                byte >> (plane % 8) & 1 == 1
+            }
+        })
+    }
+
     /// What orders rows as their shared planes do.
     fn value(&self, row: usize) -> (i128, &[u8]) {
         match &self.values {

@@ -10,7 +10,7 @@ pub(super) mod order;
 mod percentile;
 pub(super) mod small;
 
-use super::keys::{Unpack, after, before, joined, numbers, pack, planes, width_of};
+use super::keys::{Unpack, after, before, grouping, joined, numbers, pack, planes, width_of};
 use super::logic::Logic;
 use super::total::{contributions, counts};
 use super::{Bits, Cells, Element, Rows, Values};
@@ -22,19 +22,21 @@ use protocols::relational::compact;
 use protocols::{Engine, Share, Table};
 use std::collections::BTreeMap;
 
-/// One row for each tuple of keys: the keys, then the folds, whose columns are `outputs`. As many places as `input` has.
+/// One row for each tuple of keys: the keys, then the folds, whose columns are `outputs`. As many places as `input` has. `seed` is that of
+/// [digests](super::digest).
 pub(super) fn group<E: Engine>(
     engine: &mut E,
     input: &Rows<E>,
     keys: &[usize],
     folds: &[Fold],
     outputs: &[RowColumn],
+    seed: &[u8; 32],
 ) -> Result<Rows<E>, Abort> {
     let mut row = None;
     let mut grouped: Vec<Cells<E>> = Vec::new();
     let mut done: BTreeMap<usize, Cells<E>> = BTreeMap::new();
     for (number, order) in Order::all(folds).into_iter().enumerate() {
-        let mut sorted = order.sort(engine, input, keys, folds, number == 0)?;
+        let mut sorted = order.sort(engine, input, keys, folds, number == 0, seed)?;
         let sums = order.sums(engine, &mut sorted, folds, outputs)?;
         let mut table = sums.iter().fold(Table::new(input.places), |t, (_, c)| pack(t, c)).prefix_sums();
         let kept: &[Cells<E>] = if number == 0 { &sorted.keys } else { &[] };

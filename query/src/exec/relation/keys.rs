@@ -1,5 +1,6 @@
 //! What joins, groups and sorts share: keys as planes, neighbours, tables of columns.
 
+use super::digest::Digest;
 use super::{Bits, Cells, Rows, Values};
 use crate::plan::relation::SortKey;
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout, Ring};
@@ -8,6 +9,16 @@ use protocols::{Engine, Share, Table};
 /// A column's planes in the order of its values, least significant first, NULL a value of its own.
 pub(super) fn planes<E: Engine>(column: &Cells<E>) -> Vec<Bits<E>> {
     std::iter::once(column.bits().clone()).chain(column.valid.clone()).collect()
+}
+
+/// What rows are sorted by to bring equal keys together: the planes of the columns, NULL a value of its own; a digest of them if they are many.
+pub(super) fn grouping<E: Engine>(engine: &mut E, rows: &Rows<E>, keys: &[usize], seed: &[u8; 32]) -> Bits<E> {
+    let all: Vec<Bits<E>> = keys.iter().rev().flat_map(|k| planes(&rows.columns[*k])).collect();
+    let key = joined(engine, rows.places, &all);
+    match Digest::new(seed, key.layout().planes, rows.places as u64) {
+        Some(digest) => digest.of(engine, &key),
+        None => key,
+    }
 }
 
 /// The planes of a sort key, least significant first.

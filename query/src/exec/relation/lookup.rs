@@ -8,6 +8,7 @@
 //! *Uniqueness.* The same equality says of a table row whether it has the key of the table row before: whether any valid one has is opened, one bit, unless it
 //! is proved. *Rounds.* The sort's, 3 to apply, log2 of the key's width and 2, 2 to undo, 1 for NULLs (elements: 3); 8 more if the table is in no order.
 
+use super::digest::Digest;
 use super::keys::{Unpack, before, joined, pack, refuse_any, zeros};
 use super::logic::Logic;
 use super::{Bits, Cells, Element, Rows, Values};
@@ -27,6 +28,8 @@ pub(super) struct Lookup<'a, E: Engine> {
     pub proved: bool,
     /// Whether the table's places are in the order of the keys, those without a row, or with NULL in a key, last.
     pub sorted: bool,
+    /// Of [digests](super::digest).
+    pub seed: &'a [u8; 32],
 }
 
 /// The columns of base, those looked up, and whether there is such a row. `words` names the keys if they are not unique.
@@ -72,11 +75,15 @@ fn find<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, words: impl FnOnce() ->
     let none = zeros::<B64, E>(engine, base.places, 1);
     let live_rows: Bits<E> = Share::concat(&[&live, &none]);
 
+    let by = match Digest::new(what.seed, key.layout().planes, table.places as u64) {
+        Some(digest) => digest.of(engine, &key),
+        None => key.clone(),
+    };
     let by = if all_live {
-        key.clone()
+        by
     } else {
         let dead = engine.not(&live);
-        Share::stack(&[&key, &Share::concat(&[&dead, &none])])
+        Share::stack(&[&by, &Share::concat(&[&dead, &none])])
     };
     let places = sort_places(engine, &by, Radix::default())?;
     let payload = looked_up.iter().fold(Table::new(table.places), |t, c| pack(t, c)).with::<B64>(table_key).with::<B64>(live);

@@ -1,10 +1,26 @@
 //! Relations whose places are in an order that saves work: an owner sorts its rows in clear, at home.
 
+use super::digest::Digest;
 use crate::plan::Plan;
 use crate::plan::relation::{Operator, RelationId, RowOp};
 
-/// The columns by which the owner of a relation at home sorts its rows before it shares them: the keys of the first join that looks them up.
-pub(crate) fn order_at_home(plan: &Plan, id: RelationId) -> Option<Vec<usize>> {
+/// How the owner of a relation at home sorts its rows before it shares them.
+pub(crate) struct HomeOrder {
+    /// By these columns, the first the most significant.
+    pub columns: Vec<usize>,
+    /// By a digest of them, if they are wide.
+    pub digest: Option<Digest>,
+}
+
+/// The order of a relation at home: by the keys of the first join that looks them up.
+pub(crate) fn order_at_home(plan: &Plan, id: RelationId) -> Option<HomeOrder> {
+    let columns = keys_at_home(plan, id)?;
+    let relation = plan.relation(id);
+    let width = columns.iter().map(|c| relation.columns[*c].form.width()).sum();
+    Some(HomeOrder { columns, digest: Digest::new(&plan.hash(), width, relation.places) })
+}
+
+fn keys_at_home(plan: &Plan, id: RelationId) -> Option<Vec<usize>> {
     plan.relations.iter().find_map(|relation| match &relation.op {
         Operator::Lookup { table, on, .. } => {
             at_home(plan, *table, on.iter().map(|(_, t)| *t).collect()).filter(|(home, _)| *home == id).map(|(_, c)| c)
@@ -38,7 +54,7 @@ fn at_home(plan: &Plan, id: RelationId, columns: Vec<usize>) -> Option<(Relation
 /// Whether the places of a relation are in the order of these columns: first the rows in which none is NULL, sorted, then all other places.
 pub(super) fn is_sorted(plan: &Plan, id: RelationId, columns: &[usize]) -> bool {
     match at_home(plan, id, columns.to_vec()) {
-        Some((home, columns)) => order_at_home(plan, home).as_deref() == Some(&columns),
+        Some((home, columns)) => keys_at_home(plan, home).as_deref() == Some(&columns),
         None => false,
     }
 }

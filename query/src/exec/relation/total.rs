@@ -42,7 +42,7 @@ fn needs_order(fold: &Fold) -> bool {
 
 /// A fold over sorted values: that of a group without keys, which has a row if there is any.
 fn in_order<E: Engine>(engine: &mut E, input: &Rows<E>, fold: Fold, output: &RowColumn) -> Result<Cells<E>, Abort> {
-    let group = super::group::group(engine, input, &[], &[fold], std::slice::from_ref(output))?;
+    let group = super::group::group(engine, input, &[], &[fold], std::slice::from_ref(output), &[0; 32])?;
     let column = group.columns.into_iter().next().expect("a group has a column for each fold");
     if input.places == 0 {
         return Ok(column.zeros(engine, 1));

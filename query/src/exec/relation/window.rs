@@ -10,7 +10,7 @@ mod number;
 mod sums;
 
 use super::group::{self, order::same_as_before};
-use super::keys::{Unpack, joined, numbers, pack, planes, sort_planes, width_of};
+use super::keys::{Unpack, grouping, joined, numbers, pack, sort_planes, width_of};
 use super::logic::Logic;
 use super::total::contributions;
 use super::{Bits, Cells, Element, Rows, Values};
@@ -25,6 +25,8 @@ pub(super) struct Window<'a> {
     pub partition: &'a [usize],
     pub by: &'a [SortKey],
     pub functions: &'a [Function],
+    /// Of [digests](super::digest).
+    pub seed: &'a [u8; 32],
 }
 
 /// Rows in their order, cut into partitions and peers.
@@ -80,7 +82,7 @@ fn order<E: Engine>(
     for key in what.by.iter().rev() {
         by.extend(sort_planes(engine, &input.columns[key.column], key));
     }
-    what.partition.iter().rev().for_each(|p| by.extend(planes(&input.columns[*p])));
+    by.push(grouping(engine, input, what.partition, what.seed));
     by.extend(input.row.as_ref().map(|row| engine.not(row)));
     let by = joined(engine, places, &by);
     let rows = if by.layout().planes == 0 {
@@ -156,7 +158,7 @@ fn whole_in_order<E: Engine>(
     if folds.is_empty() {
         return Ok(Vec::new());
     }
-    let groups = group::group(engine, input, what.partition, &folds, &columns)?;
+    let groups = group::group(engine, input, what.partition, &folds, &columns, what.seed)?;
     let folds = &groups.columns[what.partition.len()..];
     let heads = folds.iter().fold(Table::new(input.places), pack);
     let mut from = Unpack::new(ordered.partitions.spread(engine, &heads)?);

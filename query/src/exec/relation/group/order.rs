@@ -58,6 +58,7 @@ impl Order {
         keys: &[usize],
         folds: &[Fold],
         first: bool,
+        seed: &[u8; 32],
     ) -> Result<Sorted<E>, Abort> {
         let value = match self.by {
             None => None,
@@ -72,7 +73,7 @@ impl Order {
         if let Some((value, counts)) = &value {
             by.extend([value.clone(), engine.not(counts)]);
         }
-        keys.iter().rev().for_each(|k| by.extend(planes(&input.columns[*k])));
+        by.push(grouping(engine, input, keys, seed));
         by.extend(input.row.as_ref().map(|row| engine.not(row)));
         let by = joined(engine, input.places, &by);
 

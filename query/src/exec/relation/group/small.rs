@@ -42,7 +42,7 @@ impl Way {
             Ok(engine.cost())
         };
         let by_masks = price(&|e| masked(e, &shape, keys, folds, relation, &few))?;
-        let by_sorting = price(&|e| group(e, &shape, keys, folds, outputs))?;
+        let by_sorting = price(&|e| group(e, &shape, keys, folds, outputs, &[0; 32]))?;
         let seconds = |cost: &Cost| Network::LAN.seconds(cost);
         let told = |cost: &Cost| format!("{} rounds, {} bytes", cost.rounds, cost.max_bytes());
         let (masks, sorting) = (told(&by_masks), told(&by_sorting));
@@ -61,11 +61,12 @@ impl Way {
         keys: &[usize],
         folds: &[Fold],
         relation: &Relation,
+        seed: &[u8; 32],
     ) -> Result<Rows<E>, Abort> {
         match &self.masks {
             Some(tuples) => masked(engine, input, keys, folds, relation, tuples),
             None => {
-                let grouped = group(engine, input, keys, folds, &relation.columns[keys.len()..])?;
+                let grouped = group(engine, input, keys, folds, &relation.columns[keys.len()..], seed)?;
                 Ok(grouped.unpacked(grouped.table().slice(0..relation.places as usize)))
             }
         }

@@ -142,3 +142,55 @@ fn two_rows_of_one_key_end_the_session() {
         }
     }
 }
+
+#[test]
+fn wide_keys_are_sorted_by_a_digest() {
+    let street = |n: u64| text(&format!("{} {} Street", n % 7, ["Bleecker", "Canal", "Broome"][(n % 3) as usize]));
+    let wide = || vec![column(RowForm::Text { bytes: 17 }, true), column(planes(5), false)];
+    let mut dice = Dice(40);
+    for kept in [false, true] {
+        // seven times three streets, a few of them without a name
+        let rows: Vec<Row> = (0..21)
+            .filter(|n| n % 4 != 1)
+            .map(|n| vec![int(i128::from(n) % 3), if n % 5 == 4 { None } else { street(n) }, int(n.into()), int(1), None])
+            .collect();
+        let columns = vec![
+            column(planes(4), false),
+            wide().remove(0),
+            column(planes(8), true),
+            column(field(Ring::Fp61), false),
+            column(field(Ring::Fp127), true),
+        ];
+        let base: Vec<Row> =
+            (0..40).map(|_| vec![if dice.below(9) == 0 { None } else { street(dice.below(25)) }, dice.cell(32, false)]).collect();
+        let mut build = Build::default();
+        let t = build.private(1, 19, columns, &rows);
+        let t = if kept { dropped(&mut build, t) } else { t };
+        let b = build.private(0, 44, wide(), &base);
+        look_up(&mut build, b, t, vec![(0, 1)], false);
+        let there = |row: &&Row| !kept || row[0] != int(0);
+        let find = |key: &Cell| rows.iter().filter(there).find(|r| key.is_some() && r[1] == *key);
+        let expected = base.iter().map(|row| match find(&row[0]) {
+            Some(found) => [row.clone(), found[2..].to_vec(), vec![int(1)]].concat(),
+            None => [row.clone(), vec![None, None, None, int(0)]].concat(),
+        });
+        build.expect(expected.collect());
+        let steps = |build: &Build| {
+            let plan = build.plan(false);
+            let local = Local::new(64 << 20).expect("a runtime");
+            let ground = Ground::new(&plan, &local, &build.tables).expect("nothing is public");
+            let program = Program::new(&plan, &ground).expect("the plan is executable");
+            let prices = price(&program, &PARTIES).expect("a price");
+            program.steps().iter().zip(&prices).find(|(s, _)| s.name == "join").map(|(_, p)| p.rounds).expect("a join")
+        };
+        // 136 planes would take 4 + 9 * 67 rounds
+        assert!(steps(&build) < 300, "{}", steps(&build));
+
+        let columns = vec![wide().remove(0), wide().remove(1)];
+        build.push(Operator::Group { input: b, keys: vec![0, 1], folds: vec![] }, 44, false, columns);
+        let mut distinct = base;
+        distinct.sort();
+        distinct.dedup();
+        build.expect(distinct);
+    }
+}
