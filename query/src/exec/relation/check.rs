@@ -77,8 +77,8 @@ fn operator(plan: &Plan, relation: &Relation) -> Result<(), ProgramError> {
         }
         Operator::Top { input, by, skip } => {
             let input = of(input);
-            expect(relation.places.checked_add(*skip).is_some_and(|rows| rows <= input.places), "the first rows are among all")?;
-            expect(relation.full == input.full, "the first rows of a full relation are rows")?;
+            let last = relation.places.checked_add(*skip).ok_or(ProgramError("rows can be counted"))?;
+            expect(!relation.full || (input.full && last <= input.places), "every place has a row only if the input has as many")?;
             sortable(input, by)?;
             same(relation, input.columns.iter())
         }

@@ -4,7 +4,8 @@ use super::digest::Digest;
 use super::{Bits, Cells, Rows, Values};
 use crate::plan::relation::SortKey;
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout, Ring};
-use protocols::{Engine, Share, Table};
+use protocols::relational::{Network, Radix, Sorting, choices};
+use protocols::{Engine, Message, Share, Table};
 
 /// A column's planes in the order of its values, least significant first, NULL a value of its own.
 pub(super) fn planes<E: Engine>(column: &Cells<E>) -> Vec<Bits<E>> {
@@ -28,6 +29,14 @@ pub(super) fn sort_planes<E: Engine>(engine: &mut E, column: &Cells<E>, key: &So
     // NULL is 0 in the valid bit
     let null = column.valid.as_ref().map(|valid| if key.nulls_first { valid.clone() } else { engine.not(valid) });
     std::iter::once(value).chain(null).collect()
+}
+
+/// How to sort so many rows by a key of so many bits: the quickest radix sort in one data centre. Samplesort, whose rounds depend on luck, would make the
+/// stated costs guesses.
+pub(super) fn radix(rows: usize, bits: usize) -> Radix {
+    let all = choices(rows, bits, Message::default(), Network::LAN).into_iter();
+    let mut radix = all.filter_map(|choice| if let Sorting::Radix(radix) = choice.sorting { Some(radix) } else { None });
+    radix.next().unwrap_or_default()
 }
 
 /// All planes as one share of so many rows; there may be none.

@@ -9,13 +9,13 @@
 //! is proved. *Rounds.* The sort's, 3 to apply, log2 of the key's width and 2, 2 to undo, 1 for NULLs (elements: 3); 8 more if the table is in no order.
 
 use super::digest::Digest;
-use super::keys::{Unpack, before, joined, pack, refuse_any, zeros};
+use super::keys::{Unpack, before, joined, pack, radix, refuse_any, zeros};
 use super::logic::Logic;
 use super::{Bits, Cells, Element, Rows, Values};
 use crate::exec::circuit;
 use crate::plan::relation::{Relation, RowColumn};
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout};
-use protocols::relational::{Radix, apply, compact, sort_places, undo};
+use protocols::relational::{apply, compact, sort_places, undo};
 use protocols::{Engine, Share, Table};
 
 /// What is looked up where.
@@ -85,7 +85,7 @@ fn find<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, words: impl FnOnce() ->
         let dead = engine.not(&live);
         Share::stack(&[&by, &Share::concat(&[&dead, &none])])
     };
-    let places = sort_places(engine, &by, Radix::default())?;
+    let places = sort_places(engine, &by, radix(table.places + base.places, by.layout().planes))?;
     let payload = looked_up.iter().fold(Table::new(table.places), |t, c| pack(t, c)).with::<B64>(table_key).with::<B64>(live);
     let (payload, flags, applied) = if what.sorted {
         let differences = payload.differences(engine);

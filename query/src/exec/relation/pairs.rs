@@ -1,11 +1,11 @@
 //! All pairs of rows with equal keys: protocols::relational::pairs on the rows without NULL in a key.
 
-use super::keys::{joined, zeros};
+use super::keys::{joined, radix, zeros};
 use super::logic::Logic;
 use super::{Bits, Rows};
 use crate::plan::relation::Relation;
 use mpc_core::{Abort, B64};
-use protocols::relational::{Side, Sorting};
+use protocols::relational::Side;
 use protocols::{Engine, Share};
 
 /// The pairs, in as many places as `relation` has.
@@ -28,7 +28,13 @@ pub(super) fn pairs<E: Engine>(
         Side { key: &left_key, valid: &left_valid, table: &left_table },
         Side { key: &right_key, valid: &right_valid, table: &right_table },
     );
-    let pairs = protocols::relational::pairs(engine, &sides.0, &sides.1, places, Sorting::default())?;
+    let pairs = protocols::relational::pairs(
+        engine,
+        &sides.0,
+        &sides.1,
+        places,
+        radix(left.places + right.places, left_key.layout().planes).into(),
+    )?;
     let columns = left.unpacked(pairs.left).columns.into_iter().chain(right.unpacked(pairs.right).columns).collect();
     Ok(Rows { places, row: Some(pairs.valid), columns })
 }

@@ -3,14 +3,15 @@
 //! *Protocol.* A shuffle, so that ties are broken at random, whatever the order before shows; a stable radix sort by (is no row, keys); the rest is cut off.
 //! *Rounds.* Two, and those of the sort: 4 + 9 for each further two bits of the key, 3 for the rows.
 
-use super::keys::{joined, sort_planes};
+use super::combine::ones;
+use super::keys::{joined, radix, sort_planes};
 use super::{Bits, Rows};
 use crate::plan::relation::{Relation, SortKey};
 use mpc_core::Abort;
-use protocols::relational::{Radix, apply, sort_places};
-use protocols::{Engine, Share};
+use protocols::relational::{apply, sort_places};
+use protocols::{Engine, Share, Table};
 
-/// As many rows as `relation` has places, after the first `skip` in this order.
+/// As many rows as `relation` has places, after the first `skip` in this order; places beyond the input's hold no row.
 pub(super) fn top<E: Engine>(engine: &mut E, input: &Rows<E>, by: &[SortKey], skip: usize, relation: &Relation) -> Result<Rows<E>, Abort> {
     let shuffled = engine.shuffle(&input.table())?.0;
     let input = input.unpacked(shuffled);
@@ -23,8 +24,15 @@ pub(super) fn top<E: Engine>(engine: &mut E, input: &Rows<E>, by: &[SortKey], sk
     let sorted = if key.layout().planes == 0 {
         input.table()
     } else {
-        let places = sort_places(engine, &key, Radix::default())?;
+        let places = sort_places(engine, &key, radix(input.places, key.layout().planes))?;
         apply(engine, &places, &input.table())?.0
     };
-    Ok(input.unpacked(sorted.slice(skip..skip + relation.places as usize)))
+    let mut rows = input.unpacked(sorted);
+    if !relation.full && rows.row.is_none() {
+        rows.row = Some(ones(engine, rows.places));
+    }
+    let (from, to) = (skip.min(rows.places), (skip + relation.places as usize).min(rows.places));
+    let table = rows.table();
+    let spare = table.zeros(engine, relation.places as usize - (to - from));
+    Ok(rows.unpacked(Table::concat(&[&table.slice(from..to), &spare])))
 }

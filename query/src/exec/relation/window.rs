@@ -10,14 +10,14 @@ mod number;
 mod sums;
 
 use super::group::{self, order::same_as_before};
-use super::keys::{Unpack, grouping, joined, numbers, pack, sort_planes, width_of};
+use super::keys::{Unpack, grouping, joined, numbers, pack, radix, sort_planes, width_of};
 use super::logic::Logic;
 use super::total::contributions;
 use super::{Bits, Cells, Element, Rows, Values};
 use crate::exec::circuit;
 use crate::plan::relation::{Fold, FoldOp, Function, Relation, RowColumn, SortKey};
 use mpc_core::{Abort, B64, Fp61, Fp127};
-use protocols::relational::{Radix, Segments, apply, sort_places};
+use protocols::relational::{Segments, apply, sort_places};
 use protocols::{Engine, Share, Table};
 
 /// What is computed over which partitions.
@@ -88,7 +88,7 @@ fn order<E: Engine>(
     let rows = if by.layout().planes == 0 {
         input.unpacked(input.table())
     } else {
-        let to = sort_places(engine, &by, Radix::default())?;
+        let to = sort_places(engine, &by, radix(places, by.layout().planes))?;
         input.unpacked(apply(engine, &to, &input.table())?.0)
     };
     let cells = |columns: &[usize]| columns.iter().map(|c| rows.columns[*c].clone()).collect::<Vec<_>>();

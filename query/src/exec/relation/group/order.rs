@@ -1,8 +1,9 @@
 //! One order of the rows of a group-by, and what is summed in it.
 
+use super::super::keys::radix;
 use super::*;
 use crate::exec::graph::Wire;
-use protocols::relational::{Radix, apply, sort_places};
+use protocols::relational::{apply, sort_places};
 use std::collections::BTreeSet;
 
 /// Rows sorted by the keys, and below them by the values of a column.
@@ -86,7 +87,7 @@ impl Order {
         table = value.iter().fold(table, |t, (value, counts)| t.with::<B64>(value.clone()).with::<B64>(counts.clone()));
         table = input.row.iter().fold(table, |t, row| t.with::<B64>(row.clone()));
         if by.layout().planes > 0 {
-            let places = sort_places(engine, &by, Radix::default())?;
+            let places = sort_places(engine, &by, radix(input.places, by.layout().planes))?;
             table = apply(engine, &places, &table)?.0;
         }
         let mut from = Unpack::new(table);

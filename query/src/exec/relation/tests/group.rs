@@ -179,7 +179,18 @@ fn distinct_rows_and_totals_over_an_order() {
 #[test]
 fn first_rows() {
     let mut dice = Dice(8);
-    for (count, places, skip, take) in [(0, 0, 0, 0), (0, 3, 1, 2), (1, 1, 0, 1), (20, 20, 0, 20), (30, 37, 3, 5), (30, 37, 28, 9)] {
+    for (count, places, skip, take) in [
+        (0, 0, 0, 0),
+        (0, 0, 2, 1),
+        (0, 3, 1, 2),
+        (1, 1, 0, 1),
+        (1, 1, 0, 4),
+        (1, 1, 3, 5),
+        (20, 20, 0, 20),
+        (30, 37, 3, 5),
+        (30, 37, 28, 9),
+        (30, 37, 35, 4),
+    ] {
         for (descending, nulls_first, full_key) in [(false, false, true), (true, false, true), (false, true, false), (true, true, false)] {
             let rows = data(&mut dice, count, false);
             let mut build = Build::default();
@@ -188,7 +199,7 @@ fn first_rows() {
             let key = |column| SortKey { column, descending, nulls_first };
             let by = if full_key { vec![key(0), key(3)] } else { vec![key(0)] };
             let columns = columns();
-            build.push(Operator::Top { input, by: by.clone(), skip }, take, full, columns);
+            build.push(Operator::Top { input, by: by.clone(), skip }, take, full && skip + take <= places && take != 5, columns);
             let rank = |row: &Row| -> Vec<(bool, i128)> {
                 let of = |k: &SortKey| match number(&row[k.column]) {
                     None => (!nulls_first, 0),
