@@ -35,6 +35,8 @@ pub struct Table {
     pub sha256: Option<String>,
     /// Columns that are together unique and never NULL; empty if none are declared.
     pub key: Vec<String>,
+    /// Whether an answer may show values of single rows (`release = "rows"`); else only aggregates and public values come out.
+    pub rows_released: bool,
     /// The columns, in the order of the file. The data may have others; they are not visible.
     pub columns: Vec<Column>,
 }
@@ -54,6 +56,8 @@ pub struct Column {
     pub nullable: bool,
     /// All values a STRING column can have, if they are public.
     pub dictionary: Option<Vec<String>>,
+    /// Bytes of UTF-8 a STRING has at most: the width in which it is shared.
+    pub max_bytes: Option<u32>,
 }
 
 /// An inclusive range of scaled integers.

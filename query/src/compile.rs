@@ -9,6 +9,7 @@
 //!  release    aggregates → what is opened for each group, and how the released columns follow
 //!  emit       what is left is written down as scans and nodes
 //!  total      what an owner computes at home has a value for every row: nothing of it can fail
+//!  rows       where public keys do not serve: relations over private rows
 //! ```
 //!
 //! Everything here is a function of the text and the catalogue alone.
@@ -25,6 +26,7 @@ mod range;
 mod real;
 mod relation;
 mod release;
+mod rows;
 mod symbol;
 mod total;
 mod words;
@@ -37,7 +39,7 @@ use self::{emit::Emitted, frame::Frames, locate::Text, symbol::Bits};
 use crate::{
     catalog::Catalog,
     message::Code,
-    plan::{Frame, FrameId, Key, PLAN_VERSION, Plan, Release, Reveal, Source, Subplan, Type},
+    plan::{Frame, FrameId, Key, PLAN_VERSION, Plan, Release, Reveal, Source, Subplan, Type, relation::Operator},
 };
 
 /// The planner's rules recurse; they do it on a stack of their own, so that no text can exhaust the caller's.
@@ -130,18 +132,47 @@ fn compile_here(sql: &str, catalog: &Catalog) -> Result<Plan, SqlError> {
         let message = "the query reads no private table, and every node holds the public ones as files";
         return Err(SqlError::unsupported(message, "read those files, or ask about a private table").at(text.first()));
     }
+    match aligned(&plan, &text, catalog) {
+        // where no public key serves, owners meet row by row on private ones
+        Err(e) if matches!(e.code, Code::Unsupported | Code::Width) => by_rows(&plan, &text, catalog).map_err(|_| e),
+        result => result,
+    }
+}
+
+/// Over public frames: cheaper, and nothing about rows can show.
+fn aligned(plan: &LogicalPlan, text: &Text, catalog: &Catalog) -> Result<Plan, SqlError> {
     let mut compiler = Compiler {
         catalog,
-        text: &text,
+        text,
         frames: Frames::default(),
         bits: Bits::new(),
         emitted: Emitted::default(),
         releases: Vec::new(),
         reveals: Vec::new(),
     };
-    let answer = compiler.root(&plan)?;
-    let parties = facts::owners(&plan).into_iter().collect();
+    let answer = compiler.root(plan)?;
+    let parties = facts::owners(plan).into_iter().collect();
     compiler.finish(parties, answer.plan)
+}
+
+/// Over relations of private rows.
+fn by_rows(plan: &LogicalPlan, text: &Text, catalog: &Catalog) -> Result<Plan, SqlError> {
+    let mut rows = rows::Rows::new(catalog, text);
+    let answer = rows.root(plan)?;
+    let plan = Plan {
+        version: PLAN_VERSION,
+        parties: facts::owners(plan).into_iter().collect(),
+        frames: Vec::new(),
+        scans: Vec::new(),
+        nodes: Vec::new(),
+        releases: Vec::new(),
+        relations: rows.relations,
+        rows: rows.releases,
+        answer: Subplan::new(answer.plan),
+        reveals: rows.reveals,
+    };
+    check(&plan)?;
+    Ok(plan)
 }
 
 impl Compiler<'_> {
@@ -189,17 +220,18 @@ fn keep_used_frames(plan: &mut Plan) {
 fn check(plan: &Plan) -> Result<(), SqlError> {
     let public = |t: &String| t.starts_with("public.");
     let frames = plan.frames.iter().all(|f| facts::tables(f.rows.logical()).iter().all(public));
-    let scans = plan.scans.iter().all(|s| {
-        let tables = facts::tables(s.plan.logical());
-        match &s.source {
-            Source::Public => tables.iter().all(public),
-            Source::Party(name) => {
-                tables.iter().all(|t| public(t) || t.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.')))
-            }
-        }
+    let held = |source: &Source, tables: &[String]| match source {
+        Source::Public => tables.iter().all(public),
+        Source::Party(name) => tables.iter().all(|t| public(t) || t.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.'))),
+    };
+    let scans = plan.scans.iter().all(|s| held(&s.source, &facts::tables(s.plan.logical())));
+    let homes = plan.relations.iter().all(|r| {
+        let Operator::Home { source, plan } = &r.op else { return true };
+        held(source, &facts::tables(plan.logical()))
     });
-    let answer = facts::tables(plan.answer.logical()).iter().all(|t| plan.releases.iter().any(|r| r.name == *t));
-    if frames && scans && answer && !plan.releases.is_empty() {
+    let mut released = plan.releases.iter().map(|r| &r.name).chain(plan.rows.iter().map(|r| &r.name));
+    let answer = facts::tables(plan.answer.logical()).iter().all(|t| released.clone().any(|r| r == t));
+    if frames && scans && homes && answer && released.next().is_some() {
         Ok(())
     } else {
         Err(internal("a sub-plan reads what its place does not hold"))

@@ -47,6 +47,8 @@ pub(crate) struct DeclaredColumn {
     pub nullable: bool,
     /// Each set its values must lie in.
     pub members: Vec<Members>,
+    /// The longest text in a cell, in bytes.
+    pub max_bytes: usize,
     /// How queries know it.
     pub data_type: DataType,
 }
@@ -133,8 +135,12 @@ impl DeclaredColumn {
     /// Checks a text against length and sets.
     #[inline]
     pub fn check_text(&self, text: &str) -> Result<(), Fault> {
-        if text.len() > Self::MAX_TEXT {
+        if text.len() > self.max_bytes {
             return Err(Fault::Length);
+        }
+        // shared texts are padded with zero bytes
+        if text.as_bytes().contains(&0) {
+            return Err(Fault::Encoding);
         }
         match self.members.iter().position(|m| !m.set.has_text(text)) {
             Some(at) => Err(Fault::Member(at)),
@@ -153,8 +159,8 @@ impl DeclaredColumn {
                 Some(domain) => format!("not a value of the domain `{domain}` ({self})"),
                 None => format!("not in the dictionary of the column ({self})"),
             },
-            Fault::Encoding => "not UTF-8; save the file in that encoding".into(),
-            Fault::Length => format!("longer than {} bytes", Self::MAX_TEXT),
+            Fault::Encoding => "not UTF-8, or with a NUL character; save the file in that encoding".into(),
+            Fault::Length => format!("longer than {} bytes", self.max_bytes),
         }
     }
 }

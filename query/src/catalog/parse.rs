@@ -13,6 +13,8 @@ use super::{Catalog, CatalogError, Column, ColumnType, Domain, PUBLIC_SCHEMA, Ra
 
 /// Rows beyond this are taken for a slip of the pen.
 const MOST_ROWS: u64 = 1 << 40;
+/// A longer text is no key and no name.
+const MOST_BYTES: u32 = 1024;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +35,7 @@ struct FileTable {
     sha256: Option<String>,
     #[serde(default)]
     key: Vec<String>,
+    release: Option<String>,
     #[serde(default)]
     column: Vec<FileColumn>,
 }
@@ -48,6 +51,7 @@ struct FileColumn {
     domain: Option<String>,
     nullable: Option<bool>,
     dictionary: Option<Vec<String>>,
+    max_bytes: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -139,7 +143,12 @@ fn table(file: FileTable) -> Result<Table, CatalogError> {
             Some(_) => {}
         }
     }
-    Ok(Table { name, max_rows, sha256, key: file.key, columns })
+    let rows_released = match file.release.as_deref() {
+        None | Some("aggregates") => public,
+        Some("rows") => true,
+        Some(other) => fail!("table {name}: release = \"{other}\" is not known; write \"aggregates\" (the default) or \"rows\""),
+    };
+    Ok(Table { name, max_rows, sha256, key: file.key, rows_released, columns })
 }
 
 fn column(file: FileColumn, table: &str, public: bool) -> Result<Column, CatalogError> {
@@ -179,7 +188,18 @@ fn column(file: FileColumn, table: &str, public: bool) -> Result<Column, Catalog
         d.sort();
         d
     });
-    Ok(Column { name, column_type, range, domain: file.domain, nullable: file.nullable.unwrap_or(true), dictionary })
+    let max_bytes = match (file.max_bytes, &dictionary) {
+        (Some(_), _) if column_type != ColumnType::String => fail!("column {table}.{name}: only a STRING column has max_bytes"),
+        (Some(0), _) => fail!("column {table}.{name}: max_bytes is at least 1"),
+        (Some(b), _) if b > MOST_BYTES => fail!("column {table}.{name}: max_bytes is at most {MOST_BYTES}"),
+        (Some(b), Some(d)) if d.iter().any(|v| v.len() > b as usize) => {
+            fail!("column {table}.{name}: a value of the dictionary is longer than max_bytes")
+        }
+        (None, Some(d)) => d.iter().map(|v| v.len() as u32).max(),
+        (bytes, _) => bytes,
+    };
+    let nullable = file.nullable.unwrap_or(true);
+    Ok(Column { name, column_type, range, domain: file.domain, nullable, dictionary, max_bytes })
 }
 
 fn column_type(text: &str) -> Result<ColumnType, String> {

@@ -1,0 +1,390 @@
+//! GROUP BY, DISTINCT and aggregates without groups over private rows.
+
+use datafusion::{
+    arrow::datatypes::DataType,
+    common::DFSchema,
+    logical_expr::{Aggregate, Expr, LogicalPlan, expr::AggregateFunction},
+};
+
+use super::{
+    Asked, Demand, Rows,
+    emit::{Emit, Scope, Val},
+    form,
+};
+use crate::{
+    compile::{
+        SqlError,
+        expr::said,
+        facts::{Facts, Known},
+        internal, range,
+        range::Interval,
+        release::{aggregate_function, exact_argument},
+    },
+    plan::{
+        Ring,
+        relation::{Fold, FoldOp, Operator as Op, RowColumn, RowForm, RowKind, RowOp},
+    },
+};
+
+/// A fold before its input has columns: the columns are numbers of demands.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Draft {
+    pub(super) fold: Fold,
+    pub(super) column: RowColumn,
+}
+
+/// Folds of one GROUP BY, found as its output is asked for.
+pub(super) struct Folds<'f> {
+    pub(super) schema: &'f DFSchema,
+    pub(super) columns: &'f [Known],
+    /// Most rows a group can have.
+    pub(super) rows: i128,
+    pub(super) asked: Vec<Demand>,
+    pub(super) drafts: Vec<Draft>,
+}
+
+impl<'f> Folds<'f> {
+    pub(super) fn new(schema: &'f DFSchema, columns: &'f [Known], rows: u128, asked: Vec<Demand>) -> Self {
+        Folds { schema, columns, rows: i128::try_from(rows).unwrap_or(i128::MAX >> 1), asked, drafts: Vec::new() }
+    }
+
+    /// The number of a demand on the input.
+    pub(super) fn demand(&mut self, expr: &Expr, form: RowForm) -> usize {
+        let demand = Demand { expr: expr.clone(), form };
+        self.asked.iter().position(|d| *d == demand).unwrap_or_else(|| {
+            self.asked.push(demand);
+            self.asked.len() - 1
+        })
+    }
+
+    /// The number of a fold.
+    fn fold(&mut self, op: FoldOp, when: Option<usize>, words: String, form: RowForm, nullable: bool) -> usize {
+        let draft = Draft { fold: Fold { op, when }, column: RowColumn { words, form, nullable } };
+        self.drafts.iter().position(|d| d.fold == draft.fold).unwrap_or_else(|| {
+            self.drafts.push(draft);
+            self.drafts.len() - 1
+        })
+    }
+
+    fn known(&self, expr: &Expr) -> Known {
+        form::known_of(expr, self.schema, self.columns)
+    }
+
+    /// FILTER, and that an argument is not NULL, as one demanded bit.
+    fn when(&mut self, filter: Option<&Expr>, given: &[&Expr]) -> Option<usize> {
+        let nullable: Vec<_> = given.iter().filter(|e| self.known(e).nullable).map(|e| (*e).clone().is_not_null()).collect();
+        let all = filter.cloned().into_iter().chain(nullable).reduce(Expr::and)?;
+        Some(self.demand(&all, RowForm::Bit))
+    }
+
+    fn counted(&mut self, filter: Option<&Expr>, given: &[&Expr]) -> usize {
+        let when = self.when(filter, given);
+        let form = RowForm::Field { ring: Ring::Fp61, scale: 0, min: 0, max: self.rows };
+        let words = match given {
+            [] => "COUNT(*)".to_owned(),
+            of => format!("COUNT({})", of.iter().map(|e| said(e)).collect::<Vec<_>>().join(", ")),
+        };
+        self.fold(FoldOp::Rows, when, words, form, false)
+    }
+
+    fn summed(&mut self, arg: &Expr, filter: Option<&Expr>) -> Result<usize, SqlError> {
+        let known = self.known(arg);
+        let wide =
+            || SqlError::width(format!("SUM({}) can leave the numbers that are shared exactly", said(arg)), "CAST it to fewer digits");
+        let (Some(scale), Some(range)) = (range::scale(&known.ty), known.range.filter(|_| known.wide.is_none())) else {
+            return Err(wide());
+        };
+        let total = range.with_zero().times(self.rows).ok_or_else(wide)?;
+        let ring = form::ring(total).ok_or_else(wide)?;
+        let of = form::field_in(ring, range, scale).ok_or_else(wide)?;
+        let column = self.demand(arg, of);
+        let when = filter.map(|f| self.demand(f, RowForm::Bit));
+        let form = form::field_in(ring, total, scale).ok_or_else(wide)?;
+        Ok(self.fold(FoldOp::Sum(column), when, format!("SUM({})", said(arg)), form, false))
+    }
+
+    /// An aggregate's value, or `None` for an aggregate that cannot be computed on shares.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn value(
+        &mut self,
+        f: &AggregateFunction,
+        expr: &Expr,
+        ty: &DataType,
+        nullable: bool,
+        emit: &mut Emit<'_>,
+        leaf: &mut dyn FnMut(&mut Emit<'_>, usize, &RowColumn) -> Val,
+        natural: &dyn Fn(&Expr) -> Result<RowForm, SqlError>,
+    ) -> Result<Option<Val>, SqlError> {
+        let filter = f.params.filter.as_deref();
+        let args: Vec<_> = f.params.args.iter().map(|e| exact_argument(e, self.schema).clone()).collect();
+        let mut column = |me: &Self, emit: &mut Emit<'_>, i: usize| {
+            let column = me.drafts[i].column.clone();
+            leaf(emit, i, &column)
+        };
+        let name = f.func.name();
+        let val = match (name, args.as_slice()) {
+            ("count", [arg]) if f.params.distinct => {
+                let of = self.demand(arg, natural(arg)?);
+                let when = filter.map(|f| self.demand(f, RowForm::Bit));
+                let form = RowForm::Field { ring: Ring::Fp61, scale: 0, min: 0, max: self.rows };
+                let i = self.fold(FoldOp::CountDistinct(of), when, said(expr), form, false);
+                column(self, emit, i)
+            }
+            _ if f.params.distinct && !matches!(name, "min" | "max") => return Ok(None),
+            ("count", args) => {
+                let args: Vec<_> = args.iter().filter(|e| !matches!(e, Expr::Literal(v, _) if !v.is_null())).collect();
+                let i = self.counted(filter, &args);
+                column(self, emit, i)
+            }
+            ("sum", [arg]) => {
+                let i = self.summed(arg, filter)?;
+                let x = column(self, emit, i);
+                if !nullable {
+                    return Ok(Some(x));
+                }
+                let n = self.counted(filter, &[arg]);
+                let n = column(self, emit, n);
+                let none = emit.node(RowOp::Zero(n.node), RowKind::Bit);
+                Val { valid: Some(emit.not(none)), ..x }
+            }
+            ("avg", [arg]) => {
+                let Some(scale) = range::scale(ty) else { return Ok(None) };
+                let from = range::scale(&self.known(arg).ty).ok_or_else(|| internal("an average of numbers"))?;
+                let (x, n) = (self.summed(arg, filter)?, self.counted(filter, &[arg]));
+                let (x, n) = (column(self, emit, x), column(self, emit, n));
+                emit.average(x, n, u32::try_from(scale - from).map_err(internal)?, expr)?
+            }
+            ("min" | "max", [arg]) => {
+                let form = natural(arg)?;
+                let of = self.demand(arg, form.clone());
+                let when = filter.map(|f| self.demand(f, RowForm::Bit));
+                let op = if name == "min" { FoldOp::Min(of) } else { FoldOp::Max(of) };
+                let i = self.fold(op, when, said(expr), form, true);
+                let val = column(self, emit, i);
+                if nullable { val } else { Val { valid: None, ..val } }
+            }
+            ("bool_and" | "bool_or", [arg]) => {
+                let of = self.demand(arg, RowForm::Bit);
+                let when = filter.map(|f| self.demand(f, RowForm::Bit));
+                let op = if name == "bool_and" { FoldOp::Min(of) } else { FoldOp::Max(of) };
+                let i = self.fold(op, when, said(expr), RowForm::Bit, true);
+                let val = column(self, emit, i);
+                if nullable { val } else { Val { valid: None, ..val } }
+            }
+            ("median", [arg]) if range::scale(ty).is_some() => {
+                let form = natural(arg)?;
+                // below 0 SQL rounds the middle of two up, planes round it down
+                let RowForm::Planes { scale, offset: offset @ 0.., width } = form.clone() else { return Ok(None) };
+                let of = self.demand(arg, form.clone());
+                let when = filter.map(|f| self.demand(f, RowForm::Bit));
+                let middle = |me: &mut Self, lower: bool| {
+                    let op = FoldOp::Percentile { column: of, of: (1, 2), lower, discrete: false };
+                    me.fold(op, when, said(expr), form.clone(), true)
+                };
+                let (low, high) = (middle(self, true), middle(self, false));
+                let (low, high) = (column(self, emit, low), column(self, emit, high));
+                emit.middle(low, high, scale, offset, width)
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(val))
+    }
+}
+
+impl Rows<'_> {
+    pub(super) fn aggregate(&mut self, a: &Aggregate, plan: &LogicalPlan, demands: &[Demand]) -> Result<Asked, SqlError> {
+        if let Some(sets) = a.group_expr.iter().find(|e| matches!(e, Expr::GroupingSet(_))) {
+            return Err(SqlError::unsupported(
+                "GROUPING SETS, ROLLUP or CUBE over several owners' data",
+                "ask one question for each grouping",
+            )
+            .at(self.text.expr(sets)));
+        }
+        let input = Facts::of(&a.input, self.catalog);
+        let output = Facts::of(plan, self.catalog);
+        let keys = a.group_expr.len();
+        let mut asked = Vec::new();
+        for key in &a.group_expr {
+            asked.push(Demand { expr: key.clone(), form: self.natural(&a.input, key)? });
+        }
+        let bound = super::home::places(&a.input, &input, self.catalog).ok_or_else(|| internal("a relation without a bound"))?;
+        let mut folds = Folds::new(a.input.schema(), &input.columns, bound.into(), asked);
+        let key_forms: Vec<_> = folds.asked.iter().map(|d| d.form.clone()).collect();
+        let mut emit = Emit::new(self.text);
+        // where each leaf is in the grouped relation: keys, then folds
+        let mut to = Vec::new();
+        let natural = |e: &Expr| self.natural(&a.input, e);
+        let catalog = self.catalog;
+        let bytes = |e: &Expr| form::text_bytes(e, plan, catalog);
+        let mut made = |emit: &mut Emit<'_>, e: &Expr| -> Result<Option<Val>, SqlError> {
+            let Expr::Column(c) = e else { return or_zero(e, plan.schema(), a, &mut folds, emit, &mut to) };
+            let at = a.schema.index_of_column(c).map_err(internal)?;
+            if at < keys {
+                let before = emit.leaves.len();
+                let val = emit.leaf(e, &key_forms[at], output.columns[at].nullable);
+                if emit.leaves.len() > before {
+                    to.push(at);
+                }
+                return Ok(Some(val));
+            }
+            let expr = &a.aggr_expr[at - keys];
+            let f = aggregate_function(expr).ok_or_else(|| internal("an aggregate is a function"))?;
+            let known = &output.columns[at];
+            let mut leaf = |emit: &mut Emit<'_>, i: usize, column: &RowColumn| fold_leaf(emit, &mut to, keys, i, column);
+            match folds.value(f, expr, &known.ty, known.nullable, emit, &mut leaf, &natural)? {
+                Some(val) => Ok(Some(val)),
+                None => Err(self.no_aggregate(f, expr)),
+            }
+        };
+        let mut scope = Scope { schema: plan.schema(), columns: &output.columns, bytes: &bytes, leaf: &|_| false, made: &mut made };
+        let mut values = Vec::new();
+        for d in demands {
+            values.push((emit.value_as(&d.expr, &d.form, &mut scope)?, said(&d.expr)));
+        }
+        let Folds { asked, drafts, .. } = folds;
+        let got = self.lower(&a.input, &asked)?;
+        let input_columns = self.relation(got.id).columns.clone();
+        let moved = |draft: &Draft| Fold { op: at(&draft.fold.op, &got.at), when: draft.fold.when.map(|w| got.at[w]) };
+        let folds: Vec<_> = drafts.iter().map(moved).collect();
+        let mut columns: Vec<_> = got.at[..keys].iter().map(|c| input_columns[*c].clone()).collect();
+        columns.extend(drafts.into_iter().map(|d| d.column));
+        let id = if keys == 0 {
+            self.push(Op::Total { input: got.id, folds }, 1, true, columns)
+        } else {
+            let tuples =
+                key_forms.iter().zip(&columns).try_fold(1u128, |n, (f, c)| n.checked_mul(form::values(f)? + u128::from(c.nullable)));
+            let places = self.relation(got.id).places;
+            let places = tuples.and_then(|t| u64::try_from(t).ok()).map_or(places, |t| t.min(places));
+            self.push(Op::Group { input: got.id, keys: got.at[..keys].to_vec(), folds }, places, false, columns)
+        };
+        Ok(self.mapped(id, emit, &to, values, None))
+    }
+
+    fn no_aggregate(&self, f: &AggregateFunction, expr: &Expr) -> SqlError {
+        let name = f.func.name();
+        let spelled =
+            std::iter::once(name).chain(f.func.aliases().iter().map(String::as_str)).find(|n| self.text.word(n).is_some()).unwrap_or(name);
+        let place = f.params.args.iter().find_map(|e| self.text.expr(e));
+        SqlError::unsupported(
+            format!("{}: the aggregate {}() over private keys is not supported here", said(expr), spelled.to_uppercase()),
+            "use COUNT, SUM, MIN, MAX, or AVG of a DECIMAL; VAR, STDDEV, CORR and AVG of integers only in the outermost SELECT",
+        )
+        .at(self.text.before(spelled, place).or(place))
+    }
+
+    pub(super) fn distinct(&mut self, input: &LogicalPlan, demands: &[Demand]) -> Result<Asked, SqlError> {
+        let facts = Facts::of(input, self.catalog);
+        let mut asked = Vec::new();
+        for c in input.schema().columns() {
+            let expr = Expr::Column(c);
+            let form = self.natural(input, &expr)?;
+            asked.push(Demand { expr, form });
+        }
+        let got = self.lower(input, &asked)?;
+        let relation = self.relation(got.id);
+        let columns: Vec<_> = got.at.iter().map(|c| relation.columns[*c].clone()).collect();
+        let tuples = columns.iter().try_fold(1u128, |n, c| n.checked_mul(form::values(&c.form)? + u128::from(c.nullable)));
+        let places = tuples.and_then(|t| u64::try_from(t).ok()).map_or(relation.places, |t| t.min(relation.places));
+        let id = self.push(Op::Group { input: got.id, keys: got.at.clone(), folds: Vec::new() }, places, false, columns.clone());
+        self.computed(id, input.schema(), &facts, input, demands, &|i| (i, columns[i].form.clone(), columns[i].nullable))
+    }
+}
+
+/// A leaf that is a fold's column.
+pub(super) fn fold_leaf(emit: &mut Emit<'_>, to: &mut Vec<usize>, keys: usize, fold: usize, column: &RowColumn) -> Val {
+    let name = Expr::Column(datafusion::common::Column::new(Some("fold"), fold.to_string()));
+    let before = emit.leaves.len();
+    let val = emit.leaf(&name, &column.form, column.nullable);
+    if emit.leaves.len() > before {
+        to.push(keys + fold);
+    }
+    val
+}
+
+/// COALESCE(SUM(x), 0) is the sum itself: of no value it is 0.
+fn or_zero(
+    expr: &Expr,
+    schema: &DFSchema,
+    a: &Aggregate,
+    folds: &mut Folds<'_>,
+    emit: &mut Emit<'_>,
+    to: &mut Vec<usize>,
+) -> Result<Option<Val>, SqlError> {
+    let Expr::ScalarFunction(f) = expr else { return Ok(None) };
+    let ("coalesce", [Expr::Column(c), Expr::Literal(zero, _)]) = (f.name(), f.args.as_slice()) else { return Ok(None) };
+    let is_zero = range::literal(zero).is_some_and(|i| i == Interval::ZERO) && !zero.is_null();
+    let at = schema.index_of_column(c).map_err(internal)?;
+    let keys = a.group_expr.len();
+    let Some(f) = at
+        .checked_sub(keys)
+        .and_then(|i| aggregate_function(&a.aggr_expr[i]))
+        .filter(|f| is_zero && f.func.name() == "sum" && !f.params.distinct)
+    else {
+        return Ok(None);
+    };
+    let arg = exact_argument(&f.params.args[0], folds.schema).clone();
+    let i = folds.summed(&arg, f.params.filter.as_deref())?;
+    let column = folds.drafts[i].column.clone();
+    Ok(Some(fold_leaf(emit, to, keys, i, &column)))
+}
+
+/// A fold's columns, from numbers of demands to columns of the input.
+pub(super) fn at(op: &FoldOp, to: &[usize]) -> FoldOp {
+    match *op {
+        FoldOp::Rows => FoldOp::Rows,
+        FoldOp::Count(c) => FoldOp::Count(to[c]),
+        FoldOp::CountDistinct(c) => FoldOp::CountDistinct(to[c]),
+        FoldOp::Sum(c) => FoldOp::Sum(to[c]),
+        FoldOp::Min(c) => FoldOp::Min(to[c]),
+        FoldOp::Max(c) => FoldOp::Max(to[c]),
+        FoldOp::Percentile { column, of, lower, discrete } => FoldOp::Percentile { column: to[column], of, lower, discrete },
+    }
+}
+
+impl Emit<'_> {
+    /// x / n as a DECIMAL with `digits` more than x: truncated, NULL where n is 0.
+    fn average(&mut self, x: Val, n: Val, digits: u32, expr: &Expr) -> Result<Val, SqlError> {
+        let wide = || {
+            SqlError::width(format!("{} can leave the numbers that are shared exactly", said(expr)), "CAST its argument to fewer digits")
+        };
+        let (RowForm::Field { scale, min, max, ring }, RowForm::Field { max: most, .. }) = (x.form.clone(), n.form.clone()) else {
+            return Err(wide());
+        };
+        let none = self.node(RowOp::Zero(n.node), RowKind::Bit);
+        let valid = Some(self.not(none));
+        let size = Interval { min, max }.magnitude();
+        let top = range::ten(digits).and_then(|f| size.checked_mul(f)).ok_or_else(wide)?;
+        let planes = |most: i128| form::planes(Interval { min: 0, max: most }, 0).ok_or_else(wide);
+        let field = RowKind::Field(ring);
+        let (magnitude, negative) = if min < 0 {
+            let negative = self.node(RowOp::Negative(x.node), RowKind::Bit);
+            let turned = self.node(RowOp::Linear(vec![(-1, x.node)], 0), field);
+            (self.node(RowOp::Select(negative, turned, x.node), field), Some(negative))
+        } else {
+            (x.node, None)
+        };
+        let kind = |form: &RowForm| RowKind::Planes(form.width() as u32);
+        let a = self.node(RowOp::ToPlanes(magnitude, 0), kind(&planes(size)?));
+        let b = self.node(RowOp::ToPlanes(n.node, 0), kind(&planes(most)?));
+        let to = i8::try_from(digits).map_err(internal)? + scale;
+        let out = form::planes(Interval { min: 0, max: top }, to).ok_or_else(wide)?;
+        let q = self.node(RowOp::Quotient { a, b, shift: digits, round: false }, kind(&out));
+        let positive = Val { node: q, valid, form: out };
+        let Some(negative) = negative else { return Ok(positive) };
+        let form = form::field(Interval { min: -top, max: top }, to).ok_or_else(wide)?;
+        let element = self.converted(positive, &form, expr)?;
+        let kind = RowKind::Field(form.ring().unwrap_or(Ring::Fp61));
+        let turned = self.node(RowOp::Linear(vec![(-1, element.node)], 0), kind);
+        let node = self.node(RowOp::Select(negative, turned, element.node), kind);
+        Ok(Val { node, ..element })
+    }
+
+    /// (low + high) / 2 of planes with an offset, truncated towards 0 as SQL's integers are.
+    fn middle(&mut self, low: Val, high: Val, scale: i8, offset: i128, width: u32) -> Val {
+        // raw values are offset + planes: their sum is 2 offset + sum; with an offset of at least 0 truncation is flooring
+        let sum = self.node(RowOp::Add(low.node, high.node), RowKind::Planes(width + 1));
+        let two = self.node(RowOp::Integer(vec![2]), RowKind::Planes(2));
+        let half = self.node(RowOp::Quotient { a: sum, b: two, shift: 0, round: false }, RowKind::Planes(width));
+        Val { node: half, valid: low.valid, form: RowForm::Planes { scale, offset, width } }
+    }
+}

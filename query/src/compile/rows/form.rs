@@ -1,0 +1,207 @@
+//! How the values of an expression are shared, from what is publicly known of them.
+
+use std::sync::Arc;
+
+use datafusion::{
+    arrow::datatypes::DataType,
+    common::{DFSchema, ScalarValue},
+    logical_expr::{Distinct, Expr, ExprSchemable, LogicalPlan},
+};
+
+use crate::{
+    catalog::Catalog,
+    compile::{
+        SqlError,
+        facts::Known,
+        range::{self, Interval},
+    },
+    plan::{Ring, relation::RowForm},
+};
+
+/// Magnitudes below these fit the fields, with room for a sign.
+const FP61: i128 = 1 << 60;
+const FP127: i128 = 1 << 126;
+
+/// The field in which integers of this range live.
+pub(super) fn ring(range: Interval) -> Option<Ring> {
+    match range.magnitude() {
+        m if m < FP61 => Some(Ring::Fp61),
+        m if m < FP127 => Some(Ring::Fp127),
+        _ => None,
+    }
+}
+
+/// Bits of an unsigned integer up to `max`.
+pub(super) fn width(max: i128) -> u32 {
+    128 - max.max(0).leading_zeros()
+}
+
+/// Unsigned integers that cover a range.
+pub(super) fn planes(range: Interval, scale: i8) -> Option<RowForm> {
+    let span = range.max.checked_sub(range.min)?;
+    (width(span) <= 126).then(|| RowForm::Planes { scale, offset: range.min, width: width(span) })
+}
+
+/// A field element that covers a range.
+pub(super) fn field(range: Interval, scale: i8) -> Option<RowForm> {
+    let range = range.with_zero();
+    Some(RowForm::Field { ring: ring(range)?, scale, min: range.min, max: range.max })
+}
+
+/// The same element in a field at least as wide.
+pub(super) fn field_in(at_least: Ring, range: Interval, scale: i8) -> Option<RowForm> {
+    let range = range.with_zero();
+    Some(RowForm::Field { ring: ring(range)?.max(at_least), scale, min: range.min, max: range.max })
+}
+
+/// A text of a sorted list.
+pub(super) fn code(values: &Arc<Vec<String>>) -> RowForm {
+    RowForm::Code { values: values.to_vec(), width: width(values.len().saturating_sub(1) as i128) }
+}
+
+/// The form in which values can be compared, grouped, sorted and released. `bytes` is what is known of a text's length.
+pub(super) fn natural(known: &Known, bytes: Option<u32>, words: &str) -> Result<RowForm, SqlError> {
+    let cast = |to: &str| format!("CAST {words} to {to} in a sub-query of its owner");
+    match &known.ty {
+        DataType::Boolean => Ok(RowForm::Bit),
+        ty if ty.is_string() => match (&known.values, bytes) {
+            (Some(values), _) if !values.is_empty() => Ok(code(values)),
+            (_, Some(bytes)) => Ok(RowForm::Text { bytes: bytes.max(1) }),
+            _ => Err(SqlError::width(
+                format!("{words} is a text of no declared length"),
+                "declare max_bytes (or a dictionary) for its column in the catalogue",
+            )),
+        },
+        ty => {
+            if let Some(why) = &known.wide {
+                return Err(SqlError::width(why.clone(), cast("DECIMAL with fewer digits")));
+            }
+            match (range::scale(ty), known.range) {
+                (Some(scale), Some(range)) => planes(range, scale)
+                    .ok_or_else(|| SqlError::width(format!("{words} can have more than 126 bits"), cast("DECIMAL with fewer digits"))),
+                _ => Err(SqlError::unsupported(
+                    format!("{words} is {}, which is not shared exactly", range::sql_type(ty)),
+                    cast("DECIMAL(p, s)"),
+                )),
+            }
+        }
+    }
+}
+
+/// One form for the values of two columns that are compared.
+pub(super) fn common(a: (&Known, Option<u32>), b: (&Known, Option<u32>), words: &str) -> Result<RowForm, SqlError> {
+    let (ka, kb) = (a.0, b.0);
+    if ka.ty.is_string() && kb.ty.is_string() {
+        if let (Some(x), Some(y)) = (&ka.values, &kb.values) {
+            let all: std::collections::BTreeSet<String> = x.iter().chain(y.iter()).cloned().collect();
+            return natural(&Known { values: Some(Arc::new(all.into_iter().collect())), ..ka.clone() }, None, words);
+        }
+        let length =
+            |k: &Known, bytes: Option<u32>| bytes.or_else(|| k.values.as_ref().and_then(|v| v.iter().map(|t| t.len() as u32).max()));
+        let bytes = length(ka, a.1).zip(length(kb, b.1)).map(|(x, y)| x.max(y));
+        return natural(&Known { values: None, ..ka.clone() }, bytes, words);
+    }
+    let hull = ka.range.zip(kb.range).map(|(x, y)| x.hull(y));
+    let wide = ka.wide.clone().or(kb.wide.clone());
+    natural(&Known { range: hull, wide, values: None, ..ka.clone() }, None, words)
+}
+
+/// How many values a form has, NULL aside.
+pub(super) fn values(form: &RowForm) -> Option<u128> {
+    match form {
+        RowForm::Bit => Some(2),
+        RowForm::Code { values, .. } => Some(values.len() as u128),
+        RowForm::Planes { width, .. } if *width < 100 => Some(1 << width),
+        _ => None,
+    }
+}
+
+/// The longest UTF-8 a text expression can have, in bytes.
+pub(super) fn text_bytes(expr: &Expr, plan: &LogicalPlan, catalog: &Catalog) -> Option<u32> {
+    let known = |e: &Expr| text_bytes(e, plan, catalog);
+    match expr {
+        Expr::Alias(a) => known(&a.expr),
+        Expr::Column(c) => column_bytes(plan, plan.schema().index_of_column(c).ok()?, catalog),
+        Expr::Literal(ScalarValue::Utf8(v) | ScalarValue::Utf8View(v) | ScalarValue::LargeUtf8(v), _) => {
+            Some(v.as_ref().map_or(0, |t| t.len() as u32))
+        }
+        Expr::Literal(v, _) if v.is_null() => Some(0),
+        Expr::Cast(c) => match c.expr.get_type(plan.schema()).ok()? {
+            ty if ty.is_string() => known(&c.expr),
+            // as many digits as the widest integer, a sign, a point
+            ty if range::scale(&ty).is_some() => Some(42),
+            _ => None,
+        },
+        Expr::Case(c) => {
+            let branches = c.when_then_expr.iter().map(|(_, t)| t.as_ref()).chain(c.else_expr.as_deref());
+            branches.map(known).try_fold(0, |most, b| Some(most.max(b?)))
+        }
+        Expr::ScalarFunction(f) => match (f.name(), f.args.as_slice()) {
+            ("coalesce", args) => args.iter().map(known).try_fold(0, |most, b| Some(most.max(b?))),
+            // a prefix of n characters has at most 4n bytes, and no more than the whole
+            ("substr" | "substring", [text, _, Expr::Literal(n, _)]) | ("left" | "right", [text, Expr::Literal(n, _)]) => {
+                let n = u32::try_from(range::literal(n)?.max).ok()?;
+                Some(known(text)?.min(n.saturating_mul(4)))
+            }
+            ("substr" | "substring" | "btrim" | "ltrim" | "rtrim" | "trim", [text, ..]) => known(text),
+            ("concat", args) => args.iter().map(known).try_fold(0u32, |sum, b| sum.checked_add(b?)),
+            // case folding can lengthen UTF-8 by at most three
+            ("upper" | "lower", [text]) => Some(known(text)?.saturating_mul(3)),
+            _ => None,
+        },
+        Expr::BinaryExpr(b) if b.op == datafusion::logical_expr::Operator::StringConcat => known(&b.left)?.checked_add(known(&b.right)?),
+        _ => None,
+    }
+}
+
+fn column_bytes(plan: &LogicalPlan, column: usize, catalog: &Catalog) -> Option<u32> {
+    match plan {
+        LogicalPlan::TableScan(scan) => {
+            let table = catalog.table(&scan.table_name.to_string())?;
+            let at = scan.projection.as_ref().map_or(column, |p| p[column]);
+            table.columns.get(at)?.max_bytes
+        }
+        LogicalPlan::Projection(p) => text_bytes(&p.expr[column], &p.input, catalog),
+        LogicalPlan::Aggregate(a) => match a.group_expr.get(column) {
+            Some(key) => text_bytes(key, &a.input, catalog),
+            None => {
+                let f = crate::compile::release::aggregate_function(a.aggr_expr.get(column - a.group_expr.len())?)?;
+                matches!(f.func.name(), "min" | "max" | "first_value" | "last_value")
+                    .then(|| text_bytes(&f.params.args[0], &a.input, catalog))?
+            }
+        },
+        LogicalPlan::Join(j) => {
+            let left = j.left.schema().fields().len();
+            match j.join_type {
+                datafusion::logical_expr::JoinType::RightSemi | datafusion::logical_expr::JoinType::RightAnti => {
+                    column_bytes(&j.right, column, catalog)
+                }
+                _ if column < left => column_bytes(&j.left, column, catalog),
+                _ => column_bytes(&j.right, column - left, catalog),
+            }
+        }
+        LogicalPlan::Union(u) => u.inputs.iter().map(|i| column_bytes(i, column, catalog)).try_fold(0, |most, b| Some(most.max(b?))),
+        LogicalPlan::Window(w) => {
+            let inner = w.input.schema().fields().len();
+            if column < inner {
+                return column_bytes(&w.input, column, catalog);
+            }
+            match &w.window_expr[column - inner] {
+                Expr::WindowFunction(f) => text_bytes(f.params.args.first()?, &w.input, catalog),
+                _ => None,
+            }
+        }
+        LogicalPlan::SubqueryAlias(_)
+        | LogicalPlan::Filter(_)
+        | LogicalPlan::Sort(_)
+        | LogicalPlan::Limit(_)
+        | LogicalPlan::Repartition(_)
+        | LogicalPlan::Distinct(Distinct::All(_)) => column_bytes(plan.inputs().first()?, column, catalog),
+        _ => None,
+    }
+}
+
+/// What is known of an expression over a plan, and how long a text it is.
+pub(super) fn known_of(expr: &Expr, schema: &DFSchema, columns: &[Known]) -> Known {
+    crate::compile::facts::of_expr(expr, schema, columns)
+}

@@ -1,0 +1,102 @@
+//! One owner's part of a query: a sub-plan run in clear at home, whose rows are shared column by column.
+
+use datafusion::{
+    arrow::datatypes::DataType,
+    logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder},
+};
+
+use super::{Asked, Demand, Rows, form};
+use crate::{
+    compile::{
+        SqlError,
+        expr::{cast, said},
+        facts::{self, Facts},
+        internal,
+    },
+    plan::{
+        Source, Subplan,
+        relation::{Operator as Op, RowColumn, RowForm},
+    },
+};
+
+impl Rows<'_> {
+    /// The demands on one owner's (or public) part, computed at home.
+    pub(super) fn home(&mut self, plan: &LogicalPlan, demands: &[Demand]) -> Result<Asked, SqlError> {
+        let facts = Facts::of(plan, self.catalog);
+        let mut distinct: Vec<&Demand> = Vec::new();
+        let mut at = Vec::new();
+        for d in demands {
+            at.push(distinct.iter().position(|o| *o == d).unwrap_or_else(|| {
+                distinct.push(d);
+                distinct.len() - 1
+            }));
+        }
+        let mut exprs = Vec::new();
+        let mut columns = Vec::new();
+        for (i, d) in distinct.iter().enumerate() {
+            let known = form::known_of(&d.expr, plan.schema(), &facts.columns);
+            let ty = d.expr.get_type(plan.schema()).map_err(internal)?;
+            exprs.push(delivered(&d.expr, &ty, &d.form).alias(format!("c{i}")));
+            columns.push(RowColumn { words: said(&d.expr), form: d.form.clone(), nullable: known.nullable });
+        }
+        if exprs.is_empty() {
+            // a relation that is only counted still has rows
+            exprs.push(datafusion::logical_expr::lit(true).alias("c0"));
+            columns.push(RowColumn { words: "a row".into(), form: RowForm::Bit, nullable: false });
+        }
+        let places = places(plan, &facts, self.catalog).filter(|n| *n <= 1 << 32).ok_or_else(|| self.too_many(plan))?;
+        let sub = LogicalPlanBuilder::from(plan.clone()).project(exprs).and_then(|b| b.build()).map_err(internal)?;
+        let source = facts::owners(plan).into_iter().next().map_or(Source::Public, Source::Party);
+        let op = Op::Home { source, plan: Subplan::new(sub) };
+        let id = self.push(op, places, facts.exactly_one, columns);
+        Ok(Asked { id, at })
+    }
+
+    fn too_many(&self, plan: &LogicalPlan) -> SqlError {
+        let of = facts::tables(plan).join(", ");
+        SqlError::width(
+            format!("the sub-query over {of} can have more rows than fit, as the catalogue bounds them"),
+            "join on a declared key, aggregate, or declare a tighter max_rows",
+        )
+    }
+}
+
+/// The public bound of a relation's rows: of the tables' sizes, and of the tuples its unique columns can form.
+pub(super) fn places(plan: &LogicalPlan, facts: &Facts, catalog: &crate::catalog::Catalog) -> Option<u64> {
+    let columns = plan.schema().columns();
+    let tuples = |key: &std::collections::BTreeSet<usize>| {
+        key.iter().try_fold(1u128, |n, &c| {
+            let known = &facts.columns[c];
+            let domain = known.draws.as_ref().and_then(|(table, column)| {
+                let exact = catalog.domains().iter().filter(|d| d.table == *table && d.column == *column).map(|d| d.values).min();
+                exact.or_else(|| catalog.table(table).map(|t| t.max_rows))
+            });
+            let words = columns[c].name.clone();
+            let by_form = form::natural(known, None, &words).ok().and_then(|f| form::values(&f));
+            let values = match (domain.map(u128::from), by_form) {
+                (Some(a), Some(b)) => a.min(b),
+                (a, b) => a.or(b)?,
+            };
+            n.checked_mul(values + u128::from(known.nullable))
+        })
+    };
+    let most = facts.unique.iter().filter_map(tuples).min().map_or(facts.rows, |t| t.min(facts.rows));
+    u64::try_from(most.max(1)).ok()
+}
+
+/// An expression as the sub-plan delivers it: numbers and dates as DECIMAL(38, scale), which is what is encoded.
+fn delivered(expr: &Expr, ty: &DataType, form: &RowForm) -> Expr {
+    let expr = super::emit::unalias(expr).clone();
+    match form {
+        RowForm::Planes { scale, .. } | RowForm::Field { scale, .. } => {
+            let expr = match ty {
+                DataType::Date32 => cast(expr, DataType::Int32),
+                DataType::Boolean => cast(expr, DataType::Int8),
+                _ => expr,
+            };
+            cast(expr, DataType::Decimal128(38, *scale))
+        }
+        RowForm::Code { .. } | RowForm::Text { .. } => cast(expr, DataType::Utf8),
+        RowForm::Bit => expr,
+    }
+}

@@ -1,0 +1,507 @@
+//! What is opened, and what the planner computes from it.
+
+use std::sync::Arc;
+
+use datafusion::{
+    arrow::datatypes::DataType,
+    common::{Column, ExprSchema, ScalarValue},
+    functions_aggregate::expr_fn::{count, sum},
+    logical_expr::{Aggregate, Case, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit},
+};
+
+use super::{Demand, Rows, emit::unalias, form, home, order};
+use crate::{
+    compile::{
+        SqlError,
+        answer::Released,
+        expr::{cast, said},
+        facts::{self, Facts, Known},
+        internal, range,
+        release::{Moments, aggregate_function, exact_argument, is_statistic, statistic},
+    },
+    plan::{
+        Finish, ReleasedColumn, Reveal, RowRelease, Type,
+        relation::{Operator as Op, RowForm},
+    },
+};
+
+/// A key with at most so many values that everyone knows may show which of them occur.
+const MOST_LISTED: u128 = 4096;
+
+impl Rows<'_> {
+    /// The whole query as something the planner computes from released rows.
+    pub(in crate::compile) fn root(&mut self, plan: &LogicalPlan) -> Result<Released, SqlError> {
+        let plan = order::ordered(plan, self.catalog)?;
+        self.released(&plan)
+    }
+
+    fn released(&mut self, plan: &LogicalPlan) -> Result<Released, SqlError> {
+        match plan {
+            LogicalPlan::SubqueryAlias(a) => self.released(&a.input)?.above(plan),
+            // the planner sorts what it has
+            LogicalPlan::Sort(s) if s.fetch.is_none() => self.released(&s.input)?.above(plan),
+            LogicalPlan::Projection(p) => {
+                // over aggregates the planner computes in clear, from what is released of them
+                if self.core(&p.input).is_some() {
+                    return self.released(&p.input)?.above(plan);
+                }
+                let whole = (self.relations.len(), self.releases.len(), self.reveals.len());
+                match self.release(plan) {
+                    Ok(released) => Ok(released),
+                    // what shares cannot express is computed in clear, if the columns may be seen
+                    Err(first) => {
+                        self.relations.truncate(whole.0);
+                        self.releases.truncate(whole.1);
+                        self.reveals.truncate(whole.2);
+                        let mut read: Vec<Column> = p.expr.iter().flat_map(Expr::column_refs).cloned().collect();
+                        read.sort();
+                        read.dedup();
+                        let exprs = read.into_iter().map(Expr::Column).collect::<Vec<_>>();
+                        if exprs.is_empty()
+                            || exprs.len() == p.input.schema().fields().len() && matches!(first.code, crate::message::Code::Internal)
+                        {
+                            return Err(first);
+                        }
+                        let input =
+                            LogicalPlanBuilder::from(p.input.as_ref().clone()).project(exprs).and_then(|b| b.build()).map_err(internal)?;
+                        let released = self.release(&input).map_err(|_| first)?;
+                        released.above(plan)
+                    }
+                }
+            }
+            _ => self.release(plan),
+        }
+    }
+
+    /// The aggregate at the bottom of filters, orders and limits, if there is one.
+    fn core<'p>(&self, plan: &'p LogicalPlan) -> Option<&'p Aggregate> {
+        match plan {
+            LogicalPlan::Aggregate(a) => Some(a),
+            LogicalPlan::SubqueryAlias(a) => self.core(&a.input),
+            LogicalPlan::Filter(f) => self.core(&f.input),
+            LogicalPlan::Sort(s) => self.core(&s.input),
+            LogicalPlan::Limit(l) => self.core(&l.input),
+            _ => None,
+        }
+    }
+
+    /// Opens the rows of a relation. Of aggregates, what they follow from is opened.
+    fn release(&mut self, plan: &LogicalPlan) -> Result<Released, SqlError> {
+        // SELECT … FROM (…) ORDER BY … LIMIT: the projection under the limit is computed by the planner, too
+        if let Some((chain, projection)) = limited(plan)
+            && let Some(a) = self.core(&projection.input)
+        {
+            let (a, projection) = (a.clone(), projection.clone());
+            return self.release_limited(plan, chain, &projection, &a);
+        }
+        if let Some(a) = self.core(plan) {
+            let a = a.clone();
+            return self.release_aggregate(plan, &a, &plan.schema().columns());
+        }
+        let columns = plan.schema().columns();
+        let facts = Facts::of(plan, self.catalog);
+        if facts.raw {
+            self.may_show_rows(plan)?;
+        }
+        let mut demands = Vec::new();
+        let mut finishes = Vec::new();
+        for c in &columns {
+            let expr = Expr::Column(c.clone());
+            finishes.push((demands.len(), plan.schema().field_from_column(c).map_err(internal)?.data_type().clone()));
+            let form = self.natural(plan, &expr)?;
+            demands.push(Demand { expr, form });
+        }
+        let ordered = matches!(plan, LogicalPlan::Limit(_));
+        let finish = |at: usize, form: &RowForm, some: Option<usize>| finish_of(at, form, some);
+        let finishes = finishes.into_iter().map(|(i, ty)| (ty, One::Column(i))).collect();
+        self.open(plan, &demands, finishes, &columns, ordered, &finish)
+    }
+
+    /// Lowers, opens, and describes what is opened.
+    fn open(
+        &mut self,
+        plan: &LogicalPlan,
+        demands: &[Demand],
+        columns: Vec<(DataType, One)>,
+        names: &[Column],
+        ordered: bool,
+        finish: &dyn Fn(usize, &RowForm, Option<usize>) -> Result<Finish, SqlError>,
+    ) -> Result<Released, SqlError> {
+        let got = self.lower(plan, demands)?;
+        let id = if ordered {
+            // the places of a limit are in order; a Map keeps them
+            self.exactly(got.clone())
+        } else {
+            self.exactly(got.clone())
+        };
+        let relation = self.relation(id);
+        let width = relation.columns.len();
+        let valid = |c: usize| relation.columns[c].nullable.then_some(width + c);
+        let mut released = Vec::new();
+        for (i, (ty, one)) in columns.into_iter().enumerate() {
+            let value = match one {
+                One::Column(c) => finish(c, &relation.columns[c].form, valid(c))?,
+                One::Finish(f) => f,
+            };
+            released.push(ReleasedColumn { name: format!("c{i}"), data_type: Type(ty), value });
+        }
+        let number = self.releases.len();
+        let name = format!("rows{number}");
+        let per =
+            if matches!(relation.op, Op::Total { .. }) || relation.places == 1 { "all rows together" } else { "each row of the answer" };
+        let mut reveals: Vec<Reveal> = relation
+            .columns
+            .iter()
+            .map(|c| Reveal { release: number, what: c.words.clone(), per: per.into(), why: c.words.clone() })
+            .collect();
+        if per != "all rows together" {
+            reveals.insert(
+                0,
+                Reveal {
+                    release: number,
+                    what: "how many rows there are".into(),
+                    per: "all rows together".into(),
+                    why: "the answer's rows".into(),
+                },
+            );
+        }
+        let single = relation.places == 1 && relation.full;
+        self.reveals.extend(reveals);
+        let out = Released::new(&name, &released, names, single)?;
+        self.releases.push(RowRelease { name, relation: id, ordered, columns: released });
+        Ok(out)
+    }
+
+    /// Filters, orders and limits over an aggregate: keys, and the moments from which its columns follow.
+    fn release_aggregate(&mut self, plan: &LogicalPlan, a: &Aggregate, names: &[Column]) -> Result<Released, SqlError> {
+        self.may_show_keys(a)?;
+        let (extended, keys, finishes) = self.with_moments(plan, a)?;
+        let mut demands = keys;
+        let mut columns = Vec::new();
+        for (i, name) in names.iter().enumerate() {
+            let ty = plan.schema().field_from_column(name).map_err(internal)?.data_type().clone();
+            let at = plan.schema().index_of_column(name).map_err(internal)?;
+            let _ = i;
+            columns.push((ty, finishes[at].clone()));
+        }
+        let moments = extended.1;
+        let base = demands.len();
+        demands.extend(moments);
+        let shifted = columns.into_iter().map(|(ty, one)| (ty, one.shifted(base))).collect();
+        let ordered = matches!(plan, LogicalPlan::Limit(_));
+        self.open(&extended.0, &demands, shifted, names, ordered, &finish_of)
+    }
+
+    /// ORDER BY … LIMIT over a projection over an aggregate: the order is computed on shares, the projection in clear.
+    fn release_limited(
+        &mut self,
+        plan: &LogicalPlan,
+        chain: &LogicalPlan,
+        projection: &datafusion::logical_expr::Projection,
+        a: &Aggregate,
+    ) -> Result<Released, SqlError> {
+        self.may_show_keys(a)?;
+        let below = &projection.input;
+        let (extended, keys, finishes) = self.with_moments(below, a)?;
+        // the limit, with its order computed over the aggregate itself
+        let columns: Vec<_> = projection.expr.clone();
+        let limited = rebased(chain, &columns, extended.0)?;
+        let mut demands = keys;
+        let base = demands.len();
+        demands.extend(extended.1);
+        let names = below.schema().columns();
+        let mut out = Vec::new();
+        for name in &names {
+            let at = below.schema().index_of_column(name).map_err(internal)?;
+            out.push((below.schema().field(at).data_type().clone(), finishes[at].clone().shifted(base)));
+        }
+        let released = self.open(&limited, &demands, out, &names, true, &finish_of)?;
+        let projected = LogicalPlan::Projection(projection.clone());
+        let released = released.above(&projected)?;
+        // aliases and projections above the limit's own were not passed
+        let _ = plan;
+        Ok(released)
+    }
+
+    /// The plan with the moments of its aggregate added: its demands on the moments, the key demands, and how each column follows (numbers of
+    /// demands; those of moments begin at 0).
+    #[allow(clippy::type_complexity)]
+    fn with_moments(&self, plan: &LogicalPlan, a: &Aggregate) -> Result<((LogicalPlan, Vec<Demand>), Vec<Demand>, Vec<One>), SqlError> {
+        let input = Facts::of(&a.input, self.catalog);
+        let rows = home::places(&a.input, &input, self.catalog).ok_or_else(|| internal("a relation without a bound"))?;
+        let mut moments = RowMoments {
+            schema: a.input.schema(),
+            columns: &input.columns,
+            rows: rows.into(),
+            args: Vec::new(),
+            filter: None,
+            parts: Vec::new(),
+        };
+        let mut how = Vec::new();
+        for expr in &a.aggr_expr {
+            let f = aggregate_function(expr).ok_or_else(|| internal("an aggregate is a function"))?;
+            let usual = is_statistic(f.func.name()) && !f.params.distinct && f.params.order_by.is_empty();
+            how.push(if usual {
+                moments.args = f.params.args.iter().map(|e| exact_argument(e, a.input.schema()).clone()).collect();
+                moments.filter = f.params.filter.as_deref().cloned();
+                let finish = statistic(f.func.name(), f.params.args.len(), &mut moments).map_err(|e| {
+                    let place = f.params.args.iter().find_map(|e| self.text.expr(e));
+                    e.at(place)
+                })?;
+                Some(finish)
+            } else {
+                None
+            });
+        }
+        let parts = moments.parts;
+        let mut aggregates = a.aggr_expr.clone();
+        aggregates.extend(parts.iter().enumerate().map(|(i, (e, _))| e.clone().alias(format!("moment {i}"))));
+        let extended = LogicalPlanBuilder::from(a.input.as_ref().clone())
+            .aggregate(a.group_expr.clone(), aggregates)
+            .and_then(|b| b.build())
+            .map_err(internal)?;
+        let extended = replaced(plan, extended)?;
+        let moment = |i: usize| -> Result<Expr, SqlError> {
+            let columns = extended.schema().columns();
+            let name = format!("moment {i}");
+            columns.into_iter().find(|c| c.name == name).map(Expr::Column).ok_or_else(|| internal("a moment is a column"))
+        };
+        let mut demands = Vec::new();
+        for (i, (e, form)) in parts.iter().enumerate() {
+            let column = moment(i)?;
+            // a sum of no value is 0: whether there is one is another moment
+            let zero = ScalarValue::new_zero(&e.get_type(a.input.schema()).map_err(internal)?).map_err(internal)?;
+            let expr = datafusion::functions::core::expr_fn::coalesce(vec![column.clone(), Expr::Literal(zero, None)]);
+            let counted = matches!(unalias(e), Expr::AggregateFunction(f) if f.func.name() == "count");
+            demands.push(Demand { expr: if counted { column } else { expr }, form: form.clone() });
+        }
+        let mut keys: Vec<Demand> = Vec::new();
+        let mut finishes = Vec::new();
+        for c in plan.schema().columns() {
+            let at = plan.schema().index_of_column(&c).map_err(internal)?;
+            let expr = Expr::Column(extended.schema().columns()[at].clone());
+            match at.checked_sub(a.group_expr.len()).and_then(|i| how.get(i).cloned().flatten()) {
+                Some(finish) => finishes.push(One::Finish(finish)),
+                None => {
+                    let form = self.natural(&extended, &expr)?;
+                    finishes.push(One::Column(keys.len()));
+                    keys.push(Demand { expr, form });
+                }
+            }
+        }
+        Ok(((extended, demands), keys, finishes))
+    }
+
+    /// Rows of private tables may be shown only if their owners' catalogue entries say so.
+    fn may_show_rows(&self, plan: &LogicalPlan) -> Result<(), SqlError> {
+        let closed: Vec<_> = facts::tables(plan).into_iter().filter(|t| self.catalog.table(t).is_none_or(|t| !t.rows_released)).collect();
+        if closed.is_empty() {
+            return Ok(());
+        }
+        let tables = closed.join(", ");
+        Err(SqlError::unsupported(
+            format!("the answer would show rows of the private table {tables}"),
+            "aggregate: SELECT COUNT(*), SUM(…), AVG(…) …; or have its owner declare release = \"rows\" in the catalogue",
+        )
+        .at(self.text.keyword("SELECT")))
+    }
+
+    /// Which values of a group key occur is seen: the values must be public, or the tables' rows may be.
+    fn may_show_keys(&self, a: &Aggregate) -> Result<(), SqlError> {
+        let facts = Facts::of(&a.input, self.catalog);
+        for key in &a.group_expr {
+            let known = form::known_of(key, a.input.schema(), &facts.columns);
+            let few = form::natural(&known, None, "").ok().and_then(|f| form::values(&f)).is_some_and(|n| n <= MOST_LISTED);
+            if known.draws.is_some() || known.values.is_some() || few {
+                continue;
+            }
+            let closed: Vec<_> =
+                facts::tables(&a.input).into_iter().filter(|t| self.catalog.table(t).is_none_or(|t| !t.rows_released)).collect();
+            if !closed.is_empty() {
+                return Err(SqlError::unsupported(
+                    format!("the group key {} is private: which of its values occur would be seen in the answer", said(key)),
+                    "group by a public table's column, a column with a domain or dictionary in the catalogue, or a condition; or have the owner declare release = \"rows\"",
+                )
+                .at(self.text.expr(key)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A column of a released table: of the relation, or finished from several.
+#[derive(Clone, Debug)]
+enum One {
+    Column(usize),
+    Finish(Finish),
+}
+
+impl One {
+    fn shifted(self, by: usize) -> Self {
+        match self {
+            One::Finish(f) => One::Finish(shifted(f, by)),
+            other => other,
+        }
+    }
+}
+
+fn shifted(finish: Finish, by: usize) -> Finish {
+    let m = |i: usize| i + by;
+    match finish {
+        Finish::Value { of, scale, some } => Finish::Value { of: m(of), scale, some: some.map(m) },
+        Finish::Text { of, some } => Finish::Text { of: m(of), some: some.map(m) },
+        Finish::Average { n, x, scale } => Finish::Average { n: m(n), x: m(x), scale },
+        Finish::Variance { n, x, xx, scale, sample, root } => Finish::Variance { n: m(n), x: m(x), xx: m(xx), scale, sample, root },
+        Finish::Covariance { n, x, y, xy, scale, sample } => Finish::Covariance { n: m(n), x: m(x), y: m(y), xy: m(xy), scale, sample },
+        Finish::Correlation { n, x, y, xx, yy, xy } => Finish::Correlation { n: m(n), x: m(x), y: m(y), xx: m(xx), yy: m(yy), xy: m(xy) },
+        key @ (Finish::Public(_) | Finish::Secret(_)) => key,
+    }
+}
+
+fn finish_of(of: usize, form: &RowForm, some: Option<usize>) -> Result<Finish, SqlError> {
+    Ok(match form {
+        RowForm::Code { .. } | RowForm::Text { .. } => Finish::Text { of, some },
+        RowForm::Planes { scale, .. } | RowForm::Field { scale, .. } => Finish::Value { of, scale: *scale, some },
+        RowForm::Bit => Finish::Value { of, scale: 0, some },
+    })
+}
+
+/// LIMIT over a projection: the chain of limit and order, and the projection.
+fn limited(plan: &LogicalPlan) -> Option<(&LogicalPlan, &datafusion::logical_expr::Projection)> {
+    let inner = |p: &'_ LogicalPlan| matches!(p, LogicalPlan::Projection(_));
+    match plan {
+        LogicalPlan::Limit(l) => match l.input.as_ref() {
+            LogicalPlan::Sort(s) if inner(&s.input) => match s.input.as_ref() {
+                LogicalPlan::Projection(p) => Some((plan, p)),
+                _ => None,
+            },
+            LogicalPlan::Projection(p) => Some((plan, p)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A limit and order over a projection, moved below it.
+fn rebased(chain: &LogicalPlan, projection: &[Expr], below: LogicalPlan) -> Result<LogicalPlan, SqlError> {
+    match chain {
+        LogicalPlan::Limit(l) => {
+            let input = rebased(&l.input, projection, below)?;
+            Ok(LogicalPlan::Limit(datafusion::logical_expr::Limit { skip: l.skip.clone(), fetch: l.fetch.clone(), input: Arc::new(input) }))
+        }
+        LogicalPlan::Sort(s) => {
+            let exprs = s
+                .expr
+                .iter()
+                .map(|e| {
+                    Ok(datafusion::logical_expr::SortExpr { expr: super::substituted(&e.expr, s.input.schema(), projection)?, ..e.clone() })
+                })
+                .collect::<Result<Vec<_>, SqlError>>()?;
+            let input = rebased(&s.input, projection, below)?;
+            Ok(LogicalPlan::Sort(datafusion::logical_expr::Sort { expr: exprs, input: Arc::new(input), fetch: s.fetch }))
+        }
+        _ => Ok(below),
+    }
+}
+
+/// The plan with another aggregate at the bottom, whose first columns are the old one's.
+fn replaced(plan: &LogicalPlan, aggregate: LogicalPlan) -> Result<LogicalPlan, SqlError> {
+    match plan {
+        LogicalPlan::Aggregate(_) => Ok(aggregate),
+        other => {
+            let input = replaced(other.inputs().first().ok_or_else(|| internal("a chain over an aggregate"))?, aggregate)?;
+            other.with_new_exprs(other.expressions(), vec![input]).map_err(internal)
+        }
+    }
+}
+
+/// Moments as aggregates over private rows, each with the form in which it is opened.
+struct RowMoments<'m> {
+    schema: &'m datafusion::common::DFSchema,
+    columns: &'m [Known],
+    rows: i128,
+    args: Vec<Expr>,
+    filter: Option<Expr>,
+    parts: Vec<(Expr, RowForm)>,
+}
+
+impl RowMoments<'_> {
+    fn part(&mut self, expr: Expr, form: RowForm) -> usize {
+        self.parts.iter().position(|(e, _)| *e == expr).unwrap_or_else(|| {
+            self.parts.push((expr, form));
+            self.parts.len() - 1
+        })
+    }
+
+    fn known(&self, of: usize) -> Known {
+        form::known_of(&self.args[of], self.schema, self.columns)
+    }
+
+    /// FILTER, and that these are not NULL.
+    fn given(&self, of: &[usize]) -> Option<Expr> {
+        let constant = |i: &usize| matches!(&self.args[*i], Expr::Literal(v, _) if !v.is_null());
+        let valid = of.iter().filter(|i| !constant(i)).filter(|i| self.known(**i).nullable).map(|i| self.args[*i].clone().is_not_null());
+        self.filter.clone().into_iter().chain(valid).reduce(Expr::and)
+    }
+}
+
+impl Moments for RowMoments<'_> {
+    fn count(&mut self, of: &[usize]) -> Result<usize, SqlError> {
+        let expr = match self.given(of) {
+            None => count(lit(1i64)),
+            Some(given) => count(Expr::Case(Case::new(None, vec![(Box::new(given), Box::new(lit(1i64)))], None))),
+        };
+        let form = form::field(range::Interval { min: 0, max: self.rows }, 0).ok_or_else(|| internal("a count is small"))?;
+        Ok(self.part(expr, form))
+    }
+
+    fn sum(&mut self, product: &[usize], of: &[usize]) -> Result<usize, SqlError> {
+        let mut range = range::Interval { min: 1, max: 1 };
+        let mut scale = 0i8;
+        let mut factors = Vec::new();
+        let words = product.iter().map(|i| said(&self.args[*i])).collect::<Vec<_>>().join(" × ");
+        let wide =
+            || SqlError::width(format!("the sum of {words} can leave the numbers that are shared exactly"), "CAST it to fewer digits");
+        for &i in product {
+            let known = self.known(i);
+            let own = self.scale(i)?;
+            range = range.mul(known.range.filter(|_| known.wide.is_none()).ok_or_else(wide)?.with_zero()).ok_or_else(wide)?;
+            scale += own;
+            factors.push(cast(self.args[i].clone(), DataType::Decimal128(38, own)));
+        }
+        // a square is never negative
+        if let [a, b] = product
+            && a == b
+        {
+            range.min = 0;
+        }
+        let total = range.with_zero().times(self.rows).ok_or_else(wide)?;
+        let form = form::field(total, scale).ok_or_else(wide)?;
+        let value =
+            if factors.len() == 1 { self.args[product[0]].clone() } else { factors.into_iter().reduce(|a, b| a * b).ok_or_else(wide)? };
+        let others: Vec<_> = of.iter().copied().filter(|i| !product.contains(i)).collect();
+        let expr = match self.given(&others) {
+            None => sum(value),
+            Some(given) => sum(Expr::Case(Case::new(None, vec![(Box::new(given), Box::new(value))], None))),
+        };
+        Ok(self.part(expr, form))
+    }
+
+    fn some(&mut self, of: &[usize]) -> Result<Option<usize>, SqlError> {
+        Ok(Some(self.count(of)?))
+    }
+
+    fn scale(&mut self, of: usize) -> Result<i8, SqlError> {
+        let known = self.known(of);
+        let words = said(&self.args[of]);
+        if let Some(why) = known.wide {
+            return Err(SqlError::width(why, format!("CAST the operands of {words} to DECIMAL(38, s), or to fewer digits")));
+        }
+        range::scale(&known.ty).filter(|_| known.ty != DataType::Date32).ok_or_else(|| {
+            SqlError::unsupported(
+                format!("{words} is {}, which is not shared exactly", range::sql_type(&known.ty)),
+                format!("CAST {words} to DECIMAL(p, s)"),
+            )
+        })
+    }
+}
