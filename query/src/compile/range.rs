@@ -289,11 +289,26 @@ fn function(name: &str, args: &[Expr], input: Input<'_>) -> Result<Option<Interv
         }
         "signum" => Some(Interval { min: -1, max: 1 }),
         "date_part" => match args.first() {
+            Some(Expr::Literal(ScalarValue::Utf8(Some(part)), _)) if part.eq_ignore_ascii_case("year") => {
+                let days = args.get(1).is_some_and(|e| e.get_type(schema).is_ok_and(|t| t == DataType::Date32));
+                arg(1)?.filter(|_| days).map(|i| Interval { min: year(i.min), max: year(i.max) })
+            }
             Some(Expr::Literal(ScalarValue::Utf8(Some(part)), _)) => date_part(&part.to_ascii_lowercase()),
             _ => None,
         },
         _ => None,
     })
+}
+
+/// The calendar year of a day since 1970-01-01: every 400 years have 146,097 days (Hinnant, days_from_civil).
+fn year(day: i128) -> i128 {
+    let day = day + 719_468;
+    let era = day.div_euclid(146_097);
+    let of_era = day.rem_euclid(146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    // years begin in March here
+    year + era * 400 + i128::from(of_year >= 306)
 }
 
 fn date_part(part: &str) -> Option<Interval> {
@@ -309,4 +324,18 @@ fn date_part(part: &str) -> Option<Interval> {
         _ => return None,
     };
     Some(Interval { min, max })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::year;
+
+    #[test]
+    fn years_begin_on_the_first_of_january() {
+        for (day, want) in
+            [(0, 1970), (-1, 1969), (364, 1970), (365, 1971), (10_956, 1999), (10_957, 2000), (11_016, 2000), (-719_528, 0), (-719_529, -1)]
+        {
+            assert_eq!(year(day), want, "{day}");
+        }
+    }
 }

@@ -16,7 +16,7 @@
 
 mod emit;
 mod fold;
-mod form;
+pub(super) mod form;
 mod home;
 mod join;
 mod order;

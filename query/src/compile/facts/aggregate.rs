@@ -13,6 +13,7 @@ use crate::{
     compile::{
         range::{self, Interval},
         real::Real,
+        rows::form,
     },
 };
 
@@ -27,8 +28,11 @@ pub(super) fn aggregate(a: &Aggregate, input: &Facts, catalog: &Catalog) -> Fact
     let mut columns: Vec<_> = a.group_expr.iter().map(|e| of_expr(e, input)).collect();
     let groups = columns.len();
     columns.extend(a.aggr_expr.iter().map(|e| one(e, input, rows, groups == 0)));
-    let unique = vec![undetermined(&columns[..groups], catalog)];
-    Facts { columns, unique, rows: if groups == 0 { 1 } else { rows }, exactly_one: groups == 0, raw: false }
+    let constant = |i: &usize| matches!(unalias(&a.group_expr[*i]), Expr::Literal(..));
+    let unique: BTreeSet<_> = undetermined(&columns[..groups], catalog).into_iter().filter(|i| !constant(i)).collect();
+    let tuples = form::tuples(unique.iter().map(|i| &columns[*i]), catalog).unwrap_or(u128::MAX);
+    let rows = if groups == 0 { 1 } else { rows.min(tuples) };
+    Facts { columns, unique: vec![unique], rows, exactly_one: groups == 0, raw: false }
 }
 
 /// The group keys without those that are a function of another: columns of the public row whose key is among them.

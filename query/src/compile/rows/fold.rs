@@ -207,7 +207,7 @@ impl Rows<'_> {
         for key in &a.group_expr {
             asked.push(Demand { expr: key.clone(), form: self.natural(&a.input, key)? });
         }
-        let bound = super::home::places(&a.input, &input, self.catalog).ok_or_else(|| internal("a relation without a bound"))?;
+        let bound = super::home::places(&input, self.catalog).ok_or_else(|| internal("a relation without a bound"))?;
         let mut folds = Folds::new(a.input.schema(), &input.columns, bound.into(), asked);
         let key_forms: Vec<_> = folds.asked.iter().map(|d| d.form.clone()).collect();
         let mut emit = Emit::new(self.text);
@@ -251,8 +251,7 @@ impl Rows<'_> {
         let id = if keys == 0 {
             self.push(Op::Total { input: got.id, folds }, 1, true, columns)
         } else {
-            let tuples =
-                key_forms.iter().zip(&columns).try_fold(1u128, |n, (f, c)| n.checked_mul(form::values(f)? + u128::from(c.nullable)));
+            let tuples = form::tuples(&output.columns[..keys], self.catalog);
             let places = self.relation(got.id).places;
             let places = tuples.and_then(|t| u64::try_from(t).ok()).map_or(places, |t| t.min(places));
             self.push(Op::Group { input: got.id, keys: got.at[..keys].to_vec(), folds }, places, false, columns)
@@ -283,7 +282,7 @@ impl Rows<'_> {
         let got = self.lower(input, &asked)?;
         let relation = self.relation(got.id);
         let columns: Vec<_> = got.at.iter().map(|c| relation.columns[*c].clone()).collect();
-        let tuples = columns.iter().try_fold(1u128, |n, c| n.checked_mul(form::values(&c.form)? + u128::from(c.nullable)));
+        let tuples = form::tuples(&facts.columns, self.catalog);
         let places = tuples.and_then(|t| u64::try_from(t).ok()).map_or(relation.places, |t| t.min(relation.places));
         let id = self.push(Op::Group { input: got.id, keys: got.at.clone(), folds: Vec::new() }, places, false, columns.clone());
         self.computed(id, input.schema(), &facts, input, demands, &|i| (i, columns[i].form.clone(), columns[i].nullable))

@@ -106,14 +106,28 @@ pub(super) fn common(a: (&Known, Option<u32>), b: (&Known, Option<u32>), words: 
     natural(&Known { range: hull, wide, values: None, ..ka.clone() }, None, words)
 }
 
-/// How many values a form has, NULL aside.
-pub(super) fn values(form: &RowForm) -> Option<u128> {
-    match form {
-        RowForm::Bit => Some(2),
-        RowForm::Code { values, .. } => Some(values.len() as u128),
-        RowForm::Planes { width, .. } if *width < 100 => Some(1 << width),
+/// How many values a column can have, as the catalogue bounds them; NULL is one of them if it may be.
+pub(in crate::compile) fn values(known: &Known, catalog: &Catalog) -> Option<u128> {
+    let domain = known.draws.as_ref().and_then(|(table, column)| {
+        let exact = catalog.domains().iter().filter(|d| d.table == *table && d.column == *column).map(|d| d.values).min();
+        exact.or_else(|| catalog.table(table).map(|t| t.max_rows))
+    });
+    let own = match (&known.ty, &known.values, known.range) {
+        (DataType::Boolean, ..) => Some(2),
+        (_, Some(values), _) => Some(values.len() as u128),
+        (_, None, Some(range)) => range.max.checked_sub(range.min).and_then(|n| u128::try_from(n).ok()).map(|n| n.saturating_add(1)),
         _ => None,
-    }
+    };
+    let values = match (domain.map(u128::from), own) {
+        (Some(a), Some(b)) => a.min(b),
+        (a, b) => a.or(b)?,
+    };
+    Some(values + u128::from(known.nullable))
+}
+
+/// How many tuples columns can form.
+pub(in crate::compile) fn tuples<'k>(columns: impl IntoIterator<Item = &'k Known>, catalog: &Catalog) -> Option<u128> {
+    columns.into_iter().try_fold(1u128, |n, known| n.checked_mul(values(known, catalog)?))
 }
 
 /// The longest UTF-8 a text expression can have, in bytes.

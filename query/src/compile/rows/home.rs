@@ -44,7 +44,7 @@ impl Rows<'_> {
             exprs.push(datafusion::logical_expr::lit(true).alias("c0"));
             columns.push(RowColumn { words: "a row".into(), form: RowForm::Bit, nullable: false });
         }
-        let places = places(plan, &facts, self.catalog).filter(|n| *n <= 1 << 32).ok_or_else(|| self.too_many(plan))?;
+        let places = places(&facts, self.catalog).filter(|n| *n <= 1 << 32).ok_or_else(|| self.too_many(plan))?;
         let sub = LogicalPlanBuilder::from(plan.clone()).project(exprs).and_then(|b| b.build()).map_err(internal)?;
         let source = facts::owners(plan).into_iter().next().map_or(Source::Public, Source::Party);
         let op = Op::Home { source, plan: Subplan::new(sub) };
@@ -62,24 +62,8 @@ impl Rows<'_> {
 }
 
 /// The public bound of a relation's rows: of the tables' sizes, and of the tuples its unique columns can form.
-pub(super) fn places(plan: &LogicalPlan, facts: &Facts, catalog: &crate::catalog::Catalog) -> Option<u64> {
-    let columns = plan.schema().columns();
-    let tuples = |key: &std::collections::BTreeSet<usize>| {
-        key.iter().try_fold(1u128, |n, &c| {
-            let known = &facts.columns[c];
-            let domain = known.draws.as_ref().and_then(|(table, column)| {
-                let exact = catalog.domains().iter().filter(|d| d.table == *table && d.column == *column).map(|d| d.values).min();
-                exact.or_else(|| catalog.table(table).map(|t| t.max_rows))
-            });
-            let words = columns[c].name.clone();
-            let by_form = form::natural(known, None, &words).ok().and_then(|f| form::values(&f));
-            let values = match (domain.map(u128::from), by_form) {
-                (Some(a), Some(b)) => a.min(b),
-                (a, b) => a.or(b)?,
-            };
-            n.checked_mul(values + u128::from(known.nullable))
-        })
-    };
+pub(super) fn places(facts: &Facts, catalog: &crate::catalog::Catalog) -> Option<u64> {
+    let tuples = |key: &std::collections::BTreeSet<usize>| form::tuples(key.iter().map(|&c| &facts.columns[c]), catalog);
     let most = facts.unique.iter().filter_map(tuples).min().map_or(facts.rows, |t| t.min(facts.rows));
     u64::try_from(most.max(1)).ok()
 }

@@ -80,7 +80,7 @@ impl Rows<'_> {
 
     fn bound(&self, plan: &LogicalPlan) -> Result<u64, SqlError> {
         let facts = Facts::of(plan, self.catalog);
-        super::home::places(plan, &facts, self.catalog).ok_or_else(|| internal("a relation without a bound"))
+        super::home::places(&facts, self.catalog).ok_or_else(|| internal("a relation without a bound"))
     }
 
     /// The keys of both sides, in one form for each pair.

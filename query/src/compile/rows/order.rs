@@ -135,9 +135,9 @@ fn reordered(plan: &LogicalPlan, catalog: &Catalog) -> Result<LogicalPlan, SqlEr
     let mut used = vec![false; conditions.len()];
     let mut homes = Vec::new();
     for part in &parts {
-        homes.push(joined(part.iter().map(|l| tree.leaves[*l].clone()).collect(), &conditions, &mut used, catalog)?);
+        homes.push(joined(part.iter().map(|l| tree.leaves[*l].clone()).collect(), &conditions, &classes, &mut used)?);
     }
-    let mut whole = joined(in_order(homes, &conditions, catalog), &conditions, &mut used, catalog)?;
+    let mut whole = joined(in_order(homes, &conditions, catalog), &conditions, &classes, &mut used)?;
     let left: Vec<_> = conditions.iter().zip(&used).filter(|(_, u)| !**u).map(|(c, _)| c.clone()).collect();
     if let Some(condition) = left.into_iter().reduce(Expr::and) {
         whole = LogicalPlanBuilder::from(whole).filter(condition).and_then(|b| b.build()).map_err(internal)?;
@@ -276,7 +276,7 @@ fn unique(table: &LogicalPlan, keys: &[(usize, Expr, Expr)], catalog: &Catalog) 
 
 /// An order in which, as far as can be, each relation is unique on its keys to those before.
 fn in_order(mut parts: Vec<LogicalPlan>, conditions: &[Expr], catalog: &Catalog) -> Vec<LogicalPlan> {
-    let bound = |p: &LogicalPlan| home::places(p, &Facts::of(p, catalog), catalog).unwrap_or(u64::MAX);
+    let bound = |p: &LogicalPlan| home::places(&Facts::of(p, catalog), catalog).unwrap_or(u64::MAX);
     // keys between parts do not change as parts are joined: look at single parts
     let follow = |start: usize, parts: &[LogicalPlan]| -> (usize, Vec<usize>) {
         let (mut order, mut looked_up) = (vec![start], 0);
@@ -298,8 +298,7 @@ fn in_order(mut parts: Vec<LogicalPlan>, conditions: &[Expr], catalog: &Catalog)
 }
 
 /// The relations joined one after the other, each condition where its columns are first together.
-fn joined(parts: Vec<LogicalPlan>, conditions: &[Expr], used: &mut [bool], catalog: &Catalog) -> Result<LogicalPlan, SqlError> {
-    let _ = catalog;
+fn joined(parts: Vec<LogicalPlan>, conditions: &[Expr], classes: &[BTreeSet<Column>], used: &mut [bool]) -> Result<LogicalPlan, SqlError> {
     let mut parts = parts.into_iter();
     let mut whole = filtered(parts.next().ok_or_else(|| internal("a join has relations"))?, conditions, used)?;
     let mut rest: Vec<_> = parts.collect();
@@ -307,14 +306,17 @@ fn joined(parts: Vec<LogicalPlan>, conditions: &[Expr], used: &mut [bool], catal
         // connected ones first, in the order given
         let next = rest.iter().position(|p| !keys(&whole, p, conditions).is_empty()).unwrap_or(0);
         let part = rest.remove(next);
-        let on: Vec<_> = keys(&whole, &part, conditions);
-        let pairs = on
-            .into_iter()
-            .map(|(i, l, r)| {
-                used[i] = true;
-                (l, r)
-            })
-            .collect();
+        let mut pairs: Vec<(Expr, Expr)> = Vec::new();
+        let mut seen = BTreeSet::new();
+        for (i, l, r) in keys(&whole, &part, conditions) {
+            used[i] = true;
+            // columns of one class are equal within each side already
+            let class =
+                classes.iter().position(|c| matches!((&l, &r), (Expr::Column(l), Expr::Column(r)) if c.contains(l) && c.contains(r)));
+            if class.is_none_or(|c| seen.insert(c)) {
+                pairs.push((l, r));
+            }
+        }
         let join = Join::try_new(
             whole.into(),
             part.into(),

@@ -228,11 +228,12 @@ impl Rows<'_> {
     #[allow(clippy::type_complexity)]
     fn with_moments(&self, plan: &LogicalPlan, a: &Aggregate) -> Result<((LogicalPlan, Vec<Demand>), Vec<Demand>, Vec<One>), SqlError> {
         let input = Facts::of(&a.input, self.catalog);
-        let rows = home::places(&a.input, &input, self.catalog).ok_or_else(|| internal("a relation without a bound"))?;
+        let rows = home::places(&input, self.catalog).ok_or_else(|| internal("a relation without a bound"))?;
         let mut moments = RowMoments {
             schema: a.input.schema(),
             columns: &input.columns,
             rows: rows.into(),
+            grouped: !a.group_expr.is_empty(),
             args: Vec::new(),
             filter: None,
             parts: Vec::new(),
@@ -311,7 +312,7 @@ impl Rows<'_> {
         let facts = Facts::of(&a.input, self.catalog);
         for key in &a.group_expr {
             let known = form::known_of(key, a.input.schema(), &facts.columns);
-            let few = form::natural(&known, None, "").ok().and_then(|f| form::values(&f)).is_some_and(|n| n <= MOST_LISTED);
+            let few = form::values(&known, self.catalog).is_some_and(|n| n <= MOST_LISTED);
             if known.draws.is_some() || known.values.is_some() || few {
                 continue;
             }
@@ -420,6 +421,8 @@ struct RowMoments<'m> {
     schema: &'m datafusion::common::DFSchema,
     columns: &'m [Known],
     rows: i128,
+    /// A group has a row.
+    grouped: bool,
     args: Vec<Expr>,
     filter: Option<Expr>,
     parts: Vec<(Expr, RowForm)>,
@@ -488,7 +491,8 @@ impl Moments for RowMoments<'_> {
     }
 
     fn some(&mut self, of: &[usize]) -> Result<Option<usize>, SqlError> {
-        Ok(Some(self.count(of)?))
+        let always = self.grouped && self.given(of).is_none();
+        if always { Ok(None) } else { self.count(of).map(Some) }
     }
 
     fn scale(&mut self, of: usize) -> Result<i8, SqlError> {

@@ -37,7 +37,7 @@ impl Rows<'_> {
         {
             return Err(self.no_function(other, "it has another OVER (…) than its neighbour; put it in a sub-query"));
         }
-        let bound = super::home::places(&w.input, &input, self.catalog).ok_or_else(|| internal("a relation without a bound"))?;
+        let bound = super::home::places(&input, self.catalog).ok_or_else(|| internal("a relation without a bound"))?;
         let mut folds = Folds::new(w.input.schema(), &input.columns, bound.into(), Vec::new());
         let mut partition = Vec::new();
         for e in &first.params.partition_by {
