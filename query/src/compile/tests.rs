@@ -2,6 +2,7 @@ mod generated;
 mod questions;
 mod refused;
 mod total;
+mod rows;
 
 use super::*;
 
