@@ -393,9 +393,7 @@ impl<'a> Emit<'a> {
                 Ok(self.negated(x))
             }
             Expr::IsNull(e) | Expr::IsNotNull(e) => {
-                let form = self.natural_form(e, scope)?;
-                let val = self.value_as(e, &form, scope)?;
-                let valid = self.valid_bit(&val);
+                let valid = self.validity(e, scope)?;
                 let node = if matches!(expr, Expr::IsNull(_)) { self.not(valid) } else { valid };
                 Ok(Val { node, valid: None, form: RowForm::Bit })
             }
@@ -441,6 +439,47 @@ impl<'a> Emit<'a> {
                 self.value_as(expr, &form, scope)
             }
             _ => Err(self.beyond(expr)),
+        }
+    }
+
+    /// Whether an expression is not NULL, without its value where that is not needed.
+    fn validity(&mut self, expr: &Expr, scope: &mut Scope<'_>) -> Result<RowNodeId, SqlError> {
+        match expr {
+            Expr::Alias(a) => self.validity(&a.expr, scope),
+            Expr::Literal(v, _) => Ok(self.bit(!v.is_null())),
+            e if (scope.leaf)(e) => match form::known_of(e, scope.schema, scope.columns).nullable {
+                true => match self.leaves.iter().position(|d| d.expr == *e).filter(|_| self.missing.is_none()) {
+                    // its value is there already, and the valid bit with it
+                    Some(i) => Ok(self.node(RowOp::Valid(i), RowKind::Bit)),
+                    None => self.condition(&e.clone().is_not_null(), scope).map(|x| x.node),
+                },
+                false => Ok(self.bit(true)),
+            },
+            Expr::Case(c) => {
+                let mut valid = match &c.else_expr {
+                    Some(e) => self.validity(e, scope)?,
+                    None => self.bit(false),
+                };
+                for (when, then) in c.when_then_expr.iter().rev() {
+                    let when = match &c.expr {
+                        Some(subject) => self.compare(Operator::Eq, subject, when, scope)?,
+                        None => self.condition(when, scope)?,
+                    };
+                    let then = self.validity(then, scope)?;
+                    let bit = |node| Val { node, valid: None, form: RowForm::Bit };
+                    valid = self.chosen(when.node, bit(then), bit(valid)).node;
+                }
+                Ok(valid)
+            }
+            Expr::ScalarFunction(f) if f.name() == "coalesce" => {
+                let each = f.args.iter().map(|e| self.validity(e, scope)).collect::<Result<Vec<_>, _>>()?;
+                Ok(self.or(each))
+            }
+            _ => {
+                let form = self.natural_form(expr, scope)?;
+                let val = self.value_as(expr, &form, scope)?;
+                Ok(self.valid_bit(&val))
+            }
         }
     }
 
@@ -716,11 +755,7 @@ impl<'a> Emit<'a> {
             None
         } else {
             let (a, b) = (self.valid_bit(&then), self.valid_bit(&otherwise));
-            match (self.constant_bit(a), self.constant_bit(b)) {
-                (Some(true), Some(false)) => Some(bit),
-                (Some(false), Some(true)) => Some(self.not(bit)),
-                _ => Some(pick(self, a, b, RowKind::Bit)),
-            }
+            Some(pick(self, a, b, RowKind::Bit))
         };
         Val { node, valid, form: then.form }
     }

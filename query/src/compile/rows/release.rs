@@ -243,7 +243,7 @@ impl Rows<'_> {
             let f = aggregate_function(expr).ok_or_else(|| internal("an aggregate is a function"))?;
             let usual = is_statistic(f.func.name()) && !f.params.distinct && f.params.order_by.is_empty();
             how.push(if usual {
-                moments.args = f.params.args.iter().map(|e| exact_argument(e, a.input.schema()).clone()).collect();
+                moments.args = f.params.args.iter().map(|e| wide_integer(exact_argument(e, a.input.schema()), a.input.schema())).collect();
                 moments.filter = f.params.filter.as_deref().cloned();
                 let finish = statistic(f.func.name(), f.params.args.len(), &mut moments).map_err(|e| {
                     let place = f.params.args.iter().find_map(|e| self.text.expr(e));
@@ -299,7 +299,7 @@ impl Rows<'_> {
         if closed.is_empty() {
             return Ok(());
         }
-        let tables = closed.join(", ");
+        let tables = closed.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ");
         Err(SqlError::unsupported(
             format!("the answer would show rows of the private table {tables}"),
             "aggregate: SELECT COUNT(*), SUM(…), AVG(…) …; or have its owner declare release = \"rows\" in the catalogue",
@@ -413,6 +413,16 @@ fn replaced(plan: &LogicalPlan, aggregate: LogicalPlan) -> Result<LogicalPlan, S
             let input = replaced(other.inputs().first().ok_or_else(|| internal("a chain over an aggregate"))?, aggregate)?;
             other.with_new_exprs(other.expressions(), vec![input]).map_err(internal)
         }
+    }
+}
+
+/// Integers as SUM takes them, so that SUM(x) and AVG(x) have one sum.
+fn wide_integer(expr: &Expr, schema: &datafusion::common::DFSchema) -> Expr {
+    match expr.get_type(schema) {
+        Ok(ty) if ty.is_integer() && !matches!(ty, DataType::Int64 | DataType::UInt64) && !matches!(expr, Expr::Literal(..)) => {
+            cast(expr.clone(), DataType::Int64)
+        }
+        _ => expr.clone(),
     }
 }
 

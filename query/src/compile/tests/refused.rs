@@ -82,12 +82,12 @@ const CASES: &[(&str, Code, &str)] = &[
     (
         "SELECT modzcta, covid_deaths FROM health.covid",
         Code::Unsupported,
-        "1:1: the answer would show rows of the private table health.covid: aggregate: SELECT COUNT(*), SUM(…), AVG(…) …",
+        "1:1: the answer would show rows of the private table health.covid: aggregate: SELECT COUNT(*), SUM(…), AVG(…) …; or have its owner declare release = \"rows\" in the catalogue",
     ),
     (
         "SELECT c.modzcta, c.covid_deaths + g.score {both}",
         Code::Unsupported,
-        "1:1: the answer would show rows of the private table energy.grades, health.covid: aggregate: SELECT COUNT(*), SUM(…), AVG(…) …",
+        "1:1: the answer would show rows of the private table energy.grades, health.covid: aggregate: SELECT COUNT(*), SUM(…), AVG(…) …; or have its owner declare release = \"rows\" in the catalogue",
     ),
     (
         "SELECT borough FROM public.zones",
