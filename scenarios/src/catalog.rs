@@ -31,6 +31,8 @@ enum Kind {
     Decimal(u32, u32, i64, i64),
     Date(&'static str, &'static str),
     Text,
+    /// Text that meets or leaves: of at most so many bytes.
+    Bytes(u32),
 }
 
 /// Public lists of a text column's values.
@@ -43,7 +45,7 @@ enum Dictionary {
     BoroughsOrMissing,
 }
 
-use Kind::{Bigint, Date, Decimal, Int, Text};
+use Kind::{Bigint, Bytes, Date, Decimal, Int, Text};
 
 const fn required(name: &'static str, kind: Kind) -> Column {
     Column { name, kind, nullable: false, domain: None, dictionary: Dictionary::None }
@@ -72,6 +74,8 @@ const FLOOR_FT2: Kind = Int(0, 50_000_000);
 const RATE: Kind = Decimal(7, 1, 0, 100_000);
 const PERCENT: Kind = Decimal(4, 1, 0, 100);
 const RECORD: Kind = Int(0, 1_000_000_000);
+/// `Borough|house number|STREET`.
+const ADDRESS: Kind = Bytes(64);
 const GRADES: Dictionary = Dictionary::Of(&["A", "B", "C"]);
 
 const ZONES: &[Column] = &[
@@ -101,7 +105,7 @@ pub(crate) const TABLES: &[Table] = &[
     Table {
         name: "transport.green_trips",
         file: "transport/green_trips.csv.gz",
-        max_rows: 1_000_000,
+        max_rows: 200_000,
         key: &["trip_id"],
         columns: &[
             required("trip_id", RECORD),
@@ -179,13 +183,14 @@ pub(crate) const TABLES: &[Table] = &[
     Table {
         name: "energy.graded_buildings",
         file: "energy/graded_buildings.csv.gz",
-        max_rows: 100_000,
-        key: &["bbl"],
+        max_rows: 20_000,
+        // A letter is for a tax lot and hangs at one address; this key is what other agencies' records have too.
+        key: &["address_key"],
         columns: &[
             // Borough digit, five digits of block, four of lot.
             required("bbl", Bigint(1_000_000_000, 5_999_999_999)),
             required("borough", Text).from("boroughs").listed(Dictionary::Boroughs),
-            required("address_key", Text),
+            required("address_key", ADDRESS),
             required("gfa_ft2", FLOOR_FT2),
             required("energy_star_score", Int(1, 100)),
             required("grade", Text).listed(Dictionary::Of(&["A", "B", "C", "D"])),
@@ -232,7 +237,7 @@ pub(crate) const TABLES: &[Table] = &[
     Table {
         name: "health.inspections",
         file: "health/inspections.csv.gz",
-        max_rows: 1_000_000,
+        max_rows: 500_000,
         key: &["record_id"],
         columns: &[
             required("record_id", RECORD),
@@ -250,7 +255,7 @@ pub(crate) const TABLES: &[Table] = &[
     Table {
         name: "health.restaurants",
         file: "health/restaurants.csv.gz",
-        max_rows: 100_000,
+        max_rows: 30_000,
         key: &["camis"],
         columns: &[
             required("camis", RECORD),
@@ -259,7 +264,7 @@ pub(crate) const TABLES: &[Table] = &[
             // No domain: in a folder cut to one borough (by the restaurant's address), a ZIP area may lie across the border.
             optional("modzcta", ZIP),
             optional("uhf42", UHF),
-            required("address_key", Text),
+            required("address_key", ADDRESS),
             required("cuisine", Text),
             required("inspection_days", Int(0, 10_000)),
             optional("latest_score", Int(-100, 1_000)),
@@ -325,11 +330,14 @@ fn column(out: &mut String, column: &Column, public: &Public) {
         Bigint(min, max) => ("BIGINT".to_owned(), Some((min.to_string(), max.to_string()))),
         Decimal(p, s, min, max) => (format!("DECIMAL({p},{s})"), Some((min.to_string(), max.to_string()))),
         Date(min, max) => ("DATE".to_owned(), Some((quote(min), quote(max)))),
-        Text => ("STRING".to_owned(), None),
+        Text | Bytes(_) => ("STRING".to_owned(), None),
     };
     fields.push(("type", quote(&kind)));
     if let Some((min, max)) = range {
         fields.extend([("min", min), ("max", max)]);
+    }
+    if let Bytes(most) = column.kind {
+        fields.push(("max_bytes", most.to_string()));
     }
     if !column.nullable {
         fields.push(("nullable", "false".to_owned()));
@@ -347,7 +355,7 @@ fn column(out: &mut String, column: &Column, public: &Public) {
     entry(out, "[[table.column]]", &fields);
 }
 
-fn entry(out: &mut String, head: &str, fields: &[(&str, String)]) {
+pub(crate) fn entry(out: &mut String, head: &str, fields: &[(&str, String)]) {
     if !head.is_empty() {
         let _ = write!(out, "\n{head}\n");
     }
@@ -356,13 +364,13 @@ fn entry(out: &mut String, head: &str, fields: &[(&str, String)]) {
     }
 }
 
-fn list<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn list<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
     let quoted: Vec<_> = values.into_iter().map(quote).collect();
     format!("[{}]", quoted.join(", "))
 }
 
 /// A TOML basic string.
-fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {

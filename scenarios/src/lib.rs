@@ -4,7 +4,8 @@
 //! * [`City`] opens such a folder (real or invented): it says which file is which agency's table, derives the public tables
 //!   and writes the catalogue that all nodes share;
 //! * [`questions`] are the SQL questions, each with who holds what;
-//! * [`shared_data`] finds the real data pack, where there is one.
+//! * [`shared_data`] finds the real data pack, where there is one;
+//! * [`tpch`] is the field's benchmark, dealt out to three agencies.
 //!
 //! Nothing here depends on another crate of the workspace, so that every one of them can use it.
 
@@ -16,9 +17,10 @@ mod layout;
 mod public;
 mod questions;
 mod shared;
+pub mod tpch;
 
 pub use city::{DEMO_SEED, generate};
 pub use error::DataError;
 pub use layout::{City, Format, PARTIES, Source};
-pub use questions::{Question, demo, question, questions, real};
+pub use questions::{Question, demo, question, questions, real, records};
 pub use shared::shared_data;

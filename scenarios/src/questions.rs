@@ -1,4 +1,5 @@
-//! The questions asked of the city: five for the demonstration, four with which real records are checked.
+//! The questions asked of the city: five for the demonstration, four with which real records are checked, and four in which agencies
+//! meet record by record, on private keys and ranks.
 
 /// A question across the agencies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +124,52 @@ const REAL: [Question; 4] = [
     },
 ];
 
+const RECORDS: [Question; 4] = [
+    Question {
+        id: "addresses",
+        title: "How do restaurants fare in buildings of each energy grade?",
+        sql: include_str!("../sql/addresses.sql"),
+        silos: &["energy", "health"],
+        who_holds_what: &[("energy", "addresses and grades of buildings"), ("health", "addresses, letters and scores of restaurants")],
+        note: "Q5 of the data pack: a join on street addresses that are private on both sides, then groups by a private grade.",
+    },
+    Question {
+        id: "omicron",
+        title: "Did the Omicron wave go with taxi traffic, by value, by rank, and given building energy?",
+        sql: include_str!("../sql/omicron.sql"),
+        silos: ALL,
+        who_holds_what: &[
+            ("transport", "drop-offs per 1,000 residents"),
+            ("energy", "building energy per resident"),
+            ("health", "mean weekly case rates"),
+        ],
+        note: "Q3 of the data pack: which zones count is decided by all three, so the ranks are taken across agencies.",
+    },
+    Question {
+        id: "quartiles",
+        title: "Restaurant violations by their zone's quarter in taxi traffic and third in building energy",
+        sql: include_str!("../sql/quartiles.sql"),
+        silos: ALL,
+        who_holds_what: &[
+            ("transport", "each zone's quarter by drop-offs per km²"),
+            ("energy", "each zone's third by energy per resident"),
+            ("health", "violations, one record each"),
+        ],
+        note: "Q8 of the data pack: records of one agency fall into classes that two others hold.",
+    },
+    Question {
+        id: "percentiles",
+        title: "Median and 90th percentile of trip duration above and not above the median rate of child asthma",
+        sql: include_str!("../sql/percentiles.sql"),
+        silos: &["transport", "health"],
+        who_holds_what: &[
+            ("transport", "trips of January 2024"),
+            ("health", "the asthma rate, and so one private bit, of each neighbourhood"),
+        ],
+        note: "Q9 of the data pack: one agency's records are ranked within groups that only the other can tell apart.",
+    },
+];
+
 /// The five questions of `tacit demo`.
 pub fn demo() -> &'static [Question] {
     &DEMO
@@ -133,9 +180,14 @@ pub fn real() -> &'static [Question] {
     &REAL
 }
 
-/// All questions: the demonstration's, then those checked on the real records.
+/// The four questions in which agencies meet record by record.
+pub fn records() -> &'static [Question] {
+    &RECORDS
+}
+
+/// All questions: the demonstration's, those checked on the real records, those of records.
 pub fn questions() -> impl Iterator<Item = &'static Question> {
-    DEMO.iter().chain(&REAL)
+    DEMO.iter().chain(&REAL).chain(&RECORDS)
 }
 
 /// The question of this name.
@@ -166,6 +218,6 @@ mod tests {
         assert!(questions().all(|q| question(q.id) == Some(q)));
         ids.sort_unstable();
         ids.dedup();
-        assert_eq!(ids.len(), 9);
+        assert_eq!(ids.len(), 13);
     }
 }

@@ -1,4 +1,4 @@
-//! Every cell of every file is what the catalogue declares: type, range, NULL, dictionary, domain, key, number of rows.
+//! Every cell of every file is what the catalogue declares: type, range, length, NULL, dictionary, domain, key, number of rows.
 //!
 //! A second reading of the files, apart from the party's own loader: it keeps the declarations honest on the invented city
 //! and, where the data pack is there, on the real records.
@@ -86,6 +86,7 @@ struct Column<'a> {
     nullable: bool,
     domain: Option<&'a str>,
     dictionary: Option<Vec<&'a str>>,
+    max_bytes: Option<usize>,
 }
 
 impl<'a> Checked<'a> {
@@ -139,6 +140,7 @@ impl<'a> Column<'a> {
             nullable: column.get("nullable").and_then(toml::Value::as_bool).unwrap_or(true),
             domain: text("domain"),
             dictionary: column.get("dictionary").map(|d| d.as_array().expect("a list").iter().filter_map(toml::Value::as_str).collect()),
+            max_bytes: column.get("max_bytes").and_then(toml::Value::as_integer).map(|bytes| bytes as usize),
         }
     }
 
@@ -154,6 +156,7 @@ impl<'a> Column<'a> {
         };
         number
             && ranged
+            && self.max_bytes.is_none_or(|most| cell.len() <= most)
             && self.dictionary.as_ref().is_none_or(|d| d.contains(&cell))
             && self.domain.is_none_or(|d| domains[d].contains(cell))
     }

@@ -159,7 +159,7 @@ impl DeclaredColumn {
                 Some(domain) => format!("not a value of the domain `{domain}` ({self})"),
                 None => format!("not in the dictionary of the column ({self})"),
             },
-            Fault::Encoding => "not UTF-8, or with a NUL character; save the file in that encoding".into(),
+            Fault::Encoding => "not UTF-8, or with a NUL character; save the file as UTF-8 text".into(),
             Fault::Length => format!("longer than {} bytes", self.max_bytes),
         }
     }

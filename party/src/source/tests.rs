@@ -179,7 +179,7 @@ fn bad_cells_are_named_by_line_and_column_and_never_quoted() {
     let at = bytes.len() - 2;
     bytes[at] = 0xff;
     desk.write("trips.csv", &bytes);
-    assert_eq!(desk.refused(), ["trips.csv, line 4, column `note`: not UTF-8; save the file in that encoding"]);
+    assert_eq!(desk.refused(), ["trips.csv, line 4, column `note`: not UTF-8, or with a NUL character; save the file as UTF-8 text"]);
     // The whole file in the encoding some spreadsheets save.
     let wide: Vec<u8> = TRIPS.encode_utf16().flat_map(u16::to_le_bytes).collect();
     for text in [wide.clone(), [vec![0xff, 0xfe], wide].concat(), [b"trip,zon\xe9,", &TRIPS.as_bytes()[10..]].concat()] {
