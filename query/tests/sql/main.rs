@@ -1,0 +1,12 @@
+//! SQL as big as the field's: TPC-H, sqllogictest files by construct, and random questions. Whatever Tacit answers is compared with the
+//! same SQL in DataFusion on the pooled tables.
+
+mod city;
+mod grammar;
+mod pool;
+mod random;
+mod random_tests;
+mod slt;
+mod town;
+mod tpch;
+mod words;

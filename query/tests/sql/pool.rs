@@ -1,0 +1,173 @@
+//! All tables of three agencies in one process: each query is answered on shares and, by the oracle, in clear.
+
+use mpc_core::PartyId;
+use mpc_core::world::World;
+use protocols::{Plain, Rep3};
+use query::catalog::{Catalog, ColumnType, PUBLIC_SCHEMA};
+use query::compile::{SqlError, compile};
+use query::datafusion::arrow::array::types::Date32Type;
+use query::datafusion::arrow::array::{
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int32Array, Int64Array, RecordBatch, StringArray,
+};
+use query::datafusion::arrow::compute::kernels::cast_utils::{Parser, parse_decimal};
+use query::datafusion::arrow::datatypes::Decimal128Type;
+use query::datafusion::datasource::MemTable;
+use query::exec::Program;
+use query::finish::finish;
+use query::ground::Ground;
+use query::local::{Inputs, Local, Tables};
+use query::oracle::{Oracle, Tolerance, compare};
+use query::wire;
+use std::io::Read;
+use std::sync::Arc;
+
+/// The tables, each agency's apart and pooled.
+pub struct Pool {
+    catalog: Catalog,
+    parties: [&'static str; 3],
+    tables: Tables,
+    oracle: Oracle,
+    local: Local,
+}
+
+/// How the failures begin that are DataFusion's.
+pub const IN_CLEAR: &str = "in clear: ";
+
+/// On what a query is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// The clear engine.
+    Plain,
+    /// Three parties over a network in memory.
+    Rep3,
+}
+
+/// Why there is no answer.
+pub enum NoAnswer {
+    /// The compiler refuses the query.
+    Refused(Box<SqlError>),
+    /// It was tried, and failed.
+    Failed(String),
+}
+
+impl std::fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            NoAnswer::Refused(e) => write!(f, "{} {e}", e.code),
+            NoAnswer::Failed(what) => f.write_str(what),
+        }
+    }
+}
+
+impl Pool {
+    /// Agencies without tables.
+    pub fn new(parties: [&'static str; 3], catalog: &str) -> Result<Self, String> {
+        let catalog = Catalog::parse(catalog).map_err(|e| e.to_string())?;
+        let oracle = Oracle::new().map_err(|e| e.to_string())?;
+        let local = Local::new(1 << 30).map_err(|e| e.to_string())?;
+        Ok(Pool { catalog, parties, tables: Tables::new(), oracle, local })
+    }
+
+    /// Adds a table from its CSV: a header, then rows in which an empty cell is NULL.
+    pub fn add(&mut self, name: &str, csv: impl Read) -> Result<(), String> {
+        let declared = self.catalog.table(name).ok_or_else(|| format!("{name} is not in the catalogue"))?;
+        let mut reader = csv::Reader::from_reader(csv);
+        let header: Vec<String> = reader.headers().map_err(|e| e.to_string())?.iter().map(ToOwned::to_owned).collect();
+        let mut columns: Vec<Vec<Option<String>>> = vec![Vec::new(); header.len()];
+        for row in reader.records() {
+            for (cell, column) in row.map_err(|e| format!("{name}: {e}"))?.iter().zip(&mut columns) {
+                column.push((!cell.is_empty()).then(|| cell.to_owned()));
+            }
+        }
+        let arrays = declared.columns.iter().map(|c| {
+            let at = header.iter().position(|h| *h == c.name).ok_or_else(|| format!("{name} has no column {}", c.name))?;
+            array(c.column_type, &columns[at]).ok_or_else(|| format!("{name}.{}: a cell is not a {}", c.name, c.column_type))
+        });
+        let arrays = arrays.collect::<Result<Vec<_>, _>>()?;
+        let schema = declared.arrow_schema();
+        let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(|e| format!("{name}: {e}"))?;
+        let table = Arc::new(MemTable::try_new(schema, vec![vec![batch]]).map_err(|e| e.to_string())?);
+        self.oracle.table(name, table.clone()).map_err(|e| e.to_string())?;
+        self.tables.insert(name, table);
+        Ok(())
+    }
+
+    /// The answer in clear, on the pooled tables.
+    pub fn clear(&self, sql: &str) -> Result<RecordBatch, String> {
+        self.oracle.answer(sql).map_err(|e| e.to_string())
+    }
+
+    /// The answer on shares.
+    pub fn answer(&self, sql: &str, on: On) -> Result<RecordBatch, NoAnswer> {
+        let plan = compile(sql, &self.catalog).map_err(|e| NoAnswer::Refused(Box::new(e)))?;
+        let failed = |e: &dyn std::fmt::Display| NoAnswer::Failed(e.to_string());
+        let ground = Ground::new(&plan, &self.local, &self.at(PUBLIC_SCHEMA)).map_err(|e| failed(&e))?;
+        let program = Program::new(&plan, &ground).map_err(|e| failed(&e))?;
+        let owner = |name: &str| self.parties.iter().position(|p| *p == name).map(|p| PartyId(p as u8));
+        let inputs = self.parties.iter().map(|party| self.local.inputs(&plan, party, &ground, &self.at(party)));
+        let inputs: Vec<Inputs> = inputs.collect::<Result<_, _>>().map_err(|e| failed(&e))?;
+        let parts = match on {
+            On::Plain => {
+                let mut pooled = Inputs::default();
+                inputs.iter().for_each(|i| pooled.extend(i.clone()));
+                let parts = program.run(&mut Plain::new(), &owner, &pooled, &mut |_, _| ()).map_err(|e| failed(&e))?;
+                vec![("everyone".to_owned(), parts)]
+            }
+            On::Rep3 => {
+                let outcomes = World::new(3, 1).run(|session| {
+                    let me = session.me().index();
+                    let parts = program.run(&mut Rep3::new(session), &owner, &inputs[me], &mut |_, _| ())?;
+                    Ok(wire::encode(&parts))
+                });
+                let parts = outcomes.into_iter().zip(self.parties).map(|(outcome, party)| {
+                    let bytes = outcome.result.map_err(|e| format!("{party}: {e}"))?.ok_or("not three-party parts")?;
+                    Ok((party.to_owned(), wire::decode(&bytes, &plan, &ground).ok_or("the release cannot be decoded")?))
+                });
+                parts.collect::<Result<Vec<_>, String>>().map_err(NoAnswer::Failed)?
+            }
+        };
+        finish(&plan, &ground, &self.local, &parts).map_err(|e| failed(&e))
+    }
+
+    /// Answers a query both ways. `Ok(Some(_))`: it is refused, and why; `Err`: the answers differ, or there is none.
+    pub fn check(&self, sql: &str, on: On) -> Result<Option<Box<SqlError>>, String> {
+        let expected = self.clear(sql).map_err(|e| format!("{IN_CLEAR}{e}"))?;
+        let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.answer(sql, on)));
+        match answer.map_err(|_| "panicked")? {
+            Err(NoAnswer::Refused(e)) => Ok(Some(e)),
+            Err(NoAnswer::Failed(what)) => Err(what),
+            Ok(answer) => {
+                let tolerance = Tolerance { ordered: ordered(sql), ..Tolerance::default() };
+                compare(&expected, &answer, tolerance).map(|()| None)
+            }
+        }
+    }
+
+    /// What one agency holds: its own tables and the public ones.
+    fn at(&self, party: &str) -> Tables {
+        let held = |name: &str| name.split_once('.').is_some_and(|(schema, _)| schema == PUBLIC_SCHEMA || schema == party);
+        self.tables.iter().filter(|(name, _)| held(name)).map(|(name, table)| (name, table.clone())).collect()
+    }
+}
+
+/// Whether the query's own last clause is ORDER BY.
+pub fn ordered(sql: &str) -> bool {
+    sql.rfind("ORDER BY").is_some_and(|at| !sql[at..].contains(')') && !sql[at..].contains("FROM"))
+}
+
+fn array(column_type: ColumnType, cells: &[Option<String>]) -> Option<ArrayRef> {
+    fn all<T>(cells: &[Option<String>], read: impl Fn(&str) -> Option<T>) -> Option<Vec<Option<T>>> {
+        cells.iter().map(|cell| cell.as_deref().map(&read).map_or(Some(None), |v| v.map(Some))).collect()
+    }
+    Some(match column_type {
+        ColumnType::Int => Arc::new(Int32Array::from(all(cells, |c| c.parse().ok())?)),
+        ColumnType::BigInt => Arc::new(Int64Array::from(all(cells, |c| c.parse().ok())?)),
+        ColumnType::Date => Arc::new(Date32Array::from(all(cells, Date32Type::parse)?)),
+        ColumnType::Decimal(p, s) => {
+            let values = all(cells, |c| parse_decimal::<Decimal128Type>(c, p, s).ok())?;
+            Arc::new(Decimal128Array::from(values).with_precision_and_scale(p, s).ok()?)
+        }
+        ColumnType::Boolean => Arc::new(BooleanArray::from(all(cells, |c| c.parse().ok())?)),
+        ColumnType::String => Arc::new(StringArray::from(cells.to_vec())),
+    })
+}

@@ -1,0 +1,25 @@
+//! A small town of three agencies: people who go to school, to the clinic and rent a home, under private numbers and names.
+
+use super::pool::Pool;
+
+pub const PARTIES: [&str; 3] = ["school", "clinic", "housing"];
+
+const TABLES: [(&str, &str); 8] = [
+    ("public.wards", include_str!("../slt/tables/public.wards.csv")),
+    ("school.pupils", include_str!("../slt/tables/school.pupils.csv")),
+    ("school.marks", include_str!("../slt/tables/school.marks.csv")),
+    ("clinic.patients", include_str!("../slt/tables/clinic.patients.csv")),
+    ("clinic.visits", include_str!("../slt/tables/clinic.visits.csv")),
+    ("clinic.cases", include_str!("../slt/tables/clinic.cases.csv")),
+    ("housing.homes", include_str!("../slt/tables/housing.homes.csv")),
+    ("housing.tenants", include_str!("../slt/tables/housing.tenants.csv")),
+];
+
+/// The town, with every table.
+pub fn town() -> Pool {
+    let mut pool = Pool::new(PARTIES, include_str!("../slt/city.toml")).expect("the catalogue of the town is sound");
+    for (name, csv) in TABLES {
+        pool.add(name, csv.as_bytes()).expect("the tables are as the catalogue says");
+    }
+    pool
+}
