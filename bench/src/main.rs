@@ -1,10 +1,13 @@
-//! What Tacit costs, measured: `micro` and `relational` (protocols and operators among three processes over QUIC), `cost` (the cost gate), `demo` (a whole city).
+//! What Tacit costs, measured: `micro` and `relational` (protocols and operators among three processes over QUIC), `cost` (the cost gate), `demo` (a whole
+//! city), `tpch` (TPC-H through real nodes), `fuzz-sql` (random questions).
 
 mod cost;
 mod demo;
+mod fuzz;
 mod micro;
 mod relational;
 mod report;
+mod tpch;
 mod usage;
 
 use clap::{Parser, Subcommand};
@@ -22,6 +25,8 @@ use std::process::ExitCode;
   cargo run -p bench -- network --json                 40 ms away, and under a flood, as ratios
   cargo run -p bench -- relational --json              sorts, groups and joins of private rows
   cargo run -p bench -- demo                           a whole city, from started processes to the last answer
+  cargo run -p bench -- tpch --scale 0.01              TPC-H through real nodes
+  cargo run -p bench -- fuzz-sql --queries 10000       random questions, compared with DataFusion
   cargo run -p bench -- cost                           metered cost = formulas = model?"
 )]
 struct Cli {
@@ -39,6 +44,10 @@ enum Command {
     Relational(relational::Args),
     /// A whole city: `tacit demo`, from started processes to the last answer
     Demo(demo::Args),
+    /// TPC-H through real nodes: three agencies and a coordinator on loopback
+    Tpch(tpch::Args),
+    /// Random questions, each compared with DataFusion on the pooled tables
+    FuzzSql(fuzz::Args),
     /// The cost gate: every operation's metered bits and rounds equal the formulas and the model's figures
     Cost(cost::Args),
     /// One party of `micro` and `relational`; started by them
@@ -52,6 +61,8 @@ fn main() -> ExitCode {
         Command::Network(args) => micro::network::run(&args),
         Command::Relational(args) => relational::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Tpch(args) => tpch::run(&args),
+        Command::FuzzSql(args) => fuzz::run(&args),
         Command::Cost(args) => cost::run(&args),
         Command::Party => micro::party::run().map(|()| true),
     };
