@@ -451,7 +451,8 @@ impl<'a> Emit<'a> {
                 true => match self.leaves.iter().position(|d| d.expr == *e).filter(|_| self.missing.is_none()) {
                     // its value is there already, and the valid bit with it
                     Some(i) => Ok(self.node(RowOp::Valid(i), RowKind::Bit)),
-                    None => self.condition(&e.clone().is_not_null(), scope).map(|x| x.node),
+                    // at home it is a bit; where an outer join finds no row, that bit is 0
+                    None => Ok(self.leaf(&e.clone().is_not_null(), &RowForm::Bit, false).node),
                 },
                 false => Ok(self.bit(true)),
             },

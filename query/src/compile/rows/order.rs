@@ -135,9 +135,9 @@ fn reordered(plan: &LogicalPlan, catalog: &Catalog) -> Result<LogicalPlan, SqlEr
     let mut used = vec![false; conditions.len()];
     let mut homes = Vec::new();
     for part in &parts {
-        homes.push(joined(part.iter().map(|l| tree.leaves[*l].clone()).collect(), &conditions, &classes, &mut used)?);
+        homes.push(joined(part.iter().map(|l| tree.leaves[*l].clone()).collect(), &conditions, &classes, &mut used, catalog)?);
     }
-    let mut whole = joined(in_order(homes, &conditions, catalog), &conditions, &classes, &mut used)?;
+    let mut whole = joined(in_order(homes, &conditions, catalog), &conditions, &classes, &mut used, catalog)?;
     let left: Vec<_> = conditions.iter().zip(&used).filter(|(_, u)| !**u).map(|(c, _)| c.clone()).collect();
     if let Some(condition) = left.into_iter().reduce(Expr::and) {
         whole = LogicalPlanBuilder::from(whole).filter(condition).and_then(|b| b.build()).map_err(internal)?;
@@ -298,7 +298,7 @@ fn in_order(mut parts: Vec<LogicalPlan>, conditions: &[Expr], catalog: &Catalog)
 }
 
 /// The relations joined one after the other, each condition where its columns are first together.
-fn joined(parts: Vec<LogicalPlan>, conditions: &[Expr], classes: &[BTreeSet<Column>], used: &mut [bool]) -> Result<LogicalPlan, SqlError> {
+fn joined(parts: Vec<LogicalPlan>, conditions: &[Expr], classes: &[BTreeSet<Column>], used: &mut [bool], catalog: &Catalog) -> Result<LogicalPlan, SqlError> {
     let mut parts = parts.into_iter();
     let mut whole = filtered(parts.next().ok_or_else(|| internal("a join has relations"))?, conditions, used)?;
     let mut rest: Vec<_> = parts.collect();
@@ -306,9 +306,17 @@ fn joined(parts: Vec<LogicalPlan>, conditions: &[Expr], classes: &[BTreeSet<Colu
         // connected ones first, in the order given
         let next = rest.iter().position(|p| !keys(&whole, p, conditions).is_empty()).unwrap_or(0);
         let part = rest.remove(next);
+        let mut found = keys(&whole, &part, conditions);
+        // of equal columns, first those that make the relation unique
+        let facts = Facts::of(&part, catalog);
+        let place = |e: &Expr| plain(e, part.schema());
+        let all: BTreeSet<_> = found.iter().filter_map(|(_, _, r)| place(r)).collect();
+        if let Some(key) = facts.unique.iter().find(|u| u.is_subset(&all)) {
+            found.sort_by_key(|(_, _, r)| place(r).is_none_or(|c| !key.contains(&c)));
+        }
         let mut pairs: Vec<(Expr, Expr)> = Vec::new();
         let mut seen = BTreeSet::new();
-        for (i, l, r) in keys(&whole, &part, conditions) {
+        for (i, l, r) in found {
             used[i] = true;
             // columns of one class are equal within each side already
             let class =
