@@ -152,6 +152,7 @@ fn ask(
         // none: null in JSON
         limit: limit.unwrap_or(f64::INFINITY),
         ok: limits.iter().all(|(_, ok)| *ok) && difference.is_none(),
+        beside: None,
     };
     if answer.costs.parties.is_empty() {
         bail!("the parties told no costs");

@@ -211,7 +211,7 @@ impl<'a> Loading<'a> {
             range: column.range.map(|range| (range.min, range.max)),
             nullable: column.nullable && !table.key.contains(&column.name),
             members,
-            max_bytes: column.max_bytes.map_or(DeclaredColumn::MAX_TEXT, |bytes| bytes as usize),
+            max_bytes: column.max_bytes.filter(|_| column.dictionary.is_none()).map_or(DeclaredColumn::MAX_TEXT, |bytes| bytes as usize),
             data_type: column.column_type.arrow(),
         }
     }

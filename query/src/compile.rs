@@ -134,22 +134,16 @@ fn compile_here(sql: &str, catalog: &Catalog) -> Result<Plan, SqlError> {
     }
     match aligned(&plan, &text, catalog) {
         // where no public key serves, owners meet row by row on private ones
-        Err(e) if matches!(e.code, Code::Unsupported | Code::Width) => by_rows(&plan, &text, catalog).map_err(|further| if further.line.is_some() { further } else { e }),
+        Err(e) if matches!(e.code, Code::Unsupported | Code::Width) => {
+            by_rows(&plan, &text, catalog).map_err(|further| if further.line.is_some() { further } else { e })
+        }
         result => result,
     }
 }
 
 /// Over public frames: cheaper, and nothing about rows can show.
 fn aligned(plan: &LogicalPlan, text: &Text, catalog: &Catalog) -> Result<Plan, SqlError> {
-    let mut compiler = Compiler {
-        catalog,
-        text,
-        frames: Frames::default(),
-        bits: Bits::new(),
-        emitted: Emitted::default(),
-        releases: Vec::new(),
-        reveals: Vec::new(),
-    };
+    let mut compiler = Compiler::new(catalog, text);
     let answer = compiler.root(plan)?;
     let parties = facts::owners(plan).into_iter().collect();
     compiler.finish(parties, answer.plan)
@@ -175,7 +169,19 @@ fn by_rows(plan: &LogicalPlan, text: &Text, catalog: &Catalog) -> Result<Plan, S
     Ok(plan)
 }
 
-impl Compiler<'_> {
+impl<'a> Compiler<'a> {
+    fn new(catalog: &'a Catalog, text: &'a Text) -> Self {
+        Compiler {
+            catalog,
+            text,
+            frames: Frames::default(),
+            bits: Bits::new(),
+            emitted: Emitted::default(),
+            releases: Vec::new(),
+            reveals: Vec::new(),
+        }
+    }
+
     fn finish(mut self, parties: Vec<String>, answer: LogicalPlan) -> Result<Plan, SqlError> {
         let scans = self.scans()?;
         let frames = self.frames.all.into_iter().map(|f| Frame {

@@ -141,7 +141,7 @@ mod tests {
         ]
         .concat();
         let catalog = Catalog::parse(&text).expect("a catalogue");
-        let sql = "SELECT COUNT(*) AS n, SUM(e.kwh * h.cases) AS p FROM public.zones z JOIN energy.use e ON e.zone = z.zone \
+        let sql = "SELECT COUNT(*) AS n, SUM(CAST(e.kwh AS BIGINT) * h.cases) AS p FROM public.zones z JOIN energy.use e ON e.zone = z.zone \
                    JOIN health.cases h ON h.zone = z.zone WHERE e.kwh > h.cases";
         compile(sql, &catalog).expect("a plan")
     }

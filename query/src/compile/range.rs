@@ -290,7 +290,7 @@ fn function(name: &str, args: &[Expr], input: Input<'_>) -> Result<Option<Interv
         "signum" => Some(Interval { min: -1, max: 1 }),
         "date_part" => match args.first() {
             Some(Expr::Literal(ScalarValue::Utf8(Some(part)), _)) if part.eq_ignore_ascii_case("year") => {
-                let days = args.get(1).is_some_and(|e| e.get_type(schema).is_ok_and(|t| t == DataType::Date32));
+                let days = args.get(1).is_some_and(|e| e.get_type(input.schema).is_ok_and(|t| t == DataType::Date32));
                 arg(1)?.filter(|_| days).map(|i| Interval { min: year(i.min), max: year(i.max) })
             }
             Some(Expr::Literal(ScalarValue::Utf8(Some(part)), _)) => date_part(&part.to_ascii_lowercase()),

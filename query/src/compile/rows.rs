@@ -249,7 +249,7 @@ impl<'a> Rows<'a> {
     /// The form in which an expression over a plan is compared, sorted and released.
     fn natural(&self, plan: &LogicalPlan, expr: &Expr) -> Result<RowForm, SqlError> {
         let facts = Facts::of(plan, self.catalog);
-        let known = form::known_of(expr, plan.schema(), &facts.columns);
+        let known = form::known_of(expr, plan.schema(), &facts.columns, self.catalog);
         form::natural(&known, form::text_bytes(expr, plan, self.catalog), &said(expr)).map_err(|e| e.at(self.text.expr(expr)))
     }
 
@@ -329,7 +329,7 @@ impl<'a> Rows<'a> {
             }
             Ok(Some(val))
         };
-        let mut scope = Scope { schema, columns: &facts.columns, bytes: &bytes, leaf: &|_| false, made: &mut made };
+        let mut scope = Scope { schema, columns: &facts.columns, catalog, bytes: &bytes, leaf: &|_| false, made: &mut made };
         let mut values = Vec::new();
         for d in demands {
             values.push((emit.value_as(&d.expr, &d.form, &mut scope)?, said(&d.expr)));

@@ -1,8 +1,8 @@
 mod generated;
 mod questions;
 mod refused;
-mod total;
 mod rows;
+mod total;
 
 use super::*;
 

@@ -12,6 +12,7 @@ use datafusion::{
 
 use super::{Demand, form};
 use crate::{
+    catalog::Catalog,
     compile::{
         SqlError,
         expr::said,
@@ -38,6 +39,7 @@ pub(super) struct Val {
 pub(super) struct Scope<'s> {
     pub(super) schema: &'s DFSchema,
     pub(super) columns: &'s [Known],
+    pub(super) catalog: &'s Catalog,
     /// Longest UTF-8 of a text.
     pub(super) bytes: &'s dyn Fn(&Expr) -> Option<u32>,
     /// Whether a whole expression is supplied from below.
@@ -340,7 +342,7 @@ impl<'a> Emit<'a> {
             return self.literal(v, form, expr);
         }
         if (scope.leaf)(expr) {
-            let known = form::known_of(expr, scope.schema, scope.columns);
+            let known = form::known_of(expr, scope.schema, scope.columns, scope.catalog);
             return Ok(self.leaf(expr, form, known.nullable));
         }
         if let Some(val) = (scope.made)(self, expr)? {
@@ -373,7 +375,7 @@ impl<'a> Emit<'a> {
 
     /// The form in which an expression is best compared, sorted and released.
     pub(super) fn natural_form(&self, expr: &Expr, scope: &Scope<'_>) -> Result<RowForm, SqlError> {
-        let known = form::known_of(expr, scope.schema, scope.columns);
+        let known = form::known_of(expr, scope.schema, scope.columns, scope.catalog);
         form::natural(&known, (scope.bytes)(expr), &said(expr)).map_err(|e| e.at(self.text.expr(expr)))
     }
 
@@ -426,7 +428,8 @@ impl<'a> Emit<'a> {
                 Ok(if list.negated { self.negated(any) } else { any })
             }
             Expr::Negative(e) => {
-                let (ty, known) = (expr.get_type(scope.schema).map_err(internal)?, form::known_of(expr, scope.schema, scope.columns));
+                let (ty, known) =
+                    (expr.get_type(scope.schema).map_err(internal)?, form::known_of(expr, scope.schema, scope.columns, scope.catalog));
                 let (Some(scale), Some(range)) = (range::scale(&ty), known.range) else { return Err(self.beyond(expr)) };
                 let form = form::field_in(ring, range, scale).ok_or_else(|| self.wide(expr))?;
                 let x = self.value_as(e, &form, scope)?;
@@ -447,7 +450,7 @@ impl<'a> Emit<'a> {
         match expr {
             Expr::Alias(a) => self.validity(&a.expr, scope),
             Expr::Literal(v, _) => Ok(self.bit(!v.is_null())),
-            e if (scope.leaf)(e) => match form::known_of(e, scope.schema, scope.columns).nullable {
+            e if (scope.leaf)(e) => match form::known_of(e, scope.schema, scope.columns, scope.catalog).nullable {
                 true => match self.leaves.iter().position(|d| d.expr == *e).filter(|_| self.missing.is_none()) {
                     // its value is there already, and the valid bit with it
                     Some(i) => Ok(self.node(RowOp::Valid(i), RowKind::Bit)),
@@ -495,7 +498,7 @@ impl<'a> Emit<'a> {
             return Err(self.beyond(expr));
         }
         let (Some(s), Some(t)) = (range::scale(&from), range::scale(&to)) else { return Err(self.beyond(expr)) };
-        let known = form::known_of(inner, scope.schema, scope.columns);
+        let known = form::known_of(inner, scope.schema, scope.columns, scope.catalog);
         let range = known.range.ok_or_else(|| self.wide(inner))?;
         if t < s {
             return Err(self.beyond(expr));
@@ -522,10 +525,10 @@ impl<'a> Emit<'a> {
     fn arithmetic(&mut self, b: &BinaryExpr, expr: &Expr, ring: Ring, scope: &mut Scope<'_>) -> Result<Val, SqlError> {
         let ty = expr.get_type(scope.schema).map_err(internal)?;
         let Some(scale) = range::scale(&ty).filter(|_| ty != DataType::Date32) else { return Err(self.beyond(expr)) };
-        let known = form::known_of(expr, scope.schema, scope.columns);
+        let known = form::known_of(expr, scope.schema, scope.columns, scope.catalog);
         let range = known.range.filter(|_| known.wide.is_none()).ok_or_else(|| self.wide(expr))?;
         let operand = |e: &Expr, me: &Self| -> Result<(i8, Interval), SqlError> {
-            let k = form::known_of(e, scope.schema, scope.columns);
+            let k = form::known_of(e, scope.schema, scope.columns, scope.catalog);
             match (range::scale(&k.ty), k.range) {
                 (Some(s), Some(r)) if k.wide.is_none() => Ok((s, r)),
                 _ => Err(me.wide(e)),
@@ -597,8 +600,7 @@ impl<'a> Emit<'a> {
         scope: &mut Scope<'_>,
     ) -> Result<Val, SqlError> {
         let place = self.text.expr(expr);
-        let never_zero = matches!(unalias(&b.right), Expr::ScalarFunction(f) if f.name() == "nullif" && matches!(f.args.get(1), Some(Expr::Literal(v, _)) if raw(v, rs) == Some(0)));
-        if rr.min <= 0 && rr.max >= 0 && !never_zero {
+        if rr.min <= 0 && rr.max >= 0 && !form::known_of(&b.right, scope.schema, scope.columns, scope.catalog).nonzero {
             return Err(SqlError::unsupported(
                 format!("{} may divide by 0, and whether it does would be seen", said(expr)),
                 format!("write NULLIF({}, 0) as the divisor", said(&b.right)),
@@ -654,7 +656,7 @@ impl<'a> Emit<'a> {
     // ------------------------------------------------------------ comparisons
 
     fn compare(&mut self, op: Operator, a: &Expr, b: &Expr, scope: &mut Scope<'_>) -> Result<Val, SqlError> {
-        let known = |e: &Expr, scope: &Scope<'_>| form::known_of(e, scope.schema, scope.columns);
+        let known = |e: &Expr, scope: &Scope<'_>| form::known_of(e, scope.schema, scope.columns, scope.catalog);
         let (ka, kb) = (known(a, scope), known(b, scope));
         let bytes = ((scope.bytes)(a), (scope.bytes)(b));
         let words = format!("{} {op} {}", said(a), said(b));

@@ -12,6 +12,7 @@ use super::{
     form,
 };
 use crate::{
+    catalog::Catalog,
     compile::{
         SqlError,
         expr::said,
@@ -37,6 +38,7 @@ pub(super) struct Draft {
 pub(super) struct Folds<'f> {
     pub(super) schema: &'f DFSchema,
     pub(super) columns: &'f [Known],
+    pub(super) catalog: &'f Catalog,
     /// Most rows a group can have.
     pub(super) rows: i128,
     pub(super) asked: Vec<Demand>,
@@ -44,8 +46,8 @@ pub(super) struct Folds<'f> {
 }
 
 impl<'f> Folds<'f> {
-    pub(super) fn new(schema: &'f DFSchema, columns: &'f [Known], rows: u128, asked: Vec<Demand>) -> Self {
-        Folds { schema, columns, rows: i128::try_from(rows).unwrap_or(i128::MAX >> 1), asked, drafts: Vec::new() }
+    pub(super) fn new(schema: &'f DFSchema, columns: &'f [Known], catalog: &'f Catalog, rows: u128, asked: Vec<Demand>) -> Self {
+        Folds { schema, columns, catalog, rows: i128::try_from(rows).unwrap_or(i128::MAX >> 1), asked, drafts: Vec::new() }
     }
 
     /// The number of a demand on the input.
@@ -67,7 +69,7 @@ impl<'f> Folds<'f> {
     }
 
     fn known(&self, expr: &Expr) -> Known {
-        form::known_of(expr, self.schema, self.columns)
+        form::known_of(expr, self.schema, self.columns, self.catalog)
     }
 
     /// FILTER, and that an argument is not NULL, as one demanded bit.
@@ -208,7 +210,7 @@ impl Rows<'_> {
             asked.push(Demand { expr: key.clone(), form: self.natural(&a.input, key)? });
         }
         let bound = super::home::places(&input, self.catalog).ok_or_else(|| internal("a relation without a bound"))?;
-        let mut folds = Folds::new(a.input.schema(), &input.columns, bound.into(), asked);
+        let mut folds = Folds::new(a.input.schema(), &input.columns, self.catalog, bound.into(), asked);
         let key_forms: Vec<_> = folds.asked.iter().map(|d| d.form.clone()).collect();
         let mut emit = Emit::new(self.text);
         // where each leaf is in the grouped relation: keys, then folds
@@ -236,7 +238,8 @@ impl Rows<'_> {
                 None => Err(self.no_aggregate(f, expr)),
             }
         };
-        let mut scope = Scope { schema: plan.schema(), columns: &output.columns, bytes: &bytes, leaf: &|_| false, made: &mut made };
+        let mut scope =
+            Scope { schema: plan.schema(), columns: &output.columns, catalog, bytes: &bytes, leaf: &|_| false, made: &mut made };
         let mut values = Vec::new();
         for d in demands {
             values.push((emit.value_as(&d.expr, &d.form, &mut scope)?, said(&d.expr)));

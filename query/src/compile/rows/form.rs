@@ -216,6 +216,6 @@ fn column_bytes(plan: &LogicalPlan, column: usize, catalog: &Catalog) -> Option<
 }
 
 /// What is known of an expression over a plan, and how long a text it is.
-pub(super) fn known_of(expr: &Expr, schema: &DFSchema, columns: &[Known]) -> Known {
-    crate::compile::facts::of_expr(expr, schema, columns)
+pub(super) fn known_of(expr: &Expr, schema: &DFSchema, columns: &[Known], catalog: &Catalog) -> Known {
+    crate::compile::facts::of_expr(expr, crate::compile::facts::Input { schema, columns, catalog })
 }

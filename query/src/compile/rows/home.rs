@@ -8,7 +8,7 @@ use datafusion::{
 use super::{Asked, Demand, Rows, form};
 use crate::{
     compile::{
-        SqlError,
+        Compiler, SqlError,
         expr::{cast, said},
         facts::{self, Facts},
         internal,
@@ -34,7 +34,7 @@ impl Rows<'_> {
         let mut exprs = Vec::new();
         let mut columns = Vec::new();
         for (i, d) in distinct.iter().enumerate() {
-            let known = form::known_of(&d.expr, plan.schema(), &facts.columns);
+            let known = form::known_of(&d.expr, plan.schema(), &facts.columns, self.catalog);
             let ty = d.expr.get_type(plan.schema()).map_err(internal)?;
             exprs.push(delivered(&d.expr, &ty, &d.form).alias(format!("c{i}")));
             columns.push(RowColumn { words: said(&d.expr), form: d.form.clone(), nullable: known.nullable });
@@ -46,6 +46,7 @@ impl Rows<'_> {
         }
         let places = places(&facts, self.catalog).filter(|n| *n <= 1 << 32).ok_or_else(|| self.too_many(plan))?;
         let sub = LogicalPlanBuilder::from(plan.clone()).project(exprs).and_then(|b| b.build()).map_err(internal)?;
+        let sub = Compiler::new(self.catalog, self.text).total(sub)?;
         let source = facts::owners(plan).into_iter().next().map_or(Source::Public, Source::Party);
         let op = Op::Home { source, plan: Subplan::new(sub) };
         let id = self.push(op, places, facts.exactly_one, columns);

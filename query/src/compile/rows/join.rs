@@ -88,8 +88,8 @@ impl Rows<'_> {
         let (fb, ft) = (Facts::of(sides.base, self.catalog), Facts::of(sides.table, self.catalog));
         let (mut base, mut table) = (Vec::new(), Vec::new());
         for (b, t) in &sides.on {
-            let kb = form::known_of(b, sides.base.schema(), &fb.columns);
-            let kt = form::known_of(t, sides.table.schema(), &ft.columns);
+            let kb = form::known_of(b, sides.base.schema(), &fb.columns, self.catalog);
+            let kt = form::known_of(t, sides.table.schema(), &ft.columns, self.catalog);
             let bytes = (form::text_bytes(b, sides.base, self.catalog), form::text_bytes(t, sides.table, self.catalog));
             let form = form::common((&kb, bytes.0), (&kt, bytes.1), &format!("{} = {}", said(b), said(t)))
                 .map_err(|e| e.at(self.text.expr(b).or_else(|| self.text.expr(t))))?;
@@ -113,7 +113,7 @@ impl Rows<'_> {
         let of_table = |e: &Expr| whole.side(e) == Some(Side::Table);
         {
             let mut none = |_: &mut Emit<'_>, _: &Expr| Ok(None);
-            let mut scope = Scope { schema: &whole.schema, columns: &whole.columns, bytes: &bytes, leaf: &leaf, made: &mut none };
+            let mut scope = Scope { schema: &whole.schema, columns: &whole.columns, catalog, bytes: &bytes, leaf: &leaf, made: &mut none };
             if let Some(filter) = &join.filter {
                 let condition = emit.condition(filter, &mut scope)?;
                 keep = emit.and([matched, condition.node]);
@@ -216,7 +216,7 @@ impl Rows<'_> {
         let mut emit = Emit::new(self.text);
         let leaf = |e: &Expr| whole.leaf(e, false);
         let mut none = |_: &mut Emit<'_>, _: &Expr| Ok(None);
-        let mut scope = Scope { schema: &whole.schema, columns: &whole.columns, bytes: &bytes, leaf: &leaf, made: &mut none };
+        let mut scope = Scope { schema: &whole.schema, columns: &whole.columns, catalog, bytes: &bytes, leaf: &leaf, made: &mut none };
         let mut keep = Vec::new();
         for (l, r) in &join.on {
             keep.push(emit.condition(&l.clone().eq(r.clone()), &mut scope)?.node);
@@ -310,7 +310,7 @@ impl Rows<'_> {
         let mut there = matched;
         if let Some(filter) = &join.filter {
             let mut none = |_: &mut Emit<'_>, _: &Expr| Ok(None);
-            let mut scope = Scope { schema: &whole.schema, columns: &whole.columns, bytes: &bytes, leaf: &leaf, made: &mut none };
+            let mut scope = Scope { schema: &whole.schema, columns: &whole.columns, catalog, bytes: &bytes, leaf: &leaf, made: &mut none };
             let condition = emit.condition(filter, &mut scope)?;
             there = emit.and([matched, condition.node]);
         }
@@ -320,7 +320,7 @@ impl Rows<'_> {
             let at = schema.index_of_column(c).map_err(internal)?;
             Ok((Some(at) == mark).then_some(Val { node: there, valid: None, form: RowForm::Bit }))
         };
-        let mut scope = Scope { schema: &whole.schema, columns: &whole.columns, bytes: &bytes, leaf: &leaf, made: &mut made };
+        let mut scope = Scope { schema: &whole.schema, columns: &whole.columns, catalog, bytes: &bytes, leaf: &leaf, made: &mut made };
         let mut values = Vec::new();
         for d in demands {
             values.push((emit.value_as(&d.expr, &d.form, &mut scope)?, said(&d.expr)));
@@ -370,8 +370,8 @@ impl Rows<'_> {
     fn null_aware(&self, sides: &Sides<'_>) -> Result<(), SqlError> {
         let (base, table) = (Facts::of(sides.base, self.catalog), Facts::of(sides.table, self.catalog));
         let nullable = sides.on.iter().any(|(b, t)| {
-            form::known_of(b, sides.base.schema(), &base.columns).nullable
-                || form::known_of(t, sides.table.schema(), &table.columns).nullable
+            form::known_of(b, sides.base.schema(), &base.columns, self.catalog).nullable
+                || form::known_of(t, sides.table.schema(), &table.columns, self.catalog).nullable
         });
         if !nullable {
             return Ok(());
@@ -454,7 +454,10 @@ impl Rows<'_> {
         let mut on = Vec::new();
         let (fl, fr) = (Facts::of(&join.left, self.catalog), Facts::of(&join.right, self.catalog));
         for (l, r) in &join.on {
-            let (kl, kr) = (form::known_of(l, join.left.schema(), &fl.columns), form::known_of(r, join.right.schema(), &fr.columns));
+            let (kl, kr) = (
+                form::known_of(l, join.left.schema(), &fl.columns, self.catalog),
+                form::known_of(r, join.right.schema(), &fr.columns, self.catalog),
+            );
             if !kl.nullable && !kr.nullable {
                 on.push((l.clone(), r.clone()));
                 continue;
@@ -521,13 +524,9 @@ impl Both {
             mark = Some(columns.len());
             schema = schema.join(&one).map_err(internal)?;
             columns.push(Known {
-                ty: datafusion::arrow::datatypes::DataType::Boolean,
                 nullable: false,
                 range: Some(crate::compile::range::Interval::BIT),
-                wide: None,
-                values: None,
-                origin: None,
-                draws: None,
+                ..Known::of_type(datafusion::arrow::datatypes::DataType::Boolean)
             });
         }
         Ok(Both { schema, columns, left: sides.base.clone(), right: sides.table.clone(), width, straight: true, mark })

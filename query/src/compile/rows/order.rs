@@ -298,7 +298,13 @@ fn in_order(mut parts: Vec<LogicalPlan>, conditions: &[Expr], catalog: &Catalog)
 }
 
 /// The relations joined one after the other, each condition where its columns are first together.
-fn joined(parts: Vec<LogicalPlan>, conditions: &[Expr], classes: &[BTreeSet<Column>], used: &mut [bool], catalog: &Catalog) -> Result<LogicalPlan, SqlError> {
+fn joined(
+    parts: Vec<LogicalPlan>,
+    conditions: &[Expr],
+    classes: &[BTreeSet<Column>],
+    used: &mut [bool],
+    catalog: &Catalog,
+) -> Result<LogicalPlan, SqlError> {
     let mut parts = parts.into_iter();
     let mut whole = filtered(parts.next().ok_or_else(|| internal("a join has relations"))?, conditions, used)?;
     let mut rest: Vec<_> = parts.collect();

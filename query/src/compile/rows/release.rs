@@ -232,6 +232,7 @@ impl Rows<'_> {
         let mut moments = RowMoments {
             schema: a.input.schema(),
             columns: &input.columns,
+            catalog: self.catalog,
             rows: rows.into(),
             grouped: !a.group_expr.is_empty(),
             args: Vec::new(),
@@ -311,7 +312,7 @@ impl Rows<'_> {
     fn may_show_keys(&self, a: &Aggregate) -> Result<(), SqlError> {
         let facts = Facts::of(&a.input, self.catalog);
         for key in &a.group_expr {
-            let known = form::known_of(key, a.input.schema(), &facts.columns);
+            let known = form::known_of(key, a.input.schema(), &facts.columns, self.catalog);
             let few = form::values(&known, self.catalog).is_some_and(|n| n <= MOST_LISTED);
             if known.draws.is_some() || known.values.is_some() || few {
                 continue;
@@ -430,6 +431,7 @@ fn wide_integer(expr: &Expr, schema: &datafusion::common::DFSchema) -> Expr {
 struct RowMoments<'m> {
     schema: &'m datafusion::common::DFSchema,
     columns: &'m [Known],
+    catalog: &'m crate::catalog::Catalog,
     rows: i128,
     /// A group has a row.
     grouped: bool,
@@ -447,7 +449,7 @@ impl RowMoments<'_> {
     }
 
     fn known(&self, of: usize) -> Known {
-        form::known_of(&self.args[of], self.schema, self.columns)
+        form::known_of(&self.args[of], self.schema, self.columns, self.catalog)
     }
 
     /// FILTER, and that these are not NULL.

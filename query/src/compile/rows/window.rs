@@ -38,7 +38,7 @@ impl Rows<'_> {
             return Err(self.no_function(other, "it has another OVER (…) than its neighbour; put it in a sub-query"));
         }
         let bound = super::home::places(&input, self.catalog).ok_or_else(|| internal("a relation without a bound"))?;
-        let mut folds = Folds::new(w.input.schema(), &input.columns, bound.into(), Vec::new());
+        let mut folds = Folds::new(w.input.schema(), &input.columns, self.catalog, bound.into(), Vec::new());
         let mut partition = Vec::new();
         for e in &first.params.partition_by {
             let form = self.natural(&w.input, e)?;
@@ -130,7 +130,7 @@ impl Rows<'_> {
                 _ => return Err(self.no_function(f, "compute it in a sub-query of one owner")),
             }))
         };
-        let mut scope = Scope { schema: plan.schema(), columns: &output.columns, bytes: &bytes, leaf: &leaf, made: &mut made };
+        let mut scope = Scope { schema: plan.schema(), columns: &output.columns, catalog, bytes: &bytes, leaf: &leaf, made: &mut made };
         let mut values = Vec::new();
         for d in demands {
             values.push((emit.value_as(&d.expr, &d.form, &mut scope)?, said(&d.expr)));

@@ -73,7 +73,8 @@ const MEET: &str = "FROM health.restaurants r JOIN energy.graded g ON g.address 
 
 #[test]
 fn a_join_on_private_keys_is_a_look_up_of_the_unique_side() {
-    let plan = plan(&format!("SELECT g.grade, COUNT(*) AS n, SUM(r.score) AS s, AVG(r.score) AS a {MEET} WHERE r.score > 5 GROUP BY g.grade"));
+    let plan =
+        plan(&format!("SELECT g.grade, COUNT(*) AS n, SUM(r.score) AS s, AVG(r.score) AS a {MEET} WHERE r.score > 5 GROUP BY g.grade"));
     assert!(plan.frames.is_empty() && plan.releases.is_empty());
     let lookups: Vec<_> = plan.relations.iter().filter(|r| matches!(r.op, Operator::Lookup { .. })).collect();
     let [lookup] = lookups.as_slice() else { panic!("one join: {:?}", plan.relations) };
@@ -95,7 +96,9 @@ fn a_join_on_private_keys_is_a_look_up_of_the_unique_side() {
 
 #[test]
 fn what_one_owner_can_compute_stays_at_home() {
-    let plan = plan(&format!("SELECT SUM(CASE WHEN upper(r.address) LIKE '%BROADWAY%' AND g.owner IS NOT NULL THEN r.score * 2 ELSE 0 END) AS s {MEET}"));
+    let plan = plan(&format!(
+        "SELECT SUM(CASE WHEN upper(r.address) LIKE '%BROADWAY%' AND g.owner IS NOT NULL THEN r.score * 2 ELSE 0 END) AS s {MEET}"
+    ));
     let home = |party: &str| {
         plan.relations.iter().find_map(|r| match &r.op {
             Operator::Home { source: Source::Party(p), plan } if p == party => Some((plan.text().to_owned(), r)),
@@ -141,6 +144,8 @@ fn a_text_without_a_length_and_a_join_without_a_unique_side_are_refused_with_a_p
 
 #[test]
 fn compilation_is_deterministic() {
-    let sql = format!("SELECT g.grade, COUNT(DISTINCT r.address) AS n, MAX(r.score) AS m {MEET} GROUP BY g.grade HAVING COUNT(*) > 2 ORDER BY n DESC LIMIT 2");
+    let sql = format!(
+        "SELECT g.grade, COUNT(DISTINCT r.address) AS n, MAX(r.score) AS m {MEET} GROUP BY g.grade HAVING COUNT(*) > 2 ORDER BY n DESC LIMIT 2"
+    );
     assert_eq!(plan(&sql).hash(), plan(&sql).hash());
 }
