@@ -8,7 +8,7 @@ use datafusion::{
         Column, NullEquality,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
-    logical_expr::{Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, utils::split_conjunction},
+    logical_expr::{Expr, Join, JoinType, Limit, LogicalPlan, LogicalPlanBuilder, Operator, Projection, utils::split_conjunction},
 };
 
 use super::home;
@@ -21,8 +21,71 @@ use crate::{
     },
 };
 
+/// The plan as the rest of the compiler likes it: limits beside their orders, scalar sub-queries of other owners as joins, inner joins in a
+/// better order.
+pub(super) fn prepared(plan: &LogicalPlan, catalog: &Catalog) -> Result<LogicalPlan, SqlError> {
+    let plan = plan.clone().transform_down(|node| Ok(limit_down(node))).map_err(internal)?.data;
+    let plan = plan.transform_up(|node| scalars_joined(node, catalog)).map_err(internal)?.data;
+    ordered(&plan, catalog)
+}
+
+/// LIMIT over a projection of an ordered relation is the projection of the LIMIT: SQL orders by columns that are not selected.
+fn limit_down(node: LogicalPlan) -> Transformed<LogicalPlan> {
+    let LogicalPlan::Limit(limit) = &node else { return Transformed::no(node) };
+    let LogicalPlan::Projection(p) = limit.input.as_ref() else { return Transformed::no(node) };
+    let below = Limit { skip: limit.skip.clone(), fetch: limit.fetch.clone(), input: p.input.clone() };
+    match Projection::try_new_with_schema(p.expr.clone(), LogicalPlan::Limit(below).into(), p.schema.clone()) {
+        Ok(projection) => Transformed::yes(LogicalPlan::Projection(projection)),
+        Err(_) => Transformed::no(node),
+    }
+}
+
+/// (SELECT AVG(x) FROM …) of another owner, in a condition or a column: its one row is joined to every row.
+fn scalars_joined(node: LogicalPlan, catalog: &Catalog) -> datafusion::common::Result<Transformed<LogicalPlan>> {
+    if !matches!(node, LogicalPlan::Filter(_) | LogicalPlan::Projection(_)) || facts::owners(&node).len() <= 1 {
+        return Ok(Transformed::no(node));
+    }
+    let Some(input) = node.inputs().first().map(|i| (*i).clone()) else { return Ok(Transformed::no(node)) };
+    let mut joined = input.clone();
+    let mut exprs = Vec::new();
+    let mut number = 0;
+    for expr in node.expressions() {
+        let moved = expr.transform_up(|e| {
+            let Expr::ScalarSubquery(s) = &e else { return Ok(Transformed::no(e)) };
+            if !s.outer_ref_columns.is_empty() || !Facts::of(&s.subquery, catalog).exactly_one {
+                return Ok(Transformed::no(e));
+            }
+            let name = format!("__one_{number}");
+            number += 1;
+            let column = Expr::Column(s.subquery.schema().columns().swap_remove(0)).alias("value");
+            let one = LogicalPlanBuilder::from(s.subquery.as_ref().clone()).project(vec![column])?.alias(name.as_str())?.build()?;
+            joined = LogicalPlanBuilder::from(joined.clone()).cross_join(one)?.build()?;
+            Ok(Transformed::yes(Expr::Column(Column::new(Some(name), "value"))))
+        })?;
+        exprs.push(moved.data);
+    }
+    if number == 0 {
+        return Ok(Transformed::no(node));
+    }
+    let above = node.with_new_exprs(exprs, vec![joined])?;
+    let back = match &node {
+        // a filter shows all columns of its input
+        LogicalPlan::Filter(_) => {
+            let columns = node.schema().columns().into_iter().map(Expr::Column).collect::<Vec<_>>();
+            LogicalPlanBuilder::from(above).project(columns)?.build()?
+        }
+        _ => {
+            let names = node.schema().columns();
+            let same = above.schema().columns().into_iter().zip(names);
+            let columns = same.map(|(a, n)| if a == n { Expr::Column(a) } else { Expr::Column(a).alias_qualified(n.relation, n.name) });
+            LogicalPlanBuilder::from(above.clone()).project(columns.collect::<Vec<_>>())?.build()?
+        }
+    };
+    Ok(Transformed::yes(back))
+}
+
 /// The plan with its inner joins over several owners in a better order.
-pub(super) fn ordered(plan: &LogicalPlan, catalog: &Catalog) -> Result<LogicalPlan, SqlError> {
+fn ordered(plan: &LogicalPlan, catalog: &Catalog) -> Result<LogicalPlan, SqlError> {
     let mut failed = None;
     let moved = plan.clone().transform_down(|node| {
         if failed.is_some() || facts::owners(&node).len() <= 1 {

@@ -6,7 +6,7 @@ use datafusion::{
     arrow::datatypes::DataType,
     common::{Column, ExprSchema, ScalarValue},
     functions_aggregate::expr_fn::{count, sum},
-    logical_expr::{Aggregate, Case, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit},
+    logical_expr::{Aggregate, Case, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Sort, lit},
 };
 
 use super::{Demand, Rows, emit::unalias, form, home, order};
@@ -31,7 +31,7 @@ const MOST_LISTED: u128 = 4096;
 impl Rows<'_> {
     /// The whole query as something the planner computes from released rows.
     pub(in crate::compile) fn root(&mut self, plan: &LogicalPlan) -> Result<Released, SqlError> {
-        let plan = order::ordered(plan, self.catalog)?;
+        let plan = order::prepared(plan, self.catalog)?;
         self.released(&plan)
     }
 
@@ -40,6 +40,15 @@ impl Rows<'_> {
             LogicalPlan::SubqueryAlias(a) => self.released(&a.input)?.above(plan),
             // the planner sorts what it has
             LogicalPlan::Sort(s) if s.fetch.is_none() => self.released(&s.input)?.above(plan),
+            LogicalPlan::Projection(p)
+                if self.core(&p.input).is_none() && matches!(p.input.as_ref(), LogicalPlan::Sort(s) if s.fetch.is_none()) =>
+            {
+                // the columns it is ordered by may not be selected: the order is made on shares
+                let LogicalPlan::Sort(s) = p.input.as_ref() else { return Err(internal("a sort")) };
+                let sorted = Sort { fetch: Some(usize::MAX), ..s.clone() };
+                let plan = plan.with_new_exprs(plan.expressions(), vec![LogicalPlan::Sort(sorted)]).map_err(internal)?;
+                self.released(&plan)
+            }
             LogicalPlan::Projection(p) => {
                 // over aggregates the planner computes in clear, from what is released of them
                 if self.core(&p.input).is_some() {
@@ -111,7 +120,7 @@ impl Rows<'_> {
             let form = self.natural(plan, &expr)?;
             demands.push(Demand { expr, form });
         }
-        let ordered = matches!(plan, LogicalPlan::Limit(_));
+        let ordered = in_order(plan);
         let finish = |at: usize, form: &RowForm, some: Option<usize>| finish_of(at, form, some);
         let finishes = finishes.into_iter().map(|(i, ty)| (ty, One::Column(i))).collect();
         self.open(plan, &demands, finishes, &columns, ordered, &finish)
@@ -128,12 +137,7 @@ impl Rows<'_> {
         finish: &dyn Fn(usize, &RowForm, Option<usize>) -> Result<Finish, SqlError>,
     ) -> Result<Released, SqlError> {
         let got = self.lower(plan, demands)?;
-        let id = if ordered {
-            // the places of a limit are in order; a Map keeps them
-            self.exactly(got.clone())
-        } else {
-            self.exactly(got.clone())
-        };
+        let id = self.exactly(got);
         let relation = self.relation(id);
         let width = relation.columns.len();
         let valid = |c: usize| relation.columns[c].nullable.then_some(width + c);
@@ -188,7 +192,7 @@ impl Rows<'_> {
         let base = demands.len();
         demands.extend(moments);
         let shifted = columns.into_iter().map(|(ty, one)| (ty, one.shifted(base))).collect();
-        let ordered = matches!(plan, LogicalPlan::Limit(_));
+        let ordered = in_order(plan);
         self.open(&extended.0, &demands, shifted, names, ordered, &finish_of)
     }
 
@@ -366,6 +370,17 @@ fn finish_of(of: usize, form: &RowForm, some: Option<usize>) -> Result<Finish, S
         RowForm::Planes { scale, .. } | RowForm::Field { scale, .. } => Finish::Value { of, scale: *scale, some },
         RowForm::Bit => Finish::Value { of, scale: 0, some },
     })
+}
+
+/// Whether the places of a plan's relation are in the order the query asks for.
+fn in_order(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Limit(_) => true,
+        LogicalPlan::Sort(s) => s.fetch.is_some(),
+        LogicalPlan::Projection(p) => in_order(&p.input),
+        LogicalPlan::SubqueryAlias(a) => in_order(&a.input),
+        _ => false,
+    }
 }
 
 /// LIMIT over a projection: the chain of limit and order, and the projection.
