@@ -217,8 +217,8 @@ impl<'a> Rows<'a> {
         let relation = self.relation(got.id);
         let rest = relation.places.saturating_sub(skip as u64);
         let places = fetch.map_or(rest, |f| rest.min(f as u64));
-        let columns = relation.columns.clone();
-        let id = self.push(Op::Top { input: got.id, by, skip: skip as u64 }, places, false, columns);
+        let (full, columns) = (relation.full, relation.columns.clone());
+        let id = self.push(Op::Top { input: got.id, by, skip: skip as u64 }, places, full, columns);
         Ok(Asked { id, at: got.at[..demands.len()].to_vec() })
     }
 

@@ -661,6 +661,15 @@ impl<'a> Emit<'a> {
         let bytes = ((scope.bytes)(a), (scope.bytes)(b));
         let words = format!("{} {op} {}", said(a), said(b));
         let place = self.text.expr(a).or_else(|| self.text.expr(b));
+        let known_operator =
+            op.supports_propagation() || matches!(op, Operator::NotEq | Operator::IsDistinctFrom | Operator::IsNotDistinctFrom);
+        if !known_operator {
+            return Err(SqlError::unsupported(
+                format!("{words}: the operator {op} over values of several owners cannot be computed on shares"),
+                "evaluate it in a sub-query of one owner",
+            )
+            .at(place));
+        }
         let simple = |e: &Expr, scope: &Scope<'_>| matches!(unalias(e), Expr::Literal(..)) || (scope.leaf)(e) || matches!(e, Expr::Case(_));
         let numeric = range::scale(&ka.ty).is_some() && range::scale(&kb.ty).is_some();
         let (x, y);

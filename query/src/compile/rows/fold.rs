@@ -175,8 +175,7 @@ impl<'f> Folds<'f> {
             }
             ("median", [arg]) if range::scale(ty).is_some() => {
                 let form = natural(arg)?;
-                // below 0 SQL rounds the middle of two up, planes round it down
-                let RowForm::Planes { scale, offset: offset @ 0.., width } = form.clone() else { return Ok(None) };
+                let RowForm::Planes { scale, offset, width } = form.clone() else { return Ok(None) };
                 let of = self.demand(arg, form.clone());
                 let when = filter.map(|f| self.demand(f, RowForm::Bit));
                 let middle = |me: &mut Self, lower: bool| {
@@ -185,7 +184,10 @@ impl<'f> Folds<'f> {
                 };
                 let (low, high) = (middle(self, true), middle(self, false));
                 let (low, high) = (column(self, emit, low), column(self, emit, high));
-                emit.middle(low, high, scale, offset, width)
+                match offset {
+                    0.. => emit.middle(low, high, scale, offset, width),
+                    _ => emit.signed_middle(low, high, scale, (offset, width), expr)?,
+                }
             }
             _ => return Ok(None),
         };
@@ -379,6 +381,30 @@ impl Emit<'_> {
         let turned = self.node(RowOp::Linear(vec![(-1, element.node)], 0), kind);
         let node = self.node(RowOp::Select(negative, turned, element.node), kind);
         Ok(Val { node, ..element })
+    }
+
+    /// (low + high) / 2 of numbers that can be negative, truncated towards 0.
+    fn signed_middle(&mut self, low: Val, high: Val, scale: i8, (offset, width): (i128, u32), expr: &Expr) -> Result<Val, SqlError> {
+        let wide = || {
+            SqlError::width(format!("{} can leave the numbers that are shared exactly", said(expr)), "CAST its argument to fewer digits")
+        };
+        let range = Interval { min: 2 * offset, max: 2 * (offset + (1i128 << width.min(120))) };
+        let form = form::field(range, scale).ok_or_else(wide)?;
+        let kind = RowKind::Field(form.ring().unwrap_or(Ring::Fp61));
+        let valid = low.valid;
+        let (x, y) = (self.converted(low, &form, expr)?, self.converted(high, &form, expr)?);
+        let sum = self.node(RowOp::Linear(vec![(1, x.node), (1, y.node)], 0), kind);
+        let negative = self.node(RowOp::Negative(sum), RowKind::Bit);
+        let turned = self.node(RowOp::Linear(vec![(-1, sum)], 0), kind);
+        let size = self.node(RowOp::Select(negative, turned, sum), kind);
+        let whole = form::width(range.magnitude());
+        let size = self.node(RowOp::ToPlanes(size, 0), RowKind::Planes(whole));
+        let two = self.node(RowOp::Integer(vec![2]), RowKind::Planes(2));
+        let half = self.node(RowOp::Quotient { a: size, b: two, shift: 0, round: false }, RowKind::Planes(whole));
+        let half = self.node(RowOp::ToField(half, 0), kind);
+        let turned = self.node(RowOp::Linear(vec![(-1, half)], 0), kind);
+        let node = self.node(RowOp::Select(negative, turned, half), kind);
+        Ok(Val { node, valid, form })
     }
 
     /// (low + high) / 2 of planes with an offset, truncated towards 0 as SQL's integers are.

@@ -51,7 +51,7 @@ impl Rows<'_> {
             }
             LogicalPlan::Projection(p) => {
                 // over aggregates the planner computes in clear, from what is released of them
-                if self.core(&p.input).is_some() {
+                if over_aggregate(&p.input) {
                     return self.released(&p.input)?.above(plan);
                 }
                 let whole = (self.relations.len(), self.releases.len(), self.reveals.len());
@@ -370,6 +370,19 @@ fn finish_of(of: usize, form: &RowForm, some: Option<usize>) -> Result<Finish, S
         RowForm::Planes { scale, .. } | RowForm::Field { scale, .. } => Finish::Value { of, scale: *scale, some },
         RowForm::Bit => Finish::Value { of, scale: 0, some },
     })
+}
+
+/// Whether a plan computes on what an aggregate yields.
+fn over_aggregate(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Aggregate(_) => true,
+        LogicalPlan::Projection(_)
+        | LogicalPlan::SubqueryAlias(_)
+        | LogicalPlan::Filter(_)
+        | LogicalPlan::Sort(_)
+        | LogicalPlan::Limit(_) => plan.inputs().first().is_some_and(|input| over_aggregate(input)),
+        _ => false,
+    }
 }
 
 /// Whether the places of a plan's relation are in the order the query asks for.
