@@ -6,21 +6,21 @@
 -- ranks are made across agencies.
 -- Out come the number of zones and the three coefficients, with the moments they are made of; no zone's rank does.
 WITH t AS (
-    SELECT z.modzcta, CAST(CAST(COUNT(*) AS DOUBLE) * 1000 / MAX(z.population) AS DECIMAL(14, 8)) AS x
+    SELECT z.modzcta, TRY_CAST(CAST(COUNT(*) AS DOUBLE) * 1000 / MAX(z.population) AS DECIMAL(14, 8)) AS x
     FROM transport.green_trips g
     JOIN public.zones z ON z.modzcta = g.do_modzcta
     WHERE g.month = '2022-01'
     GROUP BY z.modzcta
     HAVING COUNT(*) >= 50
 ), e AS (
-    SELECT z.modzcta, CAST(CAST(SUM(b.site_energy_mmbtu) AS DOUBLE) / MAX(z.population) AS DECIMAL(14, 8)) AS e
+    SELECT z.modzcta, TRY_CAST(CAST(SUM(b.site_energy_mmbtu) AS DOUBLE) / MAX(z.population) AS DECIMAL(14, 8)) AS e
     FROM energy.buildings b
     JOIN public.zones z ON z.modzcta = b.modzcta
     WHERE b.plausible = 1
     GROUP BY z.modzcta
     HAVING COUNT(*) >= 5
 ), h AS (
-    SELECT modzcta, CAST(AVG(CAST(case_rate_100k AS DOUBLE)) AS DECIMAL(14, 8)) AS y
+    SELECT modzcta, TRY_CAST(AVG(CAST(case_rate_100k AS DOUBLE)) AS DECIMAL(14, 8)) AS y
     FROM health.covid_weekly
     WHERE week_ending BETWEEN DATE '2022-01-01' AND DATE '2022-01-29'
     GROUP BY modzcta

@@ -215,10 +215,11 @@ impl<'a> Rows<'a> {
         let got = self.lower(input, &asked)?;
         let by = keys.into_iter().map(|k| SortKey { column: got.at[k.column], ..k }).collect();
         let relation = self.relation(got.id);
-        let rest = relation.places.saturating_sub(skip as u64);
+        let skip = relation.places.min(skip as u64);
+        let rest = relation.places - skip;
         let places = fetch.map_or(rest, |f| rest.min(f as u64));
         let (full, columns) = (relation.full, relation.columns.clone());
-        let id = self.push(Op::Top { input: got.id, by, skip: skip as u64 }, places, full, columns);
+        let id = self.push(Op::Top { input: got.id, by, skip }, places, full, columns);
         Ok(Asked { id, at: got.at[..demands.len()].to_vec() })
     }
 

@@ -16,6 +16,7 @@ use query::exec::Program;
 use query::finish::finish;
 use query::ground::Ground;
 use query::local::{Inputs, Local, Tables};
+use query::message::Code;
 use query::oracle::{Oracle, Tolerance, compare};
 use query::wire;
 use std::io::Read;
@@ -134,6 +135,8 @@ impl Pool {
         let expected = self.clear(sql).map_err(|e| format!("{IN_CLEAR}{e}"))?;
         let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.answer(sql, on)));
         match answer.map_err(|_| "panicked")? {
+            // a fault of ours is no refusal
+            Err(NoAnswer::Refused(e)) if e.code == Code::Internal => Err(format!("{} {e}", e.code)),
             Err(NoAnswer::Refused(e)) => Ok(Some(e)),
             Err(NoAnswer::Failed(what)) => Err(what),
             Ok(answer) => {

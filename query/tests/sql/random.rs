@@ -19,7 +19,9 @@ pub struct Tally {
 }
 
 /// A question that goes wrong is shrunk in at most so many steps.
-const SHRINK_STEPS: usize = 300;
+const SHRINK_STEPS: usize = 200;
+/// And only so many are: the others often go wrong for the same reason.
+const SHRUNK: usize = 12;
 
 /// Asks the questions of these seeds; every so many is answered by three parties too.
 pub fn ask(pool: &Pool, seeds: impl IntoIterator<Item = u64>, sample: u64, mut progress: impl FnMut(&Tally)) -> Tally {
@@ -36,7 +38,8 @@ pub fn ask(pool: &Pool, seeds: impl IntoIterator<Item = u64>, sample: u64, mut p
             Ok(Some(e)) => *tally.refused.entry(format!("{} {}", e.code, construct(&e.message))).or_default() += 1,
             Err(what) if what.starts_with(IN_CLEAR) => *tally.refused.entry(construct(&what)).or_default() += 1,
             Err(first) => {
-                let (text, what) = shrink(pool, on, &mut tree, first);
+                let first = (sql(&tree.current()), first);
+                let (text, what) = if tally.wrong.len() < SHRUNK { shrink(pool, on, &mut tree, first) } else { first };
                 tally.wrong.push((seed, text, what));
             }
         }
@@ -45,8 +48,8 @@ pub fn ask(pool: &Pool, seeds: impl IntoIterator<Item = u64>, sample: u64, mut p
     tally
 }
 
-fn shrink(pool: &Pool, on: On, tree: &mut impl ValueTree<Value = Question>, first: String) -> (String, String) {
-    let mut smallest = (sql(&tree.current()), first);
+fn shrink(pool: &Pool, on: On, tree: &mut impl ValueTree<Value = Question>, first: (String, String)) -> (String, String) {
+    let mut smallest = first;
     let mut simplified = tree.simplify();
     for _ in 0..SHRINK_STEPS {
         if !simplified {

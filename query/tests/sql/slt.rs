@@ -71,8 +71,8 @@ fn shared() {
         }
     }
     failures.extend(unseen.iter().map(|place| format!("{place}: on the list, but there is no query")));
-    assert!(queries >= 300, "only {queries} queries");
     assert!(failures.is_empty(), "{} of {queries} fail:\n{}", failures.len(), failures.join("\n"));
+    assert!(queries >= 300, "only {queries} queries");
 }
 
 /// How a record ended.
