@@ -135,7 +135,7 @@ fn compile_here(sql: &str, catalog: &Catalog) -> Result<Plan, SqlError> {
     match aligned(&plan, &text, catalog) {
         // where no public key serves, owners meet row by row on private ones
         Err(e) if matches!(e.code, Code::Unsupported | Code::Width) => {
-            by_rows(&plan, &text, catalog).map_err(|further| further.at(text.first()))
+            by_rows(&plan, &text, catalog).map_err(|further| if further.line.is_some() { further } else { e })
         }
         result => result,
     }
