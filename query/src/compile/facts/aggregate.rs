@@ -72,6 +72,11 @@ pub(in crate::compile) fn window(expr: &Expr, input: Input<'_>, rows: u128) -> K
     let args: Vec<_> = w.params.args.iter().map(|e| of_expr(e, input)).collect();
     match (&w.fun, w.fun.name()) {
         (WindowFunctionDefinition::AggregateUDF(_), name) => result(name, ty, &args, count(rows)),
+        (_, "ntile") if let Some(Expr::Literal(n, _)) = w.params.args.first() => {
+            let most = range::literal(n).map_or(1, |n| n.max.max(1));
+            let range = range::limits(&ty).map(|l| Interval { min: 1, max: most }.meet(l));
+            Known { range, nullable: false, ..Known::of_type(ty) }
+        }
         (_, "row_number" | "rank" | "dense_rank" | "ntile") => {
             let range = range::limits(&ty).map(|l| Interval { min: 1, max: count(rows).max(1) }.meet(l));
             Known { range, nullable: false, ..Known::of_type(ty) }

@@ -315,6 +315,9 @@ impl Rows<'_> {
     /// Which values of a group key occur is seen: the values must be public, or the tables' rows may be.
     fn may_show_keys(&self, a: &Aggregate) -> Result<(), SqlError> {
         let facts = Facts::of(&a.input, self.catalog);
+        if a.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
+            return Err(SqlError::unsupported("ROLLUP, CUBE and GROUPING SETS are not supported", "ask one question for each grouping"));
+        }
         for key in &a.group_expr {
             let known = form::known_of(key, a.input.schema(), &facts.columns, self.catalog);
             let few = form::values(&known, self.catalog).is_some_and(|n| n <= MOST_LISTED);
