@@ -35,12 +35,10 @@ WITH t AS (
            2 * RANK() OVER (ORDER BY x) + COUNT(*) OVER (PARTITION BY x) AS rank_x,
            2 * RANK() OVER (ORDER BY y) + COUNT(*) OVER (PARTITION BY y) AS rank_y
     FROM zones
-), r AS (
-    SELECT COUNT(*) AS n_zones, CORR(x, y) AS xy, CORR(x, e) AS xe, CORR(y, e) AS ye, CORR(rank_x, rank_y) AS spearman
-    FROM ranked
 )
-SELECT n_zones,
-       xy AS pearson,
-       (xy - xe * ye) / SQRT((1 - xe * xe) * (1 - ye * ye)) AS partial_given_energy_per_capita,
-       spearman
-FROM r
+SELECT COUNT(*) AS n_zones,
+       CORR(x, y) AS pearson,
+       (CORR(x, y) - CORR(x, e) * CORR(y, e))
+           / SQRT((1 - CORR(x, e) * CORR(x, e)) * (1 - CORR(y, e) * CORR(y, e))) AS partial_given_energy_per_capita,
+       CORR(rank_x, rank_y) AS spearman
+FROM ranked
