@@ -277,7 +277,7 @@ impl<E: Engine> Run<'_, E> {
             Operator::Map { input, .. } => laid.maps[&id].run(engine, of(input))?,
             Operator::Cross { left, right } => combine::cross(engine, of(left), of(right))?,
             Operator::Union { inputs } => combine::union(engine, &inputs.iter().map(of).collect::<Vec<_>>(), relation),
-            Operator::Total { input, folds } => total::total(engine, of(input), folds, relation)?,
+            Operator::Total { input, folds } => total::total(engine, of(input), folds, relation, &laid.seed)?,
             Operator::Top { input, by, skip } => top::top(engine, of(input), by, *skip as usize, relation)?,
             Operator::Lookup { base, table, on, columns, proved } => {
                 let sorted = order::is_sorted(plan, *table, &on.iter().map(|(_, t)| *t).collect::<Vec<_>>());

@@ -86,19 +86,18 @@ fn find<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, words: impl FnOnce() ->
         Share::stack(&[&by, &Share::concat(&[&dead, &none])])
     };
     let places = sort_places(engine, &by, radix(table.places + base.places, by.layout().planes))?;
-    let payload = looked_up.iter().fold(Table::new(table.places), |t, c| pack(t, c)).with::<B64>(table_key).with::<B64>(live);
+    let payload = looked_up.iter().fold(Table::new(table.places), |t, c| pack(t, c));
     let (payload, flags, applied) = if what.sorted {
-        let differences = payload.differences(engine);
+        let differences = payload.with::<B64>(table_key).with::<B64>(live).differences(engine);
         let all = Table::concat(&[&differences, &differences.zeros(engine, base.places)]);
-        let ((mut all, applied), flags) = moved(engine, &places, all, &[key, live_rows])?;
-        all = all.prefix_sums();
-        (all, flags, applied)
+        let ((all, applied), flags) = moved(engine, &places, all, &[key, live_rows])?;
+        (all.prefix_sums(), flags, applied)
     } else {
         let is_table = Share::concat(&[&super::combine::ones(engine, table.places), &none]);
         let all = Table::concat(&[&payload, &payload.zeros(engine, base.places)]);
         let ((all, applied), flags) = moved(engine, &places, all, &[key, live_rows, is_table])?;
         // the table's rows to the front, in their new order; how many is public
-        let front = compact(engine, &flags[2], &all, false)?;
+        let front = compact(engine, &flags[2], &all.with::<B64>(flags[0].clone()).with::<B64>(flags[1].clone()), false)?;
         let differences = front.table.slice(0..table.places).differences(engine);
         let differences = Table::concat(&[&differences, &differences.zeros(engine, base.places)]);
         (undo(engine, &front.applied, &differences)?.prefix_sums(), flags, applied)

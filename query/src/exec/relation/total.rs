@@ -12,8 +12,14 @@ use crate::plan::relation::{Fold, FoldOp, Relation, RowColumn};
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout};
 use protocols::{Engine, Share, Table, circuit};
 
-/// One row of `folds` over all rows of `input`.
-pub(super) fn total<E: Engine>(engine: &mut E, input: &Rows<E>, folds: &[Fold], relation: &Relation) -> Result<Rows<E>, Abort> {
+/// One row of `folds` over all rows of `input`. `seed` is that of [digests](super::digest).
+pub(super) fn total<E: Engine>(
+    engine: &mut E,
+    input: &Rows<E>,
+    folds: &[Fold],
+    relation: &Relation,
+    seed: &[u8; 32],
+) -> Result<Rows<E>, Abort> {
     let mut columns: Vec<Option<Cells<E>>> = folds.iter().map(|_| None).collect();
     for (fold, cells) in sums::<Fp61, E>(engine, input, folds, relation)? {
         columns[fold] = Some(cells);
@@ -24,7 +30,7 @@ pub(super) fn total<E: Engine>(engine: &mut E, input: &Rows<E>, folds: &[Fold], 
     for (number, fold) in folds.iter().enumerate() {
         if needs_order(fold) {
             let fold = Fold { op: fold.op.clone(), when: fold.when };
-            columns[number] = Some(in_order(engine, input, fold, &relation.columns[number])?);
+            columns[number] = Some(in_order(engine, input, fold, &relation.columns[number], seed)?);
         }
         if let FoldOp::Min(column) | FoldOp::Max(column) = fold.op {
             let cells = extreme(engine, input, fold, column)?;
@@ -41,8 +47,8 @@ fn needs_order(fold: &Fold) -> bool {
 }
 
 /// A fold over sorted values: that of a group without keys, which has a row if there is any.
-fn in_order<E: Engine>(engine: &mut E, input: &Rows<E>, fold: Fold, output: &RowColumn) -> Result<Cells<E>, Abort> {
-    let group = super::group::group(engine, input, &[], &[fold], std::slice::from_ref(output), &[0; 32])?;
+fn in_order<E: Engine>(engine: &mut E, input: &Rows<E>, fold: Fold, output: &RowColumn, seed: &[u8; 32]) -> Result<Cells<E>, Abort> {
+    let group = super::group::group(engine, input, &[], &[fold], std::slice::from_ref(output), seed)?;
     let column = group.columns.into_iter().next().expect("a group has a column for each fold");
     if input.places == 0 {
         return Ok(column.zeros(engine, 1));

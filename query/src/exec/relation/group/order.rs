@@ -1,5 +1,6 @@
 //! One order of the rows of a group-by, and what is summed in it.
 
+use super::super::digest::Digest;
 use super::super::keys::radix;
 use super::*;
 use crate::exec::graph::Wire;
@@ -72,7 +73,11 @@ impl Order {
         };
         let mut by: Vec<Bits<E>> = Vec::new();
         if let Some((value, counts)) = &value {
-            by.extend([value.clone(), engine.not(counts)]);
+            // distinct values need no more than to be side by side
+            let distinct = self.folds.iter().map(|f| &folds[*f]).all(|f| plain(f) || matches!(f.op, FoldOp::CountDistinct(_)));
+            let digest = Digest::new(seed, value.layout().planes, input.places as u64).filter(|_| distinct);
+            by.push(digest.map_or_else(|| value.clone(), |digest| digest.of(engine, value)));
+            by.push(engine.not(counts));
         }
         by.push(grouping(engine, input, keys, seed));
         by.extend(input.row.as_ref().map(|row| engine.not(row)));

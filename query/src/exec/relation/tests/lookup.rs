@@ -1,7 +1,7 @@
 //! Look-ups against a search in clear.
 
 use super::*;
-use crate::plan::relation::{RowKind, RowNode, RowNodeId, RowOp};
+use crate::plan::relation::{Fold, FoldOp, RowKind, RowNode, RowNodeId, RowOp};
 use mpc_core::Abort;
 
 /// Rows of a table with distinct non-NULL keys among `bound`, a few NULL keys, and three columns to look up.
@@ -185,6 +185,12 @@ fn wide_keys_are_sorted_by_a_digest() {
         };
         // 136 planes would take 4 + 9 * 67 rounds
         assert!(steps(&build) < 300, "{}", steps(&build));
+
+        let count = column(field(Ring::Fp61), false);
+        let names: std::collections::BTreeSet<&Cell> = base.iter().map(|row| &row[0]).filter(|name| name.is_some()).collect();
+        let folds = vec![Fold { op: FoldOp::CountDistinct(0), when: None }];
+        build.push(Operator::Total { input: b, folds }, 1, true, vec![count]);
+        build.expect(vec![vec![int(names.len() as i128)]]);
 
         let columns = vec![wide().remove(0), wide().remove(1)];
         build.push(Operator::Group { input: b, keys: vec![0, 1], folds: vec![] }, 44, false, columns);
