@@ -2,7 +2,7 @@
 //! a row and word, never one a bit.
 
 use crate::{Column, Layout, Permutation, Ring};
-use zeroize::DefaultIsZeroes;
+use zeroize::{DefaultIsZeroes, Zeroize};
 
 // How many bits is the layout's width.
 macro_rules! row_of_bits {
@@ -59,6 +59,9 @@ macro_rules! row_of_bits {
 row_of_bits!(Row8, u8, "Up to 8 bits of one row side by side: addition is XOR, multiplication is AND.");
 row_of_bits!(Row32, u32, "Up to 32 bits of one row side by side, as [`Row8`].");
 row_of_bits!(Row64, u64, "Up to 64 bits of one row side by side, as [`Row8`].");
+
+/// Words of a plane in a line of the cache: planes are read and written a line at a time.
+const LINE: usize = 8;
 
 impl<R: Ring> Column<R> {
     /// Row i at `to.places()[i]`.
@@ -120,22 +123,33 @@ impl<R: Ring> Column<R> {
         let mut data: Vec<W> = Vec::with_capacity(self.layout.rows);
         let planes: Vec<&[R]> = (first..first + width).map(|i| self.plane(i)).collect();
         let row = |bits: u64| W::from_bits(bits.into()).unwrap_or_default();
-        for word in 0..self.layout.stride::<R>() {
-            let rows = (self.layout.rows - word * 64).min(64);
-            if width <= 8 {
+        let words = self.layout.stride::<R>();
+        if width <= 8 {
+            for word in 0..words {
+                let rows = (self.layout.rows - word * 64).min(64);
                 let bits = |plane: &[R]| plane[word].to_bits() as u64;
                 for eight in 0..rows.div_ceil(8) {
                     let block = planes.iter().rev().fold(0, |v, plane| v << 8 | bits(plane) >> (8 * eight) & 0xff);
                     let turned = turn8(block).to_le_bytes();
                     data.extend(turned[..(rows - eight * 8).min(8)].iter().map(|b| row((*b).into())));
                 }
-            } else {
-                let mut block = [0; 64];
-                block.iter_mut().zip(&planes).for_each(|(v, plane)| *v = plane[word].to_bits() as u64);
-                turn64(&mut block);
+            }
+            return Column { data, layout };
+        }
+        let mut blocks = [[0u64; 64]; LINE];
+        for first in (0..words).step_by(LINE) {
+            let count = LINE.min(words - first);
+            for (i, plane) in planes.iter().enumerate() {
+                blocks.iter_mut().zip(&plane[first..first + count]).for_each(|(block, v)| block[i] = v.to_bits() as u64);
+            }
+            for (at, block) in blocks[..count].iter_mut().enumerate() {
+                turn64(block);
+                let rows = (self.layout.rows - (first + at) * 64).min(64);
                 data.extend(block[..rows].iter().map(|bits| row(*bits)));
+                block[width..].fill(0);
             }
         }
+        blocks.as_flattened_mut().zeroize();
         Column { data, layout }
     }
 
@@ -147,22 +161,30 @@ impl<R: Ring> Column<R> {
         let stride = self.layout.stride::<R>();
         let planes = &mut self.data[first * stride..(first + width) * stride];
         let plane_word = |bits: u64| R::from_bits(bits.into()).unwrap_or_default();
-        for (word, rows) in rows.data.chunks(64).enumerate() {
-            if width <= 8 {
+        if width <= 8 {
+            for (word, rows) in rows.data.chunks(64).enumerate() {
                 let mut words = [0u64; 8];
                 for (eight, rows) in rows.chunks(8).enumerate() {
-                    let block = rows.iter().rev().fold(0, |v, row| v << 8 | row.to_bits() as u64);
-                    let block = turn8(block);
+                    let block = turn8(rows.iter().rev().fold(0, |v, row| v << 8 | row.to_bits() as u64));
                     words.iter_mut().enumerate().for_each(|(i, w)| *w |= (block >> (8 * i) & 0xff) << (8 * eight));
                 }
                 planes[word..].iter_mut().step_by(stride).zip(words).for_each(|(v, bits)| *v = plane_word(bits));
-            } else {
-                let mut block = [0; 64];
+            }
+            return;
+        }
+        let mut blocks = [[0u64; 64]; LINE];
+        for (at, rows) in rows.data.chunks(64 * LINE).enumerate() {
+            for (block, rows) in blocks.iter_mut().zip(rows.chunks(64)) {
                 block.iter_mut().zip(rows).for_each(|(v, row)| *v = row.to_bits() as u64);
-                turn64(&mut block);
-                planes[word..].iter_mut().step_by(stride).zip(block).for_each(|(v, bits)| *v = plane_word(bits));
+                block[rows.len()..].fill(0);
+                turn64(block);
+            }
+            for (i, plane) in planes.chunks_mut(stride).enumerate() {
+                let words = plane[at * LINE..].iter_mut().zip(&blocks);
+                words.for_each(|(v, block)| *v = plane_word(block[i]));
             }
         }
+        blocks.as_flattened_mut().zeroize();
     }
 
     /// The rows in `range` of every plane.
@@ -251,6 +273,7 @@ fn lifted<R: Ring>(v: R, by: usize) -> R {
 
 /// Turns 64 by 64 bits: bit r of word p becomes bit p of word r (Warren, Hacker's Delight, section 7-3).
 fn turn64(block: &mut [u64; 64]) {
+    #[inline(always)]
     fn level<const BY: usize>(block: &mut [u64; 64], low: u64) {
         for pair in block.chunks_exact_mut(2 * BY) {
             let (upper, lower) = pair.split_at_mut(BY);

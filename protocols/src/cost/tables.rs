@@ -1,7 +1,7 @@
 //! What relational operators cost: formulas of rows, widths and what moves.
 
 use super::{Cost, bits_to, equal, less, levels, open, product};
-use crate::relational::{JoinOptions, Radix, Sorting, samples};
+use crate::relational::{JoinOptions, LAST, Radix, Sorting, last_comparisons, samples};
 use crate::table::Message;
 use mpc_core::{B64, Index, Layout, PartyId, Ring, index_bits};
 
@@ -113,34 +113,43 @@ fn comparisons(rows: usize) -> (u64, f64) {
     let samples = samples(rows);
     let (levels, compared) = if samples > 0 { comparisons(samples) } else { (0, 0.0) };
     let others = (rows - samples) as f64;
-    let steps = (samples + 1).ilog2();
-    // rows between two samples: geometric, but for the last ones without samples
+    let steps = u64::from((samples + 1).ilog2());
     let mean = others / (samples + 1) as f64;
-    let most = if samples > 0 { (mean * ((samples + 1) as f64).ln()).ceil() as usize + 1 } else { rows };
-    let quick = quicksort_comparisons(most);
-    let within = if samples == 0 {
-        quick.last().copied().unwrap_or(0.0)
+    // expected numbers of runs of rows between samples, by their size: geometric, or all rows one run
+    let segments = if samples == 0 {
+        (0..=rows).map(|size| f64::from(u8::from(size == rows))).collect()
     } else {
-        let q = mean / (1.0 + mean);
-        let of_size = |(m, c): (usize, &f64)| (1.0 - q) * q.powi(m as i32) * c;
-        (samples + 1) as f64 * quick.iter().enumerate().map(of_size).sum::<f64>()
+        let stays = mean / (1.0 + mean);
+        let longest = (mean * (rows as f64).ln()).ceil() as i32;
+        (0..=longest).map(|size| (samples + 1) as f64 * (1.0 - stays) * stays.powi(size)).collect()
     };
-    // the longest chain of pivots, measured
-    let depth = if rows < 2 { 0 } else { (1.7 * (most as f64).log2()).round() as u64 };
-    (levels + u64::from(steps) + depth, compared + others * f64::from(steps) + within)
+    let (within_levels, within) = quicksort(segments, last_comparisons(rows) as f64);
+    (levels + steps + within_levels, compared + others * steps as f64 + within)
 }
 
-/// Expected comparisons to sort 0..=m rows by quicksort, the last four all with all.
-fn quicksort_comparisons(m: usize) -> Vec<f64> {
-    let mut expected: Vec<f64> = Vec::with_capacity(m + 1);
-    let mut sum = 0.0;
-    for rows in 0..=m {
-        let n = rows as f64;
-        let e = if rows <= 4 { n * (n - 1.0) / 2.0 } else { n - 1.0 + 2.0 * sum / n };
-        expected.push(e.max(0.0));
-        sum += e.max(0.0);
+/// Levels and comparisons of a quicksort of `segments[m]` runs of m rows, expected; all are compared with all once that takes no more than `last`.
+fn quicksort(mut segments: Vec<f64>, last: f64) -> (u64, f64) {
+    let pairs = |size: usize| (size * size.saturating_sub(1) / 2) as f64;
+    let (mut levels, mut compared) = (0, 0.0);
+    loop {
+        let all: f64 = segments.iter().enumerate().map(|(size, many)| many * pairs(size)).sum();
+        if all < 0.5 {
+            return (levels, compared);
+        }
+        levels += 1;
+        if all <= last {
+            return (levels, compared + all);
+        }
+        let mut next = vec![0.0; segments.len()];
+        // a pivot is as likely to be any of the rows: each size below comes twice for each of them
+        let mut below = 0.0;
+        for (size, many) in segments.iter().enumerate().rev() {
+            next[size] = below;
+            compared += many * if size <= LAST { pairs(size) } else { (size - 1) as f64 };
+            below += if size <= LAST { 0.0 } else { 2.0 * many / size as f64 };
+        }
+        segments = next;
     }
-    expected
 }
 
 /// Sums by group of sorted keys of `key` bits, `values` a plane each, `bits` carried and not blanked; `blank` zeroes the sums beyond the groups.

@@ -9,7 +9,7 @@
 //! | [`places_by_digit`] of c bits | `digit` | 3, 4, 5 for c = 1, 2, 3 | 2w, 4w + 1, 8w + 4 |
 //! | [`compact`] | `compact` | 6 | 3w + (4/3)(w + W) |
 //! | [`radix_places`], [`sort`] of k bits | `radix` | 4 + 9 (k/2 - 1), 3 more | (4w + 1) + (k/2 - 1)(23w + 11)/3 for c = 2 |
-//! | [`samplesort`] of k bits | `samplesort` | some 5 log2 n (2 + log2 (k + w)) | about 2.5 (k + w) log2 n |
+//! | [`samplesort`] of k bits | `samplesort` | some 3 log2 n (2 + log2 (k + w)) | about 2.5 (k + w) log2 n |
 //! | [`group_sums`] of sorted rows | `group` | ceil(log2 k) + 10 | (k - 1) + 3w + (4/3)(w + W + 1) + v + W |
 //! | [`Segments`] | `segment` | 6, then 3 to 5 | 3w + (4/3)(w + W + 1), then 7W/3 |
 //! | [`join`] on a unique key | `join` | the sort's, ceil(log2 (k + 2)) | the sort's, k + 1 |
@@ -45,8 +45,8 @@ pub(crate) use join::join_in;
 pub use join::{JoinOptions, Joined, Side, any_row, has_duplicates, join};
 pub use permute::{Applied, Moved, apply, apply_and_open, compose, undo};
 pub use radix::{Radix, radix_places};
-pub(crate) use samplesort::samples;
 pub use samplesort::samplesort;
+pub(crate) use samplesort::{LAST, last_comparisons, samples};
 pub use segment::{Segments, numbers_of_rows, sums_before};
 pub(crate) use sort::sort_in;
 pub use sort::{Key, Sorting, order, sort, sort_places};

@@ -2,10 +2,10 @@
 //!
 //! *Functionality.* The rows in the order of their keys; equal keys keep their order.
 //! *Protocol.* The number of each row becomes the low part of its key, so that no two are equal, and all is shuffled. From there on the order of rows is
-//! uniformly random and independent of everything, so comparisons of rows may be opened (Hamada, Kikuchi, Ikarashi, Chida, Takahashi, ICISC'12). One row in eight is a
+//! uniformly random and independent of everything, so comparisons of rows may be opened (Hamada, Kikuchi, Ikarashi, Chida, Takahashi, ICISC'12). One row in sixteen is a
 //! sample, sorted the same way; every other row finds its place between samples by binary search, a comparison a level for all rows at once, and the few rows between
-//! two samples are sorted by quicksort, the last four by all comparisons. (Without the row's number opened equalities would tell how often keys repeat.)
-//! *Cost.* About log2 n - 0.2 comparisons of k + w bits a row and 1 + ceil(log2 (k + w)) + 1 rounds for each of some 5 log2 n levels; how many exactly depends on the
+//! two samples are sorted by quicksort, until all comparisons of those that are left are few. (Without the row's number opened equalities would tell how often keys repeat.)
+//! *Cost.* About log2 n comparisons of k + w bits a row and 2 + ceil(log2 (k + w)) rounds for each of some 3 log2 n levels; how many exactly depends on the
 //! random order, so [`cost::samplesort`](crate::cost::samplesort) is an expectation. The shuffle carries k + w bits and the row's own. *Leakage.* None: what is opened is the order of rows after the
 //! shuffle, a uniformly random permutation.
 
@@ -13,13 +13,19 @@ use super::permute::{Applied, Moved};
 use super::{Bits, less_open};
 use crate::{Abort, Engine, Share, Table};
 use mpc_core::{B64, Column, Layout, Permutation, Row32, index_bits};
+use std::ops::Range;
 
 /// One row in so many is a sample.
-const SAMPLE: usize = 8;
+const SAMPLE: usize = 16;
 /// Fewer rows are sorted without a sample.
 const FEW: usize = 64;
 /// As many rows, or fewer, are compared all with all.
-const LAST: usize = 4;
+pub(crate) const LAST: usize = 4;
+
+/// Comparisons for which the rows between all samples are compared all with all, of `rows` rows in all: few beside those of the search, and they save the last levels.
+pub(crate) const fn last_comparisons(rows: usize) -> usize {
+    rows / 8 + 4096
+}
 
 /// The rows of the table in the stable order of `key`, and what undoes it.
 pub fn samplesort<E: Engine>(e: &mut E, key: &Bits<E>, table: &Table<E>) -> Result<Moved<E>, Abort> {
@@ -79,7 +85,7 @@ fn sorted<E: Engine>(e: &mut E, key: &Bits<E>) -> Result<Vec<u32>, Abort> {
         next[*bucket] += 1;
     }
     let segments = starts.windows(2).map(|w| w[0]..w[1]).collect();
-    let ordered = quicksorted(e, &key.pick(&bucketed), segments)?;
+    let ordered = quicksorted(e, &key.pick(&bucketed), segments, last_comparisons(rows))?;
 
     let mut order = Vec::with_capacity(rows);
     for bucket in 0..=samples {
@@ -95,8 +101,8 @@ fn is_set(words: &[B64], row: usize) -> bool {
     words[row / 64].0 >> (row % 64) & 1 == 1
 }
 
-/// The rows of each segment in the order of their keys.
-fn quicksorted<E: Engine>(e: &mut E, key: &Bits<E>, segments: Vec<std::ops::Range<usize>>) -> Result<Vec<u32>, Abort> {
+/// The rows of each segment in the order of their keys; all are compared with all once that takes no more than `last` comparisons.
+fn quicksorted<E: Engine>(e: &mut E, key: &Bits<E>, segments: Vec<Range<usize>>, last: usize) -> Result<Vec<u32>, Abort> {
     let mut order: Vec<u32> = (0..key.layout().rows as u32).collect();
     let mut segments: Vec<_> = segments.into_iter().filter(|s| s.len() > 1).collect();
     // keys of rows that still have neighbours to be compared with, and where each row's is
@@ -109,11 +115,13 @@ fn quicksorted<E: Engine>(e: &mut E, key: &Bits<E>, segments: Vec<std::ops::Rang
             key = key.pick(&rows.iter().map(|row| held[*row as usize]).collect::<Vec<_>>());
             rows.iter().zip(0..).for_each(|(row, at)| held[*row as usize] = at);
         }
+        let pairs: usize = segments.iter().map(|s| s.len() * (s.len() - 1) / 2).sum();
+        let few = |rows: usize| pairs <= last || rows <= LAST;
         let (mut left, mut right) = (Vec::new(), Vec::new());
         for segment in &segments {
             let rows = &order[segment.clone()];
             // all pairs of a few, else everyone with the first: rows are in random order
-            let pivots = if rows.len() <= LAST { rows.len() - 1 } else { 1 };
+            let pivots = if few(rows.len()) { rows.len() - 1 } else { 1 };
             for (i, pivot) in rows[..pivots].iter().enumerate() {
                 left.extend(&rows[i + 1..]);
                 right.extend(std::iter::repeat_n(pivot, rows.len() - i - 1));
@@ -126,8 +134,8 @@ fn quicksorted<E: Engine>(e: &mut E, key: &Bits<E>, segments: Vec<std::ops::Rang
         let mut at = 0;
         for segment in segments {
             let rows = order[segment.clone()].to_vec();
-            if rows.len() <= LAST {
-                let mut places = [0; LAST];
+            if few(rows.len()) {
+                let mut places = vec![0; rows.len()];
                 for i in 0..rows.len() - 1 {
                     for j in i + 1..rows.len() {
                         places[if is_set(less, at) { i } else { j }] += 1;
