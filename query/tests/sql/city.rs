@@ -37,7 +37,7 @@ fn questions_of_records_on_the_invented_city() {
 fn the_reference_answers_are_those_of_our_sql() {
     let data = match scenarios::shared_data() {
         Ok(data) => data.join("nyc"),
-        Err(absent) => return println!("skipped: {absent}"),
+        Err(absent) => return eprintln!("skipped: {absent}"),
     };
     let work = tempfile::tempdir().expect("a folder");
     let pool = pool(&data, work.path());
