@@ -83,10 +83,10 @@ pub(crate) fn verify(asked: &Asked, results: &SealedResults, roster: &Roster) ->
                 plan_hash.short()
             )));
         }
-        if let Some(first) = shares.first() {
-            if (sealed.attempt, sealed.sid) != (first.sealed.attempt, first.sealed.sid) {
-                return Err(wrong(format!("the shares of {} and {name} are of different sessions", first.party)));
-            }
+        if let Some(first) = shares.first()
+            && (sealed.attempt, sealed.sid) != (first.sealed.attempt, first.sealed.sid)
+        {
+            return Err(wrong(format!("the shares of {} and {name} are of different sessions", first.party)));
         }
         let bytes = party::seal::open(&asked.key, &sealed, name).map_err(|e| wrong(format!("the share of {name}: {e}")))?;
         shares.push(Share { party: name.clone(), sealed, bytes });

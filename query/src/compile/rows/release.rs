@@ -121,9 +121,8 @@ impl Rows<'_> {
             demands.push(Demand { expr, form });
         }
         let ordered = in_order(plan);
-        let finish = |at: usize, form: &RowForm, some: Option<usize>| finish_of(at, form, some);
         let finishes = finishes.into_iter().map(|(i, ty)| (ty, One::Column(i))).collect();
-        self.open(plan, &demands, finishes, &columns, ordered, &finish)
+        self.open(plan, &demands, finishes, &columns, ordered)
     }
 
     /// Lowers, opens, and describes what is opened.
@@ -134,7 +133,6 @@ impl Rows<'_> {
         columns: Vec<(DataType, One)>,
         names: &[Column],
         ordered: bool,
-        finish: &dyn Fn(usize, &RowForm, Option<usize>) -> Result<Finish, SqlError>,
     ) -> Result<Released, SqlError> {
         let got = self.lower(plan, demands)?;
         let id = self.exactly(got);
@@ -144,7 +142,7 @@ impl Rows<'_> {
         let mut released = Vec::new();
         for (i, (ty, one)) in columns.into_iter().enumerate() {
             let value = match one {
-                One::Column(c) => finish(c, &relation.columns[c].form, valid(c))?,
+                One::Column(c) => finish_of(c, &relation.columns[c].form, valid(c))?,
                 One::Finish(f) => f,
             };
             released.push(ReleasedColumn { name: format!("c{i}"), data_type: Type(ty), value });
@@ -193,7 +191,7 @@ impl Rows<'_> {
         demands.extend(moments);
         let shifted = columns.into_iter().map(|(ty, one)| (ty, one.shifted(base))).collect();
         let ordered = in_order(plan);
-        self.open(&extended.0, &demands, shifted, names, ordered, &finish_of)
+        self.open(&extended.0, &demands, shifted, names, ordered)
     }
 
     /// ORDER BY … LIMIT over a projection over an aggregate: the order is computed on shares, the projection in clear.
@@ -219,7 +217,7 @@ impl Rows<'_> {
             let at = below.schema().index_of_column(name).map_err(internal)?;
             out.push((below.schema().field(at).data_type().clone(), finishes[at].clone().shifted(base)));
         }
-        let released = self.open(&limited, &demands, out, &names, true, &finish_of)?;
+        let released = self.open(&limited, &demands, out, &names, true)?;
         let projected = LogicalPlan::Projection(projection.clone());
         let released = released.above(&projected)?;
         // aliases and projections above the limit's own were not passed
