@@ -1,23 +1,27 @@
 //! What is opened, and what the planner computes from it.
 
-use std::sync::Arc;
+mod chain;
+mod moments;
+mod permit;
 
 use datafusion::{
     arrow::datatypes::DataType,
     common::{Column, ExprSchema, ScalarValue},
-    functions_aggregate::expr_fn::{count, sum},
-    logical_expr::{Aggregate, Case, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Sort, lit},
+    logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Sort},
 };
 
-use super::{Demand, Rows, emit::unalias, form, home, order};
+use self::{
+    chain::{in_order, limited, over_aggregate, rebased, replaced},
+    moments::{RowMoments, wide_integer},
+};
+use super::{Demand, Rows, emit::unalias, home, order};
 use crate::{
     compile::{
         SqlError,
         answer::Released,
-        expr::{cast, said},
-        facts::{self, Facts, Known},
-        internal, range,
-        release::{Moments, aggregate_function, exact_argument, is_statistic, statistic},
+        facts::Facts,
+        internal,
+        release::{aggregate_function, exact_argument, is_statistic, statistic},
     },
     plan::{
         Finish, ReleasedColumn, Reveal, RowRelease, Type,
@@ -295,45 +299,6 @@ impl Rows<'_> {
         }
         Ok(((extended, demands), keys, finishes))
     }
-
-    /// Rows of private tables may be shown only if their owners' catalogue entries say so.
-    fn may_show_rows(&self, plan: &LogicalPlan) -> Result<(), SqlError> {
-        let closed: Vec<_> = facts::tables(plan).into_iter().filter(|t| self.catalog.table(t).is_none_or(|t| !t.rows_released)).collect();
-        if closed.is_empty() {
-            return Ok(());
-        }
-        let tables = closed.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ");
-        Err(SqlError::unsupported(
-            format!("the answer would show rows of the private table {tables}"),
-            "aggregate: SELECT COUNT(*), SUM(…), AVG(…) …; or have its owner declare release = \"rows\" in the catalogue",
-        )
-        .at(self.text.keyword("SELECT")))
-    }
-
-    /// Which values of a group key occur is seen: the values must be public, or the tables' rows may be.
-    fn may_show_keys(&self, a: &Aggregate) -> Result<(), SqlError> {
-        let facts = Facts::of(&a.input, self.catalog);
-        if a.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
-            return Err(SqlError::unsupported("ROLLUP, CUBE and GROUPING SETS are not supported", "ask one question for each grouping"));
-        }
-        for key in &a.group_expr {
-            let known = form::known_of(key, a.input.schema(), &facts.columns, self.catalog);
-            let few = form::values(&known, self.catalog).is_some_and(|n| n <= MOST_LISTED);
-            if known.draws.is_some() || known.values.is_some() || few {
-                continue;
-            }
-            let closed: Vec<_> =
-                facts::tables(&a.input).into_iter().filter(|t| self.catalog.table(t).is_none_or(|t| !t.rows_released)).collect();
-            if !closed.is_empty() {
-                return Err(SqlError::unsupported(
-                    format!("the group key {} is private: which of its values occur would be seen in the answer", said(key)),
-                    "group by a public table's column, a column with a domain or dictionary in the catalogue, or a condition; or have the owner declare release = \"rows\"",
-                )
-                .at(self.text.expr(key)));
-            }
-        }
-        Ok(())
-    }
 }
 
 /// A column of a released table: of the relation, or finished from several.
@@ -371,182 +336,4 @@ fn finish_of(of: usize, form: &RowForm, some: Option<usize>) -> Result<Finish, S
         RowForm::Planes { scale, .. } | RowForm::Field { scale, .. } => Finish::Value { of, scale: *scale, some },
         RowForm::Bit => Finish::Value { of, scale: 0, some },
     })
-}
-
-/// Whether a plan computes on what an aggregate yields.
-fn over_aggregate(plan: &LogicalPlan) -> bool {
-    match plan {
-        LogicalPlan::Aggregate(_) => true,
-        LogicalPlan::Projection(_)
-        | LogicalPlan::SubqueryAlias(_)
-        | LogicalPlan::Filter(_)
-        | LogicalPlan::Sort(_)
-        | LogicalPlan::Limit(_) => plan.inputs().first().is_some_and(|input| over_aggregate(input)),
-        _ => false,
-    }
-}
-
-/// Whether the places of a plan's relation are in the order the query asks for.
-fn in_order(plan: &LogicalPlan) -> bool {
-    match plan {
-        LogicalPlan::Limit(_) => true,
-        LogicalPlan::Sort(s) => s.fetch.is_some(),
-        LogicalPlan::Projection(p) => in_order(&p.input),
-        LogicalPlan::SubqueryAlias(a) => in_order(&a.input),
-        _ => false,
-    }
-}
-
-/// LIMIT over a projection: the chain of limit and order, and the projection.
-fn limited(plan: &LogicalPlan) -> Option<(&LogicalPlan, &datafusion::logical_expr::Projection)> {
-    let inner = |p: &'_ LogicalPlan| matches!(p, LogicalPlan::Projection(_));
-    match plan {
-        LogicalPlan::Limit(l) => match l.input.as_ref() {
-            LogicalPlan::Sort(s) if inner(&s.input) => match s.input.as_ref() {
-                LogicalPlan::Projection(p) => Some((plan, p)),
-                _ => None,
-            },
-            LogicalPlan::Projection(p) => Some((plan, p)),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// A limit and order over a projection, moved below it.
-fn rebased(chain: &LogicalPlan, projection: &[Expr], below: LogicalPlan) -> Result<LogicalPlan, SqlError> {
-    match chain {
-        LogicalPlan::Limit(l) => {
-            let input = rebased(&l.input, projection, below)?;
-            Ok(LogicalPlan::Limit(datafusion::logical_expr::Limit { skip: l.skip.clone(), fetch: l.fetch.clone(), input: Arc::new(input) }))
-        }
-        LogicalPlan::Sort(s) => {
-            let exprs = s
-                .expr
-                .iter()
-                .map(|e| {
-                    Ok(datafusion::logical_expr::SortExpr { expr: super::substituted(&e.expr, s.input.schema(), projection)?, ..e.clone() })
-                })
-                .collect::<Result<Vec<_>, SqlError>>()?;
-            let input = rebased(&s.input, projection, below)?;
-            Ok(LogicalPlan::Sort(datafusion::logical_expr::Sort { expr: exprs, input: Arc::new(input), fetch: s.fetch }))
-        }
-        _ => Ok(below),
-    }
-}
-
-/// The plan with another aggregate at the bottom, whose first columns are the old one's.
-fn replaced(plan: &LogicalPlan, aggregate: LogicalPlan) -> Result<LogicalPlan, SqlError> {
-    match plan {
-        LogicalPlan::Aggregate(_) => Ok(aggregate),
-        other => {
-            let input = replaced(other.inputs().first().ok_or_else(|| internal("a chain over an aggregate"))?, aggregate)?;
-            other.with_new_exprs(other.expressions(), vec![input]).map_err(internal)
-        }
-    }
-}
-
-/// Integers as SUM takes them, so that SUM(x) and AVG(x) have one sum.
-fn wide_integer(expr: &Expr, schema: &datafusion::common::DFSchema) -> Expr {
-    match expr.get_type(schema) {
-        Ok(ty) if ty.is_integer() && !matches!(ty, DataType::Int64 | DataType::UInt64) && !matches!(expr, Expr::Literal(..)) => {
-            cast(expr.clone(), DataType::Int64)
-        }
-        _ => expr.clone(),
-    }
-}
-
-/// Moments as aggregates over private rows, each with the form in which it is opened.
-struct RowMoments<'m> {
-    schema: &'m datafusion::common::DFSchema,
-    columns: &'m [Known],
-    catalog: &'m crate::catalog::Catalog,
-    rows: i128,
-    /// A group has a row.
-    grouped: bool,
-    args: Vec<Expr>,
-    filter: Option<Expr>,
-    parts: Vec<(Expr, RowForm)>,
-}
-
-impl RowMoments<'_> {
-    fn part(&mut self, expr: Expr, form: RowForm) -> usize {
-        self.parts.iter().position(|(e, _)| *e == expr).unwrap_or_else(|| {
-            self.parts.push((expr, form));
-            self.parts.len() - 1
-        })
-    }
-
-    fn known(&self, of: usize) -> Known {
-        form::known_of(&self.args[of], self.schema, self.columns, self.catalog)
-    }
-
-    /// FILTER, and that these are not NULL.
-    fn given(&self, of: &[usize]) -> Option<Expr> {
-        let constant = |i: &usize| matches!(&self.args[*i], Expr::Literal(v, _) if !v.is_null());
-        let valid = of.iter().filter(|i| !constant(i)).filter(|i| self.known(**i).nullable).map(|i| self.args[*i].clone().is_not_null());
-        self.filter.clone().into_iter().chain(valid).reduce(Expr::and)
-    }
-}
-
-impl Moments for RowMoments<'_> {
-    fn count(&mut self, of: &[usize]) -> Result<usize, SqlError> {
-        let expr = match self.given(of) {
-            None => count(lit(1i64)),
-            Some(given) => count(Expr::Case(Case::new(None, vec![(Box::new(given), Box::new(lit(1i64)))], None))),
-        };
-        let form = form::field(range::Interval { min: 0, max: self.rows }, 0).ok_or_else(|| internal("a count is small"))?;
-        Ok(self.part(expr, form))
-    }
-
-    fn sum(&mut self, product: &[usize], of: &[usize]) -> Result<usize, SqlError> {
-        let mut range = range::Interval { min: 1, max: 1 };
-        let mut scale = 0i8;
-        let mut factors = Vec::new();
-        let words = product.iter().map(|i| said(&self.args[*i])).collect::<Vec<_>>().join(" × ");
-        let wide =
-            || SqlError::width(format!("the sum of {words} can leave the numbers that are shared exactly"), "CAST it to fewer digits");
-        for &i in product {
-            let known = self.known(i);
-            let own = self.scale(i)?;
-            range = range.mul(known.range.filter(|_| known.wide.is_none()).ok_or_else(wide)?.with_zero()).ok_or_else(wide)?;
-            scale += own;
-            factors.push(cast(self.args[i].clone(), DataType::Decimal128(38, own)));
-        }
-        // a square is never negative
-        if let [a, b] = product
-            && a == b
-        {
-            range.min = 0;
-        }
-        let total = range.with_zero().times(self.rows).ok_or_else(wide)?;
-        let form = form::field(total, scale).ok_or_else(wide)?;
-        let value =
-            if factors.len() == 1 { self.args[product[0]].clone() } else { factors.into_iter().reduce(|a, b| a * b).ok_or_else(wide)? };
-        let others: Vec<_> = of.iter().copied().filter(|i| !product.contains(i)).collect();
-        let expr = match self.given(&others) {
-            None => sum(value),
-            Some(given) => sum(Expr::Case(Case::new(None, vec![(Box::new(given), Box::new(value))], None))),
-        };
-        Ok(self.part(expr, form))
-    }
-
-    fn some(&mut self, of: &[usize]) -> Result<Option<usize>, SqlError> {
-        let always = self.grouped && self.given(of).is_none();
-        if always { Ok(None) } else { self.count(of).map(Some) }
-    }
-
-    fn scale(&mut self, of: usize) -> Result<i8, SqlError> {
-        let known = self.known(of);
-        let words = said(&self.args[of]);
-        if let Some(why) = known.wide {
-            return Err(SqlError::width(why, format!("CAST the operands of {words} to DECIMAL(38, s), or to fewer digits")));
-        }
-        range::scale(&known.ty).filter(|_| known.ty != DataType::Date32).ok_or_else(|| {
-            SqlError::unsupported(
-                format!("{words} is {}, which is not shared exactly", range::sql_type(&known.ty)),
-                format!("CAST {words} to DECIMAL(p, s)"),
-            )
-        })
-    }
 }
