@@ -8,6 +8,7 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::catalog::{MemorySchemaProvider, TableProvider};
 use datafusion::common::TableReference;
 use datafusion::error::DataFusionError;
+use datafusion::physical_plan::collect;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use std::sync::Arc;
 
@@ -45,8 +46,11 @@ impl Oracle {
     pub fn answer(&self, sql: &str) -> Result<RecordBatch, DataFusionError> {
         self.runtime.block_on(async {
             let frame = self.context.sql(sql).await?;
-            let schema = Arc::new(frame.schema().as_arrow().clone());
-            let batches = frame.collect().await?;
+            let task = Arc::new(frame.task_ctx());
+            // its schema, not the frame's: that one does not know yet which types the branches of a CASE are cast to
+            let plan = frame.create_physical_plan().await?;
+            let schema = plan.schema();
+            let batches = collect(plan, task).await?;
             // the batches' own schema may be stricter about NULLs than the plan's
             let schema = batches.first().map_or(schema, RecordBatch::schema);
             Ok(concat_batches(&schema, &batches)?)
@@ -181,6 +185,19 @@ mod tests {
     fn batch(n: Vec<Option<i64>>, x: Vec<Option<f64>>) -> RecordBatch {
         RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(n)) as ArrayRef), ("x", Arc::new(Float64Array::from(x)))])
             .expect("equal lengths")
+    }
+
+    #[test]
+    fn an_answer_without_rows_has_the_types_of_one_with_rows() {
+        let oracle = Oracle::new().expect("an oracle");
+        let types = |condition: &str| {
+            let sql = format!("SELECT CASE WHEN a THEN b ELSE c END AS x FROM (VALUES (true, 1.5, 7)) AS t(a, b, c) WHERE {condition}");
+            let answer = oracle.answer(&sql).expect("an answer");
+            (answer.num_rows(), answer.schema().field(0).data_type().clone())
+        };
+        let ((one, some), (none, empty)) = (types("c = 7"), types("c = 8"));
+        assert_eq!((one, none), (1, 0));
+        assert_eq!(some, empty);
     }
 
     #[test]
