@@ -1,24 +1,13 @@
-//! Random questions by the thousand: what Tacit answers is what DataFusion answers on the pooled tables. The grammar, the town and the
-//! comparison are those of the test suite, which asks three hundred.
-
-#[path = "../../query/tests/sql/grammar.rs"]
-mod grammar;
-#[path = "../../query/tests/sql/pool.rs"]
-mod pool;
-#[path = "../../query/tests/sql/random.rs"]
-mod random;
-#[path = "../../query/tests/sql/town.rs"]
-mod town;
-#[path = "../../query/tests/sql/words.rs"]
-mod words;
+//! Random questions by the thousand: what Tacit answers is what DataFusion answers on the pooled tables. It is the test suite's own program
+//! (`query/tests/sql/random_tests.rs`, which otherwise asks three hundred), started with other numbers: so the engine is compiled for it once, and
+//! not here again.
 
 use crate::report::say;
-use anyhow::{Result, anyhow};
-use random::{Tally, ask};
-use serde::Serialize;
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::thread;
-use std::time::Instant;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 /// How many questions, and which.
 #[derive(clap::Args)]
@@ -45,14 +34,21 @@ pub struct Args {
 struct Line {
     work: &'static str,
     queries: u64,
-    answered: usize,
-    refused: BTreeMap<String, usize>,
-    wrong: Vec<Wrong>,
-    wall_s: f64,
+    #[serde(flatten)]
+    tally: Tally,
     ok: bool,
 }
 
-#[derive(Serialize)]
+/// What the test writes.
+#[derive(Serialize, Deserialize)]
+struct Tally {
+    answered: u64,
+    refused: BTreeMap<String, u64>,
+    wrong: Vec<Wrong>,
+    wall_s: f64,
+}
+
+#[derive(Serialize, Deserialize)]
 struct Wrong {
     seed: u64,
     sql: String,
@@ -61,32 +57,44 @@ struct Wrong {
 
 /// Runs it; `false` if an answer is wrong or there is none without a refusal.
 pub fn run(args: &Args) -> Result<bool> {
-    let started = Instant::now();
-    let seeds = |of: u64| (0..args.queries).map(|n| args.seed + n).filter(move |seed| seed % args.threads == of);
-    let tallies: Vec<Tally> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..args.threads).map(|of| scope.spawn(move || ask(&town::town(), seeds(of), args.sample, |_| ()))).collect();
-        workers.into_iter().map(|w| w.join().map_err(|_| anyhow!("a thread panicked outside a question"))).collect::<Result<_>>()
-    })?;
-    let mut all = Tally::default();
-    for tally in tallies {
-        all.answered += tally.answered;
-        all.wrong.extend(tally.wrong);
-        tally.refused.into_iter().for_each(|(what, n)| *all.refused.entry(what).or_default() += n);
-    }
-    all.wrong.sort_by_key(|(seed, ..)| *seed);
-    let (wall_s, ok) = (started.elapsed().as_secs_f64(), all.wrong.is_empty());
+    let tally = ask(args)?;
+    let ok = tally.wrong.is_empty();
     if args.json {
-        let wrong = all.wrong.into_iter().map(|(seed, sql, what)| Wrong { seed, sql, what }).collect();
-        let line = Line { work: "fuzz_sql", queries: args.queries, answered: all.answered, refused: all.refused, wrong, wall_s, ok };
-        say(&serde_json::to_string(&line)?);
+        say(&serde_json::to_string(&Line { work: "fuzz_sql", queries: args.queries, tally, ok })?);
         return Ok(ok);
     }
-    say(&format!("{} questions in {wall_s:.0} s: {} answered as DataFusion does", args.queries, all.answered));
-    for (what, n) in all.refusals() {
+    say(&format!("{} questions in {:.0} s: {} answered as DataFusion does", args.queries, tally.wall_s, tally.answered));
+    let mut refused: Vec<_> = tally.refused.iter().collect();
+    refused.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
+    for (what, n) in refused {
         say(&format!("{n:>8} refused: {what}"));
     }
-    for (seed, sql, what) in &all.wrong {
+    for Wrong { seed, sql, what } in &tally.wrong {
         say(&format!("   WRONG seed {seed}: {sql}\n         → {what}"));
     }
     Ok(ok)
+}
+
+fn ask(args: &Args) -> Result<Tally> {
+    let folder = tempfile::Builder::new().prefix("tacit-fuzz-").tempdir()?;
+    let tally = folder.path().join("tally.json");
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("this crate is a folder of the workspace")?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["test", "--quiet", "--workspace", "--test", "sql", "--", "--ignored", "--exact", "--nocapture"])
+        .arg("random_tests::by_the_thousand")
+        .current_dir(workspace)
+        .env("FUZZ_QUERIES", args.queries.to_string())
+        .env("FUZZ_SEED", args.seed.to_string())
+        .env("FUZZ_SAMPLE", args.sample.to_string())
+        .env("FUZZ_THREADS", args.threads.to_string())
+        .env("FUZZ_TALLY", &tally)
+        // what it prints is for people: the progress
+        .stdout(Stdio::null())
+        .status()
+        .context("cargo did not start")?;
+    let Ok(text) = std::fs::read_to_string(&tally) else {
+        bail!("the test ended with {status} before it had asked everything; its error is above");
+    };
+    serde_json::from_str(&text).context("the test's tally is not as this benchmark knows it")
 }
