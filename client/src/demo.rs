@@ -1,4 +1,4 @@
-//! `tacit demo`: a whole city on this machine, five questions, and a check of every answer against the same SQL run in clear.
+//! `tacit demo`: a whole city on this machine, six questions, and a check of every answer against the same SQL run in clear.
 
 use crate::city::{City, Plan, Program, TableFile};
 use crate::cli::{self, Done, End};
@@ -17,7 +17,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Run a whole city on this machine, ask it five questions, and check every answer
+/// Run a whole city on this machine, ask it six questions, and check every answer
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {

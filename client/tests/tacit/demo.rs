@@ -4,19 +4,19 @@ use crate::fixture::{Said, said, tacit};
 use tempfile::TempDir;
 
 #[test]
-fn the_demo_answers_five_questions_equal_to_their_clear_answers_and_cleans_up() {
+fn the_demo_answers_six_questions_equal_to_their_clear_answers_and_cleans_up() {
     let (demo, folder) = demo(&["--json"]);
     assert_eq!(demo.code, 0, "{}{}", demo.out, demo.err);
     let lines: Vec<serde_json::Value> = demo.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert_eq!(lines.len(), 6, "five questions and a summary");
-    for asked in &lines[..5] {
+    assert_eq!(lines.len(), 7, "six questions and a summary");
+    for asked in &lines[..6] {
         assert_eq!(asked["equal"], true, "{asked}");
         assert!(asked["rounds"].as_u64() > Some(0) && asked["bytes"].as_u64() > Some(0), "{asked}");
         assert!(asked["reveals"].as_array().is_some_and(|r| !r.is_empty()), "{asked}");
         assert_eq!(asked["answer"].as_array().map(|rows| rows.len() as u64), asked["rows"].as_u64());
     }
-    assert_eq!(lines[5]["equal"], true);
-    assert_eq!(lines[5]["peak_rss"].as_array().map(Vec::len), Some(4), "{}", lines[5]);
+    assert_eq!(lines[6]["equal"], true);
+    assert_eq!(lines[6]["peak_rss"].as_array().map(Vec::len), Some(4), "{}", lines[6]);
     assert!(is_empty(&folder), "nothing is left behind");
 }
 
