@@ -80,16 +80,17 @@ fn measure() -> Result<Row> {
     let line = Line {
         work: "demo",
         rows: questions.iter().map(|q| q.rows).sum(),
-        rounds,
-        bytes_party,
+        rounds: Some(rounds),
+        bytes_party: Some(bytes_party),
         cpu_s: summary.cpu_seconds,
         wall_s: summary.seconds,
         rss_mb,
         limit: LIMIT_S,
         ok: limits.iter().all(|(_, ok)| *ok),
         beside: None,
+        stages: None,
     };
-    Ok(Row { best_s: summary.seconds, floor_s: floor(bytes_party, rounds), line, limits })
+    Ok(Row { best_s: summary.seconds, floor_s: Some(floor(bytes_party, rounds)), line, limits })
 }
 
 /// The program, built as it is now, beside this one.

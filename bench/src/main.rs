@@ -1,10 +1,14 @@
 //! What Tacit costs, measured: `micro` and `relational` (protocols and operators among three processes over QUIC), `cost` (the cost gate), `demo` (a whole
-//! city), `tpch` (TPC-H through real nodes), `fuzz-sql` (random questions).
+//! city), `peers` (other systems on the same work), `nyc` and
+//! `tpch` (New York and TPC-H through real nodes), `fuzz-sql` (random questions).
 
 mod cost;
 mod demo;
 mod fuzz;
 mod micro;
+mod nodes;
+mod nyc;
+mod peers;
 mod relational;
 mod report;
 mod tpch;
@@ -24,7 +28,9 @@ use std::process::ExitCode;
   cargo run -p bench -- micro --work lt64_1e6 -n 15    one work, fifteen repetitions
   cargo run -p bench -- network --json                 40 ms away, and under a flood, as ratios
   cargo run -p bench -- relational --json              sorts, groups and joins of private rows
+  cargo run -p bench -- peers                          Tacit beside SPU, on the same work
   cargo run -p bench -- demo                           a whole city, from started processes to the last answer
+  cargo run -p bench -- nyc                            the questions of New York through real nodes
   cargo run -p bench -- tpch --scale 0.01              TPC-H through real nodes
   cargo run -p bench -- fuzz-sql --queries 10000       random questions, compared with DataFusion
   cargo run -p bench -- cost                           metered cost = formulas = model?"
@@ -42,8 +48,12 @@ enum Command {
     Network(micro::network::Args),
     /// Sorts, groups and joins of private rows among three processes on this machine's loopback
     Relational(relational::Args),
+    /// Tacit and SPU in turn on the same work, three processes on loopback each
+    Peers(peers::Args),
     /// A whole city: `tacit demo`, from started processes to the last answer
     Demo(demo::Args),
+    /// The questions of the New York pack through real nodes: a coordinator and three agencies on loopback
+    Nyc(nyc::Args),
     /// TPC-H through real nodes: three agencies and a coordinator on loopback
     Tpch(tpch::Args),
     /// Random questions, each compared with DataFusion on the pooled tables
@@ -60,7 +70,9 @@ fn main() -> ExitCode {
         Command::Micro(args) => micro::run(&args),
         Command::Network(args) => micro::network::run(&args),
         Command::Relational(args) => relational::run(&args),
+        Command::Peers(args) => peers::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Nyc(args) => nyc::run(&args),
         Command::Tpch(args) => tpch::run(&args),
         Command::FuzzSql(args) => fuzz::run(&args),
         Command::Cost(args) => cost::run(&args),

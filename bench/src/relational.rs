@@ -1,9 +1,10 @@
-//! Operators on private rows among three processes over QUIC on loopback, measured as [`micro`](crate::micro) measures protocols.
+//! Operators on private rows among three processes over QUIC on loopback, measured as [`micro`](crate::micro) measures protocols; and the
+//! question of New York that needs most of them, through real nodes.
 
 mod work;
 
 use crate::micro::{Job, measure};
-use crate::report;
+use crate::{nyc, report};
 use anyhow::Result;
 pub use work::{Prepared, Work};
 
@@ -14,22 +15,43 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     /// Only this work; may be repeated
-    #[arg(long, value_name = "WORK", value_parser = Work::parse)]
-    work: Vec<Work>,
+    #[arg(long, value_name = "WORK", value_parser = Choice::parse)]
+    work: Vec<Choice>,
     /// Repetitions; the median counts
     #[arg(short = 'n', long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     repetitions: u32,
 }
 
+/// One thing to measure.
+#[derive(Clone, Copy)]
+enum Choice {
+    Operator(Work),
+    /// Q5 of New York, where its records are.
+    Nyc,
+}
+
+impl Choice {
+    fn parse(name: &str) -> Result<Self, String> {
+        match name {
+            nyc::Q5 => Ok(Choice::Nyc),
+            name => Work::parse(name).map(Choice::Operator).map_err(|works| format!("{works}, {}", nyc::Q5)),
+        }
+    }
+}
+
 /// Runs them; `false` if a limit is exceeded.
 pub fn run(args: &Args) -> Result<bool> {
-    let works = if args.work.is_empty() { Work::ALL.to_vec() } else { args.work.clone() };
+    let all = || Work::ALL.into_iter().map(Choice::Operator).chain([Choice::Nyc]).collect();
+    let works = if args.work.is_empty() { all() } else { args.work.clone() };
     if !args.json {
         report::header();
     }
     let mut ok = true;
     for work in works {
-        ok &= measure(&Job::Relational(work), args.repetitions, args.json)?;
+        ok &= match work {
+            Choice::Operator(work) => measure(&Job::Relational(work), args.repetitions, args.json)?,
+            Choice::Nyc => nyc::measure(&[nyc::Q5], args.repetitions, args.json)?,
+        };
     }
     Ok(ok)
 }

@@ -46,7 +46,7 @@ pub fn run(args: &Args) -> Result<bool> {
     let mut parties = Parties::start(&Path::default())?;
     let flooded_rounds = Job::Micro(Work::FloodedRounds);
     let quiet = judge(&flooded_rounds, &parties.measure(&flooded_rounds, args.repetitions)?);
-    let flood = Flood::start(parties.addresses()?);
+    let flood = Flood::start(parties.addresses().to_vec());
     let flooded = parties.measure(&flooded_rounds, args.repetitions);
     flood.stop()?;
     let mut row = judge(&flooded_rounds, &flooded?);
@@ -58,7 +58,7 @@ pub fn run(args: &Args) -> Result<bool> {
 }
 
 fn beside(what: &'static str, beside_s: f64, itself_s: f64) -> Beside {
-    Beside { beside: what, beside_s, ratio: beside_s / itself_s }
+    Beside { beside: what, beside_s, ratio: beside_s / itself_s, cpu_ratio: None, bytes_ratio: None }
 }
 
 /// A stranger who sends junk.

@@ -67,8 +67,8 @@ pub fn run() -> Result<()> {
                 let (cpu, meter) = (usage::cpu()? - before.0, engine.meter() - before.1);
                 Answer::Cost(Done {
                     cpu_ns: u64::try_from(cpu.as_nanos())?,
-                    bytes: meter.bytes,
-                    rounds: meter.rounds,
+                    bytes: Some(meter.bytes),
+                    rounds: Some(meter.rounds),
                     peak_memory: usage::peak_memory()?,
                 })
             }

@@ -14,6 +14,8 @@ pub enum Work {
     And,
     /// A million less-thans of 64-bit numbers.
     Less,
+    /// A million equalities of 64-bit numbers: of `peers` alone.
+    Equal,
     /// A thousand dependent multiplications of one element.
     Rounds,
     /// Four million multiplications in Fp61 between parties that are far apart.
@@ -46,6 +48,7 @@ impl Work {
             Work::Mul => "mul_fp61_1e6",
             Work::And => "and_1e9",
             Work::Less => "lt64_1e6",
+            Work::Equal => "eq64_1e6",
             Work::Rounds => "rounds_1000",
             Work::FarMul => "far_mul_4e6",
             Work::FarRounds => "far_rounds_50",
@@ -62,7 +65,7 @@ impl Work {
     /// Rows worked on.
     pub fn rows(self) -> usize {
         match self {
-            Work::Mul | Work::Less => 1_000_000,
+            Work::Mul | Work::Less | Work::Equal => 1_000_000,
             Work::And => 1_000_000_000,
             Work::FarMul => 4_000_000,
             Work::Rounds | Work::FarRounds | Work::FloodedRounds => 1,
@@ -74,7 +77,7 @@ impl Work {
         match self {
             Work::And | Work::Rounds | Work::FloodedRounds => 1000,
             Work::FarRounds => 50,
-            Work::Mul | Work::FarMul | Work::Less => 1,
+            Work::Mul | Work::FarMul | Work::Less | Work::Equal => 1,
         }
     }
 
@@ -85,6 +88,7 @@ impl Work {
             Work::Mul => Limits { cpu_s: Some(0.09), ..wall(0.055) },
             Work::And => wall(0.45),
             Work::Less => Limits { bytes: Some(19_000_000), ..wall(0.2) },
+            Work::Equal => wall(f64::INFINITY),
             Work::Rounds => wall(0.13),
             // 274 MB/s for the three together, which QUIC reaches at 40 ms with large windows and BBR, and half a round trip
             Work::FarMul => wall(3.0 * 4e6 * 61.0 / 8.0 / 274e6 + 0.02),
@@ -122,6 +126,14 @@ impl Prepared {
                 share(engine, &planes(MILLION, 1, 1), &y, Inputs::Bits)?
             }
             Work::Less => share(engine, &planes(MILLION, 64, 1), &planes(MILLION, 64, 2), Inputs::Bits)?,
+            Work::Equal => {
+                let (x, mut y) = (planes(MILLION, 64, 1), planes(MILLION, 64, 1));
+                // a quarter of the rows differ, in one bit
+                let mut next = generator(3);
+                let words = y.plane(0).len();
+                y.as_mut_slice()[17 * words..18 * words].iter_mut().for_each(|v| v.0 ^= next() & next());
+                share(engine, &x, &y, Inputs::Bits)?
+            }
         };
         let prepared = Prepared { work, inputs };
         prepared.check(engine)?;
@@ -133,6 +145,7 @@ impl Prepared {
         Ok(match (&self.inputs, self.work) {
             (Inputs::Field(x, y), work) => Outcome::Field(chain(engine, x, y, work.times())?),
             (Inputs::Bits(x, y), Work::And) => Outcome::Bits(chain(engine, x, y, self.work.times())?),
+            (Inputs::Bits(x, y), Work::Equal) => Outcome::Bits(circuit::equal(engine, x, y, &[])?),
             (Inputs::Bits(x, y), _) => Outcome::Bits(circuit::less(engine, x, y)?),
         })
     }
@@ -147,6 +160,7 @@ impl Prepared {
                 let (got, x, y) = (open(engine, got)?, open(engine, x.clone())?, open(engine, y.clone())?);
                 let expected = match self.work {
                     Work::And => x.zip(&y, B64::mul),
+                    Work::Equal => equal_in_clear(&x, &y),
                     _ => less_in_clear(&x, &y),
                 };
                 got == expected
@@ -219,6 +233,17 @@ pub fn generator(seed: u64) -> impl FnMut() -> u64 {
         let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ z >> 31
     }
+}
+
+/// All planes are.
+fn equal_in_clear(x: &Column<B64>, y: &Column<B64>) -> Column<B64> {
+    let mut equal = Column::splat(B64::ONE, Layout::new(x.rows(), 1));
+    for plane in 0..x.planes() {
+        for ((e, x), y) in equal.as_mut_slice().iter_mut().zip(x.plane(plane)).zip(y.plane(plane)) {
+            e.0 &= !(x.0 ^ y.0);
+        }
+    }
+    equal
 }
 
 /// Bit-sliced comparison from the least significant plane up.
