@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! ring ── column ─┐
-//! prss ───────────┼─ session ── round ── link (memory, fault, record | mpc-quic)
+//! prss ── prf ────┼─ session ── round ── link (memory, fault, record | mpc-quic)
 //! transcript ── establish ─┘
 //! ```
 
@@ -17,6 +17,7 @@ pub mod link;
 mod memory;
 pub mod meter;
 pub mod permutation;
+pub mod prf;
 pub mod prss;
 pub mod ring;
 pub mod roster;

@@ -18,7 +18,8 @@ pub use arithmetic::{
 };
 use mpc_core::{B64, Layout, PartyId, Ring};
 pub use tables::{
-    Opening, apply, compact, compose, digit, distinct, group_sums, join, join_match, permute_by, radix_places, samplesort, shuffle, sort,
+    Opening, apply, compact, compose, digit, distinct, find, group_sums, has_repeats, join, join_match, permute_by, radix_places, retrieve,
+    samplesort, shuffle, sort,
 };
 
 /// The cost of a protocol: what each party sends, and rounds.

@@ -1,5 +1,6 @@
 //! What a sharing scheme must offer. Everything above it is written once.
 
+use crate::retrieve::{Ask, Offer, Retrieved};
 use crate::table::Table;
 use crate::wire::{Gate, Wire};
 use mpc_core::{Abort, B64, Column, Index, Layout, PartyId, Permutation, Ring};
@@ -142,6 +143,10 @@ pub trait Engine: Sized {
     }
     /// Row i at `to.places()[i]`, for a permutation that `owner` alone knows and states. Two rounds; nobody else learns anything of it.
     fn permute_by(&mut self, owner: PartyId, to: Option<&Permutation>, table: &Table<Self>) -> Result<Table<Self>, Abort>;
+
+    /// For each key that one party asks for the row of another's with this key, if there is one: two parties of the session. Two rounds; nobody learns
+    /// anything of the keys, nor which were found.
+    fn retrieve(&mut self, ask: &Ask<'_>, offer: &Offer<'_>) -> Result<Retrieved<Self>, Abort>;
 
     /// Integers a and c in bits, R::BITS planes each, with `x` = a - c in `R`, for `x` of one plane; and the products of their bits at the planes
     /// `products`. The first step from `R` to bits, which schemes take differently.

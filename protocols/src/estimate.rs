@@ -2,9 +2,10 @@
 
 use crate::cost::{self, Cost, Opening};
 use crate::engine::{Difference, Engine, Input, Opened, Released, Security, Share, Verified};
+use crate::retrieve::{Ask, Offer, Retrieved, Sizes};
 use crate::table::Table;
 use crate::wire::{Gate, Wire};
-use mpc_core::{Abort, B64, Column, Index, Layout, PartyId, Permutation, Ring};
+use mpc_core::{Abort, B64, Column, Fp61, Fp127, Index, Layout, PartyId, Permutation, Ring};
 use std::ops::Range;
 
 /// An engine that shares nothing and adds up what [`Rep3`](crate::Rep3) would cost. Protocols never branch on values, so this is exact.
@@ -186,6 +187,21 @@ impl Engine for Estimate {
         }
         self.spend(cost::permute_by(owner, table.rows(), table.message()));
         Ok(table.clone())
+    }
+
+    fn retrieve(&mut self, ask: &Ask<'_>, offer: &Offer<'_>) -> Result<Retrieved<Self>, Abort> {
+        if ask.owner.0 >= 3 || offer.owner.0 >= 3 || ask.owner == offer.owner {
+            return Err(Abort::Refused(format!("party {} and party {} are not two parties of this session", ask.owner, offer.owner)));
+        }
+        self.spend(cost::retrieve((ask.owner, ask.count), (offer.owner, offer.count), offer.payload));
+        let sizes = Sizes::of(ask, offer);
+        let bits = Shape(sizes.bits());
+        Ok(Retrieved {
+            check: bits.with_planes(sizes.check_bits()),
+            bits: bits.with_planes(offer.payload.bits),
+            fp61: Shape(sizes.elements::<Fp61>()),
+            fp127: Shape(sizes.elements::<Fp127>()),
+        })
     }
 
     fn open_order(&mut self, less: &Verified<Shape>, likely: impl FnOnce() -> Column<B64>) -> Result<Column<B64>, Abort> {

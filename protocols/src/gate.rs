@@ -125,6 +125,7 @@ pub fn gate(sizes: &[usize], reference: Option<&Reference>) -> Vec<GateLine> {
         arithmetic::lines(rows, &mut lines);
     }
     lines.extend(relational::lines(reference.into_iter().flat_map(|r| &r.operations).map(|r| &r.case), sizes));
+    lines.extend(relational::known(sizes));
     for line in &mut lines {
         line.model = model.get(&line.case).copied();
         let as_formula = line.metered.is_none_or(|m| m == line.formula) && line.estimate == line.formula;

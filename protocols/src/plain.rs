@@ -2,8 +2,10 @@
 
 use crate::engine::{Difference, Engine, Input, Released, Security, Share, Verified};
 use crate::planes::{bit_planes, element, quotient};
+use crate::retrieve::{Ask, Offer, Retrieved, Sizes, asked, offered};
 use crate::table::Table;
-use mpc_core::{Abort, B64, Column, Layout, PartyId, Permutation, Ring};
+use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout, PartyId, Permutation, Ring};
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// The clear oracle. It holds everyone's inputs, sends nothing and shows every opening.
@@ -127,6 +129,21 @@ impl Engine for Plain {
 
     fn permute_by(&mut self, owner: PartyId, to: Option<&Permutation>, table: &Table<Self>) -> Result<Table<Self>, Abort> {
         Ok(table.place(crate::engine::stated(owner, to, table.rows())?))
+    }
+
+    /// Where nothing is found there are ones in the check and zeros beside it.
+    fn retrieve(&mut self, ask: &Ask<'_>, offer: &Offer<'_>) -> Result<Retrieved<Self>, Abort> {
+        let missing = || Abort::Refused("keys that are asked for, or offered, are missing or not as declared".into());
+        let (keys, rows, sizes) = (asked(ask).ok_or_else(missing)?, offered(offer).ok_or_else(missing)?, Sizes::of(ask, offer));
+        let places: HashMap<&[u64], usize> = rows.keys.iter().zip(0..).map(|(key, row)| (*key, row)).collect();
+        let found: Vec<Option<usize>> = keys.iter().map(|key| key.and_then(|key| places.get(key).copied())).collect();
+        let check = Column::from_bools(&found.iter().map(Option::is_none).collect::<Vec<_>>());
+        Ok(Retrieved {
+            check: check.pick_planes(std::iter::repeat_n(0, sizes.check_bits())),
+            bits: rows.bits.gather(&found),
+            fp61: Column::<Fp61>::gather(rows.fp61, &found),
+            fp127: Column::<Fp127>::gather(rows.fp127, &found),
+        })
     }
 
     fn difference<R: Ring>(&mut self, x: &Column<R>, products: &[usize]) -> Result<Difference<Column<B64>>, Abort> {

@@ -1,9 +1,10 @@
 //! What relational operators cost: formulas of rows, widths and what moves.
 
-use super::{Cost, bits_to, equal, less, levels, open, product};
-use crate::relational::{JoinOptions, LAST, Radix, Sorting, last_comparisons, samples};
+use super::{Cost, all, bit_times, bits_to, equal, input, less, levels, open, product};
+use crate::relational::{JoinOptions, LAST, Radix, Sorting, Standing, last_comparisons, questions, samples};
+use crate::retrieve::{Payload, Sizes};
 use crate::table::Message;
-use mpc_core::{B64, Index, Layout, PartyId, Ring, index_bits};
+use mpc_core::{B64, Fp61, Fp127, Index, Layout, PartyId, Ring, index_bits};
 
 /// A shuffle or its undoing: 1, 2 and 1 messages that carry the table; the t-th shuffle of a run (from 0) starts at P_{t mod 3}.
 pub fn shuffle(message: Message, turn: u64) -> Cost {
@@ -17,6 +18,51 @@ pub fn permute_by(owner: PartyId, rows: usize, message: Message) -> Cost {
     let places = Message::of::<Index>(Layout::narrow(rows, 1, index_bits(rows)));
     let by = |p: usize| if p == owner.index() { message + message + places } else { message };
     Cost { bits: std::array::from_fn(|p| by(p).bits), bytes: std::array::from_fn(|p| by(p).bytes), rounds: 2 }
+}
+
+/// Rows by keys: the asker sends tags, the owner a store, then asker and third party their summands.
+pub fn retrieve(asker: (PartyId, usize), owner: (PartyId, usize), payload: Payload) -> Cost {
+    let (asker, owner) = ((asker.0, Sizes { asked: asker.1, offered: owner.1, payload }), owner.0);
+    let (asker, sizes) = asker;
+    let third = PartyId(3 - asker.0 - owner.0);
+    let both = |layout| [asker, third].map(|from| (from, layout));
+    let summands = [
+        Cost::round::<B64>(both(sizes.bits())),
+        Cost::round::<Fp61>(both(sizes.elements::<Fp61>())),
+        Cost::round::<Fp127>(both(sizes.elements::<Fp127>())),
+    ];
+    Cost::round::<B64>([(asker, sizes.tags()), (owner, sizes.store())]).then(Cost::at_once(summands))
+}
+
+/// A join whose sides are in clear at their owners: by `base`, in which rows stand so, with `table`, keys of `key` bits on both sides.
+pub fn find(base: (PartyId, usize), standing: Standing, table: (PartyId, usize), key: usize, payload: Payload) -> Cost {
+    let rows = base.1;
+    if rows == 0 || table.1 == 0 {
+        return Cost::FREE;
+    }
+    let asked = questions(Layout::new(rows, key));
+    let offered = questions(Layout::new(table.1, key));
+    let check = Sizes { asked, offered, payload }.check_bits();
+    fn none(planes: usize, cost: Cost) -> Cost {
+        if planes > 0 { cost } else { Cost::FREE }
+    }
+    let zeroed = [
+        none(payload.bits, product::<B64>(Layout::new(asked, payload.bits))),
+        none(payload.fp61, bit_times::<Fp61>(Layout::new(asked, payload.fp61))),
+        none(payload.fp127, bit_times::<Fp127>(Layout::new(asked, payload.fp127))),
+    ];
+    let moved = Message::of::<B64>(Layout::new(rows, 1 + payload.bits))
+        + Message::of::<Fp61>(Layout::new(rows, payload.fp61))
+        + Message::of::<Fp127>(Layout::new(rows, payload.fp127));
+    let spread = permute_by(base.0, rows, moved);
+    let back = if standing == Standing::Anywhere { spread } else { Cost::FREE };
+    let answers = retrieve((base.0, asked), (table.0, offered), payload).then(all(asked, check)).then(zeroed.into_iter().sum());
+    answers.then(spread).then(back)
+}
+
+/// Whether two rows of `owner` have the same key: one bit, opened.
+pub fn has_repeats(owner: PartyId) -> Cost {
+    input::<B64>([(owner, Layout::new(1, 1))]).then(open::<B64>(Layout::new(1, 1)))
 }
 
 /// When the places of rows that are shuffled are opened.

@@ -3,12 +3,13 @@
 use super::{Case, GateLine};
 use crate::cost::{self, Cost, Opening};
 use crate::relational::{
-    JoinOptions, Radix, Side, Tail, apply, compact_in, distinct_in, join_in, last_rows, places_by_digit, radix_places, sums_of_last,
+    JoinOptions, Keys, Known, Radix, Side, Standing, Tail, apply, compact_in, distinct_in, find, has_repeats, join_in, last_rows,
+    places_by_digit, radix_places, sums_of_last,
 };
 use crate::table::Message;
 use crate::world::{self, Protocol};
-use crate::{Abort, Cell, Engine, Table, circuit};
-use mpc_core::{B64, Column, Fp61, Layout, Z64};
+use crate::{Abort, Cell, Engine, Payload, Table, circuit};
+use mpc_core::{B64, Column, Fp61, Fp127, Layout, PartyId, Z64};
 
 /// Rows above which three parties are not run, only the formulas and the estimate: a sort has hundreds of rounds.
 const RUN: usize = 64;
@@ -22,6 +23,49 @@ pub(super) fn lines<'c>(cases: impl Iterator<Item = &'c Case>, sizes: &[usize]) 
         Some(GateLine { case: case.clone(), ring: "rows", metered, formula, estimate, model: None, ok: false })
     };
     cases.filter(|case| sizes.contains(&case.n)).filter_map(line).collect()
+}
+
+/// Joins by keys that owners know, which the model does not have.
+pub(super) fn known(sizes: &[usize]) -> Vec<GateLine> {
+    let (narrow, wide) = (Payload { bits: 20, fp61: 0, fp127: 0 }, Payload { bits: 8, fp61: 1, fp127: 1 });
+    let kinds = [(5, narrow, Standing::Anywhere), (64, narrow, Standing::Together), (100, wide, Standing::Together)];
+    let line = |(n, (key, payload, standing)): (usize, (usize, Payload, Standing))| {
+        let op = Finding { n, key, payload, standing };
+        let case = Case { op: "find".into(), n, k: Some(key as u32), payload: Some(payload.bits), ..Case::default() };
+        let metered = (n <= RUN).then(|| world::metered(&op, 1).1);
+        let (base, table) = (PartyId(2), PartyId(0));
+        let formula = cost::has_repeats(table).then(cost::find((base, n), standing, (table, 2 * n), key, payload));
+        GateLine { case, ring: "rows", metered, formula, estimate: world::estimated(&op), model: None, ok: false }
+    };
+    sizes.iter().flat_map(|n| kinds.map(|kind| (*n, kind))).map(line).collect()
+}
+
+/// Such a join of n rows with twice as many, whose keys are all 0.
+struct Finding {
+    n: usize,
+    key: usize,
+    payload: Payload,
+    standing: Standing,
+}
+
+impl Protocol for Finding {
+    type Output = ();
+
+    fn run<E: Engine>(&self, e: &mut E) -> Result<(), Abort> {
+        let side = |rows| (Column::zeros(Layout::new(rows, self.key)), Column::splat(B64(u64::MAX), Layout::new(rows, 1)));
+        let (base, table) = (side(self.n), side(2 * self.n));
+        fn known<'a, E: Engine>(e: &E, owner: u8, (key, valid): &'a (Column<B64>, Column<B64>)) -> Known<'a> {
+            let owner = PartyId(owner);
+            Known { owner, key: key.layout(), clear: e.holds(owner).then_some(Keys { key, valid }) }
+        }
+        let (base, table) = (known(e, 2, &base), known(e, 0, &table));
+        has_repeats(e, &table)?;
+        let of = |planes| Layout::new(2 * self.n, planes);
+        let (bits, fp61) = (Column::zeros(of(self.payload.bits)), Column::<Fp61>::zeros(of(self.payload.fp61)));
+        let fp127 = Column::<Fp127>::zeros(of(self.payload.fp127));
+        let rows = table.clear.is_some().then_some((&bits, &fp61, &fp127));
+        find(e, (&base, self.standing), &table, self.payload, rows).map(drop)
+    }
 }
 
 /// An operator on shares of zeros, which cost nothing to make.

@@ -48,9 +48,7 @@ pub fn choices(rows: usize, key: usize, moved: Message, network: Network) -> Vec
     let width = index_bits(rows);
     let radix = [1, 2, 3].into_iter().flat_map(|digit| [false, true].map(|moving| Radix { digit, moving }));
     let radix = radix.map(|radix| {
-        let digits = key.div_ceil(radix.digit) as f64;
-        let work = digits * RADIX[radix.digit - 1] * rows as f64;
-        (Sorting::Radix(radix), cost::sort(rows, width, key, radix.into(), moved, 0, Opening::Within), work)
+        (Sorting::Radix(radix), cost::sort(rows, width, key, radix.into(), moved, 0, Opening::Within), sort_work(rows, key, radix))
     });
     let (cost, comparisons) = cost::samplesort(rows, key, moved, 0);
     let work = comparisons * (key as f64 + f64::from(width)) * COMPARISON;
@@ -67,7 +65,20 @@ pub fn choose(rows: usize, key: usize, moved: Message, network: Network) -> Sort
     choices(rows, key, moved, network).first().map_or_else(Sorting::default, |choice| choice.sorting)
 }
 
+/// Seconds of local work of a radix sort.
+pub fn sort_work(rows: usize, key: usize, radix: Radix) -> f64 {
+    key.div_ceil(radix.digit) as f64 * RADIX[radix.digit - 1] * rows as f64
+}
+
+/// Seconds of local work of a join by keys that `base` and `table` rows' owners know, at the one who does most.
+pub fn find_work(base: usize, table: usize) -> f64 {
+    base as f64 * ASKED + table as f64 * OFFERED
+}
+
 /// Seconds of local work a row and digit of one, two and three bits, measured (`cargo run -p bench -- relational`).
 const RADIX: [f64; 3] = [60e-9, 80e-9, 130e-9];
 /// Seconds of local work a compared bit, measured likewise.
 const COMPARISON: f64 = 1.3e-9;
+/// Seconds of local work a row that asks and one that is offered, measured likewise.
+const ASKED: f64 = 1.0e-6;
+const OFFERED: f64 = 1.5e-6;

@@ -13,6 +13,7 @@
 //! | [`group_sums`] of sorted rows | `group` | ceil(log2 k) + 10 | (k - 1) + 3w + (4/3)(w + W + 1) + v + W |
 //! | [`Segments`] | `segment` | 6, then 3 to 5 | 3w + (4/3)(w + W + 1), then 7W/3 |
 //! | [`join`] on a unique key | `join` | the sort's, ceil(log2 (k + 2)) | the sort's, k + 1 |
+//! | [`find`] where owners know the keys | `find` | ceil(log2 (40 + w)) + 5 to 9 | see there: nothing is sorted |
 //! | [`pairs`] on any key | `expand` | those of three sorts | those of three sorts |
 //! | [`distinct`] | `distinct` | the sort's, ceil(log2 k) + 1 | the sort's, k |
 //!
@@ -23,6 +24,7 @@ mod compact;
 mod digit;
 mod distinct;
 mod expand;
+mod find;
 mod group;
 mod join;
 mod permute;
@@ -31,7 +33,7 @@ mod samplesort;
 mod segment;
 mod sort;
 
-pub use choose::{Choice, Network, choices, choose};
+pub use choose::{Choice, Network, choices, choose, find_work, sort_work};
 pub(crate) use compact::compact_in;
 pub use compact::{Compacted, compact};
 pub use digit::places_by_digit;
@@ -39,6 +41,8 @@ pub(crate) use digit::ranked;
 pub(crate) use distinct::distinct_in;
 pub use distinct::{Distinct, distinct};
 pub use expand::{Pairs, pairs};
+pub(crate) use find::questions;
+pub use find::{Clear, Found, Keys, Known, Standing, find, has_repeats};
 pub(crate) use group::sums_of_last;
 pub use group::{Groups, Tail, first_rows, group_sums, last_rows};
 pub(crate) use join::join_in;

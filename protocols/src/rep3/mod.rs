@@ -19,6 +19,7 @@
 //! | [`shuffle`](Engine::shuffle), [`unshuffle`](Engine::unshuffle) | 2 | 1, 2, 1 in turn |
 //! | [`shuffle_and_open`](Engine::shuffle_and_open) | 2 | places besides: 1, 3, 2 in turn |
 //! | [`permute_by`](Engine::permute_by) P_i | 2 | 2 and a place by P_i, 1 by the others |
+//! | [`retrieve`](Engine::retrieve) P_B's rows by P_A's keys | 2 | a tag and a row by P_A, a store of P_B's rows, a row by P_C |
 //! | constants, sums, complements, products with public values | 0 | 0 |
 //!
 //! Leakage: none; openings and releases show the value to whom they name, nothing else.
@@ -30,6 +31,7 @@ mod owner;
 mod product;
 mod quotient;
 mod rank;
+mod retrieve;
 mod share;
 mod shuffle;
 
@@ -37,6 +39,7 @@ pub use share::Rep3Share;
 pub use shuffle::Shuffled;
 
 use crate::engine::{Difference, Engine, Input, Opened, Ranked, Released, Security, Share, Verified};
+use crate::retrieve::{Ask, Offer, Retrieved};
 use crate::table::Table;
 use crate::wire::{Gate, Wire};
 use mpc_core::{Abort, B64, Column, Index, Layout, Meter, PartyId, Permutation, Ring, Session};
@@ -221,6 +224,10 @@ impl Engine for Rep3 {
 
     fn permute_by(&mut self, owner: PartyId, to: Option<&Permutation>, table: &Table<Self>) -> Result<Table<Self>, Abort> {
         self.permuted_by(owner, to, table)
+    }
+
+    fn retrieve(&mut self, ask: &Ask<'_>, offer: &Offer<'_>) -> Result<Retrieved<Self>, Abort> {
+        self.retrieved(ask, offer)
     }
 
     fn difference<R: Ring>(&mut self, x: &Rep3Share<R>, products: &[usize]) -> Result<Difference<Rep3Share<B64>>, Abort> {

@@ -3,6 +3,7 @@
 mod faults;
 mod groups;
 mod joins;
+mod known;
 mod opened;
 mod order;
 mod rows;

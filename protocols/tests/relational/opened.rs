@@ -3,7 +3,7 @@
 use mpc_core::world::{Script, World};
 use mpc_core::{B64, Column, Index, Layout, PartyId, Permutation, Ring};
 use protocols::relational::{Radix, Sorting, compact, sort, sort_places};
-use protocols::{Abort, Difference, Engine, Input, Plain, Rep3, Rep3Share, Security, Table, Verified};
+use protocols::{Abort, Ask, Difference, Engine, Input, Offer, Plain, Rep3, Rep3Share, Retrieved, Security, Table, Verified};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
@@ -73,6 +73,9 @@ impl Engine for Spy {
     }
     fn permute_by(&mut self, _: PartyId, _: Option<&Permutation>, _: &Table<Self>) -> Result<Table<Self>, Abort> {
         unreachable!("no owner's permutation is tested here")
+    }
+    fn retrieve(&mut self, _: &Ask<'_>, _: &Offer<'_>) -> Result<Retrieved<Self>, Abort> {
+        unreachable!("nothing is retrieved here")
     }
     fn barrier(&mut self) -> Result<(), Abort> {
         Ok(())
