@@ -9,6 +9,7 @@ mod csv;
 mod declared;
 mod findings;
 mod parquet;
+mod promises;
 
 pub(crate) use cell::days;
 pub use findings::{DataFinding, LoadError};
@@ -212,6 +213,8 @@ impl<'a> Loading<'a> {
             nullable: column.nullable && !table.key.contains(&column.name),
             members,
             max_bytes: column.max_bytes.filter(|_| column.dictionary.is_none()).map_or(DeclaredColumn::MAX_TEXT, |bytes| bytes as usize),
+            distinct: column.distinct,
+            repeats: column.repeats,
             data_type: column.column_type.arrow(),
         }
     }

@@ -58,6 +58,10 @@ pub struct Column {
     pub dictionary: Option<Vec<String>>,
     /// Bytes of UTF-8 a STRING has at most: the width in which it is shared.
     pub max_bytes: Option<u32>,
+    /// How many different values it has at most, NULL aside.
+    pub distinct: Option<u64>,
+    /// In how many rows a value is at most, NULL aside.
+    pub repeats: Option<u64>,
 }
 
 /// An inclusive range of scaled integers.

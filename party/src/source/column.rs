@@ -1,12 +1,10 @@
-//! Columns under construction, and the search for duplicate keys.
+//! Columns under construction.
 
 use query::datafusion::arrow::array::{
     ArrayRef, BooleanBuilder, Date32Builder, Decimal128Builder, Int32Builder, Int64Builder, StringBuilder, StringDictionaryBuilder,
     StringViewBuilder,
 };
 use query::datafusion::arrow::datatypes::{DataType, Int32Type};
-use query::datafusion::arrow::error::ArrowError;
-use query::datafusion::arrow::row::{RowConverter, Rows, SortField};
 use std::sync::Arc;
 
 /// An Arrow column that is filled with checked values one by one.
@@ -90,43 +88,5 @@ impl Builder {
             Builder::View(b) => Arc::new(b.finish()),
             Builder::Dictionary(b) => Arc::new(b.finish_preserve_values()),
         }
-    }
-}
-
-/// Collects the keys of a table and finds those that come twice. Exact: keys are compared, not hashes.
-pub(crate) struct Keys {
-    converter: RowConverter,
-    rows: Rows,
-    places: Vec<u64>,
-}
-
-impl Keys {
-    /// For key columns of these types.
-    pub fn new(types: impl IntoIterator<Item = DataType>) -> Result<Self, ArrowError> {
-        let converter = RowConverter::new(types.into_iter().map(SortField::new).collect())?;
-        let rows = converter.empty_rows(0, 0);
-        Ok(Self { converter, rows, places: Vec::new() })
-    }
-
-    /// Adds the keys of a batch; `places[i]` is where row i is.
-    pub fn append(&mut self, columns: &[ArrayRef], places: &[u64]) -> Result<(), ArrowError> {
-        self.converter.append(&mut self.rows, columns)?;
-        self.places.extend_from_slice(places);
-        Ok(())
-    }
-
-    /// The places of rows whose key an earlier row has, and that row's place, in the order of the places.
-    pub fn duplicates(&self) -> Vec<(u64, u64)> {
-        let count = self.places.len();
-        // Most tables lie sorted by their key.
-        if (1..count).all(|i| self.rows.row(i - 1) < self.rows.row(i)) {
-            return Vec::new();
-        }
-        let mut order: Vec<usize> = (0..count).collect();
-        order.sort_unstable_by(|a, b| self.rows.row(*a).cmp(&self.rows.row(*b)).then(a.cmp(b)));
-        let pairs = order.windows(2).filter(|pair| self.rows.row(pair[0]) == self.rows.row(pair[1]));
-        let mut found: Vec<(u64, u64)> = pairs.map(|pair| (self.places[pair[1]], self.places[pair[0]])).collect();
-        found.sort_unstable();
-        found
     }
 }

@@ -1,9 +1,10 @@
 //! CSV, plain or gzipped, read by our own checked reader: one pass, and every cell is checked as it becomes a value.
 
 use super::cell;
-use super::column::{Builder, Keys};
+use super::column::Builder;
 use super::declared::{DeclaredColumn, DeclaredTable, Fault, Kind, Rows};
 use super::findings::{LoadError, Report};
+use super::promises::Promises;
 use crate::config::{Format, TableFile, Undeclared};
 use csv::ByteRecord;
 use flate2::bufread::MultiGzDecoder;
@@ -145,13 +146,7 @@ impl Reading<'_, '_> {
         if !self.flush(&mut batch) {
             return false;
         }
-        for (line, first) in batch.keys.iter().flat_map(Keys::duplicates) {
-            let at = self.declared.key[0];
-            let names: Vec<&str> = self.declared.key.iter().map(|at| self.declared.columns[*at].name.as_str()).collect();
-            self.report.cell(format_args!("line {line}"), at, &names.join("`, `"), || {
-                format!("the same key as in line {first}; the catalogue declares it unique")
-            });
-        }
+        batch.promises.check(&mut self.report, |line| format!("line {line}"));
         true
     }
 
@@ -208,18 +203,16 @@ const BATCH: usize = 16_384;
 /// A record beyond this many bytes has an open quote somewhere.
 const MAX_RECORD: u64 = 16 << 20;
 
-struct Batch {
+struct Batch<'a> {
     columns: Vec<Builder>,
     lines: Vec<u64>,
-    keys: Option<Keys>,
+    promises: Promises<'a>,
 }
 
-impl Batch {
-    fn new(declared: &DeclaredTable) -> Option<Self> {
+impl<'a> Batch<'a> {
+    fn new(declared: &'a DeclaredTable) -> Option<Self> {
         let columns = declared.columns.iter().map(|column| Builder::new(&column.data_type)).collect::<Option<_>>()?;
-        let types = declared.key.iter().map(|at| declared.columns[*at].data_type.clone());
-        let keys = if declared.key.is_empty() { None } else { Some(Keys::new(types).ok()?) };
-        Some(Self { columns, lines: Vec::with_capacity(BATCH), keys })
+        Some(Self { columns, lines: Vec::with_capacity(BATCH), promises: Promises::new(declared).ok()? })
     }
 
     #[inline]
@@ -247,10 +240,8 @@ impl Batch {
     fn finish(&mut self, declared: &DeclaredTable) -> Result<RecordBatch, String> {
         let columns: Vec<ArrayRef> = self.columns.iter_mut().map(Builder::finish).collect();
         let internal = |_| "could not be put into columns: a fault of this program; please report it".to_owned();
-        if let Some(keys) = &mut self.keys {
-            let parts: Vec<ArrayRef> = declared.key.iter().map(|at| columns[*at].clone()).collect();
-            keys.append(&parts, &self.lines).map_err(internal)?;
-        }
+        let concerned: Vec<Option<ArrayRef>> = columns.iter().cloned().map(Some).collect();
+        self.promises.append(&concerned, &self.lines).map_err(internal)?;
         self.lines.clear();
         // Cells with a finding were left NULL, so the schema's own check would come too early.
         let nullable = declared.columns.iter().zip(&columns).all(|(c, array)| c.nullable || array.null_count() == 0);

@@ -49,6 +49,10 @@ pub(crate) struct DeclaredColumn {
     pub members: Vec<Members>,
     /// The longest text in a cell, in bytes.
     pub max_bytes: usize,
+    /// Most different values, NULL aside.
+    pub distinct: Option<u64>,
+    /// Most rows that have the same value, NULL aside.
+    pub repeats: Option<u64>,
     /// How queries know it.
     pub data_type: DataType,
 }

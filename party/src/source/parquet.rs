@@ -1,9 +1,9 @@
 //! Parquet, one file or a folder of them: streamed once at load to check every cell, then read by DataFusion where it lies.
 //! A file that is changed afterwards is noticed before the next job ([`Stamp`]).
 
-use super::column::Keys;
 use super::declared::{DeclaredColumn, DeclaredTable, Fault, Kind, Rows};
 use super::findings::{LoadError, Report};
+use super::promises::Promises;
 use crate::config::{TableFile, Undeclared};
 use query::datafusion::arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, RecordBatch};
 use query::datafusion::arrow::compute::cast;
@@ -53,14 +53,9 @@ impl Stamp {
 pub(crate) fn read(file: &TableFile, declared: &DeclaredTable, most: u64) -> Result<ParquetTable, LoadError> {
     let one = |what: String| LoadError::one(&declared.name, what);
     let paths = files(&file.path).map_err(|e| one(format!("{}: {e}", file.shown)))?;
-    let mut check = Check { file, declared, most, rows: 0, keys: Vec::new(), ignored: Vec::new() };
-    let mut keys = match declared.key.is_empty() {
-        true => None,
-        false => {
-            let types = declared.key.iter().map(|at| declared.columns[*at].data_type.clone());
-            Some(Keys::new(types).map_err(|_| one(format!("{}: its key has a type that cannot be compared", file.shown)))?)
-        }
-    };
+    let mut check = Check { file, declared, most, rows: 0, ignored: Vec::new() };
+    let promises = Promises::new(declared).map_err(|_| one(format!("{}: a column has a type that cannot be compared", file.shown)));
+    let mut promises = promises?;
     let (mut errors, mut stamps) = (Vec::new(), Vec::new());
     for path in &paths {
         let shown = shown(file, path);
@@ -69,19 +64,14 @@ pub(crate) fn read(file: &TableFile, declared: &DeclaredTable, most: u64) -> Res
             Ok(stamp) => stamps.push(stamp),
             Err(error) => report.file(None, format!("cannot be read: {error}")),
         }
-        let further = check.file(path, &mut report, keys.as_mut());
+        let further = check.file(path, &mut report, &mut promises);
         errors.extend(report.finish(()).err());
         if !further {
             break;
         }
     }
     let mut report = Report::new(&declared.name, &file.shown, declared.columns.len());
-    for (row, first) in keys.iter().flat_map(Keys::duplicates) {
-        let names: Vec<&str> = declared.key.iter().map(|at| declared.columns[*at].name.as_str()).collect();
-        report.cell(format_args!("row {row} of the table"), declared.key[0], &names.join("`, `"), || {
-            format!("the same key as in row {first}; the catalogue declares it unique")
-        });
-    }
+    promises.check(&mut report, |row| format!("row {row} of the table"));
     errors.extend(report.finish(()).err());
     if !errors.is_empty() {
         return Err(LoadError::all(errors));
@@ -95,13 +85,12 @@ struct Check<'a> {
     declared: &'a DeclaredTable,
     most: u64,
     rows: u64,
-    keys: Vec<u64>,
     ignored: Vec<String>,
 }
 
 impl Check<'_> {
     /// Checks one file; whether to go on with the next.
-    fn file(&mut self, path: &Path, report: &mut Report<'_>, mut keys: Option<&mut Keys>) -> bool {
+    fn file(&mut self, path: &Path, report: &mut Report<'_>, promises: &mut Promises<'_>) -> bool {
         let opened = File::open(path).map_err(|e| e.to_string());
         let builder = opened.and_then(|file| ParquetRecordBatchReaderBuilder::try_new(file).map_err(|_| "it is not Parquet".into()));
         let builder = match builder {
@@ -133,7 +122,7 @@ impl Check<'_> {
                 report.file(None, format!("the table has more than {bound} rows, {whose}"));
                 return false;
             }
-            self.batch(&batch, before, report, keys.as_deref_mut());
+            self.batch(&batch, before, report, promises);
             before += batch.num_rows() as u64;
         }
         true
@@ -166,7 +155,7 @@ impl Check<'_> {
         (places.len() == self.declared.columns.len()).then_some(places)
     }
 
-    fn batch(&mut self, batch: &RecordBatch, before: u64, report: &mut Report<'_>, keys: Option<&mut Keys>) {
+    fn batch(&mut self, batch: &RecordBatch, before: u64, report: &mut Report<'_>, promises: &mut Promises<'_>) {
         let mut whole: Vec<Option<ArrayRef>> = vec![None; self.declared.columns.len()];
         for (at, column) in self.declared.columns.iter().enumerate() {
             let Some(array) = batch.column_by_name(&column.name) else { continue };
@@ -177,17 +166,13 @@ impl Check<'_> {
                 (0..array.len()).filter(|row| array.is_null(*row)).for_each(|row| bad(row, Fault::Null));
             }
             values(array, column, &mut bad);
-            if self.declared.key.contains(&at) {
+            if promises.concern(at) {
                 whole[at] = cast(array, &column.data_type).ok();
             }
         }
-        if let Some(keys) = keys {
-            self.keys.clear();
-            self.keys.extend((1..=batch.num_rows() as u64).map(|row| self.rows + row));
-            let columns: Option<Vec<ArrayRef>> = self.declared.key.iter().map(|at| whole[*at].clone()).collect();
-            if columns.is_none_or(|columns| keys.append(&columns, &self.keys).is_err()) {
-                report.file(None, "its key could not be compared");
-            }
+        let numbers: Vec<u64> = (1..=batch.num_rows() as u64).map(|row| self.rows + row).collect();
+        if promises.append(&whole, &numbers).is_err() {
+            report.file(None, "its key, or a column whose values are bounded, could not be compared");
         }
         self.rows += batch.num_rows() as u64;
     }

@@ -21,6 +21,9 @@ struct Desk {
     zones: String,
     extra: String,
     file: String,
+    /// What is declared of two columns beside their types and ranges.
+    zone: String,
+    seconds: String,
 }
 
 impl Desk {
@@ -30,6 +33,8 @@ impl Desk {
             zones: Hash::sha256(&[ZONES.as_bytes()]).to_string(),
             extra: String::new(),
             file: "trips.csv".into(),
+            zone: "domain = \"zones\"".into(),
+            seconds: String::new(),
         };
         desk.write("zones.csv", ZONES.as_bytes());
         desk.write("trips.csv", TRIPS.as_bytes());
@@ -78,15 +83,15 @@ impl Desk {
             key = ["trip"]
             column = [
                 {{ name = "trip", type = "BIGINT", min = 1, max = 1000000, nullable = false }},
-                {{ name = "zone", type = "INT", min = 1, max = 99, domain = "zones" }},
-                {{ name = "seconds", type = "INT", min = 0, max = 14400, nullable = false }},
+                {{ name = "zone", type = "INT", min = 1, max = 99, {} }},
+                {{ name = "seconds", type = "INT", min = 0, max = 14400, {}nullable = false }},
                 {{ name = "fare", type = "DECIMAL(7,2)", min = -50, max = 500 }},
                 {{ name = "day", type = "DATE", min = "1999-01-01", max = "2025-12-31" }},
                 {{ name = "paid", type = "BOOLEAN" }},
                 {{ name = "note", type = "STRING", dictionary = ["x", 'a, "b"'] }},
             ]
             "#,
-            self.zones
+            self.zones, self.zone, self.seconds
         )
     }
 
@@ -351,6 +356,33 @@ fn a_folder_of_parquet_is_checked_and_scanned_where_it_lies() {
     assert!(desk.refused()[0].contains("more than 5 rows"));
     std::fs::write(folder.join("b.parquet"), "PAR1 but no more").expect("written");
     assert!(desk.refused()[0].contains("trips/b.parquet: cannot be read: it is not Parquet"));
+}
+
+#[test]
+fn how_often_values_occur_is_held_to_the_catalogue() {
+    let mut desk = Desk::with("trip,zone,seconds,fare,day,paid,note\n1,1,5,,,,\n2,,5,,,,\n3,2,6,,,,\n4,1,7,,,,\n5,,5,,,,\n");
+    for (declared, finding) in [
+        ("domain = \"zones\", repeats = 2", None),
+        ("domain = \"zones\", distinct = 2", None),
+        ("repeats = 1", Some("trips.csv, line 5, column `zone`: the same key as in line 2; the catalogue declares it unique")),
+        ("distinct = 1", Some("trips.csv, column `zone`: has 2 different values, the catalogue declares at most 1 (distinct)")),
+    ] {
+        desk.zone = declared.into();
+        match finding {
+            None => assert_eq!(desk.load().expect("loaded").summaries()[1].rows, 5),
+            Some(finding) => assert_eq!(desk.refused(), [finding]),
+        }
+    }
+    desk.zone = "domain = \"zones\"".into();
+    desk.seconds = "repeats = 2, ".into();
+    assert_eq!(
+        desk.refused(),
+        [
+            "trips.csv, line 6, column `seconds`: the same value as in line 2 and others; the catalogue declares that a value is in at most 2 rows (repeats)"
+        ]
+    );
+    desk.seconds = "repeats = 3, distinct = 3, ".into();
+    assert!(desk.load().is_ok());
 }
 
 /// A reading on the real records, where they are at hand: 480 thousand rows of ten columns.

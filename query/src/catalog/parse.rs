@@ -52,6 +52,8 @@ struct FileColumn {
     nullable: Option<bool>,
     dictionary: Option<Vec<String>>,
     max_bytes: Option<u32>,
+    distinct: Option<u64>,
+    repeats: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -198,8 +200,16 @@ fn column(file: FileColumn, table: &str, public: bool) -> Result<Column, Catalog
         (None, Some(d)) => d.iter().map(|v| v.len() as u32).max(),
         (bytes, _) => bytes,
     };
+    for (what, bound) in [("distinct", file.distinct), ("repeats", file.repeats)] {
+        match bound {
+            Some(_) if public => fail!("column {table}.{name}: {what} is of private columns; everybody can count those of a public table"),
+            Some(0) => fail!("column {table}.{name}: {what} is at least 1"),
+            _ => {}
+        }
+    }
     let nullable = file.nullable.unwrap_or(true);
-    Ok(Column { name, column_type, range, domain: file.domain, nullable, dictionary, max_bytes })
+    let (distinct, repeats) = (file.distinct, file.repeats);
+    Ok(Column { name, column_type, range, domain: file.domain, nullable, dictionary, max_bytes, distinct, repeats })
 }
 
 fn column_type(text: &str) -> Result<ColumnType, String> {

@@ -118,6 +118,13 @@ fn names_what_is_wrong() {
             "column transport.trips.Zone: names are lower-case letters, digits and _, and begin with a letter",
         ),
         ("name = \"fare\"", "name = \"day\"", "table transport.trips: column day is declared twice"),
+        ("min = -1.5", "distinct = 0\nmin = -1.5", "column transport.trips.fare: distinct is at least 1"),
+        ("min = -1.5", "repeats = 0\nmin = -1.5", "column transport.trips.fare: repeats is at least 1"),
+        (
+            "dictionary = [",
+            "repeats = 3\ndictionary = [",
+            "column public.zones.borough: repeats is of private columns; everybody can count those of a public table",
+        ),
     ];
     for (from, to, message) in cases {
         let text = GOOD.replacen(from, to, 1);

@@ -13,6 +13,10 @@ pub(super) struct Table {
 pub(super) struct Column {
     pub name: &'static str,
     kind: Kind,
+    /// A table that has a row for each of its values.
+    of: Option<&'static str>,
+    /// Most rows with the same value.
+    repeats: Option<u64>,
 }
 
 enum Kind {
@@ -46,7 +50,12 @@ enum Price {
 use Kind::{Date, Decimal, Int, Key, Listed, Text, Words};
 
 const fn column(name: &'static str, kind: Kind) -> Column {
-    Column { name, kind }
+    Column { name, kind, of: None, repeats: None }
+}
+
+/// The key of another table's rows, each in at most so many rows.
+const fn reference(name: &'static str, kind: Kind, of: &'static str, repeats: u64) -> Column {
+    Column { name, kind, of: Some(of), repeats: Some(repeats) }
 }
 
 const ORDERS: i64 = 1_500_000;
@@ -120,7 +129,8 @@ pub(super) const TABLES: &[Table] = &[
         name: "lineitem",
         key: &["l_orderkey", "l_linenumber"],
         columns: &[
-            column("l_orderkey", Key(ORDER_KEYS)),
+            // an order has one to seven lines
+            reference("l_orderkey", Key(ORDER_KEYS), "orders", 7),
             column("l_partkey", Key(PARTS)),
             column("l_suppkey", Key(SUPPLIERS)),
             column("l_linenumber", Int(1, 7)),
@@ -174,7 +184,8 @@ pub(super) const TABLES: &[Table] = &[
         name: "partsupp",
         key: &["ps_partkey", "ps_suppkey"],
         columns: &[
-            column("ps_partkey", Key(PARTS)),
+            // four suppliers have each part
+            reference("ps_partkey", Key(PARTS), "part", 4),
             column("ps_suppkey", Key(SUPPLIERS)),
             column("ps_availqty", Int(1, 9_999)),
             column("ps_supplycost", Decimal(100, 100_000)),
@@ -207,8 +218,9 @@ pub(super) fn toml(scale: f64, rows: &[(&'static str, u64)]) -> String {
          # the number of rows is exact and public, and answers may show single rows, as the benchmark's do.\n\
          version = 1\n"
     );
+    let rows_of = |table: &str| rows.iter().find(|(name, _)| *name == table).map_or(1, |(_, rows)| *rows);
     for table in TABLES {
-        let rows = rows.iter().find(|(name, _)| *name == table.name).map_or(1, |(_, rows)| *rows);
+        let rows = rows_of(table.name);
         let name = format!("{}.{}", table.party, table.name);
         let key = list(table.key.iter().copied());
         let fields = [("name", quote(&name)), ("max_rows", rows.to_string()), ("key", key), ("release", quote("rows"))];
@@ -216,6 +228,8 @@ pub(super) fn toml(scale: f64, rows: &[(&'static str, u64)]) -> String {
         for column in table.columns {
             let mut fields = vec![("name", quote(column.name))];
             fields.extend(column.kind.fields(scale));
+            fields.extend(column.of.map(|table| ("distinct", rows_of(table).to_string())));
+            fields.extend(column.repeats.map(|most| ("repeats", most.to_string())));
             fields.push(("nullable", "false".to_owned()));
             entry(&mut out, "[[table.column]]", &fields);
         }
