@@ -26,7 +26,7 @@ mod sums;
 mod tests;
 
 pub use program::{Program, ProgramError, Step, StepKind};
-pub(crate) use relation::{HomeOrder, order_at_home};
+pub(crate) use relation::{HomeOrder, Order, order_at_home};
 
 use crate::ground::Ground;
 use crate::local::{InputColumn, Inputs};

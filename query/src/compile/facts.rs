@@ -40,6 +40,10 @@ pub(super) struct Known {
     pub(super) origin: Option<Origin>,
     /// Public table and column from which its non-NULL values are drawn.
     pub(super) draws: Option<(String, String)>,
+    /// Most different values, NULL aside.
+    pub(super) distinct: Option<u128>,
+    /// Most rows with the same value, NULL aside.
+    pub(super) repeats: Option<u128>,
 }
 
 impl Known {
@@ -55,6 +59,8 @@ impl Known {
             values: None,
             origin: None,
             draws: None,
+            distinct: None,
+            repeats: None,
         }
     }
 }
@@ -99,12 +105,17 @@ pub(super) struct Facts {
     pub(super) columns: Vec<Known>,
     /// Sets of columns that are unique among rows (NULLs counting as equal).
     pub(super) unique: Vec<BTreeSet<usize>>,
+    /// Rows that agree on the first columns agree on the second (NULLs counting as equal).
+    pub(super) determines: Vec<Determines>,
     pub(super) rows: u128,
     /// Exactly one row, whatever the data.
     pub(super) exactly_one: bool,
     /// Shows rows of a private table, with no aggregate between.
     pub(super) raw: bool,
 }
+
+/// A functional dependency.
+type Determines = (BTreeSet<usize>, BTreeSet<usize>);
 
 impl Facts {
     pub(super) fn of(plan: &LogicalPlan, catalog: &Catalog) -> Facts {
@@ -114,6 +125,52 @@ impl Facts {
     /// Whether at most one row agrees on these columns.
     pub(super) fn unique_on(&self, columns: &BTreeSet<usize>) -> bool {
         self.rows <= 1 || self.unique.iter().any(|u| u.is_subset(columns))
+    }
+
+    /// All columns that are functions of these.
+    pub(super) fn determined(&self, columns: &BTreeSet<usize>) -> BTreeSet<usize> {
+        if self.unique_on(columns) {
+            return (0..self.columns.len()).collect();
+        }
+        let mut all = columns.clone();
+        loop {
+            let before = all.len();
+            for (of, columns) in &self.determines {
+                if of.is_subset(&all) {
+                    all.extend(columns);
+                }
+            }
+            if all.len() == before {
+                return all;
+            }
+        }
+    }
+
+    /// Most rows of a group by these.
+    pub(super) fn in_group(&self, keys: &[Expr], schema: &DFSchema) -> u128 {
+        // NULLs form a group, of however many rows
+        let columns = keys.iter().filter_map(|k| plain(k, schema)).filter(|c| !self.columns[*c].nullable);
+        self.repeated(&columns.collect())
+    }
+
+    /// Those of some expressions on which all others depend, given which column each is, if it is one.
+    pub(super) fn essential(&self, of: &BTreeSet<usize>, column: impl Fn(usize) -> Option<usize>) -> BTreeSet<usize> {
+        let mut kept = of.clone();
+        for i in of.iter().rev() {
+            let others: BTreeSet<usize> = kept.iter().filter(|o| *o != i).filter_map(|o| column(*o)).collect();
+            if column(*i).is_some_and(|c| self.determined(&others).contains(&c)) {
+                kept.remove(i);
+            }
+        }
+        kept
+    }
+
+    /// Most rows that agree with one value of each of these columns.
+    pub(super) fn repeated(&self, columns: &BTreeSet<usize>) -> u128 {
+        if self.unique_on(columns) {
+            return self.rows.min(1);
+        }
+        columns.iter().filter_map(|c| self.columns[*c].repeats).fold(self.rows, u128::min)
     }
 }
 
@@ -189,9 +246,10 @@ impl Walk<'_> {
                 let input = Input { schema: p.input.schema(), columns: &facts.columns, catalog: self.catalog };
                 let columns = p.expr.iter().map(|e| of_expr(e, input)).collect();
                 let places: Vec<_> = p.expr.iter().map(|e| plain(e, p.input.schema())).collect();
-                let unique =
-                    facts.unique.iter().filter_map(|u| u.iter().map(|c| places.iter().position(|p| *p == Some(*c))).collect()).collect();
-                Facts { columns, unique, ..facts }
+                let place = |c: &usize| places.iter().position(|p| *p == Some(*c));
+                let unique = facts.unique.iter().filter_map(|u| u.iter().map(place).collect()).collect();
+                let determines = moved(&facts.determines, place);
+                Facts { columns, unique, determines, ..facts }
             }
             LogicalPlan::Distinct(d) => {
                 let (mut facts, all) = match d {
@@ -273,12 +331,16 @@ impl Walk<'_> {
             let origin =
                 public.then(|| Origin { scan: id, table: name.clone(), expr: Expr::Column(Column::new_unqualified(&column.name)) });
             let values = column.dictionary.clone().map(Arc::new);
-            Known { range, nullable: column.nullable, values, origin, draws, ..Known::of_type(ty) }
+            let repeats = if table.key == [column.name.as_str()] { Some(1) } else { column.repeats.map(u128::from) };
+            let distinct = column.distinct.map(u128::from);
+            Known { range, nullable: column.nullable, values, origin, draws, distinct, repeats, ..Known::of_type(ty) }
         });
         let columns: Vec<_> = columns.collect();
         let key: Option<BTreeSet<_>> = table.key.iter().map(|k| kept.iter().position(|&i| table.columns[i].name == *k)).collect();
-        let unique = key.filter(|k| !k.is_empty()).into_iter().collect();
-        Facts { columns, unique, rows: table.max_rows.into(), exactly_one: false, raw: !public }
+        let single = (0..columns.len()).filter(|i| columns[*i].repeats == Some(1) && !columns[*i].nullable).map(|i| BTreeSet::from([i]));
+        let mut unique: Vec<BTreeSet<usize>> = key.filter(|k| !k.is_empty()).into_iter().chain(single).collect();
+        unique.dedup();
+        Facts { columns, unique, determines: Vec::new(), rows: table.max_rows.into(), exactly_one: false, raw: !public }
     }
 
     fn join(&mut self, join: &Join) -> Facts {
@@ -301,8 +363,15 @@ impl Walk<'_> {
             JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {}
             _ => return by_type(&LogicalPlan::Join(join.clone()), u128::MAX, raw),
         }
+        let (of_left, of_right) = (left.repeated(&left_on), right.repeated(&right_on));
+        let determines = across(join, (&left, &left_on), (&right, &right_on));
         let mut columns = left.columns;
         columns.extend(right.columns.clone());
+        let more = |columns: &mut [Known], times: u128| {
+            columns.iter_mut().for_each(|c| c.repeats = c.repeats.and_then(|n| n.checked_mul(times.max(1))));
+        };
+        more(&mut columns[..width], of_right);
+        more(&mut columns[width..], of_left);
         let outer = |columns: &mut [Known]| columns.iter_mut().for_each(|c| c.nullable = true);
         match join.join_type {
             JoinType::Left => outer(&mut columns[width..]),
@@ -327,15 +396,15 @@ impl Walk<'_> {
         if join.join_type == JoinType::Inner {
             unique.extend(left.unique.iter().flat_map(|l| right.unique.iter().map(move |r| l.union(&shift(r)).copied().collect())));
         }
-        let rows = match (join.join_type, left_one, right_one) {
-            (JoinType::Full, true, true) => left.rows.saturating_add(right.rows),
-            (JoinType::Full, ..) => left.rows.saturating_mul(right.rows.max(1)).saturating_add(right.rows),
-            (JoinType::Inner, true, true) => left.rows.min(right.rows),
-            (JoinType::Inner | JoinType::Left, _, true) => left.rows,
-            (JoinType::Inner | JoinType::Right, true, _) => right.rows,
-            (JoinType::Left, ..) => left.rows.saturating_mul(right.rows.max(1)),
-            (JoinType::Right, ..) => right.rows.saturating_mul(left.rows.max(1)),
-            _ => left.rows.saturating_mul(right.rows),
+        // pairs, seen from either side
+        let pairs = left.rows.saturating_mul(of_right).min(right.rows.saturating_mul(of_left));
+        let rows = match join.join_type {
+            JoinType::Full => pairs.saturating_add(left.rows).saturating_add(right.rows),
+            JoinType::Left if right_one => left.rows,
+            JoinType::Right if left_one => right.rows,
+            JoinType::Left => pairs.saturating_add(left.rows),
+            JoinType::Right => pairs.saturating_add(right.rows),
+            _ => pairs,
         };
         let free = join.on.is_empty() && join.filter.is_none();
         let exactly_one = match join.join_type {
@@ -344,8 +413,40 @@ impl Walk<'_> {
             JoinType::Right => right.exactly_one && left.rows <= 1,
             _ => false,
         };
-        Facts { columns, unique, rows, exactly_one, raw }
+        Facts { columns, unique, determines, rows, exactly_one, raw }
     }
+}
+
+/// Dependencies among columns that have other numbers now, or none.
+fn moved(determines: &[Determines], place: impl Fn(&usize) -> Option<usize>) -> Vec<Determines> {
+    let moved = determines.iter().filter_map(|(of, columns)| {
+        let of: Option<BTreeSet<usize>> = of.iter().map(&place).collect();
+        Some((of?, columns.iter().filter_map(&place).collect()))
+    });
+    moved.collect()
+}
+
+/// What depends on what in a join, given its sides and the columns they are joined on.
+fn across(join: &Join, left: (&Facts, &BTreeSet<usize>), right: (&Facts, &BTreeSet<usize>)) -> Vec<Determines> {
+    let width = left.0.columns.len();
+    let mut all = Vec::new();
+    // without a row, a side is all NULL; that must not be taken for a row whose key is NULL
+    let of_side = |side: &Facts, shift: usize, kept: bool| -> Vec<Determines> {
+        let whole: BTreeSet<usize> = (0..side.columns.len()).collect();
+        let known = side.unique.iter().map(|u| (u.clone(), whole.clone())).chain(side.determines.iter().cloned());
+        let safe = known.filter(|(of, _)| kept || of.iter().any(|c| !side.columns[*c].nullable));
+        safe.map(|(of, columns)| (of.iter().map(|c| c + shift).collect(), columns.iter().map(|c| c + shift).collect())).collect()
+    };
+    all.extend(of_side(left.0, 0, !matches!(join.join_type, JoinType::Right | JoinType::Full)));
+    all.extend(of_side(right.0, width, !matches!(join.join_type, JoinType::Left | JoinType::Full)));
+    if join.join_type == JoinType::Inner {
+        for (l, r) in &join.on {
+            let (Some(l), Some(r)) = (plain(l, join.left.schema()), plain(r, join.right.schema())) else { continue };
+            all.push((BTreeSet::from([l]), BTreeSet::from([width + r])));
+            all.push((BTreeSet::from([width + r]), BTreeSet::from([l])));
+        }
+    }
+    all
 }
 
 /// An inner join made these equal (and not NULL): what is known of one is known of the other.
@@ -356,14 +457,16 @@ fn equate(columns: &mut [Known], l: usize, r: usize) {
         return;
     }
     let origin = columns[l].origin.clone().or(columns[r].origin.clone());
+    let distinct = columns[l].distinct.into_iter().chain(columns[r].distinct).min();
     let draws = columns[l].draws.clone().or(columns[r].draws.clone());
     for c in [l, r] {
         columns[c].origin = columns[c].origin.clone().or(origin.clone());
         columns[c].draws = columns[c].draws.clone().or(draws.clone());
+        columns[c].distinct = distinct;
     }
 }
 
 fn by_type(plan: &LogicalPlan, rows: u128, raw: bool) -> Facts {
     let columns = plan.schema().fields().iter().map(|f| Known::of_type(f.data_type().clone())).collect();
-    Facts { columns, unique: Vec::new(), rows, exactly_one: false, raw }
+    Facts { columns, unique: Vec::new(), determines: Vec::new(), rows, exactly_one: false, raw }
 }

@@ -14,6 +14,7 @@
 //!  release   the rows that are opened, and what the planner computes from them
 //! ```
 
+pub(super) mod eager;
 mod emit;
 mod fold;
 pub(super) mod form;

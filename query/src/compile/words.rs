@@ -6,11 +6,16 @@ use datafusion::{
     logical_expr::{Between, BinaryExpr, Case, Cast, Expr, Operator, expr::AggregateFunction},
 };
 
-use super::range::{sql_type, ten};
+use super::{
+    range::{sql_type, ten},
+    rows::eager::FOLDED,
+};
 
 /// An expression for messages, EXPLAIN and *Reveals*. Casts that only widen a number are left out: the types of operands bring them in.
 pub(super) fn words(expr: &Expr) -> String {
     match expr {
+        // its name is the words of what it is
+        Expr::Column(c) if c.relation.as_ref().is_some_and(|r| r.table() == FOLDED) => c.name.clone(),
         Expr::Column(c) | Expr::OuterReferenceColumn(_, c) => c.flat_name(),
         Expr::Alias(a) => words(&a.expr),
         Expr::Literal(value, _) => literal(value),

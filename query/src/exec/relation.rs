@@ -18,7 +18,7 @@ mod top;
 mod total;
 mod window;
 
-pub(crate) use order::{HomeOrder, order_at_home};
+pub(crate) use order::{HomeOrder, Order, order_at_home};
 
 use super::field::{Field, Value};
 use super::program::{ProgramError, Slot, SlotOf, Step, StepKind, counted};
@@ -86,6 +86,18 @@ impl<E: Engine> Cells<E> {
     /// The elements of a column of this field.
     fn elements<R: Element>(&self) -> &E::Share<R> {
         R::of_values(&self.values).expect("checked by the layout: the column is of this field")
+    }
+
+    /// The rows in a range.
+    fn slice(&self, range: std::ops::Range<usize>) -> Self {
+        Cells {
+            values: match &self.values {
+                Values::Bits(v) => Values::Bits(v.slice(range.clone())),
+                Values::Fp61(v) => Values::Fp61(v.slice(range.clone())),
+                Values::Fp127(v) => Values::Fp127(v.slice(range.clone())),
+            },
+            valid: self.valid.as_ref().map(|v| v.slice(range)),
+        }
     }
 
     /// This column with rows moved publicly.
@@ -171,7 +183,8 @@ impl<'p> Relations<'p> {
                     relations.maps.insert(id, MapLayout::new(plan, relation)?);
                 }
                 Operator::Group { input, keys, folds } => {
-                    let way = Way::choose(plan.relation(*input), keys, folds, relation);
+                    let grouped = order::grouped_by(keys, folds).is_some_and(|all| order::is_grouped(plan, *input, &all));
+                    let way = Way::choose(plan.relation(*input), keys, folds, relation, grouped);
                     relations.groups.insert(id, way.map_err(|_| ProgramError("a group-by has a price"))?);
                 }
                 _ => {}

@@ -2,7 +2,7 @@
 //! of [`planes`].
 
 use super::{InputColumn, LocalError};
-use crate::exec::{HomeOrder, InputRing};
+use crate::exec::{HomeOrder, InputRing, Order};
 use crate::plan::Ring;
 use crate::plan::relation::{Relation, RowColumn, RowForm};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
@@ -10,8 +10,7 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Decimal128Type, Int64Type};
 use mpc_core::{B64, Column, Fp61, Fp127, Layout};
 
-/// The columns of a relation at its owner, one for each ring it uses. `order` says how the rows are
-/// sorted, those in which a key is NULL last.
+/// The columns of a relation at its owner, one for each ring it uses. `order` says how the rows are sorted.
 pub(crate) fn encode(
     relation: &Relation,
     batch: &RecordBatch,
@@ -30,12 +29,17 @@ pub(crate) fn encode(
     let clear: Vec<Clear> =
         relation.columns.iter().zip(batch.columns()).map(|(c, array)| clear(c, array, place)).collect::<Result<_, _>>()?;
     let mut from: Vec<usize> = (0..rows).collect();
-    if let Some(HomeOrder { columns, digest }) = order {
+    if let Some(HomeOrder { columns, order }) = order {
         let null = |row: usize| columns.iter().any(|c| !clear[*c].valid[row]);
-        match digest {
-            None => from.sort_by_cached_key(|row| (null(*row), columns.iter().map(|c| clear[*c].value(*row)).collect::<Vec<_>>())),
+        match order {
+            Order::Group => {
+                from.sort_by_cached_key(|row| columns.iter().map(|c| (clear[*c].valid[*row], clear[*c].value(*row))).collect::<Vec<_>>())
+            }
+            Order::Lookup(None) => {
+                from.sort_by_cached_key(|row| (null(*row), columns.iter().map(|c| clear[*c].value(*row)).collect::<Vec<_>>()))
+            }
             // the first column's planes are the most significant
-            Some(digest) => from.sort_by_cached_key(|row| {
+            Order::Lookup(Some(digest)) => from.sort_by_cached_key(|row| {
                 let planes = columns.iter().rev().flat_map(|c| clear[*c].planes(*row, relation.columns[*c].form.width()));
                 (null(*row), digest.of_clear(&planes.collect::<Vec<_>>()))
             }),

@@ -248,6 +248,8 @@ pub enum FoldOp {
     CountDistinct(usize),
     /// Sum of a column of form Field, in that field.
     Sum(usize),
+    /// The value that all rows of a group have in a column that is a function of the keys (of form Bit, Planes, Code or Text). Not with `when`.
+    Same(usize),
     /// Smallest value of a column (not Field), NULL if there is none.
     Min(usize),
     /// Largest value of a column (not Field), NULL if there is none.

@@ -3,6 +3,7 @@
 
 mod city;
 mod grammar;
+mod many;
 mod pool;
 mod random;
 mod random_tests;

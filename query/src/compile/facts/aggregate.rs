@@ -18,7 +18,7 @@ use crate::{
 };
 
 pub(super) fn aggregate(a: &Aggregate, input: &Facts, catalog: &Catalog) -> Facts {
-    let rows = input.rows;
+    let (rows, of_input) = (input.rows, input);
     let input = Input { schema: a.input.schema(), columns: &input.columns, catalog };
     if a.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
         let mut facts = super::by_type(&datafusion::logical_expr::LogicalPlan::Aggregate(a.clone()), u128::MAX, false);
@@ -27,12 +27,19 @@ pub(super) fn aggregate(a: &Aggregate, input: &Facts, catalog: &Catalog) -> Fact
     }
     let mut columns: Vec<_> = a.group_expr.iter().map(|e| of_expr(e, input)).collect();
     let groups = columns.len();
-    columns.extend(a.aggr_expr.iter().map(|e| one(e, input, rows, groups == 0)));
+    let in_group = of_input.in_group(&a.group_expr, a.input.schema());
+    columns.extend(a.aggr_expr.iter().map(|e| one(e, input, in_group, groups == 0)));
+    let places: Vec<_> = a.group_expr.iter().map(|e| super::plain(e, a.input.schema())).collect();
+    let determines = super::moved(&of_input.determines, |c| places.iter().position(|p| *p == Some(*c)));
+    if let [known] = &mut columns[..groups] {
+        known.repeats = Some(1);
+    }
     let constant = |i: &usize| matches!(unalias(&a.group_expr[*i]), Expr::Literal(..));
-    let unique: BTreeSet<_> = undetermined(&columns[..groups], catalog).into_iter().filter(|i| !constant(i)).collect();
+    let keys: BTreeSet<_> = undetermined(&columns[..groups], catalog).into_iter().filter(|i| !constant(i)).collect();
+    let unique = of_input.essential(&keys, |i| places[i]);
     let tuples = form::tuples(unique.iter().map(|i| &columns[*i]), catalog).unwrap_or(u128::MAX);
     let rows = if groups == 0 { 1 } else { rows.min(tuples) };
-    Facts { columns, unique: vec![unique], rows, exactly_one: groups == 0, raw: false }
+    Facts { columns, unique: vec![unique], determines, rows, exactly_one: groups == 0, raw: false }
 }
 
 /// The group keys without those that are a function of another: columns of the public row whose key is among them.
@@ -88,7 +95,7 @@ pub(in crate::compile) fn window(expr: &Expr, input: Input<'_>, rows: u128) -> K
             Known { range: range.or(range::limits(&ty)), real, ..Known::of_type(ty) }
         }
         (_, "first_value" | "last_value" | "nth_value") => {
-            args.into_iter().next().map_or(Known::of_type(ty), |a| Known { nullable: true, origin: None, ..a })
+            args.into_iter().next().map_or(Known::of_type(ty), |a| Known { nullable: true, origin: None, repeats: None, ..a })
         }
         _ => Known::of_type(ty),
     }

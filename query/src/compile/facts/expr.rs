@@ -29,11 +29,15 @@ pub(in crate::compile) fn of_expr(expr: &Expr, input: Input<'_>) -> Known {
         Err(why) => (None, Some(why)),
     };
     let ty = expr.get_type(input.schema).unwrap_or(DataType::Null);
-    let draws = match expr {
+    let (draws, distinct) = match expr {
         // a wider integer type holds the same values
-        Expr::Cast(c) if ty.is_integer() => of_expr(&c.expr, input).draws,
-        _ => None,
+        Expr::Cast(c) if ty.is_integer() => {
+            let of = of_expr(&c.expr, input);
+            (of.draws, of.distinct)
+        }
+        _ => (None, None),
     };
+    let repeats = plain(expr, input.schema).and_then(|c| input.columns.get(c)).and_then(|k| k.repeats);
     Known {
         range,
         real: if ty.is_floating() { real::of(expr, input) } else { None },
@@ -44,6 +48,8 @@ pub(in crate::compile) fn of_expr(expr: &Expr, input: Input<'_>) -> Known {
         values: values(expr, input),
         origin: origin(expr, input),
         draws,
+        distinct,
+        repeats,
         ty,
     }
 }

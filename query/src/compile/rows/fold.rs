@@ -16,7 +16,7 @@ use crate::{
     compile::{
         SqlError,
         expr::said,
-        facts::{Facts, Known},
+        facts::{Facts, Known, plain},
         internal, range,
         range::Interval,
         release::{aggregate_function, exact_argument},
@@ -26,6 +26,9 @@ use crate::{
         relation::{Fold, FoldOp, Operator as Op, RowColumn, RowForm, RowKind, RowOp},
     },
 };
+
+/// Groups of at most so many tuples are found by a mask each, if that is cheaper.
+const FEW: u128 = 64;
 
 /// A fold before its input has columns: the columns are numbers of demands.
 #[derive(Clone, Debug, PartialEq)]
@@ -204,16 +207,36 @@ impl Rows<'_> {
             )
             .at(self.text.expr(sets)));
         }
+        if let Some(better) = super::eager::below_join(a, plan, self.catalog)? {
+            return self.lower(&better, demands);
+        }
         let input = Facts::of(&a.input, self.catalog);
         let output = Facts::of(plan, self.catalog);
-        let keys = a.group_expr.len();
+        let groups = a.group_expr.len();
         let mut asked = Vec::new();
         for key in &a.group_expr {
             asked.push(Demand { expr: key.clone(), form: self.natural(&a.input, key)? });
         }
+        // rows are grouped by the keys of which the others are functions; few tuples have a mask each, whatever depends on what
+        let few = form::tuples(&output.columns[..groups], self.catalog).is_some_and(|t| t <= FEW);
+        let place = |i: usize| plain(&a.group_expr[i], a.input.schema());
+        let by: Vec<usize> = if few { (0..groups).collect() } else { input.essential(&(0..groups).collect(), place).into_iter().collect() };
+        let keys = by.len();
         let bound = super::home::places(&input, self.catalog).ok_or_else(|| internal("a relation without a bound"))?;
-        let mut folds = Folds::new(a.input.schema(), &input.columns, self.catalog, bound.into(), asked);
+        let in_group = input.in_group(&a.group_expr, a.input.schema()).min(bound.into());
+        let mut folds = Folds::new(a.input.schema(), &input.columns, self.catalog, in_group, asked);
         let key_forms: Vec<_> = folds.asked.iter().map(|d| d.form.clone()).collect();
+        // where each is in the grouped relation
+        let at_key: Vec<usize> = (0..groups)
+            .map(|i| match by.iter().position(|k| *k == i) {
+                Some(key) => key,
+                None => {
+                    let column = RowColumn { words: said(&a.group_expr[i]), form: key_forms[i].clone(), nullable: true };
+                    folds.drafts.push(Draft { fold: Fold { op: FoldOp::Same(i), when: None }, column });
+                    keys + folds.drafts.len() - 1
+                }
+            })
+            .collect();
         let mut emit = Emit::new(self.text);
         // where each leaf is in the grouped relation: keys, then folds
         let mut to = Vec::new();
@@ -221,17 +244,17 @@ impl Rows<'_> {
         let catalog = self.catalog;
         let bytes = |e: &Expr| form::text_bytes(e, plan, catalog);
         let mut made = |emit: &mut Emit<'_>, e: &Expr| -> Result<Option<Val>, SqlError> {
-            let Expr::Column(c) = e else { return or_zero(e, plan.schema(), a, &mut folds, emit, &mut to) };
+            let Expr::Column(c) = e else { return or_zero(e, plan.schema(), a, &mut folds, emit, &mut to, keys) };
             let at = a.schema.index_of_column(c).map_err(internal)?;
-            if at < keys {
+            if at < groups {
                 let before = emit.leaves.len();
                 let val = emit.leaf(e, &key_forms[at], output.columns[at].nullable);
                 if emit.leaves.len() > before {
-                    to.push(at);
+                    to.push(at_key[at]);
                 }
                 return Ok(Some(val));
             }
-            let expr = &a.aggr_expr[at - keys];
+            let expr = &a.aggr_expr[at - groups];
             let f = aggregate_function(expr).ok_or_else(|| internal("an aggregate is a function"))?;
             let known = &output.columns[at];
             let mut leaf = |emit: &mut Emit<'_>, i: usize, column: &RowColumn| fold_leaf(emit, &mut to, keys, i, column);
@@ -251,15 +274,17 @@ impl Rows<'_> {
         let input_columns = self.relation(got.id).columns.clone();
         let moved = |draft: &Draft| Fold { op: at(&draft.fold.op, &got.at), when: draft.fold.when.map(|w| got.at[w]) };
         let folds: Vec<_> = drafts.iter().map(moved).collect();
-        let mut columns: Vec<_> = got.at[..keys].iter().map(|c| input_columns[*c].clone()).collect();
-        columns.extend(drafts.into_iter().map(|d| d.column));
+        let by: Vec<usize> = by.iter().map(|k| got.at[*k]).collect();
+        let mut columns: Vec<_> = by.iter().map(|c| input_columns[*c].clone()).collect();
+        columns.extend(drafts.into_iter().map(|d| match d.fold.op {
+            FoldOp::Same(key) => input_columns[got.at[key]].clone(),
+            _ => d.column,
+        }));
         let id = if keys == 0 {
             self.push(Op::Total { input: got.id, folds }, 1, true, columns)
         } else {
-            let tuples = form::tuples(&output.columns[..keys], self.catalog);
-            let places = self.relation(got.id).places;
-            let places = tuples.and_then(|t| u64::try_from(t).ok()).map_or(places, |t| t.min(places));
-            self.push(Op::Group { input: got.id, keys: got.at[..keys].to_vec(), folds }, places, false, columns)
+            let places = self.relation(got.id).places.min(super::home::places(&output, self.catalog).unwrap_or(u64::MAX));
+            self.push(Op::Group { input: got.id, keys: by, folds }, places, false, columns)
         };
         Ok(self.mapped(id, emit, &to, values, None))
     }
@@ -313,14 +338,14 @@ fn or_zero(
     folds: &mut Folds<'_>,
     emit: &mut Emit<'_>,
     to: &mut Vec<usize>,
+    keys: usize,
 ) -> Result<Option<Val>, SqlError> {
     let Expr::ScalarFunction(f) = expr else { return Ok(None) };
     let ("coalesce", [Expr::Column(c), Expr::Literal(zero, _)]) = (f.name(), f.args.as_slice()) else { return Ok(None) };
     let is_zero = range::literal(zero).is_some_and(|i| i == Interval::ZERO) && !zero.is_null();
     let at = schema.index_of_column(c).map_err(internal)?;
-    let keys = a.group_expr.len();
     let Some(f) = at
-        .checked_sub(keys)
+        .checked_sub(a.group_expr.len())
         .and_then(|i| aggregate_function(&a.aggr_expr[i]))
         .filter(|f| is_zero && f.func.name() == "sum" && !f.params.distinct)
     else {
@@ -339,6 +364,7 @@ pub(super) fn at(op: &FoldOp, to: &[usize]) -> FoldOp {
         FoldOp::Count(c) => FoldOp::Count(to[c]),
         FoldOp::CountDistinct(c) => FoldOp::CountDistinct(to[c]),
         FoldOp::Sum(c) => FoldOp::Sum(to[c]),
+        FoldOp::Same(c) => FoldOp::Same(to[c]),
         FoldOp::Min(c) => FoldOp::Min(to[c]),
         FoldOp::Max(c) => FoldOp::Max(to[c]),
         FoldOp::Percentile { column, of, lower, discrete } => FoldOp::Percentile { column: to[column], of, lower, discrete },

@@ -19,8 +19,11 @@ use crate::{
         facts::{self, Facts, Known, plain},
         internal,
     },
-    plan::relation::{Operator as Op, RelationId, RowColumn, RowForm, RowKind, RowOp},
+    plan::relation::{Operator as Op, RelationId, RowColumn, RowForm, RowKind, RowNodeId, RowOp},
 };
+
+/// Pairs are formed by sorting if all of them would be so many times the places that are sorted: about the bits of a sort over those of a comparison.
+const EXPANSION: u64 = 64;
 
 /// The two inputs of a join, either way round.
 struct Sides<'j> {
@@ -47,7 +50,7 @@ impl Rows<'_> {
                     (true, true) if self.bound(&join.right)? < self.bound(&join.left)? => self.lookup(right, join, demands, false),
                     (true, _) => self.lookup(left, join, demands, false),
                     (_, true) => self.lookup(right, join, demands, false),
-                    _ => self.product(join, demands),
+                    _ => self.many(join, plan, demands),
                 }
             }
             JoinType::Left | JoinType::Right => {
@@ -132,7 +135,7 @@ impl Rows<'_> {
     }
 
     /// The leaf that stands for the bit "there is a row".
-    fn matched(&self, emit: &mut Emit<'_>, leaf: &mut Option<usize>) -> crate::plan::relation::RowNodeId {
+    fn matched(&self, emit: &mut Emit<'_>, leaf: &mut Option<usize>) -> RowNodeId {
         *leaf = Some(emit.leaves.len());
         emit.leaves.push(Demand { expr: Expr::Column(Column::new_unqualified("there is a row")), form: RowForm::Bit });
         emit.node(RowOp::Column(0), RowKind::Bit)
@@ -147,7 +150,7 @@ impl Rows<'_> {
         emit: Emit<'_>,
         matched: Option<usize>,
         values: Vec<(Val, String)>,
-        keep: Option<crate::plan::relation::RowNodeId>,
+        keep: Option<RowNodeId>,
         outer: bool,
     ) -> Result<Asked, SqlError> {
         let (mut base, mut table) = self.key_demands(sides)?;
@@ -207,6 +210,62 @@ impl Rows<'_> {
         (self.push(Op::Lookup { base, table, on, columns: taken, proved }, places, full, columns), width)
     }
 
+    /// Many rows with many: expanded to the pairs there can be as the catalogue bounds them, if these are far fewer than all.
+    fn many(&mut self, join: &Join, plan: &LogicalPlan, demands: &[Demand]) -> Result<Asked, SqlError> {
+        let (a, b) = (self.bound(&join.left)?, self.bound(&join.right)?);
+        let most = u64::try_from(Facts::of(plan, self.catalog).rows).unwrap_or(u64::MAX).max(1);
+        let all = a.saturating_mul(b);
+        if most > MOST_PAIRS || all <= EXPANSION * a.saturating_add(b).saturating_add(most) {
+            return self.product(join, demands);
+        }
+        let sides = self.sides(join, true);
+        let whole = Both::new(&sides, join, self, false)?;
+        let catalog = self.catalog;
+        let bytes = |e: &Expr| whole.text_bytes(e, catalog);
+        let mut emit = Emit::new(self.text);
+        let leaf = |e: &Expr| whole.leaf(e, false);
+        let mut none = |_: &mut Emit<'_>, _: &Expr| Ok(None);
+        let mut scope = Scope { schema: &whole.schema, columns: &whole.columns, catalog, bytes: &bytes, leaf: &leaf, made: &mut none };
+        let keep = join.filter.as_ref().map(|f| emit.condition(f, &mut scope)).transpose()?.map(|k| k.node);
+        let mut values = Vec::new();
+        for d in demands {
+            values.push((emit.value_as(&d.expr, &d.form, &mut scope)?, said(&d.expr)));
+        }
+        let (mut left, mut right) = self.key_demands(&sides)?;
+        let keys = left.len();
+        let homes = self.sided(&emit, &whole, &mut left, &mut right);
+        let (got_left, got_right) = (self.lower(&join.left, &left)?, self.lower(&join.right, &right)?);
+        let on = (0..keys).map(|k| (got_left.at[k], got_right.at[k])).collect();
+        let op = Op::Pairs { left: got_left.id, right: got_right.id, on };
+        Ok(self.paired(op, (&got_left, &got_right), &homes, (most, false), (emit, values, keep)))
+    }
+
+    /// Where each leaf comes from: a demand on the left or on the right.
+    fn sided(&self, emit: &Emit<'_>, whole: &Both, left: &mut Vec<Demand>, right: &mut Vec<Demand>) -> Vec<(Side, usize)> {
+        let home = |leaf: &Demand| match whole.side(&leaf.expr) {
+            Some(Side::Table) => (Side::Table, self.demand(right, &leaf.expr, leaf.form.clone())),
+            _ => (Side::Base, self.demand(left, &leaf.expr, leaf.form.clone())),
+        };
+        emit.leaves.iter().map(home).collect()
+    }
+
+    /// A relation of pairs, and what is computed of them.
+    fn paired(
+        &mut self,
+        op: Op,
+        (left, right): (&Asked, &Asked),
+        homes: &[(Side, usize)],
+        (places, full): (u64, bool),
+        (emit, values, keep): (Emit<'_>, Vec<(Val, String)>, Option<RowNodeId>),
+    ) -> Asked {
+        let (l, r) = (self.relation(left.id), self.relation(right.id));
+        let columns: Vec<_> = l.columns.iter().chain(&r.columns).cloned().collect();
+        let width = l.columns.len();
+        let id = self.push(op, places, full, columns);
+        let to: Vec<_> = homes.iter().map(|(side, d)| if *side == Side::Base { left.at[*d] } else { width + right.at[*d] }).collect();
+        self.mapped(id, emit, &to, values, keep)
+    }
+
     /// All pairs, then the conditions: for a side of one row, and for few places.
     fn product(&mut self, join: &Join, demands: &[Demand]) -> Result<Asked, SqlError> {
         let sides = self.sides(join, true);
@@ -230,25 +289,16 @@ impl Rows<'_> {
         }
         let keep = (!keep.is_empty()).then(|| emit.and(keep));
         let (mut left, mut right) = (Vec::new(), Vec::new());
-        let mut homes = Vec::new();
-        for leaf in &emit.leaves {
-            homes.push(match whole.side(&leaf.expr) {
-                Some(Side::Table) => (Side::Table, self.demand(&mut right, &leaf.expr, leaf.form.clone())),
-                _ => (Side::Base, self.demand(&mut left, &leaf.expr, leaf.form.clone())),
-            });
-        }
+        let homes = self.sided(&emit, &whole, &mut left, &mut right);
         let (a, b) = (self.bound(&join.left)?, self.bound(&join.right)?);
         if a.saturating_mul(b) > MOST_PAIRS {
             return Err(self.too_many_pairs(join, a, b));
         }
         let (got_left, got_right) = (self.lower(&join.left, &left)?, self.lower(&join.right, &right)?);
         let (l, r) = (self.relation(got_left.id), self.relation(got_right.id));
-        let columns: Vec<_> = l.columns.iter().chain(&r.columns).cloned().collect();
-        let (width, places, full) = (l.columns.len(), l.places.saturating_mul(r.places), l.full && r.full);
-        let id = self.push(Op::Cross { left: got_left.id, right: got_right.id }, places, full, columns);
-        let to: Vec<_> =
-            homes.iter().map(|(side, d)| if *side == Side::Base { got_left.at[*d] } else { width + got_right.at[*d] }).collect();
-        Ok(self.mapped(id, emit, &to, values, keep))
+        let size = (l.places.saturating_mul(r.places), l.full && r.full);
+        let op = Op::Cross { left: got_left.id, right: got_right.id };
+        Ok(self.paired(op, (&got_left, &got_right), &homes, size, (emit, values, keep)))
     }
 
     fn too_many_pairs(&self, join: &Join, a: u64, b: u64) -> SqlError {
@@ -264,7 +314,7 @@ impl Rows<'_> {
         let keys = join.on.iter().map(|(l, r)| format!("{} = {}", said(l), said(r))).collect::<Vec<_>>().join(" AND ");
         SqlError::unsupported(
             format!("neither {l} nor {r} is known to have one row for each key ({keys}), and {a} × {b} places are too many pairs"),
-            "declare the key of one of them in the catalogue, or aggregate one with GROUP BY the key in a sub-query first",
+            "aggregate one with GROUP BY the key in a sub-query first, or declare in the catalogue the key of one of them, or in how many rows a key is at most (repeats)",
         )
         .at(place)
     }

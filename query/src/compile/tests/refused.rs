@@ -97,12 +97,12 @@ const CASES: &[(&str, Code, &str)] = &[
     (
         "SELECT base, COUNT(*)\nFROM transport.fhv_daily\nGROUP BY base",
         Code::Unsupported,
-        "3:10: the group key transport.fhv_daily.base is private: which of its values occur would be seen in the answer: group by a public table's column, a column with a domain or dictionary in the catalogue, or a condition; or have the owner declare release = \"rows\"",
+        "3:10: the group key transport.fhv_daily.base is private: which of its values occur would be seen in the answer: group by public tables' columns and columns with a domain, or by keys that can have 4096 tuples of values at most (a dictionary, a condition, a narrow range); or have the owner declare release = \"rows\"",
     ),
     (
-        "SELECT COUNT(*) FROM (SELECT base, SUM(trips) AS n FROM transport.fhv_daily GROUP BY base) t JOIN energy.grades g ON g.score = t.n",
+        "SELECT SUM(t.n * g.score) FROM (SELECT base, SUM(trips) AS n FROM transport.fhv_daily GROUP BY base) t JOIN energy.grades g ON g.score = t.n",
         Code::Unsupported,
-        "1:118: neither energy.grades nor transport.fhv_daily is known to have one row for each key (g.score = t.n), and 177 × 100000 places are too many pairs: declare the key of one of them in the catalogue, or aggregate one with GROUP BY the key in a sub-query first",
+        "1:128: neither energy.grades nor transport.fhv_daily is known to have one row for each key (g.score = t.n), and 177 × 100000 places are too many pairs: aggregate one with GROUP BY the key in a sub-query first, or declare in the catalogue the key of one of them, or in how many rows a key is at most (repeats)",
     ),
     (
         "SELECT DISTINCT c.grade {both}",
@@ -177,12 +177,12 @@ const CASES: &[(&str, Code, &str)] = &[
     (
         "SELECT c.covid_deaths, COUNT(g.score) {both} GROUP BY c.covid_deaths",
         Code::Unsupported,
-        "1:114: the group key c.covid_deaths is private: which of its values occur would be seen in the answer: group by a public table's column, a column with a domain or dictionary in the catalogue, or a condition; or have the owner declare release = \"rows\"",
+        "1:114: the group key c.covid_deaths is private: which of its values occur would be seen in the answer: group by public tables' columns and columns with a domain, or by keys that can have 4096 tuples of values at most (a dictionary, a condition, a narrow range); or have the owner declare release = \"rows\"",
     ),
     (
         "SELECT c.covid_deaths + g.score, COUNT(*) {both} GROUP BY 1",
         Code::Unsupported,
-        "1:8: the group key c.covid_deaths + g.score is private: which of its values occur would be seen in the answer: group by a public table's column, a column with a domain or dictionary in the catalogue, or a condition; or have the owner declare release = \"rows\"",
+        "1:8: the group key c.covid_deaths + g.score is private: which of its values occur would be seen in the answer: group by public tables' columns and columns with a domain, or by keys that can have 4096 tuples of values at most (a dictionary, a condition, a narrow range); or have the owner declare release = \"rows\"",
     ),
     (
         "SELECT SUM(c.covid_cases * c.covid_cases) {both}",

@@ -51,6 +51,7 @@ fn operator(plan: &Plan, relation: &Relation) -> Result<(), ProgramError> {
         }
         Operator::Total { input, folds } => {
             expect(relation.places == 1 && relation.full, "a total is one row")?;
+            expect(!folds.iter().any(|f| matches!(f.op, FoldOp::Same(_))), "rows have a value in common by their keys")?;
             folded(of(input), folds, &relation.columns)
         }
         Operator::Lookup { base, table, on, columns, .. } => {
@@ -106,6 +107,9 @@ pub(super) fn folded(input: &Relation, folds: &[Fold], columns: &[RowColumn]) ->
     expect(folds.len() == columns.len(), "a column for each fold")?;
     let of = |c: &usize| input.columns.get(*c).ok_or(ProgramError("a fold names a column"));
     for (fold, column) in folds.iter().zip(columns) {
+        if matches!(fold.op, FoldOp::Same(_)) {
+            expect(fold.when.is_none(), "all rows of a group have a value that depends on its keys")?;
+        }
         if let Some(when) = &fold.when {
             expect(of(when)?.form == RowForm::Bit, "rows are chosen by a bit")?;
         }
@@ -114,6 +118,7 @@ pub(super) fn folded(input: &Relation, folds: &[Fold], columns: &[RowColumn]) ->
             FoldOp::Count(c) => of(c).is_ok() && column.form.ring().is_some(),
             FoldOp::CountDistinct(c) => of(c)?.form.ring().is_none() && column.form.ring().is_some(),
             FoldOp::Sum(c) => of(c)?.form.ring().is_some() && of(c)?.form.ring() == column.form.ring(),
+            FoldOp::Same(c) => of(c)?.form.ring().is_none() && of(c)?.form == column.form && of(c)?.nullable == column.nullable,
             FoldOp::Min(c) | FoldOp::Max(c) | FoldOp::Percentile { column: c, .. } => {
                 of(c)?.form.ring().is_none() && of(c)?.form == column.form
             }

@@ -4,6 +4,7 @@
 //! bits, a value where it counts, the smallest value XORed with zeros for all other rows. Sums run over all rows; the last row of each group is compacted to the front,
 //! where the differences of neighbours are the groups' sums (Asharov, Hamada, Kikuchi, Nof, Pinkas, Tomida, CCS'23, and protocols::relational::group_sums). Folds over the
 //! *order* of a column sort by its value below the keys, the rows that count first: each column and filter its own sort, whose groups line up.
+//! Where the owner of the keys sorted the rows so at home, and no other order is needed, nothing is sorted on shares.
 //! *Rounds.* For each order the sort's, 3 to apply, log2 of the key's width and 2, those of the folds, 6 for the compaction; a percentile 12 and its comparisons more.
 
 pub(super) mod order;
@@ -15,9 +16,10 @@ use super::logic::Logic;
 use super::total::{contributions, counts};
 use super::{Bits, Cells, Element, Rows, Values};
 use crate::exec::circuit;
-use crate::plan::relation::{Fold, FoldOp, RowColumn};
+use crate::plan::relation::{Fold, FoldOp, Relation, RowColumn, RowForm};
 use mpc_core::{Abort, B64, Fp61, Fp127};
 use order::{Order, Sorted};
+use protocols::circuit::is_zero;
 use protocols::relational::compact;
 use protocols::{Engine, Share, Table};
 use std::collections::BTreeMap;
@@ -32,35 +34,89 @@ pub(super) fn group<E: Engine>(
     outputs: &[RowColumn],
     seed: &[u8; 32],
 ) -> Result<Rows<E>, Abort> {
-    let mut row = None;
-    let mut grouped: Vec<Cells<E>> = Vec::new();
+    let mut first = None;
     let mut done: BTreeMap<usize, Cells<E>> = BTreeMap::new();
     for (number, order) in Order::all(folds).into_iter().enumerate() {
         let mut sorted = order.sort(engine, input, keys, folds, number == 0, seed)?;
         let sums = order.sums(engine, &mut sorted, folds, outputs)?;
-        let mut table = sums.iter().fold(Table::new(input.places), |t, (_, c)| pack(t, c)).prefix_sums();
-        let kept: &[Cells<E>] = if number == 0 { &sorted.keys } else { &[] };
-        table = kept.iter().fold(table, pack).with::<B64>(sorted.last.clone());
-        let mut front = compact(engine, &sorted.last, &table, false)?.table;
-        let last = front.take_last::<B64>();
-        // the columns leave in the order in which they came; keys came last
-        let mut from = Unpack::new(front);
-        for (fold, like) in &sums {
-            let ends = from.column(like);
-            done.insert(*fold, ends.differences(engine));
-        }
-        if number == 0 {
-            grouped = sorted.keys.iter().map(|k| from.column(k)).collect();
-            row = Some(last);
-        }
+        let Front { keys, folds, last } = front(engine, &sorted, &sums, folds, number == 0)?;
+        done.extend(folds);
+        first.get_or_insert((keys, last));
     }
-    grouped.extend(done.into_values());
-    Ok(Rows { places: input.places, row, columns: grouped })
+    let (mut columns, last) = first.expect("folds are computed in an order at least");
+    columns.extend(done.into_values());
+    Ok(Rows { places: input.places, row: Some(last), columns })
 }
 
-/// Whether a fold is over the order of a column's values.
+/// [`group`] of rows that agree on the keys side by side already, because their owner sorted them so: nothing moves but the groups, to the front. Rows that
+/// were dropped stand among the others: they count nothing, and a group of which no row is left is none.
+pub(super) fn group_as_they_are<E: Engine>(
+    engine: &mut E,
+    input: &Rows<E>,
+    keys: &[usize],
+    folds: &[Fold],
+    relation: &Relation,
+) -> Result<Rows<E>, Abort> {
+    let places = relation.places as usize;
+    let sorted = order::as_they_are(engine, input, keys, folds)?;
+    // of all folds, and of the rows that are left
+    let mut all = folds.to_vec();
+    let mut outputs = relation.columns[keys.len()..].to_vec();
+    if input.row.is_some() {
+        let form = RowForm::Field { ring: crate::plan::Ring::Fp61, scale: 0, min: 0, max: input.places as i128 };
+        outputs.push(RowColumn { words: "rows".into(), form, nullable: false });
+        all.push(Fold { op: FoldOp::Rows, when: None });
+    }
+    let column = |c: usize| &input.columns[c];
+    let numbers: Vec<usize> = (0..all.len()).collect();
+    let mut sums = contributions::<Fp61, E>(engine, input.places, &column, &numbers, &all, &outputs, input.row.as_ref())?;
+    sums.extend(contributions::<Fp127, E>(engine, input.places, &column, &numbers, &all, &outputs, input.row.as_ref())?);
+    let Front { keys: mut columns, folds: mut done, mut last } = front(engine, &sorted, &sums, folds, true)?;
+    if let Some(count) = done.remove(&folds.len()) {
+        let (last_rows, count) = (last.slice(0..places), count.elements::<Fp61>().slice(0..places));
+        let none = is_zero::<E, Fp61>(engine, &count)?;
+        let some = engine.not(&none);
+        last = engine.mul(&last_rows, &some)?;
+    }
+    columns.extend(done.into_values());
+    let slice = |c: &Cells<E>| c.slice(0..places);
+    Ok(Rows { places, row: Some(last.slice(0..places)), columns: columns.iter().map(slice).collect() })
+}
+
+/// The groups in front: what their last rows have, and the differences of their sums.
+struct Front<E: Engine> {
+    keys: Vec<Cells<E>>,
+    folds: BTreeMap<usize, Cells<E>>,
+    /// Which places have a group.
+    last: Bits<E>,
+}
+
+fn front<E: Engine>(
+    engine: &mut E,
+    sorted: &Sorted<E>,
+    sums: &[(usize, Cells<E>)],
+    folds: &[Fold],
+    first: bool,
+) -> Result<Front<E>, Abort> {
+    let mut table = sums.iter().fold(Table::new(sorted.places), |t, (_, c)| pack(t, c)).prefix_sums();
+    // of these the last row of a group has the value
+    let same = folds.iter().enumerate().filter_map(|(f, fold)| if let FoldOp::Same(c) = fold.op { Some((f, c)) } else { None });
+    let same: Vec<(usize, &Cells<E>)> = same.filter(|_| first).map(|(f, c)| (f, &sorted.columns[&c])).collect();
+    let keys: &[Cells<E>] = if first { &sorted.keys } else { &[] };
+    table = keys.iter().chain(same.iter().map(|(_, c)| *c)).fold(table, pack).with::<B64>(sorted.last.clone());
+    let mut front = compact(engine, &sorted.last, &table, false)?.table;
+    let last = front.take_last::<B64>();
+    // the columns leave in the order in which they came; keys came last
+    let mut from = Unpack::new(front);
+    let mut done: BTreeMap<usize, Cells<E>> = sums.iter().map(|(fold, like)| (*fold, from.column(like).differences(engine))).collect();
+    let keys = keys.iter().map(|k| from.column(k)).collect();
+    done.extend(same.iter().map(|(fold, like)| (*fold, from.column(like))));
+    Ok(Front { keys, folds: done, last })
+}
+
+/// Whether a fold is of rows side by side: over the order of a column's values, or of one row of the group.
 pub(super) fn needs_order(fold: &Fold) -> bool {
-    !order::plain(fold)
+    !order::plain(fold) || matches!(fold.op, FoldOp::Same(_))
 }
 
 impl<E: Engine> Cells<E> {

@@ -114,8 +114,8 @@ fn position(wires: &[Wire], wire: Wire) -> usize {
     wires.binary_search(&wire).expect("every mask is lifted")
 }
 
-/// For each of the folds `mine` whose result is of one field what each row adds to it; rows need not be told from places without one. `column` gives the
-/// columns they read.
+/// For each of the folds `mine` whose result is of one field what each row adds to it; `row` says which places hold one, if they need telling. `column`
+/// gives the columns they read.
 pub(super) fn contributions<'c, R: Element, E: Engine + 'c>(
     engine: &mut E,
     places: usize,
@@ -123,12 +123,13 @@ pub(super) fn contributions<'c, R: Element, E: Engine + 'c>(
     mine: &[usize],
     folds: &[Fold],
     outputs: &[RowColumn],
+    row: Option<&'c Bits<E>>,
 ) -> Result<Vec<(usize, Cells<E>)>, Abort> {
     let mine: Vec<usize> = mine.iter().copied().filter(|f| outputs[*f].form.ring() == Some(R::FIELD)).collect();
     let mut logic = Logic::new(places);
     let mask = |logic: &mut Logic<'c, E>, fold: &Fold| {
         let valid = if let FoldOp::Count(c) = fold.op { column(c).valid.as_ref() } else { None };
-        logic.all(valid.into_iter().chain(fold.when.map(|w| column(w).bits())))
+        logic.all(row.into_iter().chain(valid).chain(fold.when.map(|w| column(w).bits())))
     };
     let masks: Vec<Wire> = mine.iter().map(|f| mask(&mut logic, &folds[*f])).collect();
     let always = logic.graph.constant(true);
@@ -171,7 +172,7 @@ pub(super) fn contributions<'c, R: Element, E: Engine + 'c>(
 /// Which rows a fold counts. A sum need not ask for NULLs, which are 0.
 pub(super) fn counts<'a, E: Engine>(logic: &mut Logic<'a, E>, input: &'a Rows<E>, fold: &Fold) -> Wire {
     let valid = match fold.op {
-        FoldOp::Rows | FoldOp::Sum(_) => None,
+        FoldOp::Rows | FoldOp::Sum(_) | FoldOp::Same(_) => None,
         FoldOp::Count(c) | FoldOp::CountDistinct(c) | FoldOp::Min(c) | FoldOp::Max(c) | FoldOp::Percentile { column: c, .. } => {
             input.columns[c].valid.as_ref()
         }

@@ -21,7 +21,7 @@ pub(super) struct Sorted<E: Engine> {
     /// The keys.
     pub keys: Vec<Cells<E>>,
     /// Other columns that folds read.
-    columns: BTreeMap<usize, Cells<E>>,
+    pub columns: BTreeMap<usize, Cells<E>>,
     /// The value sorted by, and whether it counts (rows that count come first in their group).
     value: Option<(Bits<E>, Bits<E>)>,
     /// Rows that have the key of the row before.
@@ -37,7 +37,7 @@ impl Order {
         for (number, fold) in folds.iter().enumerate() {
             let by = match fold.op {
                 FoldOp::CountDistinct(c) | FoldOp::Min(c) | FoldOp::Max(c) | FoldOp::Percentile { column: c, .. } => (c, fold.when),
-                FoldOp::Rows | FoldOp::Count(_) | FoldOp::Sum(_) => continue,
+                FoldOp::Rows | FoldOp::Count(_) | FoldOp::Sum(_) | FoldOp::Same(_) => continue,
             };
             match orders.iter_mut().find(|o| o.by == Some(by)) {
                 Some(order) => order.folds.push(number),
@@ -47,8 +47,7 @@ impl Order {
         if orders.is_empty() {
             orders.push(Order { by: None, folds: Vec::new() });
         }
-        let plain = |f: &usize| matches!(folds[*f].op, FoldOp::Rows | FoldOp::Count(_) | FoldOp::Sum(_));
-        orders[0].folds.extend((0..folds.len()).filter(plain));
+        orders[0].folds.extend((0..folds.len()).filter(|f| plain(&folds[*f])));
         orders
     }
 
@@ -121,8 +120,8 @@ impl Order {
             sums.extend(self.of_value(engine, sorted, &of_value, folds, outputs)?);
         }
         let column = |c: usize| &sorted.columns[&c];
-        sums.extend(contributions::<Fp61, E>(engine, sorted.places, &column, &of_rows, folds, outputs)?);
-        sums.extend(contributions::<Fp127, E>(engine, sorted.places, &column, &of_rows, folds, outputs)?);
+        sums.extend(contributions::<Fp61, E>(engine, sorted.places, &column, &of_rows, folds, outputs, None)?);
+        sums.extend(contributions::<Fp127, E>(engine, sorted.places, &column, &of_rows, folds, outputs, None)?);
         Ok(sums)
     }
 
@@ -188,14 +187,28 @@ impl Order {
     }
 }
 
+/// Rows that agree on the keys side by side already: rows that were dropped stand among them. The places that never had a row come last, and
+/// are a group of their own or rows of the last that do not count.
+pub(super) fn as_they_are<E: Engine>(engine: &mut E, input: &Rows<E>, keys: &[usize], folds: &[Fold]) -> Result<Sorted<E>, Abort> {
+    let of = |columns: &mut dyn Iterator<Item = usize>| columns.map(|c| (c, input.columns[c].clone())).collect::<BTreeMap<_, _>>();
+    let columns = of(&mut folds.iter().flat_map(reads));
+    let mut all: Vec<Cells<E>> = keys.iter().map(|k| input.columns[*k].clone()).collect();
+    all.extend(folds.iter().filter_map(|f| if let FoldOp::Same(c) = f.op { Some(input.columns[c].clone()) } else { None }));
+    let same = same_as_before(engine, input.places, &all, None)?;
+    let next = after::<B64, E>(engine, &same);
+    let last = engine.not(&next);
+    all.truncate(keys.len());
+    Ok(Sorted { places: input.places, keys: all, columns, value: None, same, last })
+}
+
 /// Whether a fold needs no order.
-pub(super) fn plain(fold: &Fold) -> bool {
-    matches!(fold.op, FoldOp::Rows | FoldOp::Count(_) | FoldOp::Sum(_))
+pub(in crate::exec::relation) fn plain(fold: &Fold) -> bool {
+    matches!(fold.op, FoldOp::Rows | FoldOp::Count(_) | FoldOp::Sum(_) | FoldOp::Same(_))
 }
 
 /// The columns a fold without an order reads.
 fn reads(fold: &Fold) -> Vec<usize> {
-    let column = if let FoldOp::Count(c) | FoldOp::Sum(c) = fold.op { Some(c) } else { None };
+    let column = if let FoldOp::Count(c) | FoldOp::Sum(c) | FoldOp::Same(c) = fold.op { Some(c) } else { None };
     column.into_iter().chain(fold.when).collect()
 }
 

@@ -1,4 +1,4 @@
-//! Groups whose keys allow few tuples: one mask for each.
+//! The ways to group rows; and groups whose keys allow few tuples: one mask for each.
 //!
 //! *Protocol.* For each tuple a bit a row says whether the row has it: equality with public constants, gates that tuples share. The bits are lifted; a count is their
 //! local sum, a sum an inner product with the values, one element however many rows. A tuple is a row if its count is not 0. Nothing is sorted or moved.
@@ -22,35 +22,49 @@ type Tuple = Vec<Option<u64>>;
 
 /// How the groups of a relation are found.
 pub(in crate::exec::relation) struct Way {
-    /// The tuples, if each has a mask; else the rows are sorted.
-    masks: Option<Vec<Tuple>>,
+    find: Find,
     /// Why, for people.
     pub words: String,
 }
 
+/// The ways.
+enum Find {
+    /// The rows are sorted.
+    Sorting,
+    /// They are sorted already.
+    AsTheyAre,
+    /// Each of these tuples has a mask.
+    Masks(Vec<Tuple>),
+}
+
 impl Way {
-    /// The cheaper way to group `input` (in one data centre), by the exact cost of both.
-    pub fn choose(input: &Relation, keys: &[usize], folds: &[Fold], relation: &Relation) -> Result<Self, Abort> {
+    /// The cheapest way to group `input` (in one data centre), by the exact cost of each. `grouped`: whether its owner sorted the rows by the keys.
+    pub fn choose(input: &Relation, keys: &[usize], folds: &[Fold], relation: &Relation, grouped: bool) -> Result<Self, Abort> {
         let outputs = &relation.columns[keys.len()..];
-        let sorted = || Way { masks: None, words: "by sorting".into() };
         let few = tuples(input, keys).filter(|t| t.len() as u64 <= relation.places && !folds.iter().any(needs_order));
-        let Some(few) = few else { return Ok(sorted()) };
         let shape = Rows::<Estimate>::shape(input);
         let price = |run: &dyn Fn(&mut Estimate) -> Result<Rows<Estimate>, Abort>| -> Result<Cost, Abort> {
             let mut engine = Estimate::new();
             run(&mut engine)?;
             Ok(engine.cost())
         };
-        let by_masks = price(&|e| masked(e, &shape, keys, folds, relation, &few))?;
-        let by_sorting = price(&|e| group(e, &shape, keys, folds, outputs, &[0; 32]))?;
-        let seconds = |cost: &Cost| Network::LAN.seconds(cost);
-        let told = |cost: &Cost| format!("{} rounds, {} bytes", cost.rounds, cost.max_bytes());
-        let (masks, sorting) = (told(&by_masks), told(&by_sorting));
-        Ok(if seconds(&by_masks) <= seconds(&by_sorting) {
-            Way { words: format!("by {} masks: {masks} (by sorting: {sorting})", few.len()), masks: Some(few) }
-        } else {
-            Way { words: format!("by sorting: {sorting} (by {} masks: {masks})", few.len()), masks: None }
-        })
+        let mut ways = vec![(Find::Sorting, "by sorting".to_owned(), price(&|e| group(e, &shape, keys, folds, outputs, &[0; 32]))?)];
+        if grouped {
+            let cost = price(&|e| group_as_they_are(e, &shape, keys, folds, relation))?;
+            ways.push((Find::AsTheyAre, "as their owner sorted them".into(), cost));
+        }
+        if let Some(few) = few {
+            let cost = price(&|e| masked(e, &shape, keys, folds, relation, &few))?;
+            ways.push((Find::Masks(few.clone()), format!("by {} masks", few.len()), cost));
+        }
+        ways.sort_by(|a, b| Network::LAN.seconds(&a.2).total_cmp(&Network::LAN.seconds(&b.2)));
+        let told: Vec<String> =
+            ways.iter().map(|(_, words, cost)| format!("{words}: {} rounds, {} bytes", cost.rounds, cost.max_bytes())).collect();
+        let words = match told.as_slice() {
+            [one, others @ ..] if !others.is_empty() => format!("{one} ({})", others.join("; ")),
+            _ => ways[0].1.clone(),
+        };
+        Ok(Way { find: ways.swap_remove(0).0, words })
     }
 
     /// Groups, in the places of `relation`.
@@ -63,9 +77,10 @@ impl Way {
         relation: &Relation,
         seed: &[u8; 32],
     ) -> Result<Rows<E>, Abort> {
-        match &self.masks {
-            Some(tuples) => masked(engine, input, keys, folds, relation, tuples),
-            None => {
+        match &self.find {
+            Find::Masks(tuples) => masked(engine, input, keys, folds, relation, tuples),
+            Find::AsTheyAre => group_as_they_are(engine, input, keys, folds, relation),
+            Find::Sorting => {
                 let grouped = group(engine, input, keys, folds, &relation.columns[keys.len()..], seed)?;
                 Ok(grouped.unpacked(grouped.table().slice(0..relation.places as usize)))
             }

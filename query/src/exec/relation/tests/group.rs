@@ -1,7 +1,7 @@
 //! Groups and orders against the same in clear.
 
 use super::*;
-use crate::plan::relation::{Fold, FoldOp, SortKey};
+use crate::plan::relation::{Fold, FoldOp, RowKind, RowNode, RowNodeId, RowOp, SortKey};
 use std::collections::BTreeMap;
 
 /// Two keys, a condition, a value of each kind.
@@ -59,6 +59,7 @@ fn folded(op: &FoldOp, when: Option<usize>, rows: &[&Row]) -> Cell {
             int(values.len() as i128)
         }
         FoldOp::Sum(c) => int(rows.iter().filter_map(|r| number(&r[*c])).sum()),
+        FoldOp::Same(c) => rows.first().and_then(|r| r[*c].clone()),
         FoldOp::Min(c) => values(*c).first().cloned(),
         FoldOp::Max(c) => values(*c).last().cloned(),
         FoldOp::Percentile { column, of, lower, discrete } => {
@@ -114,6 +115,64 @@ fn groups() {
                 let folds = chosen.iter().map(|(op, when, _)| folded(op, *when, rows));
                 key.iter().cloned().chain(folds).collect()
             });
+            build.expect(expected.collect());
+        }
+    }
+}
+
+/// All columns as they stand, of the rows whose bit is set.
+fn kept(build: &mut Build, input: RelationId, bit: usize) -> RelationId {
+    let columns = build.columns(input);
+    let mut nodes = Vec::new();
+    let mut node = |op, kind| {
+        nodes.push(RowNode { op, kind });
+        RowNodeId(nodes.len() - 1)
+    };
+    let out = columns.iter().enumerate().map(|(c, column)| {
+        let kind = match &column.form {
+            RowForm::Bit => RowKind::Bit,
+            RowForm::Field { ring, .. } => RowKind::Field(*ring),
+            form => RowKind::Planes(form.width() as u32),
+        };
+        (node(RowOp::Column(c), kind), column.nullable.then(|| node(RowOp::Valid(c), RowKind::Bit)))
+    });
+    let out: Vec<_> = out.collect();
+    let keep = Some(out[bit].0);
+    let places = build.relations[input.0].places;
+    build.push(Operator::Map { input, nodes, columns: out, keep }, places, false, columns)
+}
+
+#[test]
+fn groups_that_their_owner_sorted_need_no_sort() {
+    let mut dice = Dice(77);
+    let plain = |(op, ..): &(FoldOp, Option<usize>, RowColumn)| matches!(op, FoldOp::Rows | FoldOp::Count(_) | FoldOp::Sum(_));
+    let same = (FoldOp::Same(6), None, columns()[6].clone());
+    for (count, places) in [(0, 0), (0, 3), (1, 1), (1, 4), (40, 40), (60, 67), (200, 260)] {
+        for dropped in [false, true] {
+            let mut rows = data(&mut dice, count, false);
+            // a key with enough values to be worth a sort, and a function of it; 0 is a key, and so is NULL
+            rows.iter_mut().for_each(|r| r[6] = int(number(&r[3]).map_or(5, |k| k % 7)));
+            let mut build = Build::default();
+            let home = build.home(Source::Party("energy".into()), places as u64, count == places, columns(), &rows);
+            let input = if dropped { kept(&mut build, home, 1) } else { home };
+            let left: Vec<&Row> = rows.iter().filter(|r| !dropped || r[1] == int(1)).collect();
+            let mut groups: BTreeMap<Cell, Vec<&Row>> = BTreeMap::new();
+            left.iter().for_each(|r| groups.entry(r[3].clone()).or_default().push(r));
+            let chosen: Vec<_> = folds().into_iter().filter(plain).chain([same.clone()]).collect();
+            let outputs: Vec<RowColumn> = [columns()[3].clone()].into_iter().chain(chosen.iter().map(|f| f.2.clone())).collect();
+            let folds = chosen.iter().map(|(op, when, _)| Fold { op: op.clone(), when: *when }).collect();
+            build.push(Operator::Group { input, keys: vec![3], folds }, places.min(33) as u64, false, outputs);
+            let plan = build.plan(false);
+            let local = Local::new(64 << 20).expect("a runtime");
+            let ground = Ground::new(&plan, &local, &build.tables).expect("nothing is public");
+            let program = Program::new(&plan, &ground).expect("the plan is executable");
+            let step = program.steps().iter().find(|s| s.name == "group").expect("there is a group-by");
+            if places > 30 {
+                assert!(step.what.contains("as their owner sorted them:") && step.what.contains("(by sorting:"), "{}", step.what);
+            }
+            let expected = groups
+                .iter()
+                .map(|(key, rows)| [key.clone()].into_iter().chain(chosen.iter().map(|(op, when, _)| folded(op, *when, rows))).collect());
             build.expect(expected.collect());
         }
     }

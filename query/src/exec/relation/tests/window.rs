@@ -75,7 +75,7 @@ fn folded(fold: &Fold, rows: &[&Row]) -> Cell {
             let values = values(*column);
             values.get(values.len().saturating_sub(1) / 2).cloned()
         }
-        FoldOp::Min(_) => panic!("not asked for"),
+        FoldOp::Min(_) | FoldOp::Same(_) => panic!("not asked for"),
     }
 }
 

@@ -133,7 +133,7 @@ fn sums<R: Element, E: Engine>(
     let columns: Vec<RowColumn> = all.iter().map(|(number, ..)| column(*number)).collect();
     let mine: Vec<usize> = (0..folds.len()).collect();
     let column = |c: usize| &rows.columns[c];
-    let values = contributions::<R, E>(engine, rows.places, &column, &mine, &folds, &columns)?;
+    let values = contributions::<R, E>(engine, rows.places, &column, &mine, &folds, &columns, None)?;
     Ok(all
         .iter()
         .zip(values)

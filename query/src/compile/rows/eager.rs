@@ -1,0 +1,431 @@
+//! Groups below joins. What an owner can group before it meets others has fewer rows to share, and needs no sort on shares.
+//!
+//! *Whole.* A join with a relation that is unique on its keys neither splits nor repeats the rows of the other side. Where all rows of a group agree
+//! on the join's keys, they meet the same row or none: the groups may be formed first (invariant grouping: Chaudhuri and Shim, VLDB'94).
+//! *In part.* Otherwise rows that agree on the group's keys and the join's may be folded first, if that bounds the rows more tightly, and sums, counts and
+//! extremes of those folded again (eager aggregation: Yan and Larson, VLDB'95).
+//! *Counted.* Where neither side is unique on the keys, one is folded to a row for each key, with the number of its rows: what is summed of the other side
+//! counts so many times. Pairs are never formed.
+
+use std::collections::BTreeSet;
+
+use datafusion::{
+    arrow::datatypes::DataType,
+    common::{Column, DFSchema, NullEquality, ScalarValue},
+    logical_expr::{
+        Aggregate, Cast, Expr, ExprSchemable, Join, JoinType, LogicalPlan, LogicalPlanBuilder, expr::AggregateFunction,
+        utils::split_conjunction,
+    },
+};
+
+use super::{home, substituted};
+use crate::{
+    catalog::Catalog,
+    compile::{
+        SqlError,
+        expr::said,
+        facts::{self, Facts, plain},
+        internal,
+        release::aggregate_function,
+    },
+};
+
+/// The same aggregate with groups formed below the join it is over, if that helps.
+pub(super) fn below_join(a: &Aggregate, plan: &LogicalPlan, catalog: &Catalog) -> Result<Option<LogicalPlan>, SqlError> {
+    if a.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
+        return Ok(None);
+    }
+    let Some(over) = Over::of(a)? else { return Ok(None) };
+    let sides = [true, false].map(|straight| Sides::of(&over, straight, catalog));
+    for side in sides.iter().filter(|s| s.unique) {
+        if let Some(better) = side.grouped(plan)? {
+            return Ok(Some(better));
+        }
+    }
+    if sides.iter().any(|s| s.unique) {
+        return Ok(None);
+    }
+    // what one owner folds at home needs no sort
+    let at_home = |s: &&Sides<'_>| facts::owners(s.table).len() <= 1;
+    for side in sides.iter().filter(at_home).chain(sides.iter().filter(|s| !at_home(s))) {
+        if let Some(better) = side.counted(plan)? {
+            return Ok(Some(better));
+        }
+    }
+    Ok(None)
+}
+
+/// An aggregate over a join, written over the join's own columns.
+struct Over<'a> {
+    join: &'a Join,
+    /// Conditions between the two.
+    conditions: Vec<Expr>,
+    keys: Vec<Expr>,
+    /// Each once.
+    aggregates: Vec<Expr>,
+    /// Which of them each aggregate that was asked for is.
+    at: Vec<usize>,
+}
+
+impl<'a> Over<'a> {
+    fn of(a: &'a Aggregate) -> Result<Option<Self>, SqlError> {
+        let (mut keys, mut aggregates, mut conditions) = (a.group_expr.clone(), a.aggr_expr.clone(), Vec::new());
+        let mut input = a.input.as_ref();
+        loop {
+            let (below, schema, to): (&LogicalPlan, &DFSchema, Vec<Expr>) = match input {
+                LogicalPlan::Projection(p) => (&p.input, &p.schema, p.expr.clone()),
+                LogicalPlan::SubqueryAlias(s) => (&s.input, &s.schema, s.input.schema().columns().into_iter().map(Expr::Column).collect()),
+                LogicalPlan::Filter(f) => {
+                    conditions.extend(split_conjunction(&f.predicate).into_iter().cloned());
+                    input = &f.input;
+                    continue;
+                }
+                LogicalPlan::Join(join) if join.join_type == JoinType::Inner && !join.on.is_empty() => {
+                    let plain = join.null_equality == NullEquality::NullEqualsNothing;
+                    conditions.extend(join.filter.iter().flat_map(|f| split_conjunction(f).into_iter().cloned()));
+                    let (aggregates, at) = distinct(aggregates.iter().map(unalias).cloned());
+                    return Ok(plain.then_some(Over { join, conditions, keys, aggregates, at }));
+                }
+                _ => return Ok(None),
+            };
+            for expr in keys.iter_mut().chain(&mut aggregates).chain(&mut conditions) {
+                *expr = substituted(expr, schema, &to)?;
+            }
+            input = below;
+        }
+    }
+}
+
+/// The side whose rows are folded, and the one it meets.
+struct Sides<'o> {
+    over: &'o Over<'o>,
+    base: &'o LogicalPlan,
+    table: &'o LogicalPlan,
+    /// Keys of base and table.
+    on: Vec<(Expr, Expr)>,
+    /// Whether the table has one row for each key.
+    unique: bool,
+    facts: Facts,
+    catalog: &'o Catalog,
+}
+
+impl<'o> Sides<'o> {
+    fn of(over: &'o Over<'o>, straight: bool, catalog: &'o Catalog) -> Self {
+        let Join { left, right, on, .. } = over.join;
+        let (base, table): (&LogicalPlan, &LogicalPlan) = if straight { (left, right) } else { (right, left) };
+        let on: Vec<_> = on.iter().map(|(l, r)| if straight { (l.clone(), r.clone()) } else { (r.clone(), l.clone()) }).collect();
+        let keys: BTreeSet<_> = on.iter().filter_map(|(_, t)| plain(t, table.schema())).collect();
+        let unique = !keys.is_empty() && Facts::of(table, catalog).unique_on(&keys);
+        let facts = Facts::of(base, catalog);
+        Sides { over, base, table, on, unique, facts, catalog }
+    }
+
+    /// The aggregate, with the base's rows folded first.
+    fn grouped(&self, plan: &LogicalPlan) -> Result<Option<LogicalPlan>, SqlError> {
+        if !self.over.aggregates.iter().all(|e| self.of_base(e)) {
+            return Ok(None);
+        }
+        // what is asked of the base's columns after the fold: by whom they are grouped
+        let mut keys: Vec<Expr> = Vec::new();
+        let mut add = |e: &Expr| {
+            if !keys.contains(e) {
+                keys.push(e.clone());
+            }
+        };
+        let whole = self.whole();
+        for key in self.over.keys.iter().map(unalias) {
+            match self.of_base(key) && !key.column_refs().is_empty() {
+                true => add(key),
+                false => key.column_refs().into_iter().filter(|c| self.has(c)).for_each(|c| add(&Expr::Column(c.clone()))),
+            }
+        }
+        self.on.iter().for_each(|(b, _)| add(b));
+        for condition in &self.over.conditions {
+            condition.column_refs().into_iter().filter(|c| self.has(c)).for_each(|c| add(&Expr::Column(c.clone())));
+        }
+        if !whole && !self.narrows(&keys) {
+            return Ok(None);
+        }
+        let folds: Option<Vec<Fold>> =
+            self.over.aggregates.iter().map(|e| if whole { Some(Fold::Whole(e)) } else { Fold::split(e) }).collect();
+        let Some(folds) = folds else { return Ok(None) };
+        self.rewritten(plan, &keys, &folds).map(Some)
+    }
+
+    fn rewritten(&self, plan: &LogicalPlan, keys: &[Expr], folds: &[Fold<'_>]) -> Result<LogicalPlan, SqlError> {
+        let aggregates = folds.iter().map(|f| unalias(f.first()).clone()).collect::<Vec<_>>();
+        let first = folded_by(self.base, keys, &aggregates)?;
+        let names: Vec<Column> = names(keys).into_iter().chain(names(&aggregates)).collect();
+        let of_first = |e: &Expr| replaced(e, &|e| keys.iter().position(|k| k == e).map(|i| Expr::Column(names[i].clone())));
+        let on = self.on.iter().map(|(b, t)| Ok((of_first(b)?, t.clone()))).collect::<Result<Vec<_>, SqlError>>()?;
+        let mut whole = LogicalPlanBuilder::from(self.joined(first, self.table.clone(), on)?);
+        let conditions = self.over.conditions.iter().map(of_first).collect::<Result<Vec<_>, _>>()?;
+        if let Some(condition) = conditions.into_iter().reduce(Expr::and) {
+            whole = whole.filter(condition).map_err(internal)?;
+        }
+        let groups = self.over.keys.iter().map(|k| of_first(unalias(k))).collect::<Result<Vec<_>, _>>()?;
+        let again: Option<Vec<Expr>> =
+            folds.iter().enumerate().map(|(i, f)| f.again(Expr::Column(names[keys.len() + i].clone()))).collect();
+        let values: Vec<Expr> = match again {
+            Some(again) if !matches!(folds, [Fold::Whole(_), ..]) && !(folds.is_empty() && self.whole()) => {
+                let (again, at) = distinct(again);
+                whole = whole.aggregate(groups, again).map_err(internal)?;
+                in_places(&whole, self.over.keys.len(), &at)
+            }
+            _ => groups.into_iter().chain(names[keys.len()..].iter().cloned().map(Expr::Column)).collect(),
+        };
+        self.as_asked(plan, whole, values, folds)
+    }
+
+    /// The aggregate over the base and the table's rows folded by the keys, which are counted.
+    fn counted(&self, plan: &LogicalPlan) -> Result<Option<LogicalPlan>, SqlError> {
+        let of_table = |e: &Expr| e.column_refs().into_iter().all(|c| self.table.schema().has_column(c));
+        if self.base.schema().iter().any(|(relation, _)| relation.is_some_and(|r| r.table() == FOLDED)) {
+            return Ok(None);
+        }
+        // of the table, only what it is joined on is known after the fold
+        let of_keys = names(&self.on.iter().map(|(_, t)| t.clone()).collect::<Vec<_>>());
+        let known = |e: &Expr| replaced(e, &|e| self.on.iter().position(|(_, t)| t == e).map(|i| Expr::Column(of_keys[i].clone())));
+        let keys = self.over.keys.iter().map(|k| known(unalias(k))).collect::<Result<Vec<_>, _>>()?;
+        let conditions = self.over.conditions.iter().map(known).collect::<Result<Vec<_>, _>>()?;
+        let folded = |c: &Column| c.relation.as_ref().is_some_and(|r| r.table() == FOLDED);
+        let expressible = |e: &Expr| e.column_refs().into_iter().all(|c| self.has(c) || folded(c));
+        if !keys.iter().chain(&conditions).all(expressible) {
+            return Ok(None);
+        }
+        let rows =
+            Facts::of(self.table, self.catalog).in_group(&self.on.iter().map(|(_, t)| t.clone()).collect::<Vec<_>>(), self.table.schema());
+        let mut firsts: Vec<Expr> = vec![datafusion::functions_aggregate::expr_fn::count(datafusion::logical_expr::lit(1i64))];
+        let mut folds = Vec::new();
+        for e in &self.over.aggregates {
+            let fold = if of_table(e) && !e.column_refs().is_empty() {
+                let Some(fold) = Fold::split(e) else { return Ok(None) };
+                firsts.push(unalias(e).clone());
+                (fold.again(Expr::Column(names(&firsts).swap_remove(firsts.len() - 1))), fold)
+            } else {
+                match aggregate_function(e).filter(|_| self.of_base(e)) {
+                    Some(f) => (times(f, Expr::Column(names(&firsts).swap_remove(0)), self.base.schema(), rows), Fold::Split(e, f)),
+                    None => return Ok(None),
+                }
+            };
+            folds.push(fold);
+        }
+        let again: Option<Vec<Expr>> = folds.iter().map(|(again, _)| again.clone()).collect();
+        let Some(again) = again else { return Ok(None) };
+        let folds: Vec<Fold<'_>> = folds.into_iter().map(|(_, fold)| fold).collect();
+
+        let table = folded_by(self.table, &self.on.iter().map(|(_, t)| t.clone()).collect::<Vec<_>>(), &firsts)?;
+        let on = self.on.iter().enumerate().map(|(i, (b, _))| (b.clone(), Expr::Column(of_keys[i].clone()))).collect();
+        let mut whole = LogicalPlanBuilder::from(self.joined(self.base.clone(), table, on)?);
+        if let Some(condition) = conditions.into_iter().reduce(Expr::and) {
+            whole = whole.filter(condition).map_err(internal)?;
+        }
+        let (again, at) = distinct(again);
+        let whole = whole.aggregate(keys, again).map_err(internal)?;
+        let values = in_places(&whole, self.over.keys.len(), &at);
+        self.as_asked(plan, whole, values, &folds).map(Some)
+    }
+
+    fn joined(&self, left: LogicalPlan, right: LogicalPlan, on: Vec<(Expr, Expr)>) -> Result<LogicalPlan, SqlError> {
+        let constraint = self.over.join.join_constraint;
+        let equality = NullEquality::NullEqualsNothing;
+        let join = Join::try_new(left.into(), right.into(), on, None, JoinType::Inner, constraint, equality, false);
+        Ok(LogicalPlan::Join(join.map_err(internal)?))
+    }
+
+    /// Under the names and types that were asked for.
+    fn as_asked(
+        &self,
+        plan: &LogicalPlan,
+        whole: LogicalPlanBuilder,
+        values: Vec<Expr>,
+        folds: &[Fold<'_>],
+    ) -> Result<LogicalPlan, SqlError> {
+        let keys = self.over.keys.len();
+        let out = plan.schema().iter().enumerate().map(|(i, (relation, field))| {
+            let value = match i.checked_sub(keys).map(|f| self.over.at[f]) {
+                Some(fold) => folds[fold].finished(values[keys + fold].clone(), field.data_type()),
+                None => values[i].clone(),
+            };
+            value.alias_qualified(relation.cloned(), field.name().clone())
+        });
+        whole.project(out.collect::<Vec<_>>()).and_then(|b| b.build()).map_err(internal)
+    }
+
+    /// Whether all rows of a group meet the same row, and pass the same conditions.
+    fn whole(&self) -> bool {
+        let schema = self.base.schema();
+        let mut group: BTreeSet<usize> = BTreeSet::new();
+        for key in self.over.keys.iter().map(unalias) {
+            group.extend(plain(key, schema));
+            // the table's key is as good
+            group.extend(self.on.iter().filter(|(_, t)| t == key).filter_map(|(b, _)| plain(b, schema)));
+        }
+        let fixed = self.facts.determined(&group);
+        let needed = self.on.iter().map(|(b, _)| b).chain(&self.over.conditions).chain(self.over.keys.iter().filter(|k| !self.of_base(k)));
+        let mut columns = needed.flat_map(Expr::column_refs).filter_map(|c| schema.maybe_index_of_column(c));
+        columns.all(|c| fixed.contains(&c))
+    }
+
+    /// Whether far fewer rows are known to be left when rows that agree on these are folded.
+    fn narrows(&self, keys: &[Expr]) -> bool {
+        let Ok(folded) = LogicalPlanBuilder::from(self.base.clone()).aggregate(keys.to_vec(), Vec::<Expr>::new()).and_then(|b| b.build())
+        else {
+            return false;
+        };
+        let places = |facts: &Facts| home::places(facts, self.catalog).unwrap_or(u64::MAX);
+        places(&Facts::of(&folded, self.catalog)) <= places(&self.facts) / 2
+    }
+
+    fn has(&self, column: &Column) -> bool {
+        self.base.schema().has_column(column)
+    }
+
+    fn of_base(&self, e: &Expr) -> bool {
+        e.column_refs().into_iter().all(|c| self.has(c))
+    }
+}
+
+/// The relation of what was folded first.
+pub(in crate::compile) const FOLDED: &str = "__folded";
+
+/// Its columns: what they are, in words, so that messages have them; told apart by a number where two have the same.
+fn names(of: &[Expr]) -> Vec<Column> {
+    let words: Vec<String> = of.iter().map(said).collect();
+    let name = |i: usize| match words.iter().take(i).filter(|w| **w == words[i]).count() {
+        0 => words[i].clone(),
+        n => format!("{} ({})", words[i], n + 1),
+    };
+    (0..of.len()).map(|i| Column::new(Some(FOLDED), name(i))).collect()
+}
+
+/// Each expression once, and which one each is.
+fn distinct(exprs: impl IntoIterator<Item = Expr>) -> (Vec<Expr>, Vec<usize>) {
+    let mut once: Vec<Expr> = Vec::new();
+    let at = exprs.into_iter().map(|e| {
+        once.iter().position(|o| *o == e).unwrap_or_else(|| {
+            once.push(e);
+            once.len() - 1
+        })
+    });
+    let at = at.collect();
+    (once, at)
+}
+
+/// The columns of an aggregate: its keys, then for each place its fold.
+fn in_places(aggregate: &LogicalPlanBuilder, keys: usize, at: &[usize]) -> Vec<Expr> {
+    let columns: Vec<Expr> = aggregate.schema().columns().into_iter().map(Expr::Column).collect();
+    (0..keys).chain(at.iter().map(|fold| keys + fold)).map(|c| columns[c].clone()).collect()
+}
+
+/// Rows folded by these keys.
+fn folded_by(rows: &LogicalPlan, keys: &[Expr], folds: &[Expr]) -> Result<LogicalPlan, SqlError> {
+    let folded = LogicalPlanBuilder::from(rows.clone()).aggregate(keys.to_vec(), folds.to_vec()).map_err(internal)?;
+    // names that no other relation has
+    let named = folded.schema().columns().into_iter().zip(names(keys).into_iter().chain(names(folds)));
+    let named = named.map(|(c, name)| Expr::Column(c).alias(name.name)).collect::<Vec<_>>();
+    folded.project(named).and_then(|b| b.alias(FOLDED)).and_then(|b| b.build()).map_err(internal)
+}
+
+/// An aggregate of rows each of which counts `count` times, at most `most`.
+fn times(f: &AggregateFunction, count: Expr, schema: &DFSchema, most: u128) -> Option<Expr> {
+    use datafusion::functions_aggregate::expr_fn::sum;
+    let (name, args) = (f.func.name(), f.params.args.as_slice());
+    let extreme = matches!(name, "min" | "max" | "bool_and" | "bool_or") || name == "count" && f.params.distinct;
+    if extreme {
+        return Some(Expr::AggregateFunction(f.clone()));
+    }
+    if f.params.distinct || !f.params.order_by.is_empty() {
+        return None;
+    }
+    let (summed, given) = match (name, args) {
+        ("count", args) => {
+            (count, args.iter().filter(|e| !matches!(e, Expr::Literal(v, _) if !v.is_null())).cloned().map(Expr::is_not_null).collect())
+        }
+        ("sum", [x]) => {
+            let count = match x.get_type(schema).ok()? {
+                ty if ty.is_integer() => count,
+                DataType::Decimal128(..) => {
+                    let digits = u8::try_from(most.max(1).ilog10() + 1).ok()?;
+                    Expr::Cast(Cast::new(Box::new(count), DataType::Decimal128(digits, 0)))
+                }
+                _ => return None,
+            };
+            (x.clone() * count, Vec::new())
+        }
+        _ => return None,
+    };
+    let Expr::AggregateFunction(mut weighted) = sum(summed) else { return None };
+    weighted.params.filter = f.params.filter.as_deref().cloned().into_iter().chain(given).reduce(Expr::and).map(Box::new);
+    Some(Expr::AggregateFunction(weighted))
+}
+
+/// An aggregate in two steps.
+enum Fold<'e> {
+    /// All of it in the first.
+    Whole(&'e Expr),
+    /// The first step, and what folds its results.
+    Split(&'e Expr, &'e AggregateFunction),
+}
+
+impl<'e> Fold<'e> {
+    /// SUM, COUNT, MIN and MAX can be taken of parts.
+    fn split(e: &'e Expr) -> Option<Self> {
+        let f = aggregate_function(e)?;
+        let extreme = matches!(f.func.name(), "min" | "max" | "bool_and" | "bool_or");
+        let sum = matches!(f.func.name(), "sum" | "count") && !f.params.distinct;
+        (extreme || sum).then_some(Fold::Split(e, f))
+    }
+
+    fn first(&self) -> &'e Expr {
+        match self {
+            Fold::Whole(e) | Fold::Split(e, _) => e,
+        }
+    }
+
+    fn again(&self, of: Expr) -> Option<Expr> {
+        use datafusion::functions_aggregate::expr_fn::{bool_and, bool_or, max, min, sum};
+        match self {
+            Fold::Whole(_) => None,
+            Fold::Split(_, f) => Some(match f.func.name() {
+                "min" => min(of),
+                "max" => max(of),
+                "bool_and" => bool_and(of),
+                "bool_or" => bool_or(of),
+                _ => sum(of),
+            }),
+        }
+    }
+
+    /// Of the second step's result, as the type that was asked for; no rows are counted as 0.
+    fn finished(&self, value: Expr, ty: &DataType) -> Expr {
+        let Fold::Split(_, f) = self else { return value };
+        let value = match f.func.name() {
+            "sum" | "count" => Expr::Cast(Cast::new(Box::new(value), ty.clone())),
+            _ => return value,
+        };
+        match f.func.name() {
+            "count" => datafusion::functions::core::expr_fn::coalesce(vec![
+                value,
+                Expr::Literal(ScalarValue::new_zero(ty).unwrap_or(ScalarValue::Null), None),
+            ]),
+            _ => value,
+        }
+    }
+}
+
+/// An expression with every part for which there is another replaced by it, the largest parts first.
+fn replaced(e: &Expr, by: &dyn Fn(&Expr) -> Option<Expr>) -> Result<Expr, SqlError> {
+    use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+    let moved = e.clone().transform_down(|e| {
+        Ok(match by(&e) {
+            Some(other) => Transformed::new(other, true, TreeNodeRecursion::Jump),
+            None => Transformed::no(e),
+        })
+    });
+    Ok(moved.map_err(internal)?.data)
+}
+
+fn unalias(e: &Expr) -> &Expr {
+    super::emit::unalias(e)
+}

@@ -1,0 +1,89 @@
+//! Joins of many rows with many: expanded to the pairs that the catalogue bounds, or folded on one side first.
+
+use super::pool::{On, Pool};
+use std::fmt::Write;
+
+const CATALOG: &str = r#"
+version = 1
+[[table]]
+name = "transport.trips"
+max_rows = 420
+release = "rows"
+column = [
+    { name = "person", type = "INT", min = 1, max = 100000, repeats = 2 },
+    { name = "zone", type = "INT", min = 1, max = 5, nullable = false },
+    { name = "fare", type = "DECIMAL(7,2)", min = 0, max = 500 },
+]
+[[table]]
+name = "health.visits"
+max_rows = 410
+release = "rows"
+column = [
+    { name = "person", type = "INT", min = 1, max = 100000, repeats = 3 },
+    { name = "kind", type = "STRING", dictionary = ["acute", "check", "other"] },
+    { name = "cost", type = "INT", min = -50, max = 900, nullable = false },
+]
+[[table]]
+name = "energy.meters"
+max_rows = 30
+column = [{ name = "person", type = "INT", min = 1, max = 100000, nullable = false }, { name = "kwh", type = "INT", min = 0, max = 9999 }]
+"#;
+
+/// Every person of the one table has up to so many rows there; half of them are in the other; some rows have no person.
+fn pool() -> Pool {
+    let mut pool = Pool::new(["transport", "health", "energy"], CATALOG).expect("a catalogue");
+    let (mut trips, mut visits, mut meters) =
+        (String::from("person,zone,fare\n"), String::from("person,kind,cost\n"), String::from("person,kwh\n"));
+    for row in 0..400_u32 {
+        let person = if row % 37 == 0 { String::new() } else { (1 + row / 2).to_string() };
+        writeln!(trips, "{person},{},{}", 1 + row % 5, if row % 11 == 0 { String::new() } else { format!("{}.{:02}", row, row % 100) })
+            .expect("text");
+        let person = if row % 41 == 0 { String::new() } else { (100 + row / 3).to_string() };
+        writeln!(visits, "{person},{},{}", ["acute", "check", "other", ""][row as usize % 4], i64::from(row) - 50).expect("text");
+    }
+    (0..30).for_each(|row| writeln!(meters, "{},{}", 90 + row / 2, row * 31).expect("text"));
+    pool.add("transport.trips", trips.as_bytes()).expect("trips");
+    pool.add("health.visits", visits.as_bytes()).expect("visits");
+    pool.add("energy.meters", meters.as_bytes()).expect("meters");
+    pool
+}
+
+const MEET: &str = "FROM transport.trips t JOIN health.visits v ON v.person = t.person";
+
+fn agree(pool: &Pool, sql: &str, on: On) {
+    match pool.check(sql, on) {
+        Ok(None) => {}
+        Ok(Some(refused)) => panic!("{sql}\nis refused: {refused}"),
+        Err(what) => panic!("{sql}\n{what}"),
+    }
+}
+
+#[test]
+fn pairs_are_expanded_to_a_declared_bound() {
+    let pool = pool();
+    for sql in [
+        format!("SELECT t.person, t.fare, v.kind, v.cost {MEET} ORDER BY t.person, t.fare, v.cost, v.kind"),
+        format!("SELECT COUNT(*) AS n, SUM(CASE WHEN t.fare > v.cost THEN 1 ELSE 0 END) AS dearer {MEET} AND t.zone = 2"),
+        format!("SELECT v.kind, SUM(t.fare * v.cost) AS s {MEET} GROUP BY v.kind"),
+    ] {
+        agree(&pool, &sql, On::Plain);
+    }
+    agree(&pool, &format!("SELECT t.zone, MAX(t.fare - v.cost) AS m {MEET} GROUP BY t.zone"), On::Rep3);
+}
+
+#[test]
+fn what_is_summed_of_one_side_needs_no_pairs() {
+    let pool = pool();
+    for sql in [
+        format!("SELECT COUNT(*) AS n {MEET}"),
+        format!("SELECT t.zone, COUNT(*) AS n, SUM(t.fare) AS s, COUNT(t.fare) AS f, MIN(t.fare) AS least {MEET} GROUP BY t.zone"),
+        format!("SELECT t.zone, SUM(v.cost) AS s, MAX(v.cost) AS m, COUNT(v.kind) AS k, SUM(t.fare) AS f {MEET} GROUP BY t.zone"),
+        format!("SELECT v.kind, COUNT(*) AS n, SUM(v.cost) AS c, SUM(t.fare) AS f {MEET} GROUP BY v.kind"),
+        format!("SELECT COUNT(*) FILTER (WHERE v.cost > 100) AS n, SUM(t.fare) FILTER (WHERE t.zone < 3) AS s {MEET}"),
+        format!("SELECT COUNT(DISTINCT t.zone) AS z, SUM(v.cost) AS s {MEET}"),
+        "SELECT t.zone, COUNT(*) AS n, SUM(m.kwh) AS kwh FROM transport.trips t JOIN energy.meters m ON m.person = t.person GROUP BY t.zone".into(),
+    ] {
+        agree(&pool, &sql, On::Plain);
+    }
+    agree(&pool, &format!("SELECT t.zone, COUNT(*) AS n, SUM(v.cost) AS s {MEET} GROUP BY t.zone"), On::Rep3);
+}
