@@ -14,7 +14,7 @@ pub enum Error {
     #[error("{0}")]
     Sql(String),
     /// Parties, or the coordinator, declined to run the query.
-    #[error("the query was refused, and no share has moved\n  {0}")]
+    #[error("the query was refused, and no share has moved, as the coordinator reports\n  {0}")]
     Refused(Refusals),
     /// The job was accepted and ended without an answer.
     #[error("the job failed\n  {0}")]

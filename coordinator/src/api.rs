@@ -71,10 +71,11 @@ pub(crate) fn router(api: Api) -> Router {
 }
 
 async fn submit(State(api): State<Api>, SignedNote(note): SignedNote) -> Result<(StatusCode, Json<Submitted>), Problem> {
-    let _slot = api.checking.acquire().await.map_err(|_| internal("no more queries are checked"))?;
+    let slot = api.checking.clone().acquire_owned().await.map_err(|_| internal("no more queries are checked"))?;
     let (roster, catalog_hash, compile) = (api.roster.clone(), api.catalog_hash, api.compile.clone());
     // Verifying and compiling are work: not on a thread that serves connections.
     let admitted = tokio::task::spawn_blocking(move || {
+        let _slot = slot; // held to the end: a planner who hangs up does not end the work
         let (job, query) = Query::admit(&note, &roster, catalog_hash, Now::read().unix())?;
         compile(&query)?;
         Ok::<_, Refusal>((job, query, note))

@@ -41,6 +41,8 @@ struct Table {
 
 /// Offers that are judged at the same time; each compiles a query.
 const JUDGING: usize = 2;
+/// Address space of a job's thread; only what is used is ever touched.
+const STACK: usize = 64 << 20;
 /// Accepted attempts that wait for their start; beyond them the oldest is forgotten.
 const ACCEPTED: usize = 64;
 /// Sealed results kept in memory.
@@ -161,7 +163,9 @@ impl Jobs {
         drop(table);
         self.0.running.send_modify(|n| *n += 1);
         let (jobs, stopping) = (self.clone(), stop.clone());
-        let spawned = std::thread::Builder::new().name("job".into()).spawn(move || jobs.run(&admitted, &stopping));
+        // plans are trees of a bounded depth (query::compile), walked here as well
+        let thread = std::thread::Builder::new().name("job".into()).stack_size(STACK);
+        let spawned = thread.spawn(move || jobs.run(&admitted, &stopping));
         if let Err(error) = spawned {
             self.free(job, attempt);
             self.0.running.send_modify(|n| *n = n.saturating_sub(1));

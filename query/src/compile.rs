@@ -15,6 +15,7 @@
 //! Everything here is a function of the text and the catalogue alone.
 
 mod answer;
+mod bound;
 mod emit;
 mod expr;
 mod facts;
@@ -135,7 +136,9 @@ fn compile_here(sql: &str, catalog: &Catalog) -> Result<Plan, SqlError> {
     match aligned(&plan, &text, catalog) {
         // where no public key serves, owners meet row by row on private ones
         Err(e) if matches!(e.code, Code::Unsupported | Code::Width) => {
-            by_rows(&plan, &text, catalog).map_err(|further| if further.line.is_some() { further } else { e })
+            // a fault of ours is not to be hidden behind a refusal
+            let better = |further: &SqlError| further.line.is_some() || further.code == Code::Internal;
+            by_rows(&plan, &text, catalog).map_err(|further| if better(&further) { further } else { e })
         }
         result => result,
     }

@@ -221,14 +221,16 @@ impl Local {
 
     /// Runs a sub-plan on `tables`. `place` names it in errors.
     pub fn run(&self, subplan: &Subplan, tables: &Tables, place: &str) -> Result<RecordBatch, LocalError> {
-        let plan = bind(subplan.logical(), tables)?;
-        let run = async {
+        let run = async |plan: LogicalPlan| {
             let physical = self.state.create_physical_plan(&plan).await?;
             let schema = physical.schema();
             let batches = collect(physical, self.state.task_ctx()).await?;
             Ok(concat_batches(&schema, &batches)?)
         };
-        on_a_deep_stack(|| self.runtime.block_on(run)).map_err(|what| LocalError::Run { place: place.into(), what })
+        // binding walks the plan, too
+        let bound = || bind(subplan.logical(), tables).map(|plan| self.runtime.block_on(run(plan)));
+        let ran = on_a_deep_stack(|| Ok(bound())).map_err(|what| LocalError::Run { place: place.into(), what })?;
+        ran?.map_err(|e: DataFusionError| LocalError::Run { place: place.into(), what: kind(&e) })
     }
 
     /// A sub-plan as it will run: after DataFusion's optimiser. For people.

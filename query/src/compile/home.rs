@@ -19,13 +19,11 @@ use super::{
     internal, range,
     relation::Joint,
     release::{Draft, Moments, Request, Requests, aggregate_function, exact_argument, is_statistic, statistic},
+    rows::form,
     symbol::{Bits, Side, Val},
     words::words,
 };
 use crate::plan::Finish;
-
-/// A key with a declared range of at most so many values needs no public table that lists them.
-const MOST_LISTED: i128 = 4096;
 
 impl Compiler<'_> {
     pub(super) fn release_home(&mut self, plan: &LogicalPlan) -> Result<Released, SqlError> {
@@ -201,6 +199,9 @@ impl Compiler<'_> {
 
     /// Public sets of values for group keys; and for each key its position among the frame's keys.
     fn axes(&self, keys: &[Known], names: &[String], places: &[Option<super::locate::Place>]) -> Result<(Vec<Axis>, Vec<usize>), SqlError> {
+        if let Some(i) = form::private_key(keys, self.catalog) {
+            return Err(form::is_private(&names[i], places[i]));
+        }
         let mut axes = Vec::new();
         let mut order = vec![usize::MAX; keys.len()];
         let mut next = 0;
@@ -238,11 +239,7 @@ impl Compiler<'_> {
                 }
                 frame::listed_axis(&names[i], values)
             };
-            let range = key.range.filter(|r| {
-                key.wide.is_none()
-                    && (key.ty.is_integer() || key.ty == DataType::Date32)
-                    && r.max.checked_sub(r.min).is_some_and(|n| n < MOST_LISTED)
-            });
+            let range = key.range.filter(|_| key.wide.is_none() && (key.ty.is_integer() || key.ty == DataType::Date32));
             axes.push(if let Some((table, column)) = &key.draws {
                 self.domain_axis(table, column, key.nullable)?
             } else if let Some(values) = &key.values {
@@ -256,11 +253,7 @@ impl Compiler<'_> {
                     .map_err(internal)?;
                 listed(values)?
             } else {
-                return Err(SqlError::unsupported(
-                    format!("the group key {} is private: which of its values occur would be seen in the answer", names[i]),
-                    "group by a public table's column, a column with a domain or dictionary in the catalogue, or a condition",
-                )
-                .at(places[i]));
+                return Err(form::is_private(&names[i], places[i]));
             });
             order[i] = next;
             next += 1;

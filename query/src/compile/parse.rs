@@ -36,7 +36,7 @@ use datafusion::{
     },
 };
 
-use super::{SqlError, locate::Text};
+use super::{SqlError, bound, locate::Text};
 use crate::catalog::Catalog;
 
 /// Longer texts and longer token lists are refused before anything recursive looks at them.
@@ -78,6 +78,7 @@ pub(super) fn parse(sql: &str, catalog: &Catalog) -> Result<(LogicalPlan, Text),
         }
         other => other.map_err(|e| text.explain(&e)),
     }?;
+    bound::check(&plan, &text)?;
     deterministic(&plan, &text)?;
     let plan = Analyzer::new().execute_and_check(plan, &provider.options, |_, _| {}).map_err(|e| text.explain(&e))?;
     let context = OptimizerContext::new_with_config_options(Arc::new(provider.options.clone()))

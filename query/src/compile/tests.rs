@@ -1,3 +1,4 @@
+mod bound;
 mod generated;
 mod questions;
 mod refused;

@@ -118,16 +118,35 @@ pub(in crate::compile) fn values(known: &Known, catalog: &Catalog) -> Option<u12
         (_, None, Some(range)) => range.max.checked_sub(range.min).and_then(|n| u128::try_from(n).ok()).map(|n| n.saturating_add(1)),
         _ => None,
     };
-    let values = match (domain.map(u128::from), own) {
-        (Some(a), Some(b)) => a.min(b),
-        (a, b) => a.or(b)?,
-    };
+    let values = domain.map(u128::from).into_iter().chain(own).chain(known.distinct).min()?;
     Some(values + u128::from(known.nullable))
 }
 
 /// How many tuples columns can form.
 pub(in crate::compile) fn tuples<'k>(columns: impl IntoIterator<Item = &'k Known>, catalog: &Catalog) -> Option<u128> {
     columns.into_iter().try_fold(1u128, |n, known| n.checked_mul(values(known, catalog)?))
+}
+
+/// Keys that no public table lists show at most so many tuples of values, whatever the data.
+pub(in crate::compile) const MOST_LISTED: u128 = 4096;
+
+/// The first of some group keys whose values must not be seen. Which tuples of values occur is seen: that is a summary if the keys are
+/// public columns, or if all tuples there can be are few. Each key alone says nothing: a wide column can be taken apart into narrow ones.
+pub(in crate::compile) fn private_key(keys: &[Known], catalog: &Catalog) -> Option<usize> {
+    let few = tuples(keys, catalog).is_some_and(|n| n <= MOST_LISTED);
+    keys.iter().position(|key| key.draws.is_none() && key.origin.is_none() && !few)
+}
+
+/// The refusal of such a key.
+pub(in crate::compile) fn is_private(key: &str, place: Option<crate::compile::locate::Place>) -> SqlError {
+    SqlError::unsupported(
+        format!("the group key {key} is private: which of its values occur would be seen in the answer"),
+        format!(
+            "group by public tables' columns and columns with a domain, or by keys that can have {MOST_LISTED} tuples of values at most (a dictionary, a \
+             condition, a narrow range); or have the owner declare release = \"rows\""
+        ),
+    )
+    .at(place)
 }
 
 /// The longest UTF-8 a text expression can have, in bytes.

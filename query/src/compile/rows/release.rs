@@ -29,9 +29,6 @@ use crate::{
     },
 };
 
-/// A key with at most so many values that everyone knows may show which of them occur.
-const MOST_LISTED: u128 = 4096;
-
 impl Rows<'_> {
     /// The whole query as something the planner computes from released rows.
     pub(in crate::compile) fn root(&mut self, plan: &LogicalPlan) -> Result<Released, SqlError> {

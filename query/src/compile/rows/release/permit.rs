@@ -2,7 +2,6 @@
 
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 
-use super::MOST_LISTED;
 use crate::compile::{
     SqlError,
     expr::said,
@@ -31,21 +30,11 @@ impl Rows<'_> {
         if a.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
             return Err(SqlError::unsupported("ROLLUP, CUBE and GROUPING SETS are not supported", "ask one question for each grouping"));
         }
-        for key in &a.group_expr {
-            let known = form::known_of(key, a.input.schema(), &facts.columns, self.catalog);
-            let few = form::values(&known, self.catalog).is_some_and(|n| n <= MOST_LISTED);
-            if known.draws.is_some() || known.values.is_some() || few {
-                continue;
-            }
-            let closed: Vec<_> =
-                facts::tables(&a.input).into_iter().filter(|t| self.catalog.table(t).is_none_or(|t| !t.rows_released)).collect();
-            if !closed.is_empty() {
-                return Err(SqlError::unsupported(
-                    format!("the group key {} is private: which of its values occur would be seen in the answer", said(key)),
-                    "group by a public table's column, a column with a domain or dictionary in the catalogue, or a condition; or have the owner declare release = \"rows\"",
-                )
-                .at(self.text.expr(key)));
-            }
+        let known: Vec<_> = a.group_expr.iter().map(|key| form::known_of(key, a.input.schema(), &facts.columns, self.catalog)).collect();
+        let closed = facts::tables(&a.input).into_iter().any(|t| self.catalog.table(&t).is_none_or(|t| !t.rows_released));
+        if let Some(i) = form::private_key(&known, self.catalog).filter(|_| closed) {
+            let key = &a.group_expr[i];
+            return Err(form::is_private(&said(key), self.text.expr(key)));
         }
         Ok(())
     }
