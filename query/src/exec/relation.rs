@@ -183,8 +183,11 @@ impl<'p> Relations<'p> {
                     relations.maps.insert(id, MapLayout::new(plan, relation)?);
                 }
                 Operator::Group { input, keys, folds } => {
-                    let grouped = order::grouped_by(keys, folds).is_some_and(|all| order::is_grouped(plan, *input, &all));
-                    let way = Way::choose(plan.relation(*input), keys, folds, relation, grouped);
+                    let of = plan.relation(*input);
+                    // groups of which every row was dropped take a place each: fewer places than rows are known to do only where none is
+                    let room = relation.places == of.places || of.full;
+                    let grouped = room && order::grouped_by(keys, folds).is_some_and(|all| order::is_grouped(plan, *input, &all));
+                    let way = Way::choose(of, keys, folds, relation, grouped);
                     relations.groups.insert(id, way.map_err(|_| ProgramError("a group-by has a price"))?);
                 }
                 _ => {}

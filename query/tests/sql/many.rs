@@ -24,6 +24,11 @@ column = [
     { name = "cost", type = "INT", min = -50, max = 900, nullable = false },
 ]
 [[table]]
+name = "energy.homes"
+max_rows = 30
+key = ["person"]
+column = [{ name = "person", type = "INT", min = 1, max = 100000, nullable = false }, { name = "rooms", type = "INT", min = 1, max = 9 }]
+[[table]]
 name = "energy.meters"
 max_rows = 30
 column = [{ name = "person", type = "INT", min = 1, max = 100000, nullable = false }, { name = "kwh", type = "INT", min = 0, max = 9999 }]
@@ -44,6 +49,11 @@ fn pool() -> Pool {
     (0..30).for_each(|row| writeln!(meters, "{},{}", 90 + row / 2, row * 31).expect("text"));
     pool.add("transport.trips", trips.as_bytes()).expect("trips");
     pool.add("health.visits", visits.as_bytes()).expect("visits");
+    pool.add(
+        "energy.homes",
+        (0..30).fold("person,rooms\n".to_owned(), |csv, row| csv + &format!("{},{}\n", 95 + row, 1 + row % 9)).as_bytes(),
+    )
+    .expect("homes");
     pool.add("energy.meters", meters.as_bytes()).expect("meters");
     pool
 }
@@ -80,6 +90,10 @@ fn what_is_summed_of_one_side_needs_no_pairs() {
         format!("SELECT t.zone, SUM(v.cost) AS s, MAX(v.cost) AS m, COUNT(v.kind) AS k, SUM(t.fare) AS f {MEET} GROUP BY t.zone"),
         format!("SELECT v.kind, COUNT(*) AS n, SUM(v.cost) AS c, SUM(t.fare) AS f {MEET} GROUP BY v.kind"),
         format!("SELECT COUNT(*) FILTER (WHERE v.cost > 100) AS n, SUM(t.fare) FILTER (WHERE t.zone < 3) AS s {MEET}"),
+        // one row, and none that it meets: there is one group all the same
+        "SELECT COUNT(*) AS n, SUM(x.m) AS s FROM (SELECT MAX(person) + 1 AS m FROM transport.trips) x JOIN energy.homes h ON h.person = x.m".into(),
+        "SELECT COUNT(*) AS n, SUM(t.fare) AS s FROM transport.trips t JOIN energy.homes h ON h.person = t.person WHERE h.rooms > 3".into(),
+        "SELECT t.zone, h.rooms, COUNT(*) AS n FROM transport.trips t JOIN energy.homes h ON h.person = t.person GROUP BY t.zone, h.rooms".into(),
         format!("SELECT COUNT(DISTINCT t.zone) AS z, SUM(v.cost) AS s {MEET}"),
         "SELECT t.zone, COUNT(*) AS n, SUM(m.kwh) AS kwh FROM transport.trips t JOIN energy.meters m ON m.person = t.person GROUP BY t.zone".into(),
     ] {

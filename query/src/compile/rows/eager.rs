@@ -132,7 +132,8 @@ impl<'o> Sides<'o> {
                 keys.push(e.clone());
             }
         };
-        let whole = self.whole();
+        // without keys there is one row even of no rows: it cannot be formed below a join that drops it
+        let whole = !self.over.keys.is_empty() && self.whole();
         for key in self.over.keys.iter().map(unalias) {
             match self.of_base(key) && !key.column_refs().is_empty() {
                 true => add(key),
@@ -149,10 +150,10 @@ impl<'o> Sides<'o> {
         let folds: Option<Vec<Fold>> =
             self.over.aggregates.iter().map(|e| if whole { Some(Fold::Whole(e)) } else { Fold::split(e) }).collect();
         let Some(folds) = folds else { return Ok(None) };
-        self.rewritten(plan, &keys, &folds).map(Some)
+        self.rewritten(plan, &keys, &folds, whole).map(Some)
     }
 
-    fn rewritten(&self, plan: &LogicalPlan, keys: &[Expr], folds: &[Fold<'_>]) -> Result<LogicalPlan, SqlError> {
+    fn rewritten(&self, plan: &LogicalPlan, keys: &[Expr], folds: &[Fold<'_>], whole_groups: bool) -> Result<LogicalPlan, SqlError> {
         let aggregates = folds.iter().map(|f| unalias(f.first()).clone()).collect::<Vec<_>>();
         let first = folded_by(self.base, keys, &aggregates)?;
         let names: Vec<Column> = names(keys).into_iter().chain(names(&aggregates)).collect();
@@ -167,7 +168,7 @@ impl<'o> Sides<'o> {
         let again: Option<Vec<Expr>> =
             folds.iter().enumerate().map(|(i, f)| f.again(Expr::Column(names[keys.len() + i].clone()))).collect();
         let values: Vec<Expr> = match again {
-            Some(again) if !matches!(folds, [Fold::Whole(_), ..]) && !(folds.is_empty() && self.whole()) => {
+            Some(again) if !matches!(folds, [Fold::Whole(_), ..]) && !(folds.is_empty() && whole_groups) => {
                 let (again, at) = distinct(again);
                 whole = whole.aggregate(groups, again).map_err(internal)?;
                 in_places(&whole, self.over.keys.len(), &at)
