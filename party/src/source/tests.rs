@@ -349,7 +349,10 @@ fn a_folder_of_parquet_is_checked_and_scanned_where_it_lies() {
     parquet(&folder.join("b.parquet"), Arc::new(Int32Array::from(vec![None])), &[9]);
     assert_eq!(desk.refused().len(), 1);
     parquet(&folder.join("b.parquet"), ints(&[7]), &[8]);
-    assert_eq!(desk.refused(), ["trips, row 3 of the table, column `trip`: the same key as in row 2; the catalogue declares it unique"]);
+    assert_eq!(
+        desk.refused(),
+        ["trips, row 3 of the table, column `trip`: the same key as in row 2 of the table; the catalogue declares it unique"]
+    );
     parquet(&folder.join("b.parquet"), Arc::new(StringArray::from(vec!["7"])), &[9]);
     assert!(desk.refused()[0].contains("column `seconds`: is Utf8 in the file, which is not read as INT 0..=14400"));
     parquet(&folder.join("b.parquet"), ints(&[1, 2, 3, 4]), &[9, 10, 11, 12]);

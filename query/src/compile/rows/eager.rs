@@ -168,7 +168,7 @@ impl<'o> Sides<'o> {
         let again: Option<Vec<Expr>> =
             folds.iter().enumerate().map(|(i, f)| f.again(Expr::Column(names[keys.len() + i].clone()))).collect();
         let values: Vec<Expr> = match again {
-            Some(again) if !matches!(folds, [Fold::Whole(_), ..]) && !(folds.is_empty() && whole_groups) => {
+            Some(again) if !whole_groups => {
                 let (again, at) = distinct(again);
                 whole = whole.aggregate(groups, again).map_err(internal)?;
                 in_places(&whole, self.over.keys.len(), &at)
