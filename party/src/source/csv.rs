@@ -146,7 +146,7 @@ impl Reading<'_, '_> {
         if !self.flush(&mut batch) {
             return false;
         }
-        batch.promises.check(&mut self.report, |line| format!("line {line}"));
+        batch.promises.check(self.report, |line| format!("line {line}"));
         true
     }
 
