@@ -90,6 +90,7 @@ fn what_is_summed_of_one_side_needs_no_pairs() {
         format!("SELECT t.zone, SUM(v.cost) AS s, MAX(v.cost) AS m, COUNT(v.kind) AS k, SUM(t.fare) AS f {MEET} GROUP BY t.zone"),
         format!("SELECT v.kind, COUNT(*) AS n, SUM(v.cost) AS c, SUM(t.fare) AS f {MEET} GROUP BY v.kind"),
         format!("SELECT COUNT(*) FILTER (WHERE v.cost > 100) AS n, SUM(t.fare) FILTER (WHERE t.zone < 3) AS s {MEET}"),
+        format!("SELECT t.zone, COUNT(*) AS n {MEET} GROUP BY t.zone ORDER BY n, t.zone LIMIT 1"),
         // one row, and none that it meets: there is one group all the same
         "SELECT COUNT(*) AS n, SUM(x.m) AS s FROM (SELECT MAX(person) + 1 AS m FROM transport.trips) x JOIN energy.homes h ON h.person = x.m".into(),
         "SELECT COUNT(*) AS n, SUM(t.fare) AS s FROM transport.trips t JOIN energy.homes h ON h.person = t.person WHERE h.rooms > 3".into(),

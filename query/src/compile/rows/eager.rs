@@ -243,9 +243,13 @@ impl<'o> Sides<'o> {
         folds: &[Fold<'_>],
     ) -> Result<LogicalPlan, SqlError> {
         let keys = self.over.keys.len();
+        let facts = Facts::of(plan, self.catalog);
         let out = plan.schema().iter().enumerate().map(|(i, (relation, field))| {
             let value = match i.checked_sub(keys).map(|f| self.over.at[f]) {
-                Some(fold) => folds[fold].finished(values[keys + fold].clone(), field.data_type()),
+                Some(fold) => {
+                    let never_zero = facts.columns[i].range.is_some_and(|range| range.min > 0);
+                    folds[fold].finished(values[keys + fold].clone(), field.data_type(), never_zero)
+                }
                 None => values[i].clone(),
             };
             value.alias_qualified(relation.cloned(), field.name().clone())
@@ -398,15 +402,15 @@ impl<'e> Fold<'e> {
         }
     }
 
-    /// Of the second step's result, as the type that was asked for; no rows are counted as 0.
-    fn finished(&self, value: Expr, ty: &DataType) -> Expr {
+    /// Of the second step's result, as the type that was asked for; no rows are counted as 0, where there can be none.
+    fn finished(&self, value: Expr, ty: &DataType, never_zero: bool) -> Expr {
         let Fold::Split(_, f) = self else { return value };
         let value = match f.func.name() {
             "sum" | "count" => Expr::Cast(Cast::new(Box::new(value), ty.clone())),
             _ => return value,
         };
         match f.func.name() {
-            "count" => datafusion::functions::core::expr_fn::coalesce(vec![
+            "count" if !never_zero => datafusion::functions::core::expr_fn::coalesce(vec![
                 value,
                 Expr::Literal(ScalarValue::new_zero(ty).unwrap_or(ScalarValue::Null), None),
             ]),
