@@ -3,7 +3,11 @@
 
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;
+use std::sync::{Mutex, PoisonError};
 use zeroize::Zeroize;
+
+/// One search at a time: what another has read, it would find.
+static SEARCHING: Mutex<()> = Mutex::new(());
 
 /// Thirty-two bytes whose complement is in memory.
 pub(crate) struct Masked([u8; 32]);
@@ -28,6 +32,7 @@ impl Masked {
 
     /// How often the first `N` of them stand in what this process can write to.
     pub(crate) fn copies_of<const N: usize>(&self) -> usize {
+        let _alone = SEARCHING.lock().unwrap_or_else(PoisonError::into_inner);
         let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux lists a process's memory");
         let memory = std::fs::File::open("/proc/self/mem").expect("a process may read its own memory");
         let mut chunk = vec![0u8; 1 << 20];
