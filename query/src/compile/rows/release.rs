@@ -12,7 +12,7 @@ use datafusion::{
 
 use self::{
     chain::{in_order, limited, over_aggregate, rebased, replaced},
-    moments::{RowMoments, wide_integer},
+    moments::{Part, RowMoments, wide_integer},
 };
 use super::{Demand, Rows, emit::unalias, home, order};
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
         facts::Facts,
         internal,
         release::{aggregate_function, exact_argument, is_statistic, statistic},
+        words::words,
     },
     plan::{
         Finish, ReleasedColumn, Reveal, RowRelease, Type,
@@ -123,15 +124,16 @@ impl Rows<'_> {
         }
         let ordered = in_order(plan);
         let finishes = finishes.into_iter().map(|(i, ty)| (ty, One::Column(i))).collect();
-        self.open(plan, &demands, finishes, &columns, ordered)
+        self.open(plan, &demands, finishes, &[], &columns, ordered)
     }
 
-    /// Lowers, opens, and describes what is opened.
+    /// Lowers, opens, and describes what is opened; `moments` are the last of the demands.
     fn open(
         &mut self,
         plan: &LogicalPlan,
         demands: &[Demand],
         columns: Vec<(DataType, One)>,
+        moments: &[Part],
         names: &[Column],
         ordered: bool,
     ) -> Result<Released, SqlError> {
@@ -152,11 +154,13 @@ impl Rows<'_> {
         let name = format!("rows{number}");
         let per =
             if matches!(relation.op, Op::Total { .. }) || relation.places == 1 { "all rows together" } else { "each row of the answer" };
-        let mut reveals: Vec<Reveal> = relation
-            .columns
-            .iter()
-            .map(|c| Reveal { release: number, what: c.words.clone(), per: per.into(), why: c.words.clone() })
-            .collect();
+        let first = demands.len() - moments.len();
+        let mut reveals = Vec::new();
+        for (i, column) in relation.columns.iter().enumerate() {
+            let moment = i.checked_sub(first).and_then(|m| moments.get(m));
+            let (what, why) = moment.map_or((&column.words, &column.words), |m| (&m.words, &m.why));
+            reveals.push(Reveal { release: number, what: what.clone(), per: per.into(), why: why.clone() });
+        }
         if per != "all rows together" {
             reveals.insert(
                 0,
@@ -178,21 +182,16 @@ impl Rows<'_> {
     /// Filters, orders and limits over an aggregate: keys, and the moments from which its columns follow.
     fn release_aggregate(&mut self, plan: &LogicalPlan, a: &Aggregate, names: &[Column]) -> Result<Released, SqlError> {
         self.may_show_keys(a)?;
-        let (extended, keys, finishes) = self.with_moments(plan, a)?;
-        let mut demands = keys;
-        let mut columns = Vec::new();
-        for (i, name) in names.iter().enumerate() {
-            let ty = plan.schema().field_from_column(name).map_err(internal)?.data_type().clone();
-            let at = plan.schema().index_of_column(name).map_err(internal)?;
-            let _ = i;
-            columns.push((ty, finishes[at].clone()));
-        }
-        let moments = extended.1;
+        let Extended { plan: extended, keys: mut demands, moments, parts, finishes } = self.with_moments(plan, a)?;
         let base = demands.len();
         demands.extend(moments);
-        let shifted = columns.into_iter().map(|(ty, one)| (ty, one.shifted(base))).collect();
-        let ordered = in_order(plan);
-        self.open(&extended.0, &demands, shifted, names, ordered)
+        let mut columns = Vec::new();
+        for name in names {
+            let ty = plan.schema().field_from_column(name).map_err(internal)?.data_type().clone();
+            let at = plan.schema().index_of_column(name).map_err(internal)?;
+            columns.push((ty, finishes[at].clone().shifted(base)));
+        }
+        self.open(&extended, &demands, columns, &parts, names, in_order(plan))
     }
 
     /// ORDER BY … LIMIT over a projection over an aggregate: the order is computed on shares, the projection in clear.
@@ -205,20 +204,18 @@ impl Rows<'_> {
     ) -> Result<Released, SqlError> {
         self.may_show_keys(a)?;
         let below = &projection.input;
-        let (extended, keys, finishes) = self.with_moments(below, a)?;
+        let Extended { plan: extended, keys: mut demands, moments, parts, finishes } = self.with_moments(below, a)?;
         // the limit, with its order computed over the aggregate itself
-        let columns: Vec<_> = projection.expr.clone();
-        let limited = rebased(chain, &columns, extended.0)?;
-        let mut demands = keys;
+        let limited = rebased(chain, &projection.expr, extended)?;
         let base = demands.len();
-        demands.extend(extended.1);
+        demands.extend(moments);
         let names = below.schema().columns();
         let mut out = Vec::new();
         for name in &names {
             let at = below.schema().index_of_column(name).map_err(internal)?;
             out.push((below.schema().field(at).data_type().clone(), finishes[at].clone().shifted(base)));
         }
-        let released = self.open(&limited, &demands, out, &names, true)?;
+        let released = self.open(&limited, &demands, out, &parts, &names, true)?;
         let projected = LogicalPlan::Projection(projection.clone());
         let released = released.above(&projected)?;
         // aliases and projections above the limit's own were not passed
@@ -226,10 +223,7 @@ impl Rows<'_> {
         Ok(released)
     }
 
-    /// The plan with the moments of its aggregate added: its demands on the moments, the key demands, and how each column follows (numbers of
-    /// demands; those of moments begin at 0).
-    #[allow(clippy::type_complexity)]
-    fn with_moments(&self, plan: &LogicalPlan, a: &Aggregate) -> Result<((LogicalPlan, Vec<Demand>), Vec<Demand>, Vec<One>), SqlError> {
+    fn with_moments(&self, plan: &LogicalPlan, a: &Aggregate) -> Result<Extended, SqlError> {
         let input = Facts::of(&a.input, self.catalog);
         let rows = home::places(&input, self.catalog).ok_or_else(|| internal("a relation without a bound"))?;
         let mut moments = RowMoments {
@@ -240,6 +234,7 @@ impl Rows<'_> {
             grouped: !a.group_expr.is_empty(),
             args: Vec::new(),
             filter: None,
+            why: String::new(),
             parts: Vec::new(),
         };
         let mut how = Vec::new();
@@ -247,6 +242,7 @@ impl Rows<'_> {
             let f = aggregate_function(expr).ok_or_else(|| internal("an aggregate is a function"))?;
             let usual = is_statistic(f.func.name()) && !f.params.distinct && f.params.order_by.is_empty();
             how.push(if usual {
+                moments.why = words(expr);
                 moments.args = f.params.args.iter().map(|e| wide_integer(exact_argument(e, a.input.schema()), a.input.schema())).collect();
                 moments.filter = f.params.filter.as_deref().cloned();
                 let finish = statistic(f.func.name(), f.params.args.len(), &mut moments).map_err(|e| {
@@ -260,7 +256,7 @@ impl Rows<'_> {
         }
         let parts = moments.parts;
         let mut aggregates = a.aggr_expr.clone();
-        aggregates.extend(parts.iter().enumerate().map(|(i, (e, _))| e.clone().alias(format!("moment {i}"))));
+        aggregates.extend(parts.iter().enumerate().map(|(i, p)| p.aggregate.clone().alias(format!("moment {i}"))));
         let extended = LogicalPlanBuilder::from(a.input.as_ref().clone())
             .aggregate(a.group_expr.clone(), aggregates)
             .and_then(|b| b.build())
@@ -272,12 +268,12 @@ impl Rows<'_> {
             columns.into_iter().find(|c| c.name == name).map(Expr::Column).ok_or_else(|| internal("a moment is a column"))
         };
         let mut demands = Vec::new();
-        for (i, (e, form)) in parts.iter().enumerate() {
+        for (i, Part { aggregate, form, .. }) in parts.iter().enumerate() {
             let column = moment(i)?;
             // a sum of no value is 0: whether there is one is another moment
-            let zero = ScalarValue::new_zero(&e.get_type(a.input.schema()).map_err(internal)?).map_err(internal)?;
+            let zero = ScalarValue::new_zero(&aggregate.get_type(a.input.schema()).map_err(internal)?).map_err(internal)?;
             let expr = datafusion::functions::core::expr_fn::coalesce(vec![column.clone(), Expr::Literal(zero, None)]);
-            let counted = matches!(unalias(e), Expr::AggregateFunction(f) if f.func.name() == "count");
+            let counted = matches!(unalias(aggregate), Expr::AggregateFunction(f) if f.func.name() == "count");
             demands.push(Demand { expr: if counted { column } else { expr }, form: form.clone() });
         }
         let mut keys: Vec<Demand> = Vec::new();
@@ -294,8 +290,20 @@ impl Rows<'_> {
                 }
             }
         }
-        Ok(((extended, demands), keys, finishes))
+        Ok(Extended { plan: extended, keys, moments: demands, parts, finishes })
     }
+}
+
+/// A plan with the moments of its aggregate added.
+struct Extended {
+    plan: LogicalPlan,
+    /// What is demanded of it besides moments.
+    keys: Vec<Demand>,
+    moments: Vec<Demand>,
+    /// What each moment is.
+    parts: Vec<Part>,
+    /// How each column of the answer follows; the numbers of moments begin at 0.
+    finishes: Vec<One>,
 }
 
 /// A column of a released table: of the relation, or finished from several.

@@ -26,7 +26,15 @@ pub(super) fn wide_integer(expr: &Expr, schema: &datafusion::common::DFSchema) -
     }
 }
 
-/// Moments as aggregates over private rows, each with the form in which it is opened.
+/// A moment: an aggregate, the form in which it is opened, what it is in words, and for what it is opened.
+pub(super) struct Part {
+    pub(super) aggregate: Expr,
+    pub(super) form: RowForm,
+    pub(super) words: String,
+    pub(super) why: String,
+}
+
+/// Moments as aggregates over private rows.
 pub(super) struct RowMoments<'m> {
     pub(super) schema: &'m datafusion::common::DFSchema,
     pub(super) columns: &'m [Known],
@@ -36,13 +44,15 @@ pub(super) struct RowMoments<'m> {
     pub(super) grouped: bool,
     pub(super) args: Vec<Expr>,
     pub(super) filter: Option<Expr>,
-    pub(super) parts: Vec<(Expr, RowForm)>,
+    /// The aggregate of the query that is looked at.
+    pub(super) why: String,
+    pub(super) parts: Vec<Part>,
 }
 
 impl RowMoments<'_> {
-    fn part(&mut self, expr: Expr, form: RowForm) -> usize {
-        self.parts.iter().position(|(e, _)| *e == expr).unwrap_or_else(|| {
-            self.parts.push((expr, form));
+    fn part(&mut self, aggregate: Expr, form: RowForm, words: String) -> usize {
+        self.parts.iter().position(|p| p.aggregate == aggregate).unwrap_or_else(|| {
+            self.parts.push(Part { aggregate, form, words, why: self.why.clone() });
             self.parts.len() - 1
         })
     }
@@ -61,12 +71,14 @@ impl RowMoments<'_> {
 
 impl Moments for RowMoments<'_> {
     fn count(&mut self, of: &[usize]) -> Result<usize, SqlError> {
-        let expr = match self.given(of) {
+        let given = self.given(of);
+        let words = given.as_ref().map_or_else(|| "number of rows".into(), |given| format!("number of rows with {}", said(given)));
+        let expr = match given {
             None => count(lit(1i64)),
             Some(given) => count(Expr::Case(Case::new(None, vec![(Box::new(given), Box::new(lit(1i64)))], None))),
         };
         let form = form::field(range::Interval { min: 0, max: self.rows }, 0).ok_or_else(|| internal("a count is small"))?;
-        Ok(self.part(expr, form))
+        Ok(self.part(expr, form, words))
     }
 
     fn sum(&mut self, product: &[usize], of: &[usize]) -> Result<usize, SqlError> {
@@ -94,11 +106,13 @@ impl Moments for RowMoments<'_> {
         let value =
             if factors.len() == 1 { self.args[product[0]].clone() } else { factors.into_iter().reduce(|a, b| a * b).ok_or_else(wide)? };
         let others: Vec<_> = of.iter().copied().filter(|i| !product.contains(i)).collect();
-        let expr = match self.given(&others) {
+        let given = self.given(&others);
+        let over = given.as_ref().map(|given| format!(" over rows with {}", said(given))).unwrap_or_default();
+        let expr = match given {
             None => sum(value),
             Some(given) => sum(Expr::Case(Case::new(None, vec![(Box::new(given), Box::new(value))], None))),
         };
-        Ok(self.part(expr, form))
+        Ok(self.part(expr, form, format!("sum of {words}{over}")))
     }
 
     fn some(&mut self, of: &[usize]) -> Result<Option<usize>, SqlError> {
