@@ -97,7 +97,7 @@ fn measure() -> Result<Row> {
 pub fn tacit() -> Result<PathBuf> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("this crate is a folder of the workspace")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built = Command::new(cargo).args(["build", "--quiet"]).current_dir(workspace).status().context("cargo did not start")?;
+    let built = Command::new(cargo).args(["build"]).current_dir(workspace).status().context("cargo did not start")?;
     if !built.success() {
         bail!("`cargo build` failed; mend the build first");
     }
