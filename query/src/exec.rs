@@ -22,8 +22,6 @@ mod graph;
 mod program;
 mod relation;
 mod sums;
-#[cfg(test)]
-mod tests;
 
 pub use program::{Program, ProgramError, Step, StepKind};
 pub(crate) use relation::{HomeOrder, Order, order_at_home};

@@ -12,8 +12,6 @@ mod map;
 mod order;
 mod pairs;
 mod released;
-#[cfg(test)]
-mod tests;
 mod top;
 mod total;
 mod window;

@@ -1,12 +1,15 @@
-//! SQL as big as the field's: TPC-H, sqllogictest files by construct, and random questions. Whatever Tacit answers is compared with the
+//! The executor, whole queries, and SQL as big as the field's: TPC-H, sqllogictest files by construct, and random questions. Whatever Tacit answers is compared with the
 //! same SQL in DataFusion on the pooled tables.
 
+mod answers;
 mod city;
+mod executor;
 mod grammar;
 mod many;
 mod pool;
 mod random;
 mod random_tests;
+mod relation;
 mod slt;
 mod town;
 mod tpch;

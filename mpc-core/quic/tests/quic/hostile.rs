@@ -1,8 +1,6 @@
 //! A party that is in the roster and misbehaves: whatever it sends is a typed error at the job concerned and nowhere else.
 
-mod common;
-
-use common::{City, WAIT, everywhere, exchange, head, identity};
+use crate::common::{City, WAIT, everywhere, exchange, head, identity};
 use mpc_core::link::{Head, Kind, Link, LinkError};
 use mpc_core::{Abort, PartyId};
 use mpc_quic::quinn::{Connection, SendStream};
@@ -207,13 +205,13 @@ fn a_peer_that_never_reads_is_waited_for_and_costs_bounded_memory() {
     let mut link = scene.meshes[0].link(JOB, 2, wait).expect("all are connected now");
     let len = 4 << 20;
     let (sent, error) = (0u64..)
-        .find_map(|step| Some((step, link.submit(PartyId(2), common::frame(head(step, len), &vec![1; len])).err()?)))
+        .find_map(|step| Some((step, link.submit(PartyId(2), crate::common::frame(head(step, len), &vec![1; len])).err()?)))
         .expect("an end");
     assert_eq!(error, LinkError::Deadline(wait));
     // what is queued, and what QUIC holds of one stream
     assert!(sent <= 16 + 2 + 1, "{sent} frames of 4 MB were taken");
     // the other peer is none the worse
-    link.submit(PartyId(1), common::frame(head(0, 8), &[1; 8])).expect("queued");
+    link.submit(PartyId(1), crate::common::frame(head(0, 8), &[1; 8])).expect("queued");
 }
 
 #[test]
@@ -221,7 +219,7 @@ fn streams_that_never_come_to_the_point_disturb_nobody() {
     let scene = Scene::new();
     let mut links = [0, 1].map(|party| scene.meshes[party].link(JOB, 1, WAIT).expect("a link"));
     let talk = |links: &mut [QuicLink; 2], step| {
-        links[0].submit(PartyId(1), common::frame(head(step, 4), &[5; 4])).expect("queued");
+        links[0].submit(PartyId(1), crate::common::frame(head(step, 4), &[5; 4])).expect("queued");
         assert_eq!(links[1].take(PartyId(0), &head(step, 4)), Ok(vec![5; 4]));
     };
     talk(&mut links, 0);
@@ -253,7 +251,7 @@ fn what_a_peer_sends_unasked_is_bounded_by_its_connection() {
         });
     }
     for step in 0..500 {
-        links[0].submit(PartyId(1), common::frame(head(step, 1000), &[5; 1000])).expect("queued");
+        links[0].submit(PartyId(1), crate::common::frame(head(step, 1000), &[5; 1000])).expect("queued");
         assert_eq!(links[1].take(PartyId(0), &head(step, 1000)), Ok(vec![5; 1000]));
     }
     let written = written.load(std::sync::atomic::Ordering::Relaxed);

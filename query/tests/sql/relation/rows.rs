@@ -1,7 +1,7 @@
 //! Rows at home, put together, totalled and released.
 
 use super::*;
-use crate::plan::relation::{Fold, FoldOp};
+use query::plan::relation::{Fold, FoldOp};
 
 fn every_form() -> Vec<RowColumn> {
     vec![

@@ -1,8 +1,6 @@
 //! Three parties in one process, each with its own socket and IO thread.
 
-mod common;
-
-use common::{City, WAIT, everywhere, exchange, frame, head, identity, pattern};
+use crate::common::{City, WAIT, everywhere, exchange, frame, head, identity, pattern};
 use mpc_core::establish::{ENGINE_VERSION, Terms, establish};
 use mpc_core::link::{Kind, Link, LinkError};
 use mpc_core::{Abort, Column, Fp61, Layout, PartyId};

@@ -1,19 +1,22 @@
 //! A plan written by hand, with every operation, on the clear oracle, on three parties, and priced.
 
-use super::*;
-use crate::explain::{explain, price};
-use crate::finish::{finish, reconstruct};
-use crate::local::{Local, Tables};
-use crate::plan::*;
-use crate::trace::Trace;
-use crate::{finish::FinishError, wire};
-use datafusion::arrow::array::{ArrayRef, AsArray, Decimal128Array, Int32Array, Int64Array, RecordBatch, StringArray};
-use datafusion::arrow::datatypes::{DataType, Int64Type};
-use datafusion::catalog::TableProvider;
-use datafusion::datasource::MemTable;
-use datafusion::prelude::SessionContext;
+use mpc_core::PartyId;
 use mpc_core::world::World;
 use protocols::{Plain, Rep3};
+use query::datafusion::arrow::array::{ArrayRef, AsArray, Decimal128Array, Int32Array, Int64Array, RecordBatch, StringArray};
+use query::datafusion::arrow::datatypes::{DataType, Int64Type};
+use query::datafusion::catalog::TableProvider;
+use query::datafusion::datasource::MemTable;
+use query::datafusion::prelude::SessionContext;
+use query::exec::*;
+use query::explain::{explain, price};
+use query::finish::{finish, reconstruct};
+use query::ground::Ground;
+use query::local::Inputs;
+use query::local::{Local, Tables};
+use query::plan::*;
+use query::trace::Trace;
+use query::{finish::FinishError, wire};
 use std::sync::Arc;
 
 const PARTIES: [&str; 3] = ["transport", "energy", "health"];

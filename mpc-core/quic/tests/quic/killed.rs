@@ -1,8 +1,6 @@
 //! A party process that is killed outright.
 
-mod common;
-
-use common::{City, WAIT, exchange, identity};
+use crate::common::{City, WAIT, exchange, identity};
 use mpc_core::link::LinkError;
 use mpc_core::roster::Roster;
 use mpc_quic::{Mesh, Profile, QuicLink};
@@ -36,7 +34,7 @@ fn party_process() {
 
 fn start(roster: &Roster, attempt: u32) -> Child {
     let mut child = Command::new(std::env::current_exe().expect("this test"))
-        .args(["--exact", "party_process", "--nocapture"])
+        .args(["--exact", "killed::party_process", "--nocapture"])
         .env("TACIT_TEST_PARTY", roster.to_toml())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

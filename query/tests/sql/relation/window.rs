@@ -1,7 +1,7 @@
 //! Window functions and joins of many with many against the same in clear.
 
 use super::*;
-use crate::plan::relation::{Fold, FoldOp, Function, SortKey};
+use query::plan::relation::{Fold, FoldOp, Function, SortKey};
 use std::collections::BTreeMap;
 
 /// Partition, order (distinct, then with ties), a value, a condition, two to add up.

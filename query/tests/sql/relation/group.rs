@@ -1,7 +1,7 @@
 //! Groups and orders against the same in clear.
 
 use super::*;
-use crate::plan::relation::{Fold, FoldOp, RowKind, RowNode, RowNodeId, RowOp, SortKey};
+use query::plan::relation::{Fold, FoldOp, RowKind, RowNode, RowNodeId, RowOp, SortKey};
 use std::collections::BTreeMap;
 
 /// Two keys, a condition, a value of each kind.

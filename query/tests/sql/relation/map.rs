@@ -1,7 +1,7 @@
 //! Expressions over rows against the same in clear.
 
 use super::*;
-use crate::plan::relation::{DatePart, RowKind, RowNode, RowNodeId, RowOp};
+use query::plan::relation::{DatePart, RowKind, RowNode, RowNodeId, RowOp};
 
 fn node(op: RowOp, kind: RowKind) -> RowNode {
     RowNode { op, kind }

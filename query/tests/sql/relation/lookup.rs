@@ -1,8 +1,8 @@
 //! Look-ups against a search in clear.
 
 use super::*;
-use crate::plan::relation::{Fold, FoldOp, RowKind, RowNode, RowNodeId, RowOp};
 use mpc_core::Abort;
+use query::plan::relation::{Fold, FoldOp, RowKind, RowNode, RowNodeId, RowOp};
 
 /// Rows of a table with distinct non-NULL keys among `bound`, a few NULL keys, and three columns to look up.
 fn table(dice: &mut Dice, count: usize, bound: u64, nullable: bool) -> Vec<Row> {
@@ -103,7 +103,7 @@ fn keys_of_two_columns_and_no_columns_looked_up() {
     let b = build.private(2, 5, keys(), &base);
     let columns = [keys(), vec![column(RowForm::Bit, false)]].concat();
     build.push(Operator::Lookup { base: b, table: t, on: vec![(0, 0), (1, 1)], columns: vec![], proved: false }, 5, false, columns);
-    let explained = crate::explain::explain(&build.plan(false), &build.tables, &PARTIES).expect("an explanation").to_string();
+    let explained = query::explain::explain(&build.plan(false), &build.tables, &PARTIES).expect("an explanation").to_string();
     for needle in
         ["energy, row by row (6 places, fewer rows padded to them, sorted by c, c)", "text of at most 2 bytes", "join", "5 places with 6"]
     {
