@@ -11,6 +11,7 @@ use crate::demo;
 use crate::error::Error;
 use crate::render;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use mpc_core::file;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -144,7 +145,9 @@ enum LogFormat {
 impl SqlArgs {
     fn read(&self) -> Result<String, Error> {
         let text = match (&self.file, self.sql.as_deref()) {
-            (Some(path), _) => std::fs::read_to_string(path).map_err(|e| Error::config(format!("{}: {e}", path.display())))?,
+            (Some(path), _) => {
+                file::read(path, file::Kind::Question).map_err(|what| Error::config(format!("{}: {what}", path.display())))?
+            }
             (None, Some("-")) => std::io::read_to_string(std::io::stdin()).map_err(|e| Error::config(format!("standard input: {e}")))?,
             (None, sql) => sql.unwrap_or_default().to_owned(),
         };

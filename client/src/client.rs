@@ -1,7 +1,7 @@
 //! The planner's side of a question: compile, sign, submit, follow, fetch, verify, open, finish.
 
 use crate::config::Config;
-use crate::error::{Error, Refusals};
+use crate::error::{Declined, Error, Refusals};
 use crate::http::{Api, Problem};
 use crate::pooled::public_tables;
 use crate::result::{self, Answer};
@@ -278,27 +278,30 @@ impl Client {
         match state {
             JobState::Done => Ok(()),
             JobState::Cancelled => Err(Error::Cancelled(format!("the job {} was cancelled", job.short()))),
-            _ => Err(self.failed(self.job(job).await?.refusals)),
+            _ => Err(self.failed(job, self.job(job).await?.refusals)),
         }
     }
 
-    fn failed(&self, mut refusals: Vec<PartyRefusal>) -> Error {
+    fn failed(&self, job: QueryId, mut refusals: Vec<PartyRefusal>) -> Error {
         if refusals.is_empty() {
             return Error::Failed("the job failed, and the coordinator does not say why".into());
         }
         // What others only noticed of a failure comes after its cause.
         refusals.sort_by_key(|r| matches!(r.refusal.code, Code::Cancelled | Code::Deadline | Code::Desync));
         let started = |code| matches!(code, Code::Peer | Code::Desync | Code::Deadline | Code::Internal | Code::Data | Code::Cancelled);
-        match refusals.iter().any(|r| started(r.refusal.code)) {
-            true => Error::Job(Refusals(refusals)),
-            false => Error::Refused(Refusals(refusals)),
-        }
+        let moved = refusals.iter().any(|r| started(r.refusal.code));
+        let declined = refusals.into_iter().map(|refusal| Declined { signed: refusal.is_signed(job, &self.roster), refusal });
+        let declined = Refusals(declined.collect());
+        if moved { Error::Job(declined) } else { Error::Refused(declined) }
     }
 
     /// A query the coordinator does not take.
     fn refused(&self, problem: Problem) -> Error {
         match serde_json::from_str::<Refusal>(&problem.body) {
-            Ok(refusal) => Error::Refused(Refusals(vec![PartyRefusal { party: None, refusal }])),
+            Ok(refusal) => {
+                let refusal = PartyRefusal::of_coordinator(refusal);
+                Error::Refused(Refusals(vec![Declined { refusal, signed: false }]))
+            }
             Err(_) => self.declined(problem),
         }
     }
@@ -317,10 +320,10 @@ impl Client {
 fn point_at(sql: &str, error: &SqlError) -> String {
     let mut text = match (error.line, error.column) {
         (Some(line), Some(column)) => {
-            let shown = sql.lines().nth(usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1)).unwrap_or_default();
-            let before: String = shown.chars().take(usize::try_from(column).unwrap_or(1).saturating_sub(1)).collect();
+            let nth = usize::try_from(line).unwrap_or(usize::MAX).saturating_sub(1);
+            let (shown, at) = around(sql.lines().nth(nth).unwrap_or_default(), usize::try_from(column).unwrap_or(1).saturating_sub(1));
             // tabs stay tabs, so that the caret stands where the terminal puts the letter
-            let blanks: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+            let blanks: String = shown.chars().take(at).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
             format!("{} at line {line}, column {column}: {}\n  {shown}\n  {blanks}^", error.code, error.message)
         }
         _ => format!("{}: {}", error.code, error.message),
@@ -331,6 +334,20 @@ fn point_at(sql: &str, error: &SqlError) -> String {
     text
 }
 
+/// What is shown of a line, and where in it the place is: all of it, or what is around the place.
+fn around(line: &str, at: usize) -> (String, usize) {
+    let letters: Vec<char> = line.chars().collect();
+    if letters.len() <= SHOWN {
+        return (line.to_owned(), at);
+    }
+    let from = at.saturating_sub(SHOWN / 2).min(letters.len() - SHOWN);
+    let middle: String = letters[from..from + SHOWN].iter().collect();
+    let (before, after) = (if from > 0 { "…" } else { "" }, if from + SHOWN < letters.len() { "…" } else { "" });
+    (format!("{before}{middle}{after}"), at - from + before.chars().count())
+}
+
+/// Letters of a line that are shown.
+const SHOWN: usize = 120;
 /// How long a coordinator may be out of reach before a client stops waiting for it.
 const LOST_FOR: Duration = Duration::from_secs(20);
 const RETRY_EVERY: Duration = Duration::from_millis(200);

@@ -15,6 +15,7 @@
 //! Paths are relative to the folder of the file.
 
 use crate::error::Error;
+use mpc_core::file;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -76,7 +77,7 @@ impl Config {
     /// # Errors
     /// It cannot be read, or something in it is wrong; the error names the place.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::config(format!("{}: {e}", path.display())))?;
+        let text = file::read(path, file::Kind::Planner).map_err(|what| Error::config(format!("{}: {what}", path.display())))?;
         let file: File = toml::from_str(&text).map_err(|e| {
             let line = e.span().map(|at| 1 + text[..at.start.min(text.len())].matches('\n').count());
             let line = line.map(|line| format!(", line {line}")).unwrap_or_default();

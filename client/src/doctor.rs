@@ -7,6 +7,7 @@ use crate::http::Api;
 use crate::pooled::public_tables;
 use crate::render::{self, Table};
 use ledger::bytes::Hash;
+use mpc_core::file;
 use mpc_core::identity::{Identity, PublicKey};
 use mpc_core::roster::{Role, Roster};
 use party::doctor::{Level, foreign_key, mend_key};
@@ -103,7 +104,14 @@ pub fn report(findings: &[Finding]) -> String {
 
 /// By its fields; where these leave it open, by what the roster says of its node.
 fn kind(path: &Path) -> Result<Kind, Error> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::config(format!("{}: {e}", path.display())))?;
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        let wanted = match by_name(path) {
+            Kind::Planner => file::Kind::Planner,
+            Kind::Coordinator => file::Kind::Coordinator,
+            Kind::Party => file::Kind::Party,
+        };
+        Error::config(format!("{}: {}", path.display(), file::unreadable(&e, wanted)))
+    })?;
     let Ok(file) = text.parse::<toml::Table>() else {
         // whoever parses it for good names the line
         return Ok(by_name(path));

@@ -14,7 +14,7 @@ pub enum Error {
     #[error("{0}")]
     Sql(String),
     /// Parties, or the coordinator, declined to run the query.
-    #[error("the query was refused, and no share has moved, as the coordinator reports\n  {0}")]
+    #[error("the query was refused, and no share has moved\n  {0}")]
     Refused(Refusals),
     /// The job was accepted and ended without an answer.
     #[error("the job failed\n  {0}")]
@@ -43,7 +43,16 @@ pub enum Error {
 
 /// Who declined a query, and why; all of them, so that one round mends everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusals(pub Vec<PartyRefusal>);
+pub struct Refusals(pub Vec<Declined>);
+
+/// One refusal, and whether whoever is said to refuse has signed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declined {
+    /// Who refuses, and why.
+    pub refusal: PartyRefusal,
+    /// Signed by that party. Else the coordinator says so.
+    pub signed: bool,
+}
 
 impl Error {
     /// A configuration error.
@@ -75,8 +84,12 @@ impl Error {
 
 impl fmt::Display for Refusals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, PartyRefusal { party, refusal }) in self.0.iter().enumerate() {
-            let by = party.as_deref().unwrap_or("coordinator");
+        for (at, Declined { refusal: PartyRefusal { party, refusal, .. }, signed }) in self.0.iter().enumerate() {
+            let by = match party {
+                None => "coordinator".to_owned(),
+                Some(party) if *signed => party.clone(),
+                Some(party) => format!("{party} (as the coordinator says; it is not signed)"),
+            };
             write!(f, "{}{by}: {refusal}", if at == 0 { "" } else { "\n  " })?;
             if !refusal.fix.is_empty() {
                 write!(f, "\n    to mend it: {}", refusal.fix)?;

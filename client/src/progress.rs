@@ -119,7 +119,7 @@ mod tests {
         };
         let plan_hash = ledger::bytes::Hash([1; 32]);
         let refusal = |party: Option<&str>| {
-            What::Refused(PartyRefusal { party: party.map(Into::into), refusal: Refusal::new(Code::Peer, "gone", "") })
+            What::Refused(PartyRefusal { party: party.map(Into::into), refusal: Refusal::new(Code::Peer, "gone", ""), note: None })
         };
         for (what, words) in [
             (state(JobState::Queued, 0), Some("queued")),

@@ -63,8 +63,15 @@ async fn read_frame(recv: &mut RecvStream) -> Result<FromParty, End> {
     let broken = |e: frame::FrameError| End::Said(format!("it broke the protocol: {e}"));
     let mut prefix = [0; PREFIX];
     recv.read_exact(&mut prefix).await.map_err(lost)?;
-    let mut body = vec![0; frame::length(prefix).map_err(broken)?];
-    recv.read_exact(&mut body).await.map_err(lost)?;
+    let length = frame::length(prefix).map_err(broken)?;
+    // grows with what has come: a stated length takes no memory
+    let mut body = Vec::new();
+    while body.len() < length {
+        match recv.read_chunk(length - body.len(), true).await {
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk.bytes),
+            _ => return Err(End::Lost),
+        }
+    }
     frame::decode(&body).map_err(broken)
 }
 

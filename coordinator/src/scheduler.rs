@@ -175,7 +175,7 @@ impl Scheduler {
             return Ok(Submitted { job, state });
         }
         let refusal = Refusal::new(Code::Cancelled, "the planner took the query back", "ask again if it is wanted after all");
-        self.end(job, JobState::Cancelled, vec![PartyRefusal { party: None, refusal }], now);
+        self.end(job, JobState::Cancelled, vec![PartyRefusal::of_coordinator(refusal)], now);
         Ok(Submitted { job, state: JobState::Cancelled })
     }
 
@@ -238,7 +238,7 @@ impl Scheduler {
         for job in affected {
             let reason = format!("the connection to `{name}` was lost while the job ran: {why}");
             let refusal = Refusal::new(Code::Peer, reason, format!("see that the node `{name}` runs, then ask again"));
-            self.fault(job, party, PartyRefusal { party: None, refusal }, now);
+            self.fault(job, party, PartyRefusal::of_coordinator(refusal), now);
         }
     }
 
@@ -262,9 +262,9 @@ impl Scheduler {
             }
             FromParty::Accept(signed) => Accept::open(&signed.note, &node.name, &node.key).map(|accept| self.accepted(party, &accept, now)),
             FromParty::Refuse(signed) => Refuse::open(&signed.note, &node.name, &node.key)
-                .map(|refuse| self.declined(party, refuse.job, refuse.attempt, refuse.refusal, now)),
+                .map(|Refuse { job, attempt, refusal }| self.declined(party, job, attempt, refusal, signed.note, now)),
             FromParty::Failed(signed) => Failed::open(&signed.note, &node.name, &node.key)
-                .map(|failed| self.declined(party, failed.job, failed.attempt, failed.refusal, now)),
+                .map(|Failed { job, attempt, refusal }| self.declined(party, job, attempt, refusal, signed.note, now)),
             FromParty::Sealed(signed) => {
                 Sealed::open(&signed.note, &node.name, &node.key).map(|sealed| self.sealed_by(party, sealed, signed.note, now))
             }
@@ -371,7 +371,7 @@ impl Scheduler {
                     "see that these nodes run, then ask again",
                 ),
             };
-            self.end(job, JobState::Failed, vec![PartyRefusal { party: None, refusal }], now);
+            self.end(job, JobState::Failed, vec![PartyRefusal::of_coordinator(refusal)], now);
         }
     }
 
@@ -419,7 +419,7 @@ impl Scheduler {
         if interrupted && record.attempt >= MAX_ATTEMPTS {
             let reason = format!("the coordinator ended during each of {MAX_ATTEMPTS} attempts");
             let refusal = Refusal::new(Code::Internal, reason, "tell the coordinator's operator: its log says more");
-            return self.end(job, JobState::Failed, vec![PartyRefusal { party: None, refusal }], now);
+            return self.end(job, JobState::Failed, vec![PartyRefusal::of_coordinator(refusal)], now);
         }
         record.attempt += 1;
         record.started = Some(now.unix());
@@ -473,7 +473,7 @@ impl Scheduler {
 
     fn end_by_store(&mut self, job: QueryId, error: &StoreError, now: Now) {
         tracing::error!(job = %job.short(), %error, "the job store fails");
-        let refusals = vec![PartyRefusal { party: None, refusal: store_refusal(error) }];
+        let refusals = vec![PartyRefusal::of_coordinator(store_refusal(error))];
         self.end(job, JobState::Failed, refusals, now);
     }
 

@@ -202,7 +202,7 @@ mod tests {
             finished: None,
             expires: 99,
             plan_hash: None,
-            refusals: vec![PartyRefusal { party: None, refusal: Refusal::new(Code::Busy, "r", "f") }],
+            refusals: vec![PartyRefusal::of_coordinator(Refusal::new(Code::Busy, "r", "f"))],
         }
     }
 

@@ -1,6 +1,7 @@
 //! Who a node or a planner is: an Ed25519 key pair. The same key signs notes and terminates TLS, and the roster pins
 //! its public half, so that there is one thing to compare and nothing to certify.
 
+use crate::file::{self, Kind};
 use crate::stack;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
@@ -44,10 +45,17 @@ impl Identity {
         let path = path.as_ref();
         let io = |error: std::io::Error| IdentityError::Io { path: path.into(), error };
         let file = std::fs::File::open(path).map_err(io)?;
-        // Asked of the open file, not of the path: nothing can be swapped in between.
-        check_private(path, &file.metadata().map_err(io)?)?;
+        let metadata = file.metadata().map_err(io)?;
         let mut text = Zeroizing::new(Vec::with_capacity(KEY_FILE_CAP + 1));
-        file.take(KEY_FILE_CAP as u64 + 1).read_to_end(&mut text).map_err(io)?;
+        let mut file = file.take(KEY_FILE_CAP as u64 + 1);
+        file.by_ref().take(BEGIN.len() as u64).read_to_end(&mut text).map_err(io)?;
+        // a file that is no key at all need not be closed to others
+        if text.as_slice() != BEGIN.as_bytes() {
+            return Err(IdentityError::Format { path: path.into(), what: "it does not begin with `-----BEGIN PRIVATE KEY-----`; check the path" });
+        }
+        // Asked of the open file, not of the path: nothing can be swapped in between.
+        check_private(path, &metadata)?;
+        file.read_to_end(&mut text).map_err(io)?;
         stack::wiped(|| decode_pem(&text).map(|seed| Self::from_seed(&seed)))
             .map_err(|what| IdentityError::Format { path: path.into(), what })
     }
@@ -178,7 +186,7 @@ pub struct BadSignature;
 #[non_exhaustive]
 pub enum IdentityError {
     /// The file system said no.
-    #[error("the key file {}: {error}", path.display())]
+    #[error("the key file {}: {}", path.display(), file::unreadable(error, Kind::Key))]
     Io {
         /// The key file.
         path: PathBuf,

@@ -11,6 +11,7 @@
 mod abort;
 pub mod column;
 pub mod establish;
+pub mod file;
 pub mod identity;
 pub mod link;
 #[cfg(all(test, target_os = "linux"))]

@@ -4,11 +4,11 @@
 mod error;
 
 use crate::PartyId;
+use crate::file::{self, Kind};
 use crate::identity::PublicKey;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::io::Read;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 
@@ -91,13 +91,7 @@ impl Roster {
     pub fn load(path: impl AsRef<Path>) -> Result<Self, RosterError> {
         let path = path.as_ref();
         let in_file = |error| RosterError::File { path: path.into(), error: Box::new(error) };
-        let io = |e: std::io::Error| in_file(RosterError::Io(e.to_string()));
-        let mut text = String::new();
-        // what is read is bounded, not what the file says of itself
-        std::fs::File::open(path).map_err(io)?.take(FILE_CAP + 1).read_to_string(&mut text).map_err(io)?;
-        if text.len() as u64 > FILE_CAP {
-            return Err(in_file(RosterError::TooLong));
-        }
+        let text = file::read(path, Kind::Roster).map_err(|what| in_file(RosterError::Unread(what)))?;
         Self::parse(&text).map_err(in_file)
     }
 
@@ -287,7 +281,6 @@ impl Planner {
 
 const NAME_CAP: usize = 63;
 const TEXT_CAP: usize = 300;
-const FILE_CAP: u64 = 1 << 20;
 /// Schemas every node has, whoever it is.
 const RESERVED: [&str; 2] = ["public", "information_schema"];
 

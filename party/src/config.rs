@@ -33,6 +33,7 @@
 //!
 //! Paths are relative to the folder of the file.
 
+use mpc_core::file;
 use query::size::Bounds;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -188,14 +189,7 @@ impl Config {
     /// It cannot be read or something in it is wrong; the error names the line and what to do.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
         let path = path.as_ref();
-        let read = || {
-            let length = std::fs::metadata(path)?.len();
-            if length > FILE_CAP {
-                return Err(std::io::Error::other("it is longer than 1 MiB, which no configuration is; check the path"));
-            }
-            std::fs::read_to_string(path)
-        };
-        let text = read().map_err(|e| ConfigError { file: path.into(), line: None, what: e.to_string() })?;
+        let text = file::read(path, file::Kind::Party).map_err(|what| ConfigError { file: path.into(), line: None, what })?;
         Self::parse(&text, path)
     }
 
@@ -230,8 +224,6 @@ pub struct ConfigError {
     /// What is wrong and what to do.
     pub what: String,
 }
-
-const FILE_CAP: u64 = 1 << 20;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

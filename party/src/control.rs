@@ -465,12 +465,17 @@ async fn read(connection: &Connection, recv: &mut RecvStream, jobs: &Jobs) -> St
         if recv.read_exact(&mut prefix).await.is_err() {
             return connection.closed().await.to_string();
         }
-        let mut body = match frame::length(prefix) {
-            Ok(length) => vec![0; length],
+        let length = match frame::length(prefix) {
+            Ok(length) => length,
             Err(error) => return broken(error),
         };
-        if recv.read_exact(&mut body).await.is_err() {
-            return connection.closed().await.to_string();
+        // grows with what has come: a stated length takes no memory
+        let mut body = Vec::new();
+        while body.len() < length {
+            match recv.read_chunk(length - body.len(), true).await {
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk.bytes),
+                _ => return connection.closed().await.to_string(),
+            }
         }
         match frame::decode::<ToParty>(&body) {
             Ok(frame) => jobs.take(frame),

@@ -193,11 +193,7 @@ impl Attempt<'_> {
         }
         let (ground, inputs) = self.local()?;
         let program = Program::new(plan, &ground).map_err(|e| Refusal::new(Code::Internal, e.to_string(), "please report the query"))?;
-        let released = wire::release_bytes(plan, &ground);
-        if released + seal::TAG > Sealed::MAX_CIPHERTEXT {
-            let reason = format!("the result would be {released} bytes at each party, at most {} are released", Sealed::MAX_CIPHERTEXT);
-            return Err(Refusal::new(Code::Unsupported, reason, "ask for fewer groups or columns at a time"));
-        }
+        wire::admit(wire::release_bytes(plan, &ground))?;
         self.stop.check()?;
 
         let stages: Vec<Stage> = program.steps().iter().map(|step| stage(step.kind)).collect();

@@ -10,13 +10,14 @@ use hpke::kem::X25519HkdfSha256;
 use hpke::rand_core::{Infallible, TryCryptoRng, TryRng};
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable, setup_receiver, setup_sender_with_rng};
 use ledger::bytes::{Base64, Hash};
+use mpc_core::stack;
 use query::message::{QueryId, Sealed};
 use zeroize::Zeroizing;
 
 /// Bytes of a planner's public output key.
 pub const KEY_BYTES: usize = 32;
 /// Bytes by which a ciphertext is longer than what is in it.
-pub const TAG: usize = 16;
+pub const TAG: usize = Sealed::MAX_CIPHERTEXT - Sealed::MAX_RELEASE;
 
 /// What a sealed share is bound to. Opening it in any other context fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +49,7 @@ pub struct Envelope {
 /// The private half of a planner's output key. It is made for one query, is never stored by anyone but the planner's
 /// client, has no `Debug`, and is wiped when dropped.
 pub struct OutputKey {
-    secret: Zeroizing<[u8; 32]>,
+    secret: Box<Zeroizing<[u8; 32]>>,
     public: [u8; KEY_BYTES],
 }
 
@@ -58,33 +59,20 @@ impl OutputKey {
     /// # Errors
     /// The operating system has no randomness to give.
     pub fn generate() -> Result<Self, SealError> {
-        let mut ikm = Zeroizing::new([0u8; 32]);
-        getrandom::fill(ikm.as_mut()).map_err(|_| SealError::Randomness)?;
-        let (secret, _) = Suite::derive_keypair(ikm.as_ref());
-        let mut bytes = Zeroizing::new([0u8; 32]);
-        secret.write_exact(bytes.as_mut());
-        Self::from_secret(&bytes)
-    }
-
-    /// The key with these secret bytes, as [`OutputKey::secret`] gave them.
-    ///
-    /// # Errors
-    /// The bytes are not an X25519 key.
-    pub fn from_secret(secret: &[u8; 32]) -> Result<Self, SealError> {
-        let key = PrivateKey::from_bytes(secret).map_err(|_| SealError::OutputKey)?;
+        let mut secret = Box::new(Zeroizing::new([0u8; 32]));
+        getrandom::fill(secret.as_mut_slice()).map_err(|_| SealError::Randomness)?;
         let mut public = [0; KEY_BYTES];
-        Suite::sk_to_pk(&key).write_exact(&mut public);
-        Ok(Self { secret: Zeroizing::new(*secret), public })
+        stack::wiped(|| {
+            let (key, at) = Suite::derive_keypair(secret.as_slice());
+            key.write_exact(secret.as_mut_slice());
+            at.write_exact(&mut public);
+        });
+        Ok(Self { secret, public })
     }
 
     /// The half that goes into the query.
     pub fn public(&self) -> [u8; KEY_BYTES] {
         self.public
-    }
-
-    /// The secret bytes, for a client that fetches the result in a later run.
-    pub fn secret(&self) -> &[u8; 32] {
-        &self.secret
     }
 }
 
@@ -122,10 +110,12 @@ pub fn open(key: &OutputKey, sealed: &Sealed, party: &str) -> Result<Opened, Sea
     let context = Context { job, attempt, sid, plan_hash, party };
     let length = sealed.ciphertext.0.len().checked_sub(TAG).ok_or(SealError::Open)?;
     let encapsulated = <Suite as Kem>::EncappedKey::from_bytes(&sealed.encapsulated.0).map_err(|_| SealError::Open)?;
-    let secret = PrivateKey::from_bytes(key.secret.as_ref()).map_err(|_| SealError::OutputKey)?;
-    let mut receiver =
-        setup_receiver::<Aead, Kdf, Suite>(&OpModeR::Base, &secret, &encapsulated, &context.info()).map_err(|_| SealError::Open)?;
-    receiver.open(&sealed.ciphertext.0, &context.aad(length)).map(Zeroizing::new).map_err(|_| SealError::Open)
+    stack::wiped(|| {
+        let secret = PrivateKey::from_bytes(key.secret.as_slice()).map_err(|_| SealError::OutputKey)?;
+        let mut receiver =
+            setup_receiver::<Aead, Kdf, Suite>(&OpModeR::Base, &secret, &encapsulated, &context.info()).map_err(|_| SealError::Open)?;
+        receiver.open(&sealed.ciphertext.0, &context.aad(length)).map(Zeroizing::new).map_err(|_| SealError::Open)
+    })
 }
 
 /// Why something was not sealed or not opened.
@@ -223,9 +213,7 @@ mod tests {
         assert_eq!(note.ciphertext.0.len(), 6 + TAG);
         assert_eq!(open(&key, &note, "transport").expect("opened").as_slice(), b"shares");
         assert_ne!(sealed(&key), note, "sealing is randomised");
-        let stored = OutputKey::from_secret(key.secret()).expect("a key");
-        assert_eq!(stored.public(), key.public());
-        assert_eq!(open(&stored, &note, "transport").expect("opened").as_slice(), b"shares");
+        assert_eq!(open(&key, &note, "transport").expect("opened").as_slice(), b"shares");
         let other = OutputKey::generate().expect("randomness");
         assert_eq!(open(&other, &note, "transport"), Err(SealError::Open));
     }

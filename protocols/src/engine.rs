@@ -124,11 +124,11 @@ pub trait Engine: Sized {
         &mut self,
         table: &Table<Self>,
         places: &Self::Share<Index>,
-        also: &[&Self::Share<Index>],
+        also: &Verified<Vec<&Self::Share<Index>>>,
     ) -> Result<Opened<Self>, Abort> {
         let (mut table, shuffled) = self.shuffle(&table.clone().with(places.clone()))?;
         let places = table.take_last::<Index>();
-        let shown = self.verify(std::iter::once(&places).chain(also.iter().copied()).collect::<Vec<_>>())?;
+        let shown = self.verify(std::iter::once(&places).chain(also.get().iter().copied()).collect::<Vec<_>>())?;
         let mut also = self.open_all(&shown)?;
         Ok(Opened { table, shuffled, places: also.remove(0), also })
     }

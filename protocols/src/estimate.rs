@@ -161,14 +161,14 @@ impl Engine for Estimate {
         Ok((table.clone(), turn))
     }
 
-    fn shuffle_and_open(&mut self, table: &Table<Self>, places: &Shape, also: &[&Shape]) -> Result<Opened<Self>, Abort> {
+    fn shuffle_and_open(&mut self, table: &Table<Self>, places: &Shape, also: &Verified<Vec<&Shape>>) -> Result<Opened<Self>, Abort> {
         let turn = self.shuffles;
         self.shuffles += 1;
-        let opened = also.iter().map(|x| cost::open::<Index>(x.0));
+        let opened = also.get().iter().map(|x| cost::open::<Index>(x.0));
         // what else is opened travels in the last round
         let last = Cost { rounds: 0, ..Cost::at_once(opened) };
         self.spend(cost::apply(places.0, table.message(), turn, self.opening).then(last));
-        let also = also.iter().map(|x| Column::zeros(x.0)).collect();
+        let also = also.get().iter().map(|x| Column::zeros(x.0)).collect();
         Ok(Opened { table: table.clone(), shuffled: turn, places: Column::zeros(places.0), also })
     }
 

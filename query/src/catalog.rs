@@ -10,6 +10,7 @@ mod parse;
 use std::{fmt, path::Path, sync::Arc};
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use mpc_core::file;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -185,8 +186,7 @@ impl Catalog {
 
     /// Reads and checks a catalogue file.
     pub fn load(path: &Path) -> Result<Self, CatalogError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|e| CatalogError::new(format!("cannot read the catalogue {}: {e}", path.display())))?;
+        let text = file::read(path, file::Kind::Catalogue).map_err(|what| CatalogError::new(format!("{}: {what}", path.display())))?;
         Self::parse(&text).map_err(|e| CatalogError { message: format!("{}: {}", path.display(), e.message), at: e.at })
     }
 

@@ -8,9 +8,10 @@ mod text;
 use crate::exec::{Program, ProgramError, order_at_home};
 use crate::ground::Ground;
 use crate::local::{Inputs, Local, LocalError, Tables};
-use crate::message::Measured;
+use crate::message::{Measured, Refusal};
 use crate::plan::relation::{Operator, Relation, RelationId, RowForm};
 use crate::plan::{ColumnKind, Form, Plan, Ring, Scan, Source};
+use crate::wire;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
 use mpc_core::{Abort, PartyId};
@@ -34,6 +35,9 @@ pub enum ExplainError {
     /// The program could not be priced.
     #[error("the plan cannot be priced: {0}")]
     Price(#[from] Abort),
+    /// The answer is too large to be released.
+    #[error("{0}")]
+    TooLarge(Refusal),
     /// DataFusion could not be started.
     #[error("the local engine could not be started: {0}")]
     Engine(#[from] std::io::Error),
@@ -147,6 +151,7 @@ pub struct RevealLine {
 pub fn explain(plan: &Plan, public: &Tables, parties: &[&str]) -> Result<Explain, ExplainError> {
     let local = Local::new(MEMORY)?;
     let ground = Ground::new(plan, &local, public)?;
+    wire::admit(wire::release_bytes(plan, &ground)).map_err(ExplainError::TooLarge)?;
     let program = Program::new(plan, &ground)?;
     let costs = price(&program, parties)?;
     let steps = program.steps().iter().zip(costs).map(|(step, cost)| StepLine {

@@ -30,7 +30,7 @@ use zeroize::Zeroizing;
 pub enum FinishError {
     /// Two parties released different copies of the same component: one of them deviated or is broken.
     #[error(
-        "the parts of {0} and {1} disagree; the answer is refused: ask again, and if it happens again have both parties compare their audit logs"
+        "the parts of {0} and {1} disagree; the answer is refused: ask again, and if it happens again tell the operators of both: one of the two computed with something else than the other"
     )]
     Disagree(String, String),
     /// A party's part has not the shape the plan prescribes.

@@ -121,9 +121,16 @@ impl Ground {
                 }
             }
         }
+        parts.extend(Self::row_parts(plan));
+        parts
+    }
+
+    /// Those of released rows: they follow from the plan alone.
+    pub fn row_parts(plan: &Plan) -> Vec<PartShape> {
+        let mut parts = Vec::new();
         for (number, relation) in plan.rows.iter().map(|r| plan.relation(r.relation)).enumerate() {
             for ring in [InputRing::Bits, InputRing::Fp61, InputRing::Fp127] {
-                let (places, planes) = (relation.places as usize, local::planes_of(relation, ring));
+                let (places, planes) = (usize::try_from(relation.places).unwrap_or(usize::MAX), local::planes_of(relation, ring));
                 if planes > 0 {
                     parts.push(PartShape { release: plan.releases.len() + number, ring, layout: Layout::new(places, planes) });
                 }

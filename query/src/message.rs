@@ -17,6 +17,7 @@ use ledger::bytes::{Base64, Hash};
 use ledger::note::{self, NoteError};
 use mpc_core::identity::{Identity, PublicKey};
 use mpc_core::roster::Roster;
+use mpc_core::stack;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fmt;
 use std::str::FromStr;
@@ -75,7 +76,7 @@ pub trait Statement: Serialize + DeserializeOwned {
     /// A field is out of bounds or the note too long.
     fn sign(&self, name: &str, identity: &Identity) -> Result<String, NoteError> {
         self.check().map_err(|field| NoteError::Body(field.into()))?;
-        note::sign(Self::KIND, name, identity.signing_key(), self)
+        stack::wiped(|| note::sign(Self::KIND, name, identity.signing_key(), self))
     }
 
     /// Opens a note of this kind by that key, and checks it.
@@ -297,6 +298,8 @@ pub struct Sealed {
 impl Sealed {
     /// The longest ciphertext, in bytes.
     pub const MAX_CIPHERTEXT: usize = 512 * 1024;
+    /// The longest release that is sealed, in bytes: the rest is the AEAD's tag.
+    pub const MAX_RELEASE: usize = Self::MAX_CIPHERTEXT - 16;
 }
 
 impl Statement for Sealed {

@@ -4,6 +4,7 @@
 
 use crate::message::{Code, Refusal};
 use crate::plan::{Form, NodeKind, Op, Opening, Plan, Ring};
+use crate::wire;
 
 /// Upper bounds of a plan, roughly; saturated, never overflowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct Size {
     pub wire: u64,
     /// Bytes of shares a party holds.
     pub memory: u64,
+    /// Bytes of each party's release, as far as rows are released; those of cells depend on how many groups the public tables have.
+    pub release: usize,
 }
 
 /// What a node admits.
@@ -30,7 +33,7 @@ pub struct Bounds {
 impl Size {
     /// The size of a plan.
     pub fn of(plan: &Plan) -> Self {
-        let mut size = Size { rows: 1, wire: 0, memory: 0 };
+        let mut size = Size { rows: 1, wire: 0, memory: 0, release: wire::released_rows(plan) };
         let rows = |frame: usize| plan.frames.get(frame).map_or(1, |frame| frame.max_rows.max(1));
         (0..plan.frames.len()).for_each(|frame| size.rows = size.rows.max(rows(frame)));
         for node in &plan.nodes {
@@ -72,6 +75,7 @@ impl Size {
     /// # Errors
     /// `E_TOO_LARGE`, with both figures.
     pub fn admit(&self, bounds: &Bounds, node: &str) -> Result<(), Refusal> {
+        wire::admit(self.release)?;
         const MB: u64 = 1 << 20;
         let beyond = [
             (self.rows, bounds.rows, "rows in the joint stage", "joint_rows"),
@@ -168,5 +172,25 @@ mod tests {
             let refusal = size.admit(&bounds, "energy").expect_err("beyond");
             assert!(refusal.code == Code::TooLarge && refusal.reason.contains(says) && !refusal.fix.is_empty(), "{refusal:?}");
         }
+    }
+
+    #[test]
+    fn an_answer_that_is_too_long_to_be_sealed_is_refused_before_anything_runs() {
+        let text = |rows: u64| {
+            format!(
+                "version = 1\n[[table]]\nname = \"energy.use\"\nmax_rows = {rows}\nrelease = \"rows\"\ncolumn = [\n\
+                 {{ name = \"home\", type = \"INT\", min = 0, max = 1000000, nullable = false }},\n\
+                 {{ name = \"kwh\", type = \"INT\", min = 0, max = 1000000, nullable = false }},\n]\n"
+            )
+        };
+        let size = |rows: u64| {
+            let catalog = Catalog::parse(&text(rows)).expect("a catalogue");
+            Size::of(&compile("SELECT home, kwh FROM energy.use WHERE kwh > 7", &catalog).expect("a plan"))
+        };
+        let bounds = Bounds { rows: 1 << 30, wire_mb: 1 << 20, memory_mb: 1 << 20 };
+        assert_eq!(size(10_000).admit(&bounds, "energy"), Ok(()));
+        let refusal = size(100_000).admit(&bounds, "energy").expect_err("too long");
+        assert_eq!(refusal.code, Code::TooLarge);
+        assert!(refusal.reason.contains("at most 524272 are released") && refusal.fix.contains("LIMIT"), "{refusal:?}");
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::exec::{InputRing, Part};
 use crate::ground::{Ground, PartShape};
+use crate::message::{Code, Refusal, Sealed};
 use crate::plan::Plan;
 use mpc_core::{Column, Ring};
 use protocols::Released;
@@ -14,7 +15,28 @@ const COMPONENTS: (u8, usize) = (3, 2);
 
 /// Bytes of one party's release.
 pub fn release_bytes(plan: &Plan, ground: &Ground) -> usize {
-    ground.parts(plan).iter().map(|p| COMPONENTS.1 * (1 + p.ring.bytes(p.layout))).sum()
+    bytes(&ground.parts(plan))
+}
+
+/// Those of released rows alone.
+pub fn released_rows(plan: &Plan) -> usize {
+    bytes(&Ground::row_parts(plan))
+}
+
+fn bytes(parts: &[PartShape]) -> usize {
+    parts.iter().map(|p| COMPONENTS.1 * (1 + p.ring.bytes(p.layout))).sum()
+}
+
+/// Refuses a release that is too long to be sealed.
+///
+/// # Errors
+/// `E_TOO_LARGE`, with both figures.
+pub fn admit(release: usize) -> Result<(), Refusal> {
+    if release <= Sealed::MAX_RELEASE {
+        return Ok(());
+    }
+    let reason = format!("the answer would be {release} bytes at each party, and at most {} are released", Sealed::MAX_RELEASE);
+    Err(Refusal::new(Code::TooLarge, reason, "ask for fewer rows (LIMIT), groups or columns at a time"))
 }
 
 /// One party's release as bytes, ready to be sealed; wiped when dropped. `None` if the parts are not those of the three-party scheme.

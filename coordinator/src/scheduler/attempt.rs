@@ -132,7 +132,7 @@ impl Scheduler {
         let list: Vec<String> = self.seats.iter().zip(plans).map(|(seat, plan)| format!("`{}` {}", seat.node.name, plan.short())).collect();
         let reason = format!("the parties compiled the query to different plans: {}", list.join(", "));
         let refusal = Refusal::new(Code::Plan, reason, "give all nodes the same release of tacit and the same catalogue");
-        vec![PartyRefusal { party: None, refusal }]
+        vec![PartyRefusal::of_coordinator(refusal)]
     }
 
     pub(super) fn progress(&mut self, party: usize, progress: Progress, now: Now) {
@@ -142,11 +142,11 @@ impl Scheduler {
         self.tell(progress.job, now, What::Progress(PartyProgress { party, progress }));
     }
 
-    /// A party refused, or failed.
-    pub(super) fn declined(&mut self, party: usize, job: QueryId, number: u32, refusal: Refusal, now: Now) {
+    /// A party refused, or failed, as it says in this note.
+    pub(super) fn declined(&mut self, party: usize, job: QueryId, number: u32, refusal: Refusal, note: String, now: Now) {
         if self.attempt(job, number).is_some_and(|attempt| !attempt.is_answered(party)) {
             let name = Some(self.seats[party].node.name.clone());
-            self.fault(job, party, PartyRefusal { party: name, refusal }, now);
+            self.fault(job, party, PartyRefusal { party: name, refusal, note: Some(note) }, now);
         }
     }
 
@@ -220,7 +220,7 @@ impl Scheduler {
             let name = &self.seats[party].node.name;
             let reason = format!("`{name}` sealed a result of another plan than it accepted");
             let refusal = Refusal::new(Code::Plan, reason, format!("tell the operator of `{name}`"));
-            return self.fault(job, party, PartyRefusal { party: None, refusal }, now);
+            return self.fault(job, party, PartyRefusal::of_coordinator(refusal), now);
         }
         attempt.parties[party].sealed = Some((sealed.sid, note));
         attempt.deadline = attempt.deadline.min(now.at + seal);
@@ -257,7 +257,7 @@ impl Scheduler {
         if sealed.iter().any(|(sid, _)| *sid != sealed[0].0) {
             let reason = "the parties sealed results of different sessions";
             let refusal = Refusal::new(Code::Desync, reason, "ask again; if it recurs, tell the operators");
-            return self.end(job, JobState::Failed, vec![PartyRefusal { party: None, refusal }], now);
+            return self.end(job, JobState::Failed, vec![PartyRefusal::of_coordinator(refusal)], now);
         }
         self.finish(job, number, &sealed.iter().map(|(_, note)| note.as_str()).collect::<Vec<_>>(), now);
     }
@@ -288,7 +288,7 @@ impl Scheduler {
                 let names = self.names(&late).join(", ");
                 let reason = format!("these parties did not {what} in time: {names}");
                 let refusal = Refusal::new(Code::Deadline, reason, "ask again; if it recurs, tell these nodes' operators");
-                let refusal = PartyRefusal { party: None, refusal };
+                let refusal = PartyRefusal::of_coordinator(refusal);
                 if let Some(attempt) = self.running.get_mut(&job) {
                     attempt.refusals.push(refusal);
                 }

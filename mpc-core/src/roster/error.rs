@@ -16,10 +16,7 @@ pub enum RosterError {
     },
     /// The file could not be read.
     #[error("{0}")]
-    Io(String),
-    /// The file is no roster by its size.
-    #[error("it is longer than 1 MiB, which no roster is; check the path")]
-    TooLong,
+    Unread(String),
     /// Not TOML, or not the fields of a roster.
     #[error("{0}")]
     Toml(String),

@@ -30,7 +30,7 @@ pub fn compact<E: Engine>(e: &mut E, flag: &Bits<E>, table: &Table<E>, open: boo
 pub(crate) fn compact_in<E: Engine>(e: &mut E, flag: &Bits<E>, table: &Table<E>, width: u32, open: bool) -> Result<Compacted<E>, Abort> {
     let behind = e.not(flag);
     let digit = places_by_digit(e, &behind, width)?;
-    let also: Vec<_> = digit.counts.iter().take(usize::from(open)).collect();
+    let also = e.verify(digit.counts.iter().take(usize::from(open)).collect::<Vec<_>>())?;
     let ((table, applied), opened) = apply_and_open(e, &digit.places, table, &also)?;
     let count = opened.first().map(|count| count.as_slice()[0].0 as usize);
     if count.is_some_and(|count| count > table.rows()) {

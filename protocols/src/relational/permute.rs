@@ -10,7 +10,7 @@
 //! ([`cost::apply`](crate::cost::apply), [`cost::shuffle`](crate::cost::shuffle)). *Leakage.* None.
 
 use super::Indices;
-use crate::{Abort, Engine, Table};
+use crate::{Abort, Engine, Table, Verified};
 use mpc_core::{Column, Index, Permutation};
 
 /// What remains of an application: enough to undo it.
@@ -30,7 +30,8 @@ pub type Moved<E> = (Table<E>, Applied<E>);
 
 /// Row i of the table at `places` of i, which must be a permutation of 0..n.
 pub fn apply<E: Engine>(e: &mut E, places: &Indices<E>, table: &Table<E>) -> Result<Moved<E>, Abort> {
-    Ok(apply_and_open(e, places, table, &[])?.0)
+    let nothing = e.verify(Vec::new())?;
+    Ok(apply_and_open(e, places, table, &nothing)?.0)
 }
 
 /// [`apply`], with the values of `also`, which everyone may learn, opened in the same round.
@@ -38,7 +39,7 @@ pub fn apply_and_open<E: Engine>(
     e: &mut E,
     places: &Indices<E>,
     table: &Table<E>,
-    also: &[&Indices<E>],
+    also: &Verified<Vec<&Indices<E>>>,
 ) -> Result<(Moved<E>, Vec<Column<Index>>), Abort> {
     let opened = e.shuffle_and_open(table, places, also)?;
     let places = e.permutation(&opened.places)?;

@@ -201,7 +201,7 @@ impl Engine for Rep3 {
         &mut self,
         table: &Table<Self>,
         places: &Rep3Share<Index>,
-        also: &[&Rep3Share<Index>],
+        also: &Verified<Vec<&Rep3Share<Index>>>,
     ) -> Result<Opened<Self>, Abort> {
         self.shuffled_and_opened(table, places, also)
     }

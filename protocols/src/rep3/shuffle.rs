@@ -21,7 +21,7 @@
 //! Bit-planes take part as words of row bits, so that a row is one access to memory, and are planes again for C1 and C2.
 
 use super::{Rep3, Rep3Share};
-use crate::engine::{Engine, Opened, Share};
+use crate::engine::{Engine, Opened, Share, Verified};
 use crate::table::Table;
 use mpc_core::prss::{BLOCK, Step};
 use mpc_core::session::{Inbox, Round, Ticket};
@@ -56,18 +56,19 @@ impl Rep3 {
         &mut self,
         table: &Table<Self>,
         places: &Rep3Share<Index>,
-        also: &[&Rep3Share<Index>],
+        also: &Verified<Vec<&Rep3Share<Index>>>,
     ) -> Result<Opened<Self>, Abort> {
         if self.open_after {
             let (mut table, shuffled) = self.shuffled(&table.clone().with(places.clone()))?;
             let places = table.take_last::<Index>();
-            let shown = self.verify(std::iter::once(&places).chain(also.iter().copied()).collect::<Vec<_>>())?;
+            let shown = self.verify(std::iter::once(&places).chain(also.get().iter().copied()).collect::<Vec<_>>())?;
             let mut also = self.open_all(&shown)?;
             return Ok(Opened { table, shuffled, places: also.remove(0), also });
         }
+        // of the places: they are opened as they travel
         self.barrier()?;
         let shuffled = self.draw_shuffle(table.rows());
-        let (table, mut also) = self.travel(table, &shuffled.way(), Some((places, also)))?;
+        let (table, mut also) = self.travel(table, &shuffled.way(), Some((places, also.get())))?;
         Ok(Opened { table, shuffled, places: also.remove(0), also })
     }
 

@@ -1,6 +1,6 @@
 //! SQL text → DataFusion's logical plan, bound to the catalogue, with types resolved and the rules below applied.
 //!
-//! The rule list is our own and fixed: it decorrelates sub-queries, finds join keys and pushes filters to the tables they belong
+//! The rule list is our own and fixed: it takes out keys that are written twice, decorrelates sub-queries, finds join keys and pushes filters to the tables they belong
 //! to, and leaves out what only speeds up execution (each owner's engine does that for its own part) or hides the shape the
 //! compiler looks for (common sub-expressions, DISTINCT as GROUP BY, projections pushed into scans).
 
@@ -20,7 +20,8 @@ use datafusion::{
     },
     optimizer::{
         Optimizer, OptimizerContext, OptimizerRule, analyzer::Analyzer, decorrelate_predicate_subquery::DecorrelatePredicateSubquery,
-        eliminate_cross_join::EliminateCrossJoin, eliminate_outer_join::EliminateOuterJoin,
+        eliminate_cross_join::EliminateCrossJoin, eliminate_duplicated_expr::EliminateDuplicatedExpr,
+        eliminate_outer_join::EliminateOuterJoin,
         extract_equijoin_predicate::ExtractEquijoinPredicate, push_down_filter::PushDownFilter,
         rewrite_set_comparison::RewriteSetComparison, scalar_subquery_to_join::ScalarSubqueryToJoin,
         simplify_expressions::SimplifyExpressions,
@@ -90,6 +91,8 @@ pub(super) fn parse(sql: &str, catalog: &Catalog) -> Result<(LogicalPlan, Text),
 
 fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     vec![
+        // the binder leaves GROUP BY a, a with two keys and one column
+        Arc::new(EliminateDuplicatedExpr::new()),
         Arc::new(RewriteSetComparison::new()),
         Arc::new(SimplifyExpressions::new()),
         Arc::new(DecorrelatePredicateSubquery::new()),

@@ -20,7 +20,7 @@ mod fold;
 pub(super) mod form;
 mod home;
 mod join;
-mod order;
+pub(super) mod order;
 mod release;
 mod window;
 

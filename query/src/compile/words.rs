@@ -8,7 +8,7 @@ use datafusion::{
 
 use super::{
     range::{sql_type, ten},
-    rows::eager::FOLDED,
+    rows::{eager::FOLDED, order::ONE},
 };
 
 /// An expression for messages, EXPLAIN and *Reveals*. Casts that only widen a number are left out: the types of operands bring them in.
@@ -16,6 +16,8 @@ pub(super) fn words(expr: &Expr) -> String {
     match expr {
         // its name is the words of what it is
         Expr::Column(c) if c.relation.as_ref().is_some_and(|r| r.table() == FOLDED) => c.name.clone(),
+        // the one row of a sub-query, which has no name in the text
+        Expr::Column(c) if c.relation.as_ref().is_some_and(|r| r.table().starts_with(ONE)) => "(SELECT …)".into(),
         Expr::Column(c) | Expr::OuterReferenceColumn(_, c) => c.flat_name(),
         Expr::Alias(a) => words(&a.expr),
         Expr::Literal(value, _) => literal(value),

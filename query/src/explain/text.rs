@@ -79,7 +79,11 @@ impl Explain {
         }
         rows.push(total);
         let columns = rows[0].len();
-        table(f, &rows, &(2..columns).collect::<Vec<_>>())
+        table(f, &rows, &(2..columns).collect::<Vec<_>>())?;
+        if analyzed {
+            writeln!(f, "  time: of the party that took longest, with its waiting for the others, whose work at home may still run")?;
+        }
+        Ok(())
     }
 }
 

@@ -1,8 +1,9 @@
 //! What people and programs read of a job over the coordinator's HTTP API.
 
 use super::frame::Progress;
-use super::{QueryId, Refusal};
+use super::{Failed, QueryId, Refusal, Refuse, Statement};
 use ledger::bytes::Hash;
+use mpc_core::roster::Roster;
 use serde::{Deserialize, Serialize};
 
 /// Where a job is in its life.
@@ -91,6 +92,24 @@ pub struct PartyRefusal {
     pub party: Option<String>,
     /// Why.
     pub refusal: Refusal,
+    /// The party's own signed [`Refuse`] or [`Failed`] that says so, for whoever would not take the coordinator's word for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+impl PartyRefusal {
+    /// The coordinator's own.
+    pub fn of_coordinator(refusal: Refusal) -> Self {
+        Self { party: None, refusal, note: None }
+    }
+
+    /// Whether the party itself signed this refusal of this job.
+    pub fn is_signed(&self, job: QueryId, roster: &Roster) -> bool {
+        let Self { party: Some(party), refusal, note: Some(note) } = self else { return false };
+        let Some(node) = roster.parties().find(|node| node.name == *party) else { return false };
+        let refused = Refuse::open(note, party, &node.key).is_ok_and(|said| said.job == job && said.refusal == *refusal);
+        refused || Failed::open(note, party, &node.key).is_ok_and(|said| said.job == job && said.refusal == *refusal)
+    }
 }
 
 /// One thing that happened to a job. In a stream of server-sent events the event's id is `seq`, and its data this object;

@@ -204,7 +204,7 @@ fn a_coordinator_has_three_reasons_to_stop_an_attempt_and_no_others() {
 #[test]
 fn events_read_as_documented() {
     let refusal = Refusal::new(Code::Peer, "energy is gone", "start it again");
-    let what = What::Refused(PartyRefusal { party: Some("energy".into()), refusal });
+    let what = What::Refused(PartyRefusal { party: Some("energy".into()), refusal, note: None });
     let event = Event { seq: 3, at: 5, what };
     let text = serde_json::to_string(&event).expect("JSON");
     assert!(text.contains(r#""what":{"type":"refused","party":"energy","refusal":{"code":"E_PEER""#), "{text}");
@@ -231,4 +231,28 @@ proptest! {
     fn no_note_panics_as_a_query(text in "(?s).*") {
         prop_assert!(Query::admit(&text, &roster(), CATALOG, NOW).is_err());
     }
+}
+
+#[test]
+fn a_refusal_is_a_partys_own_if_its_note_says_so() {
+    let (roster, job) = (roster(), QueryId(Hash([5; 32])));
+    let refusal = Refusal::new(Code::Busy, "too much to do", "ask later");
+    let note = |job, refusal: &Refusal, key| Refuse { job, attempt: 1, refusal: refusal.clone() }.sign("energy", &identity(key)).expect("signed");
+    let said = |note: Option<String>| PartyRefusal { party: Some("energy".into()), refusal: refusal.clone(), note };
+    assert!(said(Some(note(job, &refusal, 2))).is_signed(job, &roster));
+    let failed = Failed { job, attempt: 1, refusal: refusal.clone() }.sign("energy", &identity(2)).expect("signed");
+    assert!(said(Some(failed)).is_signed(job, &roster));
+
+    let other = Refusal::new(Code::Busy, "nothing to do", "");
+    for (note, why) in [
+        (None, "no note"),
+        (Some(note(QueryId(Hash([6; 32])), &refusal, 2)), "another job"),
+        (Some(note(job, &other, 2)), "other words"),
+        (Some(note(job, &refusal, 1)), "another party's key"),
+        (Some("energy says no".into()), "no note at all"),
+    ] {
+        assert!(!said(note).is_signed(job, &roster), "{why}");
+    }
+    let nobody = PartyRefusal { party: Some("water".into()), ..said(Some(note(job, &refusal, 2))) };
+    assert!(!nobody.is_signed(job, &roster) && !PartyRefusal::of_coordinator(refusal.clone()).is_signed(job, &roster));
 }

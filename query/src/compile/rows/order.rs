@@ -55,7 +55,7 @@ fn scalars_joined(node: LogicalPlan, catalog: &Catalog) -> datafusion::common::R
             if !s.outer_ref_columns.is_empty() || !Facts::of(&s.subquery, catalog).exactly_one {
                 return Ok(Transformed::no(e));
             }
-            let name = format!("__one_{number}");
+            let name = format!("{ONE}{number}");
             number += 1;
             let column = Expr::Column(s.subquery.schema().columns().swap_remove(0)).alias("value");
             let one = LogicalPlanBuilder::from(s.subquery.as_ref().clone()).project(vec![column])?.alias(name.as_str())?.build()?;
@@ -423,3 +423,6 @@ fn filtered(plan: LogicalPlan, conditions: &[Expr], used: &mut [bool]) -> Result
         None => Ok(plan),
     }
 }
+
+/// Relations that stand for the one row of a sub-query begin with this.
+pub(in crate::compile) const ONE: &str = "__one_";
