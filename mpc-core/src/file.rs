@@ -113,10 +113,7 @@ mod tests {
         let path = dir.join("roster.toml");
         std::fs::write(&path, "city = \"c\"\n").expect("written");
         let says = |path: &Path| read(path, Kind::Party).expect_err("not a party's");
-        assert_eq!(
-            says(&path),
-            "it is a roster (roster.toml), and a party's configuration (party.toml) is wanted here; check the path"
-        );
+        assert_eq!(says(&path), "it is a roster (roster.toml), and a party's configuration (party.toml) is wanted here; check the path");
         assert!(read(&path, Kind::Roster).is_ok());
         assert!(says(&dir).contains("is a folder"), "{}", says(&dir));
         let none = says(&dir.join("none"));

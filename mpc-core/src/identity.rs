@@ -51,7 +51,10 @@ impl Identity {
         file.by_ref().take(BEGIN.len() as u64).read_to_end(&mut text).map_err(io)?;
         // a file that is no key at all need not be closed to others
         if text.as_slice() != BEGIN.as_bytes() {
-            return Err(IdentityError::Format { path: path.into(), what: "it does not begin with `-----BEGIN PRIVATE KEY-----`; check the path" });
+            return Err(IdentityError::Format {
+                path: path.into(),
+                what: "it does not begin with `-----BEGIN PRIVATE KEY-----`; check the path",
+            });
         }
         // Asked of the open file, not of the path: nothing can be swapped in between.
         check_private(path, &metadata)?;

@@ -237,7 +237,8 @@ proptest! {
 fn a_refusal_is_a_partys_own_if_its_note_says_so() {
     let (roster, job) = (roster(), QueryId(Hash([5; 32])));
     let refusal = Refusal::new(Code::Busy, "too much to do", "ask later");
-    let note = |job, refusal: &Refusal, key| Refuse { job, attempt: 1, refusal: refusal.clone() }.sign("energy", &identity(key)).expect("signed");
+    let note =
+        |job, refusal: &Refusal, key| Refuse { job, attempt: 1, refusal: refusal.clone() }.sign("energy", &identity(key)).expect("signed");
     let said = |note: Option<String>| PartyRefusal { party: Some("energy".into()), refusal: refusal.clone(), note };
     assert!(said(Some(note(job, &refusal, 2))).is_signed(job, &roster));
     let failed = Failed { job, attempt: 1, refusal: refusal.clone() }.sign("energy", &identity(2)).expect("signed");

@@ -195,13 +195,13 @@ fn reordered(plan: &LogicalPlan, catalog: &Catalog) -> Result<LogicalPlan, SqlEr
         }
     }
     let parts = components(&tree, &owners, &conditions);
-    let mut used = vec![false; conditions.len()];
+    let mut enforced = Enforced { used: vec![false; conditions.len()], equal: Vec::new() };
     let mut homes = Vec::new();
     for part in &parts {
-        homes.push(joined(part.iter().map(|l| tree.leaves[*l].clone()).collect(), &conditions, &classes, &mut used, catalog)?);
+        homes.push(joined(part.iter().map(|l| tree.leaves[*l].clone()).collect(), &conditions, &mut enforced, catalog)?);
     }
-    let mut whole = joined(in_order(homes, &conditions, catalog), &conditions, &classes, &mut used, catalog)?;
-    let left: Vec<_> = conditions.iter().zip(&used).filter(|(_, u)| !**u).map(|(c, _)| c.clone()).collect();
+    let mut whole = joined(in_order(homes, &conditions, catalog), &conditions, &mut enforced, catalog)?;
+    let left: Vec<_> = conditions.iter().zip(&enforced.used).filter(|(_, u)| !**u).map(|(c, _)| c.clone()).collect();
     if let Some(condition) = left.into_iter().reduce(Expr::and) {
         whole = LogicalPlanBuilder::from(whole).filter(condition).and_then(|b| b.build()).map_err(internal)?;
     }
@@ -360,21 +360,35 @@ fn in_order(mut parts: Vec<LogicalPlan>, conditions: &[Expr], catalog: &Catalog)
     order.into_iter().filter_map(|i| slots[i].take()).collect()
 }
 
+/// What the relations that are joined already fulfil.
+struct Enforced {
+    /// Conditions, by number.
+    used: Vec<bool>,
+    /// Equalities of columns.
+    equal: Vec<Expr>,
+}
+
+impl Enforced {
+    fn note(&mut self, number: usize, condition: &Expr) {
+        self.used[number] = true;
+        self.equal.push(condition.clone());
+    }
+
+    /// Whether two columns are equal by what is enforced, perhaps by way of others.
+    fn implies(&self, l: &Expr, r: &Expr) -> bool {
+        matches!((l, r), (Expr::Column(l), Expr::Column(r)) if classes(&self.equal).iter().any(|c| c.contains(l) && c.contains(r)))
+    }
+}
+
 /// The relations joined one after the other, each condition where its columns are first together.
-fn joined(
-    parts: Vec<LogicalPlan>,
-    conditions: &[Expr],
-    classes: &[BTreeSet<Column>],
-    used: &mut [bool],
-    catalog: &Catalog,
-) -> Result<LogicalPlan, SqlError> {
+fn joined(parts: Vec<LogicalPlan>, conditions: &[Expr], enforced: &mut Enforced, catalog: &Catalog) -> Result<LogicalPlan, SqlError> {
     let mut parts = parts.into_iter();
-    let mut whole = filtered(parts.next().ok_or_else(|| internal("a join has relations"))?, conditions, used)?;
+    let mut whole = filtered(parts.next().ok_or_else(|| internal("a join has relations"))?, conditions, enforced)?;
     let mut rest: Vec<_> = parts.collect();
     while !rest.is_empty() {
         // connected ones first, in the order given
         let next = rest.iter().position(|p| !keys(&whole, p, conditions).is_empty()).unwrap_or(0);
-        let part = rest.remove(next);
+        let part = filtered(rest.remove(next), conditions, enforced)?;
         let mut found = keys(&whole, &part, conditions);
         // of equal columns, first those that make the relation unique
         let facts = Facts::of(&part, catalog);
@@ -384,15 +398,12 @@ fn joined(
             found.sort_by_key(|(_, _, r)| place(r).is_none_or(|c| !key.contains(&c)));
         }
         let mut pairs: Vec<(Expr, Expr)> = Vec::new();
-        let mut seen = BTreeSet::new();
         for (i, l, r) in found {
-            used[i] = true;
-            // columns of one class are equal within each side already
-            let class =
-                classes.iter().position(|c| matches!((&l, &r), (Expr::Column(l), Expr::Column(r)) if c.contains(l) && c.contains(r)));
-            if class.is_none_or(|c| seen.insert(c)) {
+            // of two keys that are equal on either side, one will do
+            if !enforced.implies(&l, &r) {
                 pairs.push((l, r));
             }
+            enforced.note(i, &conditions[i]);
         }
         let join = Join::try_new(
             whole.into(),
@@ -404,17 +415,17 @@ fn joined(
             NullEquality::NullEqualsNothing,
             false,
         );
-        whole = filtered(LogicalPlan::Join(join.map_err(internal)?), conditions, used)?;
+        whole = filtered(LogicalPlan::Join(join.map_err(internal)?), conditions, enforced)?;
     }
     Ok(whole)
 }
 
-fn filtered(plan: LogicalPlan, conditions: &[Expr], used: &mut [bool]) -> Result<LogicalPlan, SqlError> {
+fn filtered(plan: LogicalPlan, conditions: &[Expr], enforced: &mut Enforced) -> Result<LogicalPlan, SqlError> {
     let mut here = Vec::new();
     for (i, condition) in conditions.iter().enumerate() {
         let refs = condition.column_refs();
-        if !used[i] && !refs.is_empty() && refs.iter().all(|c| plan.schema().has_column(c)) {
-            used[i] = true;
+        if !enforced.used[i] && !refs.is_empty() && refs.iter().all(|c| plan.schema().has_column(c)) {
+            enforced.note(i, condition);
             here.push(condition.clone());
         }
     }
