@@ -11,8 +11,8 @@ use mpc_core::roster::Roster;
 use party::seal::OutputKey;
 use query::catalog::Catalog;
 use query::compile::{SqlError, compile};
-use query::explain::{Explain, explain};
-use query::message::job::{CityStatus, Event, JobState, JobStatus, PartyRefusal, SealedResults, Submit, Submitted, What};
+use query::explain::{Explain, ExplainError, explain};
+use query::message::job::{CityStatus, Event, JobState, JobStatus, PartyRefusal, SealedResults, Submit, Submitted, What, Word};
 use query::message::{Cancel, Code, Query, QueryId, Refusal, Statement};
 use query::plan::Plan;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -112,7 +112,10 @@ impl Client {
         let plan = self.compile(sql)?;
         let public = public_tables(&self.config, &self.catalog)?;
         let parties: Vec<&str> = self.roster.parties().map(|party| party.name.as_str()).collect();
-        explain(&plan, &public, &parties).map_err(|e| Error::Failed(e.to_string()))
+        explain(&plan, &public, &parties).map_err(|e| match e {
+            ExplainError::TooLarge(refusal) => Error::Sql(format!("{refusal}\n  to mend it: {}", refusal.fix)),
+            other => Error::Failed(other.to_string()),
+        })
     }
 
     /// Asks a question and waits for the answer. `seen` is told of everything that happens on the way.
@@ -289,10 +292,12 @@ impl Client {
         // What others only noticed of a failure comes after its cause.
         refusals.sort_by_key(|r| matches!(r.refusal.code, Code::Cancelled | Code::Deadline | Code::Desync));
         let started = |code| matches!(code, Code::Peer | Code::Desync | Code::Deadline | Code::Internal | Code::Data | Code::Cancelled);
-        let moved = refusals.iter().any(|r| started(r.refusal.code));
-        let declined = refusals.into_iter().map(|refusal| Declined { signed: refusal.is_signed(job, &self.roster), refusal });
-        let declined = Refusals(declined.collect());
-        if moved { Error::Job(declined) } else { Error::Refused(declined) }
+        let declined: Vec<_> = refusals.into_iter().map(|refusal| Declined::of(refusal, job, &self.roster)).collect();
+        let moved = declined.iter().any(|d| match d.signed {
+            Some(word) => word == Word::Failed,
+            None => started(d.refusal.refusal.code),
+        });
+        if moved { Error::Job(Refusals(declined)) } else { Error::Refused(Refusals(declined)) }
     }
 
     /// A query the coordinator does not take.
@@ -300,7 +305,7 @@ impl Client {
         match serde_json::from_str::<Refusal>(&problem.body) {
             Ok(refusal) => {
                 let refusal = PartyRefusal::of_coordinator(refusal);
-                Error::Refused(Refusals(vec![Declined { refusal, signed: false }]))
+                Error::Refused(Refusals(vec![Declined { refusal, signed: None }]))
             }
             Err(_) => self.declined(problem),
         }

@@ -1,6 +1,8 @@
 //! What can go wrong at the planner's side, and the exit code each ends in.
 
-use query::message::job::PartyRefusal;
+use mpc_core::roster::Roster;
+use query::message::QueryId;
+use query::message::job::{PartyRefusal, Word};
 use std::fmt;
 
 /// An error a person reads: what happened, where, and what to do next.
@@ -14,7 +16,7 @@ pub enum Error {
     #[error("{0}")]
     Sql(String),
     /// Parties, or the coordinator, declined to run the query.
-    #[error("the query was refused, and no share has moved\n  {0}")]
+    #[error("the query was refused, and no share has moved{hearsay}\n  {0}", hearsay = .0.hearsay())]
     Refused(Refusals),
     /// The job was accepted and ended without an answer.
     #[error("the job failed\n  {0}")]
@@ -45,13 +47,39 @@ pub enum Error {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusals(pub Vec<Declined>);
 
-/// One refusal, and whether whoever is said to refuse has signed it.
+/// One refusal, and what of it whoever is said to refuse has signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Declined {
     /// Who refuses, and why.
     pub refusal: PartyRefusal,
-    /// Signed by that party. Else the coordinator says so.
-    pub signed: bool,
+    /// What that party has signed. If nothing, the coordinator says so.
+    pub signed: Option<Word>,
+}
+
+impl Declined {
+    /// A refusal of a job, checked against the roster.
+    pub fn of(refusal: PartyRefusal, job: QueryId, roster: &Roster) -> Self {
+        Self { signed: refusal.signed(job, roster), refusal }
+    }
+}
+
+impl fmt::Display for Declined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let PartyRefusal { party, refusal, .. } = &self.refusal;
+        match (party, self.signed) {
+            (None, _) => write!(f, "coordinator: {refusal}")?,
+            (Some(party), Some(_)) => write!(f, "{party}: {refusal}")?,
+            (Some(party), None) => write!(f, "{party} (as the coordinator says; it is not signed): {refusal}")?,
+        }
+        if refusal.fix.is_empty() { Ok(()) } else { write!(f, "\n    to mend it: {}", refusal.fix) }
+    }
+}
+
+impl Refusals {
+    /// What is said of refusals that not every party has signed.
+    fn hearsay(&self) -> &'static str {
+        if self.0.iter().all(|d| d.signed == Some(Word::Refused)) { "" } else { ", as the coordinator reports" }
+    }
 }
 
 impl Error {
@@ -84,16 +112,8 @@ impl Error {
 
 impl fmt::Display for Refusals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, Declined { refusal: PartyRefusal { party, refusal, .. }, signed }) in self.0.iter().enumerate() {
-            let by = match party {
-                None => "coordinator".to_owned(),
-                Some(party) if *signed => party.clone(),
-                Some(party) => format!("{party} (as the coordinator says; it is not signed)"),
-            };
-            write!(f, "{}{by}: {refusal}", if at == 0 { "" } else { "\n  " })?;
-            if !refusal.fix.is_empty() {
-                write!(f, "\n    to mend it: {}", refusal.fix)?;
-            }
+        for (at, declined) in self.0.iter().enumerate() {
+            write!(f, "{}{declined}", if at == 0 { "" } else { "\n  " })?;
         }
         Ok(())
     }

@@ -56,7 +56,7 @@ pub fn unreadable(error: &Error, wanted: Kind) -> String {
 
 /// What a text plainly is. Nothing depends on it but words.
 fn kind(text: &str) -> Option<Kind> {
-    if text.trim_start().starts_with("-----BEGIN") {
+    if text.contains("-----BEGIN PRIVATE KEY-----") {
         return Some(Kind::Key);
     }
     let table: toml::Table = text.parse().ok()?;

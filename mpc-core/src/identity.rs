@@ -47,18 +47,11 @@ impl Identity {
         let file = std::fs::File::open(path).map_err(io)?;
         let metadata = file.metadata().map_err(io)?;
         let mut text = Zeroizing::new(Vec::with_capacity(KEY_FILE_CAP + 1));
-        let mut file = file.take(KEY_FILE_CAP as u64 + 1);
-        file.by_ref().take(BEGIN.len() as u64).read_to_end(&mut text).map_err(io)?;
-        // a file that is no key at all need not be closed to others
-        if text.as_slice() != BEGIN.as_bytes() {
-            return Err(IdentityError::Format {
-                path: path.into(),
-                what: "it does not begin with `-----BEGIN PRIVATE KEY-----`; check the path",
-            });
+        file.take(KEY_FILE_CAP as u64 + 1).read_to_end(&mut text).map_err(io)?;
+        // Asked of the open file, not of the path: nothing can be swapped in between. What is no key at all need not be closed to others.
+        if text.windows(BEGIN.len()).any(|part| part == BEGIN.as_bytes()) {
+            check_private(path, &metadata)?;
         }
-        // Asked of the open file, not of the path: nothing can be swapped in between.
-        check_private(path, &metadata)?;
-        file.read_to_end(&mut text).map_err(io)?;
         stack::wiped(|| decode_pem(&text).map(|seed| Self::from_seed(&seed)))
             .map_err(|what| IdentityError::Format { path: path.into(), what })
     }
@@ -247,7 +240,7 @@ fn decode_pem(text: &[u8]) -> Result<Zeroizing<[u8; 32]>, &'static str> {
         return Err("it is far too long");
     }
     let text = std::str::from_utf8(text).map_err(|_| "it is not text")?;
-    let (_, rest) = text.split_once(BEGIN).ok_or("there is no `-----BEGIN PRIVATE KEY-----` line")?;
+    let (_, rest) = text.split_once(BEGIN).ok_or("there is no `-----BEGIN PRIVATE KEY-----` line; check the path")?;
     let (body, _) = rest.split_once(END).ok_or("there is no `-----END PRIVATE KEY-----` line")?;
     let mut line = Zeroizing::new(String::with_capacity(body.len()));
     line.extend(body.chars().filter(|c| !c.is_ascii_whitespace()));

@@ -3,11 +3,12 @@
 use super::{Done, PlannerArgs, SqlArgs, on_terminal, print, runtime};
 use crate::client::{Ask, Client};
 use crate::config::Config;
-use crate::error::Error;
+use crate::error::{Declined, Error};
 use crate::progress::Progress;
 use crate::render::{self, Format, Table};
 use crate::result::Answer;
 use clap::Args;
+use mpc_core::roster::Roster;
 use query::message::QueryId;
 use query::message::job::{JobState, JobStatus};
 use std::convert::Infallible;
@@ -249,7 +250,7 @@ pub(super) fn jobs(args: JobsArgs) -> Done {
         if args.cancel {
             client.cancel(job).await?;
         }
-        Ok(one(&client.job(job).await?))
+        Ok(one(&client.job(job).await?, client.roster()))
     });
     let text: Result<String, Error> = text;
     Ok(print(&text?)?)
@@ -277,7 +278,7 @@ fn list(jobs: &[JobStatus]) -> String {
     format!("{}({})\n", table.aligned(), render::plural(table.len(), "job"))
 }
 
-fn one(job: &JobStatus) -> String {
+fn one(job: &JobStatus, roster: &Roster) -> String {
     let mut text = format!("job      {}\nplanner  {}\nstate    {}\n", job.job, job.planner, job.state);
     writeln!(text, "attempt  {}\nage      {}", job.attempt, age(job.submitted)).ok();
     if let Some(ahead) = job.ahead {
@@ -291,11 +292,8 @@ fn one(job: &JobStatus) -> String {
         let bytes = render::bytes(p.1.bytes);
         writeln!(text, "  {}: {}, step {} of {}, {} rounds, {bytes} sent", p.0, p.1.stage, p.1.done, p.1.of, p.1.rounds).ok();
     }
-    for r in &job.refusals {
-        writeln!(text, "  {}: {}", r.party.as_deref().unwrap_or("coordinator"), r.refusal).ok();
-        if !r.refusal.fix.is_empty() {
-            writeln!(text, "    to mend it: {}", r.refusal.fix).ok();
-        }
+    for refusal in &job.refusals {
+        writeln!(text, "  {}", Declined::of(refusal.clone(), job.job, roster)).ok();
     }
     render::plain(&text)
 }

@@ -103,13 +103,25 @@ impl PartyRefusal {
         Self { party: None, refusal, note: None }
     }
 
-    /// Whether the party itself signed this refusal of this job.
-    pub fn is_signed(&self, job: QueryId, roster: &Roster) -> bool {
-        let Self { party: Some(party), refusal, note: Some(note) } = self else { return false };
-        let Some(node) = roster.parties().find(|node| node.name == *party) else { return false };
-        let refused = Refuse::open(note, party, &node.key).is_ok_and(|said| said.job == job && said.refusal == *refusal);
-        refused || Failed::open(note, party, &node.key).is_ok_and(|said| said.job == job && said.refusal == *refusal)
+    /// What the party itself has signed, if its note says this of this job.
+    pub fn signed(&self, job: QueryId, roster: &Roster) -> Option<Word> {
+        let Self { party: Some(party), refusal, note: Some(note) } = self else { return None };
+        let node = roster.parties().find(|node| node.name == *party)?;
+        if Refuse::open(note, party, &node.key).is_ok_and(|said| said.job == job && said.refusal == *refusal) {
+            return Some(Word::Refused);
+        }
+        let failed = Failed::open(note, party, &node.key).is_ok_and(|said| said.job == job && said.refusal == *refusal);
+        failed.then_some(Word::Failed)
     }
+}
+
+/// A party's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// It did not begin.
+    Refused,
+    /// It began, and ended without a result.
+    Failed,
 }
 
 /// One thing that happened to a job. In a stream of server-sent events the event's id is `seq`, and its data this object;

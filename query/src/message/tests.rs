@@ -1,7 +1,7 @@
 use super::frame::{
     self, FrameError, FromParty, MAX_FRAME, Message, Offer, Progress, Ready, Signed, Stage, Start, Stop, StopCode, ToParty,
 };
-use super::job::{Event, PartyRefusal, What};
+use super::job::{Event, PartyRefusal, What, Word};
 use super::*;
 use mpc_core::roster::{Node, Planner, Role};
 use proptest::prelude::*;
@@ -240,9 +240,9 @@ fn a_refusal_is_a_partys_own_if_its_note_says_so() {
     let note =
         |job, refusal: &Refusal, key| Refuse { job, attempt: 1, refusal: refusal.clone() }.sign("energy", &identity(key)).expect("signed");
     let said = |note: Option<String>| PartyRefusal { party: Some("energy".into()), refusal: refusal.clone(), note };
-    assert!(said(Some(note(job, &refusal, 2))).is_signed(job, &roster));
+    assert_eq!(said(Some(note(job, &refusal, 2))).signed(job, &roster), Some(Word::Refused));
     let failed = Failed { job, attempt: 1, refusal: refusal.clone() }.sign("energy", &identity(2)).expect("signed");
-    assert!(said(Some(failed)).is_signed(job, &roster));
+    assert_eq!(said(Some(failed)).signed(job, &roster), Some(Word::Failed));
 
     let other = Refusal::new(Code::Busy, "nothing to do", "");
     for (note, why) in [
@@ -252,8 +252,9 @@ fn a_refusal_is_a_partys_own_if_its_note_says_so() {
         (Some(note(job, &refusal, 1)), "another party's key"),
         (Some("energy says no".into()), "no note at all"),
     ] {
-        assert!(!said(note).is_signed(job, &roster), "{why}");
+        assert_eq!(said(note).signed(job, &roster), None, "{why}");
     }
     let nobody = PartyRefusal { party: Some("water".into()), ..said(Some(note(job, &refusal, 2))) };
-    assert!(!nobody.is_signed(job, &roster) && !PartyRefusal::of_coordinator(refusal.clone()).is_signed(job, &roster));
+    assert_eq!(nobody.signed(job, &roster), None);
+    assert_eq!(PartyRefusal::of_coordinator(refusal.clone()).signed(job, &roster), None);
 }
