@@ -42,7 +42,7 @@ fn wrong_usage_ends_in_2_and_says_what() {
     assert!(said.err.contains("no planner configuration found") && said.err.contains("tacit init"), "{}", said.err);
     let said = run(&["query", "SELECT 1", "--config", "/nonexistent/planner.toml"]);
     assert_eq!(said.code, 2);
-    assert!(said.err.contains("/nonexistent/planner.toml: No such file"), "{}", said.err);
+    assert!(said.err.contains("/nonexistent/planner.toml: there is no such file"), "{}", said.err);
     let said = run(&["demo", "--question", "weather"]);
     assert_eq!(said.code, 2);
     assert!(said.err.contains("no question `weather`; there are underserved"), "{}", said.err);
