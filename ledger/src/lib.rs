@@ -12,5 +12,10 @@
 //! ```
 
 pub mod bytes;
+pub mod checkpoint;
 pub mod json;
+pub mod key;
 pub mod note;
+pub mod signed;
+pub mod tile;
+pub mod tree;

@@ -4,10 +4,10 @@
 //! A note of ours has exactly one signature and exactly one spelling, so that its hash can stand for it.
 
 use crate::json::{self, JsonError};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use crate::key::{KeyKind, Signer, VerifierKey};
+use crate::signed::{self, SignedNote};
+use ed25519_dalek::VerifyingKey;
 use serde::{Serialize, de::DeserializeOwned};
-use sha2::{Digest, Sha256};
 
 /// The longest note anyone signs or opens.
 pub const MAX_NOTE: usize = 768 * 1024;
@@ -17,17 +17,12 @@ pub const MAX_NOTE: usize = 768 * 1024;
 /// # Errors
 /// The body has no canonical JSON (a fraction, an integer over 53 bits), the note would be longer than [`MAX_NOTE`], or
 /// kind or name are not words a note allows.
-pub fn sign(kind: &str, name: &str, key: &SigningKey, body: &impl Serialize) -> Result<String, NoteError> {
+pub fn sign(kind: &str, name: &str, key: &impl Signer, body: &impl Serialize) -> Result<String, NoteError> {
     if !is_kind(kind) {
         return Err(NoteError::Framing("its kind is not a word of small letters, digits and `-`"));
     }
-    if !is_key_name(name) {
-        return Err(NoteError::Framing("the signer's name is empty or holds a space or `+`"));
-    }
     let text = format!("{}\n{}\n", header(kind), json::to_canonical(body)?);
-    let mut signature = key_id(name, &key.verifying_key()).to_vec();
-    signature.extend(key.sign(text.as_bytes()).to_bytes());
-    let note = format!("{text}\n{DASH}{name} {}\n", STANDARD.encode(signature));
+    let note = format!("{text}\n{}\n", signed::sign_line(&text, name, key)?);
     if note.len() > MAX_NOTE { Err(NoteError::TooLong) } else { Ok(note) }
 }
 
@@ -41,14 +36,14 @@ pub fn open<T: DeserializeOwned>(kind: &str, note: &str, name: &str, key: &Verif
     if note.header != header(kind) {
         return Err(NoteError::Kind { expected: kind.into() });
     }
-    if note.name != name {
+    if note.signature.name != name {
         return Err(NoteError::Signer { expected: name.into() });
     }
-    if note.key_id != key_id(name, key) {
+    let key = VerifierKey::new(name, KeyKind::Note, *key).map_err(|_| NoteError::Key { name: name.into() })?;
+    if note.signature.id != key.id() {
         return Err(NoteError::Key { name: name.into() });
     }
-    let signature = Signature::from_bytes(&note.signature);
-    key.verify_strict(note.text.as_bytes(), &signature).map_err(|_| NoteError::Signature { name: name.into() })?;
+    note.signature.check(note.text, &key)?;
     let body = json::parse_canonical(note.body)?;
     serde_json::from_value(body).map_err(|error| NoteError::Body(describe(&error)))
 }
@@ -58,7 +53,7 @@ pub fn open<T: DeserializeOwned>(kind: &str, note: &str, name: &str, key: &Verif
 /// # Errors
 /// The text is not framed as a note.
 pub fn signer(note: &str) -> Result<&str, NoteError> {
-    Framed::parse(note).map(|note| note.name)
+    Framed::parse(note).map(|note| note.signature.name)
 }
 
 /// Which kind a note *says* it is of. Nothing is verified.
@@ -66,22 +61,7 @@ pub fn signer(note: &str) -> Result<&str, NoteError> {
 /// # Errors
 /// The text is not framed as a note of ours.
 pub fn kind(note: &str) -> Result<&str, NoteError> {
-    let header = Framed::parse(note)?.header;
-    let kind = header.strip_prefix("tacit/").and_then(|rest| rest.strip_suffix("/v1"));
-    kind.filter(|kind| is_kind(kind)).ok_or(NoteError::Framing("its first line is not `tacit/<kind>/v1`"))
-}
-
-/// The four bytes by which a note names a key.
-pub fn key_id(name: &str, key: &VerifyingKey) -> [u8; 4] {
-    let hash = Sha256::new().chain_update(name).chain_update([b'\n', ED25519]).chain_update(key.as_bytes()).finalize();
-    [hash[0], hash[1], hash[2], hash[3]]
-}
-
-/// A key in the format's own text form, `name+id+base64`, for other tools that verify notes.
-pub fn verifier_key(name: &str, key: &VerifyingKey) -> String {
-    let mut bytes = vec![ED25519];
-    bytes.extend(key.as_bytes());
-    format!("{name}+{:08x}+{}", u32::from_be_bytes(key_id(name, key)), STANDARD.encode(bytes))
+    kind_of(Framed::parse(note)?.header)
 }
 
 /// Why a note was not signed or not accepted. Nothing here quotes the note.
@@ -126,51 +106,36 @@ pub enum NoteError {
     Body(String),
 }
 
-/// The algorithm byte of the format.
-const ED25519: u8 = 1;
-const DASH: &str = "\u{2014} ";
-
-/// A note taken apart; nothing verified.
+/// A note of ours taken apart; nothing verified.
 struct Framed<'a> {
-    /// What is signed: everything up to and including the newline before the blank line.
     text: &'a str,
     header: &'a str,
     body: &'a str,
-    name: &'a str,
-    key_id: [u8; 4],
-    signature: [u8; 64],
+    signature: signed::NoteSignature<'a>,
 }
 
 impl<'a> Framed<'a> {
     fn parse(note: &'a str) -> Result<Self, NoteError> {
-        let bad = NoteError::Framing;
-        if note.len() > MAX_NOTE {
-            return Err(NoteError::TooLong);
-        }
-        if note.bytes().any(|b| b < b' ' && b != b'\n') {
-            return Err(bad("it holds a control character"));
-        }
-        let split = note.rfind("\n\n").ok_or(bad("no blank line parts its text from its signature"))?;
-        let (text, signatures) = (&note[..split + 1], &note[split + 2..]);
-        let line = signatures.strip_suffix('\n').ok_or(bad("its last line does not end"))?;
-        if line.contains('\n') {
-            return Err(bad("it has more than one signature"));
-        }
-        let line = line.strip_prefix(DASH).ok_or(bad("its signature line does not begin with a dash"))?;
-        let (name, encoded) = line.split_once(' ').ok_or(bad("its signature line has no name"))?;
-        if !is_key_name(name) {
-            return Err(bad("the signer's name is empty or holds a space or `+`"));
-        }
-        let signature = STANDARD.decode(encoded).map_err(|_| bad("its signature is not base64"))?;
-        let (key_id, signature) = signature.split_first_chunk().ok_or(bad("its signature is too short"))?;
-        let signature: &[u8; 64] = signature.try_into().map_err(|_| bad("its signature is not 64 bytes long"))?;
-        let lines = text.strip_suffix('\n').and_then(|text| text.split_once('\n'));
-        let (header, body) = lines.filter(|(_, body)| !body.contains('\n')).ok_or(bad("its text is not two lines"))?;
-        Ok(Self { text, header, body, name, key_id: *key_id, signature: *signature })
+        let SignedNote { text, signatures } = SignedNote::parse(note, MAX_NOTE)?;
+        let [signature] = <[_; 1]>::try_from(signatures).map_err(|_| NoteError::Framing("it has more than one signature"))?;
+        let (header, body) = two_lines(text)?;
+        Ok(Self { text, header, body, signature })
     }
 }
 
-fn header(kind: &str) -> String {
+/// Header and body of a text of ours.
+pub(crate) fn two_lines(text: &str) -> Result<(&str, &str), NoteError> {
+    let lines = text.strip_suffix('\n').and_then(|text| text.split_once('\n'));
+    lines.filter(|(_, body)| !body.contains('\n')).ok_or(NoteError::Framing("its text is not two lines"))
+}
+
+/// The kind a header states.
+pub(crate) fn kind_of(header: &str) -> Result<&str, NoteError> {
+    let kind = header.strip_prefix("tacit/").and_then(|rest| rest.strip_suffix("/v1"));
+    kind.filter(|kind| is_kind(kind)).ok_or(NoteError::Framing("its first line is not `tacit/<kind>/v1`"))
+}
+
+pub(crate) fn header(kind: &str) -> String {
     format!("tacit/{kind}/v1")
 }
 
@@ -178,12 +143,12 @@ fn is_kind(kind: &str) -> bool {
     !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-fn is_key_name(name: &str) -> bool {
+pub(crate) fn is_key_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+')
 }
 
 /// What serde says, without the value it says it about.
-fn describe(error: &serde_json::Error) -> String {
+pub(crate) fn describe(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.starts_with("invalid type") || text.starts_with("invalid value") {
         true => "a field has another type or an illegal value".into(),
