@@ -13,9 +13,12 @@
 
 pub mod bytes;
 pub mod checkpoint;
+mod disk;
+mod edge;
 pub mod json;
 pub mod key;
 pub mod note;
 pub mod signed;
+pub mod store;
 pub mod tile;
 pub mod tree;
