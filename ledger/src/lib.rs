@@ -18,6 +18,8 @@ mod edge;
 pub mod json;
 pub mod key;
 pub mod note;
+pub mod policy;
+pub mod receipt;
 pub mod signed;
 pub mod store;
 pub mod tile;
