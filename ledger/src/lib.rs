@@ -15,12 +15,17 @@ pub mod bytes;
 pub mod checkpoint;
 mod disk;
 mod edge;
+pub mod entry;
+pub mod evidence;
 pub mod json;
 pub mod key;
 pub mod note;
 pub mod policy;
 pub mod receipt;
+pub mod replay;
 pub mod signed;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod tile;
 pub mod tree;

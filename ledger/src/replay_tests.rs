@@ -1,0 +1,225 @@
+use super::*;
+use crate::entry::{Abort, Debit, Exhibit, Outcome, Revoke, Start};
+use crate::evidence::Evidence;
+use crate::testing::*;
+
+fn founded() -> Replay {
+    let mut replay = replay();
+    founding().iter().for_each(|entry| replay.admit(entry.as_bytes()).expect("it may stand"));
+    replay
+}
+
+fn after(entries: &[String]) -> Replay {
+    let mut replay = founded();
+    entries.iter().for_each(|entry| replay.admit(entry.as_bytes()).expect("it may stand"));
+    replay
+}
+
+#[track_caller]
+fn refused(replay: &Replay, entry: &str, code: &str) {
+    let mut replay = replay.clone();
+    let size = replay.size();
+    let error = replay.admit(entry.as_bytes()).expect_err("refused");
+    assert_eq!((error.code(), replay.size()), (code, size), "{error}");
+}
+
+#[test]
+fn a_job_goes_from_question_to_result() {
+    let replay = after(&job("one"));
+    let done = replay.job(&hash("one")).expect("the job");
+    assert_eq!((done.planner.as_str(), done.attempt, done.phase), (PLANNER, 1, Phase::Done(hash("result"))));
+    assert_eq!(done.debits.values().map(|debit| debit.epsilon).sum::<u64>(), 1_000_000);
+    assert_eq!((replay.size(), replay.agencies().len(), replay.quorum()), (13, 3, 3));
+}
+
+#[test]
+fn no_entry_stands_twice() {
+    let mut replay = replay();
+    let mut entries = founding();
+    entries.extend(job("one"));
+    for (at, entry) in entries.iter().enumerate() {
+        replay.admit(entry.as_bytes()).expect("it may stand");
+        for old in &entries[..=at] {
+            // A start after its result is out of order, everything else a repetition.
+            assert!(replay.clone().admit(old.as_bytes()).is_err());
+        }
+    }
+    for at in [0, 4, 5, 8, 9, 11] {
+        refused(&replay, &entries[at], "E_LEDGER_REPLAY");
+    }
+}
+
+#[test]
+fn the_steps_of_a_job_keep_their_order() {
+    let steps = job("one");
+    // Each step needs the ones before it; only the two debits may change places.
+    for (skipped, later) in [(0, 1), (1, 3), (2, 3), (0, 3), (3, 4)] {
+        let without: Vec<String> =
+            steps[..later].iter().enumerate().filter(|(at, _)| *at != skipped).map(|(_, step)| step.clone()).collect();
+        let mut replay = founded();
+        let stopped = without.iter().any(|entry| replay.admit(entry.as_bytes()).is_err());
+        assert!(stopped || replay.admit(steps[later].as_bytes()).is_err(), "step {later} without {skipped}");
+    }
+    let swapped = [steps[0].clone(), steps[2].clone(), steps[1].clone(), steps[3].clone()];
+    after(&swapped);
+}
+
+#[test]
+fn everything_is_signed_by_those_it_binds() {
+    let replay = after(&job("one")[..3]);
+    let start = |by: &[&str]| signed(Body::Start(Start { job: hash("one"), attempt: 1, plan_hash: hash("plan") }), by);
+    refused(&replay, &start(&["energy", "health"]), "E_LEDGER_SIGNATURE");
+    refused(&replay, &start(&["energy", "transport", "health", "stranger"]), "E_LEDGER_SIGNATURE");
+    let running = after(&job("one")[..4]);
+    refused(
+        &running,
+        &signed(Body::Result(Outcome { job: hash("one"), attempt: 1, result: hash("r") }), &["energy"]),
+        "E_LEDGER_SIGNATURE",
+    );
+    refused(
+        &running,
+        &signed(Body::Abort(Abort { job: hash("one"), attempt: 1, code: "E_X".into() }), &["stranger"]),
+        "E_LEDGER_SIGNATURE",
+    );
+    let asked = after(&job("one")[..1]);
+    refused(&asked, &signed(Body::Debit(debit("one", DATASETS[0])), &["health"]), "E_LEDGER_SIGNATURE");
+    let founded = founded();
+    refused(&founded, &signed(Body::Query(query("two")), &["energy"]), "E_LEDGER_SIGNATURE");
+    refused(&founded, &signed(Body::Revoke(Revoke { contract: id(&contract(DATASETS[0], 1)) }), &["health"]), "E_LEDGER_SIGNATURE");
+    // A member's name with another key, and a member's signature over something else.
+    let forged = Body::Query(query("two")).sign(PLANNER, &key("thief")).expect("signed");
+    refused(&founded, &forged, "E_LEDGER_SIGNATURE");
+    let other = signed(Body::Query(query("two")), &[PLANNER]);
+    let moved = format!(
+        "{}\n\n{}",
+        signed(Body::Query(query("three")), &[PLANNER]).split_once("\n\n").expect("parts").0,
+        other.split_once("\n\n").expect("parts").1
+    );
+    refused(&founded, &moved, "E_LEDGER_SIGNATURE");
+}
+
+#[test]
+fn a_debit_is_of_a_data_set_the_job_reads_under_its_contract() {
+    let asked = after(&job("one")[..1]);
+    let debit = |change: &dyn Fn(&mut Debit)| {
+        let mut debit = debit("one", DATASETS[0]);
+        change(&mut debit);
+        signed(Body::Debit(debit), &["energy"])
+    };
+    refused(&asked, &debit(&|d| d.dataset = "energy.other".into()), "E_LEDGER_RULE");
+    refused(&asked, &debit(&|d| d.contract = id(&contract(DATASETS[1], 1))), "E_LEDGER_RULE");
+    refused(&asked, &debit(&|d| d.contract = hash("none")), "E_LEDGER_RULE");
+    refused(&asked, &debit(&|d| d.job = hash("none")), "E_LEDGER_RULE");
+}
+
+#[test]
+fn a_query_names_contracts_snapshots_and_members_of_the_log() {
+    let founded = founded();
+    let query = |change: &dyn Fn(&mut Query)| {
+        let mut query = query("two");
+        change(&mut query);
+        signed(Body::Query(query), &[PLANNER])
+    };
+    refused(&founded, &query(&|q| drop(q.contracts.pop())), "E_LEDGER_RULE");
+    refused(&founded, &query(&|q| q.contracts[0] = hash("none")), "E_LEDGER_RULE");
+    refused(&founded, &query(&|q| q.reads[0].snapshot = hash("old")), "E_LEDGER_RULE");
+    refused(&founded, &query(&|q| q.parties.push("nobody".into())), "E_LEDGER_RULE");
+    refused(&founded, &query(&|q| q.receivers = vec!["energy".into()]), "E_LEDGER_RULE");
+}
+
+#[test]
+fn a_revoked_contract_stops_every_step() {
+    let revoke = signed(Body::Revoke(Revoke { contract: id(&contract(DATASETS[0], 1)) }), &["energy"]);
+    let steps = job("one");
+    for done in 0..5 {
+        let mut replay = after(&steps[..done]);
+        replay.admit(revoke.as_bytes()).expect("an owner may always revoke");
+        refused(&replay, &revoke, "E_REVOKED");
+        if done != 2 {
+            refused(&replay, &steps[done], "E_REVOKED");
+        }
+    }
+    // The other owner's debit is his own affair; nothing starts on it.
+    let mut replay = after(&steps[..2]);
+    [&revoke, &steps[2]].iter().for_each(|entry| replay.admit(entry.as_bytes()).expect("it may stand"));
+    refused(&replay, &steps[3], "E_REVOKED");
+    assert!(!replay.stands(&id(&contract(DATASETS[0], 1))) && replay.stands(&id(&contract(DATASETS[1], 1))));
+    // A new contract over the same data is a new consent.
+    replay.admit(contract(DATASETS[0], 2).as_bytes()).expect("a new one");
+}
+
+#[test]
+fn a_failed_attempt_is_followed_by_another_and_costs_nothing_more() {
+    let mut replay = after(&job("one")[..4]);
+    let abort = |attempt| signed(Body::Abort(Abort { job: hash("one"), attempt, code: "E_PEER_GONE".into() }), &["health"]);
+    let start = |attempt| signed(Body::Start(Start { job: hash("one"), attempt, plan_hash: hash("plan") }), &AGENCIES);
+    refused(&replay, &start(2), "E_LEDGER_REPLAY");
+    refused(&replay, &abort(2), "E_LEDGER_REPLAY");
+    replay.admit(abort(1).as_bytes()).expect("given up");
+    refused(&replay, &abort(1), "E_LEDGER_REPLAY");
+    refused(&replay, &start(1), "E_LEDGER_REPLAY");
+    refused(&replay, &signed(Body::Debit(debit("one", DATASETS[0])), &["energy"]), "E_LEDGER_REPLAY");
+    refused(&replay, &abort(9), "E_LEDGER_REPLAY");
+    replay.admit(start(2).as_bytes()).expect("again");
+    assert_eq!(replay.job(&hash("one")).expect("the job").phase, Phase::Running);
+}
+
+#[test]
+fn founders_admit_themselves_and_a_quorum_everybody_else() {
+    let newcomer = |by: &[&str]| signed(Body::Member(Box::new(member("newcomer"))), by);
+    refused(&replay(), &newcomer(&["newcomer"]), "E_LEDGER_SIGNATURE");
+    let founded = founded();
+    refused(&founded, &newcomer(&["newcomer"]), "E_LEDGER_SIGNATURE");
+    refused(&founded, &newcomer(&["energy", "health"]), "E_LEDGER_SIGNATURE");
+    let mut grown = founded.clone();
+    grown.admit(newcomer(&AGENCIES).as_bytes()).expect("voted in");
+    assert!(grown.members().any(|member| member.name == "newcomer"));
+    // Removed by a quorum, nobody comes back by himself.
+    let mut gone = member(PLANNER);
+    gone.standing = Standing::Removed;
+    grown.admit(signed(Body::Member(Box::new(gone)), &AGENCIES).as_bytes()).expect("voted out");
+    refused(&grown, &signed(Body::Member(Box::new(member(PLANNER))), &[PLANNER]), "E_LEDGER_SIGNATURE");
+    refused(&grown, &signed(Body::Query(query("two")), &[PLANNER]), "E_LEDGER_SIGNATURE");
+    // Keys are not shared between members, nor with the log.
+    let mut twin = member("twin");
+    twin.key = VerifierKey::new("twin", crate::key::KeyKind::Note, *log_key().key()).expect("a key");
+    refused(&founded, &signed(Body::Member(Box::new(twin)), &AGENCIES), "E_LEDGER_RULE");
+}
+
+#[test]
+fn evidence_is_taken_from_any_member_once() {
+    let [honest, forked] = [["a", "b"], ["a", "c"]].map(|log| checkpoint(&log.map(String::from), &[], 0));
+    let none: &[Hash] = &[];
+    let evidence = Evidence::find(&log_key(), &honest, &forked, none).expect("evidence").to_string();
+    let entry = signed(Body::Evidence(Exhibit { evidence }), &[PLANNER]);
+    let mut replay = founded();
+    replay.admit(entry.as_bytes()).expect("evidence");
+    refused(&replay, &entry, "E_LEDGER_REPLAY");
+}
+
+#[test]
+fn another_log_goes_on_where_this_one_ended() {
+    let mut entries = founding();
+    entries.extend(job("one").drain(..3));
+    let before = after(&entries[8..]);
+    let second = vkey("city.example/second", crate::key::KeyKind::Note);
+    let over = |entries: &[String], agencies: &[&str], key: &VerifierKey, by: &[&str]| {
+        let previous = checkpoint(entries, agencies, 5).note().into();
+        signed(Body::HandOver(Box::new(HandOver { previous, key: key.clone() })), by)
+    };
+    let root = checkpoint(&entries, &[], 0).head().root;
+    let next = before.succeed(second.clone(), root);
+    refused(&next, &job("two")[0], "E_LEDGER_RULE");
+    refused(&next, &over(&entries, &AGENCIES[..2], &second, &AGENCIES), "E_LEDGER_QUORUM");
+    refused(&next, &over(&entries, &AGENCIES, &second, &AGENCIES[..2]), "E_LEDGER_SIGNATURE");
+    refused(&next, &over(&entries[..9], &AGENCIES, &second, &AGENCIES), "E_LEDGER_RULE");
+    refused(&next, &over(&entries, &AGENCIES, &vkey("city.example/third", crate::key::KeyKind::Note), &AGENCIES), "E_LEDGER_RULE");
+    refused(&before, &over(&entries, &AGENCIES, &second, &AGENCIES), "E_LEDGER_RULE");
+    // What was debited stays debited, and the job starts in the new log.
+    let mut next = next;
+    next.admit(over(&entries, &AGENCIES, &second, &AGENCIES).as_bytes()).expect("handed over");
+    refused(&next, &over(&entries, &AGENCIES, &second, &AGENCIES), "E_LEDGER_RULE");
+    refused(&next, &job("one")[1], "E_LEDGER_REPLAY");
+    next.admit(job("one")[3].as_bytes()).expect("it starts");
+    assert_eq!(next.size(), 2);
+}
