@@ -124,6 +124,14 @@ impl Disk {
         self.step().and_then(|()| fs::rename(self.path(&new), self.path(name))).map_err(self.error(name, "put it in place"))
     }
 
+    /// [`Disk::put`] for what may be lost with the power: after a kill it is still the old one or the new one.
+    pub fn put_unsynced(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let new = format!("{name}.new");
+        let mut file = File::create(self.path(&new)).map_err(self.error(&new, "create it"))?;
+        self.write(&mut file, bytes).map_err(self.error(&new, "write it"))?;
+        self.step().and_then(|()| fs::rename(self.path(&new), self.path(name))).map_err(self.error(name, "put it in place"))
+    }
+
     /// Makes sure that the folder exists, and its parents; says which folders must be synced for it to last.
     pub fn make_folder(&self, name: &str, touched: &mut Vec<String>) -> Result<(), StoreError> {
         if !touched.iter().any(|folder| folder == name) {

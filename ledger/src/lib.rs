@@ -11,21 +11,26 @@
 //! — transport x08go/ZJkuBS9UG…=
 //! ```
 
+pub mod audit;
 pub mod bytes;
 pub mod checkpoint;
+pub mod cosigner;
 mod disk;
 mod edge;
 pub mod entry;
 pub mod evidence;
+pub mod gate;
 pub mod json;
 pub mod key;
 pub mod note;
 pub mod policy;
 pub mod receipt;
 pub mod replay;
+pub mod sequencer;
 pub mod signed;
 pub mod store;
 #[cfg(test)]
 mod testing;
 pub mod tile;
 pub mod tree;
+pub mod wire;

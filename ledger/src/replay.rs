@@ -34,7 +34,7 @@ pub struct Replay {
     size: u64,
     members: BTreeMap<String, Member>,
     contracts: HashMap<Hash, Contract>,
-    snapshots: HashMap<String, Hash>,
+    snapshots: BTreeMap<String, Hash>,
     jobs: HashMap<Hash, Job>,
     evidence: BTreeSet<Hash>,
     /// The log before, until it is handed over.
@@ -68,9 +68,34 @@ pub enum Phase {
     /// No attempt runs.
     Waiting,
     /// One does.
-    Running,
-    /// It ended with a result, which is committed to.
-    Done(Hash),
+    Running {
+        /// Its start's place in the log.
+        since: u64,
+    },
+    /// It ended with a result.
+    Done {
+        /// The commitment to it.
+        result: Hash,
+    },
+}
+
+/// What takes one entry back.
+pub(crate) enum Undo {
+    Member(String, Option<Box<Member>>),
+    Contract(Hash),
+    Revoke(Hash),
+    DataSet(String, Option<Hash>),
+    Query(Hash),
+    Debit(Hash, String),
+    Job(Hash, u64, Phase),
+    Evidence(Hash),
+    HandOver(Option<(VerifierKey, Head)>),
+}
+
+impl Job {
+    fn runs(&self) -> bool {
+        matches!(self.phase, Phase::Running { .. })
+    }
 }
 
 impl Replay {
@@ -82,7 +107,7 @@ impl Replay {
             size: 0,
             members: BTreeMap::new(),
             contracts: HashMap::new(),
-            snapshots: HashMap::new(),
+            snapshots: BTreeMap::new(),
             jobs: HashMap::new(),
             evidence: BTreeSet::new(),
             previous: None,
@@ -109,6 +134,11 @@ impl Replay {
     /// The members who belong, by name.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.members.values().filter(|member| member.standing == Standing::Admitted)
+    }
+
+    /// A member who belongs, by name.
+    pub fn member(&self, name: &str) -> Option<&Member> {
+        self.members.get(name).filter(|member| member.standing == Standing::Admitted)
     }
 
     /// The agencies with their cosigners.
@@ -158,12 +188,16 @@ impl Replay {
     /// # Errors
     /// It may not stand here; nothing changed.
     pub fn admit(&mut self, entry: &[u8]) -> Result<(), RuleError> {
+        self.step(entry).map(drop)
+    }
+
+    /// [`Replay::admit`], with what takes it back.
+    pub(crate) fn step(&mut self, entry: &[u8]) -> Result<Undo, RuleError> {
         let entry = Entry::parse(entry)?;
         for (signature, key) in entry.signatures.iter().zip(self.check(&entry)?) {
             signature.check(entry.text, &key).map_err(EntryError::Note)?;
         }
-        self.apply(entry);
-        Ok(())
+        Ok(self.apply(entry))
     }
 
     /// The rules without the signatures: says which key each signature must be by.
@@ -231,14 +265,14 @@ impl Replay {
             Body::Result(result) => {
                 let job = self.known(&result.job)?;
                 self.check_contracts(&job.query)?;
-                if job.phase != Phase::Running || result.attempt != job.attempt {
+                if !job.runs() || result.attempt != job.attempt {
                     return Err(RuleError::Order("this attempt does not run"));
                 }
                 by(&job.query.parties)
             }
             Body::Abort(abort) => {
                 let job = self.known(&abort.job)?;
-                let runs = job.phase == Phase::Running && abort.attempt == job.attempt;
+                let runs = job.runs() && abort.attempt == job.attempt;
                 if !runs && !(job.phase == Phase::Waiting && abort.attempt == job.attempt + 1) {
                     return Err(RuleError::Again("this attempt has ended already, or is not the next"));
                 }
@@ -258,39 +292,70 @@ impl Replay {
     }
 
     /// Takes an entry that was checked.
-    pub(crate) fn apply(&mut self, entry: Entry) {
+    pub(crate) fn apply(&mut self, entry: Entry) -> Undo {
+        let index = self.size;
         self.size += 1;
         match entry.body {
-            Body::Member(member) => drop(self.members.insert(member.name.clone(), *member)),
-            Body::Contract(contract) => drop(self.contracts.insert(entry.id, Contract { dataset: contract.dataset, revoked: false })),
-            Body::Revoke(revoke) => {
-                if let Some(contract) = self.contracts.get_mut(&revoke.contract) {
-                    contract.revoked = true;
-                }
+            Body::Member(member) => Undo::Member(member.name.clone(), self.members.insert(member.name.clone(), *member).map(Box::new)),
+            Body::Contract(contract) => {
+                self.contracts.insert(entry.id, Contract { dataset: contract.dataset, revoked: false });
+                Undo::Contract(entry.id)
             }
-            Body::DataSet(data) => drop(self.snapshots.insert(data.dataset, data.snapshot)),
+            Body::Revoke(revoke) => {
+                self.contracts.entry(revoke.contract).and_modify(|contract| contract.revoked = true);
+                Undo::Revoke(revoke.contract)
+            }
+            Body::DataSet(data) => Undo::DataSet(data.dataset.clone(), self.snapshots.insert(data.dataset, data.snapshot)),
             Body::Query(query) => {
                 let planner = entry.signatures.first().map(|signature| signature.name.to_owned()).unwrap_or_default();
-                let job = Job { planner, query, debits: BTreeMap::new(), attempt: 0, phase: Phase::Waiting };
-                self.jobs.insert(job.query.job, job);
+                let id = query.job;
+                self.jobs.insert(id, Job { planner, query, debits: BTreeMap::new(), attempt: 0, phase: Phase::Waiting });
+                Undo::Query(id)
             }
             Body::Debit(debit) => {
-                if let Some(job) = self.jobs.get_mut(&debit.job) {
-                    job.debits.insert(debit.dataset.clone(), debit);
-                }
+                let (job, dataset) = (debit.job, debit.dataset.clone());
+                self.jobs.entry(job).and_modify(|job| drop(job.debits.insert(debit.dataset.clone(), debit)));
+                Undo::Debit(job, dataset)
             }
-            Body::Start(start) => self.enter(&start.job, start.attempt, Phase::Running),
-            Body::Result(result) => self.enter(&result.job, result.attempt, Phase::Done(result.result)),
-            Body::Abort(abort) => self.enter(&abort.job, abort.attempt, Phase::Waiting),
-            Body::Evidence(_) => drop(self.evidence.insert(entry.id)),
-            Body::HandOver(_) => self.previous = None,
+            Body::Start(start) => self.enter(start.job, start.attempt, Phase::Running { since: index }),
+            Body::Result(result) => self.enter(result.job, result.attempt, Phase::Done { result: result.result }),
+            Body::Abort(abort) => self.enter(abort.job, abort.attempt, Phase::Waiting),
+            Body::Evidence(_) => {
+                self.evidence.insert(entry.id);
+                Undo::Evidence(entry.id)
+            }
+            Body::HandOver(_) => Undo::HandOver(self.previous.take()),
         }
     }
 
-    fn enter(&mut self, job: &Hash, attempt: u64, phase: Phase) {
-        if let Some(job) = self.jobs.get_mut(job) {
-            (job.attempt, job.phase) = (attempt, phase);
+    /// Takes the last entry back that was applied and not taken back.
+    pub(crate) fn undo(&mut self, step: Undo) {
+        fn restore<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, old: Option<V>) {
+            match old {
+                Some(old) => drop(map.insert(key, old)),
+                None => drop(map.remove(&key)),
+            }
         }
+        self.size -= 1;
+        match step {
+            Undo::Member(name, old) => restore(&mut self.members, name, old.map(|old| *old)),
+            Undo::Contract(id) => drop(self.contracts.remove(&id)),
+            Undo::Revoke(id) => drop(self.contracts.entry(id).and_modify(|contract| contract.revoked = false)),
+            Undo::DataSet(name, old) => restore(&mut self.snapshots, name, old),
+            Undo::Query(id) => drop(self.jobs.remove(&id)),
+            Undo::Debit(job, dataset) => drop(self.jobs.entry(job).and_modify(|job| drop(job.debits.remove(&dataset)))),
+            Undo::Job(id, attempt, phase) => drop(self.jobs.entry(id).and_modify(|job| (job.attempt, job.phase) = (attempt, phase))),
+            Undo::Evidence(id) => drop(self.evidence.remove(&id)),
+            Undo::HandOver(previous) => self.previous = previous,
+        }
+    }
+
+    fn enter(&mut self, id: Hash, attempt: u64, phase: Phase) -> Undo {
+        let mut old = (attempt, phase);
+        self.jobs
+            .entry(id)
+            .and_modify(|job| old = (std::mem::replace(&mut job.attempt, attempt), std::mem::replace(&mut job.phase, phase)));
+        Undo::Job(id, old.0, old.1)
     }
 
     /// The key of a founder that admits itself for the first time.
@@ -342,7 +407,7 @@ impl Replay {
     }
 
     /// Every data set is read under a contract, and none of the contracts is revoked.
-    fn check_contracts(&self, query: &Query) -> Result<(), RuleError> {
+    pub(crate) fn check_contracts(&self, query: &Query) -> Result<(), RuleError> {
         let datasets: Result<BTreeSet<&str>, RuleError> =
             query.contracts.iter().map(|contract| self.standing(contract).map(|contract| contract.dataset.as_str())).collect();
         let datasets = datasets?;
@@ -358,11 +423,11 @@ impl Replay {
         if !query.reads.iter().all(|read| self.snapshots.get(&read.dataset) == Some(&read.snapshot)) {
             return Err(RuleError::Reference("a snapshot is not its data set's latest one in the log"));
         }
-        let is = |name: &String, role| self.members().any(|member| member.name == *name && member.role == role);
+        let is = |name: &str, role| self.member(name).is_some_and(|member| member.role == role);
         if !query.parties.iter().all(|party| is(party, Role::Agency)) || !query.receivers.iter().all(|name| is(name, Role::Planner)) {
             return Err(RuleError::Reference("a party is no agency, or a receiver no planner"));
         }
-        let planner = signers.len() == 1 && signers.iter().all(|name| is(&(*name).into(), Role::Planner));
+        let planner = signers.len() == 1 && signers.iter().all(|name| is(name, Role::Planner));
         if planner { Ok(()) } else { Err(signer("one planner")) }
     }
 

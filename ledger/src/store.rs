@@ -41,8 +41,6 @@ pub trait Tiles {
     fn tile(&self, tile: &Tile) -> Result<Vec<u8>, StoreError>;
 }
 
-/// The longest state, in bytes.
-pub(crate) const MAX_STATE: usize = 64 * 1024;
 /// The most entries of one batch.
 pub const MAX_BATCH: usize = 4096;
 
@@ -67,6 +65,8 @@ struct Position {
     /// The entries after the last full bundle.
     recent: Vec<Vec<u8>>,
     state: String,
+    /// The step at which something was last signed, as far as `signed` says.
+    signed: Option<u64>,
     /// The journal's length and the digest of its last record.
     length: u64,
     chain: Hash,
@@ -166,18 +166,23 @@ impl Store {
     /// # Errors
     /// The disk fails; nothing may be signed.
     pub(crate) fn mark_signed(&mut self) -> Result<(), StoreError> {
+        if self.at.signed == Some(self.at.step) {
+            return Ok(());
+        }
         let step = self.at.step.to_be_bytes();
         let digest = Hash::sha256(&[MARK, &step]);
         let mut file = self.disk.open("signed", OpenOptions::new().create(true).truncate(false).write(true))?;
-        self.disk.write(&mut file, &[&step[..], &digest.0].concat()).map_err(self.disk.error("signed", "write it"))
+        self.disk.write(&mut file, &[&step[..], &digest.0].concat()).map_err(self.disk.error("signed", "write it"))?;
+        self.at.signed = Some(self.at.step);
+        Ok(())
     }
 
-    /// Puts the note served at `/checkpoint` in place.
+    /// Puts the note served at `/checkpoint` in place. It is not synced: whoever needs it asks for a newer one anyway.
     ///
     /// # Errors
     /// The disk fails.
     pub(crate) fn publish(&self, note: &str) -> Result<(), StoreError> {
-        self.disk.put("checkpoint", note.as_bytes())
+        self.disk.put_unsynced("checkpoint", note.as_bytes())
     }
 
     /// The note served at `/checkpoint`.
@@ -224,6 +229,7 @@ impl Store {
             edge,
             recent: std::mem::take(&mut self.at.recent),
             state: state.map_or_else(|| std::mem::take(&mut self.at.state), str::to_owned),
+            signed: self.at.signed,
             length: self.at.length + record.len() as u64,
             chain,
         };
@@ -262,9 +268,19 @@ impl Store {
         self.disk.sync_folder("")?;
         let mut tail = self.disk.open("tail", OpenOptions::new().read(true).write(true))?;
         tail.seek(SeekFrom::End(0)).map_err(self.disk.error("tail", "seek in it"))?;
-        self.at = Position { step: self.at.step + 1, edge, recent, state, length: journal.len() as u64, chain };
+        self.at = Position { step: self.at.step + 1, edge, recent, state, signed: self.at.signed, length: journal.len() as u64, chain };
         self.writer = writer.map(|writer| Writer { tail, ..writer });
         Ok(())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn fill_disk(&self, full: bool) {
+        self.fail_after(full.then_some(0));
+    }
+
+    #[cfg(test)]
+    pub(crate) fn fail_after(&self, steps: Option<u64>) {
+        steps.map_or_else(|| self.disk.fault.never(), |steps| self.disk.fault.after(steps));
     }
 
     fn put_tile(&self, tile: &Tile, bytes: &[u8], folders: &mut Vec<String>) -> Result<(), StoreError> {
@@ -430,11 +446,12 @@ impl Position {
         let mark = disk.read("signed")?;
         let mark =
             mark.as_deref().and_then(|mark| mark.split_first_chunk()).filter(|(step, digest)| Hash::sha256(&[MARK, *step]).0 == *digest);
-        if let Some(signed) = mark.map(|(step, _)| u64::from_be_bytes(*step)).filter(|signed| *signed > step) {
+        let signed = mark.map(|(step, _)| u64::from_be_bytes(*step));
+        if let Some(signed) = signed.filter(|signed| *signed > step) {
             return Err(StoreError::RolledBack { path: disk.path(""), signed, found: step });
         }
         let mut at =
-            Self { step, edge: Edge::new(base, Vec::new()), recent: Vec::new(), state: state.into(), length: length as u64, chain };
+            Self { step, edge: Edge::new(base, Vec::new()), recent: Vec::new(), state: state.into(), signed, length: length as u64, chain };
         at.edge = read_edge(disk, &at, base)?;
         recent.iter().for_each(|entry| at.edge.push(tree::leaf_hash(entry), |_, _| ()));
         at.recent = recent.into_iter().map(<[u8]>::to_vec).collect();

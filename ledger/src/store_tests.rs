@@ -1,4 +1,5 @@
 use super::*;
+use crate::testing::copy;
 use std::fs;
 use tempfile::TempDir;
 
@@ -40,19 +41,6 @@ fn check(store: &Store, size: u64, state: &str) {
         assert_eq!(store.root_at(size / 2).expect("a root"), root_of(size / 2));
     }
     assert!(store.entry(size).is_err());
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for item in fs::read_dir(from).expect("a folder") {
-        let item = item.expect("an item");
-        let target = to.join(item.file_name());
-        if item.file_type().expect("a type").is_dir() {
-            copy(&item.path(), &target)
-        } else {
-            fs::copy(item.path(), target).map(drop).expect("copied")
-        }
-    }
 }
 
 #[test]

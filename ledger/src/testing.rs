@@ -2,12 +2,16 @@
 
 use crate::bytes::Hash;
 use crate::checkpoint::{Checkpoint, Head};
+use crate::cosigner::{Cosigner, NamedSigner};
 use crate::entry::*;
 use crate::key::{KeyKind, VerifierKey};
 use crate::replay::Replay;
+use crate::sequencer::{Progress, Sequencer};
 use crate::tree;
 use ed25519_dalek::SigningKey;
 use serde_json::json;
+use std::path::Path;
+use tempfile::TempDir;
 
 pub const ORIGIN: &str = "city.example/ledger";
 pub const AGENCIES: [&str; 3] = ["energy", "transport", "health"];
@@ -122,4 +126,96 @@ pub fn checkpoint_of(origin: &str, entries: &[String], agencies: &[&str], time: 
         note.push_str(&format!("{}\n", head.cosign(&name, &key(&name), time).expect("cosigned")));
     }
     Checkpoint::parse(&note).expect("a checkpoint")
+}
+
+pub fn named(name: &str, kind: KeyKind) -> NamedSigner {
+    NamedSigner::new(name, kind, Box::new(key(name))).expect("a signer")
+}
+
+pub fn open_sequencer(folder: &Path) -> Sequencer {
+    Sequencer::open(folder, replay(), named(ORIGIN, KeyKind::Note)).expect("opened")
+}
+
+pub fn open_cosigner(folder: &Path, agency: &str) -> Cosigner {
+    open_cosigner_of(folder, agency, replay())
+}
+
+pub fn open_cosigner_of(folder: &Path, agency: &str, beginning: Replay) -> Cosigner {
+    let [witness, validated] = ["witness", "validated"].map(|what| named(&format!("{agency}/{what}"), KeyKind::Cosignature));
+    Cosigner::open(folder, beginning, witness, validated).expect("opened")
+}
+
+/// A sequencer and the agencies' cosigners, as they would be behind their servers.
+pub struct City {
+    pub folders: TempDir,
+    pub sequencer: Sequencer,
+    pub cosigners: Vec<Cosigner>,
+}
+
+impl City {
+    pub fn new() -> Self {
+        let folders = TempDir::new().expect("a folder");
+        let sequencer = open_sequencer(&folders.path().join("sequencer"));
+        let cosigners = AGENCIES.iter().map(|agency| open_cosigner(&folders.path().join(agency), agency)).collect();
+        Self { folders, sequencer, cosigners }
+    }
+
+    /// A city whose log holds what stands before the first job.
+    pub fn founded() -> Self {
+        let mut city = Self::new();
+        city.append(&founding(), 1_000);
+        city
+    }
+
+    /// Appends entries, and has the agencies cosign at `now`.
+    pub fn append(&mut self, entries: &[String], now: u64) {
+        self.seal(entries);
+        (0..AGENCIES.len()).for_each(|at| self.cosign(at, now));
+    }
+
+    /// Appends entries.
+    pub fn seal(&mut self, entries: &[String]) {
+        for entry in entries {
+            self.sequencer.submit(entry.as_bytes()).expect("it may stand");
+        }
+        self.sequencer.seal().expect("sealed");
+    }
+
+    /// Sends one agency updates until it has cosigned.
+    pub fn cosign(&mut self, at: usize, now: u64) {
+        for _ in 0..300 {
+            let [checkpoint, entries] = self.sequencer.update_for(AGENCIES[at]).expect("an update");
+            let [witness, validated] = self.cosigners[at].update(&checkpoint, &entries, now);
+            let told = self.sequencer.answered(AGENCIES[at], (witness.status, &witness.body), (validated.status, &validated.body));
+            if told.expect("answers") == Progress::Done {
+                return;
+            }
+        }
+        panic!("{} never has all", AGENCIES[at]);
+    }
+
+    pub fn published(&self) -> Checkpoint {
+        self.sequencer.published().expect("published").clone()
+    }
+
+    /// Closes a cosigner and opens it again.
+    pub fn reopen(&mut self, at: usize) {
+        let other = self.folders.path().join("elsewhere");
+        drop(std::mem::replace(&mut self.cosigners[at], open_cosigner(&other, AGENCIES[at])));
+        let folder = self.folders.path().join(AGENCIES[at]);
+        drop(std::mem::replace(&mut self.cosigners[at], open_cosigner(&folder, AGENCIES[at])));
+        std::fs::remove_dir_all(other).expect("removed");
+    }
+}
+
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for item in std::fs::read_dir(from).expect("a folder") {
+        let item = item.expect("an item");
+        let target = to.join(item.file_name());
+        match item.file_type().expect("a type").is_dir() {
+            true => copy(&item.path(), &target),
+            false => drop(std::fs::copy(item.path(), target).expect("copied")),
+        }
+    }
 }

@@ -1,0 +1,488 @@
+//! An agency's part in a log: witness and mirror in one, with a key for each.
+//!
+//! As a **witness** (<https://c2sp.org/tlog-witness>) it cosigns a checkpoint that provably extends the last it knows. As a
+//! **mirror** (<https://c2sp.org/tlog-mirror>) it takes the entries, replays them by the rules, stores them, and then cosigns as
+//! `<agency>/validated`: it holds every entry, and each may stand.
+//!
+//! **It never signs two logs.** What it is about to sign is on its disk first. After a crash it goes on from there. A
+//! journal that lost its end is noticed by its mark ([`crate::store`]). A folder put back as a whole is noticed by others: at
+//! every start a node hands [`Cosigner::recall`] the checkpoints its peers have, and a cosignature of its own over more
+//! than it knows stops it until it has caught up with exactly that checkpoint ([`Cosigner::catch_up`]).
+
+use crate::checkpoint::{Checkpoint, Head};
+use crate::entry::{self, Entry, HandOver};
+use crate::json;
+use crate::key::{KeyKind, Signer, VerifierKey};
+use crate::note::NoteError;
+use crate::policy::PolicyError;
+use crate::replay::{Replay, RuleError, Undo};
+use crate::store::{MAX_BATCH, Store, StoreError, Tiles};
+use crate::tile::{Level, Tile, WIDTH};
+use crate::tree::{self, Hashes};
+use crate::wire::{self, AddCheckpoint, AddEntries, MirrorInfo, Resource, Response};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// A key and its name.
+pub struct NamedSigner {
+    key: VerifierKey,
+    signer: Box<dyn Signer>,
+}
+
+impl NamedSigner {
+    /// The signer called `name`.
+    ///
+    /// # Errors
+    /// The name is not one a note allows.
+    pub fn new(name: &str, kind: KeyKind, signer: Box<dyn Signer>) -> Result<Self, crate::key::BadKey> {
+        Ok(Self { key: VerifierKey::new(name, kind, signer.public())?, signer })
+    }
+
+    /// The public half.
+    pub fn key(&self) -> &VerifierKey {
+        &self.key
+    }
+
+    pub(crate) fn signer(&self) -> &dyn Signer {
+        &*self.signer
+    }
+}
+
+/// One agency's cosigner of one log.
+pub struct Cosigner {
+    store: Store,
+    witness: NamedSigner,
+    validated: NamedSigner,
+    /// The log without entries, and with those in the store.
+    beginning: Replay,
+    replay: Replay,
+    state: State,
+    /// The newest checkpoint known to extend all it knew before.
+    pending: Option<Checkpoint>,
+    /// A checkpoint it once cosigned, as its peers have it, beyond what it knows.
+    forgotten: Option<Head>,
+}
+
+/// What it keeps beside the entries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    /// The log was handed over: nothing of it is cosigned any more.
+    closed: bool,
+    /// The note of the pending checkpoint; empty before the first.
+    pending: String,
+    /// The largest size it cosigned as validated.
+    validated: u64,
+}
+
+impl Cosigner {
+    /// Opens the cosigner of the log that `beginning` begins, with its store in `folder`. The entries there are replayed; their
+    /// signatures were verified when they came.
+    ///
+    /// # Errors
+    /// The store cannot be opened, or holds what this log cannot.
+    pub fn open(folder: &Path, beginning: Replay, witness: NamedSigner, validated: NamedSigner) -> Result<Self, CosignerError> {
+        if witness.key.key() == validated.key.key() || [&witness, &validated].iter().any(|key| key.key.kind() != KeyKind::Cosignature) {
+            return Err(CosignerError::Keys);
+        }
+        let fresh = State { closed: false, pending: String::new(), validated: 0 };
+        let store = Store::open(folder, &json::to_canonical(&fresh).map_err(|_| CosignerError::State)?)?;
+        let state: State =
+            json::parse_canonical(store.state()).ok().and_then(|value| serde_json::from_value(value).ok()).ok_or(CosignerError::State)?;
+        let pending = Some(&state.pending).filter(|note| !note.is_empty()).map(|note| Checkpoint::parse(note)).transpose()?;
+        if pending.as_ref().is_some_and(|pending| pending.head().origin != beginning.log().name()) {
+            return Err(CosignerError::State);
+        }
+        let replay = replay_store(&store, beginning.clone(), store.size())?;
+        Ok(Self { store, witness, validated, beginning, replay, state, pending, forgotten: None })
+    }
+
+    /// The keys it cosigns with: `<agency>/witness` and `<agency>/validated`.
+    pub fn keys(&self) -> [&VerifierKey; 2] {
+        [&self.witness.key, &self.validated.key]
+    }
+
+    /// The mirror's entries.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What they amount to.
+    pub fn replay(&self) -> &Replay {
+        &self.replay
+    }
+
+    /// The newest checkpoint known to extend all it knew before, by its size and root; none before the first.
+    pub fn pending(&self) -> Option<&Head> {
+        self.pending.as_ref().map(Checkpoint::head)
+    }
+
+    /// Answers a GET below the log's prefix.
+    pub fn get(&self, path: &str) -> Response {
+        match Resource::parse(path) {
+            Some(Resource::Tile(tile)) => wire::serve_tile(&self.store, &tile),
+            Some(Resource::Checkpoint) => match self.store.checkpoint() {
+                Ok(Some(note)) => Response::new(200, wire::TEXT, note),
+                Ok(None) => Response::text(404, "there is no checkpoint yet"),
+                Err(error) => Response::text(500, error),
+            },
+            None => Response::text(404, "there is no such resource; a log has `checkpoint` and `tile/…`"),
+        }
+    }
+
+    /// Answers `POST add-checkpoint` at `now` (Unix seconds): the witness's part.
+    pub fn add_checkpoint(&mut self, body: &[u8], now: u64) -> Response {
+        let staged = self.stage_checkpoint(body);
+        staged
+            .and_then(|staged| self.commit(Some(staged), &[], None))
+            .and_then(|()| self.cosign_witness(now))
+            .unwrap_or_else(|refused| refused)
+    }
+
+    /// Answers `POST add-entries` at `now`: the mirror's part.
+    pub fn add_entries(&mut self, body: &[u8], now: u64) -> Response {
+        self.mirror(None, body, now).unwrap_or_else(|refused| refused)
+    }
+
+    /// Answers both at once, for a sequencer that asks for both: the disk is written through once instead of twice.
+    pub fn update(&mut self, checkpoint: &[u8], entries: &[u8], now: u64) -> [Response; 2] {
+        let staged = match self.stage_checkpoint(checkpoint) {
+            Ok(staged) => staged,
+            Err(refused) => return [refused, self.add_entries(entries, now)],
+        };
+        match self.mirror(Some(staged.clone()), entries, now) {
+            Ok(validated) => [self.cosign_witness(now).unwrap_or_else(|refused| refused), validated],
+            Err(refused) => {
+                let witnessed = self.commit(Some(staged), &[], None).and_then(|()| self.cosign_witness(now));
+                [witnessed.unwrap_or_else(|refused| refused), refused]
+            }
+        }
+    }
+
+    /// Shown a checkpoint that others have: whether this cosigner once cosigned more than it knows. If so it cosigns nothing
+    /// until it is given that checkpoint, or one that is this one grown.
+    ///
+    /// # Errors
+    /// It did, or even something else than it knows: its store was put back.
+    pub fn recall(&mut self, checkpoint: &Checkpoint) -> Result<(), CosignerError> {
+        if checkpoint.head().origin != self.replay.log().name() || checkpoint.verify(&[&self.witness.key, &self.validated.key])?.is_empty()
+        {
+            return Ok(());
+        }
+        let (seen, known) = (checkpoint.head(), self.known());
+        let remembered = match seen.size {
+            size if size > known => false,
+            size if size == known => self.pending() == Some(seen),
+            size => size > self.store.size() || self.store.root_at(size)? == seen.root,
+        };
+        if remembered {
+            return Ok(());
+        }
+        self.forgotten = Some(seen.clone());
+        Err(CosignerError::Forgotten { known, cosigned: seen.size })
+    }
+
+    /// Makes a checkpoint known that it once cosigned and forgot, if that extends what it knows. `log` has the hashes of the log
+    /// up to there, from any mirror: they are proved.
+    ///
+    /// # Errors
+    /// It does not, or the disk fails.
+    pub fn catch_up<H: Hashes + ?Sized>(&mut self, checkpoint: &Checkpoint, log: &H) -> Result<(), CosignerError>
+    where
+        H::Error: std::fmt::Display,
+    {
+        let (old, size) = (self.known(), checkpoint.head().size);
+        let proof = if old == 0 || old >= size { Ok(Vec::new()) } else { tree::prove(log, 0, old, size) };
+        let proof = proof.map_err(|error| CosignerError::Refused(error.to_string()))?;
+        let body = AddCheckpoint { old, proof, checkpoint: checkpoint.clone() }.to_string();
+        let caught_up = self.stage_checkpoint(body.as_bytes()).and_then(|staged| self.commit(Some(staged), &[], None));
+        caught_up.map_err(|refused| CosignerError::Refused(String::from_utf8_lossy(&refused.body).trim_end().into()))
+    }
+
+    /// Closes this log and signs, with the key of its entries, that another goes on where `statement` says: first the one, and
+    /// for good, then the other. `others` are the signatures so far, none if it is the first to sign.
+    ///
+    /// # Errors
+    /// The checkpoint is not one a quorum cosigned, or not the end of what this agency validated.
+    pub fn hand_over(
+        &mut self,
+        statement: &HandOver,
+        others: Option<&str>,
+        name: &str,
+        signer: &impl Signer,
+    ) -> Result<String, CosignerError> {
+        let previous = Checkpoint::parse(&statement.previous)?;
+        let head = previous.head();
+        // A job starts on what a quorum validated. Any two quorums share an honest agency, which signs no end before that.
+        if head.size < self.state.validated || head.size > self.store.size() || self.store.root_at(head.size)? != head.root {
+            return Err(CosignerError::NotTheEnd { validated: self.state.validated, held: self.store.size(), named: head.size });
+        }
+        // Members may have changed since: what counts is who they were at that size.
+        let then = replay_store(&self.store, self.beginning.clone(), head.size)?;
+        then.policy()?.check(&previous, None, &[])?;
+        let body = entry::Body::HandOver(Box::new(statement.clone()));
+        let mine = body.sign(name, signer).map_err(RuleError::Entry)?;
+        let entry = match others {
+            None => mine,
+            Some(others) => {
+                let theirs = Entry::parse(others.as_bytes()).map_err(RuleError::Entry)?;
+                if theirs.body != body {
+                    return Err(CosignerError::State);
+                }
+                entry::countersign(others, name, signer).map_err(RuleError::Entry)?
+            }
+        };
+        let state = State { closed: true, ..self.state.clone() };
+        self.store.append(&[], Some(&json::to_canonical(&state).map_err(|_| CosignerError::State)?))?;
+        self.store.mark_signed()?;
+        self.state = state;
+        Ok(entry)
+    }
+
+    /// The size of the checkpoint a next one must extend.
+    fn known(&self) -> u64 {
+        self.pending().map_or(0, |head| head.size)
+    }
+
+    /// Checks an `add-checkpoint`, and changes nothing.
+    fn stage_checkpoint(&self, body: &[u8]) -> Result<Checkpoint, Response> {
+        let AddCheckpoint { old, proof, checkpoint } = AddCheckpoint::parse(body).map_err(|error| Response::text(400, error))?;
+        let (log, head) = (self.replay.log(), checkpoint.head());
+        if head.origin != log.name() {
+            return Err(Response::text(404, "this cosigner does not know that log"));
+        }
+        checkpoint.verify_log(log).map_err(|error| Response::text(403, error))?;
+        self.check_open()?;
+        if old > head.size {
+            return Err(Response::text(400, "the old size is larger than the checkpoint's"));
+        }
+        let known = self.known();
+        let conflict = || Response::new(409, wire::SIZE, format!("{known}\n"));
+        if old != known || self.pending().is_some_and(|pending| pending.size == head.size && pending.root != head.root) {
+            return Err(conflict());
+        }
+        let root = self.pending().map_or_else(tree::empty_root, |pending| pending.root);
+        tree::verify_consistency(old, &root, head.size, &head.root, &proof).map_err(|error| Response::text(422, error))?;
+        if let Some(forgotten) = &self.forgotten {
+            // What it is asked to sign next must be exactly what it signed, before it can be more.
+            if head != forgotten {
+                return Err(Response::text(503, CosignerError::Forgotten { known, cosigned: forgotten.size }));
+            }
+        }
+        checkpoint.with_only(log, std::iter::empty()).map_err(|error| Response::text(403, error))
+    }
+
+    fn check_open(&self) -> Result<(), Response> {
+        let closed = "this log was handed over to another; cosignatures are for that one";
+        if self.state.closed { Err(Response::text(410, closed)) } else { Ok(()) }
+    }
+
+    /// Takes entries towards the pending checkpoint, or the staged one, and cosigns once all are there.
+    fn mirror(&mut self, staged: Option<Checkpoint>, body: &[u8], now: u64) -> Result<Response, Response> {
+        let request = AddEntries::parse(body).map_err(|error| Response::text(400, error))?;
+        if request.origin != self.replay.log().name() {
+            return Err(Response::text(404, "this mirror does not know that log"));
+        }
+        self.check_open()?;
+        if staged.is_none() && self.forgotten.is_some() {
+            return Err(Response::text(503, "this mirror cosigns nothing until it has caught up with what it cosigned before"));
+        }
+        let target = staged.as_ref().map(Checkpoint::head).or(self.pending()).cloned();
+        let (size, next) = (target.as_ref().map_or(0, |head| head.size), self.store.size());
+        let info =
+            |status, next| Response::new(status, wire::MIRROR_INFO, MirrorInfo { size, next, ticket: Default::default() }.to_string());
+        // Nobody need send much again: what is below the next entry's bundle is of no use.
+        let Some(target) = target.filter(|_| request.end == size && request.start <= next && request.start >= next / WIDTH * WIDTH) else {
+            return Err(info(409, next));
+        };
+        let mut undo = Vec::new();
+        let taken = self.take(&request, &target, &mut undo).and_then(|entries| {
+            let held = next + entries.len() as u64;
+            self.commit(staged, &entries, (held == size).then_some(size)).map(|()| held)
+        });
+        match taken {
+            Err(refused) => {
+                // The entries are not stored, so they were never replayed.
+                undo.into_iter().rev().for_each(|step| self.replay.undo(step));
+                Err(refused)
+            }
+            Ok(held) if held < size => Ok(info(202, held)),
+            Ok(_) => self.cosign_validated(now),
+        }
+    }
+
+    /// The entries of a request that the store lacks, proved to be in the tree of `target`, and replayed.
+    fn take<'a>(&mut self, request: &AddEntries<'a>, target: &Head, undo: &mut Vec<Undo>) -> Result<Vec<&'a [u8]>, Response> {
+        let next = self.store.size();
+        let mut entries: Vec<&[u8]> = Vec::new();
+        let before = self.first_bundle(request.start).map_err(|error| Response::text(500, error))?;
+        let mut before: Vec<&[u8]> = before.iter().map(Vec::as_slice).collect();
+        let mut packages = 0;
+        for package in request.packages() {
+            packages += 1;
+            let end = package.start + package.entries.len() as u64;
+            let leaves: Vec<_> = before.drain(..).chain(package.entries.iter().copied()).map(tree::leaf_hash).collect();
+            let part = tree::root(&leaves[..], leaves.len() as u64).unwrap_or_else(|never| match never {});
+            let start = end - leaves.len() as u64;
+            tree::verify(start, end, target.size, &part, &target.root, &package.proof).map_err(|error| Response::text(422, error))?;
+            for (at, entry) in (package.start..).zip(package.entries).filter(|(at, _)| *at >= next) {
+                let step =
+                    self.replay.step(entry).map_err(|error| Response::text(422, format!("{}: entry {at}: {error}", error.code())))?;
+                undo.push(step);
+                entries.push(entry);
+            }
+            if entries.len() + WIDTH as usize > MAX_BATCH {
+                break;
+            }
+        }
+        if packages == 0 && request.start < request.end {
+            return Err(Response::text(400, "there is no whole package of entries"));
+        }
+        // What came is proved; that what was there before leads there too, the root says.
+        let whole = next + entries.len() as u64 == target.size;
+        if whole && self.store.root_with(&entries) != target.root {
+            return Err(Response::text(422, "the entries held do not lead to the checkpoint's root"));
+        }
+        Ok(entries)
+    }
+
+    /// The entries of the first package's bundle that stand before it.
+    fn first_bundle(&self, start: u64) -> Result<Vec<Vec<u8>>, StoreError> {
+        let width = start % WIDTH;
+        if width == 0 {
+            return Ok(Vec::new());
+        }
+        let tile = Tile { level: Level::Entries, index: start / WIDTH, width: width as u16 };
+        let bundle = self.store.tile(&tile)?;
+        let none = |_| StoreError::NoTile { path: tile.to_string() };
+        Ok(crate::tile::entries(&bundle, tile.width).map_err(none)?.into_iter().map(<[u8]>::to_vec).collect())
+    }
+
+    /// Writes down what is about to be signed. Nothing changes if the disk does not take it.
+    fn commit(&mut self, pending: Option<Checkpoint>, entries: &[&[u8]], validated: Option<u64>) -> Result<(), Response> {
+        let mut state = self.state.clone();
+        if let Some(pending) = &pending {
+            state.pending = pending.note().into();
+        }
+        state.validated = validated.map_or(state.validated, |size| state.validated.max(size));
+        let text = json::to_canonical(&state).map_err(|error| Response::text(500, error))?;
+        let changed = (state != self.state).then_some(text.as_str());
+        if changed.is_some() || !entries.is_empty() {
+            let status = |error: &StoreError| if matches!(error, StoreError::Full { .. }) { 507 } else { 500 };
+            let told = |error: StoreError| Response::text(status(&error), format!("{}: {error}", error.code()));
+            self.store.append(entries, changed).map_err(told)?;
+            self.store.mark_signed().map_err(told)?;
+        }
+        self.state = state;
+        if let Some(pending) = pending {
+            self.pending = Some(pending);
+            self.forgotten = None;
+        }
+        Ok(())
+    }
+
+    fn cosign_witness(&self, now: u64) -> Result<Response, Response> {
+        let pending = self.pending().ok_or_else(|| Response::text(409, "there is no checkpoint yet"))?;
+        self.cosign(&self.witness, pending, now).map(|line| Response::new(200, wire::TEXT, line))
+    }
+
+    /// Cosigns as validated, and puts the checkpoint in place for those who fetch it from the mirror.
+    fn cosign_validated(&self, now: u64) -> Result<Response, Response> {
+        let pending = self.pending.as_ref().ok_or_else(|| Response::text(409, "there is no checkpoint yet"))?;
+        let [witnessed, validated] = [&self.witness, &self.validated].map(|signer| self.cosign(signer, pending.head(), now));
+        let validated = validated?;
+        self.store.publish(&format!("{}{}{validated}", pending.note(), witnessed?)).map_err(|error| Response::text(500, error))?;
+        Ok(Response::new(200, wire::TEXT, validated))
+    }
+
+    fn cosign(&self, named: &NamedSigner, head: &Head, now: u64) -> Result<String, Response> {
+        let line = head.cosign(named.key.name(), named.signer(), now);
+        line.map(|line| format!("{line}\n")).map_err(|error| Response::text(500, error))
+    }
+}
+
+/// Replays the first `size` entries of a store. Their signatures were verified before they were stored.
+pub(crate) fn replay_store(store: &Store, mut replay: Replay, size: u64) -> Result<Replay, CosignerError> {
+    for index in 0..size.div_ceil(WIDTH) {
+        let width = (size - index * WIDTH).min(WIDTH) as u16;
+        let tile = Tile { level: Level::Entries, index, width };
+        let bundle = store.tile(&tile)?;
+        let entries = crate::tile::entries(&bundle, width).map_err(|_| CosignerError::State)?;
+        for entry in entries {
+            let entry = Entry::parse(entry).map_err(RuleError::Entry)?;
+            replay.check(&entry)?;
+            replay.apply(entry);
+        }
+    }
+    Ok(replay)
+}
+
+/// Why a cosigner does not start, or does not sign.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CosignerError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An entry that may not stand.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+    /// A checkpoint that is none, or not signed.
+    #[error(transparent)]
+    Note(#[from] NoteError),
+    /// A checkpoint that is not believed.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// Its two keys are one, or not cosigners'.
+    #[error("a cosigner has two different keys, one as witness and one as validated; make another with `tacit key`")]
+    Keys,
+    /// The state it wrote is not its own.
+    #[error("the ledger's folder belongs to another log, or to a sequencer; check the configured folder")]
+    State,
+    /// What it was given to catch up with does not extend what it knows.
+    #[error("the checkpoint cannot be caught up with: {0}")]
+    Refused(String),
+    /// Its store was put back.
+    #[error(
+        "this agency cosigned a checkpoint of {cosigned} entries and knows of {known} only: its ledger was rolled back. \
+         It cosigns nothing until it has caught up with that checkpoint; find out why before you let it"
+    )]
+    Forgotten {
+        /// The size it knows.
+        known: u64,
+        /// The size it cosigned.
+        cosigned: u64,
+    },
+    /// The hand-over is not from the end.
+    #[error(
+        "the log is not handed over at {named} entries: this agency validated {validated} and holds {held}; \
+         hand it over at the largest checkpoint a quorum cosigned, once all hold it"
+    )]
+    NotTheEnd {
+        /// What it validated.
+        validated: u64,
+        /// What it holds.
+        held: u64,
+        /// What the hand-over names.
+        named: u64,
+    },
+}
+
+impl CosignerError {
+    /// The code to show and to count.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.code(),
+            Self::Rule(error) => error.code(),
+            Self::Note(_) => "E_LEDGER_SIGNATURE",
+            Self::Policy(error) => error.code(),
+            Self::Keys | Self::State => "E_LEDGER_CONFIG",
+            Self::Forgotten { .. } | Self::Refused(_) => "E_LEDGER_ROLLBACK",
+            Self::NotTheEnd { .. } => "E_LEDGER_HANDOVER",
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "cosigner_tests.rs"]
+mod tests;
