@@ -1,8 +1,7 @@
-//! What is written down and signed: notes in the C2SP signed-note format over canonical JSON.
+//! What is written down and signed, and the log it stands in.
 //!
-//! Everything a planner or a node states that another must be able to check later (a query, an acceptance, a sealed
-//! share of a result) is one signed note: text a person can read, that any tool knowing the format can verify, and of
-//! which there is exactly one spelling.
+//! Everything a planner or a node states that another must be able to check later is a signed note over canonical JSON
+//! ([`note`], [`entry`]): text a person can read, that any tool knowing the format can verify.
 //!
 //! ```text
 //! tacit/accept/v1
@@ -10,6 +9,10 @@
 //!
 //! — transport x08go/ZJkuBS9UG…=
 //! ```
+//!
+//! What must stand for all to see is an entry in one Merkle log. A [`sequencer`] orders it, every agency is its [`cosigner`],
+//! and who has its files can [`audit`] it. No clock, no network and no key of its own are in this room: times, bodies and signers
+//! are handed in. The formats and what they prove are in docs/ledger.md.
 
 pub mod audit;
 pub mod bytes;
