@@ -108,6 +108,8 @@ pub trait Engine: Sized {
     fn input<R: Ring>(&mut self, inputs: &[Input<'_, R>]) -> Result<Vec<Self::Share<R>>, Abort>;
     /// A public column as a share.
     fn constant<R: Ring>(&mut self, public: &Column<R>) -> Self::Share<R>;
+    /// Uniform bits that no party knows, even together with as many others as may be corrupt.
+    fn random_bits(&mut self, layout: Layout) -> Result<Self::Share<B64>, Abort>;
 
     /// Sum over the pairs of their element-wise products: one round, one element a row, however many pairs.
     fn sum_of_products<R: Ring>(&mut self, pairs: &[Pair<'_, Self::Share<R>>]) -> Result<Self::Share<R>, Abort>;

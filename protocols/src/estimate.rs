@@ -129,6 +129,10 @@ impl Engine for Estimate {
         Shape(public.layout())
     }
 
+    fn random_bits(&mut self, layout: Layout) -> Result<Shape, Abort> {
+        Ok(Shape(layout))
+    }
+
     fn sum_of_products<R: Ring>(&mut self, pairs: &[(&Shape, &Shape)]) -> Result<Shape, Abort> {
         let shape = *pairs.first().expect("a sum of products has at least one").0;
         assert!(pairs.iter().all(|(x, y)| **x == shape && **y == shape), "factors have equal layouts");

@@ -12,12 +12,18 @@ use std::ops::Range;
 #[derive(Debug, Default)]
 pub struct Plain {
     shuffles: u64,
+    random: u64,
 }
 
 impl Plain {
     /// The oracle.
     pub fn new() -> Self {
         Plain::default()
+    }
+
+    /// The oracle with other random bits: they are a function of the seed.
+    pub fn seeded(seed: u64) -> Self {
+        Plain { random: seed, ..Plain::default() }
     }
 }
 
@@ -72,18 +78,19 @@ impl<R: Ring> Share<R> for Column<R> {
     }
 }
 
-/// A repeatable permutation, different for each seed: the oracle has no secrets, but what depends on the order after a shuffle must show.
+/// The next of a repeatable stream of words (SplitMix64): the oracle has no secrets.
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (*state ^ *state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ z >> 31
+}
+
+/// A repeatable permutation, different for each seed, so that what depends on the order after a shuffle shows.
 fn varied(rows: usize, seed: u64) -> Permutation {
-    // splitmix64
     let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    };
     let mut places: Vec<u32> = (0..rows).map(|i| i as u32).collect();
-    (1..rows).rev().for_each(|last| places.swap(last, (next() % (last as u64 + 1)) as usize));
+    (1..rows).rev().for_each(|last| places.swap(last, (next(&mut state) % (last as u64 + 1)) as usize));
     Permutation::new(places).expect("swaps keep a permutation")
 }
 
@@ -102,6 +109,11 @@ impl Engine for Plain {
 
     fn constant<R: Ring>(&mut self, public: &Column<R>) -> Column<R> {
         public.clone()
+    }
+
+    fn random_bits(&mut self, layout: Layout) -> Result<Column<B64>, Abort> {
+        let random = &mut self.random;
+        Ok(Column::build(layout, |_, words| words.fill_with(|| B64(next(random)))))
     }
 
     fn sum_of_products<R: Ring>(&mut self, pairs: &[(&Column<R>, &Column<R>)]) -> Result<Column<R>, Abort> {

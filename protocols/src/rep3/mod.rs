@@ -20,7 +20,7 @@
 //! | [`shuffle_and_open`](Engine::shuffle_and_open) | 2 | places besides: 1, 3, 2 in turn |
 //! | [`permute_by`](Engine::permute_by) P_i | 2 | 2 and a place by P_i, 1 by the others |
 //! | [`retrieve`](Engine::retrieve) P_B's rows by P_A's keys | 2 | a tag and a row by P_A, a store of P_B's rows, a row by P_C |
-//! | constants, sums, complements, products with public values | 0 | 0 |
+//! | constants, [random bits](Engine::random_bits), sums, complements, products with public values | 0 | 0 |
 //!
 //! Leakage: none; openings and releases show the value to whom they name, nothing else.
 
@@ -163,6 +163,16 @@ impl Engine for Rep3 {
             1 => Rep3Share::from_components(zeros(), zeros()),
             _ => Rep3Share::from_components(zeros(), public.clone()),
         }
+    }
+
+    /// x_i = F(k_i): one key is unknown to each party.
+    fn random_bits(&mut self, layout: Layout) -> Result<Rep3Share<B64>, Abort> {
+        let step = self.session.step();
+        let component = |peer| {
+            let mut elements = self.session.prss(peer).elements(step, 0..layout.len::<B64>());
+            Column::build(layout, |_, words| elements.fill(words))
+        };
+        Ok(Rep3Share::from_components(component(self.left()), component(self.right())))
     }
 
     fn sum_of_products<R: Ring>(&mut self, pairs: &[(&Rep3Share<R>, &Rep3Share<R>)]) -> Result<Rep3Share<R>, Abort> {
