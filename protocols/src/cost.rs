@@ -9,6 +9,7 @@
 //! equal: these formulas; [`Estimate`], which runs the protocol's own code without shares; and the meter of real parties.
 
 mod arithmetic;
+mod privacy;
 mod tables;
 
 pub use crate::estimate::Estimate;
@@ -17,6 +18,7 @@ pub use arithmetic::{
     at_least, between, case, date_part, divide, divide_public, field_bits, integer, is_in, is_negative, is_zero, negate_if,
 };
 use mpc_core::{B64, Layout, PartyId, Ring};
+pub use privacy::{binomial, cap, clamp, clamp_field, complement, laplace, safe, weight};
 pub use tables::{
     Opening, apply, compact, compose, digit, distinct, find, group_sums, has_repeats, join, join_match, permute_by, radix_places, retrieve,
     samplesort, shuffle, sort,

@@ -5,6 +5,7 @@
 //! k bit-planes are all held to the same row. A difference is a failure, not a tolerance.
 
 mod arithmetic;
+mod privacy;
 mod relational;
 
 use crate::cost::{self, Cost};
@@ -19,7 +20,8 @@ pub const SIZES: [usize; 6] = [1, 2, 7, 64, 1000, 65536];
 
 /// Operations of the model that this release does not have, or not at every width of the model. Comparisons and carries have one form each, that of fewest
 /// bits among those of least rounds: not `lt_plain`, `lt_ripple`, `a2b_kogge_stone`, `msb`; `a2b` computes a carry out of the top that nobody reads; the
-/// `csa` forms are for a scheme that verifies its messages. `msb_pair` is held to the model for 64 bits, the one integer ring of fixed width.
+/// `csa` forms are for a scheme that verifies its messages. `noise_bits` is the difference of two geometrics, of 2d biased bits; ours has d + 1
+/// ([`privacy::Laplace`](crate::privacy::Laplace)). `msb_pair` is held to the model for 64 bits, the one integer ring of fixed width.
 pub const ABSENT: [&str; 12] = [
     "lt_plain",
     "lt_ripple",
@@ -123,6 +125,10 @@ pub fn gate(sizes: &[usize], reference: Option<&Reference>) -> Vec<GateLine> {
             planes(rows, k, &mut lines);
         }
         arithmetic::lines(rows, &mut lines);
+        // noise is for cells, which are not so many
+        if rows <= 1000 {
+            privacy::lines(rows, &mut lines);
+        }
     }
     lines.extend(relational::lines(reference.into_iter().flat_map(|r| &r.operations).map(|r| &r.case), sizes));
     lines.extend(relational::known(sizes));

@@ -11,6 +11,7 @@ mod estimate;
 pub mod gate;
 mod plain;
 mod planes;
+pub mod privacy;
 pub mod relational;
 mod rep3;
 mod retrieve;

@@ -20,6 +20,7 @@
 //! | [`is_in`], [`at_least`] of lists | ceil(log2 k) | 32 and one or two a distinct part of a constant |
 //! | [`date_part`] within 20 years: year, month, day | 4, 13, 17 | 136, 220, 231 |
 //! | [`divide_public`], [`divide`] over Fp61 | 13, 49 to 58 | 1000, 3500 to 8200 |
+//! | [`weight`] of k planes | floor(log2 k) | 63 |
 //! | [`count`], [`bit_times`], [`filtered_sum`] | 2, 3, 3 | 61, 122, 61 over Fp61 |
 //!
 //! Leakage: none. Nothing is opened here.
@@ -42,6 +43,7 @@ pub(crate) mod scale;
 mod select;
 mod sums;
 mod text;
+mod weight;
 
 pub use absolute::{absolute, negate_if};
 pub use adder::{add, subtract};
@@ -60,6 +62,7 @@ pub use scale::divide_public;
 pub use select::select;
 pub use sums::{bit_times, count, count_in, filtered_sum};
 pub use text::{lengthen, text_planes};
+pub use weight::weight;
 
 use crate::planes::element;
 use crate::{Abort, Engine, Gate, Pair, Share, Wire};

@@ -45,6 +45,9 @@ impl Engine for Spy {
     fn input<R: Ring>(&mut self, inputs: &[Input<'_, R>]) -> Result<Vec<Column<R>>, Abort> {
         self.plain.input(inputs)
     }
+    fn random_bits(&mut self, layout: Layout) -> Result<Column<B64>, Abort> {
+        self.plain.random_bits(layout)
+    }
     fn constant<R: Ring>(&mut self, public: &Column<R>) -> Column<R> {
         self.plain.constant(public)
     }

@@ -1,0 +1,344 @@
+//! Noise: its exact law from all coins, its samples, its cost, and that nobody knows it.
+
+use super::{SIZES, input, open};
+use mpc_core::world::{Script, World};
+use mpc_core::{B64, Column, Fp61, Fp127, Layout, PartyId};
+use num_bigint::BigUint;
+use protocols::privacy::{Binomial, Delta, Epsilon, Laplace, Loss, Sensitivity, hockey_stick};
+use protocols::world::{Protocol, check, estimated, metered};
+use protocols::{Abort, Engine, Plain, Rep3, circuit, cost};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+const ONE: Sensitivity = Sensitivity { each: 1, total: 1, cells: 1 };
+
+fn laplace(epsilon: u64, total: u64, precision: u32) -> Laplace {
+    Laplace::with_precision(Epsilon(epsilon), &Sensitivity { each: total, total, cells: 1 }, precision).expect("fits")
+}
+
+fn coins(epsilon: u64, delta: u128, each: u64) -> Binomial {
+    let loss = Loss { epsilon: Epsilon(epsilon), delta: Delta(delta) };
+    Binomial::new(loss, &Sensitivity { each, total: each, cells: 1 }).expect("few coins")
+}
+
+/// Noise of given random bits.
+struct Given<'a, N> {
+    noise: &'a N,
+    random: Column<B64>,
+}
+
+impl Protocol for Given<'_, Laplace> {
+    type Output = Vec<i128>;
+    fn run<E: Engine>(&self, e: &mut E) -> Result<Vec<i128>, Abort> {
+        let random = input(e, 0, &self.random)?;
+        let noise = self.noise.from_random::<E, Fp61>(e, &random)?;
+        open::<E, Fp61>(e, &noise)
+    }
+}
+
+impl Protocol for Given<'_, Binomial> {
+    type Output = Vec<i128>;
+    fn run<E: Engine>(&self, e: &mut E) -> Result<Vec<i128>, Abort> {
+        let random = input(e, 0, &self.random)?;
+        let noise = self.noise.from_random::<E, Fp61>(e, &random)?;
+        open::<E, Fp61>(e, &noise)
+    }
+}
+
+fn counts(values: impl IntoIterator<Item = i128>) -> BTreeMap<i128, u64> {
+    values.into_iter().fold(BTreeMap::new(), |mut counts, v| {
+        *counts.entry(v).or_default() += 1;
+        counts
+    })
+}
+
+/// Every value of all random bits, once each: what comes out is the law itself, weight by weight.
+#[test]
+fn laplace_has_its_exact_law() {
+    for (epsilon, total, precision) in [(1_000_000, 1, 4), (700_000, 1, 3), (2_000_000, 3, 3), (3_000_000, 1, 5)] {
+        let noise = laplace(epsilon, total, precision);
+        let (biased, lambda) = (noise.bits() as usize + 1, precision as usize);
+        let all = 1usize << (biased * lambda);
+        assert!(all <= 1 << 16, "{all}");
+        let ints: Vec<i128> = (0..biased).flat_map(|i| (0..all).map(move |v| (v >> (i * lambda) & ((1 << lambda) - 1)) as i128)).collect();
+        let got = counts(check(&Given { noise: &noise, random: Column::from_ints(&ints, lambda) }));
+        let half = 1i128 << noise.bits();
+        let law: BTreeMap<i128, u64> =
+            (-half..half).zip(noise.weights()).map(|(k, w)| (k, u64::try_from(w).expect("small"))).filter(|(_, w)| *w > 0).collect();
+        assert_eq!(got, law, "ε = {epsilon}, Δ = {total}, λ = {precision}");
+    }
+}
+
+#[test]
+fn binomial_has_its_exact_law() {
+    let noise = coins(4_000_000, 10u128.pow(22), 1);
+    let n = noise.coins() as usize;
+    assert!((8..=16).contains(&n), "{n} coins");
+    let ints: Vec<i128> = (0..1 << n).collect();
+    let got = counts(check(&Given { noise: &noise, random: Column::from_ints(&ints, n) }));
+    let half = (n / 2) as i128;
+    let law = (-half..=half).zip(noise.weights()).map(|(k, w)| (k, u64::try_from(w).expect("small"))).collect();
+    assert_eq!(got, law);
+}
+
+struct Weight(usize, usize);
+
+impl Protocol for Weight {
+    type Output = Vec<u128>;
+    fn run<E: Engine>(&self, e: &mut E) -> Result<Vec<u128>, Abort> {
+        let ints: Vec<i128> = (0..self.0 as i128).map(|v| (v * 0x9e37_79b9_7f4a_7c15) ^ (v << 64)).collect();
+        let bits = super::input_bits(e, 1, &ints, self.1)?;
+        let weight = circuit::weight(e, &bits)?;
+        super::open_bits(e, &weight)
+    }
+}
+
+#[test]
+fn weights() {
+    for rows in [0, 1, 65] {
+        for planes in [1usize, 2, 3, 4, 7, 8, 63, 64, 65, 100, 127] {
+            let got = check(&Weight(rows, planes));
+            let ones = |v: i128| (((v * 0x9e37_79b9_7f4a_7c15) ^ (v << 64)) as u128 & ((1 << planes) - 1)).count_ones();
+            assert_eq!(got, (0..rows as i128).map(|v| ones(v).into()).collect::<Vec<u128>>(), "{planes} planes");
+            assert_eq!(cost::weight(64, planes).bits[0] / 64, planes as u64 - u64::from(planes.count_ones()));
+            assert_eq!(cost::weight(64, planes).rounds, u64::from(planes.ilog2()));
+        }
+    }
+}
+
+enum Noise {
+    Laplace(Laplace, usize),
+    Binomial(Binomial, usize),
+}
+
+impl Protocol for Noise {
+    type Output = Vec<i128>;
+    fn run<E: Engine>(&self, e: &mut E) -> Result<Vec<i128>, Abort> {
+        let noise = match self {
+            Noise::Laplace(noise, rows) => noise.sample::<E, Fp61>(e, *rows)?,
+            Noise::Binomial(noise, rows) => noise.sample::<E, Fp61>(e, *rows)?,
+        };
+        open::<E, Fp61>(e, &noise)
+    }
+}
+
+/// Parties agree on the noise, and it costs what the formulas say.
+#[test]
+fn sampling_costs() {
+    for rows in SIZES {
+        let laplace = Laplace::new(Epsilon::ONE, &ONE).expect("fits");
+        let binomial = coins(1_000_000, 10u128.pow(18), 1);
+        let formulas = [cost::laplace::<Fp61>(rows, &laplace), cost::binomial::<Fp61>(rows, &binomial)];
+        for (noise, formula) in [Noise::Laplace(laplace, rows), Noise::Binomial(binomial, rows)].into_iter().zip(formulas) {
+            let (values, cost) = metered(&noise, 7);
+            assert!(values.iter().all(|v| *v == values[0]), "parties agree");
+            let opened = cost::open::<Fp61>(Layout::new(rows, 1));
+            assert_eq!(cost, formula.then(opened), "{rows} rows");
+            assert_eq!(cost, estimated(&noise), "{rows} rows");
+        }
+    }
+}
+
+/// One released cell, ε = 1: at most 230 bytes a party and 8 rounds.
+#[test]
+fn figures() {
+    let noise = Laplace::new(Epsilon::ONE, &ONE).expect("fits");
+    let one = cost::laplace::<Fp61>(1, &noise);
+    assert_eq!((one.bits, one.rounds), ([1050; 3], 8));
+    assert!(one.max_bytes() <= 135, "{one:?}");
+    assert_eq!(cost::laplace::<Fp127>(1, &noise).bits, [7 * (89 + 127); 3]);
+    let binomial = coins(1_000_000, 10u128.pow(18), 1);
+    let one = cost::binomial::<Fp61>(1, &binomial);
+    assert_eq!((binomial.coins(), one.bits, one.rounds), (80, [505; 3], 8));
+}
+
+/// The component that a party does not hold decides the bits alone: whatever it holds, they are uniform to it.
+#[test]
+fn nobody_knows_random_bits() {
+    for party in 0..3u8 {
+        let unknown = move |edge: (PartyId, PartyId)| edge.0 != PartyId(party) && edge.1 != PartyId(party);
+        for pattern in [0u128, 0x0123_4567_89ab_cdef, u64::MAX.into()] {
+            let script: Script = Arc::new(move |edge, _, _, _| if unknown(edge) { pattern } else { 0x5555_5555_5555_5555 });
+            let opened = World::new(3, 0).script(script).run_ok(|session| {
+                let mut e = Rep3::new(session);
+                let bits = e.random_bits(Layout::new(64, 1))?;
+                let bits = e.verify(bits)?;
+                e.open(&bits)
+            });
+            // the two known components cancel
+            assert!(opened.iter().all(|(bits, _)| u128::from(bits.as_slice()[0].0) == pattern));
+        }
+    }
+}
+
+/// χ² of samples against integer weights, pooled to expectations of at least 10; the degrees of freedom.
+fn chi_squared(samples: &BTreeMap<i128, u64>, first: i128, weights: &[BigUint]) -> (f64, usize) {
+    let n: u64 = samples.values().sum();
+    let total: BigUint = weights.iter().sum();
+    let thousandth = |w: &BigUint| u64::try_from(w * n * 1000u32 / &total).expect("at most n") as f64 / 1000.0;
+    let (mut cells, mut pool) = (Vec::new(), (0.0, 0.0));
+    for (k, w) in (first..).zip(weights) {
+        pool = (pool.0 + thousandth(w), pool.1 + *samples.get(&k).unwrap_or(&0) as f64);
+        if pool.0 >= 10.0 {
+            cells.push(std::mem::take(&mut pool));
+        }
+    }
+    let last = cells.last_mut().expect("some value is expected");
+    *last = (last.0 + pool.0, last.1 + pool.1);
+    (cells.iter().map(|(e, o)| (o - e).powi(2) / e).sum(), cells.len() - 1)
+}
+
+/// Whether the χ² has a p-value above 10^-4 (Wilson and Hilferty's normal approximation; 3.72 is the normal quantile).
+fn plausible((chi2, freedom): (f64, usize)) -> bool {
+    let k = freedom as f64;
+    let z = ((chi2 / k).cbrt() - (1.0 - 2.0 / (9.0 * k))) / (2.0 / (9.0 * k)).sqrt();
+    z < 3.72
+}
+
+/// A million samples of each, and every value that is expected ten times occurs.
+#[test]
+fn a_million_samples() {
+    const BLOCK: usize = 50_000;
+    let mut e = Plain::seeded(2024);
+    let laplace = [laplace(1_000_000, 1, 64), laplace(100_000, 1, 64), laplace(2_000_000, 3, 64)];
+    for noise in &laplace {
+        let mut samples = BTreeMap::new();
+        for _ in 0..1_000_000 / BLOCK {
+            let noise = noise.sample::<_, Fp61>(&mut e, BLOCK).expect("in clear");
+            counts(open::<_, Fp61>(&mut e, &noise).expect("in clear")).into_iter().for_each(|(k, n)| *samples.entry(k).or_insert(0) += n);
+        }
+        holds(&samples, -(1i128 << noise.bits()), &noise.weights());
+    }
+    let noise = coins(1_000_000, 10u128.pow(18), 1);
+    let mut samples = BTreeMap::new();
+    for _ in 0..1_000_000 / BLOCK {
+        let noise = noise.sample::<_, Fp61>(&mut e, BLOCK).expect("in clear");
+        counts(open::<_, Fp61>(&mut e, &noise).expect("in clear")).into_iter().for_each(|(k, n)| *samples.entry(k).or_insert(0) += n);
+    }
+    holds(&samples, -i128::from(noise.coins() / 2), &noise.weights());
+}
+
+fn holds(samples: &BTreeMap<i128, u64>, first: i128, weights: &[BigUint]) {
+    let chi = chi_squared(samples, first, weights);
+    assert!(plausible(chi), "χ² = {} of {} degrees of freedom", chi.0, chi.1);
+    let (n, total): (u64, BigUint) = (samples.values().sum(), weights.iter().sum());
+    // e^-20 a value: no hole where twenty are expected
+    let expected = (first..).zip(weights).filter(|(_, w)| *w * n >= &total * 20u32).map(|(k, _)| k);
+    expected.for_each(|k| assert!(samples.contains_key(&k), "{k} never occurs"));
+    // the mean of a law symmetric about 0, but for the sampler's distance from it
+    let mean: i128 = samples.iter().map(|(k, n)| k * i128::from(*n)).sum();
+    let square: i128 = samples.iter().map(|(k, n)| k * k * i128::from(*n)).sum();
+    assert!(mean * mean < 16 * square, "the sum {mean} is within 4 standard deviations");
+}
+
+/// Three parties' samples are of the law too.
+#[test]
+fn samples_of_three_parties() {
+    let noise = Laplace::new(Epsilon::ONE, &ONE).expect("fits");
+    let (values, _) = metered(&Noise::Laplace(noise.clone(), 20_000), 11);
+    holds(&counts(values[0].iter().copied()), -(1i128 << noise.bits()), &noise.weights());
+}
+
+/// The thresholds and the law are those of the independent model, as far as it has the same: its noise is the difference of two geometrics, which is another
+/// approximation of the same law.
+#[test]
+fn agrees_with_the_model() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/model/vectors.json");
+    let Ok(bytes) = std::fs::read(&path) else {
+        eprintln!("known answers are not replayed: {} is not there", path.display());
+        return;
+    };
+    let all: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
+    let all = &all["laplace"];
+    let hex = |v: &serde_json::Value| BigUint::parse_bytes(v.as_str().expect("hex").as_bytes(), 16).expect("hex");
+    let mut compared = 0;
+    for case in all["bits"].as_array().expect("cases") {
+        let (lambda, sensitivity) = (case["lam"].as_u64().expect("λ") as u32, case["sensitivity"].as_u64().expect("Δ"));
+        if lambda > 64 {
+            continue;
+        }
+        let epsilon = match case["epsilon"].as_str().expect("ε") {
+            "1/2" => 500_000,
+            "1/10" => 100_000,
+            whole => whole.parse::<u64>().expect("a number") * 1_000_000,
+        };
+        let thresholds: Vec<BigUint> = case["thresholds"].as_array().expect("a list").iter().map(hex).collect();
+        let ours: Vec<BigUint> = laplace(epsilon, sensitivity, lambda).thresholds().iter().map(|t| BigUint::from(*t)).collect();
+        assert_eq!(ours, thresholds, "{case}");
+        compared += 1;
+    }
+    assert!(compared >= 5);
+    // |P - P'| summed over all values, at λ = 8: below twice the sum of both distances from the ideal law
+    let law = &all["exact_law"];
+    let weights: Vec<BigUint> = law["weights"].as_array().expect("a list").iter().map(hex).collect();
+    let noise = laplace(1_000_000, 1, 8);
+    let (theirs, ours) = (weights.iter().sum::<BigUint>(), noise.weights().iter().sum::<BigUint>());
+    let model = std::iter::once(BigUint::ZERO).chain(weights);
+    let difference: BigUint = noise
+        .weights()
+        .into_iter()
+        .zip(model)
+        .map(|(w, v)| {
+            let (w, v) = (w * &theirs, v * &ours);
+            if w > v { w - v } else { v - w }
+        })
+        .sum();
+    let (d, steps) = (noise.bits(), 256u32);
+    assert!(difference * steps < theirs * ours * 2u32 * (d + 2 + 2 * d + 2));
+    for case in all["binomial_coins"].as_array().expect("cases") {
+        let epsilon = case["epsilon"].as_str().expect("ε").parse::<u64>().expect("whole") * 1_000_000;
+        let digits = case["delta"].as_str().expect("δ").len() as u32 - 3;
+        let ours = coins(epsilon, 10u128.pow(24 - digits), case["sensitivity"].as_u64().expect("Δ")).coins();
+        // ours are even
+        let theirs = case["coins"].as_u64().expect("coins") as u32;
+        assert_eq!(ours, theirs.next_multiple_of(2), "{case}");
+    }
+}
+
+/// δ as debited is no less than what the exact law has, in both directions.
+#[test]
+fn losses_cover_the_exact_law() {
+    for (epsilon, total, precision) in [(1_000_000, 1, 64), (100_000, 1, 64), (2_000_000, 3, 20), (1_000_000, 1, 8), (500_000, 4, 16)] {
+        let noise = laplace(epsilon, total, precision);
+        let (excess, of) = hockey_stick(&noise.weights(), Epsilon(epsilon), total as usize);
+        assert!(excess * Delta::ONE.0 <= of * noise.loss().delta.0, "ε = {epsilon}, Δ = {total}, λ = {precision}");
+    }
+    for (epsilon, delta, each) in [(1_000_000, 10u128.pow(18), 1), (2_000_000, 10u128.pow(15), 2), (500_000, 10u128.pow(20), 1)] {
+        let noise = coins(epsilon, delta, each);
+        let (excess, of) = hockey_stick(&noise.weights(), Epsilon(epsilon), each as usize);
+        assert!(excess * Delta::ONE.0 <= of * delta, "{} coins", noise.coins());
+    }
+}
+
+#[test]
+fn expected_errors() {
+    for (epsilon, total) in [(1_000_000, 1), (100_000, 1), (2_000_000, 3)] {
+        let noise = laplace(epsilon, total, 64);
+        let (weights, half) = (noise.weights(), 1i128 << noise.bits());
+        let sum: BigUint = weights.iter().sum();
+        let beyond = |t: i128| (-half..half).zip(&weights).filter(|(k, _)| k.abs() > t).map(|(_, w)| w).sum::<BigUint>();
+        for odds in [2, 20, 1000] {
+            let t = noise.error(odds) as i128;
+            assert!(beyond(t) * odds <= sum && (t == 0 || beyond(t - 1) * odds > sum), "ε = {epsilon}, Δ = {total}: ± {t}");
+        }
+    }
+    assert_eq!(laplace(1_000_000, 1, 64).error(20), 3);
+    let noise = coins(1_000_000, 10u128.pow(18), 1);
+    assert_eq!(noise.error(20), 9, "sd 4.5");
+}
+
+#[test]
+fn what_cannot_be_made_is_refused() {
+    let sensitivity = |total| Sensitivity { each: total, total, cells: 1 };
+    assert!(Laplace::new(Epsilon(0), &ONE).is_err());
+    assert!(Laplace::new(Epsilon(32_000_000), &ONE).is_err());
+    assert!(Laplace::new(Epsilon(31_999_999), &ONE).is_ok());
+    assert!(Laplace::new(Epsilon::ONE, &sensitivity(0)).is_err());
+    let widest = Laplace::new(Epsilon(1), &sensitivity(u64::MAX)).expect("below 120 bits");
+    assert!(widest.bits() <= 90, "{}", widest.bits());
+    let loss = |epsilon, delta| Loss { epsilon: Epsilon(epsilon), delta: Delta(delta) };
+    assert!(Binomial::new(loss(1_000_000, 0), &ONE).is_err(), "binomial noise is never pure");
+    assert!(Binomial::new(loss(1_000, 1), &ONE).unwrap_err().to_string().contains("Laplace"));
+    assert!(Binomial::new(loss(0, 1), &ONE).is_err());
+}
