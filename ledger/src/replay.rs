@@ -80,6 +80,7 @@ pub enum Phase {
 }
 
 /// What takes one entry back.
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(crate) enum Undo {
     Member(String, Option<Box<Member>>),
     Contract(Hash),
@@ -273,7 +274,7 @@ impl Replay {
             Body::Abort(abort) => {
                 let job = self.known(&abort.job)?;
                 let runs = job.runs() && abort.attempt == job.attempt;
-                if !runs && !(job.phase == Phase::Waiting && abort.attempt == job.attempt + 1) {
+                if !(runs || job.phase == Phase::Waiting && abort.attempt == job.attempt + 1) {
                     return Err(RuleError::Again("this attempt has ended already, or is not the next"));
                 }
                 let owners = job.query.reads.iter().filter_map(|read| entry::owner(&read.dataset));

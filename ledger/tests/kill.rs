@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 const FOLDER: &str = "LEDGER_KILL_FOLDER";
 
+#[allow(clippy::print_stdout, reason = "the parent reads it")]
 /// What the parent starts: appends, has it cosigned, tells, for ever.
 #[test]
 #[ignore = "runs as the child of the test below"]
