@@ -80,7 +80,6 @@ pub enum Phase {
 }
 
 /// What takes one entry back.
-#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(crate) enum Undo {
     Member(String, Option<Box<Member>>),
     Contract(Hash),
@@ -90,7 +89,7 @@ pub(crate) enum Undo {
     Debit(Hash, String),
     Job(Hash, u64, Phase),
     Evidence(Hash),
-    HandOver(Option<(VerifierKey, Head)>),
+    HandOver(Option<Box<(VerifierKey, Head)>>),
 }
 
 impl Job {
@@ -325,7 +324,7 @@ impl Replay {
                 self.evidence.insert(entry.id);
                 Undo::Evidence(entry.id)
             }
-            Body::HandOver(_) => Undo::HandOver(self.previous.take()),
+            Body::HandOver(_) => Undo::HandOver(self.previous.take().map(Box::new)),
         }
     }
 
@@ -347,7 +346,7 @@ impl Replay {
             Undo::Debit(job, dataset) => drop(self.jobs.entry(job).and_modify(|job| drop(job.debits.remove(&dataset)))),
             Undo::Job(id, attempt, phase) => drop(self.jobs.entry(id).and_modify(|job| (job.attempt, job.phase) = (attempt, phase))),
             Undo::Evidence(id) => drop(self.evidence.remove(&id)),
-            Undo::HandOver(previous) => self.previous = previous,
+            Undo::HandOver(previous) => self.previous = previous.map(|previous| *previous),
         }
     }
 

@@ -9,29 +9,10 @@ mod order;
 mod rows;
 mod vectors;
 
-use mpc_core::{B64, Column, Layout, PartyId, Ring};
+use super::{SIZES, Words, input};
+use mpc_core::{B64, Column, Layout, Ring};
 use protocols::world::{self, Protocol};
-use protocols::{Abort, Engine, Input, Plain};
-
-/// Numbers of rows at the edges of words, of widths and of blocks.
-const SIZES: [usize; 7] = [0, 1, 2, 63, 64, 65, 1000];
-
-/// A repeatable stream of words.
-struct Words(u64);
-
-impl Words {
-    fn next(&mut self) -> u64 {
-        // splitmix64
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-}
+use protocols::{Abort, Engine, Plain};
 
 /// Keys of every kind: all equal, all distinct, sorted, reversed, few values, random.
 fn keys(rows: usize, width: usize) -> Vec<Vec<u64>> {
@@ -56,13 +37,6 @@ fn same_everywhere<P: Protocol>(protocol: &P) -> P::Output {
     let expected = protocol.run(&mut Plain::new()).expect("in clear");
     assert!(world::metered(protocol, 3).0.into_iter().all(|result| result == expected));
     expected
-}
-
-/// Shares what `owner` knows.
-fn input<E: Engine, R: Ring>(e: &mut E, owner: u8, values: &Column<R>) -> Result<E::Share<R>, Abort> {
-    let owner = PartyId(owner);
-    let mine = e.holds(owner).then_some(values);
-    Ok(e.input(&[Input::new(owner, values.layout(), mine)])?.remove(0))
 }
 
 /// Shares integers as bits.
