@@ -204,7 +204,7 @@ impl Attempt<'_> {
             self.progress(stage, done, of);
         };
         let roster = desk.grounds.roster();
-        let parts = program.run(engine, &|name| roster.party_id(name), &inputs, &mut progress);
+        let parts = joint::rep3(&program, engine, &|name| roster.party_id(name), &inputs, &mut progress);
         let parts = parts.map_err(|abort| self.refusal(&abort, Stage::Joint))?;
         drop(inputs);
         self.encode(&parts).map(|message| (message, trace.into_measured()))

@@ -48,18 +48,6 @@ pub enum Part {
     Fp127(Released<Fp127>),
 }
 
-/// Lays out `plan` on `ground` and runs it: [`Program::new`] and [`Program::run`].
-pub fn execute<E: Engine>(
-    plan: &Plan,
-    ground: &Ground,
-    engine: &mut E,
-    owner: &dyn Fn(&str) -> Option<PartyId>,
-    inputs: &Inputs,
-    progress: &mut dyn FnMut(&E, usize),
-) -> Result<Vec<Part>, Abort> {
-    Program::new(plan, ground).map_err(|e| Abort::Refused(e.to_string()))?.run(engine, owner, inputs, progress)
-}
-
 impl Program<'_> {
     /// Runs the program. `owner` gives a party's place in the roster, `inputs` are the columns this node holds; `progress` is called
     /// before each step with its number, and once more at the end.

@@ -41,7 +41,8 @@ pub fn check(city: &City, local: &Local, sql: &str) -> Result<(), String> {
         let me = session.me().index();
         let mut engine = Rep3::new(session);
         let mut trace = Trace::new();
-        let parts = program.run(&mut engine, &owner, &inputs[me], &mut |e: &Rep3, step| trace.mark(program.steps(), step, e.meter()))?;
+        let parts =
+            joint::rep3(&program, &mut engine, &owner, &inputs[me], &mut |e: &Rep3, step| trace.mark(program.steps(), step, e.meter()))?;
         Ok((wire::encode(&parts), trace.into_measured()))
     });
     let prices = price(&program, &PARTIES).map_err(|e| e.to_string())?;

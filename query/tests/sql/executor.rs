@@ -198,16 +198,17 @@ fn a_plan_by_hand_gives_the_same_answer_in_clear_and_among_three_parties_at_the_
 
     let mut pooled = Inputs::default();
     inputs.iter().for_each(|i| pooled.extend(i.clone()));
-    let parts = execute(&plan, &ground, &mut Plain::new(), &owner, &pooled, &mut |_, _| ()).expect("the clear engine does not abort");
+    let program = Program::new(&plan, &ground).expect("the plan is executable");
+    let parts = program.run(&mut Plain::new(), &owner, &pooled, &mut |_, _| ()).expect("the clear engine does not abort");
     let answer = finish(&plan, &ground, &local, &[("all".into(), parts)]).expect("an answer");
     assert_eq!(rows(&answer), expected());
 
-    let program = Program::new(&plan, &ground).expect("the plan is executable");
     let ran = World::new(3, 7).run_ok(|session| {
         let me = session.me().index();
         let mut engine = Rep3::new(session);
         let mut trace = Trace::new();
-        let parts = program.run(&mut engine, &owner, &inputs[me], &mut |e: &Rep3, step| trace.mark(program.steps(), step, e.meter()))?;
+        let parts =
+            joint::rep3(&program, &mut engine, &owner, &inputs[me], &mut |e: &Rep3, step| trace.mark(program.steps(), step, e.meter()))?;
         Ok((wire::encode(&parts).expect("three-party parts"), trace.into_measured()))
     });
     let mut parts: Vec<(String, Vec<Part>)> = Vec::new();

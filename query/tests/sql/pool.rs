@@ -117,7 +117,7 @@ impl Pool {
             On::Rep3 => {
                 let outcomes = World::new(3, 1).run(|session| {
                     let me = session.me().index();
-                    let parts = program.run(&mut Rep3::new(session), &owner, &inputs[me], &mut |_, _| ())?;
+                    let parts = joint::rep3(&program, &mut Rep3::new(session), &owner, &inputs[me], &mut |_, _| ())?;
                     Ok(wire::encode(&parts))
                 });
                 let parts = outcomes.into_iter().zip(self.parties).map(|(outcome, party)| {

@@ -146,8 +146,9 @@ impl Build {
             let me = session.me().index();
             let mut engine = Rep3::new(session);
             let mut trace = Trace::new();
-            let parts =
-                program.run(&mut engine, &owner, &inputs[me], &mut |e: &Rep3, step| trace.mark(program.steps(), step, e.meter()))?;
+            let parts = joint::rep3(&program, &mut engine, &owner, &inputs[me], &mut |e: &Rep3, step| {
+                trace.mark(program.steps(), step, e.meter())
+            })?;
             Ok((wire::encode(&parts).expect("three-party parts"), trace.into_measured()))
         });
         let mut parts: Vec<(String, Vec<Part>)> = Vec::new();

@@ -132,7 +132,7 @@ fn two_rows_of_one_key_end_the_session() {
         let clear = program.run(&mut Plain::new(), &owner, &pooled, &mut |_, _| ()).err();
         let shared = World::new(3, 7).run(|session| {
             let me = session.me().index();
-            program.run(&mut Rep3::new(session), &owner, &inputs[me], &mut |_, _| ()).map(|_| ())
+            joint::rep3(&program, &mut Rep3::new(session), &owner, &inputs[me], &mut |_, _| ()).map(|_| ())
         });
         for end in shared.into_iter().map(|o| o.result.err()).chain([clear]) {
             assert_eq!(end.is_some(), refused, "{end:?}");

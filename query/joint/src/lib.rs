@@ -1,0 +1,23 @@
+//! The joint stage in the schemes that parties run, compiled here once.
+//!
+//! `query` is generic over the engine, and every kernel it uses is compiled, optimised, where the engine is chosen. That is the longest part of
+//! compiling a node, so it has a place of its own: what is around it (nodes, tests) changes more often and is quick to build.
+
+use mpc_core::{Abort, PartyId};
+use protocols::Rep3;
+use query::exec::{Part, Program};
+use query::local::Inputs;
+
+/// [`Program::run`] among three parties, semi-honest.
+///
+/// # Errors
+/// As there.
+pub fn rep3(
+    program: &Program<'_>,
+    engine: &mut Rep3,
+    owner: &dyn Fn(&str) -> Option<PartyId>,
+    inputs: &Inputs,
+    progress: &mut dyn FnMut(&Rep3, usize),
+) -> Result<Vec<Part>, Abort> {
+    program.run(engine, owner, inputs, progress)
+}
