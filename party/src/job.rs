@@ -144,6 +144,8 @@ impl Attempt<'_> {
         self.progress(Stage::Session, 0, 1);
         let wait = self.desk.limits.peer_timeout();
         let link = self.desk.mesh.link(job.0.0, *attempt, wait).map_err(|abort| self.refusal(&abort, Stage::Session))?;
+        // Who stopped it before the mesh knew the attempt has cancelled nothing there.
+        self.stop.check()?;
         let link: Box<dyn Link> = Box::new(link);
         let roster = self.desk.grounds.roster();
         let session = establish(&self.desk.identity, roster, self.desk.me, &self.terms(), link);

@@ -225,7 +225,9 @@ async fn parties_that_were_told_different_things_stop_before_a_share_moves() {
     for line in &mut lines {
         let job = if line.party == 2 { &other } else { &offer };
         line.stop(job, StopCode::Deadline).await;
-        assert_eq!(city.failed(line).await.code, Code::Deadline);
+        let code = city.failed(line).await.code;
+        // The second party may have felt that the first is gone before it was told.
+        assert!(code == Code::Deadline || (line.party == 1 && code == Code::Peer), "{code}");
     }
     // A node that is busy says so; one that is stopped is free again.
     let [line, ..] = &mut lines;
@@ -235,6 +237,21 @@ async fn parties_that_were_told_different_things_stop_before_a_share_moves() {
     line.stop(&second, StopCode::Cancelled).await;
     assert_eq!(city.failed(line).await.code, Code::Cancelled);
     city.accepted(line, &city.ask(SQL)).await;
+    city.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_at_the_heels_of_the_start_is_never_lost() {
+    let mut city = City::new();
+    let [mut line, ..] = city.start_all().await;
+    // The others are not told to start: only the stop can end the attempt, which may not have begun when it comes.
+    for _ in 0..40 {
+        let offer = city.ask(SQL);
+        city.accepted(&mut line, &offer).await;
+        line.start(&offer).await;
+        line.stop(&offer, StopCode::Cancelled).await;
+        assert_eq!(city.failed(&mut line).await.code, Code::Cancelled);
+    }
     city.stop_all().await;
 }
 
