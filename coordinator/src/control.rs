@@ -2,9 +2,9 @@
 //! party's line to the scheduler.
 
 use crate::handle::{Handle, Line};
-use mpc_quic::quinn::{Connection, ConnectionError, ReadExactError, RecvStream, SendStream, VarInt};
+use mpc_quic::quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
 use mpc_quic::{Incoming, Peer};
-use query::message::frame::{self, FromParty, PREFIX, ToParty};
+use query::message::frame::{self, FromParty, ToParty};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -59,20 +59,17 @@ async fn read_frames(mut recv: RecvStream, from_party: &mpsc::Sender<Result<From
 }
 
 async fn read_frame(recv: &mut RecvStream) -> Result<FromParty, End> {
-    let lost = |_: ReadExactError| End::Lost;
     let broken = |e: frame::FrameError| End::Said(format!("it broke the protocol: {e}"));
-    let mut prefix = [0; PREFIX];
-    recv.read_exact(&mut prefix).await.map_err(lost)?;
-    let length = frame::length(prefix).map_err(broken)?;
-    // grows with what has come: a stated length takes no memory
-    let mut body = Vec::new();
-    while body.len() < length {
-        match recv.read_chunk(length - body.len(), true).await {
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk.bytes),
-            _ => return Err(End::Lost),
+    let mut frame = frame::Partial::default();
+    loop {
+        match frame.missing().map_err(broken)? {
+            0 => return frame.message().map_err(broken),
+            missing => match recv.read_chunk(missing, true).await {
+                Ok(Some(chunk)) => frame.add(&chunk.bytes),
+                _ => return Err(End::Lost),
+            },
         }
     }
-    frame::decode(&body).map_err(broken)
 }
 
 /// Writes until the scheduler drops the line, or the stream fails; the reader then knows why.

@@ -7,7 +7,7 @@ use crate::offer::Admitted;
 use ledger::bytes::Hash;
 use mpc_quic::quinn::{Connection, RecvStream, SendStream, VarInt};
 use mpc_quic::{Backoff, DialError, Endpoint};
-use query::message::frame::{self, FromParty, Offer, PREFIX, Ready, Signed, Start, ToParty};
+use query::message::frame::{self, FromParty, Offer, Ready, Signed, Start, ToParty};
 use query::message::{Accept, Code, Failed, QueryId, Refusal, Refuse, Statement};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -460,25 +460,17 @@ async fn read(connection: &Connection, recv: &mut RecvStream, jobs: &Jobs) -> St
         connection.close(PROTOCOL, b"not a frame of the control plane");
         format!("the coordinator broke the protocol: {error}")
     };
+    let mut frame = frame::Partial::default();
     loop {
-        let mut prefix = [0; PREFIX];
-        if recv.read_exact(&mut prefix).await.is_err() {
-            return connection.closed().await.to_string();
-        }
-        let length = match frame::length(prefix) {
-            Ok(length) => length,
-            Err(error) => return broken(error),
-        };
-        // grows with what has come: a stated length takes no memory
-        let mut body = Vec::new();
-        while body.len() < length {
-            match recv.read_chunk(length - body.len(), true).await {
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk.bytes),
+        match frame.missing() {
+            Ok(0) => match std::mem::take(&mut frame).message() {
+                Ok(frame) => jobs.take(frame),
+                Err(error) => return broken(error),
+            },
+            Ok(missing) => match recv.read_chunk(missing, true).await {
+                Ok(Some(chunk)) => frame.add(&chunk.bytes),
                 _ => return connection.closed().await.to_string(),
-            }
-        }
-        match frame::decode::<ToParty>(&body) {
-            Ok(frame) => jobs.take(frame),
+            },
             Err(error) => return broken(error),
         }
     }

@@ -1,7 +1,7 @@
 //! Frames between the coordinator and a party. The party dials, opens one bidirectional stream and begins with
 //! [`FromParty::Ready`]; from then on both sides send frames as they come. When the connection ends, so does whatever ran
 //! under it: a party drops it, and waits for an offer of a new attempt over a new connection. A frame is its length as a big-endian u32,
-//! then that many bytes of JSON; a length beyond [`MAX_FRAME`] is refused before anything is allocated.
+//! then that many bytes of JSON; a length beyond [`MAX_FRAME`] is refused, and any other takes memory only as its bytes come ([`Partial`]).
 
 use super::{Code, QueryId, within};
 use ledger::bytes::Hash;
@@ -225,7 +225,7 @@ pub fn encode(message: &impl Message) -> Result<Vec<u8>, FrameError> {
     Ok(frame)
 }
 
-/// The length of the body that follows this prefix: at most [`MAX_FRAME`], so that a reader may allocate it.
+/// The length of the body that follows this prefix: at most [`MAX_FRAME`].
 ///
 /// # Errors
 /// The length is zero or beyond the cap.
@@ -234,6 +234,42 @@ pub fn length(prefix: [u8; PREFIX]) -> Result<usize, FrameError> {
         0 => Err(FrameError::Malformed),
         length if length > MAX_FRAME => Err(FrameError::TooLong(length)),
         length => Ok(length),
+    }
+}
+
+/// A frame on its way in. It grows with what has come: a stated length takes no memory.
+#[derive(Debug, Default)]
+pub struct Partial(Vec<u8>);
+
+impl Partial {
+    /// How many bytes may be added next: those of the length first, then those of the body. 0 once the frame is whole.
+    ///
+    /// # Errors
+    /// What has come is not the beginning of a frame.
+    pub fn missing(&self) -> Result<usize, FrameError> {
+        match self.0.first_chunk() {
+            None => Ok(PREFIX - self.0.len()),
+            Some(prefix) => Ok((PREFIX + length(*prefix)?).saturating_sub(self.0.len())),
+        }
+    }
+
+    /// Bytes it takes in memory.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
+    /// Adds what has come, no more than is [missing](Self::missing).
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// The message of a whole frame.
+    ///
+    /// # Errors
+    /// The frame is not such a message, or out of its bounds.
+    pub fn message<M: Message>(&self) -> Result<M, FrameError> {
+        decode(self.0.get(PREFIX..).unwrap_or_default())
     }
 }
 

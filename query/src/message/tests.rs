@@ -151,9 +151,32 @@ fn frames() -> Vec<FromParty> {
 }
 
 fn read(frame: &[u8]) -> Result<FromParty, FrameError> {
-    let (prefix, body) = frame.split_first_chunk().ok_or(FrameError::Malformed)?;
-    assert_eq!(frame::length(*prefix)?, body.len());
-    frame::decode(body)
+    let mut partial = frame::Partial::default();
+    let mut rest = frame;
+    loop {
+        match partial.missing()? {
+            0 => return partial.message(),
+            // in pieces, as a stream gives them
+            missing => {
+                let (piece, left) = rest.split_at(missing.min(7).min(rest.len()));
+                assert!(!piece.is_empty(), "the frame is whole");
+                partial.add(piece);
+                rest = left;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stated_length_takes_no_memory() {
+    let mut partial = frame::Partial::default();
+    partial.add(&(MAX_FRAME as u32).to_be_bytes());
+    partial.add(b"{");
+    assert_eq!(partial.missing(), Ok(MAX_FRAME - 1));
+    assert!(partial.capacity() < 64, "{}", partial.capacity());
+    let mut beyond = frame::Partial::default();
+    beyond.add(&(MAX_FRAME as u32 + 1).to_be_bytes());
+    assert_eq!(beyond.missing(), Err(FrameError::TooLong(MAX_FRAME + 1)));
 }
 
 #[test]
