@@ -3,8 +3,8 @@
 //! semi-honest messages survive a cheat: two honest holders of a component never differ, whatever one corrupt party sends.
 
 use mpc_core::link::{Fault, Head};
-use mpc_core::world::{Script, World};
-use mpc_core::{B64, Column, Fp31, Index, Layout, PartyId, Ring};
+use mpc_core::world::World;
+use mpc_core::{B64, Column, Fp31, Index, Layout, PartyId, Ring, Session};
 use protocols::{Abort, Engine, Input, Rep3, Rep3Share, circuit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -17,34 +17,49 @@ type View = (Vec<(Draw, u128)>, Vec<(PartyId, Vec<u8>)>);
 /// Bits of an index here: of a drawn one only these count.
 const WIDTH: u32 = 2;
 
-/// How often each view of `corrupt` occurs over every value of all randomness.
+/// How often each view of `corrupt` occurs over every value of all randomness: the program runs once for each, one run after the other in one session.
 fn distribution(corrupt: u8, program: &(impl Fn(&mut Rep3) -> Result<(), Abort> + Sync)) -> BTreeMap<View, usize> {
-    let run = |script: Script| World::new(3, 0).script(script).run(|session| program(&mut Rep3::new(session)));
     let draws: Arc<Mutex<BTreeSet<Draw>>> = Arc::default();
     let seen = draws.clone();
-    run(Arc::new(move |edge, step, at, bits| {
+    let noted = World::new(3, 0).script(Arc::new(move |edge, step, at, bits| {
         seen.lock().expect("not poisoned").insert((edge, step.number(), at, counted(bits)));
         0
     }));
+    let (steps, _) = noted.run_ok(|session| repeat(1, session, program)).swap_remove(0);
     let draws: Vec<Draw> = draws.lock().expect("not poisoned").iter().copied().collect();
     let total: u32 = draws.iter().map(|d| d.3).sum();
     assert!(total <= 12, "{total} random bits are too many to enumerate");
+    // where each draw's bits are in the number of the run
+    let ends = draws.iter().scan(0, |end, draw| {
+        *end += draw.3;
+        Some(*end)
+    });
+    let places: Arc<BTreeMap<Draw, u32>> = Arc::new(draws.iter().zip(ends).map(|(draw, end)| (*draw, end - draw.3)).collect());
+    let value = |places: &BTreeMap<Draw, u32>, run: u64, draw: &Draw| u128::from(run) >> places[draw] & ((1 << draw.3) - 1);
+    let scripted = places.clone();
+    let world = World::new(3, 0).script(Arc::new(move |edge, step, at, bits| {
+        let (run, step) = ((step.number() - 1) / steps, (step.number() - 1) % steps + 1);
+        value(&scripted, run, &(edge, step, at, counted(bits)))
+    }));
+    let runs = 1u64 << total;
+    let outcomes = world.run(|session| repeat(runs, session, program));
+    assert!(outcomes.iter().all(|o| o.result.as_ref().is_ok_and(|all| *all == steps * runs)), "every run succeeds, in the same steps");
+    let received = outcomes[corrupt as usize].view.lock().expect("not poisoned");
+    let mut received = received.chunks((received.len() / runs as usize).max(1));
     let mut views = BTreeMap::new();
-    for tape in 0u128..1 << total {
-        let mut values = BTreeMap::new();
-        let mut rest = tape;
-        for draw in &draws {
-            values.insert(*draw, rest & ((1 << draw.3) - 1));
-            rest >>= draw.3;
-        }
-        let known = draws.iter().filter(|d| [d.0.0, d.0.1].contains(&PartyId(corrupt))).map(|d| (*d, values[d])).collect();
-        let outcomes = run(Arc::new(move |edge, step, at, bits| values[&(edge, step.number(), at, counted(bits))]));
-        assert!(outcomes.iter().all(|o| o.result.is_ok()));
-        let received = outcomes[corrupt as usize].view.lock().expect("not poisoned");
-        let received = received.iter().map(|(from, _, payload)| (*from, payload.clone())).collect();
+    for run in 0..runs {
+        let known = draws.iter().filter(|d| [d.0.0, d.0.1].contains(&PartyId(corrupt))).map(|d| (*d, value(&places, run, d))).collect();
+        let received = received.next().unwrap_or_default().iter().map(|(from, _, payload)| (*from, payload.clone())).collect();
         *views.entry((known, received)).or_default() += 1;
     }
     views
+}
+
+/// Runs `program` so many times; the steps it took of the pairwise randomness.
+fn repeat(runs: u64, session: Session, program: &impl Fn(&mut Rep3) -> Result<(), Abort>) -> Result<u64, Abort> {
+    let mut engine = Rep3::new(session);
+    (0..runs).try_for_each(|_| program(&mut engine))?;
+    Ok(engine.into_session().step().number() - 1)
 }
 
 fn counted(bits: u32) -> u32 {
