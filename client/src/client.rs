@@ -356,3 +356,24 @@ const SHOWN: usize = 120;
 /// How long a coordinator may be out of reach before a client stops waiting for it.
 const LOST_FOR: Duration = Duration::from_secs(20);
 const RETRY_EVERY: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_cut_around_the_place() {
+        assert_eq!(around("SELECT x", 7), ("SELECT x".into(), 7));
+        let line: String = (0..300).map(|i| char::from(b'a' + (i % 26) as u8)).collect();
+        for at in [0, 59, 61, 150, 239, 241, 299] {
+            let (shown, place) = around(&line, at);
+            let letters: Vec<char> = shown.chars().collect();
+            assert_eq!(letters[place], line.as_bytes()[at] as char, "{at}: {shown}");
+            assert_eq!((letters[0] == '…', letters[letters.len() - 1] == '…'), (at > 60, at < 240), "{at}: {shown}");
+            assert!(letters.len() <= SHOWN + 2);
+        }
+        // beyond the end of the line, where a statement stops short
+        let (shown, place) = around(&line, 300);
+        assert_eq!(place, shown.chars().count());
+    }
+}

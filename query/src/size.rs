@@ -123,6 +123,8 @@ mod tests {
     use super::*;
     use crate::catalog::Catalog;
     use crate::compile::compile;
+    use crate::explain::{ExplainError, explain};
+    use crate::local::Tables;
 
     /// Three owners over a domain of as many values as there may be.
     fn plan(values: u64) -> Plan {
@@ -183,14 +185,19 @@ mod tests {
                  {{ name = \"kwh\", type = \"INT\", min = 0, max = 1000000, nullable = false }},\n]\n"
             )
         };
-        let size = |rows: u64| {
+        let plan = |rows: u64| {
             let catalog = Catalog::parse(&text(rows)).expect("a catalogue");
-            Size::of(&compile("SELECT home, kwh FROM energy.use WHERE kwh > 7", &catalog).expect("a plan"))
+            compile("SELECT home, kwh FROM energy.use WHERE kwh > 7", &catalog).expect("a plan")
         };
         let bounds = Bounds { rows: 1 << 30, wire_mb: 1 << 20, memory_mb: 1 << 20 };
-        assert_eq!(size(10_000).admit(&bounds, "energy"), Ok(()));
-        let refusal = size(100_000).admit(&bounds, "energy").expect_err("too long");
+        let explained = |plan: &Plan| explain(plan, &Tables::default(), &["transport", "energy", "health"]);
+        let (small, large) = (plan(10_000), plan(100_000));
+        assert_eq!(Size::of(&small).admit(&bounds, "energy"), Ok(()));
+        assert!(explained(&small).is_ok());
+        let refusal = Size::of(&large).admit(&bounds, "energy").expect_err("too long");
         assert_eq!(refusal.code, Code::TooLarge);
         assert!(refusal.reason.contains("at most 524272 are released") && refusal.fix.contains("LIMIT"), "{refusal:?}");
+        let Err(ExplainError::TooLarge(explained)) = explained(&large) else { panic!("explained") };
+        assert_eq!(explained, refusal, "nodes and EXPLAIN say the same");
     }
 }

@@ -85,6 +85,8 @@ pub(super) fn parse(sql: &str, catalog: &Catalog) -> Result<(LogicalPlan, Text),
         .without_query_execution_start_time()
         .with_skip_failing_rules(false);
     let plan = Optimizer::with_rules(rules()).optimize(plan, &context, |_, _| {}).map_err(|e| text.explain(&e))?;
+    // rewriting may make it larger
+    bound::check(&plan, &text)?;
     Ok((plan, text))
 }
 
