@@ -1,10 +1,10 @@
-//! The joint stage in the schemes that parties run, compiled here once.
+//! The joint stage in the schemes that parties run, and in clear, compiled here once.
 //!
 //! `query` is generic over the engine, and every kernel it uses is compiled, optimised, where the engine is chosen. That is the longest part of
 //! compiling a node, so it has a place of its own: what is around it (nodes, tests) changes more often and is quick to build.
 
 use mpc_core::{Abort, PartyId};
-use protocols::Rep3;
+use protocols::{Plain, Rep3};
 use query::exec::{Part, Program};
 use query::local::Inputs;
 
@@ -20,4 +20,12 @@ pub fn rep3(
     progress: &mut dyn FnMut(&Rep3, usize),
 ) -> Result<Vec<Part>, Abort> {
     program.run(engine, owner, inputs, progress)
+}
+
+/// [`Program::run`] in clear: the oracle.
+///
+/// # Errors
+/// As there.
+pub fn plain(program: &Program<'_>, owner: &dyn Fn(&str) -> Option<PartyId>, inputs: &Inputs) -> Result<Vec<Part>, Abort> {
+    program.run(&mut Plain::new(), owner, inputs, &mut |_, _| ())
 }

@@ -10,7 +10,7 @@ mod ugly;
 use city::{City, PARTIES};
 use mpc_core::PartyId;
 use mpc_core::world::World;
-use protocols::{Plain, Rep3};
+use protocols::Rep3;
 use query::exec::Program;
 use query::explain::{explain, price};
 use query::finish::finish;
@@ -33,7 +33,7 @@ pub fn check(city: &City, local: &Local, sql: &str) -> Result<(), String> {
 
     let mut pooled = Inputs::default();
     inputs.iter().for_each(|i| pooled.extend(i.clone()));
-    let parts = program.run(&mut Plain::new(), &owner, &pooled, &mut |_, _| ()).map_err(|e| e.to_string())?;
+    let parts = joint::plain(&program, &owner, &pooled).map_err(|e| e.to_string())?;
     let answer = finish(&plan, &ground, local, &[("everyone".into(), parts)]).map_err(|e| format!("clear engine: {e}"))?;
     compare(&expected, &answer, tolerance).map_err(|e| format!("clear engine: {e}"))?;
 

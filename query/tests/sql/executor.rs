@@ -2,7 +2,7 @@
 
 use mpc_core::PartyId;
 use mpc_core::world::World;
-use protocols::{Plain, Rep3};
+use protocols::Rep3;
 use query::datafusion::arrow::array::{ArrayRef, AsArray, Decimal128Array, Int32Array, Int64Array, RecordBatch, StringArray};
 use query::datafusion::arrow::datatypes::{DataType, Int64Type};
 use query::datafusion::catalog::TableProvider;
@@ -199,7 +199,7 @@ fn a_plan_by_hand_gives_the_same_answer_in_clear_and_among_three_parties_at_the_
     let mut pooled = Inputs::default();
     inputs.iter().for_each(|i| pooled.extend(i.clone()));
     let program = Program::new(&plan, &ground).expect("the plan is executable");
-    let parts = program.run(&mut Plain::new(), &owner, &pooled, &mut |_, _| ()).expect("the clear engine does not abort");
+    let parts = joint::plain(&program, &owner, &pooled).expect("the clear engine does not abort");
     let answer = finish(&plan, &ground, &local, &[("all".into(), parts)]).expect("an answer");
     assert_eq!(rows(&answer), expected());
 

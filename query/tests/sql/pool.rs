@@ -2,7 +2,7 @@
 
 use mpc_core::PartyId;
 use mpc_core::world::World;
-use protocols::{Plain, Rep3};
+use protocols::Rep3;
 use query::catalog::{Catalog, ColumnType, PUBLIC_SCHEMA};
 use query::compile::{SqlError, compile};
 use query::datafusion::arrow::array::types::Date32Type;
@@ -111,7 +111,7 @@ impl Pool {
             On::Plain => {
                 let mut pooled = Inputs::default();
                 inputs.iter().for_each(|i| pooled.extend(i.clone()));
-                let parts = program.run(&mut Plain::new(), &owner, &pooled, &mut |_, _| ()).map_err(|e| failed(&e))?;
+                let parts = joint::plain(&program, &owner, &pooled).map_err(|e| failed(&e))?;
                 vec![("everyone".to_owned(), parts)]
             }
             On::Rep3 => {

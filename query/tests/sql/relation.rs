@@ -8,7 +8,7 @@ mod window;
 
 use mpc_core::PartyId;
 use mpc_core::world::World;
-use protocols::{Plain, Rep3};
+use protocols::Rep3;
 use query::datafusion::arrow::array::{ArrayRef, BooleanArray, Decimal128Array, RecordBatch, StringArray};
 use query::datafusion::datasource::{MemTable, provider_as_source};
 use query::datafusion::logical_expr::LogicalPlanBuilder;
@@ -139,7 +139,7 @@ impl Build {
         let program = Program::new(&plan, &ground).expect("the plan is executable");
         let mut pooled = Inputs::default();
         inputs.iter().for_each(|i| pooled.extend(i.clone()));
-        let parts = program.run(&mut Plain::new(), &owner, &pooled, &mut |_, _| ()).expect("the clear engine does not abort");
+        let parts = joint::plain(&program, &owner, &pooled).expect("the clear engine does not abort");
         let clear = rows(&plan, &ground, &[("all".into(), parts)]);
 
         let ran = World::new(3, 7).run_ok(|session| {
