@@ -1,13 +1,15 @@
 //! What anybody can check of a log who has its files, offline: every hash, every signature, every rule.
 
+use crate::batch::{self, Claim};
 use crate::bytes::Hash;
 use crate::checkpoint::{Checkpoint, Head};
 use crate::edge::Edge;
 use crate::entry::{Entry, EntryError};
-use crate::key::VerifierKey;
+use crate::key::{KeyKind, VerifierKey};
 use crate::policy::{Policy, PolicyError};
 use crate::receipt::Receipt;
 use crate::replay::{Replay, RuleError};
+use crate::signed::NoteSignature;
 use crate::store::{self, StoreError, Tiles};
 use crate::tile::{self, Level, Tile, WIDTH};
 use crate::tree::{self, Hashes};
@@ -141,7 +143,7 @@ impl<T: Tiles> Walk<'_, T> {
         for (tile, bundle) in &bundles {
             entries.extend(tile::entries(bundle, tile.width).map_err(|_| AuditError::Tile { path: tile.to_string() })?);
         }
-        let parsed = on_all_cores(&entries, |entry| (tree::leaf_hash(entry), Entry::parse(entry)));
+        let parsed = on_all_cores(&entries, |part| part.iter().map(|entry| (tree::leaf_hash(entry), Entry::parse(entry))).collect());
         let mut signatures = Vec::new();
         for (index, (leaf, entry)) in (first * WIDTH..).zip(parsed) {
             let mut full = Vec::new();
@@ -152,15 +154,10 @@ impl<T: Tiles> Walk<'_, T> {
             let keys = self.audit.replay.check(&entry).map_err(at)?;
             *self.audit.kinds.entry(entry.body.kind()).or_default() += 1;
             let text = entry.text;
-            signatures.extend(entry.signatures.iter().cloned().zip(keys).map(|(signature, key)| (index, text, signature, key)));
+            signatures.extend(entry.signatures.iter().cloned().zip(keys).map(|(made, key)| Signature { index, text, made, key }));
             self.audit.replay.apply(entry);
         }
-        let verified = on_all_cores(&signatures, |(index, text, signature, key): &(u64, &str, _, VerifierKey)| {
-            let signature: &crate::signed::NoteSignature = signature;
-            let failed = |error| AuditError::Entry { index: *index, error: Box::new(RuleError::Entry(EntryError::Note(error))) };
-            signature.check(text, key).map(drop).map_err(failed)
-        });
-        verified.into_iter().collect()
+        on_all_cores(&signatures, Signature::check_all).into_iter().collect()
     }
 
     fn compare(&self, tile: &Tile, hashes: &[Hash]) -> Result<(), AuditError> {
@@ -170,13 +167,41 @@ impl<T: Tiles> Walk<'_, T> {
     }
 }
 
-/// `work` on every item, in order, on as many cores as there are.
-fn on_all_cores<'a, I: Sync, O: Send>(items: &'a [I], work: impl Fn(&'a I) -> O + Sync) -> Vec<O> {
+/// A signature of an entry, with the key that must have made it.
+struct Signature<'a> {
+    index: u64,
+    text: &'a str,
+    made: NoteSignature<'a>,
+    key: VerifierKey,
+}
+
+impl Signature<'_> {
+    /// Together first, which is quick; one by one if that fails, to say which it is.
+    fn check_all(signatures: &[Self]) -> Vec<Result<(), AuditError>> {
+        let claims: Option<Vec<Claim<'_>>> = signatures.iter().map(Self::claim).collect();
+        let sure = claims.is_some_and(|claims| batch::all_verify(&claims));
+        if sure { Vec::new() } else { signatures.iter().map(Self::check).collect() }
+    }
+
+    fn claim(&self) -> Option<Claim<'_>> {
+        let plain = self.key.kind() == KeyKind::Note;
+        let signature = self.made.bytes.as_slice().try_into().ok().filter(|_| plain)?;
+        Some(Claim { key: &self.key, message: self.text.as_bytes(), signature })
+    }
+
+    fn check(&self) -> Result<(), AuditError> {
+        let failed = |error| AuditError::Entry { index: self.index, error: Box::new(RuleError::Entry(EntryError::Note(error))) };
+        self.made.check(self.text, &self.key).map(drop).map_err(failed)
+    }
+}
+
+/// `work` on all items, in order, a part of them on each core.
+fn on_all_cores<'a, I: Sync, O: Send>(items: &'a [I], work: impl Fn(&'a [I]) -> Vec<O> + Sync) -> Vec<O> {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let share = items.len().div_ceil(cores).max(1);
     let work = &work;
     std::thread::scope(|scope| {
-        let threads: Vec<_> = items.chunks(share).map(|items| scope.spawn(move || items.iter().map(work).collect::<Vec<O>>())).collect();
+        let threads: Vec<_> = items.chunks(share).map(|items| scope.spawn(move || work(items))).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     })
 }

@@ -15,6 +15,7 @@
 //! are handed in. The formats and what they prove are in docs/ledger.md.
 
 pub mod audit;
+mod batch;
 pub mod bytes;
 pub mod checkpoint;
 pub mod cosigner;

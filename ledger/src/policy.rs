@@ -161,7 +161,8 @@ impl Policy {
         Ok(head.clone())
     }
 
-    fn cosigners(&self) -> impl Iterator<Item = (&str, &VerifierKey)> {
+    /// The cosigners it knows, by their names in it.
+    pub fn cosigners(&self) -> impl Iterator<Item = (&str, &VerifierKey)> {
         self.names.iter().filter_map(|(name, rule)| match rule {
             Rule::Cosigner(key) => Some((name.as_str(), key)),
             Rule::Group { .. } => None,
@@ -169,8 +170,9 @@ impl Policy {
     }
 }
 
-/// The longest policy file, in bytes, and the most lines that define something.
-const MAX_POLICY: usize = 64 * 1024;
+/// The longest policy file, in bytes.
+pub const MAX_POLICY: usize = 64 * 1024;
+/// The most lines of one that define something.
 const MAX_NAMES: usize = 256;
 
 impl FromStr for Policy {
