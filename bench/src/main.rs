@@ -1,10 +1,11 @@
 //! What Tacit costs, measured: `micro` and `relational` (protocols and operators among three processes over QUIC), `cost` (the cost gate), `demo` (a whole
-//! city), `peers` (other systems on the same work), `nyc` and
+//! city), `governance` (the ledger, and noise on what is released), `peers` (other systems on the same work), `nyc` and
 //! `tpch` (New York and TPC-H through real nodes), `fuzz-sql` (random questions).
 
 mod cost;
 mod demo;
 mod fuzz;
+mod governance;
 mod micro;
 mod nodes;
 mod nyc;
@@ -28,6 +29,7 @@ use std::process::ExitCode;
   cargo run -p bench -- micro --work lt64_1e6 -n 15    one work, fifteen repetitions
   cargo run -p bench -- network --json                 40 ms away, and under a flood, as ratios
   cargo run -p bench -- relational --json              sorts, groups and joins of private rows
+  cargo run -p bench -- governance --json              appends, audits and jobs of the ledger; noise
   cargo run -p bench -- peers                          Tacit beside SPU, on the same work
   cargo run -p bench -- demo                           a whole city, from started processes to the last answer
   cargo run -p bench -- nyc                            the questions of New York through real nodes
@@ -48,6 +50,8 @@ enum Command {
     Network(micro::network::Args),
     /// Sorts, groups and joins of private rows among three processes on this machine's loopback
     Relational(relational::Args),
+    /// The ledger: appends, an audit of 10^5 entries, what a job adds; and noise on what is released
+    Governance(governance::Args),
     /// Tacit and SPU in turn on the same work, three processes on loopback each
     Peers(peers::Args),
     /// A whole city: `tacit demo`, from started processes to the last answer
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         Command::Micro(args) => micro::run(&args),
         Command::Network(args) => micro::network::run(&args),
         Command::Relational(args) => relational::run(&args),
+        Command::Governance(args) => governance::run(&args),
         Command::Peers(args) => peers::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Nyc(args) => nyc::run(&args),

@@ -108,11 +108,16 @@ pub fn judge(job: &Job, runs: &[Run]) -> Row {
     let cost = &runs[0].cost;
     let (wall_s, cpu_s) = (median(&|r| r.wall), median(&|r| r.cpu));
     let limits = job.limits();
-    let mut judged = vec![(format!("wall {:.0} ms", limits.wall_s * 1e3), wall_s <= limits.wall_s)];
+    let mut judged = Vec::new();
+    if limits.wall_s.is_finite() {
+        judged.push((format!("wall {:.0} ms", limits.wall_s * 1e3), wall_s <= limits.wall_s));
+    }
     judged.extend(limits.cpu_s.map(|cpu| (format!("cpu {:.0} ms", cpu * 1e3), cpu_s <= cpu)));
     let peak = runs.iter().map(|r| r.cost.peak_memory).max().unwrap_or_default();
     judged.extend(limits.memory.map(|memory| (format!("{:.0} MB resident", memory as f64 / 1e6), peak <= memory)));
-    judged.extend(limits.bytes.map(|bytes| (format!("{:.1} MB", bytes as f64 / 1e6), cost.bytes.is_some_and(|b| b <= bytes))));
+    let size = |bytes: u64| if bytes < 100_000 { format!("{bytes} B") } else { format!("{:.1} MB", bytes as f64 / 1e6) };
+    judged.extend(limits.bytes.map(|bytes| (size(bytes), cost.bytes.is_some_and(|b| b <= bytes))));
+    judged.extend(limits.rounds.map(|rounds| (format!("{rounds} rounds"), cost.rounds.is_some_and(|r| r <= rounds))));
     let line = Line {
         work: job.name(),
         rows: job.rows() as u64,

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use mpc_core::{B64, Column, Fp61, Layout, PartyId, Ring};
+use protocols::privacy::{Epsilon, Laplace, Sensitivity};
 use protocols::{Engine, Input, Rep3, Rep3Share, circuit};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,10 @@ pub enum Work {
     FarRounds,
     /// [`Work::Rounds`] while a stranger floods the sockets.
     FloodedRounds,
+    /// The noise of one released cell, ε = 1: of `governance`.
+    NoiseCell,
+    /// The noise of a thousand.
+    NoiseThousand,
 }
 
 /// What a work may take.
@@ -34,6 +39,8 @@ pub struct Limits {
     pub cpu_s: Option<f64>,
     /// Payload bytes a party.
     pub bytes: Option<u64>,
+    /// Rounds.
+    pub rounds: Option<u64>,
     /// Bytes resident in a process.
     pub memory: Option<u64>,
 }
@@ -53,6 +60,8 @@ impl Work {
             Work::FarMul => "far_mul_4e6",
             Work::FarRounds => "far_rounds_50",
             Work::FloodedRounds => "flooded_1000",
+            Work::NoiseCell => "noise_cell",
+            Work::NoiseThousand => "noise_1000",
         }
     }
 
@@ -68,7 +77,8 @@ impl Work {
             Work::Mul | Work::Less | Work::Equal => 1_000_000,
             Work::And => 1_000_000_000,
             Work::FarMul => 4_000_000,
-            Work::Rounds | Work::FarRounds | Work::FloodedRounds => 1,
+            Work::Rounds | Work::FarRounds | Work::FloodedRounds | Work::NoiseCell => 1,
+            Work::NoiseThousand => 1000,
         }
     }
 
@@ -77,13 +87,13 @@ impl Work {
         match self {
             Work::And | Work::Rounds | Work::FloodedRounds => 1000,
             Work::FarRounds => 50,
-            Work::Mul | Work::FarMul | Work::Less | Work::Equal => 1,
+            _ => 1,
         }
     }
 
     /// What it may take.
     pub fn limits(self) -> Limits {
-        let wall = |wall_s| Limits { wall_s, cpu_s: None, bytes: None, memory: None };
+        let wall = |wall_s| Limits { wall_s, cpu_s: None, bytes: None, rounds: None, memory: None };
         match self {
             Work::Mul => Limits { cpu_s: Some(0.09), ..wall(0.055) },
             Work::And => wall(0.45),
@@ -96,6 +106,8 @@ impl Work {
             Work::FarRounds => wall(50.0 * 0.023),
             // a flood costs the victim the time to look at it
             Work::FloodedRounds => wall(0.5),
+            Work::NoiseCell => Limits { bytes: Some(230), rounds: Some(8), ..wall(f64::INFINITY) },
+            Work::NoiseThousand => Limits { rounds: Some(8), ..wall(0.05) },
         }
     }
 }
@@ -111,6 +123,8 @@ pub struct Prepared {
 enum Inputs {
     Field(Rep3Share<Fp61>, Rep3Share<Fp61>),
     Bits(Rep3Share<B64>, Rep3Share<B64>),
+    /// None: it is made of random bits.
+    Noise(Laplace),
 }
 
 impl Prepared {
@@ -126,6 +140,7 @@ impl Prepared {
                 share(engine, &planes(MILLION, 1, 1), &y, Inputs::Bits)?
             }
             Work::Less => share(engine, &planes(MILLION, 64, 1), &planes(MILLION, 64, 2), Inputs::Bits)?,
+            Work::NoiseCell | Work::NoiseThousand => Inputs::Noise(noise()?),
             Work::Equal => {
                 let (x, mut y) = (planes(MILLION, 64, 1), planes(MILLION, 64, 1));
                 // a quarter of the rows differ, in one bit
@@ -146,6 +161,7 @@ impl Prepared {
             (Inputs::Field(x, y), work) => Outcome::Field(chain(engine, x, y, work.times())?),
             (Inputs::Bits(x, y), Work::And) => Outcome::Bits(chain(engine, x, y, self.work.times())?),
             (Inputs::Bits(x, y), Work::Equal) => Outcome::Bits(circuit::equal(engine, x, y, &[])?),
+            (Inputs::Noise(law), _) => Outcome::Field(law.sample(engine, self.work.rows())?),
             (Inputs::Bits(x, y), _) => Outcome::Bits(circuit::less(engine, x, y)?),
         })
     }
@@ -165,11 +181,30 @@ impl Prepared {
                 };
                 got == expected
             }
+            // its law is tested elsewhere; here that it is noise of about this size
+            (Outcome::Field(got), Inputs::Noise(law)) => plausible(&open(engine, got)?, law),
             _ => false,
         };
         ensure!(equal, "{} differs from its clear result", self.work.name());
         Ok(())
     }
+}
+
+/// The noise that makes a count of entities 1-private.
+fn noise() -> Result<Laplace> {
+    Ok(Laplace::new(Epsilon::ONE, &Sensitivity::of_entities(1, 1))?)
+}
+
+/// All values are in reach, and of many the mean is near 0 and not all are 0.
+fn plausible(values: &Column<Fp61>, law: &Laplace) -> bool {
+    let values: Vec<i64> = values.as_slice().iter().map(|v| v.centered()).collect();
+    let reach = 1i64 << law.bits();
+    let (count, few) = (values.len() as i64, values.len() < 100);
+    if !values.iter().all(|v| (-reach..reach).contains(v)) {
+        return false;
+    }
+    let (sum, spread) = (values.iter().sum::<i64>(), values.iter().map(|v| v * v).sum::<i64>());
+    few || 2 * sum.abs() < count && (count..4 * count).contains(&spread)
 }
 
 /// A result, still shared.

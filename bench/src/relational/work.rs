@@ -54,7 +54,7 @@ impl Work {
 
     /// What it may take.
     pub fn limits(self) -> Limits {
-        let wall = |wall_s| Limits { wall_s, cpu_s: None, bytes: None, memory: None };
+        let wall = |wall_s| Limits { wall_s, cpu_s: None, bytes: None, rounds: None, memory: None };
         match self {
             Work::Sort64Small => Limits { cpu_s: Some(1.2), bytes: Some(53_000_000), ..wall(0.7) },
             Work::Sort32 => Limits { bytes: Some(304_000_000), ..wall(5.0) },

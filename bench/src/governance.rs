@@ -1,0 +1,200 @@
+//! What governance costs: the ledger of a city of three agencies, and noise on what is released.
+
+mod city;
+mod job;
+
+use crate::micro::{self, Job, measure};
+use crate::report::{self, Beside, Line, Row};
+use crate::usage;
+use anyhow::{Result, ensure};
+use ledger::audit::audit;
+use ledger::store::Store;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// How to run them.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Print one JSON object a line instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Only this work; may be repeated
+    #[arg(long, value_name = "WORK", value_parser = Work::parse)]
+    work: Vec<Work>,
+    /// Repetitions; the median counts
+    #[arg(short = 'n', long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    repetitions: u32,
+}
+
+/// One thing to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    /// A job's entries and cosignatures.
+    Job,
+    /// A thousand entries, appended in one batch.
+    Append,
+    /// All of a log of 10^5 entries, verified offline.
+    Verify,
+    /// The noise of one cell, and of a thousand.
+    Noise(micro::Work),
+}
+
+impl Work {
+    const ALL: [Work; 5] =
+        [Work::Job, Work::Append, Work::Verify, Work::Noise(micro::Work::NoiseCell), Work::Noise(micro::Work::NoiseThousand)];
+
+    fn name(self) -> &'static str {
+        match self {
+            Work::Job => "ledger_job",
+            Work::Append => "ledger_append",
+            Work::Verify => "ledger_verify_1e5",
+            Work::Noise(work) => work.name(),
+        }
+    }
+
+    fn parse(name: &str) -> Result<Self, String> {
+        let names = || Work::ALL.map(Work::name).join(", ");
+        Work::ALL.into_iter().find(|work| work.name() == name).ok_or_else(|| format!("the works are {}", names()))
+    }
+
+    /// Entries or cells.
+    fn rows(self) -> usize {
+        match self {
+            Work::Job => city::JOB,
+            Work::Append => 1000,
+            Work::Verify => 100_000,
+            Work::Noise(work) => work.rows(),
+        }
+    }
+
+    /// Seconds it may take.
+    fn limit(self) -> f64 {
+        match self {
+            Work::Job => 0.025,
+            // two thousand a second
+            Work::Append => 0.5,
+            Work::Verify => 3.0,
+            Work::Noise(work) => work.limits().wall_s,
+        }
+    }
+}
+
+/// Runs them; `false` if a limit is exceeded.
+pub fn run(args: &Args) -> Result<bool> {
+    let works = if args.work.is_empty() { &Work::ALL[..] } else { &args.work };
+    if !args.json {
+        report::header();
+    }
+    let mut ok = true;
+    for work in works {
+        let mut row = match work {
+            Work::Noise(noise) => {
+                ok &= measure(&Job::Micro(*noise), args.repetitions, args.json)?;
+                continue;
+            }
+            Work::Job => of_jobs(args.repetitions)?,
+            Work::Append => of_appends(args.repetitions)?,
+            Work::Verify => of_verification(args.repetitions)?,
+        };
+        row.line.rss_mb = usage::peak_memory()? as f64 / 1e6;
+        row.print(args.json);
+        ok &= row.line.ok;
+    }
+    Ok(ok)
+}
+
+/// Jobs of one repetition.
+const JOBS: u32 = 20;
+
+fn of_jobs(repetitions: u32) -> Result<Row> {
+    let folder = tempfile::tempdir()?;
+    let cpu = usage::cpu_of_all()?;
+    let times = job::measure(folder.path(), u64::from(JOBS * repetitions))?;
+    let cpu = (usage::cpu_of_all()? - cpu) / (JOBS * repetitions);
+    Ok(judge(Work::Job, times, cpu))
+}
+
+/// Entries that are there, signed, until they are on the coordinator's disk; and beside that, until all agencies hold them, have checked them and
+/// cosigned.
+fn of_appends(repetitions: u32) -> Result<Row> {
+    let folder = tempfile::tempdir()?;
+    let mut log = city::sequencer(&folder.path().join("coordinator"))?;
+    let mut agencies = Vec::new();
+    for name in city::AGENCIES {
+        agencies.push((name, city::cosigner(&folder.path().join(name), name)?));
+    }
+    city::append(&mut log, &city::founding()?)?;
+    let (mut times, mut cosigned, mut cpu) = (Vec::new(), Vec::new(), Duration::ZERO);
+    // the first is not counted
+    for at in 0..=u64::from(repetitions) {
+        let jobs = (Work::Append.rows() / city::JOB) as u64;
+        let entries = (at * jobs..(at + 1) * jobs).map(city::job).collect::<Result<Vec<_>>>()?.concat();
+        let (before, start) = (usage::cpu_of_all()?, Instant::now());
+        city::append(&mut log, &entries)?;
+        times.push(start.elapsed());
+        cpu += usage::cpu_of_all()? - before;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        agencies.iter_mut().try_for_each(|(name, cosigner)| city::cosign(&mut log, name, cosigner, now))?;
+        cosigned.push(start.elapsed());
+    }
+    let beside_s = median(cosigned.split_off(1)).as_secs_f64();
+    let mut row = judge(Work::Append, times.split_off(1), cpu / (repetitions + 1));
+    let ratio = beside_s / row.line.wall_s;
+    row.line.beside = Some(Beside { beside: "until three agencies cosigned", beside_s, ratio, cpu_ratio: None, bytes_ratio: None });
+    Ok(row)
+}
+
+/// Jobs in a batch of the log that is verified.
+const BATCH: usize = 800;
+
+/// A log of jobs, made once and cosigned by all agencies; then everything there is to check of it.
+fn of_verification(repetitions: u32) -> Result<Row> {
+    let folder = tempfile::tempdir()?;
+    let size = Work::Verify.rows();
+    let mut log = city::sequencer(folder.path())?;
+    city::append(&mut log, &city::founding()?)?;
+    let jobs = (size - log.head().size as usize).div_ceil(city::JOB) as u64;
+    for first in (0..jobs).step_by(BATCH) {
+        let mut entries = (first..jobs.min(first + BATCH as u64)).map(city::job).collect::<Result<Vec<_>>>()?.concat();
+        // the last job is under way
+        entries.truncate(size - log.head().size as usize);
+        city::append(&mut log, &entries)?;
+        report::moment(&format!("{}: {} of {size} entries made", Work::Verify.name(), log.head().size));
+    }
+    let policy = log.replay().policy()?;
+    let checkpoint = city::cosigned(log.head(), 0)?;
+    let store = Store::read(folder.path())?;
+    let (mut times, mut cpu) = (Vec::new(), Duration::ZERO);
+    for _ in 0..repetitions {
+        let (before, start) = (usage::cpu_of_all()?, Instant::now());
+        let audit = audit(&store, &checkpoint, &policy, city::beginning()?)?;
+        times.push(start.elapsed());
+        cpu += usage::cpu_of_all()? - before;
+        ensure!(audit.head.size == size as u64 && audit.kinds["job-query"] == jobs, "the audit has seen another log");
+    }
+    Ok(judge(Work::Verify, times, cpu / repetitions))
+}
+
+fn judge(work: Work, mut times: Vec<Duration>, cpu: Duration) -> Row {
+    times.sort();
+    let (best, wall_s, limit) = (times[0], times[times.len() / 2].as_secs_f64(), work.limit());
+    let ok = wall_s <= limit;
+    let line = Line {
+        work: work.name(),
+        rows: work.rows() as u64,
+        rounds: None,
+        bytes_party: None,
+        cpu_s: cpu.as_secs_f64(),
+        wall_s,
+        rss_mb: 0.0,
+        limit,
+        ok,
+        beside: None,
+        stages: None,
+    };
+    Row { line, best_s: best.as_secs_f64(), floor_s: None, limits: vec![(format!("wall {:.0} ms", limit * 1e3), ok)] }
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
