@@ -2,6 +2,7 @@
 //! of this folder.
 
 mod ask;
+mod ledger;
 mod look;
 mod node;
 mod setup;
@@ -76,7 +77,7 @@ const HELP: &str = "Examples:
 
 Exit codes:
   0  done
-  1  the query or job failed, or a check did (doctor, demo)
+  1  the query or job failed, or a check did (doctor, demo, ledger)
   2  wrong usage or configuration
   3  refused: by a party, or by the coordinator
   4  no connection
@@ -94,6 +95,7 @@ enum Command {
     Catalog(look::CatalogArgs),
     Jobs(ask::JobsArgs),
     Doctor(look::DoctorArgs),
+    Ledger(ledger::LedgerArgs),
 }
 
 impl Command {
@@ -109,6 +111,7 @@ impl Command {
             Command::Catalog(args) => look::catalog(args),
             Command::Jobs(args) => ask::jobs(args),
             Command::Doctor(args) => look::doctor(args),
+            Command::Ledger(args) => ledger::ledger(args),
         }
     }
 }
@@ -186,7 +189,11 @@ mod tests {
     #[test]
     fn the_command_line_is_sound_and_every_command_has_examples() {
         Cli::command().debug_assert();
-        for command in Cli::command().get_subcommands() {
+        let of_ledger = |command: &clap::Command| command.get_subcommands().cloned().collect::<Vec<_>>();
+        let root = Cli::command();
+        let below = root.find_subcommand("ledger").map(of_ledger).unwrap_or_default();
+        assert_eq!(below.len(), 5);
+        for command in root.get_subcommands().chain(&below) {
             let help = command.get_after_long_help().or(command.get_after_help()).map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Example"), "{} has no example", command.get_name());
         }

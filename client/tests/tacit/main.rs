@@ -5,6 +5,7 @@ mod command;
 mod demo;
 mod failures;
 mod fixture;
+mod ledger;
 mod liar;
 mod questions;
 mod readme;

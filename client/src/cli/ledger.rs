@@ -1,0 +1,52 @@
+//! `tacit ledger`: what anybody can check, prove and read of the city's log who has its files. Nothing here uses the network or a secret key.
+
+mod check;
+mod evidence;
+mod files;
+mod show;
+
+use super::Done;
+use clap::{Args, Subcommand};
+
+/// Check, prove and read the city's log, offline
+///
+/// Every member, contract, snapshot, question, debit, start, result and abort stands in one log, which the coordinator sequences and
+/// every agency witnesses and mirrors. Its files are in a folder of tiles (C2SP tlog-tiles), or in a node's own ledger folder.
+#[derive(Debug, Args)]
+#[command(after_long_help = HELP)]
+pub(super) struct LedgerArgs {
+    #[command(subcommand)]
+    command: LedgerCommand,
+}
+
+const HELP: &str = "Examples:
+  tacit ledger audit tiles --policy city.policy --roster roster.toml
+  tacit ledger show energy/ledger --kind job-debit
+  tacit ledger prove tiles 17 --output debit.proof --entry debit.note
+  tacit ledger verify debit.proof --entry debit.note --policy city.policy
+  tacit ledger evidence one.checkpoint other.checkpoint --policy city.policy --log energy/ledger
+
+A policy (C2SP tlog-policy) says whom to believe: the log's key, the agencies' cosigner keys, and how many of them it takes. Get it from somebody
+you trust, never from whoever hands you the log. An agency's own folder holds its own cosignatures only: where those of a quorum are wanted, give the
+log's checkpoint with --checkpoint.
+
+Exit codes: 0 it holds; 1 it does not, and E_… says why; 2 a file is missing or not what it should be.";
+
+#[derive(Debug, Subcommand)]
+enum LedgerCommand {
+    Verify(check::VerifyArgs),
+    Audit(check::AuditArgs),
+    Prove(check::ProveArgs),
+    Evidence(evidence::EvidenceArgs),
+    Show(show::ShowArgs),
+}
+
+pub(super) fn ledger(args: LedgerArgs) -> Done {
+    match args.command {
+        LedgerCommand::Verify(args) => check::verify(&args),
+        LedgerCommand::Audit(args) => check::audit(&args),
+        LedgerCommand::Prove(args) => check::prove(&args),
+        LedgerCommand::Evidence(args) => evidence::evidence(&args),
+        LedgerCommand::Show(args) => show::show(&args),
+    }
+}

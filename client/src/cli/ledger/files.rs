@@ -1,0 +1,136 @@
+//! The files that the commands read: logs, checkpoints, policies.
+
+use crate::error::Error;
+use clap::Args;
+use ledger::audit::Folder;
+use ledger::bytes::Base64;
+use ledger::checkpoint::{Checkpoint, Head};
+use ledger::policy::{Policy, PolicyError};
+use ledger::store::{Store, StoreError, Tiles};
+use ledger::tile::{self, Level, Tile, WIDTH};
+use std::fmt::Display;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Which log, and how far.
+#[derive(Debug, Args)]
+pub(super) struct LogArgs {
+    /// The log's files: a folder of tiles, or a node's ledger folder (which the node may be using)
+    #[arg(value_name = "LOG")]
+    pub log: PathBuf,
+    /// The checkpoint to stand on; if left out, the newest in the folder
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+}
+
+/// A log's files, and a checkpoint of it.
+pub(super) struct Log {
+    pub files: Files,
+    pub checkpoint: Checkpoint,
+}
+
+impl LogArgs {
+    pub fn open(&self) -> Result<Log, Error> {
+        // Before the files: a node that uses them may have more by then, and never less.
+        let checkpoint = read_checkpoint(self.checkpoint.as_deref().unwrap_or(&self.log.join("checkpoint")))?;
+        Ok(Log { files: Files::open(&self.log)?, checkpoint })
+    }
+}
+
+/// A log's files, as a server hands them out or as a node keeps them.
+pub(super) enum Files {
+    Tiles(Folder),
+    Node(Box<Store>),
+}
+
+impl Files {
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        match () {
+            () if folder.join("tail").exists() => Store::read(folder).map(Box::new).map(Self::Node).map_err(|e| fails(e.code(), e)),
+            () if folder.join("tile").is_dir() || folder.join("checkpoint").exists() => Ok(Self::Tiles(Folder(folder.into()))),
+            () => Err(Error::config(format!(
+                "{}: there is no log in this folder: it has neither `tile` nor `tail`; name a folder of tiles, or a node's ledger folder",
+                folder.display()
+            ))),
+        }
+    }
+
+    /// An entry of the first `size`.
+    pub fn entry(&self, index: u64, size: u64) -> Result<Vec<u8>, Error> {
+        let mut found = None;
+        self.each(index..index + 1, size, |_, entry| {
+            found = Some(entry.to_vec());
+            Ok(())
+        })?;
+        found.ok_or_else(|| fails("E_LEDGER_TILE", format!("the checkpoint is of {size} entries, and entry {index} is not one of them")))
+    }
+
+    /// Looks at entries of the first `size`, in order.
+    pub fn each(&self, range: std::ops::Range<u64>, size: u64, mut look: impl FnMut(u64, &[u8]) -> Result<(), Error>) -> Result<(), Error> {
+        let end = range.end.min(size);
+        for bundle in range.start / WIDTH..end.div_ceil(WIDTH) {
+            let tile = Tile { level: Level::Entries, index: bundle, width: (size - bundle * WIDTH).min(WIDTH) as u16 };
+            let bytes = self.tile(&tile).map_err(|e| fails(e.code(), e))?;
+            let entries = tile::entries(&bytes, tile.width).map_err(|e| fails("E_LEDGER_CORRUPT", format!("{tile}: {e}")))?;
+            let wanted = (bundle * WIDTH..).zip(entries).filter(|(index, _)| (range.start..end).contains(index));
+            for (index, entry) in wanted {
+                look(index, entry)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Tiles for Files {
+    fn tile(&self, tile: &Tile) -> Result<Vec<u8>, StoreError> {
+        match self {
+            Self::Tiles(folder) => folder.tile(tile),
+            Self::Node(store) => store.tile(tile),
+        }
+    }
+}
+
+/// What does not hold, by its code.
+pub(super) fn fails(code: &str, what: impl Display) -> Error {
+    Error::Failed(format!("{code}: {what}"))
+}
+
+/// A file's text.
+pub(super) fn read(path: &Path, what: &str, cap: usize) -> Result<String, Error> {
+    let wrong = |why: String| Error::config(format!("{}: {why}", path.display()));
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => wrong(format!("there is no such file, and {what} is wanted here; check the path")),
+        _ => wrong(error.to_string()),
+    })?;
+    file.take(cap as u64 + 1).read_to_string(&mut text).map_err(|error| wrong(format!("it cannot be read as {what}: {error}")))?;
+    if text.len() > cap { Err(wrong(format!("it is longer than {what} can be; check the path"))) } else { Ok(text) }
+}
+
+pub(super) fn read_checkpoint(path: &Path) -> Result<Checkpoint, Error> {
+    let text = read(path, "a checkpoint", ledger::checkpoint::MAX_CHECKPOINT)?;
+    Checkpoint::parse(&text).map_err(|error| Error::config(format!("{}: it is no checkpoint: {error}", path.display())))
+}
+
+pub(super) fn read_policy(path: &Path) -> Result<Policy, Error> {
+    let text = read(path, "a policy", ledger::policy::MAX_POLICY)?;
+    text.parse().map_err(|error: PolicyError| Error::config(format!("{}: {error}", path.display())))
+}
+
+/// Writes a file that was asked for.
+pub(super) fn write(path: &Path, text: &[u8]) -> Result<(), Error> {
+    std::fs::write(path, text).map_err(|error| Error::config(format!("{}: it cannot be written: {error}", path.display())))
+}
+
+/// A root as a checkpoint spells it.
+pub(super) fn root(head: &Head) -> String {
+    Base64(head.root.0.into()).to_string()
+}
+
+/// The cosigners of a policy who cosigned, with the time each states.
+pub(super) fn cosigners(checkpoint: &Checkpoint, policy: &Policy) -> Result<Vec<(String, u64)>, Error> {
+    let known: Vec<_> = policy.cosigners().collect();
+    let keys: Vec<_> = known.iter().map(|(_, key)| *key).collect();
+    let seen = checkpoint.verify(&keys).map_err(|error| fails("E_LEDGER_SIGNATURE", error))?;
+    Ok(seen.iter().map(|one| (known[one.key].0.to_owned(), one.time.unwrap_or_default())).collect())
+}

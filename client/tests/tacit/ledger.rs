@@ -1,0 +1,298 @@
+//! `tacit ledger` on a log as nodes keep it and as a server hands it out, and what it says of one that is not right.
+
+use crate::fixture::{run, text};
+use ledger::bytes::Hash;
+use ledger::checkpoint::{Checkpoint, Head};
+use ledger::cosigner::{Cosigner, NamedSigner};
+use ledger::entry::{Body, Contract, HandOver, Member, Role, Standing};
+use ledger::key::{KeyKind, VerifierKey};
+use ledger::replay::Replay;
+use ledger::sequencer::{Progress, Sequencer};
+use ledger::store::Tiles;
+use ledger::tile::Tile;
+use mpc_core::identity::Identity;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+const ORIGIN: &str = "city.example/ledger";
+const AGENCIES: [&str; 3] = ["transport", "energy", "health"];
+const NOW: u64 = 1_800_000_000;
+
+/// A city's files, and its log with three members and 300 contracts, cosigned.
+struct City {
+    folder: TempDir,
+    log: Sequencer,
+    cosigners: Vec<Cosigner>,
+}
+
+fn key(name: &str) -> Identity {
+    Identity::from_seed(&Hash::sha256(&[name.as_bytes()]).0)
+}
+
+fn public(name: &str, kind: KeyKind) -> VerifierKey {
+    VerifierKey::new(name, kind, key(name).public().verifying_key()).expect("a key")
+}
+
+fn named(name: &str, kind: KeyKind) -> NamedSigner {
+    NamedSigner::new(name, kind, Box::new(key(name).signing_key().clone())).expect("a signer")
+}
+
+fn signed(body: &Body, name: &str) -> String {
+    body.sign(name, key(name).signing_key()).expect("signed")
+}
+
+fn contract(n: u64) -> String {
+    let terms = serde_json::json!({"dataset": "energy.buildings", "nonce": n});
+    signed(&Body::Contract(Contract { dataset: "energy.buildings".into(), terms }), "energy")
+}
+
+impl City {
+    fn new() -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let nodes = AGENCIES.iter().zip(1..).map(|(name, port)| {
+            format!("[[node]]\nname = \"{name}\"\nrole = \"party\"\nkey = \"{}\"\naddr = \"127.0.0.1:{port}\"\n", key(name).public())
+        });
+        let coordinator = format!(
+            "[[node]]\nname = \"coordinator\"\nrole = \"coordinator\"\nkey = \"{}\"\naddr = \"127.0.0.1:9\"\napi = \"http://127.0.0.1:9\"\n",
+            key("coordinator").public()
+        );
+        let roster = format!("city = \"Ledgerton\"\n{}{coordinator}", nodes.collect::<String>());
+        fs::write(folder.path().join("roster.toml"), roster).expect("written");
+        let founders = AGENCIES.map(|name| public(name, KeyKind::Note)).to_vec();
+        let beginning = Replay::new(public(ORIGIN, KeyKind::Note), founders);
+        let log = Sequencer::open(&folder.path().join("log"), beginning.clone(), named(ORIGIN, KeyKind::Note)).expect("opened");
+        let cosigners = AGENCIES.map(|name| open_cosigner(folder.path(), name, beginning.clone())).into();
+        let mut city = Self { folder, log, cosigners };
+        let cosigner = |name: &str, what| Some(public(&format!("{name}/{what}"), KeyKind::Cosignature));
+        let member = |name: &str| Member {
+            name: name.into(),
+            organisation: format!("Office of {name}"),
+            role: Role::Agency,
+            standing: Standing::Admitted,
+            key: public(name, KeyKind::Note),
+            witness: cosigner(name, "witness"),
+            validated: cosigner(name, "validated"),
+        };
+        let members: Vec<String> = AGENCIES.iter().map(|name| signed(&Body::Member(Box::new(member(name))), name)).collect();
+        city.append(members.into_iter().chain((0..300).map(contract)));
+        fs::write(city.path("policy"), city.log.replay().policy().expect("a policy").to_string()).expect("written");
+        city
+    }
+
+    fn append(&mut self, entries: impl IntoIterator<Item = String>) {
+        for entry in entries {
+            self.log.submit(entry.as_bytes()).expect("it may stand");
+        }
+        self.log.seal().expect("sealed");
+        for (name, cosigner) in AGENCIES.iter().zip(&mut self.cosigners) {
+            cosign(&mut self.log, name, cosigner);
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn published(&self) -> &Checkpoint {
+        self.log.published().expect("cosigned")
+    }
+
+    /// What a server would hand out, as files.
+    fn download(&self) -> PathBuf {
+        let tiles = self.path("tiles");
+        for tile in Tile::all(self.published().head().size) {
+            let path = tiles.join(tile.to_string());
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(path, self.log.store().tile(&tile).expect("a tile")).expect("written");
+        }
+        fs::write(tiles.join("checkpoint"), self.published().note()).expect("written");
+        tiles
+    }
+
+    fn audit(&self, log: &Path, more: &[&str]) -> crate::fixture::Said {
+        let (policy, roster) = (self.path("policy"), self.path("roster.toml"));
+        let args = ["ledger", "audit", text(log), "--policy", text(&policy), "--roster", text(&roster)];
+        run(&[&args[..], more].concat())
+    }
+}
+
+fn open_cosigner(folder: &Path, name: &str, beginning: Replay) -> Cosigner {
+    let [witness, validated] = ["witness", "validated"].map(|what| named(&format!("{name}/{what}"), KeyKind::Cosignature));
+    Cosigner::open(&folder.join(name), beginning, witness, validated).expect("opened")
+}
+
+fn cosign(log: &mut Sequencer, name: &str, cosigner: &mut Cosigner) {
+    loop {
+        let [checkpoint, entries] = log.update_for(name).expect("an update");
+        let [w, v] = cosigner.update(&checkpoint, &entries, NOW);
+        if log.answered(name, (w.status, &w.body), (v.status, &v.body)).expect("answered") == Progress::Done {
+            return;
+        }
+    }
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn an_audit_passes_what_is_right_and_names_what_is_not() {
+    let city = City::new();
+    let tiles = city.download();
+    // An agency's own folder has its own cosignatures only.
+    let published = tiles.join("checkpoint");
+    let alone = city.audit(&city.path("energy"), &[]);
+    assert!(alone.code == 1 && alone.err.contains("E_LEDGER_QUORUM"), "{}", alone.err);
+    for log in [tiles.clone(), city.path("log"), city.path("energy")] {
+        let audit = city.audit(&log, &["--json", "--checkpoint", text(&published)]);
+        assert_eq!(audit.code, 0, "{}", audit.err);
+        let told = json(&audit.out);
+        assert_eq!((&told["log"]["size"], &told["entries"]["contract"], &told["ok"]), (&303.into(), &300.into(), &true.into()));
+    }
+    let audit = city.audit(&tiles, &[]);
+    assert!(audit.out.contains("Every hash, signature and rule holds") && audit.out.contains("energy/validated"), "{}", audit.out);
+
+    let bundle = tiles.join("tile/entries/000");
+    let mut bytes = fs::read(&bundle).expect("a bundle");
+    let at = bytes.windows(8).rposition(|part| part == b"energy.b").expect("a contract");
+    bytes[at] = b'E';
+    fs::write(&bundle, &bytes).expect("changed");
+    let audit = city.audit(&tiles, &[]);
+    assert_eq!((audit.code, audit.out.as_str()), (1, ""));
+    assert!(audit.err.contains("E_LEDGER_"), "{}", audit.err);
+
+    fs::remove_file(&bundle).expect("removed");
+    let audit = city.audit(&tiles, &[]);
+    assert_eq!(audit.code, 1);
+    assert!(audit.err.contains("E_LEDGER_TILE: tile/entries/000"), "{}", audit.err);
+
+    let other = city.path("other.checkpoint");
+    let head = Head { root: Hash([7; 32]), ..city.published().head().clone() };
+    fs::write(&other, head.sign(key(ORIGIN).signing_key()).expect("signed").note()).expect("written");
+    let audit = city.audit(&city.path("log"), &["--checkpoint", text(&other)]);
+    assert!(audit.code == 1 && audit.err.contains("E_LEDGER_QUORUM"), "{}", audit.err);
+
+    for (args, says) in [
+        (&["ledger", "audit", "/nonexistent", "--policy", text(&city.path("policy"))][..], "planner configuration"),
+        (&["ledger", "audit", text(&tiles), "--policy", text(&city.path("roster.toml"))], "not a policy file"),
+        (&["ledger", "show", text(city.folder.path())], "checkpoint: there is no such file"),
+        (&["ledger", "audit", text(&tiles)], "--policy"),
+    ] {
+        let said = run(args);
+        assert!(said.code == 2 && said.err.contains(says), "{args:?}: {}", said.err);
+    }
+}
+
+#[test]
+fn a_receipt_is_made_and_checked_and_proves_no_other_entry() {
+    let city = City::new();
+    let (receipt, entry, policy, log) = (city.path("a.proof"), city.path("a.note"), city.path("policy"), city.path("health"));
+    let published = city.path("log/checkpoint");
+    let prove = |more: &[&str]| run(&[&["ledger", "prove", text(&log), "--checkpoint", text(&published)], more].concat());
+    let made = prove(&["17", "--output", text(&receipt), "--entry", text(&entry)]);
+    assert_eq!((made.code, made.out.as_str()), (0, ""), "{}", made.err);
+    assert_eq!(fs::read_to_string(&entry).expect("the entry"), contract(14));
+    let check = |more: &[&str]| {
+        let args = ["ledger", "verify", text(&receipt), "--entry", text(&entry), "--policy", text(&policy)];
+        run(&[&args[..], more].concat())
+    };
+    let said = check(&[]);
+    assert!(said.code == 0 && said.out.contains("entry 17 of the log, a contract of energy"), "{}{}", said.out, said.err);
+    let told = json(&check(&["--json"]).out);
+    assert_eq!((&told["entry"]["index"], told["cosigners"].as_array().map(Vec::len)), (&17.into(), Some(6)));
+    let id = told["entry"]["id"].as_str().expect("an id");
+    let by_id = prove(&[id]);
+    assert_eq!(by_id.out, fs::read_to_string(&receipt).expect("the receipt"));
+
+    // The agencies cosigned long ago.
+    let stale = check(&["--fresh", "60"]);
+    assert!(stale.code == 1 && stale.err.contains("E_LEDGER_STALE"), "{}", stale.err);
+    fs::write(&entry, contract(15)).expect("another");
+    let other = check(&[]);
+    assert!(other.code == 1 && other.err.contains("E_LEDGER_PROOF"), "{}", other.err);
+    let beyond = prove(&["303"]);
+    assert!(beyond.code == 1 && beyond.err.contains("E_LEDGER_TILE"), "{}", beyond.err);
+    assert_eq!(prove(&["last"]).code, 2);
+}
+
+#[test]
+fn entries_are_listed_and_read() {
+    let city = City::new();
+    let log = city.path("log");
+    let list = run(&["ledger", "show", text(&log), "--last", "3"]);
+    assert_eq!(list.code, 0, "{}", list.err);
+    assert!(list.out.contains("303 entries") && list.out.contains("energy.buildings") && list.out.contains(" 302 "), "{}", list.out);
+    assert_eq!(list.out.lines().filter(|line| line.contains("contract")).count(), 3);
+    let members = run(&["ledger", "show", text(&log), "--kind", "member", "--json"]);
+    let members: Vec<Value> = members.out.lines().map(json).collect();
+    assert_eq!((members.len(), &members[2]["body"]["name"]), (3, &"health".into()));
+    assert_eq!(run(&["ledger", "show", text(&log), "17"]).out, contract(14));
+    assert_eq!(run(&["ledger", "show", text(&log), "303"]).code, 1);
+}
+
+#[test]
+fn evidence_is_made_of_two_checkpoints_and_convicts_whoever_signed_both() {
+    let city = City::new();
+    let (policy, log, fork, file) = (city.path("policy"), city.path("log"), city.path("fork"), city.path("fork.evidence"));
+    let published = log.join("checkpoint");
+    let write = |size: u64| {
+        let head = Head { size, root: Hash([7; 32]), ..city.published().head().clone() };
+        let cosigned = head.cosign("energy/witness", key("energy/witness").signing_key(), NOW).expect("cosigned");
+        let note = format!("{}{cosigned}\n", head.sign(key(ORIGIN).signing_key()).expect("signed").note());
+        fs::write(&fork, note).expect("written");
+    };
+    for (size, more) in [(303, &[][..]), (200, &["--log", text(&log)])] {
+        write(size);
+        for (name, key) in [(ORIGIN, None), ("energy/witness", Some("energy/witness"))] {
+            let args = ["ledger", "evidence", text(&fork), text(&published), "--policy", text(&policy), "--output", text(&file)];
+            let key = key.map(|key| ["--key", key]);
+            let made = run(&[&args[..], more, key.as_ref().map_or(&[][..], |key| &key[..])].concat());
+            assert!(made.code == 0 && made.out.contains(&format!("`{name}` signed two logs")), "{}{}", made.out, made.err);
+            let checked = run(&["ledger", "evidence", text(&file), "--policy", text(&policy), "--json"]);
+            assert!(checked.code == 0 && json(&checked.out)["first"]["size"] == size, "{}{}", checked.out, checked.err);
+        }
+    }
+    let honest =
+        ["ledger", "evidence", text(&fork), text(&published), "--policy", text(&policy), "--log", text(&log), "--key", "health/witness"];
+    let said = run(&honest);
+    assert!(said.code == 1 && said.err.contains("E_LEDGER_EVIDENCE") && said.err.contains("did not sign both"), "{}", said.err);
+    let same = run(&["ledger", "evidence", text(&published), text(&published), "--policy", text(&policy)]);
+    assert!(same.code == 1 && same.err.contains("one log has both checkpoints"), "{}", same.err);
+    assert_eq!(run(&["ledger", "evidence", text(&fork), text(&published), "--policy", text(&policy)]).code, 2, "it takes --log");
+
+    let whole = fs::read_to_string(&file).expect("evidence");
+    fs::write(&file, whole.replacen("\\n200\\n", "\\n201\\n", 1)).expect("changed");
+    let forged = run(&["ledger", "evidence", text(&file)]);
+    assert!(forged.code == 1 && forged.err.contains("E_LEDGER_EVIDENCE"), "{}", forged.err);
+    fs::write(&file, "something else\n").expect("changed");
+    assert_eq!(run(&["ledger", "evidence", text(&file)]).code, 2);
+}
+
+#[test]
+fn a_log_that_goes_on_elsewhere_is_checked_with_the_one_before() {
+    let mut city = City::new();
+    let name = "city.example/second";
+    let statement = HandOver { previous: city.published().note().into(), key: public(name, KeyKind::Note) };
+    let over = AGENCIES.iter().zip(&mut city.cosigners).fold(None::<String>, |others, (agency, cosigner)| {
+        let identity = key(agency);
+        Some(cosigner.hand_over(&statement, others.as_deref(), agency, identity.signing_key()).expect("handed over"))
+    });
+    let beginning = city.log.replay().succeed(public(name, KeyKind::Note), city.log.store().root());
+    let mut second = Sequencer::open(&city.path("second"), beginning.clone(), named(name, KeyKind::Note)).expect("opened");
+    second.submit(over.expect("signed").as_bytes()).expect("it may stand");
+    second.submit(contract(300).as_bytes()).expect("it may stand");
+    second.seal().expect("sealed");
+    for agency in AGENCIES {
+        cosign(&mut second, agency, &mut open_cosigner(&city.path("after"), agency, beginning.clone()));
+    }
+    let policy = fs::read_to_string(city.path("policy")).expect("a policy");
+    fs::write(city.path("policy"), format!("log {}\n{policy}", public(name, KeyKind::Note))).expect("written");
+    let log = city.path("second");
+    let alone = city.audit(&log, &[]);
+    assert!(alone.code == 2 && alone.err.contains("--after") && alone.err.contains(ORIGIN), "{}", alone.err);
+    let audit = city.audit(&log, &["--after", text(&city.path("log")), "--json"]);
+    assert_eq!(audit.code, 0, "{}", audit.err);
+    assert_eq!(json(&audit.out)["entries"]["handover"], 1);
+}
