@@ -1,5 +1,6 @@
 //! What a sharing scheme must offer. Everything above it is written once.
 
+use crate::relational::Sorting;
 use crate::retrieve::{Ask, Offer, Retrieved};
 use crate::table::Table;
 use crate::wire::{Gate, Wire};
@@ -137,6 +138,8 @@ pub trait Engine: Sized {
     /// From now on places are opened after the shuffle that carries them, as a scheme must that verifies before it opens. For comparison with such schemes;
     /// nothing to do where that is so anyway.
     fn open_after_shuffles(&mut self) {}
+    /// Told of every sort before it runs, by a key of this layout: for an engine that prices it.
+    fn sorts(&mut self, _key: Layout, _by: Sorting) {}
     /// The rows of a table back where they were before a shuffle of as many rows. Two rounds.
     fn unshuffle(&mut self, table: &Table<Self>, shuffled: &Self::Shuffled) -> Result<Table<Self>, Abort>;
     /// The rows of a table that after a shuffle were put in these places, back where they were before: [`unshuffle`](Self::unshuffle) of the rows fetched from there.

@@ -2,6 +2,7 @@
 
 use crate::cost::{self, Cost, Opening};
 use crate::engine::{Difference, Engine, Input, Opened, Released, Security, Share, Verified};
+use crate::relational::{Sorting, find_work, sort_work};
 use crate::retrieve::{Ask, Offer, Retrieved, Sizes};
 use crate::table::Table;
 use crate::wire::{Gate, Wire};
@@ -13,6 +14,8 @@ use std::ops::Range;
 #[derive(Debug, Default)]
 pub struct Estimate {
     cost: Cost,
+    work: f64,
+    sorts: Vec<(Layout, Sorting)>,
     shuffles: u64,
     opening: Opening,
 }
@@ -26,6 +29,16 @@ impl Estimate {
     /// The cost so far.
     pub fn cost(&self) -> Cost {
         self.cost
+    }
+
+    /// Seconds of local work so far, as far as the cost model knows any: of sorts and of retrieving rows.
+    pub fn work(&self) -> f64 {
+        self.work
+    }
+
+    /// The sorts so far: the layouts of their keys, and how they were sorted.
+    pub fn sorts(&self) -> &[(Layout, Sorting)] {
+        &self.sorts
     }
 
     fn spend(&mut self, cost: Cost) {
@@ -180,6 +193,11 @@ impl Engine for Estimate {
         self.opening = Opening::After;
     }
 
+    fn sorts(&mut self, key: Layout, by: Sorting) {
+        self.work += sort_work(key.rows, key.planes, by);
+        self.sorts.push((key, by));
+    }
+
     fn unshuffle(&mut self, table: &Table<Self>, turn: &u64) -> Result<Table<Self>, Abort> {
         self.spend(cost::shuffle(table.message(), *turn));
         Ok(table.clone())
@@ -198,6 +216,7 @@ impl Engine for Estimate {
             return Err(Abort::Refused(format!("party {} and party {} are not two parties of this session", ask.owner, offer.owner)));
         }
         self.spend(cost::retrieve((ask.owner, ask.count), (offer.owner, offer.count), offer.payload));
+        self.work += find_work(ask.count, offer.count);
         let sizes = Sizes::of(ask, offer);
         let bits = Shape(sizes.bits());
         Ok(Retrieved {

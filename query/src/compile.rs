@@ -39,6 +39,7 @@ use datafusion::logical_expr::LogicalPlan;
 use self::{emit::Emitted, frame::Frames, locate::Text, symbol::Bits};
 use crate::{
     catalog::Catalog,
+    exec,
     message::Code,
     plan::{Frame, FrameId, Key, PLAN_VERSION, Plan, Release, Reveal, Source, Subplan, Type, relation::Operator},
 };
@@ -156,7 +157,7 @@ fn aligned(plan: &LogicalPlan, text: &Text, catalog: &Catalog) -> Result<Plan, S
 fn by_rows(plan: &LogicalPlan, text: &Text, catalog: &Catalog) -> Result<Plan, SqlError> {
     let mut rows = rows::Rows::new(catalog, text);
     let answer = rows.root(plan)?;
-    let plan = Plan {
+    let mut plan = Plan {
         version: PLAN_VERSION,
         parties: facts::owners(plan).into_iter().collect(),
         frames: Vec::new(),
@@ -168,6 +169,7 @@ fn by_rows(plan: &LogicalPlan, text: &Text, catalog: &Catalog) -> Result<Plan, S
         answer: Subplan::new(answer.plan),
         reveals: rows.reveals,
     };
+    exec::choose_searches(&mut plan).map_err(internal)?;
     check(&plan)?;
     Ok(plan)
 }

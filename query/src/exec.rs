@@ -24,7 +24,7 @@ mod relation;
 mod sums;
 
 pub use program::{Program, ProgramError, Step, StepKind};
-pub(crate) use relation::{HomeOrder, Order, order_at_home};
+pub(crate) use relation::{Decision, HomeOrder, NETWORK, Order, Way, are_shared, choose_searches, order_at_home};
 
 use crate::ground::Ground;
 use crate::local::{InputColumn, Inputs};
@@ -33,6 +33,7 @@ use field::{Fields, Known, Value};
 use graph::Evaluated;
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout, PartyId};
 use program::SlotOf;
+use protocols::relational::Sorting;
 use protocols::{Engine, Input, Released, Share};
 use relation::Computed;
 use std::collections::HashMap;
@@ -60,6 +61,8 @@ impl Program<'_> {
     ) -> Result<Vec<Part>, Abort> {
         let mut run = Run {
             program: self,
+            owner,
+            inputs,
             bits: HashMap::new(),
             logic: HashMap::new(),
             fp61: Fields::default(),
@@ -107,6 +110,21 @@ impl Program<'_> {
         Ok(parts)
     }
 
+    /// What the cost model chose in a step that sorts so.
+    pub(crate) fn decisions(&self, step: usize, sorts: &[(Layout, Sorting)]) -> Result<Vec<Decision>, Abort> {
+        let StepKind::Relation(id) = self.steps()[step].kind else { return Ok(Vec::new()) };
+        let mut decisions: Vec<Decision> = self.relations().decision(self.plan(), id)?.into_iter().collect();
+        let mut seen: Vec<(Layout, Sorting, usize)> = Vec::new();
+        for (key, by) in sorts {
+            match seen.iter_mut().find(|(k, s, _)| (k, s) == (key, by)) {
+                Some((.., times)) => *times += 1,
+                None => seen.push((*key, *by, 1)),
+            }
+        }
+        decisions.extend(seen.into_iter().map(|(key, by, times)| Decision::sort(key, by, times)));
+        Ok(decisions)
+    }
+
     /// Shares the columns of one ring, of all owners.
     fn share<E: Engine, R: Value>(
         &self,
@@ -117,7 +135,7 @@ impl Program<'_> {
         let slots: Vec<(usize, _)> = self.slots().iter().enumerate().filter(|(_, s)| s.ring == R::RING).collect();
         let mut columns = Vec::with_capacity(slots.len());
         for (_, slot) in &slots {
-            let owner = owner(&slot.owner).ok_or_else(|| Abort::Refused(format!("{} is not a party of this session", slot.owner)))?;
+            let owner = owner(&slot.owner).ok_or_else(|| stranger(&slot.owner))?;
             let held = match slot.of {
                 SlotOf::Scan(scan, column, form) => inputs.get(scan, column, form),
                 SlotOf::Relation(relation) => inputs.relation(relation, slot.ring),
@@ -136,6 +154,10 @@ impl Program<'_> {
 /// What is known so far in one run.
 struct Run<'r, E: Engine> {
     program: &'r Program<'r>,
+    /// A party's place in the session.
+    owner: &'r dyn Fn(&str) -> Option<PartyId>,
+    /// What this node holds in clear.
+    inputs: &'r Inputs,
     /// Shared bits and bit-planes, by input slot.
     bits: HashMap<usize, E::Share<B64>>,
     /// What the circuit of each frame yielded.
@@ -191,6 +213,10 @@ impl<E: Engine> Run<'_, E> {
         }
         Ok(parts)
     }
+}
+
+fn stranger(name: &str) -> Abort {
+    Abort::Refused(format!("{name} is not a party of this session"))
 }
 
 /// A column known in clear or shared, as a share: constants cost nothing.

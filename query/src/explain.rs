@@ -5,7 +5,7 @@
 
 mod text;
 
-use crate::exec::{Program, ProgramError, order_at_home};
+use crate::exec::{Decision, NETWORK, Program, ProgramError, Way, are_shared, order_at_home};
 use crate::ground::Ground;
 use crate::local::{Inputs, Local, LocalError, Tables};
 use crate::message::{Measured, Refusal};
@@ -14,7 +14,8 @@ use crate::plan::{ColumnKind, Form, Plan, Ring, Scan, Source};
 use crate::wire;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
-use mpc_core::{Abort, PartyId};
+use mpc_core::{Abort, Layout, PartyId};
+use protocols::relational::Sorting;
 use protocols::{Cost, Estimate};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,6 +62,9 @@ pub struct Explain {
     pub rows: Vec<RowsLine>,
     /// What runs together, in order.
     pub steps: Vec<StepLine>,
+    /// What the cost model assumes of the network.
+    #[serde(default)]
+    pub assumed: String,
     /// Everything the planner learns.
     pub reveals: Vec<RevealLine>,
     /// What the planner computes from it, in clear.
@@ -102,6 +106,9 @@ pub struct RowsLine {
     pub plan: String,
     /// What of it is shared (or, if public, used).
     pub columns: Vec<ColumnLine>,
+    /// Whether nothing of it is shared: another owner asks for rows by their keys.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asked: bool,
     /// The columns by which they are sorted at home, so that a join need not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sorted: Vec<String>,
@@ -131,9 +138,34 @@ pub struct StepLine {
     pub rounds: u64,
     /// Payload bytes each party sends.
     pub bytes: Vec<u64>,
+    /// What the cost model chose in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<ChoiceLine>,
     /// What it did cost, party by party in the same order, once it has run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub measured: Vec<Measured>,
+}
+
+/// A choice of the cost model: of several ways the one of least estimated time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChoiceLine {
+    /// What there was to choose.
+    pub of: String,
+    /// The way that is gone, then the others, the quickest first.
+    pub ways: Vec<WayLine>,
+}
+
+/// One of several ways.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WayLine {
+    /// Which.
+    pub what: String,
+    /// Rounds.
+    pub rounds: u64,
+    /// Payload bytes of the party that sends most.
+    pub bytes: u64,
+    /// Microseconds it is estimated to take, with the local work the cost model knows of.
+    pub micros: u64,
 }
 
 /// One thing the planner learns.
@@ -153,14 +185,17 @@ pub fn explain(plan: &Plan, public: &Tables, parties: &[&str]) -> Result<Explain
     let ground = Ground::new(plan, &local, public)?;
     wire::admit(wire::release_bytes(plan, &ground)).map_err(ExplainError::TooLarge)?;
     let program = Program::new(plan, &ground)?;
-    let costs = price(&program, parties)?;
-    let steps = program.steps().iter().zip(costs).map(|(step, cost)| StepLine {
-        operator: step.name.clone(),
-        what: step.what.clone(),
-        rows: step.rows,
-        rounds: cost.rounds,
-        bytes: cost.bytes.to_vec(),
-        measured: Vec::new(),
+    let priced = priced(&program, parties)?;
+    let steps = program.steps().iter().zip(priced).enumerate().map(|(number, (step, (cost, sorts)))| {
+        Ok(StepLine {
+            operator: step.name.clone(),
+            what: step.what.clone(),
+            rows: step.rows,
+            rounds: cost.rounds,
+            bytes: cost.bytes.to_vec(),
+            choices: program.decisions(number, &sorts)?.into_iter().map(choice_line).collect(),
+            measured: Vec::new(),
+        })
     });
     Ok(Explain {
         plan: plan.hash().iter().map(|b| format!("{b:02x}")).collect(),
@@ -171,8 +206,14 @@ pub fn explain(plan: &Plan, public: &Tables, parties: &[&str]) -> Result<Explain
             .map(|(f, frame)| FrameLine { name: frame.name.clone(), rows: ground.rows(crate::plan::FrameId(f)) as u64 })
             .collect(),
         scans: plan.scans.iter().map(|scan| scan_line(plan, scan, &local)).collect(),
-        rows: (0..).map(RelationId).zip(&plan.relations).filter_map(|(id, relation)| rows_line(plan, id, relation, &local)).collect(),
-        steps: steps.collect(),
+        rows: (0..)
+            .map(RelationId)
+            .zip(&plan.relations)
+            .zip(are_shared(plan))
+            .filter_map(|((id, relation), shared)| rows_line(plan, id, relation, shared, &local))
+            .collect(),
+        steps: steps.collect::<Result<_, Abort>>()?,
+        assumed: assumed(),
         reveals: plan.reveals.iter().map(|r| RevealLine { what: r.what.clone(), per: r.per.clone(), why: r.why.clone() }).collect(),
         answer: local.shown(&plan.answer),
     })
@@ -203,15 +244,36 @@ impl Explain {
 
 /// What each step of a program costs, from running it on shapes.
 pub fn price(program: &Program<'_>, parties: &[&str]) -> Result<Vec<Cost>, Abort> {
+    Ok(priced(program, parties)?.into_iter().map(|(cost, _)| cost).collect())
+}
+
+/// What each step costs, and the sorts in it.
+fn priced(program: &Program<'_>, parties: &[&str]) -> Result<Vec<(Cost, Vec<(Layout, Sorting)>)>, Abort> {
     let owner = |name: &str| parties.iter().position(|p| *p == name).and_then(|p| u8::try_from(p).ok()).map(PartyId);
     let mut readings = Vec::new();
-    program.run(&mut Estimate::new(), &owner, &Inputs::default(), &mut |e: &Estimate, _| readings.push(e.cost()))?;
+    let mut engine = Estimate::new();
+    program.run(&mut engine, &owner, &Inputs::default(), &mut |e: &Estimate, _| readings.push((e.cost(), e.sorts().len())))?;
     let difference = |before: &Cost, after: &Cost| Cost {
         bits: std::array::from_fn(|p| after.bits[p] - before.bits[p]),
         bytes: std::array::from_fn(|p| after.bytes[p] - before.bytes[p]),
         rounds: after.rounds - before.rounds,
     };
-    Ok(readings.windows(2).map(|w| difference(&w[0], &w[1])).collect())
+    let steps = readings.windows(2).map(|w| (difference(&w[0].0, &w[1].0), engine.sorts()[w[0].1..w[1].1].to_vec()));
+    Ok(steps.collect())
+}
+
+fn choice_line(decision: Decision) -> ChoiceLine {
+    let way = |way: Way| WayLine {
+        what: way.words,
+        rounds: way.cost.rounds,
+        bytes: way.cost.max_bytes(),
+        micros: (way.seconds * 1e6).round() as u64,
+    };
+    ChoiceLine { of: decision.of, ways: decision.ways.into_iter().map(way).collect() }
+}
+
+fn assumed() -> String {
+    format!("{} Gbit/s from each party, {} ms there and back", NETWORK.bandwidth / 1e9, NETWORK.round_trip * 1e3)
 }
 
 fn holders(plan: &Plan) -> Vec<(String, Vec<String>)> {
@@ -251,7 +313,7 @@ fn scan_line(plan: &Plan, scan: &Scan, local: &Local) -> ScanLine {
     }
 }
 
-fn rows_line(plan: &Plan, id: RelationId, relation: &Relation, local: &Local) -> Option<RowsLine> {
+fn rows_line(plan: &Plan, id: RelationId, relation: &Relation, shared: bool, local: &Local) -> Option<RowsLine> {
     let Operator::Home { source, plan: subplan } = &relation.op else { return None };
     let columns = relation.columns.iter().map(|column| ColumnLine {
         what: column.words.clone(),
@@ -282,6 +344,7 @@ fn rows_line(plan: &Plan, id: RelationId, relation: &Relation, local: &Local) ->
         },
         places: relation.places,
         padded: !relation.full,
+        asked: !shared && *source != Source::Public,
         plan: local.shown(subplan),
         columns: columns.collect(),
         sorted: sorted.iter().map(|c| relation.columns[*c].words.clone()).collect(),

@@ -47,14 +47,13 @@ pub struct Choice {
 pub fn choices(rows: usize, key: usize, moved: Message, network: Network) -> Vec<Choice> {
     let width = index_bits(rows);
     let radix = [1, 2, 3].into_iter().flat_map(|digit| [false, true].map(|moving| Radix { digit, moving }));
-    let radix = radix.map(|radix| {
-        (Sorting::Radix(radix), cost::sort(rows, width, key, radix.into(), moved, 0, Opening::Within), sort_work(rows, key, radix))
-    });
-    let (cost, comparisons) = cost::samplesort(rows, key, moved, 0);
-    let work = comparisons * (key as f64 + f64::from(width)) * COMPARISON;
     let mut all: Vec<Choice> = radix
-        .chain([(Sorting::Samplesort, cost, work)])
-        .map(|(sorting, cost, work)| Choice { sorting, cost, seconds: network.seconds(&cost) + work })
+        .map(Sorting::Radix)
+        .chain([Sorting::Samplesort])
+        .map(|sorting| {
+            let cost = cost::sort(rows, width, key, sorting, moved, 0, Opening::Within);
+            Choice { sorting, cost, seconds: network.seconds(&cost) + sort_work(rows, key, sorting) }
+        })
         .collect();
     all.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
     all
@@ -65,14 +64,20 @@ pub fn choose(rows: usize, key: usize, moved: Message, network: Network) -> Sort
     choices(rows, key, moved, network).first().map_or_else(Sorting::default, |choice| choice.sorting)
 }
 
-/// Seconds of local work of a radix sort.
-pub fn sort_work(rows: usize, key: usize, radix: Radix) -> f64 {
-    key.div_ceil(radix.digit) as f64 * RADIX[radix.digit - 1] * rows as f64
+/// Seconds of local work of a sort.
+pub fn sort_work(rows: usize, key: usize, sorting: Sorting) -> f64 {
+    match sorting {
+        Sorting::Radix(radix) => key.div_ceil(radix.digit) as f64 * RADIX[radix.digit - 1] * rows as f64,
+        Sorting::Samplesort => {
+            let (_, comparisons) = cost::samplesort(rows, key, Message::default(), 0);
+            comparisons * (key as f64 + f64::from(index_bits(rows))) * COMPARISON
+        }
+    }
 }
 
-/// Seconds of local work of a join by keys that `base` and `table` rows' owners know, at the one who does most.
-pub fn find_work(base: usize, table: usize) -> f64 {
-    base as f64 * ASKED + table as f64 * OFFERED
+/// Seconds of local work to retrieve as many rows as are `asked` for of those that are `offered`, of all who do it one after the other.
+pub fn find_work(asked: usize, offered: usize) -> f64 {
+    asked as f64 * ASKED + offered as f64 * OFFERED
 }
 
 /// Seconds of local work a row and digit of one, two and three bits, measured (`cargo run -p bench -- relational`).

@@ -63,6 +63,7 @@ pub fn sort<E: Engine>(e: &mut E, key: &Bits<E>, table: &Table<E>, sorting: impl
 
 /// [`sort`] with indices of `width` bits.
 pub(crate) fn sort_in<E: Engine>(e: &mut E, key: &Bits<E>, table: &Table<E>, sorting: Sorting, width: u32) -> Result<Moved<E>, Abort> {
+    e.sorts(key.layout(), sorting);
     match sorting {
         Sorting::Samplesort => samplesort(e, key, table),
         Sorting::Radix(radix) => {
@@ -74,9 +75,10 @@ pub(crate) fn sort_in<E: Engine>(e: &mut E, key: &Bits<E>, table: &Table<E>, sor
 
 /// The place of each row in the stable order of `key`, as indices of as many bits as number the rows.
 pub fn sort_places<E: Engine>(e: &mut E, key: &Bits<E>, sorting: impl Into<Sorting>) -> Result<Indices<E>, Abort> {
-    let rows = key.layout().rows;
+    let (rows, sorting) = (key.layout().rows, sorting.into());
     let width = index_bits(rows);
-    match sorting.into() {
+    e.sorts(key.layout(), sorting);
+    match sorting {
         Sorting::Radix(radix) => radix_places(e, key, radix, width),
         Sorting::Samplesort => {
             let (_, applied) = samplesort(e, key, &Table::new(rows))?;

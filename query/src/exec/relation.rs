@@ -2,6 +2,7 @@
 //! what [`protocols::Estimate`] says of a relation is what it costs.
 
 mod check;
+mod choose;
 mod combine;
 mod digest;
 mod group;
@@ -16,17 +17,20 @@ mod top;
 mod total;
 mod window;
 
+pub(crate) use choose::{Decision, NETWORK, Way};
+pub(crate) use lookup::choose::choose_searches;
 pub(crate) use order::{HomeOrder, Order, order_at_home};
 
 use super::field::{Field, Value};
 use super::program::{ProgramError, Slot, SlotOf, Step, StepKind, counted};
-use super::{InputRing, Run, stack};
+use super::{InputRing, Run, stack, stranger};
 use crate::local::planes_of;
-use crate::plan::relation::{Operator, Relation, RelationId};
+use crate::plan::relation::{Operator, Relation, RelationId, Search};
 use crate::plan::{Plan, Source};
-use group::small::Way;
+use group::small;
+use lookup::ask::Ask;
 use map::Layout as MapLayout;
-use mpc_core::{Abort, B64, Fp61, Fp127, Layout, Ring};
+use mpc_core::{Abort, B64, Fp61, Fp127, Layout, PartyId, Ring};
 use protocols::{Cell, Engine, Share};
 use std::collections::{BTreeMap, HashMap};
 
@@ -161,44 +165,53 @@ impl<E: Engine> Rows<E> {
 /// The relations of a plan, laid out.
 pub(super) struct Relations<'p> {
     maps: BTreeMap<usize, MapLayout<'p>>,
-    groups: BTreeMap<usize, Way>,
+    groups: BTreeMap<usize, small::Way>,
+    /// Look-ups in which one owner asks another.
+    asks: BTreeMap<usize, Ask<'p>>,
     /// What the digests of wide keys are drawn from.
     seed: [u8; 32],
-    /// The last relation that reads each, or one past the last relation if its rows are released.
-    last: Vec<usize>,
+    /// The last relation that reads the shares of each, or one past the last relation if its rows are released; `None`: nobody does, and there are none.
+    last: Vec<Option<usize>>,
 }
 
 impl<'p> Relations<'p> {
     /// Lays out all relations of `plan`.
     pub(super) fn new(plan: &'p Plan) -> Result<Self, ProgramError> {
         check::check(plan)?;
-        let mut relations =
-            Relations { maps: BTreeMap::new(), groups: BTreeMap::new(), seed: plan.hash(), last: vec![0; plan.relations.len()] };
-        for (id, relation) in plan.relations.iter().enumerate() {
-            relation.op.inputs().into_iter().for_each(|input| relations.last[input.0] = id);
+        let mut relations = Relations {
+            maps: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            asks: BTreeMap::new(),
+            seed: plan.hash(),
+            last: last_readers(plan),
+        };
+        for (id, relation) in plan.relations.iter().enumerate().filter(|(id, _)| relations.last[*id].is_some()) {
             match &relation.op {
                 Operator::Map { .. } => {
                     relations.maps.insert(id, MapLayout::new(plan, relation)?);
+                }
+                Operator::Lookup { search: Search::Ask, .. } => {
+                    let ask = Ask::of(plan, &relation.op).ok_or(ProgramError("who asks, and who is asked, know their keys at home"))?;
+                    relations.asks.insert(id, ask);
                 }
                 Operator::Group { input, keys, folds } => {
                     let of = plan.relation(*input);
                     // groups of which every row was dropped take a place each: fewer places than rows are known to do only where none is
                     let room = relation.places == of.places || of.full;
                     let grouped = room && order::grouped_by(keys, folds).is_some_and(|all| order::is_grouped(plan, *input, &all));
-                    let way = Way::choose(of, keys, folds, relation, grouped);
+                    let way = small::Way::choose(of, keys, folds, relation, grouped);
                     relations.groups.insert(id, way.map_err(|_| ProgramError("a group-by has a price"))?);
                 }
                 _ => {}
             }
         }
-        plan.rows.iter().for_each(|r| relations.last[r.relation.0] = plan.relations.len());
         Ok(relations)
     }
 
     /// The steps that compute the relations, and those that make their rows ready to be opened.
     pub(super) fn steps(&self, plan: &Plan) -> Vec<Step> {
         let mut steps = Vec::new();
-        for (id, relation) in plan.relations.iter().enumerate() {
+        for (id, relation) in plan.relations.iter().enumerate().filter(|(id, _)| self.last[*id].is_some()) {
             let places = |id: &RelationId| plan.relation(*id).places;
             let rows = counted(relation.places as usize, "places");
             let (name, what) = match &relation.op {
@@ -209,7 +222,9 @@ impl<'p> Relations<'p> {
                 }
                 Operator::Lookup { base, table, on, .. } => {
                     let words: Vec<&str> = on.iter().map(|(b, _)| plan.relation(*base).columns[*b].words.as_str()).collect();
-                    ("join", format!("{} places with {} unique on {}", places(base), places(table), words.join(", ")))
+                    let asked = self.asks.get(&id).map(|ask| format!(", {} asks {}", ask.owners()[0], ask.owners()[1]));
+                    let what = format!("{} places with {} unique on {}", places(base), places(table), words.join(", "));
+                    ("join", what + &asked.unwrap_or_default())
                 }
                 Operator::Pairs { left, right, on } => {
                     let words: Vec<&str> = on.iter().map(|(l, _)| plan.relation(*left).columns[*l].words.as_str()).collect();
@@ -223,7 +238,7 @@ impl<'p> Relations<'p> {
                         places(input),
                         words.join(", "),
                         counted(folds.len(), "folds"),
-                        self.groups[&id].words
+                        self.groups[&id].words()
                     );
                     ("group", what)
                 }
@@ -249,6 +264,39 @@ impl<'p> Relations<'p> {
     }
 }
 
+/// For each relation the last that reads its shares ([`Relations::last`]).
+fn last_readers(plan: &Plan) -> Vec<Option<usize>> {
+    let mut last = vec![None; plan.relations.len()];
+    plan.rows.iter().for_each(|r| last[r.relation.0] = Some(plan.relations.len()));
+    for (id, relation) in plan.relations.iter().enumerate().rev() {
+        if last[id].is_some() {
+            relation.op.shared_inputs().into_iter().for_each(|input| last[input.0] = last[input.0].max(Some(id)));
+        }
+    }
+    last
+}
+
+/// Whether anybody reads shares of each relation. Rows at home that are only asked for are never shared.
+pub(crate) fn are_shared(plan: &Plan) -> Vec<bool> {
+    last_readers(plan).iter().map(Option::is_some).collect()
+}
+
+impl Relations<'_> {
+    /// What the cost model chose of a relation, if there was a choice.
+    pub(super) fn decision(&self, plan: &Plan, id: usize) -> Result<Option<Decision>, Abort> {
+        let decision = match &plan.relations[id].op {
+            Operator::Lookup { search, .. } => {
+                let mut ways = lookup::choose::ways(plan, RelationId(id), usize::MAX)?;
+                ways.sort_by_key(|(way, _)| way != search);
+                Decision { of: "equal keys".into(), ways: ways.into_iter().map(|(_, way)| way).collect() }
+            }
+            Operator::Group { .. } => Decision { of: "groups".into(), ways: self.groups[&id].ways.clone() },
+            _ => return Ok(None),
+        };
+        Ok(Some(decision).filter(|d| d.ways.len() > 1))
+    }
+}
+
 impl Operator {
     /// The relations it reads.
     fn inputs(&self) -> Vec<RelationId> {
@@ -262,6 +310,14 @@ impl Operator {
             Operator::Lookup { base, table, .. } => vec![*base, *table],
             Operator::Pairs { left, right, .. } | Operator::Cross { left, right } => vec![*left, *right],
             Operator::Union { inputs } => inputs.clone(),
+        }
+    }
+
+    /// Those of which it reads shares: who is asked for rows reads them himself.
+    fn shared_inputs(&self) -> Vec<RelationId> {
+        match self {
+            Operator::Lookup { base, search: Search::Ask, .. } => vec![*base],
+            _ => self.inputs(),
         }
     }
 }
@@ -284,7 +340,7 @@ impl<E: Engine> Run<'_, E> {
     pub(super) fn relation(&mut self, engine: &mut E, id: usize) -> Result<(), Abort> {
         let (plan, laid) = (self.program.plan(), self.program.relations());
         let relation = &plan.relations[id];
-        relation.op.inputs().iter().for_each(|input| self.bring(engine, *input));
+        relation.op.shared_inputs().iter().for_each(|input| self.bring(engine, *input));
         let of = |id: &RelationId| &self.relations.rows[&id.0];
         let rows = match &relation.op {
             Operator::Home { .. } => return Ok(()),
@@ -293,10 +349,16 @@ impl<E: Engine> Run<'_, E> {
             Operator::Union { inputs } => combine::union(engine, &inputs.iter().map(of).collect::<Vec<_>>(), relation),
             Operator::Total { input, folds } => total::total(engine, of(input), folds, relation, &laid.seed)?,
             Operator::Top { input, by, skip } => top::top(engine, of(input), by, *skip as usize, relation)?,
-            Operator::Lookup { base, table, on, columns, proved } => {
+            Operator::Lookup { base, table, on, proved, search: Search::Ask, .. } => {
+                let words = || on.iter().map(|(_, t)| plan.relation(*table).columns[*t].words.as_str()).collect::<Vec<_>>().join(", ");
+                let ask = &laid.asks[&id];
+                let [asks, answers] = ask.owners().map(|owner| self.party(owner));
+                ask.run(engine, of(base), [asks?, answers?], self.inputs, (relation, *proved), words)?
+            }
+            Operator::Lookup { base, table, on, columns, proved, search: Search::Sort } => {
+                let words = || on.iter().map(|(_, t)| plan.relation(*table).columns[*t].words.as_str()).collect::<Vec<_>>().join(", ");
                 let sorted = order::is_sorted(plan, *table, &on.iter().map(|(_, t)| *t).collect::<Vec<_>>());
                 let what = lookup::Lookup { base: of(base), table: of(table), on, columns, proved: *proved, sorted, seed: &laid.seed };
-                let words = || on.iter().map(|(_, t)| plan.relation(*table).columns[*t].words.as_str()).collect::<Vec<_>>().join(", ");
                 lookup::lookup(engine, &what, relation, words)?
             }
             Operator::Group { input, keys, folds } => laid.groups[&id].run(engine, of(input), keys, folds, relation, &laid.seed)?,
@@ -307,7 +369,7 @@ impl<E: Engine> Run<'_, E> {
         };
         self.relations.rows.insert(id, rows);
         // shares nobody will read again
-        self.relations.rows.retain(|of, _| laid.last[*of] > id || *of == id);
+        self.relations.rows.retain(|of, _| laid.last[*of] > Some(id) || *of == id);
         Ok(())
     }
 
@@ -328,6 +390,11 @@ impl<E: Engine> Run<'_, E> {
     /// The bits a release of rows opens.
     pub(super) fn opened_bits(&self, number: usize) -> Option<Bits<E>> {
         self.relations.ready.get(&number).and_then(|r| r.bits())
+    }
+
+    /// A party's place in the session.
+    fn party(&self, name: &str) -> Result<PartyId, Abort> {
+        (self.owner)(name).ok_or_else(|| stranger(name))
     }
 
     /// Puts the rows of a relation at home together from what was shared.
@@ -357,10 +424,11 @@ impl<E: Engine> Run<'_, E> {
     }
 }
 
-/// What the owners of relations at home share, ring by ring.
+/// What the owners of relations at home share, ring by ring: nothing of those of which nobody reads shares.
 pub(super) fn slots(plan: &Plan) -> Vec<Slot> {
     let mut slots = Vec::new();
-    for (id, relation) in (0..).map(RelationId).zip(&plan.relations) {
+    let shared = are_shared(plan);
+    for (id, relation) in (0..).map(RelationId).zip(&plan.relations).filter(|(id, _)| shared[id.0]) {
         let Operator::Home { source: Source::Party(owner), .. } = &relation.op else { continue };
         for ring in [InputRing::Bits, InputRing::Fp61, InputRing::Fp127] {
             let planes = planes_of(relation, ring);

@@ -3,6 +3,9 @@
 use super::{Explain, StepLine};
 use std::fmt;
 
+/// The way that is gone, and so many others, are shown.
+const SHOWN: usize = 4;
+
 impl fmt::Display for Explain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Plan {} (three-party replicated sharing, semi-honest)", &self.plan[..self.plan.len().min(16)])?;
@@ -19,7 +22,7 @@ impl fmt::Display for Explain {
             for line in scan.plan.lines() {
                 writeln!(f, "    {line}")?;
             }
-            columns(f, &scan.owner, &scan.columns)?;
+            columns(f, if scan.owner == "public" { "uses" } else { "shares" }, &scan.columns)?;
         }
         for rows in &self.rows {
             let who = if rows.owner == "public" { "everyone" } else { &rows.owner };
@@ -29,10 +32,18 @@ impl fmt::Display for Explain {
             for line in rows.plan.lines() {
                 writeln!(f, "    {line}")?;
             }
-            columns(f, &rows.owner, &rows.columns)?;
+            let verb = if rows.owner == "public" {
+                "uses"
+            } else if rows.asked {
+                "is asked for"
+            } else {
+                "shares"
+            };
+            columns(f, verb, &rows.columns)?;
         }
         writeln!(f, "\nTogether (on shares)")?;
         self.steps(f)?;
+        self.choices(f)?;
         writeln!(f, "\nReveals (to the planner alone; nobody learns anything else)")?;
         for reveal in &self.reveals {
             writeln!(
@@ -87,8 +98,28 @@ impl Explain {
     }
 }
 
-fn columns(f: &mut fmt::Formatter<'_>, owner: &str, columns: &[super::ColumnLine]) -> fmt::Result {
-    let verb = if owner == "public" { "uses" } else { "shares" };
+impl Explain {
+    /// What the cost model chose, step by step, and the quickest alternatives.
+    fn choices(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.steps.iter().all(|s| s.choices.is_empty()) {
+            return Ok(());
+        }
+        writeln!(f, "\nChosen (of least estimated time; assumed: {})", self.assumed)?;
+        let mut rows = vec![["  for", "way", "rounds", "bytes", "estimate"].map(String::from).to_vec()];
+        for step in &self.steps {
+            for choice in &step.choices {
+                for (number, way) in choice.ways.iter().take(SHOWN).enumerate() {
+                    let of = if number == 0 { format!("  {}: {}", step.operator, choice.of) } else { String::new() };
+                    let what = if number == 0 { way.what.clone() } else { format!("  or {}", way.what) };
+                    rows.push(vec![of, what, way.rounds.to_string(), way.bytes.to_string(), seconds(way.micros)]);
+                }
+            }
+        }
+        table(f, &rows, &[2, 3, 4])
+    }
+}
+
+fn columns(f: &mut fmt::Formatter<'_>, verb: &str, columns: &[super::ColumnLine]) -> fmt::Result {
     let rows: Vec<Vec<String>> = columns
         .iter()
         .map(|c| {

@@ -100,6 +100,19 @@ pub(crate) fn planes(relation: &Relation, ring: InputRing) -> usize {
     relation.columns.iter().map(of).sum::<usize>() + usize::from(row)
 }
 
+/// The planes of a column among those of its relation in bits: the value's, and the valid bit if it is nullable.
+pub(crate) fn bits_at(relation: &Relation, column: usize) -> std::ops::Range<usize> {
+    let width = |column: &RowColumn| column.form.width() + usize::from(column.nullable);
+    let first = usize::from(!relation.full) + relation.columns[..column].iter().map(width).sum::<usize>();
+    first..first + width(&relation.columns[column])
+}
+
+/// The plane of a column among those of its relation in its field.
+pub(crate) fn element_at(relation: &Relation, column: usize) -> usize {
+    let ring = relation.columns[column].form.ring();
+    relation.columns[..column].iter().filter(|c| c.form.ring() == ring).count()
+}
+
 fn set(bits: &mut Column<B64>, plane: usize, row: usize) {
     let stride = bits.layout().stride::<B64>();
     bits.as_mut_slice()[plane * stride + row / 64].0 |= 1 << (row % 64);

@@ -153,6 +153,8 @@ pub enum Operator {
         columns: Vec<usize>,
         /// Whether uniqueness follows from how `table` is computed and need not be checked.
         proved: bool,
+        /// How equal keys are found.
+        search: Search,
     },
     /// All pairs of a row of `left` and a row of `right` with equal keys. More pairs than places is an error (one opened bit).
     /// Columns: those of left, then those of right.
@@ -213,6 +215,17 @@ pub enum Operator {
         /// What is computed.
         functions: Vec<Function>,
     },
+}
+
+/// How the rows of two sides that have equal keys are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Search {
+    /// The rows of both sides are sorted together by their keys.
+    Sort,
+    /// One owner asks another for the rows with its keys. Both know their keys in clear, and the other what its rows have: their rows come from
+    /// home, place by place, and so do these columns.
+    Ask,
 }
 
 /// A column to sort by. Its form is Bit, Planes, Code or Text.

@@ -10,6 +10,7 @@ mod pool;
 mod random;
 mod random_tests;
 mod relation;
+mod search;
 mod slt;
 mod town;
 mod tpch;

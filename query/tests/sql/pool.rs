@@ -1,5 +1,6 @@
 //! All tables of three agencies in one process: each query is answered on shares and, by the oracle, in clear.
 
+use super::search;
 use mpc_core::PartyId;
 use mpc_core::world::World;
 use protocols::Rep3;
@@ -18,6 +19,7 @@ use query::ground::Ground;
 use query::local::{Inputs, Local, Tables};
 use query::message::Code;
 use query::oracle::{Oracle, Tolerance, compare};
+use query::plan::Plan;
 use query::wire;
 use std::io::Read;
 use std::sync::Arc;
@@ -98,14 +100,28 @@ impl Pool {
         self.oracle.answer(sql).map_err(|e| e.to_string())
     }
 
+    /// The plan of a query.
+    pub fn plan(&self, sql: &str) -> Result<Plan, NoAnswer> {
+        compile(sql, &self.catalog).map_err(|e| NoAnswer::Refused(Box::new(e)))
+    }
+
+    /// The public part of a plan.
+    pub fn ground(&self, plan: &Plan) -> Result<Ground, NoAnswer> {
+        Ground::new(plan, &self.local, &self.at(PUBLIC_SCHEMA)).map_err(|e| NoAnswer::Failed(e.to_string()))
+    }
+
     /// The answer on shares.
     pub fn answer(&self, sql: &str, on: On) -> Result<RecordBatch, NoAnswer> {
-        let plan = compile(sql, &self.catalog).map_err(|e| NoAnswer::Refused(Box::new(e)))?;
+        let plan = self.plan(sql)?;
+        self.answer_by(&plan, &self.ground(&plan)?, on)
+    }
+
+    /// The answer on shares, by this plan.
+    pub fn answer_by(&self, plan: &Plan, ground: &Ground, on: On) -> Result<RecordBatch, NoAnswer> {
         let failed = |e: &dyn std::fmt::Display| NoAnswer::Failed(e.to_string());
-        let ground = Ground::new(&plan, &self.local, &self.at(PUBLIC_SCHEMA)).map_err(|e| failed(&e))?;
-        let program = Program::new(&plan, &ground).map_err(|e| failed(&e))?;
+        let program = Program::new(plan, ground).map_err(|e| failed(&e))?;
         let owner = |name: &str| self.parties.iter().position(|p| *p == name).map(|p| PartyId(p as u8));
-        let inputs = self.parties.iter().map(|party| self.local.inputs(&plan, party, &ground, &self.at(party)));
+        let inputs = self.parties.iter().map(|party| self.local.inputs(plan, party, ground, &self.at(party)));
         let inputs: Vec<Inputs> = inputs.collect::<Result<_, _>>().map_err(|e| failed(&e))?;
         let parts = match on {
             On::Plain => {
@@ -122,26 +138,30 @@ impl Pool {
                 });
                 let parts = outcomes.into_iter().zip(self.parties).map(|(outcome, party)| {
                     let bytes = outcome.result.map_err(|e| format!("{party}: {e}"))?.ok_or("not three-party parts")?;
-                    Ok((party.to_owned(), wire::decode(&bytes, &plan, &ground).ok_or("the release cannot be decoded")?))
+                    Ok((party.to_owned(), wire::decode(&bytes, plan, ground).ok_or("the release cannot be decoded")?))
                 });
                 parts.collect::<Result<Vec<_>, String>>().map_err(NoAnswer::Failed)?
             }
         };
-        finish(&plan, &ground, &self.local, &parts).map_err(|e| failed(&e))
+        finish(plan, ground, &self.local, &parts).map_err(|e| failed(&e))
     }
 
-    /// Answers a query both ways. `Ok(Some(_))`: it is refused, and why; `Err`: the answers differ, or there is none.
+    /// Answers a query both ways, and on shares by every [search]. `Ok(Some(_))`: it is refused, and why; `Err`: the answers differ, or there is none.
     pub fn check(&self, sql: &str, on: On) -> Result<Option<Box<SqlError>>, String> {
         let expected = self.clear(sql).map_err(|e| format!("{IN_CLEAR}{e}"))?;
-        let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.answer(sql, on)));
-        match answer.map_err(|_| "panicked")? {
+        let answers = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let plan = self.plan(sql)?;
+            let ground = self.ground(&plan)?;
+            search::all(&plan, &ground).iter().map(|plan| self.answer_by(plan, &ground, on)).collect::<Result<Vec<_>, _>>()
+        }));
+        match answers.map_err(|_| "panicked")? {
             // a fault of ours is no refusal
             Err(NoAnswer::Refused(e)) if e.code == Code::Internal => Err(format!("{} {e}", e.code)),
             Err(NoAnswer::Refused(e)) => Ok(Some(e)),
             Err(NoAnswer::Failed(what)) => Err(what),
-            Ok(answer) => {
+            Ok(answers) => {
                 let tolerance = Tolerance { ordered: ordered(sql), ..Tolerance::default() };
-                compare(&expected, &answer, tolerance).map(|()| None)
+                answers.iter().try_for_each(|answer| compare(&expected, answer, tolerance)).map(|()| None)
             }
         }
     }

@@ -6,6 +6,7 @@ mod map;
 mod rows;
 mod window;
 
+use super::search;
 use mpc_core::PartyId;
 use mpc_core::world::World;
 use protocols::Rep3;
@@ -130,17 +131,21 @@ impl Build {
         PARTIES.iter().map(|p| local.inputs(plan, p, ground, &self.tables)).collect()
     }
 
-    /// The last relation's rows, as opened in clear and among three parties, whose cost is the stated one.
-    fn opened(&self, ordered: bool) -> [Vec<Row>; 2] {
+    /// The last relation's rows, as opened in clear and among three parties, whose cost is the stated one; by sorting, and by asking where keys are known.
+    fn opened(&self, ordered: bool) -> Vec<Vec<Row>> {
         let plan = self.plan(ordered);
         let local = Local::new(64 << 20).expect("a runtime");
         let ground = Ground::new(&plan, &local, &self.tables).expect("the public part is right");
-        let inputs = self.inputs(&plan, &local, &ground).expect("the data are right");
-        let program = Program::new(&plan, &ground).expect("the plan is executable");
+        search::all(&plan, &ground).iter().flat_map(|plan| self.opened_by(plan, &local, &ground)).collect()
+    }
+
+    fn opened_by(&self, plan: &Plan, local: &Local, ground: &Ground) -> [Vec<Row>; 2] {
+        let inputs = self.inputs(plan, local, ground).expect("the data are right");
+        let program = Program::new(plan, ground).expect("the plan is executable");
         let mut pooled = Inputs::default();
         inputs.iter().for_each(|i| pooled.extend(i.clone()));
         let parts = joint::plain(&program, &owner, &pooled).expect("the clear engine does not abort");
-        let clear = rows(&plan, &ground, &[("all".into(), parts)]);
+        let clear = rows(plan, ground, &[("all".into(), parts)]);
 
         let ran = World::new(3, 7).run_ok(|session| {
             let me = session.me().index();
@@ -153,10 +158,10 @@ impl Build {
         });
         let mut parts: Vec<(String, Vec<Part>)> = Vec::new();
         for (name, ((bytes, _), _)) in PARTIES.iter().zip(&ran) {
-            assert_eq!(bytes.len(), wire::release_bytes(&plan, &ground));
-            parts.push((name.to_string(), wire::decode(bytes, &plan, &ground).expect("what was encoded")));
+            assert_eq!(bytes.len(), wire::release_bytes(plan, ground));
+            parts.push((name.to_string(), wire::decode(bytes, plan, ground).expect("what was encoded")));
         }
-        let shared = rows(&plan, &ground, &parts);
+        let shared = rows(plan, ground, &parts);
         let prices = price(&program, &PARTIES).expect("a price");
         for (party, ((_, measured), meter)) in ran.iter().enumerate() {
             for (price, measured) in prices.iter().zip(measured) {
@@ -165,6 +170,18 @@ impl Build {
             assert_eq!(meter.bits, prices.iter().map(|p| p.bits[party]).sum::<u64>());
         }
         [clear, shared]
+    }
+
+    /// Among which ways the cost model chose in a step, as EXPLAIN has it: the first is the one that is gone, at the cost that is stated of it.
+    fn ways(&self, operator: &str) -> Vec<String> {
+        let explained = query::explain::explain(&self.plan(false), &self.tables, &PARTIES).expect("an explanation");
+        let step = explained.steps.iter().find(|s| s.operator == operator).expect("there is such a step");
+        let ways = &step.choices.first().expect("there was a choice").ways;
+        assert_eq!(ways[0].rounds, step.rounds);
+        assert!(ways.is_sorted_by_key(|way| way.micros), "{ways:?}");
+        let text = explained.to_string();
+        assert!(ways.iter().all(|way| text.contains(&way.what)), "{text}");
+        ways.iter().map(|way| way.what.clone()).collect()
     }
 
     /// The last relation's rows, which must be these in any order.

@@ -32,7 +32,7 @@ use crate::{
         facts::{Facts, plain},
         internal,
     },
-    plan::relation::{Operator as Op, RelationId, RowColumn, RowForm, RowKind, RowNodeId, RowOp},
+    plan::relation::{Operator as Op, RelationId, RowColumn, RowForm, RowKind, RowNodeId, RowOp, Search},
 };
 
 /// The two inputs of a join, either way round.
@@ -217,7 +217,9 @@ impl Rows<'_> {
         }));
         columns.push(RowColumn { words: "there is a row".into(), form: RowForm::Bit, nullable: false });
         let (places, full) = (b.places, b.full);
-        (self.push(Op::Lookup { base, table, on, columns: taken, proved }, places, full, columns), width)
+        // how equal keys are found is chosen once the plan is whole
+        let op = Op::Lookup { base, table, on, columns: taken, proved, search: Search::Sort };
+        (self.push(op, places, full, columns), width)
     }
 
     /// INTERSECT and EXCEPT: NULL equals NULL. The keys get a bit for NULL and a value in its place.

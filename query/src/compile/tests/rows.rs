@@ -3,7 +3,7 @@
 use super::{Catalog, Code, Plan, compile};
 use crate::plan::{
     Source,
-    relation::{FoldOp, Operator, RowForm},
+    relation::{FoldOp, Operator, RowForm, Search},
 };
 
 const CITY: &str = r#"
@@ -78,7 +78,9 @@ fn a_join_on_private_keys_is_a_look_up_of_the_unique_side() {
     assert!(plan.frames.is_empty() && plan.releases.is_empty());
     let lookups: Vec<_> = plan.relations.iter().filter(|r| matches!(r.op, Operator::Lookup { .. })).collect();
     let [lookup] = lookups.as_slice() else { panic!("one join: {:?}", plan.relations) };
-    let Operator::Lookup { base, table, on, .. } = &lookup.op else { unreachable!() };
+    let Operator::Lookup { base, table, on, search, .. } = &lookup.op else { unreachable!() };
+    // both owners know their addresses
+    assert_eq!(*search, Search::Ask);
     // the restaurants keep their places; both keys have the longer text's width
     assert_eq!((plan.relation(*base).places, plan.relation(*table).places, lookup.places), (1000, 400, 1000));
     for (b, t) in on {
@@ -92,6 +94,17 @@ fn a_join_on_private_keys_is_a_look_up_of_the_unique_side() {
     let Operator::Group { folds, .. } = &group.op else { unreachable!() };
     let sums = folds.iter().filter(|f| matches!(f.op, FoldOp::Sum(_))).count();
     assert_eq!((folds.len(), sums), (2, 1), "{folds:?}");
+}
+
+#[test]
+fn rows_that_a_shared_bit_drops_are_looked_up_by_sorting() {
+    // which buildings are left after the first join nobody knows
+    let sql = "SELECT COUNT(*) AS n FROM transport.stops s \
+               WHERE s.address IN (SELECT g.address FROM energy.graded g JOIN health.restaurants r ON r.licence = length(g.owner) WHERE r.score > 7)";
+    let plan = plan(sql);
+    let searches: Vec<_> =
+        plan.relations.iter().filter_map(|r| if let Operator::Lookup { search, .. } = r.op { Some(search) } else { None }).collect();
+    assert!(searches.contains(&Search::Ask) && searches.contains(&Search::Sort), "{searches:?}");
 }
 
 #[test]

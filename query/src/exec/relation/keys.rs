@@ -1,10 +1,11 @@
 //! What joins, groups and sorts share: keys as planes, neighbours, tables of columns.
 
+use super::choose::NETWORK;
 use super::digest::Digest;
 use super::{Bits, Cells, Rows, Values};
 use crate::plan::relation::SortKey;
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout, Ring};
-use protocols::relational::{Network, Radix, Sorting, choices};
+use protocols::relational::{Radix, Sorting, choices};
 use protocols::{Engine, Message, Share, Table};
 
 /// A column's planes in the order of its values, least significant first, NULL a value of its own.
@@ -31,10 +32,10 @@ pub(super) fn sort_planes<E: Engine>(engine: &mut E, column: &Cells<E>, key: &So
     std::iter::once(value).chain(null).collect()
 }
 
-/// How to sort so many rows by a key of so many bits: the quickest radix sort in one data centre. Samplesort, whose rounds depend on luck, would make the
+/// How to sort so many rows by a key of so many bits: the quickest radix sort. Samplesort, whose rounds depend on luck, would make the
 /// stated costs guesses.
 pub(super) fn radix(rows: usize, bits: usize) -> Radix {
-    let all = choices(rows, bits, Message::default(), Network::LAN).into_iter();
+    let all = choices(rows, bits, Message::default(), NETWORK).into_iter();
     let mut radix = all.filter_map(|choice| if let Sorting::Radix(radix) = choice.sorting { Some(radix) } else { None });
     radix.next().unwrap_or_default()
 }

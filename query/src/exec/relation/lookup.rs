@@ -1,4 +1,5 @@
-//! For each row of one relation the row of another with equal keys, unique there.
+//! For each row of one relation the row of another with equal keys, unique there: by sorting, or, where both owners know their keys, by [asking](ask). The cost model
+//! [chooses](choose).
 //!
 //! *Protocol.* The keys of both are sorted together, stably, each table row before the base rows of its key. Table rows carry the differences of what is looked up
 //! to the table row before, base rows zeros: sums from the first row down give every row what the last table row before it has, its key among it; equal keys match
@@ -7,6 +8,9 @@
 //! sorted rows, subtracted there and put back.
 //! *Uniqueness.* The same equality says of a table row whether it has the key of the table row before: whether any valid one has is opened, one bit, unless it
 //! is proved. *Rounds.* The sort's, 3 to apply, log2 of the key's width and 2, 2 to undo, 1 for NULLs (elements: 3); 8 more if the table is in no order.
+
+pub(in crate::exec) mod ask;
+pub(in crate::exec) mod choose;
 
 use super::digest::Digest;
 use super::keys::{Unpack, before, joined, pack, radix, refuse_any, zeros};
@@ -118,8 +122,13 @@ fn find<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, words: impl FnOnce() ->
     let live = logic.wire(&flags[1], 0);
     let twice = logic.graph.and(same, live);
     let both = logic.run(engine, &[same, twice])?;
-    refuse_any(engine, &both.planes([1]), || format!("two rows have the same {}, which was declared, or taken, to be unique", words()))?;
+    refuse_any(engine, &both.planes([1]), || not_unique(&words()))?;
     back(engine, &applied, payload, both.planes([0]), &looked_up, table.places)
+}
+
+/// Why the session ends if keys are not unique: only that is known, not which.
+fn not_unique(words: &str) -> String {
+    format!("two rows have the same {words}, which was declared, or taken, to be unique")
 }
 
 type Moved<E> = (protocols::relational::Moved<E>, Vec<Bits<E>>);

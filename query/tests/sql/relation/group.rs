@@ -164,13 +164,8 @@ fn groups_that_their_owner_sorted_need_no_sort() {
             // groups of dropped rows alone need room, too
             let room = if count == places && !dropped { places.min(33) } else { places };
             build.push(Operator::Group { input, keys: vec![3], folds }, room as u64, false, outputs);
-            let plan = build.plan(false);
-            let local = Local::new(64 << 20).expect("a runtime");
-            let ground = Ground::new(&plan, &local, &build.tables).expect("nothing is public");
-            let program = Program::new(&plan, &ground).expect("the plan is executable");
-            let step = program.steps().iter().find(|s| s.name == "group").expect("there is a group-by");
             if places > 30 {
-                assert!(step.what.contains("as their owner sorted them:") && step.what.contains("(by sorting:"), "{}", step.what);
+                assert_eq!(build.ways("group"), ["as their owner sorted them", "by sorting"]);
             }
             let expected = groups
                 .iter()
@@ -196,12 +191,8 @@ fn groups_by_keys_of_few_values_have_a_mask_each() {
             let folds = chosen.iter().map(|(op, when, _)| Fold { op: op.clone(), when: *when }).collect();
             let tuples = [1, 3, 10][keys.len()];
             build.push(Operator::Group { input, keys: keys.clone(), folds }, tuples + spare, false, outputs);
-            let plan = build.plan(false);
-            let local = Local::new(64 << 20).expect("a runtime");
-            let ground = Ground::new(&plan, &local, &build.tables).expect("nothing is public");
-            let program = Program::new(&plan, &ground).expect("the plan is executable");
-            let step = program.steps().iter().find(|s| s.name == "group").expect("there is a group-by");
-            assert!(step.what.contains("masks") && step.what.contains("by sorting"), "{}", step.what);
+            let ways = build.ways("group");
+            assert!(ways[0].contains("masks") && ways[1] == "by sorting", "{ways:?}");
             let expected = groups.iter().map(|(key, rows)| {
                 let folds = chosen.iter().map(|(op, when, _)| folded(op, *when, rows));
                 key.iter().cloned().chain(folds).collect()

@@ -2,7 +2,7 @@
 
 use super::*;
 use mpc_core::Abort;
-use query::plan::relation::{Fold, FoldOp, RowKind, RowNode, RowNodeId, RowOp};
+use query::plan::relation::{Fold, FoldOp, RowKind, RowNode, RowNodeId, RowOp, Search};
 
 /// Rows of a table with distinct non-NULL keys among `bound`, a few NULL keys, and three columns to look up.
 fn table(dice: &mut Dice, count: usize, bound: u64, nullable: bool) -> Vec<Row> {
@@ -61,7 +61,8 @@ fn look_up(build: &mut Build, base: RelationId, table: RelationId, on: Vec<(usiz
     let of_table = build.columns(table);
     let found = [2, 3, 4].map(|c| RowColumn { nullable: true, ..of_table[c].clone() });
     let columns = [build.columns(base), found.to_vec(), vec![column(RowForm::Bit, false)]].concat();
-    build.push(Operator::Lookup { base, table, on, columns: vec![2, 3, 4], proved }, places, full, columns);
+    let op = Operator::Lookup { base, table, on, columns: vec![2, 3, 4], proved, search: Search::Sort };
+    build.push(op, places, full, columns);
 }
 
 #[test]
@@ -102,7 +103,8 @@ fn keys_of_two_columns_and_no_columns_looked_up() {
     let base = [vec![int(1), text("a")], vec![int(1), text("b")], vec![None, text("a")], vec![int(0), text("")], vec![int(0), text("a")]];
     let b = build.private(2, 5, keys(), &base);
     let columns = [keys(), vec![column(RowForm::Bit, false)]].concat();
-    build.push(Operator::Lookup { base: b, table: t, on: vec![(0, 0), (1, 1)], columns: vec![], proved: false }, 5, false, columns);
+    let op = Operator::Lookup { base: b, table: t, on: vec![(0, 0), (1, 1)], columns: vec![], proved: false, search: Search::Sort };
+    build.push(op, 5, false, columns);
     let explained = query::explain::explain(&build.plan(false), &build.tables, &PARTIES).expect("an explanation").to_string();
     for needle in
         ["energy, row by row (6 places, fewer rows padded to them, sorted by c, c)", "text of at most 2 bytes", "join", "5 places with 6"]
@@ -125,21 +127,94 @@ fn two_rows_of_one_key_end_the_session() {
         let plan = build.plan(false);
         let local = Local::new(64 << 20).expect("a runtime");
         let ground = Ground::new(&plan, &local, &build.tables).expect("nothing is public");
-        let inputs = build.inputs(&plan, &local, &ground).expect("the data are right");
-        let program = Program::new(&plan, &ground).expect("the plan is executable");
-        let mut pooled = Inputs::default();
-        inputs.iter().for_each(|i| pooled.extend(i.clone()));
-        let clear = joint::plain(&program, &owner, &pooled).err();
-        let shared = World::new(3, 7).run(|session| {
-            let me = session.me().index();
-            joint::rep3(&program, &mut Rep3::new(session), &owner, &inputs[me], &mut |_, _| ()).map(|_| ())
-        });
-        for end in shared.into_iter().map(|o| o.result.err()).chain([clear]) {
-            assert_eq!(end.is_some(), refused, "{end:?}");
-            if let Some(end) = end {
-                assert!(matches!(&end, Abort::Data(what) if what.contains("two rows have the same c")), "{end}");
+        let plans = search::all(&plan, &ground);
+        // who dropped rows by a shared bit does not know which are left
+        assert_eq!(plans.len(), if kept { 1 } else { 2 });
+        for plan in &plans {
+            let inputs = build.inputs(plan, &local, &ground).expect("the data are right");
+            let program = Program::new(plan, &ground).expect("the plan is executable");
+            let mut pooled = Inputs::default();
+            inputs.iter().for_each(|i| pooled.extend(i.clone()));
+            let clear = joint::plain(&program, &owner, &pooled).err();
+            let shared = World::new(3, 7).run(|session| {
+                let me = session.me().index();
+                joint::rep3(&program, &mut Rep3::new(session), &owner, &inputs[me], &mut |_, _| ()).map(|_| ())
+            });
+            for end in shared.into_iter().map(|o| o.result.err()).chain([clear]) {
+                assert_eq!(end.is_some(), refused, "{end:?}");
+                if let Some(end) = end {
+                    assert!(matches!(&end, Abort::Data(what) if what.contains("two rows have the same c")), "{end}");
+                }
             }
         }
+    }
+}
+
+#[test]
+fn who_asks_shares_nothing_of_what_is_asked_for_and_may_have_lost_rows_and_found_others() {
+    let mut dice = Dice(77);
+    for together in [false, true] {
+        let mut build = Build::default();
+        let rows = table(&mut dice, 25, 32, true);
+        let t = build.private(1, 27, columns(true), &rows);
+        let other = table(&mut dice, 20, 32, false);
+        let o = build.private(2, 20, columns(false), &other);
+        let base = dice.rows(40, &[(9, false), (32, true), (32, false)]);
+        let kept = vec![column(planes(4), false), column(planes(5), true), column(planes(5), false)];
+        let b = build.private(0, 44, kept, &base);
+        // the other look-up comes first, and decides the order at home if it asks
+        let (first, second) = if together { ((1, t), (2, o)) } else { ((2, o), (1, t)) };
+        let d = dropped(&mut build, b);
+        look_up(&mut build, d, first.1, vec![(first.0, 1)], false);
+        let d = RelationId(build.relations.len() - 1);
+        look_up(&mut build, d, second.1, vec![(second.0, 1)], true);
+        let found = |rows: &[Row], key: &Cell| match rows.iter().find(|r| key.is_some() && r[1] == *key) {
+            Some(row) => [row[2..].to_vec(), vec![int(1)]].concat(),
+            None => vec![None, None, None, int(0)],
+        };
+        let tables = if together { [(1, &rows), (2, &other)] } else { [(2, &other), (1, &rows)] };
+        let expected = base.iter().filter(|row| row[0] != int(0));
+        let expected = expected.map(|row| tables.iter().fold(row.clone(), |all, (key, rows)| [all, found(rows, &row[*key])].concat()));
+        build.expect(expected.collect());
+
+        let plan = build.plan(false);
+        let local = Local::new(64 << 20).expect("a runtime");
+        let ground = Ground::new(&plan, &local, &build.tables).expect("nothing is public");
+        let asks = search::with(&plan, &ground, Search::Ask);
+        assert_eq!(search::count(&asks, Search::Ask), 2);
+        let explained = query::explain::explain(&asks, &build.tables, &PARTIES).expect("an explanation");
+        let asked: Vec<bool> = explained.rows.iter().map(|rows| rows.asked).collect();
+        assert_eq!(asked, [true, true, false]);
+        let shares = explained.steps.iter().find(|s| s.operator == "share bits").expect("base is shared");
+        assert_eq!(shares.bytes[1..], [0, 0]);
+        let sorted: Vec<usize> = explained.rows.iter().map(|rows| rows.sorted.len()).collect();
+        assert_eq!(sorted, [0, 0, 1]);
+        let text = explained.to_string();
+        for needle in ["is asked for c", "transport asks energy", "transport asks health"] {
+            assert!(text.contains(needle), "{needle} is missing in\n{text}");
+        }
+    }
+}
+
+#[test]
+fn one_asks_only_where_both_know_their_keys() {
+    let mut build = Build::default();
+    let keys = || vec![column(planes(4), false), column(planes(5), false)];
+    let row = vec![int(1), int(2)];
+    let t = build.private(1, 3, keys(), std::slice::from_ref(&row));
+    let same = build.private(1, 3, keys(), std::slice::from_ref(&row));
+    let public = build.home(Source::Public, 1, true, keys(), std::slice::from_ref(&row));
+    let b = build.private(0, 4, keys(), &[row]);
+    let dropped_table = dropped(&mut build, t);
+    for (base, table, can) in [(b, t, true), (same, t, false), (public, t, false), (b, public, false), (b, dropped_table, false)] {
+        let mut build = Build { relations: build.relations.clone(), tables: build.tables.clone() };
+        let (places, full) = (build.relations[base.0].places, build.relations[base.0].full);
+        let columns = [keys(), vec![column(RowForm::Bit, false)]].concat();
+        let op = Operator::Lookup { base, table, on: vec![(1, 1)], columns: vec![], proved: true, search: Search::Ask };
+        build.push(op, places, full, columns);
+        let plan = build.plan(false);
+        let ground = Ground::new(&plan, &Local::new(64 << 20).expect("a runtime"), &build.tables).expect("the public part is right");
+        assert_eq!(Program::new(&plan, &ground).is_ok(), can, "{base:?} {table:?}");
     }
 }
 

@@ -4,14 +4,13 @@
 //! local sum, a sum an inner product with the values, one element however many rows. A tuple is a row if its count is not 0. Nothing is sorted or moved.
 //! *Rounds.* log2 of the keys' width for the masks, two to lift, one for the inner products, seven for the counts: none depends on the number of rows.
 
-use super::super::keys::zeros;
+use super::super::choose;
 use super::*;
 use crate::exec::graph::Wire;
 use crate::plan::relation::{Relation, RowForm};
 use mpc_core::Column;
+use protocols::Estimate;
 use protocols::circuit::is_zero;
-use protocols::relational::Network;
-use protocols::{Cost, Estimate};
 use std::collections::HashMap;
 
 /// Most tuples for which masks are considered.
@@ -23,8 +22,8 @@ type Tuple = Vec<Option<u64>>;
 /// How the groups of a relation are found.
 pub(in crate::exec::relation) struct Way {
     find: Find,
-    /// Why, for people.
-    pub words: String,
+    /// This one and its alternatives, the quickest first.
+    pub ways: Vec<choose::Way>,
 }
 
 /// The ways.
@@ -42,29 +41,26 @@ impl Way {
     pub fn choose(input: &Relation, keys: &[usize], folds: &[Fold], relation: &Relation, grouped: bool) -> Result<Self, Abort> {
         let outputs = &relation.columns[keys.len()..];
         let few = tuples(input, keys).filter(|t| t.len() as u64 <= relation.places && !folds.iter().any(needs_order));
-        let shape = Rows::<Estimate>::shape(input);
-        let price = |run: &dyn Fn(&mut Estimate) -> Result<Rows<Estimate>, Abort>| -> Result<Cost, Abort> {
-            let mut engine = Estimate::new();
-            run(&mut engine)?;
-            Ok(engine.cost())
-        };
-        let mut ways = vec![(Find::Sorting, "by sorting".to_owned(), price(&|e| group(e, &shape, keys, folds, outputs, &[0; 32]))?)];
+        let shape = Rows::<Estimate>::shape(input, input.places as usize);
+        let price = choose::Way::price;
+        let sorting = price("by sorting".into(), &mut |e| group(e, &shape, keys, folds, outputs, &[0; 32]))?;
+        let mut ways = vec![(Find::Sorting, sorting)];
         if grouped {
-            let cost = price(&|e| group_as_they_are(e, &shape, keys, folds, relation))?;
-            ways.push((Find::AsTheyAre, "as their owner sorted them".into(), cost));
+            let words = "as their owner sorted them".into();
+            ways.push((Find::AsTheyAre, price(words, &mut |e| group_as_they_are(e, &shape, keys, folds, relation))?));
         }
         if let Some(few) = few {
-            let cost = price(&|e| masked(e, &shape, keys, folds, relation, &few))?;
-            ways.push((Find::Masks(few.clone()), format!("by {} masks", few.len()), cost));
+            let way = price(format!("by {} masks", few.len()), &mut |e| masked(e, &shape, keys, folds, relation, &few))?;
+            ways.push((Find::Masks(few), way));
         }
-        ways.sort_by(|a, b| Network::LAN.seconds(&a.2).total_cmp(&Network::LAN.seconds(&b.2)));
-        let told: Vec<String> =
-            ways.iter().map(|(_, words, cost)| format!("{words}: {} rounds, {} bytes", cost.rounds, cost.max_bytes())).collect();
-        let words = match told.as_slice() {
-            [one, others @ ..] if !others.is_empty() => format!("{one} ({})", others.join("; ")),
-            _ => ways[0].1.clone(),
-        };
-        Ok(Way { find: ways.swap_remove(0).0, words })
+        ways.sort_by(|(_, a), (_, b)| a.seconds.total_cmp(&b.seconds));
+        let (mut finds, ways): (Vec<Find>, Vec<choose::Way>) = ways.into_iter().unzip();
+        Ok(Way { find: finds.swap_remove(0), ways })
+    }
+
+    /// Which it is, for people.
+    pub fn words(&self) -> &str {
+        &self.ways[0].words
     }
 
     /// Groups, in the places of `relation`.
@@ -239,23 +235,4 @@ fn sums<R: Element, E: Engine>(
 
 fn position(wires: &[Wire], wire: Wire) -> usize {
     wires.binary_search(&wire).expect("every mask is lifted")
-}
-
-impl Rows<Estimate> {
-    /// Rows of a relation's shape.
-    fn shape(relation: &Relation) -> Self {
-        let places = relation.places as usize;
-        let mut engine = Estimate::new();
-        let one: Bits<Estimate> = zeros::<B64, Estimate>(&mut engine, places, 1);
-        let bits = |planes: usize| Share::<B64>::planes(&one, std::iter::repeat_n(0, planes));
-        let columns = relation.columns.iter().map(|column| Cells {
-            values: match column.form.ring() {
-                None => Values::Bits(bits(column.form.width())),
-                Some(crate::plan::Ring::Fp61) => Values::Fp61(bits(1)),
-                Some(crate::plan::Ring::Fp127) => Values::Fp127(bits(1)),
-            },
-            valid: column.nullable.then(|| bits(1)),
-        });
-        Rows { places, row: (!relation.full).then(|| bits(1)), columns: columns.collect() }
-    }
 }

@@ -1,0 +1,76 @@
+//! The cost model: of several ways to compute a relation the one of least estimated time ([`protocols::relational::choose`]).
+//!
+//! A way costs what the same program costs on shapes ([`Estimate`]): bytes and rounds exactly; seconds by the network that is assumed, and the local work of sorts and of asking.
+
+use super::keys::zeros;
+use super::{Bits, Cells, Rows, Values};
+use crate::plan::relation::Relation;
+use mpc_core::{Abort, B64, Layout};
+use protocols::relational::{Network, Sorting, choices};
+use protocols::{Cost, Estimate, Message, Share};
+
+/// What lies between the parties, as plans assume: one data centre. Public and the same at every node, since plans depend on it.
+pub(crate) const NETWORK: Network = Network::LAN;
+
+/// One of several ways.
+#[derive(Debug, Clone)]
+pub(crate) struct Way {
+    /// Which, for people.
+    pub words: String,
+    /// What it costs.
+    pub cost: Cost,
+    /// Seconds it is estimated to take.
+    pub seconds: f64,
+}
+
+impl Way {
+    /// The way that `run` goes.
+    pub(super) fn price(words: String, run: &mut dyn FnMut(&mut Estimate) -> Result<Rows<Estimate>, Abort>) -> Result<Self, Abort> {
+        let mut engine = Estimate::new();
+        run(&mut engine)?;
+        let cost = engine.cost();
+        Ok(Way { words, cost, seconds: NETWORK.seconds(&cost) + engine.work() })
+    }
+}
+
+/// What the cost model chose, and among what.
+#[derive(Debug, Clone)]
+pub(crate) struct Decision {
+    /// What there was to choose.
+    pub of: String,
+    /// The way that is gone, then the others, the quickest first.
+    pub ways: Vec<Way>,
+}
+
+impl Decision {
+    /// How places are sorted, so many times, by a key of this layout.
+    pub fn sort(key: Layout, chosen: Sorting, times: usize) -> Self {
+        let sorts = if times == 1 { "sort".into() } else { format!("{times} sorts") };
+        let of = format!("{sorts} of {} places by {} bits", key.rows, key.planes);
+        let mut ways = choices(key.rows, key.planes, Message::default(), NETWORK);
+        ways.sort_by_key(|choice| choice.sorting != chosen);
+        let words = |sorting| match sorting {
+            Sorting::Samplesort => "samplesort, as expected: its rounds depend on luck, and those of a plan are exact".into(),
+            radix => radix.to_string(),
+        };
+        let ways = ways.into_iter().map(|c| Way { words: words(c.sorting), cost: c.cost, seconds: c.seconds });
+        Decision { of, ways: ways.collect() }
+    }
+}
+
+impl Rows<Estimate> {
+    /// Rows of a relation's shape, with so many places.
+    pub(super) fn shape(relation: &Relation, places: usize) -> Self {
+        let one: Bits<Estimate> = zeros::<B64, Estimate>(&mut Estimate::new(), places, 1);
+        let bits = |planes: usize| Share::<B64>::planes(&one, std::iter::repeat_n(0, planes));
+        let columns = relation.columns.iter().map(|column| Cells {
+            values: match column.form.ring() {
+                None => Values::Bits(bits(column.form.width())),
+                Some(crate::plan::Ring::Fp61) => Values::Fp61(bits(1)),
+                Some(crate::plan::Ring::Fp127) => Values::Fp127(bits(1)),
+            },
+            valid: column.nullable.then(|| bits(1)),
+        });
+        Rows { places, row: (!relation.full).then(|| bits(1)), columns: columns.collect() }
+    }
+}
