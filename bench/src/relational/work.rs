@@ -3,8 +3,10 @@
 use crate::micro::{Limits, generator};
 use anyhow::{Result, ensure};
 use mpc_core::{B64, Column, Fp61, Index, Layout, PartyId, Ring};
-use protocols::relational::{JoinOptions, Network, Side, Sorting, Tail, choices, group_sums, join, sort, sort_places};
-use protocols::{Engine, Input, Message, Rep3, Rep3Share, Table, circuit};
+use protocols::relational::{
+    JoinOptions, Keys, Known, Network, Side, Sorting, Standing, Tail, choices, find, group_sums, join, sort, sort_places,
+};
+use protocols::{Engine, Input, Message, Payload, Rep3, Rep3Share, Table, circuit};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -21,11 +23,13 @@ pub enum Work {
     GroupSum,
     /// 10^5 rows with unique 64-bit keys and 10^5 rows that refer to them, and the sum of the products of what they have.
     Join,
+    /// The same, where the owner of either side knows its keys, and one asks the other.
+    Find,
 }
 
 impl Work {
     /// All of them.
-    pub const ALL: [Work; 5] = [Work::Sort64Small, Work::Sort32, Work::Sort64, Work::GroupSum, Work::Join];
+    pub const ALL: [Work; 6] = [Work::Sort64Small, Work::Sort32, Work::Sort64, Work::GroupSum, Work::Join, Work::Find];
 
     /// As it is called in reports.
     pub fn name(self) -> &'static str {
@@ -35,6 +39,7 @@ impl Work {
             Work::Sort64 => "sort64_1e6",
             Work::GroupSum => "group_sum_1e5",
             Work::Join => "join_1e5",
+            Work::Find => "join_psi_1e5",
         }
     }
 
@@ -48,7 +53,7 @@ impl Work {
     pub fn rows(self) -> usize {
         match self {
             Work::Sort32 | Work::Sort64 => 1_000_000,
-            Work::Sort64Small | Work::GroupSum | Work::Join => 100_000,
+            Work::Sort64Small | Work::GroupSum | Work::Join | Work::Find => 100_000,
         }
     }
 
@@ -60,7 +65,7 @@ impl Work {
             Work::Sort32 => Limits { bytes: Some(304_000_000), ..wall(5.0) },
             Work::Sort64 => Limits { cpu_s: Some(14.0), bytes: Some(618_000_000), memory: Some(1_000_000_000), ..wall(8.0) },
             Work::GroupSum => wall(1.2),
-            Work::Join => wall(2.5),
+            Work::Join | Work::Find => wall(2.5),
         }
     }
 }
@@ -75,6 +80,8 @@ pub struct Prepared {
     values: Values,
     /// The other side of a join.
     other: Option<(Bits, Values)>,
+    /// What the owners of both sides know: keys, and the values of the first.
+    known: Option<(Column<B64>, Column<B64>, Column<Fp61>)>,
     clear: Clear,
 }
 
@@ -106,7 +113,11 @@ impl Prepared {
             Some((keys, values)) => Some((share(engine, PartyId(1), &planes(keys, width))?, share(engine, PartyId(1), &numbers(values))?)),
             None => None,
         };
-        let prepared = Prepared { work, keys, values, other, clear };
+        let known = match (&clear.other, work) {
+            (Some((others, _)), Work::Find) => Some((planes(&clear.keys, width), planes(others, width), numbers(&clear.values))),
+            _ => None,
+        };
+        let prepared = Prepared { work, keys, values, other, known, clear };
         let outcome = prepared.run(engine)?;
         prepared.check(engine, outcome)?;
         Ok(Prepared { clear: Clear { keys: Vec::new(), values: Vec::new(), other: None }, ..prepared })
@@ -114,9 +125,10 @@ impl Prepared {
 
     /// Runs it once. What is timed.
     pub fn run(&self, engine: &mut Rep3) -> Result<Outcome> {
-        Ok(match (self.work, &self.other) {
-            (Work::GroupSum, _) => self.group_sum(engine)?,
-            (Work::Join, Some((keys, values))) => self.join(engine, keys, values)?,
+        Ok(match (self.work, &self.other, &self.known) {
+            (Work::GroupSum, ..) => self.group_sum(engine)?,
+            (Work::Join, Some((keys, values)), _) => self.join(engine, keys, values)?,
+            (Work::Find, Some((_, values)), Some((keys, others, own))) => self.find(engine, (keys, own), (others, values))?,
             _ => Outcome::Places(sort_places(engine, &self.keys, self.sorting())?),
         })
     }
@@ -148,6 +160,21 @@ impl Prepared {
         let (x, y) = (joined.left.take_first::<Fp61>(), joined.right.take_first::<Fp61>());
         let matched = circuit::bit_times::<_, Fp61>(engine, &joined.matched, &x)?;
         Ok(Outcome::Sum(engine.dot(&matched, &y)?))
+    }
+
+    /// Party 1's rows, which stand in the order of their keys, ask for those of party 0.
+    fn find(&self, engine: &mut Rep3, table: (&Column<B64>, &Column<Fp61>), base: (&Column<B64>, &Values)) -> Result<Outcome> {
+        let rows = self.work.rows();
+        let all = Column::splat(B64::ONE, Layout::new(rows, 1));
+        let (no_bits, no_wide) = (Column::zeros(Layout::new(rows, 0)), Column::zeros(Layout::new(rows, 0)));
+        let owns = engine.holds(PartyId(0));
+        let clear = |here: bool, key| here.then_some(Keys { key, valid: &all });
+        let asks = Known { owner: PartyId(1), key: base.0.layout(), clear: clear(engine.holds(PartyId(1)), base.0) };
+        let answers = Known { owner: PartyId(0), key: table.0.layout(), clear: clear(owns, table.0) };
+        let payload = Payload { bits: 0, fp61: 1, fp127: 0 };
+        let rows = owns.then_some((&no_bits, table.1, &no_wide));
+        let found = find(engine, (&asks, Standing::Together), &answers, payload, rows)?;
+        Ok(Outcome::Sum(engine.dot(&found.fp61, base.1)?))
     }
 
     fn check(&self, engine: &mut Rep3, outcome: Outcome) -> Result<()> {
@@ -190,14 +217,19 @@ impl Clear {
             // some twenty rows a group
             Work::GroupSum => keys.iter_mut().for_each(|k| *k = (*k % (rows as u64 / 20)).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             // the owner of unique keys shares them in their order
-            Work::Join => keys.sort(),
+            Work::Join | Work::Find => keys.sort(),
             Work::Sort64Small | Work::Sort64 => (),
         }
         let values: Vec<u64> = (0..rows).map(|_| next() >> 40).collect();
-        let other = (work == Work::Join).then(|| {
+        let other = matches!(work, Work::Join | Work::Find).then(|| {
             // half of them find a row
             let key = |i: usize| if i.is_multiple_of(2) { keys[(i * 7919) % rows] } else { keys[i] ^ 1 };
-            ((0..rows).map(key).collect(), values.iter().rev().copied().collect())
+            let mut others: Vec<u64> = (0..rows).map(key).collect();
+            if work == Work::Find {
+                // at home, as queries have it
+                others.sort();
+            }
+            (others, values.iter().rev().copied().collect())
         });
         Clear { keys, values, other }
     }
