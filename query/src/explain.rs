@@ -247,8 +247,10 @@ pub fn price(program: &Program<'_>, parties: &[&str]) -> Result<Vec<Cost>, Abort
     Ok(priced(program, parties)?.into_iter().map(|(cost, _)| cost).collect())
 }
 
-/// What each step costs, and the sorts in it.
-fn priced(program: &Program<'_>, parties: &[&str]) -> Result<Vec<(Cost, Vec<(Layout, Sorting)>)>, Abort> {
+/// A step's cost, and the sorts in it.
+type Priced = (Cost, Vec<(Layout, Sorting)>);
+
+fn priced(program: &Program<'_>, parties: &[&str]) -> Result<Vec<Priced>, Abort> {
     let owner = |name: &str| parties.iter().position(|p| *p == name).and_then(|p| u8::try_from(p).ok()).map(PartyId);
     let mut readings = Vec::new();
     let mut engine = Estimate::new();

@@ -34,6 +34,9 @@ struct Side<'p> {
     keys: Vec<usize>,
 }
 
+/// Clear planes of each ring.
+type Planes = (Column<B64>, Column<Fp61>, Column<Fp127>);
+
 impl<'p> Ask<'p> {
     /// The look-up, if it is one and its sides are known at two parties.
     pub fn of(plan: &'p Plan, op: &Operator) -> Option<Self> {
@@ -100,7 +103,7 @@ impl<'p> Ask<'p> {
     }
 
     /// What the table's rows have, at their owner.
-    fn rows(&self, inputs: &Inputs) -> Result<(Column<B64>, Column<Fp61>, Column<Fp127>), Abort> {
+    fn rows(&self, inputs: &Inputs) -> Result<Planes, Abort> {
         let elements = |ring| {
             let mine = self.columns.iter().filter(move |c| self.table.relation.columns[**c].form.ring() == Some(ring));
             mine.map(|c| element_at(self.table.relation, *c)).collect::<Vec<_>>()
