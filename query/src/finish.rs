@@ -277,6 +277,10 @@ fn finished(column: &ReleasedColumn, of: &dyn Fn(usize) -> Vec<i128>) -> Option<
             let (n, x, y, xx, yy, xy) = (of(*n), of(*x), of(*y), of(*xx), of(*yy), of(*xy));
             floats(&|r| moments::correlation(n[r], x[r], y[r], xx[r], yy[r], xy[r]), n.len())
         }
+        Finish::Percentile { n, lower, upper, scale, of: p, descending } => {
+            let (n, lower, upper, scale) = (of(*n), of(*lower), of(*upper), u32::try_from(*scale).ok()?);
+            floats(&|r| moments::percentile(n[r], lower[r], upper[r], scale, *p, *descending), n.len())
+        }
         Finish::Public(_) | Finish::Secret(_) | Finish::Text { .. } => return None,
     })
 }

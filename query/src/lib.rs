@@ -12,6 +12,7 @@ pub mod local;
 pub mod message;
 pub mod moments;
 pub mod oracle;
+pub mod percentile;
 pub mod plan;
 pub mod size;
 pub mod trace;

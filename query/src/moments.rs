@@ -59,6 +59,18 @@ pub fn correlation(n: i128, x: i128, y: i128, xx: i128, yy: i128, xy: i128) -> O
     Some(to_f64(centred(n, x, y, xy), 0) / to_f64(sxx, 0).sqrt() / to_f64(syy, 0).sqrt())
 }
 
+/// PERCENTILE_CONT of `n` values whose neighbours of position p (n - 1), p = a / b, are these; NULL without any. It is interpolated as DataFusion does: the position is a double, and
+/// how far it lies beyond the lower one is cut to six digits. Where the position is a whole number the neighbours are one value, and that is the answer, however the double is rounded.
+pub fn percentile(n: i128, lower: i128, upper: i128, scale: u32, (a, b): (u64, u64), descending: bool) -> Option<f64> {
+    const WEIGHTS: f64 = 1_000_000.0;
+    let last = u64::try_from(n - 1).ok()?;
+    let (low, high) = (to_f64(wide(lower), scale), to_f64(wide(upper), scale));
+    let p = if descending { 1.0 - (b - a) as f64 / b as f64 } else { a as f64 / b as f64 };
+    let floor = u128::from(a) * u128::from(last) / u128::from(b);
+    let beyond = (p * last as f64 - floor as f64).clamp(0.0, 1.0);
+    Some(low + (high - low) * ((beyond * WEIGHTS).floor() / WEIGHTS))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +107,19 @@ mod tests {
     fn decimal_means_are_truncated() {
         assert_eq!(mean_decimal(3, -20, 4), Some(i256::from_i128(-66666)));
         assert_eq!(to_f64(i256::from_i128(-1234), 2), -12.34);
+    }
+
+    #[test]
+    fn percentiles_lie_between_their_neighbours() {
+        assert_eq!(percentile(0, 0, 0, 0, (1, 2), false), None);
+        assert_eq!(percentile(1, 7, 7, 0, (9, 10), false), Some(7.0));
+        assert_eq!(percentile(4, 10, 20, 1, (1, 2), false), Some(1.5));
+        // 0.29 * 100 is a little less than 29 in doubles
+        assert_eq!(percentile(101, 5, 5, 0, (29, 100), false), Some(5.0));
+        // 0.9 * 7 = 6.3 is 6.299999 after six digits
+        assert_eq!(percentile(8, 0, 1_000_000, 6, (9, 10), false), Some(0.299999));
+        // and so is 1 - 0.9
+        assert_eq!(percentile(8, 0, 1, 0, (1, 10), false), Some(0.7));
+        assert_eq!(percentile(8, 0, 1, 0, (1, 10), true), Some(0.699999));
     }
 }

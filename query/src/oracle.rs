@@ -12,6 +12,8 @@ use datafusion::physical_plan::collect;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use std::sync::Arc;
 
+use crate::percentile::percentile_disc;
+
 /// All tables of a city in one place.
 pub struct Oracle {
     context: SessionContext,
@@ -27,7 +29,9 @@ impl Oracle {
             // as the compiler reads SQL: 1.5 is a decimal, not a double
             .set_bool("datafusion.sql_parser.parse_float_as_decimal", true);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        Ok(Oracle { context: SessionContext::new_with_config(config), runtime })
+        let context = SessionContext::new_with_config(config);
+        context.register_udaf((*percentile_disc()).clone());
+        Ok(Oracle { context, runtime })
     }
 
     /// Adds a table under its full name, `transport.trips`.

@@ -141,7 +141,7 @@ impl Compiler<'_> {
         let types = a.schema.fields();
         let mut released: Vec<_> = order.iter().enumerate().map(|(g, &k)| (types[g].data_type().clone(), Finish::Public(k))).collect();
         for (i, finish) in finishes.into_iter().enumerate() {
-            released.push((types[keys.len() + i].data_type().clone(), moved(finish, &openings)));
+            released.push((types[keys.len() + i].data_type().clone(), finish.moved(|i| openings[i])));
         }
         let mut by: Vec<(Expr, DataType, String)> = Vec::new();
         for (k, (_, ty)) in self.frames.all[frame].keys.iter().enumerate() {
@@ -279,19 +279,6 @@ fn unaliased(expr: &Expr) -> Expr {
     match expr {
         Expr::Alias(a) => unaliased(&a.expr),
         other => other.clone(),
-    }
-}
-
-fn moved(finish: Finish, to: &[usize]) -> Finish {
-    let m = |i: usize| to[i];
-    match finish {
-        Finish::Value { of, scale, some } => Finish::Value { of: m(of), scale, some: some.map(m) },
-        Finish::Average { n, x, scale } => Finish::Average { n: m(n), x: m(x), scale },
-        Finish::Variance { n, x, xx, scale, sample, root } => Finish::Variance { n: m(n), x: m(x), xx: m(xx), scale, sample, root },
-        Finish::Covariance { n, x, y, xy, scale, sample } => Finish::Covariance { n: m(n), x: m(x), y: m(y), xy: m(xy), scale, sample },
-        Finish::Correlation { n, x, y, xx, yy, xy } => Finish::Correlation { n: m(n), x: m(x), y: m(y), xx: m(xx), yy: m(yy), xy: m(xy) },
-        Finish::Text { of, some } => Finish::Text { of: m(of), some: some.map(m) },
-        key @ (Finish::Public(_) | Finish::Secret(_)) => key,
     }
 }
 

@@ -37,7 +37,7 @@ use datafusion::{
 };
 
 use super::{SqlError, bound, locate::Text};
-use crate::catalog::Catalog;
+use crate::{catalog::Catalog, percentile::percentile_disc};
 
 /// Longer texts and longer token lists are refused before anything recursive looks at them.
 const MOST_BYTES: usize = 64 << 10;
@@ -259,7 +259,7 @@ fn deterministic(plan: &LogicalPlan, text: &Text) -> Result<(), SqlError> {
     }
 }
 
-/// The catalogue as DataFusion's binder asks for it: tables without data, and the functions that come with DataFusion.
+/// The catalogue as DataFusion's binder asks for it: tables without data, the functions that come with DataFusion, and one of ours.
 struct Provider<'a> {
     catalog: &'a Catalog,
     options: ConfigOptions,
@@ -279,7 +279,7 @@ impl<'a> Provider<'a> {
             f.aliases().iter().chain([&f.name().to_owned()]).for_each(|n| drop(scalar.insert(n.clone(), f.clone())));
         }
         let mut aggregate = HashMap::new();
-        for f in SessionStateDefaults::default_aggregate_functions() {
+        for f in SessionStateDefaults::default_aggregate_functions().into_iter().chain([percentile_disc()]) {
             f.aliases().iter().chain([&f.name().to_owned()]).for_each(|n| drop(aggregate.insert(n.clone(), f.clone())));
         }
         let mut window = HashMap::new();

@@ -32,6 +32,8 @@ use datafusion::{
     logical_expr::{Distinct, Expr, FetchType, LogicalPlan, SkipType},
 };
 
+pub(super) use self::release::no_percentile;
+
 use self::emit::{Emit, Scope, Val};
 use super::{
     SqlError,

@@ -16,7 +16,7 @@ use datafusion::{
     },
     logical_expr::{
         BinaryExpr, Case, Expr, ExprSchemable, LogicalPlan, Operator, WindowFrameBound, WindowFrameUnits,
-        expr::{ScalarFunction, WindowFunction},
+        expr::{AggregateFunction, ScalarFunction, WindowFunction},
         expr_rewriter::NamePreserver,
     },
 };
@@ -25,8 +25,10 @@ use super::{
     Compiler, SqlError,
     facts::{self, Facts, Input},
     internal, range,
+    rows::no_percentile,
     words::words,
 };
+use crate::percentile::{self, Rank};
 
 impl Compiler<'_> {
     /// The plan with its divisions made safe, if nothing in it can fail.
@@ -169,6 +171,7 @@ impl Check<'_, '_> {
             Expr::ScalarSubquery(s) if Facts::of(&s.subquery, self.input.catalog).rows > 1 => {
                 Err(self.refuse("a sub-query that stands for one value can have several rows", "aggregate in it, or add LIMIT 1", expr))
             }
+            Expr::AggregateFunction(f) if Rank::of(f.func.name()).is_some() => self.percentile(f, expr),
             Expr::AggregateFunction(_) => self.not_wide(facts::of_aggregate(expr, self.input, self.rows, self.whole).wide, expr),
             Expr::WindowFunction(w) => {
                 self.not_wide(facts::of_window(expr, self.input, self.rows).wide, expr)?;
@@ -236,6 +239,17 @@ impl Check<'_, '_> {
         let why = self.compiler.frames.in_words(&why);
         let fix = "CAST what it is made of to DECIMAL(38, s) or to fewer digits, or declare a narrower min and max in the catalogue";
         Err(SqlError::width(why, fix).at(self.place(expr)))
+    }
+
+    fn percentile(self, f: &AggregateFunction, expr: &Expr) -> Result<(), SqlError> {
+        match f.params.args.as_slice() {
+            _ if f.params.distinct => {
+                let fix = "take the distinct values in a sub-query";
+                Err(SqlError::unsupported(format!("{} is not supported", words(expr)), fix).at(self.place(expr)))
+            }
+            [_, p] if percentile::fraction(p).is_none() => Err(no_percentile(p).at(self.place(expr))),
+            _ => Ok(()),
+        }
     }
 
     fn frame(self, w: &WindowFunction, expr: &Expr) -> Result<(), SqlError> {

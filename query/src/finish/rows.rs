@@ -170,6 +170,7 @@ impl Finish {
             Finish::Variance { n, x, xx, .. } => vec![*n, *x, *xx],
             Finish::Covariance { n, x, y, xy, .. } => vec![*n, *x, *y, *xy],
             Finish::Correlation { n, x, y, xx, yy, xy } => vec![*n, *x, *y, *xx, *yy, *xy],
+            Finish::Percentile { n, lower, upper, .. } => vec![*n, *lower, *upper],
         }
     }
 }

@@ -261,6 +261,13 @@ pub enum FoldOp {
     CountDistinct(usize),
     /// Sum of a column of form Field, in that field.
     Sum(usize),
+    /// That sum over one row for each distinct non-NULL value of another column, of form Bit, Planes, Code or Text.
+    SumDistinct {
+        /// Whose values are told apart.
+        by: usize,
+        /// What is summed: a function of it.
+        of: usize,
+    },
     /// The value that all rows of a group have in a column that is a function of the keys (of form Bit, Planes, Code or Text). Not with `when`.
     Same(usize),
     /// Smallest value of a column (not Field), NULL if there is none.

@@ -187,6 +187,41 @@ pub enum Finish {
         /// Σxy.
         xy: usize,
     },
+    /// PERCENTILE_CONT: between the two neighbours of position p (n - 1), p = of.0 / of.1; NULL where n is 0.
+    Percentile {
+        /// Number of values.
+        n: usize,
+        /// The value there, or the next below.
+        lower: usize,
+        /// The value there, or the next above.
+        upper: usize,
+        /// Decimal scale of the values.
+        scale: i8,
+        /// p.
+        of: (u64, u64),
+        /// Whether the query counts from the largest, by 1 - p.
+        descending: bool,
+    },
+}
+
+impl Finish {
+    /// The same of openings with other numbers.
+    pub fn moved(self, m: impl Fn(usize) -> usize) -> Self {
+        match self {
+            Finish::Value { of, scale, some } => Finish::Value { of: m(of), scale, some: some.map(m) },
+            Finish::Text { of, some } => Finish::Text { of: m(of), some: some.map(m) },
+            Finish::Average { n, x, scale } => Finish::Average { n: m(n), x: m(x), scale },
+            Finish::Variance { n, x, xx, scale, sample, root } => Finish::Variance { n: m(n), x: m(x), xx: m(xx), scale, sample, root },
+            Finish::Covariance { n, x, y, xy, scale, sample } => Finish::Covariance { n: m(n), x: m(x), y: m(y), xy: m(xy), scale, sample },
+            Finish::Correlation { n, x, y, xx, yy, xy } => {
+                Finish::Correlation { n: m(n), x: m(x), y: m(y), xx: m(xx), yy: m(yy), xy: m(xy) }
+            }
+            Finish::Percentile { n, lower, upper, scale, of, descending } => {
+                Finish::Percentile { n: m(n), lower: m(lower), upper: m(upper), scale, of, descending }
+            }
+            key @ (Finish::Public(_) | Finish::Secret(_)) => key,
+        }
+    }
 }
 
 /// One thing the planner learns.

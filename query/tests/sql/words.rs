@@ -277,7 +277,7 @@ impl Scope {
 
     fn aggregate(&self, aggregate: &Aggregate) -> String {
         let (num, any) = (self.num(&aggregate.of), self.any(aggregate.column));
-        let text = match aggregate.op % 10 {
+        let text = match aggregate.op % 13 {
             0 => "COUNT(*)".into(),
             1 | 2 => format!("SUM({num})"),
             3 => format!("COUNT({any})"),
@@ -289,11 +289,19 @@ impl Scope {
             }
             7 => format!("COUNT(DISTINCT {any})"),
             8 => format!("{}({num})", pick(&["MIN", "MAX"], aggregate.column)),
+            10 => format!("{}(DISTINCT {})", pick(&["SUM", "AVG"], aggregate.column / 16), self.number(aggregate.column)),
+            11 => format!("MEDIAN({})", self.number(aggregate.column)),
+            12 => {
+                let name = pick(&["PERCENTILE_CONT", "PERCENTILE_DISC"], aggregate.column / 16);
+                // positions that are exact as doubles
+                let p = pick(&["0.25", "0.5", "0.875"], aggregate.column);
+                format!("{name}({p}) WITHIN GROUP (ORDER BY {})", self.number(aggregate.column))
+            }
             _ => format!("SUM({num}) / NULLIF(COUNT({any}), 0)"),
         };
         match &aggregate.filter {
             // the last one is two aggregates
-            Some(filter) if aggregate.op % 10 != 9 => format!("{text} FILTER (WHERE {})", self.cond(filter)),
+            Some(filter) if aggregate.op % 13 != 9 => format!("{text} FILTER (WHERE {})", self.cond(filter)),
             _ => text,
         }
     }

@@ -15,6 +15,7 @@ use crate::{
         real::Real,
         rows::form,
     },
+    percentile::Rank,
 };
 
 pub(super) fn aggregate(a: &Aggregate, input: &Facts, catalog: &Catalog) -> Facts {
@@ -109,7 +110,7 @@ fn result(name: &str, ty: DataType, args: &[Known], rows: i128) -> Known {
     let arg = args.first();
     let Some(limits) = range::limits(&ty) else {
         // MIN and MAX of a text keep its values
-        let values = arg.filter(|_| matches!(name, "min" | "max" | "first_value" | "last_value")).and_then(|a| a.values.clone());
+        let values = arg.filter(|_| one_of_them(name)).and_then(|a| a.values.clone());
         return Known { values, real: arg.and_then(|a| floating(name, a, rows)), ..Known::of_type(ty) };
     };
     let wide = |why: String| Known { wide: Some(why), range: None, ..Known::of_type(ty.clone()) };
@@ -136,11 +137,8 @@ fn result(name: &str, ty: DataType, args: &[Known], rows: i128) -> Known {
             }
             range => range,
         },
-        "min" | "max" | "first_value" | "last_value" | "nth_value" | "approx_median" | "bool_and" | "bool_or"
-            if arg.is_some_and(|a| a.ty == ty) =>
-        {
-            arg.and_then(|a| a.range)
-        }
+        "approx_median" | "bool_and" | "bool_or" if arg.is_some_and(|a| a.ty == ty) => arg.and_then(|a| a.range),
+        name if one_of_them(name) && arg.is_some_and(|a| a.ty == ty) => arg.and_then(|a| a.range),
         "avg" => {
             let scales = arg.and_then(|a| range::scale(&a.ty)).zip(range::scale(&ty));
             let (mean, sum) = match of.zip(scales) {
@@ -155,24 +153,21 @@ fn result(name: &str, ty: DataType, args: &[Known], rows: i128) -> Known {
         }
         _ => None,
     };
-    let draws = arg.filter(|a| matches!(name, "min" | "max" | "first_value" | "last_value") && a.ty == ty).and_then(|a| a.draws.clone());
+    let draws = arg.filter(|a| one_of_them(name) && a.ty == ty).and_then(|a| a.draws.clone());
     Known { range: Some(found.unwrap_or(limits)), draws, ..Known::of_type(ty) }
+}
+
+/// Whether an aggregate is one of the values of its argument.
+pub(in crate::compile) fn one_of_them(name: &str) -> bool {
+    matches!(name, "min" | "max" | "first_value" | "last_value" | "nth_value") || Rank::of(name).is_some()
 }
 
 /// Bounds of an aggregate that is a floating-point number.
 fn floating(name: &str, arg: &Known, rows: i128) -> Option<Real> {
     let of = arg.real.or_else(|| Real::of(arg.range?, range::scale(&arg.ty)?))?;
     match name {
-        "avg"
-        | "median"
-        | "min"
-        | "max"
-        | "first_value"
-        | "last_value"
-        | "nth_value"
-        | "approx_median"
-        | "percentile_cont"
-        | "approx_percentile_cont" => Some(of),
+        "avg" | "median" | "approx_median" | "percentile_cont" | "approx_percentile_cont" => Some(of),
+        name if one_of_them(name) => Some(of),
         "sum" => of.times(rows),
         "stddev" | "stddev_pop" => of.spread(),
         "var" | "var_pop" => of.spread()?.squared(),

@@ -170,7 +170,7 @@ impl<'o> Sides<'o> {
         let values: Vec<Expr> = match again {
             Some(again) if !whole_groups => {
                 let (again, at) = distinct(again);
-                whole = whole.aggregate(groups, again).map_err(internal)?;
+                whole = whole.aggregate(groups, apart(again)).map_err(internal)?;
                 in_places(&whole, self.over.keys.len(), &at)
             }
             _ => groups.into_iter().chain(names[keys.len()..].iter().cloned().map(Expr::Column)).collect(),
@@ -222,7 +222,7 @@ impl<'o> Sides<'o> {
             whole = whole.filter(condition).map_err(internal)?;
         }
         let (again, at) = distinct(again);
-        let whole = whole.aggregate(keys, again).map_err(internal)?;
+        let whole = whole.aggregate(keys, apart(again)).map_err(internal)?;
         let values = in_places(&whole, self.over.keys.len(), &at);
         self.as_asked(plan, whole, values, &folds).map(Some)
     }
@@ -317,6 +317,16 @@ fn distinct(exprs: impl IntoIterator<Item = Expr>) -> (Vec<Expr>, Vec<usize>) {
     (once, at)
 }
 
+/// Aggregates that have names of their own: a name leaves casts out, so that MIN(x) and MIN(CAST(x AS DOUBLE)) have one.
+fn apart(aggregates: Vec<Expr>) -> Vec<Expr> {
+    let names: Vec<String> = aggregates.iter().map(|e| e.schema_name().to_string()).collect();
+    let of = |(i, e): (usize, Expr)| match names[..i].iter().filter(|n| **n == names[i]).count() {
+        0 => e,
+        n => e.alias(format!("{} ({})", names[i], n + 1)),
+    };
+    aggregates.into_iter().enumerate().map(of).collect()
+}
+
 /// The columns of an aggregate: its keys, then for each place its fold.
 fn in_places(aggregate: &LogicalPlanBuilder, keys: usize, at: &[usize]) -> Vec<Expr> {
     let columns: Vec<Expr> = aggregate.schema().columns().into_iter().map(Expr::Column).collect();
@@ -325,7 +335,7 @@ fn in_places(aggregate: &LogicalPlanBuilder, keys: usize, at: &[usize]) -> Vec<E
 
 /// Rows folded by these keys.
 fn folded_by(rows: &LogicalPlan, keys: &[Expr], folds: &[Expr]) -> Result<LogicalPlan, SqlError> {
-    let folded = LogicalPlanBuilder::from(rows.clone()).aggregate(keys.to_vec(), folds.to_vec()).map_err(internal)?;
+    let folded = LogicalPlanBuilder::from(rows.clone()).aggregate(keys.to_vec(), apart(folds.to_vec())).map_err(internal)?;
     // names that no other relation has
     let named = folded.schema().columns().into_iter().zip(names(keys).into_iter().chain(names(folds)));
     let named = named.map(|(c, name)| Expr::Column(c).alias(name.name)).collect::<Vec<_>>();
@@ -336,8 +346,9 @@ fn folded_by(rows: &LogicalPlan, keys: &[Expr], folds: &[Expr]) -> Result<Logica
 fn times(f: &AggregateFunction, count: Expr, schema: &DFSchema, most: u128) -> Option<Expr> {
     use datafusion::functions_aggregate::expr_fn::sum;
     let (name, args) = (f.func.name(), f.params.args.as_slice());
-    let extreme = matches!(name, "min" | "max" | "bool_and" | "bool_or") || name == "count" && f.params.distinct;
-    if extreme {
+    // of rows that are repeated nothing changes
+    let extreme = matches!(name, "min" | "max" | "bool_and" | "bool_or");
+    if extreme || matches!(name, "count" | "sum" | "avg") && f.params.distinct {
         return Some(Expr::AggregateFunction(f.clone()));
     }
     if f.params.distinct || !f.params.order_by.is_empty() {

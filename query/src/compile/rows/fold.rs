@@ -1,5 +1,7 @@
 //! GROUP BY, DISTINCT and aggregates without groups over private rows.
 
+mod mean;
+
 use datafusion::{
     arrow::datatypes::DataType,
     common::DFSchema,
@@ -10,6 +12,7 @@ use super::{
     Asked, Demand, Rows,
     emit::{Emit, Scope, Val},
     form,
+    release::no_percentile,
 };
 use crate::{
     catalog::Catalog,
@@ -21,6 +24,7 @@ use crate::{
         range::Interval,
         release::{aggregate_function, exact_argument},
     },
+    percentile::{self, Rank},
     plan::{
         Ring,
         relation::{Fold, FoldOp, Operator as Op, RowColumn, RowForm, RowKind, RowOp},
@@ -92,7 +96,8 @@ impl<'f> Folds<'f> {
         self.fold(FoldOp::Rows, when, words, form, false)
     }
 
-    fn summed(&mut self, arg: &Expr, filter: Option<&Expr>) -> Result<usize, SqlError> {
+    /// SUM(x); with `by`, the form in which values are told apart, SUM(DISTINCT x).
+    fn summed(&mut self, arg: &Expr, filter: Option<&Expr>, by: Option<RowForm>) -> Result<usize, SqlError> {
         let known = self.known(arg);
         let wide =
             || SqlError::width(format!("SUM({}) can leave the numbers that are shared exactly", said(arg)), "CAST it to fewer digits");
@@ -102,10 +107,22 @@ impl<'f> Folds<'f> {
         let total = range.with_zero().times(self.rows).ok_or_else(wide)?;
         let ring = form::ring(total).ok_or_else(wide)?;
         let of = form::field_in(ring, range, scale).ok_or_else(wide)?;
-        let column = self.demand(arg, of);
+        let of = self.demand(arg, of);
+        let (op, words) = match by {
+            None => (FoldOp::Sum(of), format!("SUM({})", said(arg))),
+            Some(by) => (FoldOp::SumDistinct { by: self.demand(arg, by), of }, format!("SUM(DISTINCT {})", said(arg))),
+        };
         let when = filter.map(|f| self.demand(f, RowForm::Bit));
         let form = form::field_in(ring, total, scale).ok_or_else(wide)?;
-        Ok(self.fold(FoldOp::Sum(column), when, format!("SUM({})", said(arg)), form, false))
+        Ok(self.fold(op, when, words, form, false))
+    }
+
+    /// COUNT(DISTINCT x), whose values are told apart in the form `by`.
+    fn counted_distinct(&mut self, arg: &Expr, filter: Option<&Expr>, by: RowForm) -> usize {
+        let of = self.demand(arg, by);
+        let when = filter.map(|f| self.demand(f, RowForm::Bit));
+        let form = RowForm::Field { ring: Ring::Fp61, scale: 0, min: 0, max: self.rows };
+        self.fold(FoldOp::CountDistinct(of), when, format!("COUNT(DISTINCT {})", said(arg)), form, false)
     }
 
     /// An aggregate's value, or `None` for an aggregate that cannot be computed on shares.
@@ -127,22 +144,20 @@ impl<'f> Folds<'f> {
             leaf(emit, i, &column)
         };
         let name = f.func.name();
+        let by = |arg: &Expr| f.params.distinct.then(|| natural(arg)).transpose();
         let val = match (name, args.as_slice()) {
             ("count", [arg]) if f.params.distinct => {
-                let of = self.demand(arg, natural(arg)?);
-                let when = filter.map(|f| self.demand(f, RowForm::Bit));
-                let form = RowForm::Field { ring: Ring::Fp61, scale: 0, min: 0, max: self.rows };
-                let i = self.fold(FoldOp::CountDistinct(of), when, said(expr), form, false);
+                let i = self.counted_distinct(arg, filter, natural(arg)?);
                 column(self, emit, i)
             }
-            _ if f.params.distinct && !matches!(name, "min" | "max") => return Ok(None),
+            _ if f.params.distinct && !matches!(name, "sum" | "avg" | "min" | "max") => return Ok(None),
             ("count", args) => {
                 let args: Vec<_> = args.iter().filter(|e| !matches!(e, Expr::Literal(v, _) if !v.is_null())).collect();
                 let i = self.counted(filter, &args);
                 column(self, emit, i)
             }
             ("sum", [arg]) => {
-                let i = self.summed(arg, filter)?;
+                let i = self.summed(arg, filter, by(arg)?)?;
                 let x = column(self, emit, i);
                 if !nullable {
                     return Ok(Some(x));
@@ -155,7 +170,12 @@ impl<'f> Folds<'f> {
             ("avg", [arg]) => {
                 let Some(scale) = range::scale(ty) else { return Ok(None) };
                 let from = range::scale(&self.known(arg).ty).ok_or_else(|| internal("an average of numbers"))?;
-                let (x, n) = (self.summed(arg, filter)?, self.counted(filter, &[arg]));
+                let by = by(arg)?;
+                let x = self.summed(arg, filter, by.clone())?;
+                let n = match by {
+                    None => self.counted(filter, &[arg]),
+                    Some(by) => self.counted_distinct(arg, filter, by),
+                };
                 let (x, n) = (column(self, emit, x), column(self, emit, n));
                 emit.average(x, n, u32::try_from(scale - from).map_err(internal)?, expr)?
             }
@@ -173,6 +193,21 @@ impl<'f> Folds<'f> {
                 let when = filter.map(|f| self.demand(f, RowForm::Bit));
                 let op = if name == "bool_and" { FoldOp::Min(of) } else { FoldOp::Max(of) };
                 let i = self.fold(op, when, said(expr), RowForm::Bit, true);
+                let val = column(self, emit, i);
+                if nullable { val } else { Val { valid: None, ..val } }
+            }
+            (name, [arg, p]) if let Some(rank) = Rank::of(name) => {
+                if f.params.order_by.iter().any(|by| !by.asc) {
+                    let place = emit.text().expr(arg);
+                    let fix = "order ascending, by 1 - p";
+                    return Err(SqlError::unsupported(format!("{} from the largest over several owners' rows", said(expr)), fix).at(place));
+                }
+                let of = percentile::fraction(p).ok_or_else(|| no_percentile(p).at(emit.text().expr(arg)))?;
+                let form = natural(arg)?;
+                let column_of = self.demand(arg, form.clone());
+                let when = filter.map(|f| self.demand(f, RowForm::Bit));
+                let op = FoldOp::Percentile { column: column_of, of, lower: rank == Rank::Below, discrete: rank == Rank::Discrete };
+                let i = self.fold(op, when, said(expr), form, true);
                 let val = column(self, emit, i);
                 if nullable { val } else { Val { valid: None, ..val } }
             }
@@ -244,7 +279,7 @@ impl Rows<'_> {
         let catalog = self.catalog;
         let bytes = |e: &Expr| form::text_bytes(e, plan, catalog);
         let mut made = |emit: &mut Emit<'_>, e: &Expr| -> Result<Option<Val>, SqlError> {
-            let Expr::Column(c) = e else { return or_zero(e, plan.schema(), a, &mut folds, emit, &mut to, keys) };
+            let Expr::Column(c) = e else { return or_zero(e, plan.schema(), a, &mut folds, emit, &mut to, (keys, &natural)) };
             let at = a.schema.index_of_column(c).map_err(internal)?;
             if at < groups {
                 let before = emit.leaves.len();
@@ -296,7 +331,7 @@ impl Rows<'_> {
         let place = f.params.args.iter().find_map(|e| self.text.expr(e));
         SqlError::unsupported(
             format!("{}: the aggregate {}() over private keys is not supported here", said(expr), spelled.to_uppercase()),
-            "use COUNT, SUM, MIN, MAX, or AVG of a DECIMAL; VAR, STDDEV, CORR and AVG of integers only in the outermost SELECT",
+            "use COUNT, SUM, MIN, MAX, PERCENTILE_DISC, or AVG and MEDIAN of a DECIMAL; VAR, STDDEV, CORR, PERCENTILE_CONT, and AVG and MEDIAN of integers only in the outermost SELECT",
         )
         .at(self.text.before(spelled, place).or(place))
     }
@@ -338,21 +373,20 @@ fn or_zero(
     folds: &mut Folds<'_>,
     emit: &mut Emit<'_>,
     to: &mut Vec<usize>,
-    keys: usize,
+    (keys, natural): (usize, &dyn Fn(&Expr) -> Result<RowForm, SqlError>),
 ) -> Result<Option<Val>, SqlError> {
     let Expr::ScalarFunction(f) = expr else { return Ok(None) };
     let ("coalesce", [Expr::Column(c), Expr::Literal(zero, _)]) = (f.name(), f.args.as_slice()) else { return Ok(None) };
     let is_zero = range::literal(zero).is_some_and(|i| i == Interval::ZERO) && !zero.is_null();
     let at = schema.index_of_column(c).map_err(internal)?;
-    let Some(f) = at
-        .checked_sub(a.group_expr.len())
-        .and_then(|i| aggregate_function(&a.aggr_expr[i]))
-        .filter(|f| is_zero && f.func.name() == "sum" && !f.params.distinct)
+    let Some(f) =
+        at.checked_sub(a.group_expr.len()).and_then(|i| aggregate_function(&a.aggr_expr[i])).filter(|f| is_zero && f.func.name() == "sum")
     else {
         return Ok(None);
     };
     let arg = exact_argument(&f.params.args[0], folds.schema).clone();
-    let i = folds.summed(&arg, f.params.filter.as_deref())?;
+    let by = f.params.distinct.then(|| natural(&arg)).transpose()?;
+    let i = folds.summed(&arg, f.params.filter.as_deref(), by)?;
     let column = folds.drafts[i].column.clone();
     Ok(Some(fold_leaf(emit, to, keys, i, &column)))
 }
@@ -364,81 +398,10 @@ pub(super) fn at(op: &FoldOp, to: &[usize]) -> FoldOp {
         FoldOp::Count(c) => FoldOp::Count(to[c]),
         FoldOp::CountDistinct(c) => FoldOp::CountDistinct(to[c]),
         FoldOp::Sum(c) => FoldOp::Sum(to[c]),
+        FoldOp::SumDistinct { by, of } => FoldOp::SumDistinct { by: to[by], of: to[of] },
         FoldOp::Same(c) => FoldOp::Same(to[c]),
         FoldOp::Min(c) => FoldOp::Min(to[c]),
         FoldOp::Max(c) => FoldOp::Max(to[c]),
         FoldOp::Percentile { column, of, lower, discrete } => FoldOp::Percentile { column: to[column], of, lower, discrete },
-    }
-}
-
-impl Emit<'_> {
-    /// x / n as a DECIMAL with `digits` more than x: truncated, NULL where n is 0.
-    fn average(&mut self, x: Val, n: Val, digits: u32, expr: &Expr) -> Result<Val, SqlError> {
-        let wide = || {
-            SqlError::width(format!("{} can leave the numbers that are shared exactly", said(expr)), "CAST its argument to fewer digits")
-        };
-        let (RowForm::Field { scale, min, max, ring }, RowForm::Field { max: most, .. }) = (x.form.clone(), n.form.clone()) else {
-            return Err(wide());
-        };
-        let none = self.node(RowOp::Zero(n.node), RowKind::Bit);
-        let valid = Some(self.not(none));
-        let size = Interval { min, max }.magnitude();
-        let top = range::ten(digits).and_then(|f| size.checked_mul(f)).ok_or_else(wide)?;
-        let planes = |most: i128| form::planes(Interval { min: 0, max: most }, 0).ok_or_else(wide);
-        let field = RowKind::Field(ring);
-        let (magnitude, negative) = if min < 0 {
-            let negative = self.node(RowOp::Negative(x.node), RowKind::Bit);
-            let turned = self.node(RowOp::Linear(vec![(-1, x.node)], 0), field);
-            (self.node(RowOp::Select(negative, turned, x.node), field), Some(negative))
-        } else {
-            (x.node, None)
-        };
-        let kind = |form: &RowForm| RowKind::Planes(form.width() as u32);
-        let a = self.node(RowOp::ToPlanes(magnitude, 0), kind(&planes(size)?));
-        let b = self.node(RowOp::ToPlanes(n.node, 0), kind(&planes(most)?));
-        let to = i8::try_from(digits).map_err(internal)? + scale;
-        let out = form::planes(Interval { min: 0, max: top }, to).ok_or_else(wide)?;
-        let q = self.node(RowOp::Quotient { a, b, shift: digits, round: false }, kind(&out));
-        let positive = Val { node: q, valid, form: out };
-        let Some(negative) = negative else { return Ok(positive) };
-        let form = form::field(Interval { min: -top, max: top }, to).ok_or_else(wide)?;
-        let element = self.converted(positive, &form, expr)?;
-        let kind = RowKind::Field(form.ring().unwrap_or(Ring::Fp61));
-        let turned = self.node(RowOp::Linear(vec![(-1, element.node)], 0), kind);
-        let node = self.node(RowOp::Select(negative, turned, element.node), kind);
-        Ok(Val { node, ..element })
-    }
-
-    /// (low + high) / 2 of numbers that can be negative, truncated towards 0.
-    fn signed_middle(&mut self, low: Val, high: Val, scale: i8, (offset, width): (i128, u32), expr: &Expr) -> Result<Val, SqlError> {
-        let wide = || {
-            SqlError::width(format!("{} can leave the numbers that are shared exactly", said(expr)), "CAST its argument to fewer digits")
-        };
-        let range = Interval { min: 2 * offset, max: 2 * (offset + (1i128 << width.min(120))) };
-        let form = form::field(range, scale).ok_or_else(wide)?;
-        let kind = RowKind::Field(form.ring().unwrap_or(Ring::Fp61));
-        let valid = low.valid;
-        let (x, y) = (self.converted(low, &form, expr)?, self.converted(high, &form, expr)?);
-        let sum = self.node(RowOp::Linear(vec![(1, x.node), (1, y.node)], 0), kind);
-        let negative = self.node(RowOp::Negative(sum), RowKind::Bit);
-        let turned = self.node(RowOp::Linear(vec![(-1, sum)], 0), kind);
-        let size = self.node(RowOp::Select(negative, turned, sum), kind);
-        let whole = form::width(range.magnitude());
-        let size = self.node(RowOp::ToPlanes(size, 0), RowKind::Planes(whole));
-        let two = self.node(RowOp::Integer(vec![2]), RowKind::Planes(2));
-        let half = self.node(RowOp::Quotient { a: size, b: two, shift: 0, round: false }, RowKind::Planes(whole));
-        let half = self.node(RowOp::ToField(half, 0), kind);
-        let turned = self.node(RowOp::Linear(vec![(-1, half)], 0), kind);
-        let node = self.node(RowOp::Select(negative, turned, half), kind);
-        Ok(Val { node, valid, form })
-    }
-
-    /// (low + high) / 2 of planes with an offset, truncated towards 0 as SQL's integers are.
-    fn middle(&mut self, low: Val, high: Val, scale: i8, offset: i128, width: u32) -> Val {
-        // raw values are offset + planes: their sum is 2 offset + sum; with an offset of at least 0 truncation is flooring
-        let sum = self.node(RowOp::Add(low.node, high.node), RowKind::Planes(width + 1));
-        let two = self.node(RowOp::Integer(vec![2]), RowKind::Planes(2));
-        let half = self.node(RowOp::Quotient { a: sum, b: two, shift: 0, round: false }, RowKind::Planes(width));
-        Val { node: half, valid: low.valid, form: RowForm::Planes { scale, offset, width } }
     }
 }

@@ -199,8 +199,7 @@ fn column_bytes(plan: &LogicalPlan, column: usize, catalog: &Catalog) -> Option<
             Some(key) => text_bytes(key, &a.input, catalog),
             None => {
                 let f = crate::compile::release::aggregate_function(a.aggr_expr.get(column - a.group_expr.len())?)?;
-                matches!(f.func.name(), "min" | "max" | "first_value" | "last_value")
-                    .then(|| text_bytes(&f.params.args[0], &a.input, catalog))?
+                crate::compile::facts::one_of_them(f.func.name()).then(|| text_bytes(&f.params.args[0], &a.input, catalog))?
             }
         },
         LogicalPlan::Join(j) => {

@@ -10,9 +10,11 @@ use datafusion::{
     logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Sort},
 };
 
+pub(in crate::compile) use self::moments::no_percentile;
+
 use self::{
     chain::{in_order, limited, over_aggregate, rebased, replaced},
-    moments::{Part, RowMoments, wide_integer},
+    moments::{How, Part, RowMoments, wide_integer},
 };
 use super::{Demand, Rows, emit::unalias, home, order};
 use crate::{
@@ -21,7 +23,7 @@ use crate::{
         answer::Released,
         facts::Facts,
         internal,
-        release::{aggregate_function, exact_argument, is_statistic, statistic},
+        release::{aggregate_function, exact_argument},
         words::words,
     },
     plan::{
@@ -145,7 +147,7 @@ impl Rows<'_> {
         let mut released = Vec::new();
         for (i, (ty, one)) in columns.into_iter().enumerate() {
             let value = match one {
-                One::Column(c) => finish_of(c, &relation.columns[c].form, valid(c))?,
+                One::Column(c) | One::Moment(c) => finish_of(c, &relation.columns[c].form, valid(c))?,
                 One::Finish(f) => f,
             };
             released.push(ReleasedColumn { name: format!("c{i}"), data_type: Type(ty), value });
@@ -234,25 +236,19 @@ impl Rows<'_> {
             grouped: !a.group_expr.is_empty(),
             args: Vec::new(),
             filter: None,
+            distinct: false,
             why: String::new(),
             parts: Vec::new(),
         };
         let mut how = Vec::new();
         for expr in &a.aggr_expr {
             let f = aggregate_function(expr).ok_or_else(|| internal("an aggregate is a function"))?;
-            let usual = is_statistic(f.func.name()) && !f.params.distinct && f.params.order_by.is_empty();
-            how.push(if usual {
-                moments.why = words(expr);
-                moments.args = f.params.args.iter().map(|e| wide_integer(exact_argument(e, a.input.schema()), a.input.schema())).collect();
-                moments.filter = f.params.filter.as_deref().cloned();
-                let finish = statistic(f.func.name(), f.params.args.len(), &mut moments).map_err(|e| {
-                    let place = f.params.args.iter().find_map(|e| self.text.expr(e));
-                    e.at(place)
-                })?;
-                Some(finish)
-            } else {
-                None
-            });
+            moments.why = words(expr);
+            moments.args = f.params.args.iter().map(|e| wide_integer(exact_argument(e, a.input.schema()), a.input.schema())).collect();
+            moments.filter = f.params.filter.as_deref().cloned();
+            moments.distinct = f.params.distinct;
+            let place = || f.params.args.iter().find_map(|e| self.text.expr(e));
+            how.push(moments.how(f, expr).map_err(|e| e.at(place()))?);
         }
         let parts = moments.parts;
         let mut aggregates = a.aggr_expr.clone();
@@ -273,17 +269,18 @@ impl Rows<'_> {
             // a sum of no value is 0: whether there is one is another moment
             let zero = ScalarValue::new_zero(&aggregate.get_type(a.input.schema()).map_err(internal)?).map_err(internal)?;
             let expr = datafusion::functions::core::expr_fn::coalesce(vec![column.clone(), Expr::Literal(zero, None)]);
-            let counted = matches!(unalias(aggregate), Expr::AggregateFunction(f) if f.func.name() == "count");
-            demands.push(Demand { expr: if counted { column } else { expr }, form: form.clone() });
+            let summed = matches!(unalias(aggregate), Expr::AggregateFunction(f) if f.func.name() == "sum");
+            demands.push(Demand { expr: if summed { expr } else { column }, form: form.clone() });
         }
         let mut keys: Vec<Demand> = Vec::new();
         let mut finishes = Vec::new();
         for c in plan.schema().columns() {
             let at = plan.schema().index_of_column(&c).map_err(internal)?;
             let expr = Expr::Column(extended.schema().columns()[at].clone());
-            match at.checked_sub(a.group_expr.len()).and_then(|i| how.get(i).cloned().flatten()) {
-                Some(finish) => finishes.push(One::Finish(finish)),
-                None => {
+            match at.checked_sub(a.group_expr.len()).and_then(|i| how.get(i).cloned()) {
+                Some(How::Finish(finish)) => finishes.push(One::Finish(finish)),
+                Some(How::Moment(moment)) => finishes.push(One::Moment(moment)),
+                Some(How::Itself) | None => {
                     let form = self.natural(&extended, &expr)?;
                     finishes.push(One::Column(keys.len()));
                     keys.push(Demand { expr, form });
@@ -310,28 +307,17 @@ struct Extended {
 #[derive(Clone, Debug)]
 enum One {
     Column(usize),
+    Moment(usize),
     Finish(Finish),
 }
 
 impl One {
     fn shifted(self, by: usize) -> Self {
         match self {
-            One::Finish(f) => One::Finish(shifted(f, by)),
+            One::Finish(f) => One::Finish(f.moved(|i| i + by)),
+            One::Moment(i) => One::Column(i + by),
             other => other,
         }
-    }
-}
-
-fn shifted(finish: Finish, by: usize) -> Finish {
-    let m = |i: usize| i + by;
-    match finish {
-        Finish::Value { of, scale, some } => Finish::Value { of: m(of), scale, some: some.map(m) },
-        Finish::Text { of, some } => Finish::Text { of: m(of), some: some.map(m) },
-        Finish::Average { n, x, scale } => Finish::Average { n: m(n), x: m(x), scale },
-        Finish::Variance { n, x, xx, scale, sample, root } => Finish::Variance { n: m(n), x: m(x), xx: m(xx), scale, sample, root },
-        Finish::Covariance { n, x, y, xy, scale, sample } => Finish::Covariance { n: m(n), x: m(x), y: m(y), xy: m(xy), scale, sample },
-        Finish::Correlation { n, x, y, xx, yy, xy } => Finish::Correlation { n: m(n), x: m(x), y: m(y), xx: m(xx), yy: m(yy), xy: m(xy) },
-        key @ (Finish::Public(_) | Finish::Secret(_)) => key,
     }
 }
 

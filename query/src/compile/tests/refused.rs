@@ -120,9 +120,9 @@ const CASES: &[(&str, Code, &str)] = &[
         "1:109: ROLLUP, CUBE and GROUPING SETS are not supported: ask one question for each grouping",
     ),
     (
-        "SELECT MEDIAN(c.covid_deaths + g.score) {both}",
+        "SELECT MEDIAN(DISTINCT c.covid_deaths + g.score) {both}",
         Code::Unsupported,
-        "1:8: the aggregate MEDIAN() over several owners' data is not supported: use COUNT, SUM, AVG, VAR_SAMP, STDDEV, CORR or COVAR, or compute it in a sub-query of one owner",
+        "1:24: MEDIAN(DISTINCT …) over several owners' data is not supported: take the distinct values in a sub-query",
     ),
     (
         "SELECT STRING_AGG(c.grade, ',') {both}",
@@ -148,6 +148,11 @@ const CASES: &[(&str, Code, &str)] = &[
         "SELECT COUNT(*) {both} WHERE ABS(c.covid_deaths - g.score) > 3",
         Code::Unsupported,
         "1:89: abs(c.covid_deaths - g.score) over values of several owners cannot be computed on shares: evaluate it in a sub-query of one owner",
+    ),
+    (
+        "SELECT PERCENTILE_CONT(0.1234567890123456) WITHIN GROUP (ORDER BY c.covid_deaths + g.score) {both}",
+        Code::Unsupported,
+        "1:67: 0.1234567890123456 is no percentile: write a number from 0 to 1 with at most 15 digits",
     ),
     (
         "SELECT COUNT(*) FROM health.inspections i JOIN energy.buildings b ON i.violation_code = b.property_type",
@@ -274,6 +279,8 @@ const BY_ROWS: &[&str] = &[
     "SELECT COUNT(*) FROM (SELECT modzcta FROM health.covid UNION ALL SELECT modzcta FROM energy.grades)",
     "SELECT AVG(s) FROM (SELECT c.borough, SUM(c.covid_deaths + g.score) AS s FROM health.covid c JOIN energy.grades g ON g.modzcta = c.modzcta GROUP BY c.borough)",
     "SELECT COUNT(*) FROM (SELECT SUM(c.covid_deaths + g.score) AS s FROM health.covid c JOIN energy.grades g ON g.modzcta = c.modzcta GROUP BY c.borough) x JOIN health.covid h ON h.covid_deaths = x.s",
+    "SELECT MEDIAN(c.covid_deaths + g.score) FROM health.covid c JOIN energy.grades g ON g.modzcta = c.modzcta",
+    "SELECT SUM(DISTINCT c.covid_deaths) FROM health.covid c JOIN energy.grades g ON g.modzcta = c.modzcta",
     "SELECT\n  MAX(c.covid_deaths)\nFROM health.covid c JOIN energy.grades g ON g.modzcta = c.modzcta",
     "SELECT COUNT(DISTINCT c.grade) FROM health.covid c JOIN energy.grades g ON g.modzcta = c.modzcta",
     "SELECT SUM(c.covid_deaths / g.score) FROM health.covid c JOIN energy.grades g ON g.modzcta = c.modzcta",

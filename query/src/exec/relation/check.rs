@@ -118,6 +118,9 @@ pub(super) fn folded(input: &Relation, folds: &[Fold], columns: &[RowColumn]) ->
             FoldOp::Count(c) => of(c).is_ok() && column.form.ring().is_some(),
             FoldOp::CountDistinct(c) => of(c)?.form.ring().is_none() && column.form.ring().is_some(),
             FoldOp::Sum(c) => of(c)?.form.ring().is_some() && of(c)?.form.ring() == column.form.ring(),
+            FoldOp::SumDistinct { by, of: c } => {
+                of(by)?.form.ring().is_none() && of(c)?.form.ring().is_some() && of(c)?.form.ring() == column.form.ring()
+            }
             FoldOp::Same(c) => of(c)?.form.ring().is_none() && of(c)?.form == column.form && of(c)?.nullable == column.nullable,
             FoldOp::Min(c) | FoldOp::Max(c) | FoldOp::Percentile { column: c, .. } => {
                 of(c)?.form.ring().is_none() && of(c)?.form == column.form

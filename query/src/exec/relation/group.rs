@@ -37,7 +37,7 @@ pub(super) fn group<E: Engine>(
     let mut first = None;
     let mut done: BTreeMap<usize, Cells<E>> = BTreeMap::new();
     for (number, order) in Order::all(folds).into_iter().enumerate() {
-        let mut sorted = order.sort(engine, input, keys, folds, number == 0, seed)?;
+        let mut sorted = order.sort(engine, input, keys, folds, seed)?;
         let sums = order.sums(engine, &mut sorted, folds, outputs)?;
         let Front { keys, folds, last } = front(engine, &sorted, &sums, folds, number == 0)?;
         done.extend(folds);

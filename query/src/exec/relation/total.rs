@@ -27,11 +27,14 @@ pub(super) fn total<E: Engine>(
     for (fold, cells) in sums::<Fp127, E>(engine, input, folds, relation)? {
         columns[fold] = Some(cells);
     }
-    for (number, fold) in folds.iter().enumerate() {
-        if needs_order(fold) {
-            let fold = Fold { op: fold.op.clone(), when: fold.when };
-            columns[number] = Some(in_order(engine, input, fold, &relation.columns[number], seed)?);
+    let ordered: Vec<usize> = (0..folds.len()).filter(|f| needs_order(&folds[*f])).collect();
+    if !ordered.is_empty() {
+        let (of, outputs): (Vec<Fold>, Vec<RowColumn>) = ordered.iter().map(|f| (folds[*f].clone(), relation.columns[*f].clone())).unzip();
+        for (fold, cells) in ordered.iter().zip(in_order(engine, input, &of, &outputs, seed)?) {
+            columns[*fold] = Some(cells);
         }
+    }
+    for (number, fold) in folds.iter().enumerate() {
         if let FoldOp::Min(column) | FoldOp::Max(column) = fold.op {
             let cells = extreme(engine, input, fold, column)?;
             columns[number] = Some(Cells { valid: cells.valid.filter(|_| relation.columns[number].nullable), ..cells });
@@ -43,22 +46,27 @@ pub(super) fn total<E: Engine>(
 
 /// Whether a fold is over sorted values.
 fn needs_order(fold: &Fold) -> bool {
-    matches!(fold.op, FoldOp::CountDistinct(_) | FoldOp::Percentile { .. })
+    matches!(fold.op, FoldOp::CountDistinct(_) | FoldOp::SumDistinct { .. } | FoldOp::Percentile { .. })
 }
 
-/// A fold over sorted values: that of a group without keys, which has a row if there is any.
-fn in_order<E: Engine>(engine: &mut E, input: &Rows<E>, fold: Fold, output: &RowColumn, seed: &[u8; 32]) -> Result<Cells<E>, Abort> {
-    let group = super::group::group(engine, input, &[], &[fold], std::slice::from_ref(output), seed)?;
-    let column = group.columns.into_iter().next().expect("a group has a column for each fold");
+/// Folds over sorted values: those of a group without keys, which has a row if there is any.
+fn in_order<E: Engine>(
+    engine: &mut E,
+    input: &Rows<E>,
+    folds: &[Fold],
+    outputs: &[RowColumn],
+    seed: &[u8; 32],
+) -> Result<Vec<Cells<E>>, Abort> {
+    let group = super::group::group(engine, input, &[], folds, outputs, seed)?;
     if input.places == 0 {
-        return Ok(column.zeros(engine, 1));
+        return Ok(group.columns.iter().map(|column| column.zeros(engine, 1)).collect());
     }
-    let first = super::keys::pack(Table::new(input.places), &column).slice(0..1);
-    let mut first = first;
+    let mut first = group.columns.iter().fold(Table::new(input.places), super::keys::pack).slice(0..1);
     if let Some(row) = &group.row {
         first.blank(engine, &row.slice(0..1))?;
     }
-    Ok(super::keys::Unpack::new(first).column(&column))
+    let mut from = super::keys::Unpack::new(first);
+    Ok(group.columns.iter().map(|column| from.column(column)).collect())
 }
 
 /// The counts and sums whose results are of one field.
@@ -173,9 +181,12 @@ pub(super) fn contributions<'c, R: Element, E: Engine + 'c>(
 pub(super) fn counts<'a, E: Engine>(logic: &mut Logic<'a, E>, input: &'a Rows<E>, fold: &Fold) -> Wire {
     let valid = match fold.op {
         FoldOp::Rows | FoldOp::Sum(_) | FoldOp::Same(_) => None,
-        FoldOp::Count(c) | FoldOp::CountDistinct(c) | FoldOp::Min(c) | FoldOp::Max(c) | FoldOp::Percentile { column: c, .. } => {
-            input.columns[c].valid.as_ref()
-        }
+        FoldOp::Count(c)
+        | FoldOp::CountDistinct(c)
+        | FoldOp::SumDistinct { by: c, .. }
+        | FoldOp::Min(c)
+        | FoldOp::Max(c)
+        | FoldOp::Percentile { column: c, .. } => input.columns[c].valid.as_ref(),
     };
     // a condition that is NULL has the bit 0
     let when = fold.when.map(|w| input.columns[w].bits());

@@ -14,6 +14,9 @@ fn columns() -> Vec<RowColumn> {
         column(field(Ring::Fp61), true),
         column(field(Ring::Fp127), false),
         column(planes(3), false),
+        // the values of two of them as elements
+        column(field(Ring::Fp61), true),
+        column(field(Ring::Fp127), false),
     ]
 }
 
@@ -30,8 +33,12 @@ fn folds() -> Vec<(FoldOp, Option<usize>, RowColumn)> {
         (FoldOp::Count(3), Some(2), wide.clone()),
         (FoldOp::Sum(4), None, small.clone()),
         (FoldOp::Min(6), Some(2), other.clone()),
-        (FoldOp::CountDistinct(6), Some(2), wide),
-        (FoldOp::Rows, Some(2), small),
+        (FoldOp::CountDistinct(6), Some(2), wide.clone()),
+        (FoldOp::Rows, Some(2), small.clone()),
+        (FoldOp::SumDistinct { by: 3, of: 7 }, None, small.clone()),
+        (FoldOp::SumDistinct { by: 6, of: 8 }, Some(2), wide.clone()),
+        (FoldOp::SumDistinct { by: 6, of: 8 }, None, wide),
+        (FoldOp::SumDistinct { by: 3, of: 7 }, Some(2), small),
         (percentile(3, (1, 2), true, false), None, value.clone()),
         (percentile(3, (1, 2), false, false), None, value.clone()),
         (percentile(3, (9, 10), true, false), None, value.clone()),
@@ -59,6 +66,10 @@ fn folded(op: &FoldOp, when: Option<usize>, rows: &[&Row]) -> Cell {
             int(values.len() as i128)
         }
         FoldOp::Sum(c) => int(rows.iter().filter_map(|r| number(&r[*c])).sum()),
+        FoldOp::SumDistinct { by, of } => {
+            let distinct: BTreeMap<&Value, i128> = rows.iter().filter_map(|r| Some((r[*by].as_ref()?, number(&r[*of])?))).collect();
+            int(distinct.values().sum())
+        }
         FoldOp::Same(c) => rows.first().and_then(|r| r[*c].clone()),
         FoldOp::Min(c) => values(*c).first().cloned(),
         FoldOp::Max(c) => values(*c).last().cloned(),
@@ -83,6 +94,9 @@ fn data(dice: &mut Dice, count: usize, all_equal: bool) -> Vec<Row> {
     let mut rows = dice.rows(count, &bounds);
     if all_equal {
         rows.iter_mut().for_each(|r| (r[0], r[1], r[3]) = (int(2), int(1), int(7)));
+    }
+    for row in &mut rows {
+        row.extend([row[3].clone(), row[6].clone()]);
     }
     rows
 }

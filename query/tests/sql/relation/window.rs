@@ -14,6 +14,8 @@ fn columns() -> Vec<RowColumn> {
         column(RowForm::Bit, true),
         column(field(Ring::Fp61), true),
         column(field(Ring::Fp127), false),
+        // the value once more
+        column(field(Ring::Fp61), true),
     ]
 }
 
@@ -22,6 +24,7 @@ fn data(dice: &mut Dice, count: usize) -> Vec<Row> {
     let mut rows = dice.rows(count, &bounds);
     // the first order has no ties
     rows.iter_mut().enumerate().for_each(|(at, row)| row[1] = int((at as i128 * 37) % 64));
+    rows.iter_mut().for_each(|row| row.push(row[3].clone()));
     rows
 }
 
@@ -48,6 +51,7 @@ fn functions() -> Vec<(Function, RowColumn)> {
         (running(fold(FoldOp::Rows, Some(4)), true), small.clone()),
         (Function::Whole(fold(FoldOp::CountDistinct(3), Some(4))), small.clone()),
         (running(fold(FoldOp::Count(3), None), false), wide.clone()),
+        (Function::Whole(fold(FoldOp::SumDistinct { by: 3, of: 7 }, Some(4))), small.clone()),
         (Function::Ntile(40), number),
         (Function::Whole(fold(FoldOp::Count(5), None)), small),
         (Function::Whole(fold(FoldOp::Percentile { column: 3, of: (1, 2), lower: true, discrete: false }, None)), column(planes(5), true)),
@@ -70,6 +74,11 @@ fn folded(fold: &Fold, rows: &[&Row]) -> Cell {
             let mut values = values(*c);
             values.dedup();
             int(values.len() as i128)
+        }
+        FoldOp::SumDistinct { by, .. } => {
+            let mut values = values(*by);
+            values.dedup();
+            int(values.into_iter().filter_map(|v| number(&Some(v))).sum())
         }
         FoldOp::Percentile { column, .. } => {
             let values = values(*column);

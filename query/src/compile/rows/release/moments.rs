@@ -2,8 +2,12 @@
 
 use datafusion::{
     arrow::datatypes::DataType,
-    functions_aggregate::expr_fn::{count, sum},
-    logical_expr::{Case, Expr, ExprSchemable, lit},
+    functions_aggregate::expr_fn::{count, count_distinct, sum, sum_distinct},
+    logical_expr::{
+        Case, Expr, ExprSchemable,
+        expr::{AggregateFunction, AggregateFunctionParams},
+        lit,
+    },
 };
 
 use crate::compile::{
@@ -11,10 +15,13 @@ use crate::compile::{
     expr::{cast, said},
     facts::Known,
     internal, range,
-    release::Moments,
+    release::{Moments, exact_argument, is_statistic, statistic},
     rows::form,
 };
-use crate::plan::relation::RowForm;
+use crate::{
+    percentile::{self, Rank},
+    plan::{Finish, relation::RowForm},
+};
 
 /// Integers as SUM takes them, so that SUM(x) and AVG(x) have one sum.
 pub(super) fn wide_integer(expr: &Expr, schema: &datafusion::common::DFSchema) -> Expr {
@@ -24,6 +31,24 @@ pub(super) fn wide_integer(expr: &Expr, schema: &datafusion::common::DFSchema) -
         }
         _ => expr.clone(),
     }
+}
+
+/// What is wrong with a percentile.
+pub(in crate::compile) fn no_percentile(p: &Expr) -> SqlError {
+    SqlError::unsupported(format!("{} is no percentile", said(p)), "write a number from 0 to 1 with at most 15 digits")
+}
+
+/// The value in rows in which the condition is true, else NULL.
+fn only(given: Option<Expr>, value: Expr) -> Expr {
+    match given {
+        None => value,
+        Some(given) => Expr::Case(Case::new(None, vec![(Box::new(given), Box::new(value))], None)),
+    }
+}
+
+/// Which rows a sum is over, in words.
+fn over(given: Option<&Expr>) -> String {
+    given.map(|given| format!(" over rows with {}", said(given))).unwrap_or_default()
 }
 
 /// A moment: an aggregate, the form in which it is opened, what it is in words, and for what it is opened.
@@ -44,6 +69,8 @@ pub(super) struct RowMoments<'m> {
     pub(super) grouped: bool,
     pub(super) args: Vec<Expr>,
     pub(super) filter: Option<Expr>,
+    /// Of the one argument, each value once.
+    pub(super) distinct: bool,
     /// The aggregate of the query that is looked at.
     pub(super) why: String,
     pub(super) parts: Vec<Part>,
@@ -67,18 +94,96 @@ impl RowMoments<'_> {
         let valid = of.iter().filter(|i| !constant(i)).filter(|i| self.known(**i).nullable).map(|i| self.args[*i].clone().is_not_null());
         self.filter.clone().into_iter().chain(valid).reduce(Expr::and)
     }
+
+    /// Number of rows in which none of these arguments is NULL.
+    fn rows(&mut self, of: &[usize]) -> Result<usize, SqlError> {
+        let given = self.given(of);
+        let words = given.as_ref().map_or_else(|| "number of rows".into(), |given| format!("number of rows with {}", said(given)));
+        let expr = count(only(given, lit(1i64)));
+        self.counted(expr, words)
+    }
+
+    fn counted(&mut self, expr: Expr, words: String) -> Result<usize, SqlError> {
+        let form = form::field(range::Interval { min: 0, max: self.rows }, 0).ok_or_else(|| internal("a count is small"))?;
+        Ok(self.part(expr, form, words))
+    }
+}
+
+/// How an aggregate of the query is released.
+#[derive(Clone, Debug)]
+pub(super) enum How {
+    /// As a column.
+    Itself,
+    /// As this moment.
+    Moment(usize),
+    /// It follows from moments.
+    Finish(Finish),
+}
+
+impl RowMoments<'_> {
+    /// How the aggregate that is looked at is released.
+    pub(super) fn how(&mut self, f: &AggregateFunction, expr: &Expr) -> Result<How, SqlError> {
+        let (name, params) = (f.func.name(), &f.params);
+        let floating = expr.get_type(self.schema).is_ok_and(|ty| ty.is_floating());
+        // of distinct values, only what follows from their number and sum
+        let linear = matches!(name, "count" | "sum" | "avg") && params.args.len() == 1;
+        Ok(match (name, params.args.as_slice(), params.order_by.as_slice()) {
+            (name, args, []) if is_statistic(name) && (!params.distinct || linear) => How::Finish(statistic(name, args.len(), self)?),
+            ("percentile_cont", [_, p], by) if !params.distinct => How::Finish(self.percentile(p, by.first().is_some_and(|by| !by.asc))?),
+            ("median", [_], []) if floating && !params.distinct => How::Moment(self.exact(f)?),
+            ("min" | "max", [_], _) if floating => How::Moment(self.exact(f)?),
+            (name, ..) if params.distinct && !matches!(name, "min" | "max") => {
+                let what = format!("{}(DISTINCT …) over several owners' data is not supported", name.to_uppercase());
+                return Err(SqlError::unsupported(what, "take the distinct values in a sub-query"));
+            }
+            _ => How::Itself,
+        })
+    }
+
+    /// PERCENTILE_CONT: the number of values, and the two between which it lies.
+    pub(super) fn percentile(&mut self, p: &Expr, descending: bool) -> Result<Finish, SqlError> {
+        let (a, b) = percentile::fraction(p).ok_or_else(|| no_percentile(p))?;
+        let of = if descending { (b - a, b) } else { (a, b) };
+        let (n, scale) = (self.rows(&[0])?, self.scale(0)?);
+        let mut neighbour = |rank: Rank, where_: &str| {
+            let value = self.args[0].clone();
+            let words = format!("the value of {} at percentile {}, or the next {where_}", said(&value), said(p));
+            let form = form::natural(&self.known(0), None, &said(&value))?;
+            Ok(self.part(rank.call(value, of, self.filter.clone()), form, words))
+        };
+        Ok(Finish::Percentile {
+            n,
+            lower: neighbour(Rank::Below, "below")?,
+            upper: neighbour(Rank::Above, "above")?,
+            scale,
+            of,
+            descending,
+        })
+    }
+
+    /// An aggregate that DataFusion makes a DOUBLE, of the exact values: its moment. A median has one digit more, for the mean of two values.
+    pub(super) fn exact(&mut self, f: &AggregateFunction) -> Result<usize, SqlError> {
+        let scale = self.scale(0)?;
+        if f.func.name() == "median" {
+            self.args[0] = cast(self.args[0].clone(), DataType::Decimal128(38, scale + 1));
+        }
+        let form = form::natural(&self.known(0), None, &said(&self.args[0]))?;
+        let params = AggregateFunctionParams { args: self.args.clone(), ..f.params.clone() };
+        let aggregate = Expr::AggregateFunction(AggregateFunction { func: f.func.clone(), params });
+        let words = said(&aggregate);
+        Ok(self.part(aggregate, form, words))
+    }
 }
 
 impl Moments for RowMoments<'_> {
     fn count(&mut self, of: &[usize]) -> Result<usize, SqlError> {
-        let given = self.given(of);
-        let words = given.as_ref().map_or_else(|| "number of rows".into(), |given| format!("number of rows with {}", said(given)));
-        let expr = match given {
-            None => count(lit(1i64)),
-            Some(given) => count(Expr::Case(Case::new(None, vec![(Box::new(given), Box::new(lit(1i64)))], None))),
-        };
-        let form = form::field(range::Interval { min: 0, max: self.rows }, 0).ok_or_else(|| internal("a count is small"))?;
-        Ok(self.part(expr, form, words))
+        if !self.distinct {
+            return self.rows(of);
+        }
+        // of the query's own COUNT(DISTINCT x), if it has one
+        let (value, filter) = (exact_argument(&self.args[of[0]], self.schema).clone(), self.filter.clone());
+        let words = format!("number of distinct {}{}", said(&value), over(filter.as_ref()));
+        self.counted(count_distinct(only(filter, value)), words)
     }
 
     fn sum(&mut self, product: &[usize], of: &[usize]) -> Result<usize, SqlError> {
@@ -107,17 +212,17 @@ impl Moments for RowMoments<'_> {
             if factors.len() == 1 { self.args[product[0]].clone() } else { factors.into_iter().reduce(|a, b| a * b).ok_or_else(wide)? };
         let others: Vec<_> = of.iter().copied().filter(|i| !product.contains(i)).collect();
         let given = self.given(&others);
-        let over = given.as_ref().map(|given| format!(" over rows with {}", said(given))).unwrap_or_default();
-        let expr = match given {
-            None => sum(value),
-            Some(given) => sum(Expr::Case(Case::new(None, vec![(Box::new(given), Box::new(value))], None))),
-        };
-        Ok(self.part(expr, form, format!("sum of {words}{over}")))
+        let over = over(given.as_ref());
+        let value = only(given, value);
+        Ok(match self.distinct {
+            false => self.part(sum(value), form, format!("sum of {words}{over}")),
+            true => self.part(sum_distinct(value), form, format!("sum of distinct {words}{over}")),
+        })
     }
 
     fn some(&mut self, of: &[usize]) -> Result<Option<usize>, SqlError> {
         let always = self.grouped && self.given(of).is_none();
-        if always { Ok(None) } else { self.count(of).map(Some) }
+        if always { Ok(None) } else { self.rows(of).map(Some) }
     }
 
     fn scale(&mut self, of: usize) -> Result<i8, SqlError> {

@@ -4,6 +4,7 @@ use super::super::digest::Digest;
 use super::super::keys::radix;
 use super::*;
 use crate::exec::graph::Wire;
+use crate::exec::stack;
 use protocols::relational::{apply, sort_places};
 use std::collections::BTreeSet;
 
@@ -36,7 +37,11 @@ impl Order {
         let mut orders: Vec<Order> = Vec::new();
         for (number, fold) in folds.iter().enumerate() {
             let by = match fold.op {
-                FoldOp::CountDistinct(c) | FoldOp::Min(c) | FoldOp::Max(c) | FoldOp::Percentile { column: c, .. } => (c, fold.when),
+                FoldOp::CountDistinct(c)
+                | FoldOp::SumDistinct { by: c, .. }
+                | FoldOp::Min(c)
+                | FoldOp::Max(c)
+                | FoldOp::Percentile { column: c, .. } => (c, fold.when),
                 FoldOp::Rows | FoldOp::Count(_) | FoldOp::Sum(_) | FoldOp::Same(_) => continue,
             };
             match orders.iter_mut().find(|o| o.by == Some(by)) {
@@ -51,14 +56,13 @@ impl Order {
         orders
     }
 
-    /// Sorts; `first` brings along what folds without an order read.
+    /// Sorts, and brings along what folds read.
     pub fn sort<E: Engine>(
         &self,
         engine: &mut E,
         input: &Rows<E>,
         keys: &[usize],
         folds: &[Fold],
-        first: bool,
         seed: &[u8; 32],
     ) -> Result<Sorted<E>, Abort> {
         let value = match self.by {
@@ -73,8 +77,8 @@ impl Order {
         let mut by: Vec<Bits<E>> = Vec::new();
         if let Some((value, counts)) = &value {
             // distinct values need no more than to be side by side
-            let distinct = self.folds.iter().map(|f| &folds[*f]).all(|f| plain(f) || matches!(f.op, FoldOp::CountDistinct(_)));
-            let digest = Digest::new(seed, value.layout().planes, input.places as u64).filter(|_| distinct);
+            let enough = self.folds.iter().map(|f| &folds[*f]).all(|f| plain(f) || distinct(f));
+            let digest = Digest::new(seed, value.layout().planes, input.places as u64).filter(|_| enough);
             by.push(digest.map_or_else(|| value.clone(), |digest| digest.of(engine, value)));
             by.push(engine.not(counts));
         }
@@ -82,10 +86,7 @@ impl Order {
         by.extend(input.row.as_ref().map(|row| engine.not(row)));
         let by = joined(engine, input.places, &by);
 
-        let read: BTreeSet<usize> = match first {
-            true => self.folds.iter().map(|f| &folds[*f]).filter(|f| plain(f)).flat_map(reads).collect(),
-            false => BTreeSet::new(),
-        };
+        let read: BTreeSet<usize> = self.folds.iter().flat_map(|f| reads(&folds[*f])).collect();
         let mut table = keys.iter().fold(Table::new(input.places), |t, k| pack(t, &input.columns[*k]));
         table = read.iter().fold(table, |t, c| pack(t, &input.columns[*c]));
         table = value.iter().fold(table, |t, (value, counts)| t.with::<B64>(value.clone()).with::<B64>(counts.clone()));
@@ -143,48 +144,72 @@ impl Order {
         let equal = circuit::equal(&mut logic.graph, &this, &last);
         let repeated = logic.graph.and(behind, equal);
         let smallest = logic.graph.xor(counted, behind);
-        let distinct = logic.graph.xor(counted, repeated);
-        let flags = logic.run(engine, &[behind, smallest, distinct])?;
+        let new = logic.graph.xor(counted, repeated);
+        let flags = logic.run(engine, &[behind, smallest, new])?;
         let largest = counts.sub(&after::<B64, E>(engine, &flags.planes([0])));
         let chosen = percentile::chosen(engine, sorted, counts, &largest, &mine.iter().map(|f| &folds[*f].op).collect::<Vec<_>>())?;
-        let (smallest, distinct) = (flags.planes([1]), flags.planes([2]));
+        let (smallest, new) = (flags.planes([1]), flags.planes([2]));
 
+        let mut sums = of_distinct::<Fp61, E>(engine, &new, sorted, mine, folds, outputs)?;
+        sums.extend(of_distinct::<Fp127, E>(engine, &new, sorted, mine, folds, outputs)?);
+        // all other folds are the value of one row
         let mut chosen = chosen.into_iter();
-        let flag: Vec<Bits<E>> = mine
+        let one: Vec<(usize, Bits<E>)> = mine
             .iter()
+            .filter(|f| !distinct(&folds[**f]))
             .map(|f| match folds[*f].op {
-                FoldOp::Min(_) => smallest.clone(),
-                FoldOp::Max(_) => largest.clone(),
-                FoldOp::CountDistinct(_) => distinct.clone(),
-                _ => chosen.next().expect("a flag for each percentile"),
+                FoldOp::Min(_) => (*f, smallest.clone()),
+                FoldOp::Max(_) => (*f, largest.clone()),
+                _ => (*f, chosen.next().expect("a flag for each percentile")),
             })
             .collect();
         let mut logic = Logic::<E>::new(sorted.places);
         let value = logic.wires(value);
         let mut wires: Vec<Wire> = Vec::new();
-        for (f, flag) in mine.iter().zip(&flag).filter(|(f, _)| !matches!(folds[**f].op, FoldOp::CountDistinct(_))) {
-            let _ = f;
+        for (_, flag) in &one {
             let flag = logic.wire(flag, 0);
-            for plane in &value {
-                wires.push(logic.graph.and(*plane, flag));
-            }
+            wires.extend(value.iter().map(|plane| logic.graph.and(*plane, flag)));
         }
         let masked = logic.run(engine, &wires)?;
-        let mut sums = Vec::new();
-        let mut next = 0;
-        for (f, flag) in mine.iter().zip(&flag) {
-            if let FoldOp::CountDistinct(_) = folds[*f].op {
-                let wide = outputs[*f].form.ring() == Some(crate::plan::Ring::Fp127);
-                let values = if wide { Fp127::values(engine.bits_to(flag)?) } else { Fp61::values(engine.bits_to(flag)?) };
-                sums.push((*f, Cells { values, valid: None }));
-                continue;
-            }
-            next += value.len();
-            let valid = outputs[*f].nullable.then(|| flag.clone());
-            sums.push((*f, Cells { values: Values::Bits(masked.planes(next - value.len()..next)), valid }));
+        for (number, (f, flag)) in one.into_iter().enumerate() {
+            let planes = number * value.len()..(number + 1) * value.len();
+            let valid = outputs[f].nullable.then_some(flag);
+            sums.push((f, Cells { values: Values::Bits(masked.planes(planes)), valid }));
         }
         Ok(sums)
     }
+}
+
+/// What rows with a value that none before has add to the counts and sums of distinct values of one field.
+fn of_distinct<R: Element, E: Engine>(
+    engine: &mut E,
+    flag: &Bits<E>,
+    sorted: &Sorted<E>,
+    mine: &[usize],
+    folds: &[Fold],
+    outputs: &[RowColumn],
+) -> Result<Vec<(usize, Cells<E>)>, Abort> {
+    let mine: Vec<usize> = mine.iter().copied().filter(|f| distinct(&folds[*f]) && outputs[*f].form.ring() == Some(R::FIELD)).collect();
+    if mine.is_empty() {
+        return Ok(Vec::new());
+    }
+    let counts = engine.bits_to::<R>(flag)?;
+    let summed = |f: &usize| if let FoldOp::SumDistinct { of, .. } = folds[*f].op { Some(&sorted.columns[&of]) } else { None };
+    let values: Vec<E::Share<R>> = mine.iter().filter_map(summed).map(|c| c.elements::<R>().clone()).collect();
+    let mut products = match values.is_empty() {
+        true => Vec::new(),
+        false => {
+            let products = engine.mul(&counts.planes(vec![0; values.len()]), &stack(&values))?;
+            (0..values.len()).map(|p| products.planes([p])).collect()
+        }
+    }
+    .into_iter();
+    let sum = |f: usize| match folds[f].op {
+        FoldOp::SumDistinct { .. } => products.next().expect("a product for each sum"),
+        _ => counts.clone(),
+    };
+    let sums: Vec<E::Share<R>> = mine.iter().copied().map(sum).collect();
+    Ok(mine.into_iter().zip(sums).map(|(f, sum)| (f, Cells { values: R::values(sum), valid: None })).collect())
 }
 
 /// Rows that agree on the keys side by side already: rows that were dropped stand among them. The places that never had a row come last, and
@@ -206,10 +231,19 @@ pub(in crate::exec::relation) fn plain(fold: &Fold) -> bool {
     matches!(fold.op, FoldOp::Rows | FoldOp::Count(_) | FoldOp::Sum(_) | FoldOp::Same(_))
 }
 
-/// The columns a fold without an order reads.
+/// Whether a fold needs no more of the order than that equal values are side by side.
+fn distinct(fold: &Fold) -> bool {
+    matches!(fold.op, FoldOp::CountDistinct(_) | FoldOp::SumDistinct { .. })
+}
+
+/// The columns a fold reads of sorted rows, besides the value that they are sorted by and whether it counts.
 fn reads(fold: &Fold) -> Vec<usize> {
-    let column = if let FoldOp::Count(c) | FoldOp::Sum(c) | FoldOp::Same(c) = fold.op { Some(c) } else { None };
-    column.into_iter().chain(fold.when).collect()
+    match fold.op {
+        FoldOp::Rows => fold.when.into_iter().collect(),
+        FoldOp::Count(c) | FoldOp::Sum(c) | FoldOp::Same(c) => std::iter::once(c).chain(fold.when).collect(),
+        FoldOp::SumDistinct { of, .. } => vec![of],
+        FoldOp::CountDistinct(_) | FoldOp::Min(_) | FoldOp::Max(_) | FoldOp::Percentile { .. } => Vec::new(),
+    }
 }
 
 /// Rows that have the key of the row before, which is a row then as this one is: rows come first.
