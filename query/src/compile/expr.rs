@@ -3,6 +3,7 @@
 
 mod compare;
 mod number;
+mod scalar;
 
 pub(super) use compare::decimal;
 pub(super) use number::{cast, said};
@@ -79,12 +80,7 @@ impl Compiler<'_> {
             Expr::Case(c) => self.case(c, expr, scope),
             Expr::Cast(c) => self.cast(c, expr, scope),
             Expr::ScalarFunction(f) if f.name() == "coalesce" => self.value(&coalesce(&f.args), scope),
-            Expr::ScalarFunction(f) if f.name() == "nullif" && f.args.len() == 2 => {
-                let when = f.args[0].clone().eq(f.args[1].clone());
-                let otherwise = Some(Box::new(f.args[0].clone()));
-                let case = Case::new(None, vec![(Box::new(when), Box::new(Expr::Literal(ScalarValue::Null, None)))], otherwise);
-                self.value(&Expr::Case(case), scope)
-            }
+            Expr::ScalarFunction(f) if let Some(case) = scalar::as_case(f, scope.schema) => self.value(&Expr::Case(case), scope),
             other => Err(self.beyond(other, scope)),
         }
     }

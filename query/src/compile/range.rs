@@ -193,6 +193,9 @@ pub(super) fn literal(value: &ScalarValue) -> Option<Interval> {
 }
 
 fn binary(b: &BinaryExpr, ty: &DataType, limits: Interval, input: Input<'_>) -> Result<Option<Interval>, String> {
+    if let Some(moved) = moved_date(b, input)? {
+        return Ok(Some(moved.meet(limits)));
+    }
     let (Some(left), Some(right)) = (of(&b.left, input)?, of(&b.right, input)?) else { return Ok(Some(limits)) };
     let types = (b.left.get_type(input.schema), b.right.get_type(input.schema));
     let (Ok(lt), Ok(rt)) = types else { return Ok(Some(limits)) };
@@ -213,6 +216,39 @@ fn binary(b: &BinaryExpr, ty: &DataType, limits: Interval, input: Input<'_>) -> 
         _ => return Ok(Some(limits)),
     };
     within_type(found, ty, limits, || shown(&Expr::BinaryExpr(b.clone()))).map(Some)
+}
+
+/// A date and an interval: where it can be then.
+fn moved_date(b: &BinaryExpr, input: Input<'_>) -> Result<Option<Interval>, String> {
+    let (date, by) = match (interval(&b.left), interval(&b.right), b.op) {
+        (None, Some(by), Operator::Plus) => (&b.left, by),
+        (None, Some(by), Operator::Minus) => (&b.left, (-by.0, -by.1)),
+        (Some(by), None, Operator::Plus) => (&b.right, by),
+        _ => return Ok(None),
+    };
+    if date.get_type(input.schema).is_ok_and(|ty| ty != DataType::Date32) {
+        return Ok(None);
+    }
+    let (months, days) = by;
+    // a month has 28 to 31 days
+    let by = Interval::of(28 * months, 31 * months).add(Interval::of(days, days));
+    Ok(of(date, input)?.zip(by).and_then(|(at, by)| at.add(by)))
+}
+
+/// Months and days of a literal interval that has nothing less.
+fn interval(expr: &Expr) -> Option<(i128, i128)> {
+    match expr {
+        Expr::Alias(a) => interval(&a.expr),
+        Expr::Literal(ScalarValue::IntervalYearMonth(Some(months)), _) => Some(((*months).into(), 0)),
+        Expr::Literal(ScalarValue::IntervalDayTime(Some(v)), _) if v.milliseconds == 0 => Some((0, v.days.into())),
+        Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(v)), _) if v.nanoseconds == 0 => Some((v.months.into(), v.days.into())),
+        _ => None,
+    }
+}
+
+/// Days of a literal interval that has nothing else.
+pub(super) fn whole_days(expr: &Expr) -> Option<i128> {
+    interval(expr).filter(|(months, _)| *months == 0).map(|(_, days)| days)
 }
 
 /// Integers wrap around silently, decimals go on beyond their digits as long as 128 bits last.

@@ -89,6 +89,9 @@ pub enum Num {
     Sub(Box<Num>, Box<Num>),
     Coalesce(u8, Box<Num>),
     Case(Box<Cond>, Box<Num>, Box<Num>),
+    Abs(Box<Num>),
+    /// GREATEST or LEAST.
+    Best(bool, Box<Num>, Box<Num>),
 }
 
 #[derive(Clone, Debug)]
@@ -177,6 +180,8 @@ fn num(depth: usize) -> BoxedStrategy<Num> {
         2 => (boxed(), boxed()).prop_map(|(a, b)| Num::Sub(a, b)),
         1 => (any::<u8>(), boxed()).prop_map(|(c, b)| Num::Coalesce(c, b)),
         1 => (cond(depth - 1).prop_map(Box::new), boxed(), boxed()).prop_map(|(c, a, b)| Num::Case(c, a, b)),
+        1 => boxed().prop_map(Num::Abs),
+        1 => (any::<bool>(), boxed(), boxed()).prop_map(|(greatest, a, b)| Num::Best(greatest, a, b)),
     ]
     .boxed()
 }

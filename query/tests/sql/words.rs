@@ -224,6 +224,10 @@ impl Scope {
             Num::Sub(a, b) => format!("({} - {})", self.num(a), self.num(b)),
             Num::Coalesce(c, b) => format!("COALESCE({}, {})", self.number(*c), self.num(b)),
             Num::Case(c, a, b) => format!("CASE WHEN {} THEN {} ELSE {} END", self.cond(c), self.num(a), self.num(b)),
+            Num::Abs(a) => format!("ABS({})", self.num(a)),
+            Num::Best(greatest, a, b) => {
+                format!("{}({}, {})", if *greatest { "GREATEST" } else { "LEAST" }, self.num(a), self.num(b))
+            }
         }
     }
 

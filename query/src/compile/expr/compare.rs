@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use datafusion::{
     arrow::datatypes::DataType,
-    common::ScalarValue,
+    common::{DFSchema, ScalarValue},
     logical_expr::{BinaryExpr, Case, Cast, Expr, ExprSchemable, Operator, lit},
 };
 
-use super::{Scope, cast};
+use super::{Scope, cast, scalar};
 use crate::compile::{
     Compiler, SqlError, internal,
     range::{self, Interval},
@@ -26,7 +26,7 @@ impl Compiler<'_> {
         // a CASE is compared branch by branch
         for (i, side) in [left, right].into_iter().enumerate() {
             if self.at_home(side, scope)?.is_none()
-                && let Some(case) = as_case(side)
+                && let Some(case) = as_case(side, scope.schema)
             {
                 let turned = Case {
                     expr: case.expr.clone(),
@@ -267,12 +267,13 @@ pub(in crate::compile) fn decimal(value: i128, scale: i8) -> Expr {
     Expr::Literal(ScalarValue::Decimal128(Some(value), 38, scale), None)
 }
 
-fn as_case(expr: &Expr) -> Option<Case> {
+fn as_case(expr: &Expr, schema: &DFSchema) -> Option<Case> {
     match expr {
-        Expr::Alias(a) => as_case(&a.expr),
+        Expr::Alias(a) => as_case(&a.expr, schema),
         Expr::Case(c) => Some(c.clone()),
+        Expr::ScalarFunction(f) => scalar::as_case(f, schema),
         Expr::Cast(c) => {
-            let inner = as_case(&c.expr)?;
+            let inner = as_case(&c.expr, schema)?;
             let turn = |e: &Expr| Box::new(Expr::Cast(Cast { expr: Box::new(e.clone()), field: c.field.clone() }));
             Some(Case {
                 expr: inner.expr,

@@ -68,6 +68,11 @@ fn nullable(expr: &Expr, input: Input<'_>) -> bool {
             let falls_through = c.else_expr.as_ref().is_none_or(|e| nullable(e, input));
             falls_through || c.when_then_expr.iter().any(|(w, t)| nullable(t, input) && !not_null_of(w, t))
         }
+        Expr::ScalarFunction(f) => match f.name() {
+            "abs" | "date_part" | "date_trunc" => f.args.iter().any(|e| nullable(e, input)),
+            "coalesce" | "greatest" | "least" => f.args.iter().all(|e| nullable(e, input)),
+            _ => true,
+        },
         other => other.nullable(input.schema).unwrap_or(true),
     }
 }
@@ -92,7 +97,7 @@ fn values(expr: &Expr, input: Input<'_>) -> Option<Arc<Vec<String>>> {
             }
             all
         }
-        Expr::ScalarFunction(f) if f.name() == "coalesce" => {
+        Expr::ScalarFunction(f) if matches!(f.name(), "coalesce" | "greatest" | "least") => {
             let mut all = BTreeSet::new();
             for e in &f.args {
                 all.extend(values(e, input)?.iter().cloned());

@@ -6,6 +6,7 @@ mod arithmetic;
 mod bits;
 mod compare;
 mod convert;
+mod scalar;
 
 use std::collections::HashMap;
 
@@ -339,6 +340,7 @@ impl<'a> Emit<'a> {
                 let form = self.natural_form(expr, scope)?;
                 self.value_as(expr, &form, scope)
             }
+            Expr::ScalarFunction(f) => self.function(f, expr, ring, scope),
             _ => Err(self.beyond(expr)),
         }
     }
@@ -394,6 +396,7 @@ impl<'a> Emit<'a> {
 
     pub(super) fn beyond(&self, expr: &Expr) -> SqlError {
         let word = match expr {
+            Expr::ScalarFunction(f) if f.name() == "date_part" && self.text.word("date_part").is_none() => Some("EXTRACT".to_owned()),
             Expr::ScalarFunction(f) => Some(f.name().to_owned()),
             Expr::Like(l) => Some(if l.case_insensitive { "ILIKE" } else { "LIKE" }.to_owned()),
             _ => None,

@@ -170,7 +170,7 @@ pub(super) fn text_bytes(expr: &Expr, plan: &LogicalPlan, catalog: &Catalog) -> 
             branches.map(known).try_fold(0, |most, b| Some(most.max(b?)))
         }
         Expr::ScalarFunction(f) => match (f.name(), f.args.as_slice()) {
-            ("coalesce", args) => args.iter().map(known).try_fold(0, |most, b| Some(most.max(b?))),
+            ("coalesce" | "greatest" | "least", args) => args.iter().map(known).try_fold(0, |most, b| Some(most.max(b?))),
             // a prefix of n characters has at most 4n bytes, and no more than the whole
             ("substr" | "substring", [text, _, Expr::Literal(n, _)]) | ("left" | "right", [text, Expr::Literal(n, _)]) => {
                 let n = u32::try_from(range::literal(n)?.max).ok()?;

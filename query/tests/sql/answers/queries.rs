@@ -178,3 +178,20 @@ fn secret_group_keys_wide_values_and_scalars() {
         "SELECT SUM(t.stops) AS s FROM transport.stops t FULL JOIN energy.load e ON e.zone = t.zone WHERE e.kwh IS NULL",
     ]);
 }
+
+#[test]
+fn functions_across_silos() {
+    check_all([
+        "SELECT COUNT(*) AS n FROM transport.stops t JOIN energy.load e ON e.zone = t.zone WHERE ABS(t.stops - e.delta) > 60",
+        "SELECT SUM(ABS(t.shift - e.delta)) AS s, SUM(ABS(t.shift)) AS a FROM transport.stops t JOIN energy.load e ON e.zone = t.zone",
+        "SELECT SUM(GREATEST(t.wait, e.price)) AS g, SUM(LEAST(t.wait, e.price, t.stops)) AS l, COUNT(LEAST(t.wait, e.price)) AS n
+         FROM transport.stops t JOIN energy.load e ON e.zone = t.zone",
+        "SELECT z.borough, COUNT(*) AS n FROM public.zones z JOIN transport.stops t ON t.zone = z.zone JOIN energy.load e ON e.zone = z.zone
+         WHERE GREATEST(t.stops, e.delta) > 30 AND LEAST(t.shift, e.delta) < 20 GROUP BY z.borough",
+        "SELECT SUM(NULLIF(t.shift, e.delta)) AS s FROM transport.stops t JOIN energy.load e ON e.zone = t.zone",
+        "SELECT MEDIAN(t.stops + e.delta) AS m, PERCENTILE_CONT(0.75) WITHIN GROUP (ORDER BY t.wait) AS p
+         FROM transport.stops t JOIN energy.load e ON e.zone = t.zone",
+        "SELECT z.coast, SUM(DISTINCT t.stops) AS s, AVG(DISTINCT e.price) AS a FROM public.zones z JOIN transport.stops t ON t.zone = z.zone
+         JOIN energy.load e ON e.zone = z.zone GROUP BY z.coast",
+    ]);
+}

@@ -57,7 +57,10 @@ impl Emit<'_> {
 
     pub(super) fn arithmetic(&mut self, b: &BinaryExpr, expr: &Expr, ring: Ring, scope: &mut Scope<'_>) -> Result<Val, SqlError> {
         let ty = expr.get_type(scope.schema).map_err(internal)?;
-        let Some(scale) = range::scale(&ty).filter(|_| ty != DataType::Date32) else { return Err(self.beyond(expr)) };
+        if ty == DataType::Date32 {
+            return self.later(b, expr, scope);
+        }
+        let Some(scale) = range::scale(&ty) else { return Err(self.beyond(expr)) };
         let known = form::known_of(expr, scope.schema, scope.columns, scope.catalog);
         let range = known.range.filter(|_| known.wide.is_none()).ok_or_else(|| self.wide(expr))?;
         let operand = |e: &Expr, me: &Self| -> Result<(i8, Interval), SqlError> {
@@ -177,12 +180,9 @@ impl Emit<'_> {
         if range.min >= 0 {
             return Ok((self.value_as(expr, &planes, scope)?, None));
         }
-        let form = form::field(range, scale).ok_or(wide)?;
-        let x = self.value_as(expr, &form, scope)?;
-        let negative = self.node(RowOp::Negative(x.node), RowKind::Bit);
-        let turned = self.node(RowOp::Linear(vec![(-1, x.node)], 0), kind(&form));
-        let size = self.node(RowOp::Select(negative, turned, x.node), kind(&form));
-        let size = self.converted(Val { node: size, ..x }, &planes, expr)?;
-        Ok((size, Some(negative)))
+        let ring = form::ring(range).ok_or(wide)?;
+        let (size, negative) = self.absolute(expr, range, scale, ring, scope)?;
+        let size = self.converted(size, &planes, expr)?;
+        Ok((size, negative))
     }
 }

@@ -2,7 +2,7 @@
 
 use datafusion::logical_expr::{Case, Expr, Operator};
 
-use super::{Emit, Scope, Val, form, unalias};
+use super::{Emit, Scope, Val, form};
 use crate::{
     compile::{SqlError, expr::said, facts::Known, internal, range},
     plan::relation::{RowForm, RowKind, RowNodeId, RowOp},
@@ -24,10 +24,9 @@ impl Emit<'_> {
             )
             .at(place));
         }
-        let simple = |e: &Expr, scope: &Scope<'_>| matches!(unalias(e), Expr::Literal(..)) || (scope.leaf)(e) || matches!(e, Expr::Case(_));
         let numeric = range::scale(&ka.ty).is_some() && range::scale(&kb.ty).is_some();
         let (x, y);
-        if numeric && !(simple(a, scope) && simple(b, scope)) {
+        if numeric && !(self.is_simple(a, scope) && self.is_simple(b, scope)) {
             // arithmetic is done on elements: the sign of the difference decides
             let scale = range::scale(&ka.ty).max(range::scale(&kb.ty)).unwrap_or(0);
             let range_of = |k: &Known| k.range.and_then(|r| r.rescale(range::scale(&k.ty)?, scale));

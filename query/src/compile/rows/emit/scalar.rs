@@ -1,0 +1,148 @@
+//! Functions of a row: ABS, GREATEST, LEAST, parts of dates, dates some days later.
+
+use datafusion::{
+    arrow::datatypes::DataType,
+    common::ScalarValue,
+    logical_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator, expr::ScalarFunction},
+};
+
+use super::{Emit, Scope, Val, form, kind, unalias};
+use crate::{
+    compile::{
+        SqlError,
+        expr::said,
+        internal,
+        range::{self, Interval},
+    },
+    plan::{
+        Ring,
+        relation::{DatePart, RowForm, RowKind, RowNodeId, RowOp},
+    },
+};
+
+impl Emit<'_> {
+    /// A function that has a circuit.
+    pub(super) fn function(&mut self, f: &ScalarFunction, expr: &Expr, ring: Ring, scope: &mut Scope<'_>) -> Result<Val, SqlError> {
+        match (f.name(), f.args.as_slice()) {
+            ("abs", [x]) => {
+                let known = form::known_of(x, scope.schema, scope.columns, scope.catalog);
+                let (Some(scale), Some(range), None) = (range::scale(&known.ty), known.range, known.wide) else {
+                    return Err(self.beyond(expr));
+                };
+                self.absolute(x, range, scale, ring, scope).map(|(x, _)| x)
+            }
+            ("greatest", args) => self.extreme(args, true, expr, ring, scope),
+            ("least", args) => self.extreme(args, false, expr, ring, scope),
+            ("date_part", [Expr::Literal(ScalarValue::Utf8(Some(part)), _), date]) => self.date_part(part, date, expr, scope),
+            _ => Err(self.beyond(expr)),
+        }
+    }
+
+    /// |x| as an element, and whether x is negative, if it can be.
+    pub(super) fn absolute(
+        &mut self,
+        expr: &Expr,
+        range: Interval,
+        scale: i8,
+        ring: Ring,
+        scope: &mut Scope<'_>,
+    ) -> Result<(Val, Option<RowNodeId>), SqlError> {
+        let form = form::field_in(ring, range, scale).ok_or_else(|| self.wide(expr))?;
+        let x = self.value_as(expr, &form, scope)?;
+        if range.min >= 0 {
+            return Ok((x, None));
+        }
+        let negative = self.node(RowOp::Negative(x.node), RowKind::Bit);
+        let turned = self.node(RowOp::Linear(vec![(-1, x.node)], 0), kind(&form));
+        let node = self.node(RowOp::Select(negative, turned, x.node), kind(&form));
+        let form = form::field_in(ring, Interval { min: 0, max: range.magnitude() }, scale).ok_or_else(|| self.wide(expr))?;
+        Ok((Val { node, form, ..x }, Some(negative)))
+    }
+
+    /// The greatest or the least of values that are not NULL.
+    fn extreme(&mut self, args: &[Expr], greatest: bool, expr: &Expr, ring: Ring, scope: &mut Scope<'_>) -> Result<Val, SqlError> {
+        let known = form::known_of(expr, scope.schema, scope.columns, scope.catalog);
+        let number = range::scale(&known.ty).filter(|_| known.ty != DataType::Date32);
+        let form = match number {
+            // arithmetic is done on elements: the sign of the difference decides
+            Some(scale) if !args.iter().all(|e| self.is_simple(e, scope)) => {
+                let range = known.range.filter(|_| known.wide.is_none()).ok_or_else(|| self.wide(expr))?.with_zero();
+                let ring = range.sub(range).and_then(form::ring).ok_or_else(|| self.wide(expr))?.max(ring);
+                form::field_in(ring, range, scale).ok_or_else(|| self.wide(expr))?
+            }
+            _ => self.natural_form(expr, scope)?,
+        };
+        let values = args.iter().map(|e| self.value_as(e, &form, scope)).collect::<Result<Vec<_>, _>>()?;
+        let best = values.into_iter().reduce(|a, b| {
+            let (low, high) = if greatest { (a.node, b.node) } else { (b.node, a.node) };
+            let less = self.ordered(low, high, &form);
+            let (none, there) = (self.valid_bit(&a), self.valid_bit(&b));
+            let none = self.not(none);
+            let better = self.and([there, less]);
+            let second = self.or([none, better]);
+            self.chosen(second, b, a)
+        });
+        best.ok_or_else(|| internal("a function of one argument at least"))
+    }
+
+    /// Whether low < high, of one form.
+    fn ordered(&mut self, low: RowNodeId, high: RowNodeId, form: &RowForm) -> RowNodeId {
+        match form {
+            RowForm::Field { ring, .. } => {
+                let difference = self.sum(&[(1, low), (-1, high)], *ring);
+                self.node(RowOp::Negative(difference), RowKind::Bit)
+            }
+            RowForm::Bit => {
+                let not = self.not(low);
+                self.and([not, high])
+            }
+            _ => self.node(RowOp::Less(low, high), RowKind::Bit),
+        }
+    }
+
+    fn date_part(&mut self, part: &str, date: &Expr, expr: &Expr, scope: &mut Scope<'_>) -> Result<Val, SqlError> {
+        let part = match part.to_ascii_lowercase().as_str() {
+            "year" => DatePart::Year,
+            "quarter" => DatePart::Quarter,
+            "month" => DatePart::Month,
+            "day" => DatePart::Day,
+            _ => return Err(self.beyond(expr)),
+        };
+        if date.get_type(scope.schema).map_err(internal)? != DataType::Date32 {
+            return Err(self.beyond(expr));
+        }
+        let days = self.natural_form(date, scope)?;
+        let x = self.value_as(date, &days, scope)?;
+        let form = self.natural_form(expr, scope)?;
+        let (RowForm::Planes { offset, .. }, RowForm::Planes { offset: base, .. }) = (&days, &form) else { return Err(self.beyond(expr)) };
+        let base = i32::try_from(*base).map_err(internal)?;
+        let node = self.node(RowOp::DatePart { of: x.node, offset: *offset, part, base }, kind(&form));
+        let part = Val { node, valid: x.valid, form };
+        Ok(match part.valid {
+            Some(valid) => self.blanked(part, valid),
+            None => part,
+        })
+    }
+
+    /// A date some days later or earlier: the same planes from another day on.
+    pub(super) fn later(&mut self, b: &BinaryExpr, expr: &Expr, scope: &mut Scope<'_>) -> Result<Val, SqlError> {
+        let (date, days) = match (range::whole_days(&b.left), range::whole_days(&b.right), b.op) {
+            (None, Some(days), Operator::Plus) => (&b.left, days),
+            (None, Some(days), Operator::Minus) => (&b.left, -days),
+            (Some(days), None, Operator::Plus) => (&b.right, days),
+            _ => {
+                let fix = "add days (INTERVAL '30 days'), or months in a sub-query of the date's owner";
+                return Err(SqlError::unsupported(format!("{} over dates of several owners", said(expr)), fix).at(self.text.expr(expr)));
+            }
+        };
+        let form = self.natural_form(date, scope)?;
+        let x = self.value_as(date, &form, scope)?;
+        let RowForm::Planes { scale, offset, width } = form else { return Err(self.beyond(expr)) };
+        Ok(Val { form: RowForm::Planes { scale, offset: offset + days, width }, ..x })
+    }
+
+    /// Whether a number comes in planes without more ado.
+    pub(super) fn is_simple(&self, expr: &Expr, scope: &Scope<'_>) -> bool {
+        matches!(unalias(expr), Expr::Literal(..) | Expr::Case(Case { .. })) || (scope.leaf)(expr)
+    }
+}
