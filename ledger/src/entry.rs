@@ -443,11 +443,11 @@ pub fn owner(dataset: &str) -> Option<&str> {
     (is_word(owner) && is_text(table, 128)).then_some(owner)
 }
 
-fn is_word(text: &str) -> bool {
+pub(crate) fn is_word(text: &str) -> bool {
     (1..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
 }
 
-fn is_text(text: &str, cap: usize) -> bool {
+pub(crate) fn is_text(text: &str, cap: usize) -> bool {
     !text.is_empty() && text.len() <= cap && !text.chars().any(char::is_control)
 }
 

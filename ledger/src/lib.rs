@@ -18,6 +18,7 @@ pub mod audit;
 mod batch;
 pub mod bytes;
 pub mod checkpoint;
+pub mod contract;
 pub mod cosigner;
 mod disk;
 mod edge;
