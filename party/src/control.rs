@@ -294,7 +294,7 @@ impl Table {
 
 /// Refusals are logged by code; the sentence only where it can hold nothing of the query's text.
 fn log(what: &'static str, job: QueryId, attempt: u32, refusal: &Refusal) {
-    let quotes = matches!(refusal.code, Code::Sql | Code::Width | Code::Unsupported | Code::Data | Code::Internal);
+    let quotes = matches!(refusal.code, Code::Sql | Code::Width | Code::Unsupported | Code::NoConsent | Code::Data | Code::Internal);
     let reason = if quotes { "" } else { refusal.reason.as_str() };
     tracing::warn!(job = %job.short(), attempt, code = %refusal.code, reason, "{what}");
 }

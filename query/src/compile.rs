@@ -30,12 +30,13 @@ mod release;
 mod rows;
 mod symbol;
 mod total;
-mod words;
+pub(crate) mod words;
 
 use std::{collections::BTreeSet, fmt, thread};
 
 use datafusion::logical_expr::LogicalPlan;
 
+pub(crate) use self::locate::place_of;
 use self::{emit::Emitted, frame::Frames, locate::Text, symbol::Bits};
 use crate::{
     catalog::Catalog,

@@ -4,6 +4,7 @@ pub use datafusion;
 
 pub mod catalog;
 pub mod compile;
+pub mod consent;
 pub mod exec;
 pub mod explain;
 pub mod finish;

@@ -391,6 +391,9 @@ pub enum Code {
     /// Too much waits already.
     #[serde(rename = "E_BUSY")]
     Busy,
+    /// No contract allows it.
+    #[serde(rename = "E_NO_CONSENT")]
+    NoConsent,
     /// A party's data are not as declared.
     #[serde(rename = "E_DATA")]
     Data,

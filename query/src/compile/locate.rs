@@ -6,13 +6,16 @@ use datafusion::{
         tree_node::{TreeNode, TreeNodeRecursion},
     },
     logical_expr::Expr,
-    sql::sqlparser::tokenizer::{Token, TokenWithSpan},
+    sql::sqlparser::{
+        dialect::GenericDialect,
+        tokenizer::{Token, TokenWithSpan, Tokenizer},
+    },
 };
 
 use super::{SqlError, facts};
 
 /// Line and column, from 1.
-pub(super) type Place = (u64, u64);
+pub(crate) type Place = (u64, u64);
 
 /// Where a text begins.
 pub(super) fn first(sql: &str) -> Option<Place> {
@@ -20,6 +23,12 @@ pub(super) fn first(sql: &str) -> Option<Place> {
     let line = sql[..start].matches('\n').count() as u64 + 1;
     let column = sql[..start].chars().rev().take_while(|c| *c != '\n').count() as u64 + 1;
     Some((line, column))
+}
+
+/// The first occurrence of a word in a text.
+pub(crate) fn place_of(sql: &str, word: &str) -> Option<Place> {
+    let tokens = Tokenizer::new(&GenericDialect, sql).tokenize_with_location().ok()?;
+    Text::new(&tokens).word(word)
 }
 
 /// The tokens of a query with their places.

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// An expression for messages, EXPLAIN and *Reveals*. Casts that only widen a number are left out: the types of operands bring them in.
-pub(super) fn words(expr: &Expr) -> String {
+pub(crate) fn words(expr: &Expr) -> String {
     match expr {
         // its name is the words of what it is
         Expr::Column(c) if c.relation.as_ref().is_some_and(|r| r.table() == FOLDED) => c.name.clone(),

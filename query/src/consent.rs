@@ -1,0 +1,196 @@
+//! Whether contracts allow a plan.
+//!
+//! Every owner's node decides for itself, on the plan it compiled itself. The plan is interpreted on labels instead of values: a column of a
+//! scan is labelled with the base column it is, every operator says what its results derive from, and whatever a base column is *used*
+//! for, compared, matched, grouped by, summed, shown, is collected ([`uses`]). Then every use must be allowed by a contract of that table.
+//! What is not allowed is refused, and what the interpretation does not know is refused, too.
+//!
+//! ```text
+//!  label      what a value derives from
+//!  home, expr sub-plans run in clear, and their expressions
+//!  frames     nodes over public rows, and releases
+//!  relations  operators over private rows, and row releases
+//!  uses       what columns are used for
+//! ```
+//!
+//! What the operations mean, where it is not obvious:
+//!
+//! * What is compared, itself or what is computed or aggregated of it, is FILTER: WHERE, HAVING, CASE, FILTER (WHERE …), and functions that
+//!   tell values apart. Equality with a column of another table is JOIN, wherever it stands.
+//! * A sum of sums is a sum; other aggregates of groups need GROUP for the keys these were made by, unless these are joined on. A group key
+//!   is grouped by together with all that it was matched with.
+//! * AVG, VAR and CORR open the sums and counts they follow from.
+//! * COUNT(*), and COUNT of a column that is never NULL, is COUNT of `*` for all tables whose rows are joined. Whether a column has a
+//!   value may be asked by whoever may do anything with it.
+//! * Where a column comes out, ORDER BY it needs nothing more. Who may GROUP by a column may count its different values. Who may GROUP by
+//!   it may match it with public tables, and its table with itself.
+
+mod expr;
+mod frames;
+mod home;
+mod label;
+mod refusal;
+mod relations;
+mod uses;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use ledger::{
+    bytes::Hash,
+    contract::{ROWS, Security, SignedContract, Terms},
+    key::VerifierKey,
+};
+
+use self::home::Home;
+pub use self::{refusal::Denial, uses::Use};
+use crate::plan::Plan;
+
+/// Who asks what, for what.
+#[derive(Clone, Debug)]
+pub struct Ask<'a> {
+    /// The text, to say where in it something is.
+    pub sql: &'a str,
+    /// Who signed the query.
+    pub planner: &'a VerifierKey,
+    /// To whom the answer goes, by name.
+    pub receivers: &'a [&'a str],
+    /// An IRI, and perhaps words behind it.
+    pub purpose: &'a str,
+    /// The protocol's.
+    pub security: Security,
+    /// Unix seconds.
+    pub now: u64,
+}
+
+/// What a plan does, and under which terms it may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effective {
+    /// What it does with private columns.
+    pub uses: BTreeSet<Use>,
+    /// The contract of each data set.
+    pub contracts: BTreeMap<String, Hash>,
+    /// What these allow together; `None` if no data set is concerned.
+    pub terms: Option<Terms>,
+}
+
+/// Whether a plan may run: for each private table that it reads, of this owner alone if one is named, there is a contract that allows all
+/// that the plan does with it. Contracts that do not stand are not to be handed in.
+///
+/// # Errors
+/// What is not allowed, and what would be.
+pub fn check(plan: &Plan, owner: Option<&str>, contracts: &[SignedContract], ask: &Ask<'_>) -> Result<Effective, Box<Denial>> {
+    let (uses, tables) = interpret(plan).map_err(|unknown| Box::new(Denial::unknown(&unknown, ask)))?;
+    let mut chosen: BTreeMap<String, &SignedContract> = BTreeMap::new();
+    for table in &tables {
+        let concerned = owner.is_none_or(|owner| table.strip_prefix(owner).is_some_and(|rest| rest.starts_with('.')));
+        if label::is_public(table) || !concerned {
+            continue;
+        }
+        let mut nearest: Option<(usize, Box<Denial>)> = None;
+        for contract in contracts.iter().filter(|signed| signed.contract.dataset == *table) {
+            match allows(contract, table, &uses, &tables, ask) {
+                Ok(()) => {
+                    chosen.insert(table.clone(), contract);
+                    break;
+                }
+                Err(denial) => {
+                    if nearest.as_ref().is_none_or(|(steps, _)| denial.0 > *steps) {
+                        nearest = Some(denial);
+                    }
+                }
+            }
+        }
+        if !chosen.contains_key(table) {
+            return Err(nearest.map_or_else(|| Box::new(Denial::none(table, ask)), |(_, denial)| denial));
+        }
+    }
+    Ok(Effective {
+        uses,
+        contracts: chosen.iter().map(|(table, signed)| (table.clone(), signed.id)).collect(),
+        terms: Terms::meet_all(chosen.values().map(|signed| signed.contract.terms(signed.id))),
+    })
+}
+
+/// What a plan does with private columns, and the tables it reads.
+///
+/// # Errors
+/// The plan has a part that is not known here.
+pub fn interpret(plan: &Plan) -> Result<(BTreeSet<Use>, BTreeSet<String>), Unknown> {
+    let mut home = Home::default();
+    home.frames(plan)?;
+    home.relations(plan)?;
+    Ok((home.uses.settled(), home.tables))
+}
+
+/// A part of a plan that the interpretation does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown(String);
+
+impl Unknown {
+    fn of(what: impl fmt::Display) -> Self {
+        Unknown(clipped(what.to_string()))
+    }
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether one contract allows all that is done with its table; else how far it went, and what it does not allow.
+fn allows(
+    signed: &SignedContract,
+    table: &str,
+    uses: &BTreeSet<Use>,
+    tables: &BTreeSet<String>,
+    ask: &Ask<'_>,
+) -> Result<(), (usize, Box<Denial>)> {
+    let contract = &signed.contract;
+    let denial = |steps: usize, denial: Denial| Err((steps, Box::new(denial)));
+    if !contract.in_force(ask.now) {
+        return denial(0, Denial::out_of_force(contract, ask));
+    }
+    if !contract.planners.contains(ask.planner) {
+        return denial(1, Denial::planner(contract, ask));
+    }
+    if contract.countersigned && !signed.countersigned.contains(ask.planner.name()) {
+        return denial(2, Denial::not_countersigned(contract, ask));
+    }
+    if let Some(receiver) = ask.receivers.iter().find(|receiver| !contract.receivers.contains(**receiver)) {
+        return denial(3, Denial::receiver(contract, receiver));
+    }
+    if !ask.purpose.split_whitespace().next().is_some_and(|purpose| contract.purposes.contains(purpose)) {
+        return denial(4, Denial::purpose(contract, ask));
+    }
+    if ask.security < contract.security {
+        return denial(5, Denial::security(contract));
+    }
+    let stranger =
+        |other: &&String| **other != *table && !label::is_public(other) && !contract.join_with.iter().any(|pattern| pattern.covers(other));
+    if let Some(other) = tables.iter().find(stranger) {
+        return denial(6, Denial::partner(contract, other, ask));
+    }
+    // what has to be allowed by itself comes first: the rest often follows from it
+    let mine = |alone: bool| uses.iter().filter(move |used| used.table == table && used.or.is_empty() == alone);
+    for (done, used) in mine(true).chain(mine(false)).enumerate() {
+        let allowed = contract.columns.get(used.column.as_deref().unwrap_or(ROWS));
+        let may = |operation| allowed.is_some_and(|allowed| allowed.contains(operation));
+        if !std::iter::once(&used.operation).chain(&used.or).any(may) {
+            return denial(7 + done, Denial::used(contract, used, ask));
+        }
+    }
+    Ok(())
+}
+
+/// Words of at most so many letters as are read.
+fn clipped(words: String) -> String {
+    const MOST: usize = 120;
+    match words.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words,
+    }
+}

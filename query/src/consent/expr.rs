@@ -1,0 +1,205 @@
+//! Labels through expressions over a row.
+
+use datafusion::{
+    arrow::datatypes::DataType,
+    common::DFSchema,
+    logical_expr::{Case, Expr, ExprSchemable, Operator, expr::ScalarFunction},
+};
+use ledger::contract::Operation;
+
+use super::{
+    Unknown,
+    home::{Home, Labels},
+    label::Label,
+};
+use crate::compile::words::words;
+
+/// The row that an expression is over.
+pub(super) struct Row<'a> {
+    pub(super) home: &'a mut Home,
+    pub(super) schema: &'a DFSchema,
+    pub(super) columns: &'a [Label],
+}
+
+impl Row<'_> {
+    /// What the value derives from.
+    pub(super) fn expr(&mut self, e: &Expr) -> Result<Label, Unknown> {
+        match e {
+            Expr::Alias(a) => self.expr(&a.expr),
+            Expr::Literal(..) => Ok(Label::default()),
+            Expr::Column(c) => {
+                let at = self.schema.index_of_column(c).map_err(|_| Unknown::of(format!("the column {}", c.flat_name())))?;
+                self.columns.get(at).cloned().ok_or_else(|| Unknown::of(format!("the column {}", c.flat_name())))
+            }
+            Expr::OuterReferenceColumn(_, c) => {
+                let found = self.home.outer.iter().rev().find_map(|(schema, labels)| labels.get(schema.maybe_index_of_column(c)?).cloned());
+                found.ok_or_else(|| Unknown::of(format!("the column {}", c.flat_name())))
+            }
+            Expr::Cast(c) => self.cast(e, &c.expr, c.field.data_type()),
+            Expr::TryCast(c) => self.cast(e, &c.expr, c.field.data_type()),
+            Expr::Negative(inner) => Ok(self.expr(inner)?.computed()),
+            Expr::BinaryExpr(b) => {
+                let (l, r) = (self.expr(&b.left)?, self.expr(&b.right)?);
+                match b.op {
+                    Operator::And | Operator::Or => Ok(l.and(&r)),
+                    Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide => Ok(l.and(&r).computed()),
+                    Operator::Eq | Operator::IsNotDistinctFrom => Ok(self.equal(e, &l, &r)),
+                    // whether there is any group
+                    Operator::Gt if is_zero(&b.right) => Ok(l.any_group().tested(Operation::Filter, &words(e))),
+                    op if is_comparison(op) => Ok(l.and(&r).tested(Operation::Filter, &words(e))),
+                    _ => self.any(e, l.and(&r)),
+                }
+            }
+            Expr::Not(inner) => Ok(self.expr(inner)?.tested_as("NOT")),
+            Expr::IsTrue(inner) => self.is(e, inner, "TRUE"),
+            Expr::IsFalse(inner) => self.is(e, inner, "FALSE"),
+            Expr::IsNotTrue(inner) => self.is(e, inner, "NOT TRUE"),
+            Expr::IsNotFalse(inner) => self.is(e, inner, "NOT FALSE"),
+            Expr::IsNull(inner) | Expr::IsNotNull(inner) | Expr::IsUnknown(inner) | Expr::IsNotUnknown(inner) => {
+                let label = self.expr(inner)?.presence(self.home.always());
+                Ok(label.tested_as("NULL:"))
+            }
+            Expr::Between(b) => {
+                let all = [self.expr(&b.expr)?, self.expr(&b.low)?, self.expr(&b.high)?];
+                Ok(Label::union(&all).tested(Operation::Filter, &words(e)))
+            }
+            Expr::Like(l) | Expr::SimilarTo(l) => {
+                let both = self.expr(&l.expr)?.and(&self.expr(&l.pattern)?);
+                Ok(both.tested(Operation::Filter, &words(e)))
+            }
+            Expr::InList(l) => {
+                let mut all = self.expr(&l.expr)?;
+                for item in &l.list {
+                    all = all.and(&self.expr(item)?);
+                }
+                Ok(all.tested(Operation::Filter, &words(e)))
+            }
+            Expr::Case(c) => self.case(c),
+            Expr::ScalarFunction(f) => self.function(e, f),
+            Expr::ScalarSubquery(s) => {
+                let labels = self.inner(&s.subquery)?;
+                Ok(labels.columns.into_iter().next().unwrap_or_default())
+            }
+            Expr::Exists(x) => {
+                let labels = self.inner(&x.subquery.subquery)?;
+                Ok(labels.rows.where_rows())
+            }
+            Expr::InSubquery(x) => {
+                let of = self.expr(&x.expr)?;
+                let labels = self.inner(&x.subquery.subquery)?;
+                let among = labels.columns.into_iter().next().unwrap_or_default();
+                let met = self.equal(e, &of, &among);
+                Ok(met.and(&labels.rows.joined_on(&among.columns()).where_rows()))
+            }
+            other => Err(Unknown::of(format!("the expression {}", words(other)))),
+        }
+    }
+
+    /// What it decides: a column that is itself true or false is compared by it.
+    pub(super) fn condition(&mut self, e: &Expr) -> Result<Label, Unknown> {
+        Ok(self.expr(e)?.tested(Operation::Filter, &words(e)))
+    }
+
+    fn inner(&mut self, plan: &datafusion::logical_expr::LogicalPlan) -> Result<Labels, Unknown> {
+        self.home.outer.push((self.schema.clone(), self.columns.to_vec()));
+        let labels = self.home.plan(plan);
+        self.home.outer.pop();
+        labels
+    }
+
+    /// Equality of what two tables have matches them; any other compares.
+    fn equal(&mut self, e: &Expr, l: &Label, r: &Label) -> Label {
+        self.home.at(&words(e), |home| home.equal(l, r, &words(e)))
+    }
+
+    fn is(&mut self, e: &Expr, inner: &Expr, what: &str) -> Result<Label, Unknown> {
+        let label = self.expr(inner)?;
+        Ok(label.tested(Operation::Filter, &words(e)).tested_as(what))
+    }
+
+    fn cast(&mut self, e: &Expr, of: &Expr, to: &DataType) -> Result<Label, Unknown> {
+        let label = self.expr(of)?;
+        let from = of.get_type(self.schema).unwrap_or(DataType::Null);
+        match (to, from == *to) {
+            (_, true) => Ok(label),
+            (DataType::Boolean, _) => Ok(label.tested(Operation::Filter, &words(e))),
+            _ => Ok(label),
+        }
+    }
+
+    fn case(&mut self, c: &Case) -> Result<Label, Unknown> {
+        let mut all = Label::default();
+        let of = c.expr.as_ref().map(|of| self.expr(of)).transpose()?;
+        for (when, then) in &c.when_then_expr {
+            let when = match &of {
+                Some(of) => of.clone().and(&self.expr(when)?).tested(Operation::Filter, &words(when)),
+                None => self.condition(when)?,
+            };
+            all = all.and(&when).and(&self.expr(then)?);
+        }
+        if let Some(otherwise) = &c.else_expr {
+            all = all.and(&self.expr(otherwise)?);
+        }
+        Ok(all)
+    }
+
+    fn function(&mut self, e: &Expr, f: &ScalarFunction) -> Result<Label, Unknown> {
+        let args = f.args.iter().map(|arg| self.expr(arg)).collect::<Result<Vec<_>, _>>()?;
+        match f.name() {
+            "coalesce" => Ok(Label::union(&args)),
+            "round" => Ok(Label::union(&args).computed()),
+            // a divisor that is kept from being 0
+            "nullif" if f.args.get(1).is_some_and(is_zero) => Ok(Label::union(&args)),
+            _ => self.any(e, Label::union(&args)),
+        }
+    }
+
+    /// What may tell values apart as a comparison does. If it is more than true or false, it has the value in it, too.
+    fn any(&mut self, e: &Expr, label: Label) -> Result<Label, Unknown> {
+        let tested = label.tested(Operation::Filter, &words(e));
+        match e.get_type(self.schema) {
+            Ok(DataType::Boolean) => Ok(tested),
+            _ => Ok(label.computed().and(&tested)),
+        }
+    }
+}
+
+impl Home {
+    /// Equality of what two tables have matches them; any other compares.
+    pub(super) fn equal(&mut self, l: &Label, r: &Label, words: &str) -> Label {
+        let (of_l, of_r) = (l.private_tables(), r.private_tables());
+        let public = |label: &Label| !label.columns().is_empty() && label.private_tables().is_empty();
+        let apart = !of_l.is_empty() && !of_r.is_empty() && of_l.is_disjoint(&of_r) || public(l) || public(r);
+        if apart {
+            self.uses.matched(l, r);
+        }
+        l.clone().and(r).tested(if apart { Operation::Join } else { Operation::Filter }, words)
+    }
+}
+
+fn is_zero(e: &Expr) -> bool {
+    matches!(e, Expr::Literal(v, _) if v.to_string().trim_matches(['0', '.']).is_empty())
+}
+
+fn is_comparison(op: Operator) -> bool {
+    use Operator::{
+        Gt, GtEq, ILikeMatch, IsDistinctFrom, LikeMatch, Lt, LtEq, NotEq, NotILikeMatch, NotLikeMatch, RegexIMatch, RegexMatch,
+        RegexNotIMatch, RegexNotMatch,
+    };
+    matches!(
+        op,
+        Lt | LtEq
+            | Gt
+            | GtEq
+            | NotEq
+            | IsDistinctFrom
+            | LikeMatch
+            | ILikeMatch
+            | NotLikeMatch
+            | NotILikeMatch
+            | RegexMatch
+            | RegexIMatch
+            | RegexNotMatch
+            | RegexNotIMatch
+    )
+}

@@ -1,0 +1,317 @@
+//! Labels through the operators of a sub-plan that is run in clear.
+
+use std::{collections::BTreeSet, rc::Rc};
+
+use datafusion::{
+    common::DFSchema,
+    logical_expr::{
+        Aggregate, Distinct, Expr, Join, JoinType, LogicalPlan, TableScan,
+        expr::{AggregateFunction, NullTreatment, WindowFunction},
+    },
+};
+use ledger::contract::Operation;
+
+use super::{
+    Unknown,
+    expr::Row,
+    label::{Atom, Kind, Label, Source},
+    uses::Uses,
+};
+use crate::{compile::words::words, plan::whole_text};
+
+/// A relation's labels.
+#[derive(Clone, Debug)]
+pub(super) struct Labels {
+    pub(super) columns: Vec<Label>,
+    /// What decides how many rows there are, besides what was compared on the way.
+    pub(super) rows: Label,
+}
+
+/// Interprets sub-plans.
+#[derive(Debug, Default)]
+pub(super) struct Home {
+    pub(super) uses: Uses,
+    /// Columns that are never NULL.
+    always: BTreeSet<Source>,
+    /// All tables that are read.
+    pub(super) tables: BTreeSet<String>,
+    /// Rows that the sub-queries around see: name and labels.
+    pub(super) outer: Vec<(DFSchema, Vec<Label>)>,
+}
+
+impl Home {
+    pub(super) fn plan(&mut self, plan: &LogicalPlan) -> Result<Labels, Unknown> {
+        match plan {
+            LogicalPlan::TableScan(scan) => self.scan(scan),
+            LogicalPlan::SubqueryAlias(a) => self.plan(&a.input),
+            LogicalPlan::Subquery(s) => self.plan(&s.subquery),
+            LogicalPlan::Repartition(r) => self.plan(&r.input),
+            LogicalPlan::Limit(l) => self.plan(&l.input),
+            LogicalPlan::EmptyRelation(_) => {
+                Ok(Labels { columns: vec![Label::default(); plan.schema().fields().len()], rows: Label::default() })
+            }
+            LogicalPlan::Values(_) => {
+                let list: Rc<str> = whole_text(plan).into();
+                let columns = (0..plan.schema().fields().len()).map(|i| Label::of(Source::Listed(list.clone(), i)));
+                Ok(Labels { columns: columns.collect(), rows: Label::default() })
+            }
+            LogicalPlan::Projection(p) => {
+                let input = self.plan(&p.input)?;
+                let columns = self.exprs(&p.expr, p.input.schema(), &input)?;
+                Ok(Labels { columns, rows: input.rows })
+            }
+            LogicalPlan::Filter(f) => {
+                let input = self.plan(&f.input)?;
+                let label = self.condition(&f.predicate, f.input.schema(), &input)?;
+                self.at(&words(&f.predicate), |me| me.uses.filter(&label));
+                Ok(self.filtered(input, &label))
+            }
+            LogicalPlan::Sort(s) => {
+                let input = self.plan(&s.input)?;
+                for by in &s.expr {
+                    self.ordered(&by.expr, s.input.schema(), &input)?;
+                }
+                Ok(input)
+            }
+            LogicalPlan::Distinct(Distinct::All(input)) => {
+                let input = self.plan(input)?;
+                Ok(self.grouped(&input.columns))
+            }
+            LogicalPlan::Aggregate(a) => self.aggregate(a),
+            LogicalPlan::Window(w) => {
+                let input = self.plan(&w.input)?;
+                let mut columns = input.columns.clone();
+                for e in &w.window_expr {
+                    let Expr::WindowFunction(function) = unalias(e) else { return Err(Unknown::of("a window without a function")) };
+                    let label = self.at(&words(e), |me| me.window(function, w.input.schema(), &input))?;
+                    columns.push(label);
+                }
+                Ok(Labels { columns, rows: input.rows })
+            }
+            LogicalPlan::Join(j) => self.join(j),
+            LogicalPlan::Union(u) => {
+                let all = u.inputs.iter().map(|input| self.plan(input)).collect::<Result<Vec<_>, _>>()?;
+                let column = |i: usize| Label::union(all.iter().filter_map(|labels| labels.columns.get(i)));
+                let columns = (0..u.schema.fields().len()).map(column).collect();
+                Ok(Labels { columns, rows: Label::union(all.iter().map(|labels| &labels.rows)) })
+            }
+            other => Err(Unknown::of(other.display())),
+        }
+    }
+
+    /// Whether a column always has a value.
+    pub(super) fn always(&self) -> impl Fn(&Source) -> bool + '_ {
+        |source| self.always.contains(source)
+    }
+
+    /// Does something with the place set, and puts it back.
+    pub(super) fn at<T>(&mut self, place: &str, run: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.uses.place, place.to_owned());
+        let done = run(self);
+        self.uses.place = before;
+        done
+    }
+
+    fn scan(&mut self, scan: &TableScan) -> Result<Labels, Unknown> {
+        if !scan.filters.is_empty() || scan.fetch.is_some() {
+            return Err(Unknown::of("a table scan with a filter in it"));
+        }
+        let name = scan.table_name.to_string();
+        let table: Rc<str> = name.as_str().into();
+        self.tables.insert(name);
+        let schema = scan.source.schema();
+        let all: Vec<usize> = (0..schema.fields().len()).collect();
+        let columns = scan.projection.as_ref().unwrap_or(&all).iter().map(|i| {
+            let source = Source::Column(table.clone(), schema.field(*i).name().as_str().into());
+            if !schema.field(*i).is_nullable() {
+                self.always.insert(source.clone());
+            }
+            Label::of(source)
+        });
+        Ok(Labels { columns: columns.collect(), rows: Label::rows(&table) })
+    }
+
+    fn exprs(&mut self, exprs: &[Expr], schema: &DFSchema, input: &Labels) -> Result<Vec<Label>, Unknown> {
+        exprs.iter().map(|e| self.row(schema, input).expr(e)).collect()
+    }
+
+    fn row<'a>(&'a mut self, schema: &'a DFSchema, input: &'a Labels) -> Row<'a> {
+        Row { home: self, schema, columns: &input.columns }
+    }
+
+    fn condition(&mut self, e: &Expr, schema: &DFSchema, input: &Labels) -> Result<Label, Unknown> {
+        self.row(schema, input).condition(e)
+    }
+
+    fn ordered(&mut self, e: &Expr, schema: &DFSchema, input: &Labels) -> Result<Label, Unknown> {
+        let label = self.row(schema, input).expr(e)?;
+        self.at(&format!("ORDER BY {}", words(e)), |me| me.uses.order(&label));
+        Ok(label.tested(Operation::Order, "ORDER BY"))
+    }
+
+    /// Rows that passed a condition: they are there where what it asks for is.
+    pub(super) fn filtered(&self, input: Labels, condition: &Label) -> Labels {
+        let there = condition.map(|atom| matches!(atom.source, Source::Rows(_)).then(|| Atom::new(atom.source.clone(), Kind::Presence)));
+        Labels { rows: input.rows.and(&there), ..input }
+    }
+
+    /// One row for each tuple of keys.
+    pub(super) fn grouped(&mut self, keys: &[Label]) -> Labels {
+        let columns: Vec<Label> = keys.iter().map(|key| self.uses.key(key)).collect();
+        let rows = Label::union(&columns).split();
+        Labels { columns, rows }
+    }
+
+    fn aggregate(&mut self, a: &Aggregate) -> Result<Labels, Unknown> {
+        let input = self.plan(&a.input)?;
+        let schema = a.input.schema();
+        let sets = a.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_)));
+        let keys: Vec<Expr> = if sets {
+            datafusion::logical_expr::utils::grouping_set_to_exprlist(&a.group_expr)
+                .map_err(|_| Unknown::of("a grouping set"))?
+                .into_iter()
+                .cloned()
+                .collect()
+        } else {
+            a.group_expr.clone()
+        };
+        let labels = self.exprs(&keys, schema, &input)?;
+        let Labels { mut columns, rows } = self.at("GROUP BY", |me| me.grouped(&labels));
+        // which of the sets a row is of is public
+        columns.extend(sets.then(Label::default));
+        for e in &a.aggr_expr {
+            let Expr::AggregateFunction(function) = unalias(e) else { return Err(Unknown::of("an aggregate without a function")) };
+            let label = self.at(&words(e), |me| me.function(function, schema, &input))?;
+            columns.push(label.and(&rows));
+        }
+        if columns.len() != a.schema.fields().len() {
+            return Err(Unknown::of("an aggregate with other columns than its keys and functions"));
+        }
+        Ok(Labels { columns, rows })
+    }
+
+    fn function(&mut self, f: &AggregateFunction, schema: &DFSchema, input: &Labels) -> Result<Label, Unknown> {
+        let mut given = Label::default();
+        if let Some(filter) = &f.params.filter {
+            given = self.condition(filter, schema, input)?;
+        }
+        for by in &f.params.order_by {
+            given = given.and(&self.ordered(&by.expr, schema, input)?);
+        }
+        let args = self.exprs(&f.params.args, schema, input)?;
+        self.fold(f.func.name(), f.params.distinct, &args, &given, &input.rows)
+    }
+
+    /// An aggregate by its name, of values that are given where a condition holds.
+    fn fold(&mut self, name: &str, distinct: bool, args: &[Label], given: &Label, rows: &Label) -> Result<Label, Unknown> {
+        use Operation::{Avg, Corr, CountDistinct, Max, Median, Min, Sum, Var};
+        let arg = args.first().cloned().unwrap_or_default();
+        let both = Label::union(args).and(given);
+        let folded = match name {
+            "count" if distinct => self.uses.fold(CountDistinct, &both, rows),
+            "count" => {
+                let there = Label::union(args).presence(self.always());
+                let there = there.map(|atom| (!matches!(atom.source, Source::Rows(_)) || !atom.folds.is_empty()).then(|| atom.clone()));
+                match there.0.is_empty() && given.0.is_empty() {
+                    true => self.uses.count(rows),
+                    false => self.uses.fold(Operation::Count, &there.and(given), rows),
+                }
+            }
+            "approx_distinct" => self.uses.fold(CountDistinct, &both, rows),
+            "sum" => self.uses.fold(Sum, &both, rows),
+            "avg" => self.uses.fold(Avg, &both, rows),
+            "min" | "bool_and" => self.uses.fold(Min, &both, rows),
+            "max" | "bool_or" => self.uses.fold(Max, &both, rows),
+            "var" | "var_pop" | "stddev" | "stddev_pop" => self.uses.fold(Var, &both, rows),
+            "corr" | "covar_samp" | "covar_pop" => self.uses.fold(Corr, &both, rows),
+            regression if regression.starts_with("regr_") => self.uses.fold(Corr, &both, rows),
+            "median" | "approx_median" | "percentile_cont" | "approx_percentile_cont" => self.uses.fold(Median, &arg.and(given), rows),
+            // which set of keys a row is of
+            "grouping" => Label::default(),
+            // values of single rows
+            "first_value" | "last_value" | "nth_value" | "array_agg" | "string_agg" => both.clone(),
+            other => return Err(Unknown::of(format!("the aggregate {other}()"))),
+        };
+        // what is taken once for each value depends on which values there are
+        Ok(if distinct && name != "count" { folded.and(&self.uses.fold(CountDistinct, &both, rows)) } else { folded })
+    }
+
+    fn window(&mut self, f: &WindowFunction, schema: &DFSchema, input: &Labels) -> Result<Label, Unknown> {
+        let keys = self.exprs(&f.params.partition_by, schema, input)?;
+        let split = Label::union(&keys).split();
+        let mut order = Label::default();
+        for by in &f.params.order_by {
+            order = order.and(&self.ordered(&by.expr, schema, input)?);
+        }
+        if let Some(filter) = &f.params.filter {
+            order = order.and(&self.condition(filter, schema, input)?);
+        }
+        let ignores = matches!(f.params.null_treatment, Some(NullTreatment::IgnoreNulls));
+        let args = self.exprs(&f.params.args, schema, input)?;
+        let label = match f.fun.name() {
+            "row_number" | "rank" | "dense_rank" | "percent_rank" | "cume_dist" | "ntile" => {
+                // a place among the rows: it counts them
+                Label::default()
+            }
+            "lag" | "lead" | "first_value" | "last_value" | "nth_value" => Label::union(&args),
+            _ if ignores => return Err(Unknown::of("IGNORE NULLS")),
+            name => self.fold(name, f.params.distinct, &args, &Label::default(), &input.rows)?,
+        };
+        Ok(label.and(&order).and(&split))
+    }
+
+    fn join(&mut self, j: &Join) -> Result<Labels, Unknown> {
+        let (left, right) = (self.plan(&j.left)?, self.plan(&j.right)?);
+        let (mut on_left, mut on_right) = (BTreeSet::new(), BTreeSet::new());
+        for (l, r) in &j.on {
+            let place = format!("{} = {}", words(l), words(r));
+            let (l, r) = (self.row(j.left.schema(), &left).expr(l)?, self.row(j.right.schema(), &right).expr(r)?);
+            self.at(&place, |me| me.uses.matched(&l, &r));
+            on_left.extend(l.columns());
+            on_right.extend(r.columns());
+        }
+        let (left, right) = (left.joined_on(&on_left), right.joined_on(&on_right));
+        let both = Labels { columns: left.columns.iter().chain(&right.columns).cloned().collect(), rows: Label::default() };
+        if let Some(filter) = &j.filter {
+            let schema = j.left.schema().join(j.right.schema()).map_err(|_| Unknown::of("a join of relations of one name"))?;
+            let label = self.condition(filter, &schema, &both)?;
+            self.at(&words(filter), |me| me.uses.filter(&label));
+        }
+        let rows = left.rows.clone().and(&right.rows);
+        // a row that a side lacks is NULL, and so tells that it does
+        let outer = |columns: &[Label], there: &Label| columns.iter().map(|c| c.clone().and(&there.where_rows())).collect::<Vec<_>>();
+        let joined = |l: Vec<Label>, r: Vec<Label>| l.into_iter().chain(r).collect::<Vec<_>>();
+        let columns = match j.join_type {
+            JoinType::Inner => both.columns,
+            JoinType::Left => joined(left.columns, outer(&right.columns, &right.rows)),
+            JoinType::Right => joined(outer(&left.columns, &left.rows), right.columns),
+            JoinType::Full => joined(outer(&left.columns, &left.rows), outer(&right.columns, &right.rows)),
+            JoinType::LeftSemi | JoinType::LeftAnti => left.columns,
+            JoinType::RightSemi | JoinType::RightAnti => right.columns,
+            JoinType::LeftMark => {
+                let met = |label: &Label| label.tested(Operation::Join, "EXISTS");
+                let keys =
+                    j.on.iter().map(|(l, r)| Ok((self.row(j.left.schema(), &left).expr(l)?, self.row(j.right.schema(), &right).expr(r)?)));
+                let keys = keys.collect::<Result<Vec<_>, Unknown>>()?;
+                let mark = keys.iter().fold(right.rows.where_rows(), |mark, (l, r)| mark.and(&met(l)).and(&met(r)));
+                joined(left.columns, vec![mark])
+            }
+            other => return Err(Unknown::of(format!("a {other} join"))),
+        };
+        Ok(Labels { columns, rows })
+    }
+}
+
+impl Labels {
+    /// After a join on these sources.
+    pub(super) fn joined_on(&self, on: &BTreeSet<Source>) -> Self {
+        Labels { columns: self.columns.iter().map(|c| c.joined_on(on)).collect(), rows: self.rows.joined_on(on) }
+    }
+}
+
+pub(super) fn unalias(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Alias(a) => unalias(&a.expr),
+        other => other,
+    }
+}

@@ -1,0 +1,211 @@
+//! What a value derives from: the abstract values of the interpretation.
+//!
+//! A *label* is a set of atoms; an atom is a base column, how the value derives from it, and which aggregates it went through on the way.
+//! The same question compiles to very different plans, so nothing is decided where a value is folded or passed on: a sum may be taken in two
+//! steps, a mean is a sum and a count that the planner divides. What a value was used for is decided where it leaves the realm of
+//! computing: where it is compared, matched, ordered by, or comes out ([`super::uses`]).
+
+use std::{collections::BTreeSet, rc::Rc};
+
+use ledger::contract::Operation;
+
+/// What an atom is of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Source {
+    /// A column of a table.
+    Column(Rc<str>, Rc<str>),
+    /// The rows of a table.
+    Rows(Rc<str>),
+    /// A column of a public list of values.
+    Listed(Rc<str>, usize),
+}
+
+/// How a value derives from it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// It is the value.
+    Value,
+    /// It is computed of the value.
+    Computed,
+    /// It is the value, and groups are made by it.
+    Key,
+    /// It says whether there is a value.
+    Presence,
+    /// It says how the value compared.
+    Test {
+        /// FILTER; JOIN where it was compared with another table's; ORDER where it is a place in an order.
+        of: Operation,
+        /// With what.
+        words: Rc<str>,
+        /// Whether it was the value of a single row.
+        row: bool,
+        /// The aggregates it had gone through, of groups that who may see them may see as they are.
+        folded: BTreeSet<Operation>,
+    },
+    /// There is one such value for each value of the column: rows were grouped by it. Where the group has been joined on the
+    /// column since, it is the join that says so.
+    Split {
+        /// Whether it has.
+        joined: bool,
+    },
+}
+
+/// One thing a value derives from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Atom {
+    pub(super) source: Source,
+    pub(super) kind: Kind,
+    /// The aggregates it went through.
+    pub(super) folds: BTreeSet<Operation>,
+}
+
+/// All that a value derives from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Label(pub(super) BTreeSet<Atom>);
+
+impl Atom {
+    pub(super) fn new(source: Source, kind: Kind) -> Self {
+        Atom { source, kind, folds: BTreeSet::new() }
+    }
+
+    /// Whether it is a number or text that says something of the column's own values.
+    pub(super) fn is_value(&self) -> bool {
+        matches!(self.kind, Kind::Value | Kind::Computed | Kind::Key)
+    }
+}
+
+impl Label {
+    /// Of a column's value.
+    pub(super) fn of(source: Source) -> Self {
+        Label(BTreeSet::from([Atom::new(source, Kind::Value)]))
+    }
+
+    /// Of a table's rows.
+    pub(super) fn rows(table: &Rc<str>) -> Self {
+        Label(BTreeSet::from([Atom::new(Source::Rows(table.clone()), Kind::Presence)]))
+    }
+
+    pub(super) fn union<'a>(all: impl IntoIterator<Item = &'a Label>) -> Self {
+        Label(all.into_iter().flat_map(|label| label.0.iter().cloned()).collect())
+    }
+
+    pub(super) fn and(mut self, other: &Label) -> Self {
+        self.0.extend(other.0.iter().cloned());
+        self
+    }
+
+    /// Every atom changed, or left out.
+    pub(super) fn map(&self, change: impl FnMut(&Atom) -> Option<Atom>) -> Self {
+        Label(self.0.iter().filter_map(change).collect())
+    }
+
+    /// Of an expression over values with this label: it has their values in it.
+    pub(super) fn computed(&self) -> Self {
+        self.map(|atom| {
+            let kind = if atom.kind == Kind::Value { Kind::Computed } else { atom.kind.clone() };
+            Some(Atom { kind, ..atom.clone() })
+        })
+    }
+
+    /// Of the truth of a comparison. What is already the outcome of one stays that.
+    pub(super) fn tested(&self, of: Operation, words: &str) -> Self {
+        let words: Rc<str> = words.into();
+        let joined = self.0.iter().any(|atom| atom.kind == (Kind::Split { joined: true }));
+        self.map(|atom| {
+            let row = atom.folds.is_empty() && atom.kind != Kind::Key;
+            let test = || {
+                let folded = if joined { BTreeSet::new() } else { atom.folds.clone() };
+                Atom::new(atom.source.clone(), Kind::Test { of, words: words.clone(), row, folded })
+            };
+            Some(match &atom.kind {
+                Kind::Value | Kind::Computed | Kind::Key => test(),
+                // how many there are
+                Kind::Presence if !row && matches!(atom.source, Source::Rows(_)) => Atom::new(atom.source.clone(), Kind::Presence),
+                Kind::Presence | Kind::Split { joined: false } if !row => test(),
+                _ => atom.clone(),
+            })
+        })
+    }
+
+    /// Of a number of groups of which it is only asked whether it is 0.
+    pub(super) fn any_group(&self) -> Self {
+        self.map(|atom| (!matches!(atom.kind, Kind::Split { .. }) || atom.folds.is_empty()).then(|| atom.clone()))
+    }
+
+    /// Of the truth of `word expression`: another test than of the expression itself.
+    pub(super) fn tested_as(&self, word: &str) -> Self {
+        self.tested(Operation::Filter, "").map(|atom| {
+            let mut atom = atom.clone();
+            if let Kind::Test { words, .. } = &mut atom.kind {
+                *words = format!("{word} {words}").into();
+            }
+            Some(atom)
+        })
+    }
+
+    /// Of whether there is a value. A column that always has one tells of the rows.
+    pub(super) fn presence(&self, always: impl Fn(&Source) -> bool) -> Self {
+        // an aggregate is there where one of its values is
+        let (folded, rows): (BTreeSet<Atom>, BTreeSet<Atom>) = self.0.iter().cloned().partition(|atom| !atom.folds.is_empty());
+        let rows = Label(rows).map(|atom| {
+            if !atom.is_value() {
+                return Some(atom.clone());
+            }
+            match &atom.source {
+                Source::Listed(..) => None,
+                Source::Column(table, _) if always(&atom.source) => Some(Atom::new(Source::Rows(table.clone()), Kind::Presence)),
+                source => Some(Atom::new(source.clone(), Kind::Presence)),
+            }
+        });
+        Label(folded).tested(Operation::Filter, "IS NOT NULL").and(&rows)
+    }
+
+    /// Of a row that exists only where a row with this label does.
+    pub(super) fn where_rows(&self) -> Self {
+        self.map(|atom| matches!(atom.kind, Kind::Split { .. } | Kind::Presence).then(|| atom.clone()))
+    }
+
+    /// Of the groups of values with this label: how many rows they have follows from them.
+    pub(super) fn split(&self) -> Self {
+        self.map(|atom| {
+            let of_column = matches!(atom.source, Source::Column(..) | Source::Listed(..));
+            of_column.then(|| Atom::new(atom.source.clone(), Kind::Split { joined: false }))
+        })
+    }
+
+    /// After a join on these sources: the join says for whom a value is.
+    pub(super) fn joined_on(&self, on: &BTreeSet<Source>) -> Self {
+        self.map(|atom| {
+            let kind = match &atom.kind {
+                Kind::Split { .. } if on.contains(&atom.source) => Kind::Split { joined: true },
+                kind => kind.clone(),
+            };
+            Some(Atom { kind, ..atom.clone() })
+        })
+    }
+
+    /// The columns it derives from, compared or not.
+    pub(super) fn columns(&self) -> BTreeSet<Source> {
+        let of = |atom: &&Atom| !matches!(atom.source, Source::Rows(_)) && !matches!(atom.kind, Kind::Split { .. } | Kind::Presence);
+        self.0.iter().filter(of).map(|atom| atom.source.clone()).collect()
+    }
+
+    /// The tables of private columns it derives from.
+    pub(super) fn private_tables(&self) -> BTreeSet<Rc<str>> {
+        self.columns().into_iter().filter_map(|source| source.private().map(|(table, _)| table.clone())).collect()
+    }
+}
+
+impl Source {
+    /// Table and column, if it is private.
+    pub(super) fn private(&self) -> Option<(&Rc<str>, &Rc<str>)> {
+        match self {
+            Source::Column(table, column) if !is_public(table) => Some((table, column)),
+            _ => None,
+        }
+    }
+}
+
+pub(super) fn is_public(table: &str) -> bool {
+    table.strip_prefix(crate::catalog::PUBLIC_SCHEMA).is_some_and(|rest| rest.starts_with('.'))
+}

@@ -1,0 +1,250 @@
+//! Labels through the operators over private rows, and what of them comes out.
+
+use std::collections::BTreeSet;
+
+use ledger::contract::Operation;
+
+use super::{
+    Unknown, clipped,
+    frames::roles_of,
+    home::{Home, Labels},
+    label::{Kind, Label},
+    uses::Role,
+};
+use crate::plan::{
+    Plan, RowRelease, Source,
+    relation::{Fold, FoldOp, Function, Operator, Relation, RelationId, RowNode, RowNodeId, RowOp, SortKey},
+};
+
+impl Home {
+    /// The relations and row releases of a plan.
+    pub(super) fn relations(&mut self, plan: &Plan) -> Result<(), Unknown> {
+        let mut all: Vec<Labels> = Vec::new();
+        for relation in &plan.relations {
+            let labels = self.operator(relation, plan, &all)?;
+            if labels.columns.len() != relation.columns.len() {
+                return Err(Unknown::of("a relation with other columns than its operator"));
+            }
+            all.push(labels);
+        }
+        for release in &plan.rows {
+            self.row_release(release, plan.relation(release.relation), &all[release.relation.0])?;
+        }
+        Ok(())
+    }
+
+    fn operator(&mut self, relation: &Relation, plan: &Plan, all: &[Labels]) -> Result<Labels, Unknown> {
+        let labels = |id: &RelationId| &all[id.0];
+        let words = |id: &RelationId, column: usize| plan.relation(*id).columns.get(column).map_or("", |c| c.words.as_str());
+        Ok(match &relation.op {
+            Operator::Home { source, plan } => {
+                let owner = match source {
+                    Source::Public => "the public tables",
+                    Source::Party(name) => name,
+                };
+                self.at(&format!("what is computed of {owner}"), |me| me.plan(plan.logical()))?
+            }
+            Operator::Map { input, nodes, columns, keep } => {
+                let of = labels(input);
+                let nodes = self.nodes(nodes, &of.columns, plan.relation(*input))?;
+                let column = |(value, valid): &(RowNodeId, Option<RowNodeId>)| {
+                    valid.iter().fold(nodes[value.0].0.clone(), |label, valid| label.and(&nodes[valid.0].0))
+                };
+                let out = Labels { columns: columns.iter().map(column).collect(), rows: of.rows.clone() };
+                match keep {
+                    Some(keep) => {
+                        let (label, words) = &nodes[keep.0];
+                        let label = label.tested(Operation::Filter, words);
+                        self.at(words, |me| me.uses.filter(&label));
+                        self.filtered(out, &label)
+                    }
+                    None => out,
+                }
+            }
+            Operator::Lookup { base, table, on, columns, .. } => {
+                let on: Vec<_> = on.iter().map(|(b, t)| (*b, *t, format!("{} = {}", words(base, *b), words(table, *t)))).collect();
+                let (mut base, table) = self.joined(labels(base), labels(table), &on);
+                let met = on.iter().map(|(b, t, words)| base.columns[*b].clone().and(&table.columns[*t]).tested(Operation::Join, words));
+                let met = met.fold(table.rows.where_rows(), |met, label| met.and(&label));
+                // what a row lacks is NULL
+                let looked = columns.iter().map(|c| table.columns[*c].clone().and(&table.rows.where_rows()));
+                let looked: Vec<_> = looked.collect();
+                base.columns.extend(looked);
+                base.columns.push(met);
+                base.rows = base.rows.and(&table.rows);
+                base
+            }
+            Operator::Pairs { left, right, on } => {
+                let on: Vec<_> = on.iter().map(|(l, r)| (*l, *r, format!("{} = {}", words(left, *l), words(right, *r)))).collect();
+                let (left, right) = self.joined(labels(left), labels(right), &on);
+                Labels { columns: [left.columns, right.columns].concat(), rows: left.rows.and(&right.rows) }
+            }
+            Operator::Cross { left, right } => {
+                let (left, right) = (labels(left), labels(right));
+                Labels { columns: [&left.columns[..], &right.columns].concat(), rows: left.rows.clone().and(&right.rows) }
+            }
+            Operator::Group { input, keys, folds } => {
+                let of = labels(input);
+                let keys: Vec<Label> = keys.iter().map(|key| of.columns[*key].clone()).collect();
+                let Labels { mut columns, rows } = self.at("GROUP BY", |me| me.grouped(&keys));
+                for (i, fold) in folds.iter().enumerate() {
+                    let place = &relation.columns.get(keys.len() + i).map_or("", |c| c.words.as_str());
+                    let label = self.at(place, |me| me.row_fold(fold, of))?;
+                    columns.push(label.and(&rows));
+                }
+                Labels { columns, rows }
+            }
+            Operator::Total { input, folds } => {
+                let of = labels(input);
+                let place = |i: usize| relation.columns.get(i).map_or("", |c| c.words.as_str());
+                let columns = folds.iter().enumerate().map(|(i, fold)| self.at(place(i), |me| me.row_fold(fold, of)));
+                Labels { columns: columns.collect::<Result<_, _>>()?, rows: Label::default() }
+            }
+            Operator::Top { input, by, .. } => {
+                let of = labels(input);
+                self.sorted(by, of, plan.relation(*input));
+                of.clone()
+            }
+            Operator::Union { inputs } => {
+                let column = |i: usize| Label::union(inputs.iter().filter_map(|input| labels(input).columns.get(i)));
+                Labels {
+                    columns: (0..relation.columns.len()).map(column).collect(),
+                    rows: Label::union(inputs.iter().map(|input| &labels(input).rows)),
+                }
+            }
+            Operator::Window { input, partition, by, functions } => {
+                let of = labels(input);
+                let order = self.sorted(by, of, plan.relation(*input));
+                let split = Label::union(partition.iter().map(|c| &of.columns[*c])).split();
+                let mut columns = of.columns.clone();
+                for (i, function) in functions.iter().enumerate() {
+                    let place = relation.columns.get(of.columns.len() + i).map_or("", |c| c.words.as_str());
+                    let label = self.at(place, |me| me.row_window(function, of))?;
+                    columns.push(label.and(&order).and(&split));
+                }
+                Labels { columns, rows: of.rows.clone() }
+            }
+        })
+    }
+
+    fn joined(&mut self, left: &Labels, right: &Labels, on: &[(usize, usize, String)]) -> (Labels, Labels) {
+        let (mut on_left, mut on_right) = (BTreeSet::new(), BTreeSet::new());
+        for (l, r, words) in on {
+            let (l, r) = (&left.columns[*l], &right.columns[*r]);
+            self.at(words, |me| me.uses.matched(l, r));
+            on_left.extend(l.columns());
+            on_right.extend(r.columns());
+        }
+        (left.joined_on(&on_left), right.joined_on(&on_right))
+    }
+
+    fn sorted(&mut self, by: &[SortKey], of: &Labels, relation: &Relation) -> Label {
+        let mut all = Label::default();
+        for key in by {
+            let words = relation.columns.get(key.column).map_or("", |c| c.words.as_str());
+            self.at(&format!("ORDER BY {words}"), |me| me.uses.order(&of.columns[key.column]));
+            all = all.and(&of.columns[key.column].tested(Operation::Order, "ORDER BY"));
+        }
+        all
+    }
+
+    fn row_fold(&mut self, fold: &Fold, of: &Labels) -> Result<Label, Unknown> {
+        let given = fold.when.map_or_else(Label::default, |when| of.columns[when].tested(Operation::Filter, "FILTER"));
+        let column = |c: &usize| of.columns[*c].clone();
+        Ok(match &fold.op {
+            FoldOp::Rows if given.0.is_empty() => self.uses.count(&of.rows),
+            FoldOp::Rows => self.uses.fold(Operation::Count, &given, &of.rows),
+            FoldOp::Count(c) => {
+                let there = column(c).presence(self.always());
+                let there = there.map(|atom| (atom.kind != Kind::Presence || atom.source.private().is_some()).then(|| atom.clone()));
+                self.uses.fold(Operation::Count, &there.and(&given), &of.rows)
+            }
+            FoldOp::CountDistinct(c) => self.uses.fold(Operation::CountDistinct, &column(c).and(&given), &of.rows),
+            FoldOp::Sum(c) => self.uses.fold(Operation::Sum, &column(c).and(&given), &of.rows),
+            FoldOp::Min(c) => self.uses.fold(Operation::Min, &column(c).and(&given), &of.rows),
+            FoldOp::Max(c) => self.uses.fold(Operation::Max, &column(c).and(&given), &of.rows),
+            FoldOp::Percentile { column: c, .. } => self.uses.fold(Operation::Median, &column(c).and(&given), &of.rows),
+            // a function of the keys
+            FoldOp::Same(c) => self.uses.key(&column(c)),
+        })
+    }
+
+    fn row_window(&mut self, function: &Function, of: &Labels) -> Result<Label, Unknown> {
+        match function {
+            Function::RowNumber | Function::Rank | Function::DenseRank | Function::Ntile(_) => Ok(Label::default()),
+            Function::Lag(c, _) => Ok(of.columns[*c].clone()),
+            Function::Whole(fold) | Function::Running { fold, .. } => self.row_fold(fold, of),
+        }
+    }
+
+    fn nodes(&mut self, nodes: &[RowNode], columns: &[Label], relation: &Relation) -> Result<Vec<(Label, String)>, Unknown> {
+        let mut all: Vec<(Label, String)> = Vec::new();
+        for node in nodes {
+            let of = |id: &RowNodeId| &all[id.0];
+            let words = |sign: &str, a: &RowNodeId, b: &RowNodeId| clipped(format!("{} {sign} {}", of(a).1, of(b).1));
+            let both = |a: &RowNodeId, b: &RowNodeId| of(a).0.clone().and(&of(b).0);
+            let column = |c: usize| relation.columns.get(c).map_or("", |c| c.words.as_str());
+            let compared = |label: Label, words: String| (label.tested(Operation::Filter, &words), words);
+            let found = match &node.op {
+                RowOp::Column(c) => (columns[*c].clone(), column(*c).to_owned()),
+                RowOp::Valid(c) => (columns[*c].presence(self.always()), format!("{} IS NOT NULL", column(*c))),
+                RowOp::Bit(bit) => (Label::default(), bit.to_string()),
+                RowOp::Integer(limbs) => (Label::default(), limbs.first().map_or_else(String::new, u64::to_string)),
+                RowOp::Element(value) => (Label::default(), value.to_string()),
+                RowOp::Not(a) => (of(a).0.tested_as("NOT"), format!("NOT {}", of(a).1)),
+                RowOp::And(bits) => (Label::union(bits.iter().map(|a| &of(a).0)), joined_words(" AND ", bits, &all)),
+                RowOp::Or(bits) => (Label::union(bits.iter().map(|a| &of(a).0)), joined_words(" OR ", bits, &all)),
+                RowOp::Less(a, b) => compared(both(a, b), words("<", a, b)),
+                RowOp::Equal(a, b) => {
+                    let (l, r, words) = (of(a).0.clone(), of(b).0.clone(), words("=", a, b));
+                    (self.at(&words, |me| me.equal(&l, &r, &words)), words)
+                }
+                RowOp::Add(a, b) => (both(a, b).computed(), words("+", a, b)),
+                RowOp::Sub(a, b) => (both(a, b).computed(), words("-", a, b)),
+                RowOp::Product(a, b) => (both(a, b).computed(), words("*", a, b)),
+                RowOp::Quotient { a, b, .. } => (both(a, b).computed(), words("/", a, b)),
+                RowOp::Select(c, a, b) => {
+                    let when = of(c).0.tested(Operation::Filter, &of(c).1);
+                    (when.and(&both(a, b)), clipped(format!("CASE WHEN {} …", of(c).1)))
+                }
+                RowOp::Lift(a) | RowOp::ToField(a, _) | RowOp::ToPlanes(a, _) => of(a).clone(),
+                RowOp::Negative(a) => compared(of(a).0.clone(), format!("{} < 0", of(a).1)),
+                RowOp::Zero(a) => compared(of(a).0.clone(), format!("{} = 0", of(a).1)),
+                RowOp::Linear(terms, _) => {
+                    let label = Label::union(terms.iter().map(|(_, a)| &of(a).0));
+                    let label = if terms.len() > 1 { label.computed() } else { label };
+                    (label, joined_words(" + ", &terms.iter().map(|(_, a)| *a).collect::<Vec<_>>(), &all))
+                }
+                RowOp::DatePart { of: date, .. } => {
+                    let (label, words) = of(date);
+                    (label.computed().and(&label.tested(Operation::Filter, words)), words.clone())
+                }
+            };
+            all.push((found.0, clipped(found.1)));
+        }
+        Ok(all)
+    }
+
+    fn row_release(&mut self, release: &RowRelease, relation: &Relation, labels: &Labels) -> Result<(), Unknown> {
+        let width = labels.columns.len();
+        let mut roles: Vec<Vec<Role>> = vec![Vec::new(); width];
+        for column in &release.columns {
+            for (of, role) in roles_of(&column.value) {
+                // beyond the columns are their valid bits
+                let of = if of >= width { of - width } else { of };
+                roles.get_mut(of).ok_or_else(|| Unknown::of("a column of an opening that is not there"))?.push(role);
+            }
+        }
+        for ((label, roles), column) in labels.columns.iter().zip(&roles).zip(&relation.columns) {
+            let roles = if roles.is_empty() { &[Role::Plain][..] } else { roles };
+            self.at(&column.words, |me| roles.iter().for_each(|role| me.uses.out(label, *role)));
+        }
+        let counted = relation.places > 1 && !self.uses.releases();
+        self.at("how many rows there are", |me| me.uses.out_rows(&labels.rows, counted));
+        Ok(())
+    }
+}
+
+fn joined_words(sign: &str, of: &[RowNodeId], all: &[(Label, String)]) -> String {
+    clipped(of.iter().map(|a| all[a.0].1.as_str()).collect::<Vec<_>>().join(sign))
+}

@@ -1,0 +1,377 @@
+//! What base columns are used for. Uses are collected while the plan is interpreted, and settled at the end, when it is known what is
+//! joined with what and what comes out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+
+use ledger::contract::Operation;
+
+use super::label::{Atom, Kind, Label, Source, is_public};
+
+/// One thing a plan does with a private column, or with the rows of a table.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Use {
+    /// `agency.table`.
+    pub table: String,
+    /// The column; `None` for the rows.
+    pub column: Option<String>,
+    /// What is done with it.
+    pub operation: Operation,
+    /// What else, if allowed, allows it.
+    pub or: Vec<Operation>,
+    /// Where in the question, in its words.
+    pub place: String,
+}
+
+/// How a value comes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// As it is.
+    Plain,
+    /// As a part of what this operation names.
+    Of(Operation),
+    /// As the number of values that are a part of it.
+    Number,
+    /// To say whether there is a value, or a group.
+    Whether,
+}
+
+/// What has been seen so far.
+#[derive(Debug, Default)]
+pub(super) struct Uses {
+    /// Where the interpretation is.
+    pub(super) place: String,
+    found: BTreeMap<(Source, Need), String>,
+    /// What was matched with what.
+    edges: Vec<(Source, Source, String)>,
+    /// What was ordered by.
+    orders: Vec<(Source, String)>,
+    /// What comes out, in whatever form.
+    out: BTreeSet<Source>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Need {
+    Operation(Operation),
+    /// To compare an aggregate, which who may see it may do himself.
+    Compare(Operation),
+    /// To group by it further in. Where it is joined on, the join forms the groups as well.
+    Split,
+    /// Whoever may do anything with the column may know whether it has a value.
+    Anything,
+}
+
+impl Uses {
+    fn note(&mut self, source: &Source, need: Need) {
+        self.found.entry((source.clone(), need)).or_insert_with(|| self.place.clone());
+    }
+
+    fn operation(&mut self, source: &Source, operation: Operation) {
+        self.note(source, Need::Operation(operation));
+    }
+
+    /// Rows grouped by it say something of their own: they come out, or, further in, something is done with each of them.
+    fn split(&mut self, atom: &Atom, need: Need) {
+        let (Kind::Split { joined: false }, Source::Column(_, column)) = (&atom.kind, &atom.source) else { return };
+        let place = std::mem::replace(&mut self.place, format!("GROUP BY {column}"));
+        self.note(&atom.source, need);
+        self.place = place;
+    }
+
+    /// What a comparison tells of a column.
+    fn test(&mut self, source: &Source, of: Operation, folded: &BTreeSet<Operation>) {
+        match (of, folded.first()) {
+            (Operation::Order, _) => self.orders.push((source.clone(), self.place.clone())),
+            // the join says so
+            (Operation::Join, _) => {}
+            (_, Some(fold)) => self.note(source, Need::Compare(*fold)),
+            (_, None) => self.operation(source, Operation::Filter),
+        }
+    }
+
+    /// What chooses rows, or between values.
+    pub(super) fn filter(&mut self, label: &Label) {
+        for atom in &label.0 {
+            match &atom.kind {
+                Kind::Value | Kind::Computed | Kind::Key => self.operation(&atom.source, Operation::Filter),
+                Kind::Test { of, folded, .. } => self.test(&atom.source, *of, folded),
+                Kind::Presence if matches!(atom.source, Source::Rows(_)) => {}
+                Kind::Presence => self.note(&atom.source, Need::Anything),
+                Kind::Split { .. } => self.split(atom, Need::Split),
+            }
+        }
+    }
+
+    /// What rows are ranked or cut off by.
+    pub(super) fn order(&mut self, label: &Label) {
+        for atom in label.0.iter().filter(|atom| atom.is_value()) {
+            self.orders.push((atom.source.clone(), self.place.clone()));
+        }
+        self.filter(&label.map(|atom| (!atom.is_value()).then(|| atom.clone())));
+    }
+
+    /// What is matched.
+    pub(super) fn matched(&mut self, one: &Label, other: &Label) {
+        for a in one.columns() {
+            for b in other.columns() {
+                self.edges.push((a.clone(), b, self.place.clone()));
+            }
+        }
+    }
+
+    /// The number of rows.
+    pub(super) fn count(&mut self, rows: &Label) -> Label {
+        rows.map(|atom| match &atom.kind {
+            // a group was joined with what is counted: it stands for rows of its table
+            Kind::Split { joined: true } => {
+                let Source::Column(table, _) = &atom.source else { return None };
+                Some(Atom { source: Source::Rows(table.clone()), kind: Kind::Presence, folds: BTreeSet::from([Operation::Count]) })
+            }
+            Kind::Split { .. } => Some(Atom { folds: BTreeSet::from([Operation::CountDistinct]), ..atom.clone() }),
+            _ => Some(Atom { folds: BTreeSet::from([Operation::Count]), ..atom.clone() }),
+        })
+    }
+
+    /// An aggregate of values over rows. What is summed in two steps is one sum; else a value of the first step is one of each group, and
+    /// groups are made for it.
+    pub(super) fn fold(&mut self, operation: Operation, label: &Label, rows: &Label) -> Label {
+        use Operation::{Avg, Corr, Count, Max, Median, Min, Sum, Var};
+        let has_value = label.0.iter().any(|atom| atom.is_value() || !atom.folds.is_empty());
+        // a number of values, and not of rows
+        let counted = label.0.iter().any(|atom| atom.kind == Kind::Presence && !matches!(atom.source, Source::Rows(_)));
+        let mut out = BTreeSet::new();
+        let mut again = true;
+        for atom in &label.0 {
+            let before = &atom.folds;
+            let parts = BTreeSet::from([Sum, Count, Operation::CountDistinct]);
+            let same = !before.is_empty()
+                && atom.kind != Kind::Computed
+                && match operation {
+                    Sum => before.is_subset(&parts),
+                    Min | Max => before.iter().eq([&operation]),
+                    _ => false,
+                };
+            let mut folds = before.clone();
+            if !same {
+                // the mean of sums is a mean
+                if matches!(operation, Avg | Var | Corr | Median) {
+                    folds.retain(|fold| !matches!(fold, Sum | Count));
+                }
+                folds.insert(operation);
+            }
+            match &atom.kind {
+                Kind::Value | Kind::Computed | Kind::Key => {
+                    again &= same;
+                    out.insert(Atom { source: atom.source.clone(), kind: Kind::Value, folds });
+                }
+                Kind::Test { .. } => drop(out.insert(Atom { folds, ..atom.clone() })),
+                _ if !before.is_empty() => {
+                    again &= same;
+                    out.insert(Atom { folds, ..atom.clone() });
+                }
+                Kind::Presence if (has_value || counted) && matches!(atom.source, Source::Rows(_)) => {}
+                Kind::Presence if has_value => self.note(&atom.source, Need::Anything),
+                Kind::Presence => drop(out.insert(Atom { folds: BTreeSet::from([Count]), ..atom.clone() })),
+                Kind::Split { .. } => {}
+            }
+        }
+        if has_value && !again {
+            label.0.iter().chain(&rows.0).filter(|atom| atom.folds.is_empty()).for_each(|atom| self.split(atom, Need::Split));
+        }
+        if !has_value && !counted {
+            out.extend(self.count(rows).0);
+        }
+        if !has_value {
+            let groups = label.map(|atom| matches!(atom.kind, Kind::Split { .. }).then(|| atom.clone()));
+            out.extend(self.count(&groups).0);
+        }
+        Label(out)
+    }
+
+    /// Whether a condition holds for any row.
+    pub(super) fn any(&mut self, label: &Label) -> Label {
+        label.map(|atom| match &atom.kind {
+            Kind::Presence if !matches!(atom.source, Source::Rows(_)) => {
+                self.note(&atom.source, Need::Anything);
+                None
+            }
+            Kind::Presence | Kind::Split { .. } => None,
+            _ => Some(Atom { folds: BTreeSet::from([Operation::Max]), ..atom.clone() }),
+        })
+    }
+
+    /// What groups are made by.
+    pub(super) fn key(&mut self, label: &Label) -> Label {
+        label.0.iter().for_each(|atom| self.split(atom, Need::Split));
+        label.map(|atom| {
+            let kept = !matches!(atom.source, Source::Rows(_)) && !matches!(atom.kind, Kind::Split { .. });
+            kept.then(|| Atom { kind: Kind::Key, ..atom.clone() })
+        })
+    }
+
+    /// What comes out, or a part of it.
+    pub(super) fn out(&mut self, label: &Label, role: Role) {
+        for atom in &label.0 {
+            let (source, folds) = (&atom.source, &atom.folds);
+            let rows = matches!(source, Source::Rows(_));
+            match &atom.kind {
+                Kind::Value | Kind::Computed | Kind::Key => {
+                    self.out.insert(source.clone());
+                    if atom.kind == Kind::Key {
+                        self.operation(source, Operation::Group);
+                    } else if folds.is_empty() {
+                        self.operation(source, Operation::Release);
+                    }
+                    let part = |fold: &&Operation| role != Role::Plain && matches!(fold, Operation::Sum | Operation::Count);
+                    folds.iter().filter(|fold| !part(fold)).for_each(|fold| self.operation(source, *fold));
+                    if let Role::Of(operation) = role
+                        && folds.iter().any(|fold| part(&fold))
+                    {
+                        self.operation(source, operation);
+                    }
+                }
+                Kind::Test { of, row, folded, .. } => {
+                    self.test(source, *of, folded);
+                    if folds.is_empty() && *row {
+                        self.operation(source, Operation::Release);
+                    }
+                }
+                Kind::Presence if matches!(role, Role::Number | Role::Whether) => {
+                    if !rows {
+                        self.note(source, Need::Anything);
+                    }
+                }
+                Kind::Presence if folds.is_empty() && rows => {}
+                Kind::Presence if folds.is_empty() && role != Role::Plain => self.note(source, Need::Anything),
+                Kind::Presence if folds.is_empty() => self.operation(source, Operation::Release),
+                Kind::Presence => self.operation(source, Operation::Count),
+                Kind::Split { .. } if folds.is_empty() => self.split(atom, Need::Operation(Operation::Group)),
+                Kind::Split { .. } if role == Role::Whether => {}
+                Kind::Split { .. } => self.operation(source, Operation::CountDistinct),
+            }
+        }
+    }
+
+    /// That so many rows come out as they are left.
+    pub(super) fn out_rows(&mut self, rows: &Label, counted: bool) {
+        let single = rows.0.iter().any(|atom| matches!(atom.source, Source::Rows(_)));
+        for atom in &rows.0 {
+            match &atom.kind {
+                // joined or not: they are the rows of the answer
+                Kind::Split { joined } if !(single && *joined) => {
+                    self.split(&Atom { kind: Kind::Split { joined: false }, ..atom.clone() }, Need::Operation(Operation::Group));
+                }
+                Kind::Presence if counted && matches!(atom.source, Source::Rows(_)) => self.operation(&atom.source, Operation::Count),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether values of single rows of a table come out.
+    pub(super) fn releases(&self) -> bool {
+        self.found.keys().any(|(_, need)| *need == Need::Operation(Operation::Release))
+    }
+
+    /// All uses of private columns.
+    pub(super) fn settled(mut self) -> BTreeSet<Use> {
+        for (source, place) in std::mem::take(&mut self.orders) {
+            if !self.out.contains(&source) {
+                self.place = place;
+                self.operation(&source, Operation::Order);
+            }
+        }
+        let components = components(&self.edges);
+        // who groups by a column groups by all that were matched with it, who counts public values counts what was matched with them
+        let grouped = self.found.iter().filter_map(|((source, need), place)| match need {
+            Need::Operation(Operation::Group) => Some((source.clone(), Operation::Group, place.clone())),
+            Need::Operation(Operation::CountDistinct) if source.private().is_none() => {
+                Some((source.clone(), Operation::CountDistinct, place.clone()))
+            }
+            _ => None,
+        });
+        for (source, operation, place) in grouped.collect::<Vec<_>>() {
+            let with = components.iter().find(|all| all.contains_key(&Node::of(&source)));
+            self.place = place;
+            for source in with.into_iter().flat_map(|all| all.values().flatten()) {
+                self.operation(source, operation);
+            }
+        }
+        let mut all = BTreeSet::new();
+        let mut add = |source: &Source, operation, or: &[Operation], place: &str| {
+            let (table, column) = match source {
+                Source::Rows(table) if !is_public(table) => (table, None),
+                source => match source.private() {
+                    Some((table, column)) => (table, Some(column.to_string())),
+                    None => return,
+                },
+            };
+            all.insert(Use { table: table.to_string(), column, operation, or: or.to_vec(), place: place.to_owned() });
+        };
+        for ((source, need), place) in &self.found {
+            match need {
+                // who may see the groups may count them
+                Need::Operation(Operation::CountDistinct) => add(source, Operation::CountDistinct, &[Operation::Group], place),
+                Need::Operation(operation) => add(source, *operation, &[], place),
+                // a mean opens its sum
+                Need::Compare(Operation::Sum) => {
+                    add(source, Operation::Filter, &[Operation::Sum, Operation::Avg, Operation::Var, Operation::Corr], place);
+                }
+                Need::Compare(Operation::CountDistinct) => {
+                    add(source, Operation::Filter, &[Operation::CountDistinct, Operation::Group], place);
+                }
+                Need::Compare(Operation::Count) => add(source, Operation::Filter, &Operation::ALL, place),
+                Need::Compare(fold) => add(source, Operation::Filter, &[*fold], place),
+                Need::Split if self.edges.iter().any(|(a, b, _)| a == source || b == source) => {}
+                Need::Split => add(source, Operation::Group, &[], place),
+                Need::Anything => add(source, Operation::Count, &Operation::ALL, place),
+            }
+        }
+        for component in &components {
+            let private: BTreeSet<&Source> = component.values().flatten().filter(|source| source.private().is_some()).collect();
+            let tables: BTreeSet<_> = private.iter().filter_map(|source| source.private()).map(|(table, _)| table).collect();
+            // what a table's rows may be split by, they may be matched by with public rows, and with each other
+            let or: &[Operation] = if tables.len() > 1 { &[] } else { &[Operation::Group] };
+            for source in private {
+                let place = self.edges.iter().find(|(a, b, _)| a == source || b == source).map_or("", |(.., place)| place);
+                add(source, Operation::Join, or, place);
+            }
+        }
+        all
+    }
+}
+
+/// What is known with what: a public table's columns are known together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Node {
+    Public(Rc<str>),
+    Other(Source),
+}
+
+impl Node {
+    fn of(source: &Source) -> Self {
+        match source {
+            Source::Column(table, _) if is_public(table) => Node::Public(table.clone()),
+            source => Node::Other(source.clone()),
+        }
+    }
+}
+
+/// The connected parts of what is matched.
+fn components(edges: &[(Source, Source, String)]) -> Vec<BTreeMap<Node, BTreeSet<Source>>> {
+    let mut all: Vec<BTreeMap<Node, BTreeSet<Source>>> = Vec::new();
+    for (a, b, _) in edges {
+        let mut whole: BTreeMap<Node, BTreeSet<Source>> = BTreeMap::new();
+        for source in [a, b] {
+            whole.entry(Node::of(source)).or_default().insert(source.clone());
+        }
+        let (touched, apart): (Vec<_>, Vec<_>) = all.into_iter().partition(|other| other.keys().any(|node| whole.contains_key(node)));
+        for (node, sources) in touched.into_iter().flatten() {
+            whole.entry(node).or_default().extend(sources);
+        }
+        all = apart;
+        all.push(whole);
+    }
+    all
+}

@@ -1,0 +1,155 @@
+//! What a refusal says.
+
+use super::*;
+use query::message::{Code, Refusal};
+
+fn meters(columns: &[(&str, &[Operation])]) -> SignedContract {
+    contract("energy.meters", columns.iter().map(|(name, of)| ((*name).to_owned(), of.iter().copied().collect())).collect())
+}
+
+fn standing() -> SignedContract {
+    use Operation::{Avg, Count, Filter, Group, Sum};
+    meters(&[("*", &[Count]), ("kwh", &[Avg, Sum]), ("zone", &[Group]), ("poor", &[Filter])])
+}
+
+#[track_caller]
+fn asked(sql: &str, contracts: &[SignedContract], change: impl FnOnce(&mut Ask<'_>)) -> Result<Effective, Box<Denial>> {
+    let (plan, ana) = (compile(sql, &TOWN).unwrap_or_else(|e| panic!("{sql}\n{e}")), key("ana"));
+    let mut ask = ask(sql, &ana);
+    change(&mut ask);
+    check(&plan, None, contracts, &ask)
+}
+
+#[track_caller]
+fn denied(sql: &str, says: &[&str], fix: &[&str]) {
+    let denial = asked(sql, &[standing()], |_| {}).expect_err(sql);
+    says.iter().for_each(|part| assert!(denial.to_string().contains(part), "{part} in {denial}"));
+    fix.iter().for_each(|part| assert!(denial.fix.contains(part), "{part} in {}", denial.fix));
+}
+
+#[test]
+fn what_the_contract_allows_runs_under_its_terms() {
+    let standing = standing();
+    let sql = "SELECT zone, AVG(kwh) AS mean, COUNT(*) AS n FROM energy.meters WHERE poor GROUP BY zone";
+    let effective = asked(sql, std::slice::from_ref(&standing), |_| {}).expect("allowed");
+    assert_eq!(effective.contracts, BTreeMap::from([("energy.meters".to_owned(), standing.id)]));
+    assert_eq!(effective.terms, Some(standing.contract.terms(standing.id)));
+    let done: Vec<_> = effective.uses.iter().map(|used| (used.column.as_deref(), used.operation)).collect();
+    assert!(done.contains(&(Some("kwh"), Operation::Avg)) && done.contains(&(Some("poor"), Operation::Filter)), "{done:?}");
+    assert!(!done.contains(&(Some("kwh"), Operation::Sum)), "a mean is no sum: {done:?}");
+}
+
+#[test]
+fn without_a_contract_nothing_is_allowed() {
+    let denial = asked("SELECT COUNT(*) FROM energy.meters", &[], |_| {}).expect_err("default deny");
+    assert_eq!(denial.table.as_deref(), Some("energy.meters"));
+    let refusal = Refusal::from(denial);
+    assert_eq!((refusal.code, refusal.code.to_string().as_str()), (Code::NoConsent, "E_NO_CONSENT"));
+    assert!(refusal.reason.starts_with("1:") && refusal.fix.contains("tacit contract new energy.meters"), "{refusal:?}");
+    // another agency's contract is none
+    let others = contract("health.stays", BTreeMap::new());
+    asked("SELECT COUNT(*) FROM energy.meters", &[others], |_| {}).expect_err("default deny");
+}
+
+#[test]
+fn an_owner_looks_at_its_own_tables() {
+    let sql = "SELECT SUM(m.kwh) AS s FROM energy.meters m JOIN health.stays s ON m.resident = s.resident";
+    let plan = compile(sql, &TOWN).expect("it compiles");
+    let ana = key("ana");
+    let allowed = meters(&[("kwh", &[Operation::Sum]), ("resident", &[Operation::Join])]);
+    assert!(check(&plan, Some("energy"), std::slice::from_ref(&allowed), &ask(sql, &ana)).is_ok());
+    assert!(check(&plan, Some("transport"), &[], &ask(sql, &ana)).is_ok_and(|effective| effective.terms.is_none()));
+    let denial = check(&plan, None, &[allowed], &ask(sql, &ana)).expect_err("health has none");
+    assert_eq!(denial.table.as_deref(), Some("health.stays"));
+}
+
+#[test]
+fn a_refusal_names_clause_column_and_operator_and_what_would_do() {
+    denied(
+        "SELECT MAX(kwh) AS m FROM energy.meters",
+        &["1:12", "kwh in MAX", "only AVG, SUM"],
+        &["use AVG or SUM of kwh", "ask energy to allow MAX"],
+    );
+    denied(
+        "SELECT SUM(peak) AS s FROM energy.meters",
+        &["peak in SUM", "allows nothing of peak"],
+        &["leave peak out", "AVG or SUM of kwh"],
+    );
+    denied(
+        "SELECT AVG(kwh) AS a FROM energy.meters WHERE peak > 50",
+        &["1:47", "peak to be compared (FILTER)", "peak > 50"],
+        &["leave the condition on peak out, or set conditions on poor"],
+    );
+    denied("SELECT tariff, AVG(kwh) AS a FROM energy.meters GROUP BY tariff", &["tariff to be grouped by"], &["or group by zone"]);
+    denied("SELECT kwh FROM energy.meters", &["kwh to be shown row by row (RELEASE)"], &["use AVG or SUM of kwh"]);
+    denied(
+        "SELECT COUNT(*) AS n FROM energy.meters m JOIN health.stays s ON m.resident = s.resident",
+        &["resident to be joined on (JOIN)", "s.resident = m.resident"],
+        &["leave the join on resident out"],
+    );
+    // narrowing by CASE
+    denied(
+        "SELECT SUM(CASE WHEN kwh = 117 THEN 1 ELSE 0 END) AS n FROM energy.meters",
+        &["kwh to be compared"],
+        &["leave the condition on kwh out"],
+    );
+    denied("SELECT SUM(kwh) AS n FROM energy.meters GROUP BY zone HAVING MAX(kwh) > 100", &["kwh"], &["AVG or SUM of kwh"]);
+}
+
+#[test]
+fn it_matters_who_asks_for_what_and_when() {
+    let sql = "SELECT SUM(kwh) AS s FROM energy.meters";
+    let (standing, bo) = (standing(), key("bo"));
+    let refused = |says: &str, fix: &str, change: &dyn Fn(&mut Ask<'_>)| {
+        let (plan, ana) = (compile(sql, &TOWN).expect("it compiles"), key("ana"));
+        let mut ask = ask(sql, &ana);
+        change(&mut ask);
+        let denial = check(&plan, None, std::slice::from_ref(&standing), &ask).expect_err(says);
+        assert!(denial.reason.contains(says) && denial.fix.contains(fix), "{denial}\n{}", denial.fix);
+    };
+    refused("begins at 1970-01-01T00:16:40Z", "while it is in force", &|a| a.now = 999);
+    refused("ended at 1970-01-01T00:33:20Z", "while it is in force", &|a| a.now = 2_000);
+    refused("does not allow the purpose `https://w3id.org/dpv#Marketing`", PURPOSE, &|a| {
+        a.purpose = "https://w3id.org/dpv#Marketing leaflets"
+    });
+    refused("the question names none", PURPOSE, &|a| a.purpose = " ");
+    refused("does not let `bo` have answers", "ana", &|a| a.receivers = &["ana", "bo"]);
+    let plan = compile(sql, &TOWN).expect("it compiles");
+    let denial = check(&plan, None, std::slice::from_ref(&standing), &ask(sql, &bo)).expect_err("bo is not named");
+    assert!(denial.reason.contains("does not name `bo` among its planners: ana"), "{denial}");
+    let words = Ask { purpose: "https://w3id.org/dpv#PublicBenefit the heat plan", ..ask(sql, &bo) };
+    let ana = key("ana");
+    assert!(
+        check(&plan, None, std::slice::from_ref(&standing), &Ask { planner: &ana, ..words }).is_ok(),
+        "words behind the purpose are free"
+    );
+}
+
+#[test]
+fn a_contract_may_want_more_of_its_partners() {
+    let sql = "SELECT SUM(m.kwh) AS s FROM energy.meters m JOIN health.stays s ON m.resident = s.resident";
+    let (plan, ana) = (compile(sql, &TOWN).expect("it compiles"), key("ana"));
+    let refused = |says: &str, change: &dyn Fn(&mut SignedContract)| {
+        let mut signed = meters(&[("kwh", &[Operation::Sum]), ("resident", &[Operation::Join])]);
+        change(&mut signed);
+        let denial = check(&plan, Some("energy"), &[signed.clone()], &ask(sql, &ana)).expect_err(says);
+        assert!(denial.reason.contains(says), "{denial}");
+        signed
+    };
+    refused("together with health.stays", &|s| s.contract.join_with = BTreeSet::new());
+    refused("together with health.stays", &|s| s.contract.join_with = ["transport.*".parse().expect("a pattern")].into());
+    refused("parties who cheat", &|s| s.contract.security = Security::Malicious);
+    let mut signed = refused("after it signed it", &|s| s.contract.countersigned = true);
+    signed.countersigned.insert("ana".into());
+    assert!(check(&plan, Some("energy"), &[signed], &ask(sql, &ana)).is_ok());
+}
+
+#[test]
+fn of_several_contracts_one_must_allow_all_of_it() {
+    let sql = "SELECT SUM(kwh) AS s, MAX(peak) AS m FROM energy.meters";
+    let (one, other) = (meters(&[("kwh", &[Operation::Sum])]), meters(&[("peak", &[Operation::Max])]));
+    let both = meters(&[("kwh", &[Operation::Sum]), ("peak", &[Operation::Max])]);
+    asked(sql, &[one.clone(), other.clone()], |_| {}).expect_err("a part each");
+    let effective = asked(sql, &[one, other, both.clone()], |_| {}).expect("the third");
+    assert_eq!(effective.contracts["energy.meters"], both.id);
+}

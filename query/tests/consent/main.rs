@@ -1,0 +1,179 @@
+//! Whether contracts allow a plan: the interpretation of plans against a reference that reads the questions, and what refusals say. A program
+//! of its own, because none of the engines is in it.
+
+mod denials;
+mod questions;
+mod reference;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use ledger::{
+    bytes::Hash,
+    contract::{Contract, Operation, ROWS, Revocation, Security, SignedContract, Sizes, Time},
+    key::{KeyKind, VerifierKey},
+};
+use mpc_core::identity::Identity;
+use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
+
+use self::{questions::questions, reference::Need};
+use query::{
+    catalog::Catalog,
+    compile::compile,
+    consent::{Ask, Denial, Effective, Use, check, interpret},
+};
+use sqllogictest::{DefaultColumnType, Record, parse_file};
+
+static TOWN: LazyLock<Catalog> = LazyLock::new(|| Catalog::parse(include_str!("town.toml")).expect("the town's catalogue is sound"));
+
+const PURPOSE: &str = "https://w3id.org/dpv#PublicBenefit";
+
+fn key(name: &str) -> VerifierKey {
+    let identity = Identity::from_seed(&Hash::sha256(&[name.as_bytes()]).0);
+    VerifierKey::new(name, KeyKind::Note, identity.public().verifying_key()).expect("a key")
+}
+
+/// A contract that allows this and is else as wide as can be.
+fn contract(table: &str, columns: BTreeMap<String, BTreeSet<Operation>>) -> SignedContract {
+    let contract = Contract {
+        id: "standing".into(),
+        dataset: table.into(),
+        owner: key(table.split_once('.').expect("a table").0),
+        planners: vec![key("ana")],
+        countersigned: false,
+        receivers: ["ana".to_owned()].into(),
+        purposes: [PURPOSE.to_owned()].into(),
+        columns,
+        entity_key: None,
+        min_group: 1,
+        dominance_pct: 100,
+        clamp: BTreeMap::new(),
+        max_rows_per_entity: None,
+        dp: None,
+        join_with: ["*".parse().expect("a pattern")].into(),
+        security: Security::SemiHonest,
+        sizes: Sizes::Bounds,
+        not_before: Time(1_000),
+        not_after: Time(2_000),
+        max_uses: None,
+        price: None,
+        revocation: Revocation::Immediate,
+        nonce: Hash([0; 32]),
+    };
+    let id = Hash::sha256(&[format!("{contract:?}").as_bytes()]);
+    SignedContract { contract, id, countersigned: BTreeSet::new() }
+}
+
+fn ask<'a>(sql: &'a str, planner: &'a VerifierKey) -> Ask<'a> {
+    Ask { sql, planner, receivers: &["ana"], purpose: PURPOSE, security: Security::SemiHonest, now: 1_500 }
+}
+
+/// One operation allowed for a column, or the rows, of a table.
+type Grant = (&'static str, Option<&'static str>, Operation);
+
+/// Contracts that allow exactly these operations.
+fn contracts(grants: &[Grant]) -> Vec<SignedContract> {
+    let mut tables: BTreeMap<&str, BTreeMap<String, BTreeSet<Operation>>> = BTreeMap::new();
+    for table in ["energy.meters", "health.stays"] {
+        tables.insert(table, BTreeMap::new());
+    }
+    for (table, column, operation) in grants {
+        let columns = tables.entry(table).or_default();
+        columns.entry(column.unwrap_or(ROWS).to_owned()).or_default().insert(*operation);
+    }
+    tables.into_iter().map(|(table, columns)| contract(table, columns)).collect()
+}
+
+/// The reference: every need is met by some grant.
+fn meets(needs: &BTreeSet<Need>, grants: &[Grant]) -> bool {
+    let met = |need: &Need| grants.iter().any(|(table, column, op)| *table == need.table && *column == need.column && need.of.contains(op));
+    needs.iter().all(met)
+}
+
+/// Contracts that allow what a question needs and no more, by one of the ways; and such with one grant less, or another.
+fn variants(needs: &BTreeSet<Need>, pick: impl Fn(usize) -> usize) -> Vec<Vec<Grant>> {
+    let least: Vec<Grant> = needs
+        .iter()
+        .enumerate()
+        .filter_map(|(at, need)| Some((need.table, need.column, *need.of.iter().nth(pick(at) % need.of.len())?)))
+        .collect();
+    let mut all = vec![least.clone()];
+    for out in 0..least.len() {
+        all.push(least.iter().enumerate().filter(|(at, _)| *at != out).map(|(_, grant)| *grant).collect());
+        let mut other = least.clone();
+        other[out].2 = Operation::ALL[pick(out + 1) % Operation::ALL.len()];
+        all.push(other);
+    }
+    all
+}
+
+#[test]
+fn the_interpretation_of_plans_agrees_with_what_questions_say() {
+    let mut runner = TestRunner::deterministic();
+    let (mut cases, mut allowed, mut plans) = (0, 0, 0);
+    let mut disagree = Vec::new();
+    let ana = key("ana");
+    for _ in 0..600 {
+        let strategy = (questions(), prop::collection::vec(any::<usize>(), 8));
+        let (question, picks) = strategy.new_tree(&mut runner).expect("a question").current();
+        let sql = question.sql();
+        let Ok(plan) = compile(&sql, &TOWN) else { continue };
+        plans += 1;
+        let [least, most] = question.needs();
+        for grants in variants(&most, |at| picks[at % picks.len()]) {
+            let given = contracts(&grants);
+            let found = check(&plan, None, &given, &ask(&sql, &ana));
+            let expected = meets(&most, &grants);
+            if expected != meets(&least, &grants) {
+                continue;
+            }
+            cases += 1;
+            allowed += usize::from(expected);
+            if found.is_ok() != expected {
+                let uses: Vec<String> = interpret(&plan).map_or_else(|e| vec![e.to_string()], |(uses, _)| uses.iter().map(said).collect());
+                let needs: Vec<String> = most.iter().map(|n| format!("{} {:?} {:?}", n.table, n.column, n.of)).collect();
+                let found = found.map_or_else(|denial| denial.to_string(), |_| "allowed".into());
+                disagree.push(format!(
+                    "{sql}\n  grants {grants:?}\n  found: {found}\n  needs {}\n  uses {}",
+                    needs.join("\n        "),
+                    uses.join("\n       ")
+                ));
+                break;
+            }
+        }
+    }
+    assert!(disagree.is_empty(), "{} of {plans}:\n{}", disagree.len(), disagree[..disagree.len().min(40)].join("\n"));
+    assert!(cases >= 1_000 && plans >= 300 && (200..cases - 200).contains(&allowed), "{cases} cases of {plans} plans, {allowed} allowed");
+}
+
+fn said(used: &Use) -> String {
+    format!("{} {:?} {} or {:?}: {}", used.table, used.column, used.operation, used.or, used.place)
+}
+
+#[test]
+fn every_construct_that_compiles_is_known() {
+    let catalog = Catalog::parse(include_str!("../slt/city.toml")).expect("the catalogue of the town is sound");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt");
+    let (mut plans, mut unknown) = (0, Vec::new());
+    for entry in std::fs::read_dir(folder).expect("the folder of questions") {
+        let path = entry.expect("a file").path();
+        if path.extension().is_none_or(|e| e != "slt") {
+            continue;
+        }
+        for record in parse_file::<DefaultColumnType>(&path).expect("sqllogictest") {
+            let Record::Query { sql, .. } = record else { continue };
+            let Ok(plan) = compile(&sql, &catalog) else { continue };
+            plans += 1;
+            match interpret(&plan) {
+                Ok((uses, tables)) => {
+                    // whatever is asked of a table, something is done with it
+                    let idle = tables.iter().find(|t| !t.starts_with("public.") && !uses.iter().any(|used| used.table == **t));
+                    unknown.extend(idle.map(|table| format!("{sql}\n  nothing is done with {table}")));
+                }
+                Err(what) => unknown.push(format!("{sql}\n  {what}")),
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "{} of {plans}:\n{}", unknown.len(), unknown.join("\n"));
+    assert!(plans > 200, "{plans} plans");
+}
