@@ -105,16 +105,19 @@ pub fn compile(sql: &str, catalog: &Catalog) -> Result<Plan, SqlError> {
     let fault = |what: &str| {
         SqlError::new(Code::Internal, format!("the query could not be compiled ({what})"), "simplify the query, and report it")
     };
+    // what has no place of its own concerns the whole question
+    match deep(|| compile_here(sql, catalog).map_err(|e| e.at(locate::first(sql)))) {
+        Ok(Some(result)) => result,
+        Ok(None) => Err(fault("the SQL library gave up on it")),
+        Err(e) => Err(fault(&format!("no thread: {e}"))),
+    }
+}
+
+/// Runs what walks plans on a stack that is deep enough for any within the bounds; `None` if it panics.
+pub(crate) fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Result<Option<T>> {
     thread::scope(|scope| {
-        let worker = thread::Builder::new().name("compile".into()).stack_size(STACK).spawn_scoped(scope, || {
-            // what has no place of its own concerns the whole question
-            compile_here(sql, catalog).map_err(|e| e.at(locate::first(sql)))
-        });
-        match worker.map(|w| w.join()) {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(fault("the SQL library gave up on it")),
-            Err(e) => Err(fault(&format!("no thread: {e}"))),
-        }
+        let worker = thread::Builder::new().name("compile".into()).stack_size(STACK).spawn_scoped(scope, work)?;
+        Ok(worker.join().ok())
     })
 }
 

@@ -46,6 +46,7 @@ use ledger::{
 
 use self::home::Home;
 pub use self::{refusal::Denial, uses::Use};
+use crate::compile::deep;
 use crate::plan::Plan;
 
 /// Who asks what, for what.
@@ -119,10 +120,17 @@ pub fn check(plan: &Plan, owner: Option<&str>, contracts: &[SignedContract], ask
 /// # Errors
 /// The plan has a part that is not known here.
 pub fn interpret(plan: &Plan) -> Result<(BTreeSet<Use>, BTreeSet<String>), Unknown> {
-    let mut home = Home::default();
-    home.frames(plan)?;
-    home.relations(plan)?;
-    Ok((home.uses.settled(), home.tables))
+    let interpreted = deep(|| {
+        let mut home = Home::default();
+        home.frames(plan)?;
+        home.relations(plan)?;
+        Ok((home.uses.settled(), home.tables))
+    });
+    match interpreted {
+        Ok(Some(result)) => result,
+        Ok(None) => Err(Unknown::of("the interpretation gave up on it")),
+        Err(error) => Err(Unknown::of(format!("no thread: {error}"))),
+    }
 }
 
 /// A part of a plan that the interpretation does not know.

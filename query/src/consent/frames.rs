@@ -153,6 +153,7 @@ pub(super) fn roles_of(finish: &Finish) -> Vec<(usize, Role)> {
         Finish::Variance { n, x, xx, .. } => all(Operation::Var, n, &[x, xx]),
         Finish::Covariance { n, x, y, xy, .. } => all(Operation::Corr, n, &[x, y, xy]),
         Finish::Correlation { n, x, y, xx, yy, xy } => all(Operation::Corr, n, &[x, y, xx, yy, xy]),
+        Finish::Percentile { n, lower, upper, .. } => all(Operation::Median, n, &[lower, upper]),
     }
 }
 

@@ -132,6 +132,13 @@ impl Label {
         self.map(|atom| (!matches!(atom.kind, Kind::Split { .. }) || atom.folds.is_empty()).then(|| atom.clone()))
     }
 
+    /// Of a number of rows that met a condition, of which it is only asked whether it is 0: the condition says it all.
+    pub(super) fn any_row(&self) -> Self {
+        let conditional = self.0.iter().any(|atom| matches!(atom.kind, Kind::Test { .. }));
+        let counted = |atom: &Atom| atom.kind == Kind::Presence && matches!(atom.source, Source::Rows(_)) && !atom.folds.is_empty();
+        self.map(|atom| (!conditional || !counted(atom)).then(|| atom.clone()))
+    }
+
     /// Of the truth of `word expression`: another test than of the expression itself.
     pub(super) fn tested_as(&self, word: &str) -> Self {
         self.tested(Operation::Filter, "").map(|atom| {

@@ -161,6 +161,10 @@ impl Home {
             }
             FoldOp::CountDistinct(c) => self.uses.fold(Operation::CountDistinct, &column(c).and(&given), &of.rows),
             FoldOp::Sum(c) => self.uses.fold(Operation::Sum, &column(c).and(&given), &of.rows),
+            FoldOp::SumDistinct { by, of: c } => {
+                let distinct = self.uses.fold(Operation::CountDistinct, &column(by).and(&given), &of.rows);
+                self.uses.fold(Operation::Sum, &column(c).and(&given), &of.rows).and(&distinct)
+            }
             FoldOp::Min(c) => self.uses.fold(Operation::Min, &column(c).and(&given), &of.rows),
             FoldOp::Max(c) => self.uses.fold(Operation::Max, &column(c).and(&given), &of.rows),
             FoldOp::Percentile { column: c, .. } => self.uses.fold(Operation::Median, &column(c).and(&given), &of.rows),
@@ -209,7 +213,7 @@ impl Home {
                 }
                 RowOp::Lift(a) | RowOp::ToField(a, _) | RowOp::ToPlanes(a, _) => of(a).clone(),
                 RowOp::Negative(a) => compared(of(a).0.clone(), format!("{} < 0", of(a).1)),
-                RowOp::Zero(a) => compared(of(a).0.clone(), format!("{} = 0", of(a).1)),
+                RowOp::Zero(a) => compared(of(a).0.any_row(), format!("{} = 0", of(a).1)),
                 RowOp::Linear(terms, _) => {
                     let label = Label::union(terms.iter().map(|(_, a)| &of(a).0));
                     let label = if terms.len() > 1 { label.computed() } else { label };

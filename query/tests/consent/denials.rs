@@ -97,6 +97,28 @@ fn a_refusal_names_clause_column_and_operator_and_what_would_do() {
 }
 
 #[test]
+fn percentiles_and_distinct_sums_on_shares_need_their_operations() {
+    use Operation::{CountDistinct, Join, Max, Median, Sum};
+    let met = "FROM energy.meters m JOIN health.stays h ON m.resident = h.resident GROUP BY h.ward";
+    for (aggregate, needs) in
+        [("PERCENTILE_CONT(0.9) WITHIN GROUP (ORDER BY m.kwh)", &[Median][..]), ("SUM(DISTINCT m.kwh)", &[CountDistinct, Sum])]
+    {
+        let sql = format!("SELECT h.ward, {aggregate} AS x {met}");
+        let plan = compile(&sql, &TOWN).unwrap_or_else(|e| panic!("{sql}\n{e}"));
+        let ana = key("ana");
+        let allowed = |kwh: &[Operation]| {
+            let contract = meters(&[("kwh", kwh), ("resident", &[Join])]);
+            check(&plan, Some("energy"), &[contract], &ask(&sql, &ana)).map(drop)
+        };
+        allowed(needs).unwrap_or_else(|denial| panic!("{sql}: {denial}"));
+        for left_out in needs {
+            let rest: Vec<Operation> = needs.iter().copied().filter(|n| n != left_out).chain([Max]).collect();
+            allowed(&rest).expect_err("not without it");
+        }
+    }
+}
+
+#[test]
 fn it_matters_who_asks_for_what_and_when() {
     let sql = "SELECT SUM(kwh) AS s FROM energy.meters";
     let (standing, bo) = (standing(), key("bo"));

@@ -109,6 +109,12 @@ fn variants(needs: &BTreeSet<Need>, pick: impl Fn(usize) -> usize) -> Vec<Vec<Gr
 
 #[test]
 fn the_interpretation_of_plans_agrees_with_what_questions_say() {
+    // where nothing is optimised, making up a question takes more than a test's usual stack
+    let deep = std::thread::Builder::new().stack_size(64 << 20).spawn(agree).expect("a thread");
+    deep.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+}
+
+fn agree() {
     let mut runner = TestRunner::deterministic();
     let (mut cases, mut allowed, mut plans) = (0, 0, 0);
     let mut disagree = Vec::new();
