@@ -225,9 +225,13 @@ impl Home {
             "var" | "var_pop" | "stddev" | "stddev_pop" => self.uses.fold(Var, &both, rows),
             "corr" | "covar_samp" | "covar_pop" => self.uses.fold(Corr, &both, rows),
             regression if regression.starts_with("regr_") => self.uses.fold(Corr, &both, rows),
-            "median" | "approx_median" | "percentile_cont" | "percentile_disc" | "approx_percentile_cont" => {
-                self.uses.fold(Median, &arg.and(given), rows)
-            }
+            "median"
+            | "approx_median"
+            | "percentile_cont"
+            | "percentile_disc"
+            | "percentile_below"
+            | "percentile_above"
+            | "approx_percentile_cont" => self.uses.fold(Median, &arg.and(given), rows),
             // which set of keys a row is of
             "grouping" => Label::default(),
             // values of single rows
