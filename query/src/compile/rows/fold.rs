@@ -365,6 +365,9 @@ pub(super) fn fold_leaf(emit: &mut Emit<'_>, to: &mut Vec<usize>, keys: usize, f
     val
 }
 
+/// The form that an expression has by itself.
+type Natural<'a> = dyn Fn(&Expr) -> Result<RowForm, SqlError> + 'a;
+
 /// COALESCE(SUM(x), 0) is the sum itself: of no value it is 0.
 fn or_zero(
     expr: &Expr,
@@ -373,7 +376,7 @@ fn or_zero(
     folds: &mut Folds<'_>,
     emit: &mut Emit<'_>,
     to: &mut Vec<usize>,
-    (keys, natural): (usize, &dyn Fn(&Expr) -> Result<RowForm, SqlError>),
+    (keys, natural): (usize, &Natural<'_>),
 ) -> Result<Option<Val>, SqlError> {
     let Expr::ScalarFunction(f) = expr else { return Ok(None) };
     let ("coalesce", [Expr::Column(c), Expr::Literal(zero, _)]) = (f.name(), f.args.as_slice()) else { return Ok(None) };
