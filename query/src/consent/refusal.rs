@@ -55,7 +55,7 @@ impl Denial {
             used: None,
             place: table.split_once('.').and_then(|(_, name)| place_of(ask.sql, name)),
             reason: format!("there is no contract for {table}, and without one nothing may be asked of it"),
-            fix: format!("ask {} for a contract (`tacit contract new {table}`)", owner(table)),
+            fix: format!("ask {} to sign a contract for {table}", owner(table)),
         }
     }
 
@@ -85,7 +85,7 @@ impl Denial {
 
     pub(super) fn not_countersigned(contract: &Contract, ask: &Ask<'_>) -> Self {
         let reason = format!("binds `{}` only after it signed it, too", ask.planner.name());
-        let fix = format!("sign it (`tacit contract sign`), and send it back to {}", owner(&contract.dataset));
+        let fix = format!("sign it, and send it back to {}", owner(&contract.dataset));
         Self::of(contract, reason, fix)
     }
 

@@ -213,7 +213,10 @@ impl Home {
                 }
                 RowOp::Lift(a) | RowOp::ToField(a, _) | RowOp::ToPlanes(a, _) => of(a).clone(),
                 RowOp::Negative(a) => compared(of(a).0.clone(), format!("{} < 0", of(a).1)),
-                RowOp::Zero(a) => compared(of(a).0.any_row(), format!("{} = 0", of(a).1)),
+                RowOp::Zero(a) => {
+                    let label = if is_conditional_count(relation, &nodes[a.0].op) { of(a).0.any_row() } else { of(a).0.clone() };
+                    compared(label, format!("{} = 0", of(a).1))
+                }
                 RowOp::Linear(terms, _) => {
                     let label = Label::union(terms.iter().map(|(_, a)| &of(a).0));
                     let label = if terms.len() > 1 { label.computed() } else { label };
@@ -247,6 +250,17 @@ impl Home {
         self.at("how many rows there are", |me| me.uses.out_rows(&labels.rows, counted));
         Ok(())
     }
+}
+
+/// Whether a node is the number of a group's rows that met a condition, as it was counted: what is computed of it may say more than whether it is 0.
+fn is_conditional_count(relation: &Relation, op: &RowOp) -> bool {
+    let RowOp::Column(c) = op else { return false };
+    let fold = match &relation.op {
+        Operator::Group { keys, folds, .. } => c.checked_sub(keys.len()).and_then(|at| folds.get(at)),
+        Operator::Total { folds, .. } => folds.get(*c),
+        _ => None,
+    };
+    fold.is_some_and(|fold| fold.when.is_some() && matches!(fold.op, FoldOp::Rows | FoldOp::Count(_)))
 }
 
 fn joined_words(sign: &str, of: &[RowNodeId], all: &[(Label, String)]) -> String {

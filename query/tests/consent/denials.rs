@@ -45,7 +45,7 @@ fn without_a_contract_nothing_is_allowed() {
     assert_eq!(denial.table.as_deref(), Some("energy.meters"));
     let refusal = Refusal::from(denial);
     assert_eq!((refusal.code, refusal.code.to_string().as_str()), (Code::NoConsent, "E_NO_CONSENT"));
-    assert!(refusal.reason.starts_with("1:") && refusal.fix.contains("tacit contract new energy.meters"), "{refusal:?}");
+    assert!(refusal.reason.starts_with("1:") && refusal.fix.contains("energy to sign a contract for energy.meters"), "{refusal:?}");
     // another agency's contract is none
     let others = contract("health.stays", BTreeMap::new());
     asked("SELECT COUNT(*) FROM energy.meters", &[others], |_| {}).expect_err("default deny");
@@ -115,6 +115,28 @@ fn percentiles_and_distinct_sums_on_shares_need_their_operations() {
             let rest: Vec<Operation> = needs.iter().copied().filter(|n| n != left_out).chain([Max]).collect();
             allowed(&rest).expect_err("not without it");
         }
+    }
+}
+
+#[test]
+fn how_many_rows_met_a_condition_is_a_count_and_whether_any_did_is_not() {
+    use Operation::{Count, Filter, Join, Sum};
+    let met = "FROM energy.meters m JOIN health.stays h ON m.resident = h.resident GROUP BY h.ward";
+    let ana = key("ana");
+    for (having, counts) in [
+        // NULL if there is none, and not greater than anything
+        ("SUM(m.peak) FILTER (WHERE m.poor) > 30", false),
+        ("COUNT(*) FILTER (WHERE m.poor) = 5", true),
+        ("COUNT(*) FILTER (WHERE m.poor) - 5 = 0", true),
+    ] {
+        let sql = format!("SELECT h.ward, SUM(m.kwh) AS s {met} HAVING {having}");
+        let plan = compile(&sql, &TOWN).unwrap_or_else(|e| panic!("{sql}\n{e}"));
+        let allowed = |rows: &[Operation]| {
+            let contract = meters(&[("*", rows), ("kwh", &[Sum]), ("peak", &[Sum]), ("poor", &[Filter]), ("resident", &[Join])]);
+            check(&plan, Some("energy"), &[contract], &ask(&sql, &ana)).map(drop)
+        };
+        allowed(&[Count]).unwrap_or_else(|denial| panic!("{sql}: {denial}"));
+        assert_eq!(allowed(&[]).is_err(), counts, "{sql}");
     }
 }
 
