@@ -7,12 +7,12 @@ mod look;
 mod node;
 mod setup;
 
-use crate::config::VARIABLE;
+use crate::config::{self, VARIABLE};
 use crate::demo;
 use crate::error::Error;
 use crate::render;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use mpc_core::file;
+use mpc_core::file::Kind;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -148,9 +148,7 @@ enum LogFormat {
 impl SqlArgs {
     fn read(&self) -> Result<String, Error> {
         let text = match (&self.file, self.sql.as_deref()) {
-            (Some(path), _) => {
-                file::read(path, file::Kind::Question).map_err(|what| Error::config(format!("{}: {what}", path.display())))?
-            }
+            (Some(path), _) => config::read(path, Kind::Question)?,
             (None, Some("-")) => std::io::read_to_string(std::io::stdin()).map_err(|e| Error::config(format!("standard input: {e}")))?,
             (None, sql) => sql.unwrap_or_default().to_owned(),
         };

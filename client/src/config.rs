@@ -77,7 +77,7 @@ impl Config {
     /// # Errors
     /// It cannot be read, or something in it is wrong; the error names the place.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let text = file::read(path, file::Kind::Planner).map_err(|what| Error::config(format!("{}: {what}", path.display())))?;
+        let text = read(path, file::Kind::Planner)?;
         let file: File = toml::from_str(&text).map_err(|e| {
             let line = e.span().map(|at| 1 + text[..at.start.min(text.len())].matches('\n').count());
             let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
@@ -104,6 +104,11 @@ impl Config {
             tables: tables.collect(),
         })
     }
+}
+
+/// The text of a file that was named; an error names it.
+pub(crate) fn read(path: &Path, wanted: file::Kind) -> Result<String, Error> {
+    file::read(path, wanted).map_err(|what| Error::config(format!("{}: {what}", path.display())))
 }
 
 fn home() -> Option<PathBuf> {

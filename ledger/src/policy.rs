@@ -171,7 +171,7 @@ impl Policy {
 }
 
 /// The longest policy file, in bytes.
-pub const MAX_POLICY: usize = 64 * 1024;
+const MAX_POLICY: usize = 64 * 1024;
 /// The most lines of one that define something.
 const MAX_NAMES: usize = 256;
 

@@ -21,6 +21,16 @@ pub enum Kind {
     Key,
     /// A question.
     Question,
+    /// How far a log is.
+    Checkpoint,
+    /// Whom to believe about a log.
+    Policy,
+    /// An entry of a log.
+    Entry,
+    /// The proof that an entry is in a log.
+    Receipt,
+    /// The proof that a key signed two logs.
+    Evidence,
 }
 
 /// Nothing of ours is longer.
@@ -81,6 +91,11 @@ impl fmt::Display for Kind {
             Kind::Planner => "a planner's configuration (planner.toml)",
             Kind::Key => "a private key",
             Kind::Question => "a question in SQL",
+            Kind::Checkpoint => "a checkpoint",
+            Kind::Policy => "a policy",
+            Kind::Entry => "an entry",
+            Kind::Receipt => "a receipt",
+            Kind::Evidence => "evidence",
         })
     }
 }

@@ -176,7 +176,11 @@ fn an_audit_passes_what_is_right_and_names_what_is_not() {
 
     for (args, says) in [
         (&["ledger", "audit", "/nonexistent", "--policy", text(&city.path("policy"))][..], "planner configuration"),
-        (&["ledger", "audit", text(&tiles), "--policy", text(&city.path("roster.toml"))], "not a policy file"),
+        (
+            &["ledger", "audit", text(&tiles), "--policy", text(&city.path("roster.toml"))],
+            "it is a roster (roster.toml), and a policy is wanted",
+        ),
+        (&["ledger", "audit", text(&tiles), "--policy", text(&tiles.join("checkpoint"))], "not a policy file"),
         (&["ledger", "show", text(city.folder.path())], "checkpoint: there is no such file"),
         (&["ledger", "audit", text(&tiles)], "--policy"),
     ] {

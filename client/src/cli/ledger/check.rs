@@ -1,8 +1,8 @@
 //! `tacit ledger verify`, `audit` and `prove`.
 
-use super::files::{self, Files, LogArgs, fails, read, read_policy, root};
+use super::files::{self, Files, LogArgs, fails, read_policy, root};
 use crate::cli::{Done, print};
-use crate::config::Config;
+use crate::config::{Config, read};
 use crate::error::Error;
 use crate::render::{Table, duration, plural};
 use clap::Args;
@@ -12,10 +12,10 @@ use ledger::checkpoint::{Checkpoint, Head};
 use ledger::entry::{Body, Entry, HandOver};
 use ledger::key::{KeyKind, VerifierKey};
 use ledger::policy::{Policy, Window};
-use ledger::receipt::{MAX_RECEIPT, Receipt};
+use ledger::receipt::Receipt;
 use ledger::replay::{Phase, Replay};
-use ledger::tile::MAX_ENTRY;
 use ledger::tree;
+use mpc_core::file::Kind;
 use mpc_core::roster::Roster;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -49,9 +49,9 @@ It needs these three files and nothing else: no log, no network. That the entry 
 under the receipt say; `tacit ledger audit` checks it anew.";
 
 pub(super) fn verify(args: &VerifyArgs) -> Done {
-    let receipt = read(&args.receipt, "a receipt", MAX_RECEIPT)?;
+    let receipt = read(&args.receipt, Kind::Receipt)?;
     let receipt: Receipt = receipt.parse().map_err(|error| Error::config(format!("{}: {error}", args.receipt.display())))?;
-    let entry = read(&args.entry, "an entry", MAX_ENTRY)?;
+    let entry = read(&args.entry, Kind::Entry)?;
     let policy = read_policy(&args.policy)?;
     let window = args.fresh.map(|fresh| Ok::<_, Error>(Window { fresh, ..Window::at(now()?) })).transpose()?;
     let head = receipt.verify(entry.as_bytes(), &policy, window).map_err(|error| fails(error.code(), error))?;

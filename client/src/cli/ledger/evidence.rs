@@ -1,14 +1,16 @@
 //! `tacit ledger evidence`.
 
-use super::files::{self, Files, fails, read, read_checkpoint, read_policy, root};
+use super::files::{self, Files, fails, read_checkpoint, read_policy, root};
 use crate::cli::{Done, print};
+use crate::config::read;
 use crate::error::Error;
 use clap::Args;
 use ledger::audit::Log;
 use ledger::bytes::Hash;
 use ledger::checkpoint::Checkpoint;
-use ledger::evidence::{Evidence, EvidenceError, MAX_EVIDENCE};
+use ledger::evidence::{Evidence, EvidenceError};
 use ledger::key::VerifierKey;
+use mpc_core::file::Kind;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -80,7 +82,7 @@ pub(super) fn evidence(args: &EvidenceArgs) -> Done {
 
 /// Reading evidence verifies it; a policy says in addition whether it is against one of its keys.
 fn check(args: &EvidenceArgs) -> Result<Evidence, Error> {
-    let text = read(&args.files[0], "evidence", MAX_EVIDENCE)?;
+    let text = read(&args.files[0], Kind::Evidence)?;
     let evidence: Evidence = text.parse().map_err(|error: EvidenceError| match error {
         EvidenceError::Format(_) => Error::config(format!("{}: {error}", args.files[0].display())),
         error => fails(error.code(), error),

@@ -1,5 +1,6 @@
 //! The files that the commands read: logs, checkpoints, policies.
 
+use crate::config::read;
 use crate::error::Error;
 use clap::Args;
 use ledger::audit::Folder;
@@ -8,8 +9,8 @@ use ledger::checkpoint::{Checkpoint, Head};
 use ledger::policy::{Policy, PolicyError};
 use ledger::store::{Store, StoreError, Tiles};
 use ledger::tile::{self, Level, Tile, WIDTH};
+use mpc_core::file::Kind;
 use std::fmt::Display;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Which log, and how far.
@@ -95,25 +96,13 @@ pub(super) fn fails(code: &str, what: impl Display) -> Error {
     Error::Failed(format!("{code}: {what}"))
 }
 
-/// A file's text.
-pub(super) fn read(path: &Path, what: &str, cap: usize) -> Result<String, Error> {
-    let wrong = |why: String| Error::config(format!("{}: {why}", path.display()));
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => wrong(format!("there is no such file, and {what} is wanted here; check the path")),
-        _ => wrong(error.to_string()),
-    })?;
-    file.take(cap as u64 + 1).read_to_string(&mut text).map_err(|error| wrong(format!("it cannot be read as {what}: {error}")))?;
-    if text.len() > cap { Err(wrong(format!("it is longer than {what} can be; check the path"))) } else { Ok(text) }
-}
-
 pub(super) fn read_checkpoint(path: &Path) -> Result<Checkpoint, Error> {
-    let text = read(path, "a checkpoint", ledger::checkpoint::MAX_CHECKPOINT)?;
+    let text = read(path, Kind::Checkpoint)?;
     Checkpoint::parse(&text).map_err(|error| Error::config(format!("{}: it is no checkpoint: {error}", path.display())))
 }
 
 pub(super) fn read_policy(path: &Path) -> Result<Policy, Error> {
-    let text = read(path, "a policy", ledger::policy::MAX_POLICY)?;
+    let text = read(path, Kind::Policy)?;
     text.parse().map_err(|error: PolicyError| Error::config(format!("{}: {error}", path.display())))
 }
 
