@@ -173,6 +173,10 @@ pub fn play(options: &Options, audience: &mut impl Audience) -> Result<Summary, 
             data
         }
     };
+    if !data.is_dir() {
+        let what = "there is no such folder; give one of records laid out as scenarios/README.md shows, or leave --data out";
+        return Err(Error::config(format!("{}: {what}", data.display())));
+    }
     let data = data.canonicalize().map_err(|e| Error::config(format!("{}: {e}", data.display())))?;
     let files = scenarios::City::open(&data, folder.path()).map_err(|e| Error::config(e.to_string()))?;
     let mut city = make(&folder, &files, options.program.clone())?;

@@ -46,6 +46,9 @@ fn wrong_usage_ends_in_2_and_says_what() {
     let said = run(&["demo", "--question", "weather"]);
     assert_eq!(said.code, 2);
     assert!(said.err.contains("no question `weather`; there are underserved"), "{}", said.err);
+    let said = run(&["demo", "--data", "/nonexistent"]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("/nonexistent: there is no such folder; give one"), "{}", said.err);
 }
 
 #[test]
