@@ -109,10 +109,23 @@ impl Client {
     /// # Errors
     /// As [`Client::compile`]; or a public table is not as the catalogue pins it.
     pub fn explain(&self, sql: &str) -> Result<Explain, Error> {
-        let plan = self.compile(sql)?;
+        self.explained(&self.compile(sql)?)
+    }
+
+    /// What a question did and cost, beside what it was said to. Outside any async runtime.
+    ///
+    /// # Errors
+    /// As [`Client::explain`].
+    pub fn analyze(&self, sql: &str, answer: &Answer) -> Result<Explain, Error> {
+        let asked = Hash(self.compile(sql)?.hash());
+        let explained = self.explained(&answer.plan)?.analyze(&answer.costs.parties);
+        Ok(Explain { plan: asked.to_string(), ..explained })
+    }
+
+    fn explained(&self, plan: &Plan) -> Result<Explain, Error> {
         let public = public_tables(&self.config, &self.catalog)?;
         let parties: Vec<&str> = self.roster.parties().map(|party| party.name.as_str()).collect();
-        explain(&plan, &public, &parties).map_err(|e| match e {
+        explain(plan, &public, &parties).map_err(|e| match e {
             ExplainError::TooLarge(refusal) => Error::Sql(format!("{refusal}\n  to mend it: {}", refusal.fix)),
             other => Error::Failed(other.to_string()),
         })

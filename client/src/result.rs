@@ -12,6 +12,7 @@ use query::ground::Ground;
 use query::local::{Local, Tables};
 use query::message::job::SealedResults;
 use query::message::{Measured, Sealed, Statement};
+use query::plan::Plan;
 use query::wire;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ use std::time::Duration;
 pub struct Answer {
     /// Its rows.
     pub rows: RecordBatch,
+    /// What was run: the plan of the question, on as many places as owners told that they had rows.
+    pub plan: Plan,
     /// What it cost.
     pub costs: Costs,
     /// From signing to the finished answer.
@@ -99,19 +102,21 @@ pub(crate) fn open(asked: &Asked, results: &SealedResults, roster: &Roster, publ
     let shares = verify(asked, results, roster)?;
     let local = Local::new(FINISH_MEMORY).map_err(|e| Error::internal(e.to_string()))?;
     let ground = Ground::new(&asked.plan, &local, public).map_err(|e| Error::Failed(e.to_string()))?;
+    let wrong = |party: &str| Error::Untrusted(format!("the share of {party} has not the shape its plan prescribes"));
     let mut parts = Vec::new();
     let mut costs = Costs::default();
+    let first = shares.first().ok_or_else(|| Error::internal("a roster without a party"))?;
+    let plan = wire::sized(&first.bytes, &asked.plan).ok_or_else(|| wrong(&first.party))?;
     for share in shares {
-        let part = wire::decode(&share.bytes, &asked.plan, &ground);
-        let wrong = || Error::Untrusted(format!("the share of {} has not the shape its plan prescribes", share.party));
-        parts.push((share.party.clone(), part.ok_or_else(wrong)?));
+        let part = wire::decode(&share.bytes, &plan, &ground);
+        parts.push((share.party.clone(), part.ok_or_else(|| wrong(&share.party))?));
         costs.parties.push((share.party, share.sealed.measured));
     }
-    let rows = finish(&asked.plan, &ground, &local, &parts).map_err(|e| match e {
+    let rows = finish(&plan, &ground, &local, &parts).map_err(|e| match e {
         FinishError::Answer(_) | FinishError::Type(..) => Error::Failed(e.to_string()),
         _ => Error::Untrusted(e.to_string()),
     })?;
-    Ok(Answer { rows, costs, elapsed: asked.since.elapsed() })
+    Ok(Answer { rows, plan, costs, elapsed: asked.since.elapsed() })
 }
 
 /// What finishing an answer may use; released tables are small.
@@ -126,7 +131,7 @@ mod tests {
     use query::datafusion::logical_expr::LogicalPlanBuilder;
     use query::message::QueryId;
     use query::message::job::SealedNote;
-    use query::plan::{PLAN_VERSION, Plan, Subplan};
+    use query::plan::{PLAN_VERSION, Subplan};
     use std::time::Instant;
 
     const PARTIES: [&str; 3] = ["transport", "energy", "health"];

@@ -200,14 +200,28 @@ pub enum Security {
     Malicious,
 }
 
-/// What others may learn of the number of rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// What others may learn of the number of rows, beyond the bound in the catalogue; later ones tell more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sizes {
-    /// The bound in the catalogue.
-    Bounds,
-    /// How many there are, and how many are left after the owner's own filters.
+    /// Nothing.
+    #[default]
+    Hidden,
+    /// How many are left after the owner's own filters, joins and groups, rounded up.
+    Bucket,
+    /// How many are left.
     Exact,
+}
+
+impl Sizes {
+    /// As a contract and a catalogue spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hidden => "hidden",
+            Self::Bucket => "bucket",
+            Self::Exact => "exact",
+        }
+    }
 }
 
 /// What a revocation does to jobs that run.

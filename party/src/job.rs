@@ -19,11 +19,12 @@ use mpc_core::meter::Counters;
 use mpc_core::{Abort, Meter, PartyId};
 use mpc_quic::Mesh;
 use protocols::Rep3;
-use query::exec::{Part, Program, StepKind};
+use query::exec::{Part, Program, Step, StepKind, disclose};
 use query::ground::Ground;
-use query::local::{Inputs, Local};
+use query::local::{AtHome, Local};
 use query::message::frame::{FromParty, Progress, Stage, StopCode};
 use query::message::{Code, Measured, QueryId, Refusal, Sealed, Statement};
+use query::plan::Plan;
 use query::trace::Trace;
 use query::wire;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -193,39 +194,48 @@ impl Attempt<'_> {
             let reason = format!("the data of `{table}` at `{}` were changed after they were checked", desk.node);
             return Err(Refusal::new(Code::Data, reason, "its operator should restart the node, which checks them anew"));
         }
-        let (ground, inputs) = self.local()?;
-        let program = Program::new(plan, &ground).map_err(|e| Refusal::new(Code::Internal, e.to_string(), "please report the query"))?;
+        let (ground, home) = self.local()?;
         wire::admit(wire::release_bytes(plan, &ground))?;
         self.stop.check()?;
 
-        let stages: Vec<Stage> = program.steps().iter().map(|step| stage(step.kind)).collect();
+        let defect = |what: String| Refusal::new(Code::Internal, what, "please report the query");
+        let roster = desk.grounds.roster();
+        let owner = |name: &str| roster.party_id(name);
         let mut trace = Trace::new();
+        trace.mark(&[], 0, engine.meter());
+        let sizes = joint::rep3_disclose(engine, plan, &owner, &home).map_err(|abort| self.refusal(&abort, Stage::Share))?;
+        let first = disclose::step(plan);
+        let plan = plan.sized(&sizes).ok_or_else(|| defect("numbers of rows that were disclosed fit no plan".into()))?;
+        let inputs = home.inputs(&plan).map_err(|e| of_local(&e, &desk.node, self.admitted.job))?;
+        let program = Program::new(&plan, &ground).map_err(|e| defect(e.to_string()))?;
+
+        let before = usize::from(first.is_some());
+        let steps: Vec<Step> = first.into_iter().chain(program.steps().iter().cloned()).collect();
+        let stages: Vec<Stage> = steps.iter().map(|step| stage(step.kind)).collect();
         let mut progress = |engine: &Rep3, number: usize| {
-            trace.mark(program.steps(), number, engine.meter());
-            let (stage, done, of) = place(&stages, number);
+            trace.mark(&steps, before + number, engine.meter());
+            let (stage, done, of) = place(&stages, before + number);
             self.progress(stage, done, of);
         };
-        let roster = desk.grounds.roster();
-        let parts = joint::rep3(&program, engine, &|name| roster.party_id(name), &inputs, &mut progress);
+        let parts = joint::rep3(&program, engine, &owner, &inputs, &mut progress);
         let parts = parts.map_err(|abort| self.refusal(&abort, Stage::Joint))?;
         drop(inputs);
-        self.encode(&parts).map(|message| (message, trace.into_measured()))
+        self.encode(&plan, &parts).map(|message| (message, trace.into_measured()))
     }
 
-    fn local(&self) -> Result<(Ground, Inputs), Refusal> {
+    fn local(&self) -> Result<(Ground, AtHome), Refusal> {
         let (plan, node) = (&*self.admitted.plan, &self.desk.node);
         let local = Local::new(self.desk.limits.memory()).map_err(|e| {
             let reason = format!("`{node}` cannot set up its local stage: {e}");
             Refusal::new(Code::Internal, reason, "its operator should look at the node's log")
         })?;
         let ground = Ground::new(plan, &local, self.desk.sources.public()).map_err(|e| of_public(&e, node))?;
-        let inputs = local.inputs(plan, node, &ground, self.desk.sources.tables());
-        let inputs = inputs.map_err(|e| of_local(&e, node, self.admitted.job))?;
-        Ok((ground, inputs))
+        let home = local.at_home(plan, node, &ground, self.desk.sources.tables());
+        Ok((ground, home.map_err(|e| of_local(&e, node, self.admitted.job))?))
     }
 
-    fn encode(&self, parts: &[Part]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
-        let message = wire::encode(parts);
+    fn encode(&self, plan: &Plan, parts: &[Part]) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+        let message = wire::encode(plan, parts);
         message.ok_or_else(|| Refusal::new(Code::Internal, "the released shares are not those of this scheme", "please report the query"))
     }
 
@@ -272,7 +282,7 @@ impl Attempt<'_> {
 /// The stage a step belongs to.
 fn stage(kind: StepKind) -> Stage {
     match kind {
-        StepKind::ShareBits | StepKind::ShareFp61 | StepKind::ShareFp127 => Stage::Share,
+        StepKind::Disclose | StepKind::ShareBits | StepKind::ShareFp61 | StepKind::ShareFp127 => Stage::Share,
         StepKind::Release => Stage::Release,
         _ => Stage::Joint,
     }

@@ -10,6 +10,7 @@ mod parse;
 use std::{fmt, path::Path, sync::Arc};
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use ledger::contract::Sizes;
 use mpc_core::file;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -38,6 +39,8 @@ pub struct Table {
     pub key: Vec<String>,
     /// Whether an answer may show values of single rows (`release = "rows"`); else only aggregates and public values come out.
     pub rows_released: bool,
+    /// What the other parties may learn of how many of its rows a query works on.
+    pub sizes: Sizes,
     /// The columns, in the order of the file. The data may have others; they are not visible.
     pub columns: Vec<Column>,
 }

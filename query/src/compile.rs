@@ -36,6 +36,7 @@ use std::{collections::BTreeSet, fmt, thread};
 
 use datafusion::logical_expr::LogicalPlan;
 
+pub(crate) use self::facts::tables;
 pub(crate) use self::locate::place_of;
 use self::{emit::Emitted, frame::Frames, locate::Text, symbol::Bits};
 use crate::{
@@ -241,7 +242,7 @@ fn check(plan: &Plan) -> Result<(), SqlError> {
     };
     let scans = plan.scans.iter().all(|s| held(&s.source, &facts::tables(s.plan.logical())));
     let homes = plan.relations.iter().all(|r| {
-        let Operator::Home { source, plan } = &r.op else { return true };
+        let Operator::Home { source, plan, .. } = &r.op else { return true };
         held(source, &facts::tables(plan.logical()))
     });
     let mut released = plan.releases.iter().map(|r| &r.name).chain(plan.rows.iter().map(|r| &r.name));

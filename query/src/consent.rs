@@ -40,7 +40,7 @@ use std::{
 
 use ledger::{
     bytes::Hash,
-    contract::{ROWS, Security, SignedContract, Terms},
+    contract::{ROWS, Security, SignedContract, Sizes, Terms},
     key::VerifierKey,
 };
 
@@ -83,16 +83,16 @@ pub struct Effective {
 /// # Errors
 /// What is not allowed, and what would be.
 pub fn check(plan: &Plan, owner: Option<&str>, contracts: &[SignedContract], ask: &Ask<'_>) -> Result<Effective, Box<Denial>> {
-    let (uses, tables) = interpret(plan).map_err(|unknown| Box::new(Denial::unknown(&unknown, ask)))?;
+    let found = interpret(plan).map_err(|unknown| Box::new(Denial::unknown(&unknown, ask)))?;
     let mut chosen: BTreeMap<String, &SignedContract> = BTreeMap::new();
-    for table in &tables {
+    for table in &found.tables {
         let concerned = owner.is_none_or(|owner| table.strip_prefix(owner).is_some_and(|rest| rest.starts_with('.')));
         if label::is_public(table) || !concerned {
             continue;
         }
         let mut nearest: Option<(usize, Box<Denial>)> = None;
         for contract in contracts.iter().filter(|signed| signed.contract.dataset == *table) {
-            match allows(contract, table, &uses, &tables, ask) {
+            match allows(contract, table, &found, ask) {
                 Ok(()) => {
                     chosen.insert(table.clone(), contract);
                     break;
@@ -109,22 +109,33 @@ pub fn check(plan: &Plan, owner: Option<&str>, contracts: &[SignedContract], ask
         }
     }
     Ok(Effective {
-        uses,
+        uses: found.uses,
         contracts: chosen.iter().map(|(table, signed)| (table.clone(), signed.id)).collect(),
         terms: Terms::meet_all(chosen.values().map(|signed| signed.contract.terms(signed.id))),
     })
+}
+
+/// What a plan does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// With private columns.
+    pub uses: BTreeSet<Use>,
+    /// The tables it reads.
+    pub tables: BTreeSet<String>,
+    /// What other parties are told of how many rows there are: of those of one owner that these tables are in.
+    pub disclosed: BTreeMap<String, Sizes>,
 }
 
 /// What a plan does with private columns, and the tables it reads.
 ///
 /// # Errors
 /// The plan has a part that is not known here.
-pub fn interpret(plan: &Plan) -> Result<(BTreeSet<Use>, BTreeSet<String>), Unknown> {
+pub fn interpret(plan: &Plan) -> Result<Found, Unknown> {
     let interpreted = deep(|| {
         let mut home = Home::default();
         home.frames(plan)?;
         home.relations(plan)?;
-        Ok((home.uses.settled(), home.tables))
+        Ok(Found { uses: home.uses.settled(), tables: home.tables, disclosed: home.disclosed })
     });
     match interpreted {
         Ok(Some(result)) => result,
@@ -150,13 +161,8 @@ impl fmt::Display for Unknown {
 }
 
 /// Whether one contract allows all that is done with its table; else how far it went, and what it does not allow.
-fn allows(
-    signed: &SignedContract,
-    table: &str,
-    uses: &BTreeSet<Use>,
-    tables: &BTreeSet<String>,
-    ask: &Ask<'_>,
-) -> Result<(), (usize, Box<Denial>)> {
+fn allows(signed: &SignedContract, table: &str, found: &Found, ask: &Ask<'_>) -> Result<(), (usize, Box<Denial>)> {
+    let Found { uses, tables, disclosed } = found;
     let contract = &signed.contract;
     let denial = |steps: usize, denial: Denial| Err((steps, Box::new(denial)));
     if !contract.in_force(ask.now) {
@@ -182,13 +188,16 @@ fn allows(
     if let Some(other) = tables.iter().find(stranger) {
         return denial(6, Denial::partner(contract, other, ask));
     }
+    if let Some(sizes) = disclosed.get(table).filter(|sizes| **sizes > contract.sizes) {
+        return denial(7, Denial::sizes(contract, *sizes));
+    }
     // what has to be allowed by itself comes first: the rest often follows from it
     let mine = |alone: bool| uses.iter().filter(move |used| used.table == table && used.or.is_empty() == alone);
     for (done, used) in mine(true).chain(mine(false)).enumerate() {
         let allowed = contract.columns.get(used.column.as_deref().unwrap_or(ROWS));
         let may = |operation| allowed.is_some_and(|allowed| allowed.contains(operation));
         if !std::iter::once(&used.operation).chain(&used.or).any(may) {
-            return denial(7 + done, Denial::used(contract, used, ask));
+            return denial(8 + done, Denial::used(contract, used, ask));
         }
     }
     Ok(())

@@ -4,6 +4,7 @@
 //! plan laid out for the public row counts at hand, as a list of [`Step`]s:
 //!
 //! ```text
+//! disclose   how many rows owners have, where they may tell: two rounds, before the plan is laid out on so many places
 //! share      every owner's columns, one round for each ring
 //! logic      all comparisons and connectives of a frame as one circuit, gates of equal depth in one round
 //! exists     which groups have a row: an OR-tree over the rows of each group, all openings and groups side by side
@@ -16,6 +17,7 @@
 //! ```
 
 mod circuit;
+pub mod disclose;
 mod exists;
 mod field;
 mod graph;
@@ -74,6 +76,8 @@ impl Program<'_> {
         for (number, step) in self.steps().iter().enumerate() {
             progress(engine, number);
             match step.kind {
+                // before the program was laid out
+                StepKind::Disclose => {}
                 StepKind::ShareBits => run.bits = self.share::<E, B64>(engine, owner, inputs)?,
                 StepKind::ShareFp61 => run.fp61.inputs = self.share::<E, Fp61>(engine, owner, inputs)?,
                 StepKind::ShareFp127 => run.fp127.inputs = self.share::<E, Fp127>(engine, owner, inputs)?,

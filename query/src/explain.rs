@@ -5,15 +5,17 @@
 
 mod text;
 
-use crate::exec::{Decision, NETWORK, Program, ProgramError, Way, are_shared, order_at_home};
+use crate::exec::disclose::{self, told};
+use crate::exec::{Decision, NETWORK, Program, ProgramError, Step, Way, are_shared, order_at_home};
 use crate::ground::Ground;
-use crate::local::{Inputs, Local, LocalError, Tables};
+use crate::local::{AtHome, Inputs, Local, LocalError, Tables};
 use crate::message::{Measured, Refusal};
 use crate::plan::relation::{Operator, Relation, RelationId, RowForm};
 use crate::plan::{ColumnKind, Form, Plan, Ring, Scan, Source};
 use crate::wire;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
+use ledger::contract::Sizes;
 use mpc_core::{Abort, Layout, PartyId};
 use protocols::relational::Sorting;
 use protocols::{Cost, Estimate};
@@ -102,6 +104,10 @@ pub struct RowsLine {
     pub places: u64,
     /// Whether fewer rows are padded to them, so that how many there are stays hidden.
     pub padded: bool,
+    /// What the other parties are told of how many there are, before these are shared. The places are then as many, and what is stated of all that
+    /// follows is the most it may come to.
+    #[serde(default)]
+    pub sizes: Sizes,
     /// What is run.
     pub plan: String,
     /// What of it is shared (or, if public, used).
@@ -185,17 +191,13 @@ pub fn explain(plan: &Plan, public: &Tables, parties: &[&str]) -> Result<Explain
     let ground = Ground::new(plan, &local, public)?;
     wire::admit(wire::release_bytes(plan, &ground)).map_err(ExplainError::TooLarge)?;
     let program = Program::new(plan, &ground)?;
+    let first = match disclose::step(plan) {
+        Some(step) => vec![step_line(&step, &price_of_disclosing(plan, parties)?, Vec::new())],
+        None => Vec::new(),
+    };
     let priced = priced(&program, parties)?;
     let steps = program.steps().iter().zip(priced).enumerate().map(|(number, (step, (cost, sorts)))| {
-        Ok(StepLine {
-            operator: step.name.clone(),
-            what: step.what.clone(),
-            rows: step.rows,
-            rounds: cost.rounds,
-            bytes: cost.bytes.to_vec(),
-            choices: program.decisions(number, &sorts)?.into_iter().map(choice_line).collect(),
-            measured: Vec::new(),
-        })
+        Ok(step_line(step, &cost, program.decisions(number, &sorts)?.into_iter().map(choice_line).collect()))
     });
     Ok(Explain {
         plan: plan.hash().iter().map(|b| format!("{b:02x}")).collect(),
@@ -212,7 +214,7 @@ pub fn explain(plan: &Plan, public: &Tables, parties: &[&str]) -> Result<Explain
             .zip(are_shared(plan))
             .filter_map(|((id, relation), shared)| rows_line(plan, id, relation, shared, &local))
             .collect(),
-        steps: steps.collect::<Result<_, Abort>>()?,
+        steps: first.into_iter().map(Ok).chain(steps).collect::<Result<_, Abort>>()?,
         assumed: assumed(),
         reveals: plan.reveals.iter().map(|r| RevealLine { what: r.what.clone(), per: r.per.clone(), why: r.why.clone() }).collect(),
         answer: local.shown(&plan.answer),
@@ -242,6 +244,25 @@ impl Explain {
     }
 }
 
+fn step_line(step: &Step, cost: &Cost, choices: Vec<ChoiceLine>) -> StepLine {
+    StepLine {
+        operator: step.name.clone(),
+        what: step.what.clone(),
+        rows: step.rows,
+        rounds: cost.rounds,
+        bytes: cost.bytes.to_vec(),
+        choices,
+        measured: Vec::new(),
+    }
+}
+
+/// What it costs that owners tell how many rows they have.
+pub fn price_of_disclosing(plan: &Plan, parties: &[&str]) -> Result<Cost, Abort> {
+    let mut engine = Estimate::new();
+    told(&mut engine, plan, &|name| place_of(name, parties), &AtHome::default())?;
+    Ok(engine.cost())
+}
+
 /// What each step of a program costs, from running it on shapes.
 pub fn price(program: &Program<'_>, parties: &[&str]) -> Result<Vec<Cost>, Abort> {
     Ok(priced(program, parties)?.into_iter().map(|(cost, _)| cost).collect())
@@ -251,7 +272,7 @@ pub fn price(program: &Program<'_>, parties: &[&str]) -> Result<Vec<Cost>, Abort
 type Priced = (Cost, Vec<(Layout, Sorting)>);
 
 fn priced(program: &Program<'_>, parties: &[&str]) -> Result<Vec<Priced>, Abort> {
-    let owner = |name: &str| parties.iter().position(|p| *p == name).and_then(|p| u8::try_from(p).ok()).map(PartyId);
+    let owner = |name: &str| place_of(name, parties);
     let mut readings = Vec::new();
     let mut engine = Estimate::new();
     program.run(&mut engine, &owner, &Inputs::default(), &mut |e: &Estimate, _| readings.push((e.cost(), e.sorts().len())))?;
@@ -262,6 +283,10 @@ fn priced(program: &Program<'_>, parties: &[&str]) -> Result<Vec<Priced>, Abort>
     };
     let steps = readings.windows(2).map(|w| (difference(&w[0].0, &w[1].0), engine.sorts()[w[0].1..w[1].1].to_vec()));
     Ok(steps.collect())
+}
+
+fn place_of(name: &str, parties: &[&str]) -> Option<PartyId> {
+    parties.iter().position(|p| *p == name).and_then(|p| u8::try_from(p).ok()).map(PartyId)
 }
 
 fn choice_line(decision: Decision) -> ChoiceLine {
@@ -316,7 +341,7 @@ fn scan_line(plan: &Plan, scan: &Scan, local: &Local) -> ScanLine {
 }
 
 fn rows_line(plan: &Plan, id: RelationId, relation: &Relation, shared: bool, local: &Local) -> Option<RowsLine> {
-    let Operator::Home { source, plan: subplan } = &relation.op else { return None };
+    let Operator::Home { source, plan: subplan, sizes } = &relation.op else { return None };
     let columns = relation.columns.iter().map(|column| ColumnLine {
         what: column.words.clone(),
         range: match &column.form {
@@ -345,7 +370,8 @@ fn rows_line(plan: &Plan, id: RelationId, relation: &Relation, shared: bool, loc
             Source::Party(name) => name.clone(),
         },
         places: relation.places,
-        padded: !relation.full,
+        padded: !relation.full && *sizes == Sizes::Hidden,
+        sizes: *sizes,
         asked: !shared && *source != Source::Public,
         plan: local.shown(subplan),
         columns: columns.collect(),

@@ -78,7 +78,7 @@ impl Ground {
         }
         for (id, relation) in (0..).map(RelationId).zip(&plan.relations) {
             if matches!(relation.op, Operator::Home { source: Source::Public, .. }) {
-                let columns = local.relation(plan, id, relation, public)?;
+                let columns = local.public(plan, id, public)?;
                 ground.relations.extend(columns.into_iter().map(|(ring, column)| ((id, ring), column)));
             }
         }

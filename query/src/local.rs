@@ -175,6 +175,33 @@ pub enum InputColumn {
 /// All columns of one scan: `columns[column][form]`.
 pub type ScanInputs = Vec<Vec<InputColumn>>;
 
+/// What this node's local stage yields: columns for public rows, and rows, of which the others do not know yet how many there are.
+#[derive(Clone, Default)]
+pub struct AtHome {
+    scans: BTreeMap<ScanId, ScanInputs>,
+    relations: BTreeMap<RelationId, RecordBatch>,
+}
+
+impl AtHome {
+    /// How many rows a relation has, if this node holds it.
+    pub fn rows(&self, relation: RelationId) -> Option<u64> {
+        self.relations.get(&relation).map(|rows| rows.num_rows() as u64)
+    }
+
+    /// What is shared of it: on the places of this plan.
+    ///
+    /// # Errors
+    /// The data are not what the plan was compiled for.
+    pub fn inputs(self, plan: &Plan) -> Result<Inputs, LocalError> {
+        let mut relations = BTreeMap::new();
+        for (id, rows) in self.relations {
+            let columns = encoded(plan, id, &rows)?;
+            relations.extend(columns.into_iter().map(|(ring, column)| ((id, ring), column)));
+        }
+        Ok(Inputs { scans: self.scans, relations })
+    }
+}
+
 /// The columns this node brings to the joint stage, by scan and by relation.
 #[derive(Clone, Default)]
 pub struct Inputs {
@@ -244,35 +271,30 @@ impl Local {
     }
 
     /// Computes every scan and every relation that `party` owns.
-    pub fn inputs(&self, plan: &Plan, party: &str, ground: &Ground, tables: &Tables) -> Result<Inputs, LocalError> {
+    pub fn at_home(&self, plan: &Plan, party: &str, ground: &Ground, tables: &Tables) -> Result<AtHome, LocalError> {
         let scans = plan.scans_of(party).map(|(id, scan)| Ok((id, self.scan(plan, scan, ground, tables)?))).collect::<Result<_, _>>()?;
         let mut relations = BTreeMap::new();
         for (id, relation) in (0..).map(RelationId).zip(&plan.relations) {
             if matches!(&relation.op, Operator::Home { source: Source::Party(owner), .. } if owner == party) {
-                let columns = self.relation(plan, id, relation, tables)?;
-                relations.extend(columns.into_iter().map(|(ring, column)| ((id, ring), column)));
+                relations.insert(id, self.rows(relation, tables)?);
             }
         }
-        Ok(Inputs { scans, relations })
+        Ok(AtHome { scans, relations })
     }
 
-    /// The rows of a relation that is computed in clear, as the columns that are shared.
-    pub(crate) fn relation(
-        &self,
-        plan: &Plan,
-        id: RelationId,
-        relation: &Relation,
-        tables: &Tables,
-    ) -> Result<Vec<(InputRing, InputColumn)>, LocalError> {
-        let Operator::Home { source, plan: subplan } = &relation.op else {
-            return Err(LocalError::Defect { place: "a relation".into(), what: "only rows at home are computed in clear" });
-        };
-        let place = match source {
-            Source::Public => "public rows".into(),
-            Source::Party(name) => format!("the local stage of {name}"),
-        };
-        let batch = self.run(subplan, tables, &place)?;
-        rows::encode(relation, &batch, crate::exec::order_at_home(plan, id).as_ref(), &place)
+    /// The columns of a relation of public rows.
+    pub(crate) fn public(&self, plan: &Plan, id: RelationId, tables: &Tables) -> Result<Vec<(InputRing, InputColumn)>, LocalError> {
+        encoded(plan, id, &self.rows(plan.relation(id), tables)?)
+    }
+
+    /// The rows of a relation that is computed in clear.
+    fn rows(&self, relation: &Relation, tables: &Tables) -> Result<RecordBatch, LocalError> {
+        let (subplan, place) = at_home(relation)?;
+        let rows = self.run(subplan, tables, &place)?;
+        match rows.num_rows() as u64 > relation.places {
+            true => Err(LocalError::Places { place, places: relation.places }),
+            false => Ok(rows),
+        }
     }
 
     fn scan(&self, plan: &Plan, scan: &Scan, ground: &Ground, tables: &Tables) -> Result<ScanInputs, LocalError> {
@@ -280,6 +302,21 @@ impl Local {
         let batch = self.run(&scan.plan, tables, &place)?;
         let columns = aligned(&batch, plan.frame(scan.frame), ground.keys(scan.frame), scan, &place)?;
         scan.columns.iter().zip(&columns).map(|(c, array)| encode(c, array, &place)).collect()
+    }
+}
+
+/// The rows of a relation that is computed in clear, as the columns that are shared.
+fn encoded(plan: &Plan, id: RelationId, rows: &RecordBatch) -> Result<Vec<(InputRing, InputColumn)>, LocalError> {
+    let (_, place) = at_home(plan.relation(id))?;
+    rows::encode(plan.relation(id), rows, crate::exec::order_at_home(plan, id).as_ref(), &place)
+}
+
+/// What is run for a relation, and where.
+fn at_home(relation: &Relation) -> Result<(&Subplan, String), LocalError> {
+    match &relation.op {
+        Operator::Home { source: Source::Public, plan, .. } => Ok((plan, "public rows".into())),
+        Operator::Home { source: Source::Party(name), plan, .. } => Ok((plan, format!("the local stage of {name}"))),
+        _ => Err(LocalError::Defect { place: "a relation".into(), what: "only rows at home are computed in clear" }),
     }
 }
 

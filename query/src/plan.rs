@@ -29,6 +29,7 @@
 
 pub mod relation;
 mod release;
+pub mod sizes;
 
 use std::{fmt, sync::Arc};
 

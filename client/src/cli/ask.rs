@@ -63,7 +63,7 @@ pub(super) fn query(args: QueryArgs) -> Done {
     let ask = Ask { purpose: args.purpose, analyze, valid_for: Duration::from_secs(args.valid_for) };
     let answer = runtime()?.block_on(wait(&client, &sql, &ask, args.quiet))?;
     let mut text = match analyze {
-        true => explained(&client.explain(&sql)?.analyze(&answer.costs.parties), args.format == Format::Json)?,
+        true => explained(&client.analyze(&sql, &answer)?, args.format == Format::Json)?,
         false => Table::from_batch(&answer.rows).map_err(Error::internal)?.render(args.format),
     };
     let footer = footer(&answer);

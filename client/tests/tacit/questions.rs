@@ -7,11 +7,18 @@ use std::path::{Path, PathBuf};
 #[test]
 fn a_running_city_is_asked_in_every_way() {
     let mut town = Town::invented();
+    let catalogue = town.city.folder().join("catalogue.toml");
+    let declared = std::fs::read_to_string(&catalogue).expect("the catalogue");
+    let restaurants = "name = \"health.restaurants\"\n";
+    let telling = declared.replacen(restaurants, &format!("{restaurants}sizes = \"bucket\"\n"), 1);
+    assert_ne!(telling, declared);
+    std::fs::write(&catalogue, telling).expect("written");
     town.up();
     answers_come_as_tables_csv_and_json(&town);
     questions_come_from_files_and_standard_input(&town);
     answers_go_to_files(&town);
     explain_analyze_runs_it(&town);
+    what_owners_tell_of_numbers_of_rows_is_used(&town);
     sql_that_cannot_be_run_is_refused_before_anything_is_sent(&town);
     refusals_have_code_reason_and_fix(&town);
     jobs_are_listed_and_shown(&town);
@@ -66,6 +73,33 @@ fn explain_analyze_runs_it(town: &Town) {
     assert_eq!(analyzed.code, 0, "{}", analyzed.err);
     assert_ne!(explain.out, analyzed.out);
     assert!(analyzed.out.to_lowercase().contains("reveals"), "{}", analyzed.out);
+}
+
+/// health tells how many restaurants there are, rounded up, and everybody works on so many.
+fn what_owners_tell_of_numbers_of_rows_is_used(town: &Town) {
+    let sql = "SELECT COUNT(*) AS n FROM health.restaurants r JOIN energy.graded_buildings g ON g.address_key = r.address_key WHERE r.latest_grade = 'C'";
+    let json = |sql: &str| -> Value {
+        let said = town.run(&["query", sql, "--format", "json"]);
+        assert_eq!(said.code, 0, "{}\n{}", said.err, town.logs());
+        serde_json::from_str(&said.out).expect("JSON")
+    };
+    let (before, after) = (json(&format!("EXPLAIN {sql}")), json(&format!("EXPLAIN ANALYZE {sql}")));
+    let places = |explained: &Value| -> Vec<u64> {
+        let rows = explained["rows"].as_array().expect("rows at home");
+        rows.iter().map(|row| row["places"].as_u64().expect("a number")).collect()
+    };
+    assert_eq!(before["rows"][0]["sizes"], "bucket", "{before}");
+    assert!(places(&before)[0] > 2 * places(&after)[0] && places(&before)[1] == places(&after)[1], "{before}\n{after}");
+    assert_eq!(before["plan"], after["plan"]);
+    let steps = after["steps"].as_array().expect("steps");
+    assert_eq!(steps[0]["operator"], "disclose");
+    for step in steps {
+        let measured = step["measured"].as_array().expect("what was measured");
+        for (party, measured) in measured.iter().enumerate() {
+            assert_eq!((&measured["rounds"], &measured["bytes"]), (&step["rounds"], &step["bytes"][party]), "{step}");
+        }
+        assert_eq!(measured.len(), 3, "{step}");
+    }
 }
 
 fn sql_that_cannot_be_run_is_refused_before_anything_is_sent(town: &Town) {

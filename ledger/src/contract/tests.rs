@@ -38,7 +38,7 @@ fn contract() -> Contract {
         }),
         join_with: BTreeSet::from([Pattern::Agency("health".into())]),
         security: Security::SemiHonest,
-        sizes: Sizes::Bounds,
+        sizes: Sizes::Hidden,
         not_before: "2026-11-01T00:00:00Z".parse().expect("a time"),
         not_after: "2027-11-01T00:00:00Z".parse().expect("a time"),
         max_uses: Some(100),
@@ -58,7 +58,7 @@ fn a_contract_reads_as_one_line_and_reads_back() {
         "\"dp\":{\"delta\":\"0.000001\",\"epsilon_month\":\"4\",\"epsilon_per_query_max\":\"0.5\",\"mode\":\"required\"}",
         "\"join_with\":[\"health.*\"]",
         "\"not_after\":\"2027-11-01T00:00:00Z\"",
-        "\"revocation\":\"immediate\",\"security\":\"semi-honest\",\"sizes\":\"bounds\"}",
+        "\"revocation\":\"immediate\",\"security\":\"semi-honest\",\"sizes\":\"hidden\"}",
     ];
     told.iter().for_each(|part| assert!(line.contains(part), "{part} in {line}"));
     let read = SignedContract::open(&note, &planner("energy")).expect("a contract");
@@ -178,7 +178,7 @@ fn other_spellings_and_unknown_fields_are_refused() {
     changed("\"5000.5\"", "5000");
     changed("2027-11-01T00:00:00Z", "2027-11-01T00:00:00+00:00");
     changed("}", "},\"~\":1}");
-    changed("\"sizes\":\"bounds\"", "\"sizes\":\"bounds\",\"~\":1");
+    changed("\"sizes\":\"hidden\"", "\"sizes\":\"hidden\",\"~\":1");
     changed("\"min_group\":10,", "");
     changed("\"revocation\":\"immediate\"", "\"revocation\":\"never\"");
     changed("\"max_uses\":100", "\"max_uses\":null");
@@ -303,7 +303,7 @@ prop_compose! {
             dp,
             join_with,
             security: if flags[1] { Security::SemiHonest } else { Security::Malicious },
-            sizes: if flags[2] { Sizes::Bounds } else { Sizes::Exact },
+            sizes: if flags[2] { Sizes::Hidden } else { Sizes::Exact },
             not_before: Time(not_before),
             not_after: Time(not_before + length),
             max_uses,

@@ -5,8 +5,10 @@
 
 use mpc_core::{Abort, PartyId};
 use protocols::{Plain, Rep3};
+use query::exec::disclose::disclose;
 use query::exec::{Part, Program};
-use query::local::Inputs;
+use query::local::{AtHome, Inputs};
+use query::plan::Plan;
 
 /// [`Program::run`] among three parties, semi-honest.
 ///
@@ -20,6 +22,14 @@ pub fn rep3(
     progress: &mut dyn FnMut(&Rep3, usize),
 ) -> Result<Vec<Part>, Abort> {
     program.run(engine, owner, inputs, progress)
+}
+
+/// [`disclose`] among three parties, semi-honest.
+///
+/// # Errors
+/// As there.
+pub fn rep3_disclose(engine: &mut Rep3, plan: &Plan, owner: &dyn Fn(&str) -> Option<PartyId>, home: &AtHome) -> Result<Vec<u64>, Abort> {
+    disclose(engine, plan, owner, home)
 }
 
 /// [`Program::run`] in clear: the oracle.

@@ -7,6 +7,7 @@ use datafusion::arrow::{
     compute::kernels::cast_utils::{Parser, parse_decimal},
     datatypes::Decimal128Type,
 };
+use ledger::contract::Sizes;
 use serde::Deserialize;
 
 use super::{Catalog, CatalogError, Column, ColumnType, Domain, PUBLIC_SCHEMA, Range, Table};
@@ -36,6 +37,7 @@ struct FileTable {
     #[serde(default)]
     key: Vec<String>,
     release: Option<String>,
+    sizes: Option<String>,
     #[serde(default)]
     column: Vec<FileColumn>,
 }
@@ -150,7 +152,14 @@ fn table(file: FileTable) -> Result<Table, CatalogError> {
         Some("rows") => true,
         Some(other) => fail!("table {name}: release = \"{other}\" is not known; write \"aggregates\" (the default) or \"rows\""),
     };
-    Ok(Table { name, max_rows, sha256, key: file.key, rows_released, columns })
+    let sizes = match file.sizes.as_deref() {
+        Some(_) if public => fail!("table {name}: sizes is of private tables; everybody can count the rows of a public one"),
+        None | Some("hidden") => Sizes::Hidden,
+        Some("bucket") => Sizes::Bucket,
+        Some("exact") => Sizes::Exact,
+        Some(other) => fail!("table {name}: sizes = \"{other}\" is not known; write \"hidden\" (the default), \"bucket\" or \"exact\""),
+    };
+    Ok(Table { name, max_rows, sha256, key: file.key, rows_released, sizes, columns })
 }
 
 fn column(file: FileColumn, table: &str, public: bool) -> Result<Column, CatalogError> {

@@ -118,6 +118,16 @@ fn names_what_is_wrong() {
             "column transport.trips.Zone: names are lower-case letters, digits and _, and begin with a letter",
         ),
         ("name = \"fare\"", "name = \"day\"", "table transport.trips: column day is declared twice"),
+        (
+            "max_rows = 1000",
+            "sizes = \"some\"\nmax_rows = 1000",
+            "table transport.trips: sizes = \"some\" is not known; write \"hidden\" (the default), \"bucket\" or \"exact\"",
+        ),
+        (
+            "rows = 177\n",
+            "rows = 177\nsizes = \"exact\"\n",
+            "table public.zones: sizes is of private tables; everybody can count the rows of a public one",
+        ),
         ("min = -1.5", "distinct = 0\nmin = -1.5", "column transport.trips.fare: distinct is at least 1"),
         ("min = -1.5", "repeats = 0\nmin = -1.5", "column transport.trips.fare: repeats is at least 1"),
         (

@@ -187,7 +187,7 @@ pub(super) fn owners(plan: &LogicalPlan) -> BTreeSet<String> {
 }
 
 /// Names of the tables a plan reads, in order of appearance.
-pub(super) fn tables(plan: &LogicalPlan) -> Vec<String> {
+pub(crate) fn tables(plan: &LogicalPlan) -> Vec<String> {
     let mut tables = Vec::new();
     let _ = plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node {

@@ -1,6 +1,9 @@
 //! Labels through the operators of a sub-plan that is run in clear.
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use datafusion::{
     common::DFSchema,
@@ -9,7 +12,7 @@ use datafusion::{
         expr::{AggregateFunction, NullTreatment, WindowFunction},
     },
 };
-use ledger::contract::Operation;
+use ledger::contract::{Operation, Sizes};
 
 use super::{
     Unknown,
@@ -17,7 +20,10 @@ use super::{
     label::{Atom, Kind, Label, Source},
     uses::Uses,
 };
-use crate::{compile::words::words, plan::whole_text};
+use crate::{
+    compile::{tables, words::words},
+    plan::whole_text,
+};
 
 /// A relation's labels.
 #[derive(Clone, Debug)]
@@ -35,6 +41,8 @@ pub(super) struct Home {
     always: BTreeSet<Source>,
     /// All tables that are read.
     pub(super) tables: BTreeSet<String>,
+    /// What is told of numbers of rows, of each table they come of.
+    pub(super) disclosed: BTreeMap<String, Sizes>,
     /// Rows that the sub-queries around see: name and labels.
     pub(super) outer: Vec<(DFSchema, Vec<Label>)>,
 }
@@ -96,6 +104,14 @@ impl Home {
                 Ok(Labels { columns, rows: Label::union(all.iter().map(|labels| &labels.rows)) })
             }
             other => Err(Unknown::of(other.display())),
+        }
+    }
+
+    /// Other parties are told how many rows a sub-plan has.
+    pub(super) fn discloses(&mut self, plan: &LogicalPlan, sizes: Sizes) {
+        for table in tables(plan) {
+            let most = self.disclosed.entry(table).or_default();
+            *most = sizes.max(*most);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use ledger::contract::{Contract, Operation, ROWS, Time};
+use ledger::contract::{Contract, Operation, ROWS, Sizes, Time};
 
 use super::{Ask, Unknown, uses::Use};
 use crate::{
@@ -116,6 +116,23 @@ impl Denial {
         };
         let place = other.split_once('.').and_then(|(_, name)| place_of(ask.sql, name));
         Self { place, ..Self::of(contract, reason, fix) }
+    }
+
+    pub(super) fn sizes(contract: &Contract, told: Sizes) -> Self {
+        let what = if told == Sizes::Exact { "" } else { ", rounded up," };
+        let reason = format!(
+            "does not allow how many of its rows a question is about{what} to be told to other parties (sizes `{}`), as the catalogue does (`{}`)",
+            contract.sizes.name(),
+            told.name()
+        );
+        let fix = format!(
+            "have `sizes` of {} in the catalogue set to `{}`, or ask {} to allow `{}`",
+            contract.dataset,
+            contract.sizes.name(),
+            owner(&contract.dataset),
+            told.name()
+        );
+        Self::of(contract, reason, fix)
     }
 
     pub(super) fn used(contract: &Contract, used: &Use, ask: &Ask<'_>) -> Self {

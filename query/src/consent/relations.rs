@@ -37,7 +37,8 @@ impl Home {
         let labels = |id: &RelationId| &all[id.0];
         let words = |id: &RelationId, column: usize| plan.relation(*id).columns.get(column).map_or("", |c| c.words.as_str());
         Ok(match &relation.op {
-            Operator::Home { source, plan } => {
+            Operator::Home { source, plan, sizes } => {
+                self.discloses(plan.logical(), *sizes);
                 let owner = match source {
                     Source::Public => "the public tables",
                     Source::Party(name) => name,

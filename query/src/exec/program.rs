@@ -83,6 +83,8 @@ pub struct Step {
 /// The kinds of steps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum StepKind {
+    /// Owners tell how many rows they have: no step of a program, but what comes before it ([`super::disclose`]).
+    Disclose,
     /// Every owner shares its bits and bit-planes.
     ShareBits,
     /// Every owner shares its elements of the value domain.

@@ -1,6 +1,7 @@
 //! EXPLAIN as text: aligned, readable without colour, the same on every machine.
 
 use super::{Explain, StepLine};
+use ledger::contract::Sizes;
 use std::fmt;
 
 /// The way that is gone, and so many others, are shown.
@@ -26,7 +27,12 @@ impl fmt::Display for Explain {
         }
         for rows in &self.rows {
             let who = if rows.owner == "public" { "everyone" } else { &rows.owner };
-            let padded = if rows.padded { ", fewer rows padded to them" } else { "" };
+            let padded = match rows.sizes {
+                Sizes::Bucket => ", at most: the other parties learn how many rows there are, rounded up",
+                Sizes::Exact => ", at most: the other parties learn how many rows there are",
+                Sizes::Hidden if rows.padded => ", fewer rows padded to them",
+                Sizes::Hidden => "",
+            };
             let sorted = if rows.sorted.is_empty() { String::new() } else { format!(", sorted by {}", rows.sorted.join(", ")) };
             writeln!(f, "  {who}, row by row ({}{padded}{sorted})", count(rows.places, "place"))?;
             for line in rows.plan.lines() {
@@ -44,7 +50,16 @@ impl fmt::Display for Explain {
         writeln!(f, "\nTogether (on shares)")?;
         self.steps(f)?;
         self.choices(f)?;
-        writeln!(f, "\nReveals (to the planner alone; nobody learns anything else)")?;
+        let told: Vec<_> = self.rows.iter().filter(|rows| rows.sizes != Sizes::Hidden).collect();
+        if !told.is_empty() {
+            writeln!(f, "\nTells (to the other parties and the planner, before rows are shared)")?;
+        }
+        for rows in &told {
+            let how = if rows.sizes == Sizes::Exact { "" } else { ", rounded up" };
+            writeln!(f, "  how many of at most {} rows {} has{how}", rows.places, rows.owner)?;
+        }
+        let besides = if told.is_empty() { "nobody learns anything else" } else { "nobody learns anything else but what is told" };
+        writeln!(f, "\nReveals (to the planner alone; {besides})")?;
         for reveal in &self.reveals {
             writeln!(
                 f,

@@ -13,11 +13,12 @@
 //!  Window    columns computed from a row's partition                      OVER (PARTITION BY … ORDER BY …)
 //! ```
 //!
-//! The number of *places* of a relation is public and follows from the catalogue; which of them hold a row is a secret bit. A NULL is
-//! a valid bit 0 beside a value whose planes or element are all 0; a place without a row holds anything. The order of places means nothing
-//! except after [`Operator::Top`].
+//! The number of *places* of a relation is public and follows from the catalogue, and from what owners disclose ([`sizes`](super::sizes)); which of
+//! them hold a row is a secret bit. A NULL is a valid bit 0 beside a value whose planes or element are all 0; a place without a row holds
+//! anything. The order of places means nothing except after [`Operator::Top`].
 
 use super::{Ring, Source, Subplan, as_text};
+use ledger::contract::Sizes;
 use serde::Serialize;
 
 /// Position of a [`Relation`] in [`Plan::relations`](super::Plan::relations).
@@ -128,6 +129,8 @@ pub enum Operator {
         source: Source,
         /// What is run.
         plan: Subplan,
+        /// What the other parties learn of how many rows there are, before these are shared ([`super::Plan::sized`]).
+        sizes: Sizes,
     },
     /// Columns computed row by row.
     Map {

@@ -197,3 +197,28 @@ fn of_several_contracts_one_must_allow_all_of_it() {
     let effective = asked(sql, &[one, other, both.clone()], |_| {}).expect("the third");
     assert_eq!(effective.contracts["energy.meters"], both.id);
 }
+
+#[test]
+fn what_is_told_of_numbers_of_rows_is_allowed_as_well() {
+    let allowed = || meters(&[("kwh", &[Operation::Sum]), ("resident", &[Operation::Join])]);
+    let with = |sizes| {
+        let mut signed = allowed();
+        signed.contract.sizes = sizes;
+        signed
+    };
+    let both = "SELECT SUM(m.kwh) AS s FROM energy.meters m JOIN health.stays s ON m.resident = s.resident";
+    let (plan, ana) = (compile(both, &TOWN).expect("it compiles"), key("ana"));
+    let found = interpret(&plan).expect("all of it is known");
+    assert_eq!(found.disclosed, BTreeMap::from([("energy.meters".into(), Sizes::Bucket), ("health.stays".into(), Sizes::Hidden)]));
+    let energy = |contract| check(&plan, Some("energy"), &[contract], &ask(both, &ana));
+    assert!(energy(with(Sizes::Exact)).is_ok() && energy(with(Sizes::Bucket)).is_ok());
+    let denial = energy(with(Sizes::Hidden)).expect_err("told");
+    assert!(
+        denial.to_string().contains("rounded up, to be told to other parties (sizes `hidden`), as the catalogue does (`bucket`)"),
+        "{denial}"
+    );
+    assert!(denial.fix.contains("set to `hidden`") && denial.fix.contains("ask energy to allow `bucket`"), "{}", denial.fix);
+    // where nothing is told, nothing need be allowed
+    let alone = "SELECT SUM(kwh) AS s FROM energy.meters";
+    assert!(check(&compile(alone, &TOWN).expect("it compiles"), None, &[with(Sizes::Hidden)], &ask(alone, &ana)).is_ok());
+}

@@ -20,7 +20,7 @@ use self::{questions::questions, reference::Need};
 use query::{
     catalog::Catalog,
     compile::compile,
-    consent::{Ask, Denial, Effective, Use, check, interpret},
+    consent::{Ask, Denial, Effective, Found, Use, check, interpret},
 };
 use sqllogictest::{DefaultColumnType, Record, parse_file};
 
@@ -52,7 +52,7 @@ fn contract(table: &str, columns: BTreeMap<String, BTreeSet<Operation>>) -> Sign
         dp: None,
         join_with: ["*".parse().expect("a pattern")].into(),
         security: Security::SemiHonest,
-        sizes: Sizes::Bounds,
+        sizes: Sizes::Exact,
         not_before: Time(1_000),
         not_after: Time(2_000),
         max_uses: None,
@@ -136,7 +136,8 @@ fn agree() {
             cases += 1;
             allowed += usize::from(expected);
             if found.is_ok() != expected {
-                let uses: Vec<String> = interpret(&plan).map_or_else(|e| vec![e.to_string()], |(uses, _)| uses.iter().map(said).collect());
+                let uses: Vec<String> =
+                    interpret(&plan).map_or_else(|e| vec![e.to_string()], |found| found.uses.iter().map(said).collect());
                 let needs: Vec<String> = most.iter().map(|n| format!("{} {:?} {:?}", n.table, n.column, n.of)).collect();
                 let found = found.map_or_else(|denial| denial.to_string(), |_| "allowed".into());
                 disagree.push(format!(
@@ -171,7 +172,7 @@ fn every_construct_that_compiles_is_known() {
             let Ok(plan) = compile(&sql, &catalog) else { continue };
             plans += 1;
             match interpret(&plan) {
-                Ok((uses, tables)) => {
+                Ok(Found { uses, tables, .. }) => {
                     // whatever is asked of a table, something is done with it
                     let idle = tables.iter().find(|t| !t.starts_with("public.") && !uses.iter().any(|used| used.table == **t));
                     unknown.extend(idle.map(|table| format!("{sql}\n  nothing is done with {table}")));

@@ -27,7 +27,8 @@ pub fn check(city: &City, local: &Local, sql: &str) -> Result<(), String> {
     let ground = Ground::new(&plan, local, &city.at("public")).map_err(|e| e.to_string())?;
     let program = Program::new(&plan, &ground).map_err(|e| e.to_string())?;
     let owner = |name: &str| PARTIES.iter().position(|p| *p == name).map(|p| PartyId(p as u8));
-    let inputs = |party: &&str| local.inputs(&plan, party, &ground, &city.at(party)).map_err(|e| e.to_string());
+    let inputs =
+        |party: &&str| local.at_home(&plan, party, &ground, &city.at(party)).and_then(|home| home.inputs(&plan)).map_err(|e| e.to_string());
     let inputs: Vec<Inputs> = PARTIES.iter().map(inputs).collect::<Result<_, _>>()?;
     let tolerance = Tolerance { ordered: ordered(sql), ..Tolerance::default() };
 
@@ -43,7 +44,7 @@ pub fn check(city: &City, local: &Local, sql: &str) -> Result<(), String> {
         let mut trace = Trace::new();
         let parts =
             joint::rep3(&program, &mut engine, &owner, &inputs[me], &mut |e: &Rep3, step| trace.mark(program.steps(), step, e.meter()))?;
-        Ok((wire::encode(&parts), trace.into_measured()))
+        Ok((wire::encode(&plan, &parts), trace.into_measured()))
     });
     let prices = price(&program, &PARTIES).map_err(|e| e.to_string())?;
     let mut parts = Vec::new();

@@ -194,7 +194,10 @@ fn a_plan_by_hand_gives_the_same_answer_in_clear_and_among_three_parties_at_the_
     let plan = plan(&tables);
     let local = Local::new(64 << 20).expect("a runtime");
     let ground = Ground::new(&plan, &local, &tables).expect("the public part is right");
-    let inputs: Vec<Inputs> = PARTIES.iter().map(|p| local.inputs(&plan, p, &ground, &tables).expect("the data are right")).collect();
+    let inputs: Vec<Inputs> = PARTIES
+        .iter()
+        .map(|p| local.at_home(&plan, p, &ground, &tables).and_then(|home| home.inputs(&plan)).expect("the data are right"))
+        .collect();
 
     let mut pooled = Inputs::default();
     inputs.iter().for_each(|i| pooled.extend(i.clone()));
@@ -209,7 +212,7 @@ fn a_plan_by_hand_gives_the_same_answer_in_clear_and_among_three_parties_at_the_
         let mut trace = Trace::new();
         let parts =
             joint::rep3(&program, &mut engine, &owner, &inputs[me], &mut |e: &Rep3, step| trace.mark(program.steps(), step, e.meter()))?;
-        Ok((wire::encode(&parts).expect("three-party parts"), trace.into_measured()))
+        Ok((wire::encode(&plan, &parts).expect("three-party parts"), trace.into_measured()))
     });
     let mut parts: Vec<(String, Vec<Part>)> = Vec::new();
     for (name, ((bytes, _), _)) in PARTIES.iter().zip(&ran) {
@@ -271,7 +274,7 @@ fn data_that_break_the_plan_are_refused_without_showing_a_value() {
         let mut changed = tables.clone();
         let n = Decimal128Array::from(n).with_precision_and_scale(38, 0).expect("38 digits are allowed");
         changed.insert("transport.trips", memory(vec![("zone", Arc::new(Int32Array::from(zones)) as ArrayRef), ("n", Arc::new(n))]));
-        local.inputs(&plan, "transport", &ground, &changed).err().expect("must be refused").to_string()
+        local.at_home(&plan, "transport", &ground, &changed).err().expect("must be refused").to_string()
     };
     let good: Vec<i32> = (0..ZONES as i32).collect();
     let mut values = vec![0; ZONES];
@@ -286,8 +289,8 @@ fn data_that_break_the_plan_are_refused_without_showing_a_value() {
     assert!(stranger.contains("are not the rows of zones.zone") && !stranger.contains("4711"), "{stranger}");
     let mut changed = tables.clone();
     changed.insert("transport.trips", memory(vec![("zone", Arc::new(Int32Array::from(vec![1])) as ArrayRef)]));
-    let schema = local.inputs(&plan, "transport", &ground, &changed).err().expect("must be refused").to_string();
+    let schema = local.at_home(&plan, "transport", &ground, &changed).err().expect("must be refused").to_string();
     assert!(schema.contains("transport.trips") && schema.contains("catalogue"), "{schema}");
-    let missing = local.inputs(&plan, "transport", &ground, &Tables::new()).err().expect("must be refused").to_string();
+    let missing = local.at_home(&plan, "transport", &ground, &Tables::new()).err().expect("must be refused").to_string();
     assert!(missing.contains("transport.trips is not loaded"), "{missing}");
 }

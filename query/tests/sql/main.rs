@@ -11,6 +11,7 @@ mod random;
 mod random_tests;
 mod relation;
 mod search;
+mod sizes;
 mod slt;
 mod town;
 mod tpch;

@@ -16,7 +16,7 @@ use query::datafusion::datasource::MemTable;
 use query::exec::Program;
 use query::finish::finish;
 use query::ground::Ground;
-use query::local::{Inputs, Local, Tables};
+use query::local::{AtHome, Inputs, Local, Tables};
 use query::message::Code;
 use query::oracle::{Oracle, Tolerance, compare};
 use query::plan::Plan;
@@ -60,6 +60,12 @@ impl std::fmt::Display for NoAnswer {
             NoAnswer::Failed(what) => f.write_str(what),
         }
     }
+}
+
+/// The plan on as many places as these tell.
+pub fn sized(plan: &Plan, homes: &[AtHome]) -> Plan {
+    let told = plan.disclosing().map(|d| homes.iter().find_map(|home| home.rows(d.id)).map(|rows| d.said(rows)));
+    plan.sized(&told.collect::<Option<Vec<_>>>().expect("somebody holds the rows")).expect("numbers that can be")
 }
 
 impl Pool {
@@ -116,13 +122,24 @@ impl Pool {
         self.answer_by(&plan, &self.ground(&plan)?, on)
     }
 
+    /// A plan on as many places as owners tell.
+    pub fn sized(&self, plan: &Plan) -> Result<Plan, NoAnswer> {
+        Ok(sized(plan, &self.at_home(plan, &self.ground(plan)?)?))
+    }
+
+    fn at_home(&self, plan: &Plan, ground: &Ground) -> Result<Vec<AtHome>, NoAnswer> {
+        let homes = self.parties.iter().map(|party| self.local.at_home(plan, party, ground, &self.at(party)));
+        homes.collect::<Result<_, _>>().map_err(|e| NoAnswer::Failed(e.to_string()))
+    }
+
     /// The answer on shares, by this plan.
-    pub fn answer_by(&self, plan: &Plan, ground: &Ground, on: On) -> Result<RecordBatch, NoAnswer> {
+    pub fn answer_by(&self, asked: &Plan, ground: &Ground, on: On) -> Result<RecordBatch, NoAnswer> {
         let failed = |e: &dyn std::fmt::Display| NoAnswer::Failed(e.to_string());
+        let homes = self.at_home(asked, ground)?;
+        let plan = &sized(asked, &homes);
         let program = Program::new(plan, ground).map_err(|e| failed(&e))?;
         let owner = |name: &str| self.parties.iter().position(|p| *p == name).map(|p| PartyId(p as u8));
-        let inputs = self.parties.iter().map(|party| self.local.inputs(plan, party, ground, &self.at(party)));
-        let inputs: Vec<Inputs> = inputs.collect::<Result<_, _>>().map_err(|e| failed(&e))?;
+        let inputs: Vec<Inputs> = homes.iter().map(|home| home.clone().inputs(plan)).collect::<Result<_, _>>().map_err(|e| failed(&e))?;
         let parts = match on {
             On::Plain => {
                 let mut pooled = Inputs::default();
@@ -133,8 +150,11 @@ impl Pool {
             On::Rep3 => {
                 let outcomes = World::new(3, 1).run(|session| {
                     let me = session.me().index();
-                    let parts = joint::rep3(&program, &mut Rep3::new(session), &owner, &inputs[me], &mut |_, _| ())?;
-                    Ok(wire::encode(&parts))
+                    let mut engine = Rep3::new(session);
+                    let told = joint::rep3_disclose(&mut engine, asked, &owner, &homes[me])?;
+                    assert!(asked.sized(&told).is_some_and(|told| told.hash() == plan.hash()), "all learn what owners tell");
+                    let parts = joint::rep3(&program, &mut engine, &owner, &inputs[me], &mut |_, _| ())?;
+                    Ok(wire::encode(plan, &parts))
                 });
                 let parts = outcomes.into_iter().zip(self.parties).map(|(outcome, party)| {
                     let bytes = outcome.result.map_err(|e| format!("{party}: {e}"))?.ok_or("not three-party parts")?;

@@ -6,7 +6,9 @@ mod map;
 mod rows;
 mod window;
 
+use super::pool::sized;
 use super::search;
+use ledger::contract::Sizes;
 use mpc_core::PartyId;
 use mpc_core::world::World;
 use protocols::Rep3;
@@ -14,10 +16,10 @@ use query::datafusion::arrow::array::{ArrayRef, BooleanArray, Decimal128Array, R
 use query::datafusion::datasource::{MemTable, provider_as_source};
 use query::datafusion::logical_expr::LogicalPlanBuilder;
 use query::exec::{Part, Program};
-use query::explain::price;
+use query::explain::{price, price_of_disclosing};
 use query::finish::reconstruct;
 use query::ground::Ground;
-use query::local::{Inputs, Local, LocalError, Tables};
+use query::local::{AtHome, Inputs, Local, LocalError, Tables};
 use query::plan::relation::{Operator, Relation, RelationId, RowColumn, RowForm};
 use query::plan::{PLAN_VERSION, Plan, Ring, RowRelease, Source, Subplan};
 use query::trace::Trace;
@@ -93,7 +95,7 @@ impl Build {
         let table: Arc<MemTable> = Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]]).expect("one batch of its own schema"));
         let plan = LogicalPlanBuilder::scan(full_name.as_str(), provider_as_source(table.clone()), None).and_then(|b| b.build());
         self.tables.insert(full_name, table);
-        let op = Operator::Home { source, plan: Subplan::new(plan.expect("a scan")) };
+        let op = Operator::Home { source, plan: Subplan::new(plan.expect("a scan")), sizes: Sizes::Hidden };
         self.push(op, places, full, columns)
     }
 
@@ -127,20 +129,30 @@ impl Build {
         }
     }
 
-    fn inputs(&self, plan: &Plan, local: &Local, ground: &Ground) -> Result<Vec<Inputs>, LocalError> {
-        PARTIES.iter().map(|p| local.inputs(plan, p, ground, &self.tables)).collect()
+    fn at_home(&self, plan: &Plan, local: &Local, ground: &Ground) -> Result<Vec<AtHome>, LocalError> {
+        PARTIES.iter().map(|p| local.at_home(plan, p, ground, &self.tables)).collect()
     }
 
-    /// The last relation's rows, as opened in clear and among three parties, whose cost is the stated one; by sorting, and by asking where keys are known.
+    fn inputs(&self, plan: &Plan, local: &Local, ground: &Ground) -> Result<Vec<Inputs>, LocalError> {
+        self.at_home(plan, local, ground)?.into_iter().map(|home| home.inputs(plan)).collect()
+    }
+
+    /// The last relation's rows, as opened in clear and among three parties, whose cost is the stated one; by sorting, and by asking where keys are known;
+    /// on the places of the plan, and on as many as owners tell.
     fn opened(&self, ordered: bool) -> Vec<Vec<Row>> {
         let plan = self.plan(ordered);
         let local = Local::new(64 << 20).expect("a runtime");
         let ground = Ground::new(&plan, &local, &self.tables).expect("the public part is right");
-        search::all(&plan, &ground).iter().flat_map(|plan| self.opened_by(plan, &local, &ground)).collect()
+        let plans = search::all(&plan, &ground);
+        let told = [Sizes::Bucket, Sizes::Exact].map(|sizes| plans.iter().map(move |plan| telling(plan, sizes)));
+        let told: Vec<Plan> = told.into_iter().flatten().filter(|plan| plan.disclosing().next().is_some()).collect();
+        plans.iter().chain(&told).flat_map(|plan| self.opened_by(plan, &local, &ground)).collect()
     }
 
-    fn opened_by(&self, plan: &Plan, local: &Local, ground: &Ground) -> [Vec<Row>; 2] {
-        let inputs = self.inputs(plan, local, ground).expect("the data are right");
+    fn opened_by(&self, asked: &Plan, local: &Local, ground: &Ground) -> [Vec<Row>; 2] {
+        let homes = self.at_home(asked, local, ground).expect("the data are right");
+        let plan = &sized(asked, &homes);
+        let inputs: Vec<Inputs> = homes.iter().map(|home| home.clone().inputs(plan).expect("the data are right")).collect();
         let program = Program::new(plan, ground).expect("the plan is executable");
         let mut pooled = Inputs::default();
         inputs.iter().for_each(|i| pooled.extend(i.clone()));
@@ -150,24 +162,29 @@ impl Build {
         let ran = World::new(3, 7).run_ok(|session| {
             let me = session.me().index();
             let mut engine = Rep3::new(session);
+            let told = joint::rep3_disclose(&mut engine, asked, &owner, &homes[me])?;
+            assert_eq!(asked.sized(&told).expect("numbers that can be").hash(), plan.hash());
             let mut trace = Trace::new();
             let parts = joint::rep3(&program, &mut engine, &owner, &inputs[me], &mut |e: &Rep3, step| {
                 trace.mark(program.steps(), step, e.meter())
             })?;
-            Ok((wire::encode(&parts).expect("three-party parts"), trace.into_measured()))
+            Ok((wire::encode(plan, &parts).expect("three-party parts"), trace.into_measured()))
         });
         let mut parts: Vec<(String, Vec<Part>)> = Vec::new();
         for (name, ((bytes, _), _)) in PARTIES.iter().zip(&ran) {
             assert_eq!(bytes.len(), wire::release_bytes(plan, ground));
+            assert_eq!(wire::sized(bytes, asked).map(|plan| plan.hash()), Some(plan.hash()));
             parts.push((name.to_string(), wire::decode(bytes, plan, ground).expect("what was encoded")));
         }
         let shared = rows(plan, ground, &parts);
         let prices = price(&program, &PARTIES).expect("a price");
+        let telling = price_of_disclosing(asked, &PARTIES).expect("a price");
         for (party, ((_, measured), meter)) in ran.iter().enumerate() {
             for (price, measured) in prices.iter().zip(measured) {
                 assert_eq!((price.rounds, price.bytes[party]), (measured.rounds, measured.bytes), "{}", measured.operator);
             }
-            assert_eq!(meter.bits, prices.iter().map(|p| p.bits[party]).sum::<u64>());
+            assert_eq!(meter.bits, telling.bits[party] + prices.iter().map(|p| p.bits[party]).sum::<u64>());
+            assert_eq!(meter.rounds, telling.rounds + prices.iter().map(|p| p.rounds).sum::<u64>());
         }
         [clear, shared]
     }
@@ -192,6 +209,17 @@ impl Build {
             assert_eq!(rows, expected);
         }
     }
+}
+
+/// The plan, with all owners telling how many rows they have.
+fn telling(plan: &Plan, to: Sizes) -> Plan {
+    let mut plan = plan.clone();
+    for relation in &mut plan.relations {
+        if let Operator::Home { sizes, .. } = &mut relation.op {
+            *sizes = to;
+        }
+    }
+    plan
 }
 
 fn array(column: &RowColumn, cells: Vec<Cell>) -> ArrayRef {

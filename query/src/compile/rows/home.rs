@@ -5,6 +5,8 @@ use datafusion::{
     logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder},
 };
 
+use ledger::contract::Sizes;
+
 use super::{Asked, Demand, Rows, form};
 use crate::{
     compile::{
@@ -48,9 +50,17 @@ impl Rows<'_> {
         let sub = LogicalPlanBuilder::from(plan.clone()).project(exprs).and_then(|b| b.build()).map_err(internal)?;
         let sub = Compiler::new(self.catalog, self.text).total(sub)?;
         let source = facts::owners(plan).into_iter().next().map_or(Source::Public, Source::Party);
-        let op = Op::Home { source, plan: Subplan::new(sub) };
+        let sizes = self.disclosed(plan);
+        let op = Op::Home { source, plan: Subplan::new(sub), sizes };
         let id = self.push(op, places, facts.exactly_one, columns);
         Ok(Asked { id, at })
+    }
+
+    /// What may be disclosed of the number of rows: what each private table that they come of allows.
+    fn disclosed(&self, plan: &LogicalPlan) -> Sizes {
+        let tables = facts::tables(plan);
+        let private = tables.iter().filter_map(|name| self.catalog.table(name)).filter(|table| table.owner().is_some());
+        private.map(|table| table.sizes).min().unwrap_or_default()
     }
 
     fn too_many(&self, plan: &LogicalPlan) -> SqlError {

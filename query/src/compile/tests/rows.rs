@@ -114,7 +114,7 @@ fn what_one_owner_can_compute_stays_at_home() {
     ));
     let home = |party: &str| {
         plan.relations.iter().find_map(|r| match &r.op {
-            Operator::Home { source: Source::Party(p), plan } if p == party => Some((plan.text().to_owned(), r)),
+            Operator::Home { source: Source::Party(p), plan, .. } if p == party => Some((plan.text().to_owned(), r)),
             _ => None,
         })
     };
