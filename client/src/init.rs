@@ -268,7 +268,7 @@ key = ["zone"]                  # unique, not null
 
 [[table.column]]
 name = "zone"
-type = "INT"                    # INT | BIGINT | DECIMAL(p,s) | DATE | BOOLEAN | STRING
+type = "INT"                    # INT | BIGINT | DECIMAL(p,s) | DATE | TIMESTAMP | BOOLEAN | STRING
 nullable = false
 min = 1                         # numbers and dates of private tables must have a range: it bounds how wide a share is
 max = 4

@@ -18,7 +18,8 @@ use crate::config::{Config, Format, TableFile};
 use declared::{DeclaredColumn, DeclaredTable, Kind, Members, Rows, Set};
 use query::catalog::{Catalog, Column, ColumnType, PUBLIC_SCHEMA, Table};
 use query::datafusion::arrow::array::{AsArray, RecordBatch};
-use query::datafusion::arrow::datatypes::{Date32Type, Decimal128Type, Int32Type, Int64Type};
+use query::datafusion::arrow::compute::cast;
+use query::datafusion::arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int32Type, Int64Type};
 use query::datafusion::catalog::TableProvider;
 use query::datafusion::datasource::MemTable;
 use query::local::Tables;
@@ -206,6 +207,7 @@ impl<'a> Loading<'a> {
                 ColumnType::BigInt => Kind::BigInt,
                 ColumnType::Decimal(precision, scale) => Kind::Decimal { precision, scale },
                 ColumnType::Date => Kind::Date,
+                ColumnType::Timestamp(unit) => Kind::Timestamp(unit),
                 ColumnType::Boolean => Kind::Boolean,
                 ColumnType::String => Kind::Text,
             },
@@ -255,6 +257,12 @@ fn values(column_type: ColumnType, at: usize, batches: &[RecordBatch]) -> Set {
         ColumnType::BigInt => raw!(Int64Type),
         ColumnType::Decimal(..) => raw!(Decimal128Type),
         ColumnType::Date => raw!(Date32Type),
+        ColumnType::Timestamp(_) => {
+            let units = arrays.map(|array| cast(array, &DataType::Int64).expect("a timestamp is 64 bits"));
+            Set::Raw(
+                units.flat_map(|array| array.as_primitive::<Int64Type>().iter().flatten().map(i128::from).collect::<Vec<_>>()).collect(),
+            )
+        }
         ColumnType::Boolean => {
             let bits: HashSet<i128> = arrays.flat_map(|array| array.as_boolean().iter().flatten().map(i128::from)).collect();
             Set::Raw(bits)

@@ -9,7 +9,7 @@ mod parse;
 
 use std::{fmt, path::Path, sync::Arc};
 
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use ledger::contract::Sizes;
 use mpc_core::file;
 use serde::Serialize;
@@ -52,7 +52,7 @@ pub struct Column {
     pub name: String,
     /// Its SQL type.
     pub column_type: ColumnType,
-    /// Inclusive range, scaled by the type (DECIMAL: times 10^scale, DATE: days since 1970-01-01).
+    /// Inclusive range, scaled by the type (DECIMAL: times 10^scale, DATE: days since 1970-01-01, TIMESTAMP: units since then).
     pub range: Option<Range>,
     /// The domain its non-NULL values are drawn from.
     pub domain: Option<String>,
@@ -94,6 +94,8 @@ pub enum ColumnType {
     Decimal(u8, i8),
     /// Calendar day.
     Date,
+    /// A moment of no time zone, in whole units.
+    Timestamp(TimeUnit),
     /// TRUE or FALSE.
     Boolean,
     /// UTF-8 text.
@@ -113,6 +115,7 @@ impl fmt::Display for ColumnType {
             ColumnType::BigInt => f.write_str("BIGINT"),
             ColumnType::Decimal(p, s) => write!(f, "DECIMAL({p},{s})"),
             ColumnType::Date => f.write_str("DATE"),
+            ColumnType::Timestamp(unit) => write!(f, "TIMESTAMP({})", digits(*unit)),
             ColumnType::Boolean => f.write_str("BOOLEAN"),
             ColumnType::String => f.write_str("STRING"),
         }
@@ -127,6 +130,7 @@ impl ColumnType {
             ColumnType::BigInt => DataType::Int64,
             ColumnType::Decimal(p, s) => DataType::Decimal128(p, s),
             ColumnType::Date => DataType::Date32,
+            ColumnType::Timestamp(unit) => DataType::Timestamp(unit, None),
             ColumnType::Boolean => DataType::Boolean,
             ColumnType::String => DataType::Utf8,
         }
@@ -145,10 +149,20 @@ impl ColumnType {
         let symmetric = |max: i128| Range { min: -max, max };
         match self {
             ColumnType::Int | ColumnType::Date => Some(Range { min: i32::MIN.into(), max: i32::MAX.into() }),
-            ColumnType::BigInt => Some(Range { min: i64::MIN.into(), max: i64::MAX.into() }),
+            ColumnType::BigInt | ColumnType::Timestamp(_) => Some(Range { min: i64::MIN.into(), max: i64::MAX.into() }),
             ColumnType::Decimal(p, _) => Some(symmetric(10i128.pow(p.into()) - 1)),
             ColumnType::Boolean | ColumnType::String => None,
         }
+    }
+}
+
+/// Digits of a second that a unit tells apart: SQL's TIMESTAMP(digits).
+pub fn digits(unit: TimeUnit) -> u32 {
+    match unit {
+        TimeUnit::Second => 0,
+        TimeUnit::Millisecond => 3,
+        TimeUnit::Microsecond => 6,
+        TimeUnit::Nanosecond => 9,
     }
 }
 

@@ -7,6 +7,10 @@ use crate::error::Error;
 use crate::render::{Format, Table};
 use clap::Args;
 use query::catalog::{self, Catalog, Column, ColumnType};
+use query::datafusion::arrow::array::Int64Array;
+use query::datafusion::arrow::compute::cast;
+use query::datafusion::arrow::datatypes::DataType;
+use query::datafusion::arrow::util::display::array_value_to_string;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -82,7 +86,8 @@ fn range(column: &Column) -> String {
     let Some(catalog::Range { min, max }) = column.range else { return String::new() };
     let show = |raw: i128| match column.column_type {
         ColumnType::Decimal(_, scale) => decimal(raw, scale),
-        ColumnType::Date => date(raw),
+        ColumnType::Date => text(raw, &DataType::Int32, &column.column_type.arrow()),
+        ColumnType::Timestamp(_) => text(raw, &DataType::Int64, &column.column_type.arrow()).replacen('T', " ", 1),
         _ => raw.to_string(),
     };
     format!("{} to {}", show(min), show(max))
@@ -97,12 +102,11 @@ fn decimal(raw: i128, scale: i8) -> String {
     if behind.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{behind}") }
 }
 
-fn date(days: i128) -> String {
-    use query::datafusion::arrow::array::{Array, Date32Array};
-    use query::datafusion::arrow::util::display::array_value_to_string;
-    let days = i32::try_from(days).unwrap_or_default();
-    let array: &dyn Array = &Date32Array::from(vec![days]);
-    array_value_to_string(array, 0).unwrap_or_else(|_| days.to_string())
+/// A date or a timestamp, of the integer it is.
+fn text(raw: i128, integer: &DataType, to: &DataType) -> String {
+    let number = Int64Array::from(vec![i64::try_from(raw).unwrap_or_default()]);
+    let array = cast(&number, integer).and_then(|number| cast(&number, to));
+    array.and_then(|array| array_value_to_string(&array, 0)).unwrap_or_else(|_| raw.to_string())
 }
 
 /// Check everything a configuration needs, and say how to mend it
@@ -150,6 +154,13 @@ mod tests {
         assert_eq!(decimal(-5, 2), "-0.05");
         assert_eq!(decimal(1000, 1), "100");
         assert_eq!(decimal(7, 0), "7");
-        assert_eq!(date(16_436), "2015-01-01");
+        let of = |column_type, min, max| {
+            let text = "version = 1\n[[table]]\nname = \"a.b\"\nmax_rows = 1\n[[table.column]]\nname = \"c\"\n";
+            let catalog = Catalog::parse(&format!("{text}type = {column_type}\nmin = \"{min}\"\nmax = \"{max}\"\n")).expect("a catalogue");
+            range(&catalog.table("a.b").expect("the table").columns[0])
+        };
+        assert_eq!(of("\"DATE\"", "1969-12-31", "2015-01-01"), "1969-12-31 to 2015-01-01");
+        let moments = of("\"TIMESTAMP\"\nunit = \"ms\"", "1969-12-31 23:59:59.5", "2015-01-01 12:00:00");
+        assert_eq!(moments, "1969-12-31 23:59:59.500 to 2015-01-01 12:00:00");
     }
 }

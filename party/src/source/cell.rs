@@ -1,14 +1,17 @@
 //! The text of one CSV cell as a value: exactly one reading, no guessing.
 
 use super::declared::{Fault, Kind};
+use query::catalog::digits;
+use query::datafusion::arrow::datatypes::TimeUnit;
 
-/// The raw integer of a cell that is not text: the integer itself, a decimal without its point, days since 1970, 0 or 1.
+/// The raw integer of a cell that is not text: the integer itself, a decimal without its point, days or units since 1970, 0 or 1.
 #[inline]
 pub(crate) fn raw(kind: Kind, cell: &[u8]) -> Result<i128, Fault> {
     match kind {
         Kind::Int | Kind::BigInt => integer(cell),
         Kind::Decimal { scale, .. } => decimal(cell, scale),
         Kind::Date => date(cell),
+        Kind::Timestamp(unit) => moment(cell, unit),
         Kind::Boolean => boolean(cell),
         Kind::Text => Err(Fault::Type),
     }
@@ -61,9 +64,44 @@ fn boolean(cell: &[u8]) -> Result<i128, Fault> {
 #[inline]
 fn date(cell: &[u8]) -> Result<i128, Fault> {
     let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = cell else { return Err(Fault::Type) };
-    let number =
-        |digits: &[u8]| digits.iter().try_fold(0i64, |n, d| d.is_ascii_digit().then(|| n * 10 + i64::from(d - b'0'))).ok_or(Fault::Type);
     days(number(&[y1, y2, y3, y4])?, number(&[m1, m2])?, number(&[d1, d2])?).map(i128::from).ok_or(Fault::Type)
+}
+
+/// A date, a space or T, hours, minutes and seconds, and perhaps digits of a second; no time zone.
+#[inline]
+fn moment(cell: &[u8], unit: TimeUnit) -> Result<i128, Fault> {
+    let (date_cell, time) = cell.split_at_checked(10).ok_or(Fault::Type)?;
+    let [b' ' | b'T', h1, h2, b':', m1, m2, b':', s1, s2, rest @ ..] = time else { return Err(Fault::Type) };
+    let (hour, minute, second) = (number(&[*h1, *h2])?, number(&[*m1, *m2])?, number(&[*s1, *s2])?);
+    if hour > 23 || minute > 59 || second > 59 {
+        return Err(Fault::Type);
+    }
+    let fraction = match rest {
+        [] => rest,
+        [b'.', digits @ ..] if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => digits,
+        _ => return Err(Fault::Type),
+    };
+    let kept = digits(unit) as usize;
+    if fraction.iter().skip(kept).any(|d| *d != b'0') {
+        return Err(Fault::Scale);
+    }
+    let seconds = date(date_cell)? * 86_400 + i128::from(hour * 3600 + minute * 60 + second);
+    let digit = |at: usize| fraction.get(at).map_or(0, |d| i128::from(d - b'0'));
+    Ok((0..kept).fold(seconds, |units, at| units * 10 + digit(at)))
+}
+
+/// A moment as the catalogue has it.
+pub(crate) fn moment_text(units: i128, unit: TimeUnit) -> String {
+    let second = 10i128.pow(digits(unit));
+    let (seconds, rest) = (units.div_euclid(second), units.rem_euclid(second));
+    let Some((year, month, day)) = civil(seconds.div_euclid(86_400)) else { return format!("{units} since 1970") };
+    let of_day = seconds.rem_euclid(86_400);
+    let text = format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", of_day / 3600, of_day / 60 % 60, of_day % 60);
+    if rest == 0 { text } else { format!("{text}.{rest:0width$}", width = digits(unit) as usize) }
+}
+
+fn number(digits: &[u8]) -> Result<i64, Fault> {
+    digits.iter().try_fold(0i64, |n, d| d.is_ascii_digit().then(|| n * 10 + i64::from(d - b'0'))).ok_or(Fault::Type)
 }
 
 /// Days since 1970-01-01 of a day of the Gregorian calendar, if there is such a day.
@@ -114,6 +152,8 @@ fn push(number: i128, digit: u8) -> Option<i128> {
 mod tests {
     use super::*;
 
+    const SECONDS: Kind = Kind::Timestamp(TimeUnit::Second);
+    const MILLIS: Kind = Kind::Timestamp(TimeUnit::Millisecond);
     const MONEY: Kind = Kind::Decimal { precision: 9, scale: 2 };
 
     #[test]
@@ -156,8 +196,37 @@ mod tests {
             (Kind::Date, "2024-4-1", Err(Fault::Type)),
             (Kind::Date, "01/04/2024", Err(Fault::Type)),
             (Kind::Date, "2024-04-01T00:00", Err(Fault::Type)),
+            (SECONDS, "1970-01-01 00:00:00", Ok(0)),
+            (SECONDS, "1969-12-31T23:59:59", Ok(-1)),
+            (SECONDS, "2024-02-29 12:34:56.000", Ok(1_709_210_096)),
+            (SECONDS, "2024-02-29 12:34:56.5", Err(Fault::Scale)),
+            (MILLIS, "2024-02-29T12:34:56.5", Ok(1_709_210_096_500)),
+            (MILLIS, "1969-12-31 23:59:59.999000", Ok(-1)),
+            (MILLIS, "1969-12-31 23:59:59.9991", Err(Fault::Scale)),
+            (Kind::Timestamp(TimeUnit::Nanosecond), "1970-01-01 00:00:01.000000001", Ok(1_000_000_001)),
+            (SECONDS, "2023-02-29 00:00:00", Err(Fault::Type)),
+            (SECONDS, "2024-02-29 24:00:00", Err(Fault::Type)),
+            (SECONDS, "2024-02-29 23:60:00", Err(Fault::Type)),
+            (SECONDS, "2024-02-29 23:59:60", Err(Fault::Type)),
+            (SECONDS, "2024-02-29 23:59", Err(Fault::Type)),
+            (SECONDS, "2024-02-29", Err(Fault::Type)),
+            (SECONDS, "2024-02-29 12:34:56.", Err(Fault::Type)),
+            (SECONDS, "2024-02-29 12:34:56Z", Err(Fault::Type)),
+            (SECONDS, "2024-02-29 12:34:56+02:00", Err(Fault::Type)),
         ] {
             assert_eq!(raw(kind, cell.as_bytes()), expected, "{kind} {cell}");
+        }
+    }
+
+    #[test]
+    fn moments_and_their_texts_are_inverse() {
+        for (unit, text) in [
+            (TimeUnit::Second, "2024-02-29 12:34:56"),
+            (TimeUnit::Millisecond, "1969-12-31 23:59:59.999"),
+            (TimeUnit::Nanosecond, "0000-01-01 00:00:00.000000001"),
+        ] {
+            let units = raw(Kind::Timestamp(unit), text.as_bytes()).expect("a moment");
+            assert_eq!(moment_text(units, unit), text);
         }
     }
 

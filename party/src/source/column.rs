@@ -4,6 +4,7 @@ use query::datafusion::arrow::array::{
     ArrayRef, BooleanBuilder, Date32Builder, Decimal128Builder, Int32Builder, Int64Builder, StringBuilder, StringDictionaryBuilder,
     StringViewBuilder,
 };
+use query::datafusion::arrow::compute::cast;
 use query::datafusion::arrow::datatypes::{DataType, Int32Type};
 use std::sync::Arc;
 
@@ -13,6 +14,8 @@ pub(crate) enum Builder {
     Int64(Int64Builder),
     Decimal(Decimal128Builder),
     Date(Date32Builder),
+    /// Units since 1970, and the type.
+    Timestamp(Int64Builder, DataType),
     Boolean(BooleanBuilder),
     Text(StringBuilder),
     View(StringViewBuilder),
@@ -27,6 +30,7 @@ impl Builder {
             DataType::Int64 => Builder::Int64(Int64Builder::new()),
             DataType::Decimal128(..) => Builder::Decimal(Decimal128Builder::new().with_data_type(data_type.clone())),
             DataType::Date32 => Builder::Date(Date32Builder::new()),
+            DataType::Timestamp(_, None) => Builder::Timestamp(Int64Builder::new(), data_type.clone()),
             DataType::Boolean => Builder::Boolean(BooleanBuilder::new()),
             DataType::Utf8 => Builder::Text(StringBuilder::new()),
             DataType::Utf8View => Builder::View(StringViewBuilder::new().with_deduplicate_strings()),
@@ -45,6 +49,7 @@ impl Builder {
             Builder::Int64(b) => b.append_value(raw as i64),
             Builder::Decimal(b) => b.append_value(raw),
             Builder::Date(b) => b.append_value(raw as i32),
+            Builder::Timestamp(b, _) => b.append_value(raw as i64),
             Builder::Boolean(b) => b.append_value(raw != 0),
             Builder::Text(_) | Builder::View(_) | Builder::Dictionary(_) => debug_assert!(false, "a number in a column of text"),
         }
@@ -69,6 +74,7 @@ impl Builder {
             Builder::Int64(b) => b.append_null(),
             Builder::Decimal(b) => b.append_null(),
             Builder::Date(b) => b.append_null(),
+            Builder::Timestamp(b, _) => b.append_null(),
             Builder::Boolean(b) => b.append_null(),
             Builder::Text(b) => b.append_null(),
             Builder::View(b) => b.append_null(),
@@ -83,6 +89,7 @@ impl Builder {
             Builder::Int64(b) => Arc::new(b.finish()),
             Builder::Decimal(b) => Arc::new(b.finish()),
             Builder::Date(b) => Arc::new(b.finish()),
+            Builder::Timestamp(b, data_type) => cast(&b.finish(), data_type).expect("any 64 bits are a timestamp"),
             Builder::Boolean(b) => Arc::new(b.finish()),
             Builder::Text(b) => Arc::new(b.finish()),
             Builder::View(b) => Arc::new(b.finish()),

@@ -1,6 +1,7 @@
 //! What the catalogue promises of a table, in the form in which its data are checked against it.
 
-use query::datafusion::arrow::datatypes::{DataType, Schema};
+use query::catalog::digits;
+use query::datafusion::arrow::datatypes::{DataType, Schema, TimeUnit};
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
@@ -42,7 +43,7 @@ impl Rows {
 pub(crate) struct DeclaredColumn {
     pub name: String,
     pub kind: Kind,
-    /// Inclusive; of the raw integer (unscaled decimal, days since 1970).
+    /// Inclusive; of the raw integer (unscaled decimal, days or units since 1970).
     pub range: Option<(i128, i128)>,
     pub nullable: bool,
     /// Each set its values must lie in.
@@ -64,6 +65,7 @@ pub(crate) enum Kind {
     BigInt,
     Decimal { precision: u8, scale: i8 },
     Date,
+    Timestamp(TimeUnit),
     Boolean,
     Text,
 }
@@ -104,7 +106,7 @@ impl Set {
 pub(crate) enum Fault {
     /// Not of the declared type.
     Type,
-    /// A decimal with more digits behind the point than declared.
+    /// A decimal or timestamp with more digits behind the point than declared.
     Scale,
     /// Outside the declared range, or that of the type.
     Range,
@@ -156,6 +158,7 @@ impl DeclaredColumn {
     pub fn describe(&self, fault: Fault) -> String {
         match fault {
             Fault::Type => format!("not {} (declared {self})", self.kind.with_article()),
+            Fault::Scale if matches!(self.kind, Kind::Timestamp(_)) => format!("finer than the unit of the column ({self})"),
             Fault::Scale => format!("more digits behind the point than declared ({self})"),
             Fault::Range => format!("outside its declared range ({self})"),
             Fault::Null => format!("empty, but the column is declared not nullable ({self})"),
@@ -183,7 +186,7 @@ impl Kind {
     fn bounds(self) -> (i128, i128) {
         match self {
             Kind::Int => (i32::MIN.into(), i32::MAX.into()),
-            Kind::BigInt => (i64::MIN.into(), i64::MAX.into()),
+            Kind::BigInt | Kind::Timestamp(_) => (i64::MIN.into(), i64::MAX.into()),
             Kind::Decimal { precision, .. } => {
                 let most = 10i128.checked_pow(precision.into()).map_or(i128::MAX, |p| p - 1);
                 (-most, most)
@@ -209,6 +212,7 @@ impl fmt::Display for Kind {
             Kind::BigInt => f.write_str("BIGINT"),
             Kind::Decimal { precision, scale } => write!(f, "DECIMAL({precision},{scale})"),
             Kind::Date => f.write_str("DATE"),
+            Kind::Timestamp(unit) => write!(f, "TIMESTAMP({})", digits(*unit)),
             Kind::Boolean => f.write_str("BOOLEAN"),
             Kind::Text => f.write_str("STRING"),
         }
@@ -230,6 +234,7 @@ impl fmt::Display for Raw {
                 Some((year, month, day)) => write!(f, "{year:04}-{month:02}-{day:02}"),
                 None => write!(f, "day {}", self.1),
             },
+            Kind::Timestamp(unit) => f.write_str(&super::cell::moment_text(self.1, unit)),
             _ => write!(f, "{}", self.1),
         }
     }

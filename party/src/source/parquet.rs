@@ -5,11 +5,13 @@ use super::declared::{DeclaredColumn, DeclaredTable, Fault, Kind, Rows};
 use super::findings::{LoadError, Report};
 use super::promises::Promises;
 use crate::config::{TableFile, Undeclared};
+use query::catalog::digits;
 use query::datafusion::arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, RecordBatch};
 use query::datafusion::arrow::compute::cast;
 use query::datafusion::arrow::datatypes::{ArrowPrimitiveType, Schema};
 use query::datafusion::arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    DataType, Date32Type, Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit, UInt8Type, UInt16Type, UInt32Type,
+    UInt64Type,
 };
 use query::datafusion::catalog::TableProvider;
 use query::datafusion::datasource::file_format::parquet::ParquetFormat;
@@ -184,6 +186,10 @@ fn fits(found: &DataType, kind: Kind) -> bool {
         Kind::Int | Kind::BigInt => found.is_integer(),
         Kind::Decimal { scale, .. } => found.is_integer() || matches!(found, DataType::Decimal128(_, s) if (0..=scale).contains(s)),
         Kind::Date => *found == DataType::Date32,
+        Kind::Timestamp(_) => match found {
+            DataType::Timestamp(_, zone) => zone.as_deref().is_none_or(|zone| matches!(zone, "UTC" | "+00:00")),
+            _ => false,
+        },
         Kind::Boolean => *found == DataType::Boolean,
         Kind::Text => match found {
             DataType::Dictionary(_, value) => is_text(value),
@@ -229,6 +235,7 @@ fn values(array: &ArrayRef, column: &DeclaredColumn, bad: &mut impl FnMut(usize,
         DataType::UInt32 => numbers::<UInt32Type>(array, factor, column, bad, i128::from),
         DataType::UInt64 => numbers::<UInt64Type>(array, factor, column, bad, i128::from),
         DataType::Date32 => numbers::<Date32Type>(array, factor, column, bad, i128::from),
+        DataType::Timestamp(found, _) => moments(array, *found, column, bad),
         DataType::Decimal128(..) => numbers::<Decimal128Type>(array, factor, column, bad, |raw| raw),
         DataType::Boolean => {}
         _ => match cast(array, &DataType::Utf8View) {
@@ -242,6 +249,21 @@ fn values(array: &ArrayRef, column: &DeclaredColumn, bad: &mut impl FnMut(usize,
             }
             Err(_) => bad(0, Fault::Type),
         },
+    }
+}
+
+/// Checks moments of any unit: each must be a whole number of the column's.
+fn moments(array: &ArrayRef, found: TimeUnit, column: &DeclaredColumn, bad: &mut impl FnMut(usize, Fault)) {
+    let (Kind::Timestamp(unit), Ok(units)) = (column.kind, cast(array, &DataType::Int64)) else { return bad(0, Fault::Type) };
+    let units: &PrimitiveArray<Int64Type> = units.as_primitive();
+    let (finer, coarser) = (digits(found).saturating_sub(digits(unit)), digits(unit).saturating_sub(digits(found)));
+    let (by, times) = (10i128.pow(finer), 10i128.pow(coarser));
+    for row in (0..units.len()).filter(|row| units.is_valid(*row)) {
+        let raw = i128::from(units.value(row));
+        let whole = if raw % by == 0 { column.check_raw(raw / by * times) } else { Err(Fault::Scale) };
+        if let Err(fault) = whole {
+            bad(row, fault);
+        }
     }
 }
 

@@ -304,6 +304,75 @@ fn configuration_and_catalogue_must_name_the_same_tables() {
     assert!(error.findings[1].what.contains("the table `transport.trips`, but no [[table]]"), "{error}");
 }
 
+/// A private table of one column, declared as given.
+fn one_column(declared: &str, file: &str, bytes: &[u8]) -> Result<Vec<String>, Vec<String>> {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join(file), bytes).expect("written");
+    let config = format!(
+        "node = \"transport\"\nidentity = \"k\"\nroster = \"r\"\ncatalogue = \"c\"\nstate = \"s\"\n\
+         [[table]]\nname = \"transport.doors\"\npath = \"{file}\"\n"
+    );
+    let catalog = format!("version = 1\n[[table]]\nname = \"transport.doors\"\nmax_rows = 9\ncolumn = [{{ name = \"at\", {declared} }}]\n");
+    let config = Config::parse(&config, &folder.path().join("party.toml")).expect("a configuration");
+    let loaded = Sources::load(&config, &Catalog::parse(&catalog).expect("a catalogue"));
+    loaded.map(|sources| rows(&sources, "transport.doors")).map_err(|e| e.findings.iter().map(ToString::to_string).collect())
+}
+
+const SECONDS: &str = "type = \"TIMESTAMP\", min = \"1969-12-31 00:00:00\", max = \"2024-12-31 23:59:59\"";
+const MILLIS: &str = "type = \"TIMESTAMP\", unit = \"ms\", min = \"1969-12-31 00:00:00.001\", max = \"2024-12-31 23:59:59\", repeats = 1";
+
+#[test]
+fn timestamps_are_whole_units_in_their_range() {
+    let csv = |declared, text: &str| one_column(declared, "doors.csv", text.as_bytes());
+    let text = "at\n1969-12-31 23:59:59\n2024-02-29T12:00:00.000\n\n\"\"\n";
+    assert_eq!(csv(SECONDS, text), Ok(vec!["1969-12-31T23:59:59".into(), "2024-02-29T12:00:00".into(), "NULL".into()]));
+    assert_eq!(csv(MILLIS, "at\n2024-02-29 12:00:00.25\n"), Ok(vec!["2024-02-29T12:00:00.250".into()]));
+    let declared = "TIMESTAMP(0) 1969-12-31 00:00:00..=2024-12-31 23:59:59";
+    for (cell, what) in [
+        ("2024-02-29 12:00:00.5", format!("finer than the unit of the column ({declared})")),
+        ("2025-01-01 00:00:00", format!("outside its declared range ({declared})")),
+        ("1969-12-30 23:59:59", format!("outside its declared range ({declared})")),
+        ("2023-02-29 12:00:00", format!("not a TIMESTAMP(0) (declared {declared})")),
+        ("2024-02-29", format!("not a TIMESTAMP(0) (declared {declared})")),
+        ("2024-02-29 12:00:00+01", format!("not a TIMESTAMP(0) (declared {declared})")),
+    ] {
+        let found = csv(SECONDS, &format!("at\n2024-01-01 00:00:00\n{cell}\n"));
+        assert_eq!(found, Err(vec![format!("doors.csv, line 3, column `at`: {what}")]), "{cell}");
+    }
+    let twice = csv(MILLIS, "at\n2024-02-29 12:00:00\n2024-02-29 12:00:00.000\n");
+    assert_eq!(twice, Err(vec!["doors.csv, line 3, column `at`: the same key as in line 2; the catalogue declares it unique".into()]));
+}
+
+#[test]
+fn timestamps_of_any_unit_are_read_from_parquet() {
+    use query::datafusion::arrow::datatypes::TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
+    let parquet = |declared, data_type: &DataType, units: &[i64]| {
+        let array = cast(&Int64Array::from(units.to_vec()), data_type).expect("a timestamp");
+        let batch = RecordBatch::try_from_iter_with_nullable([("at", array, true)]).expect("a batch");
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).expect("a writer");
+        writer.write(&batch).expect("written");
+        writer.close().expect("closed");
+        one_column(declared, "doors.parquet", &bytes)
+    };
+    let of = |unit, zone: Option<&str>| DataType::Timestamp(unit, zone.map(Into::into));
+    let expected = Ok(vec!["1969-12-31T23:59:58".to_owned(), "2024-02-29T00:00:00".to_owned()]);
+    let at = [-2, 1_709_164_800];
+    for (unit, factor) in [(Second, 1), (Millisecond, 1_000), (Microsecond, 1_000_000), (Nanosecond, 1_000_000_000)] {
+        for zone in [None, Some("UTC"), Some("+00:00")] {
+            for declared in [SECONDS, MILLIS] {
+                assert_eq!(parquet(declared, &of(unit, zone), &at.map(|v| v * factor)), expected, "{unit:?} {zone:?}");
+            }
+        }
+    }
+    let finer = parquet(SECONDS, &of(Microsecond, None), &[0, 1_500_000]);
+    assert!(finer.expect_err("refused")[0].starts_with("doors.parquet, row 2, column `at`: finer than the unit of the column"));
+    let outside = parquet(MILLIS, &of(Second, None), &[-86_400]);
+    assert!(outside.expect_err("refused")[0].starts_with("doors.parquet, row 1, column `at`: outside its declared range"));
+    let local = parquet(SECONDS, &of(Second, Some("+02:00")), &[0]);
+    assert!(local.expect_err("refused")[0].contains("which is not read as TIMESTAMP(0)"));
+}
+
 fn parquet(path: &Path, seconds: ArrayRef, trips: &[i64]) {
     let n = trips.len();
     let columns: Vec<(&str, ArrayRef)> = vec![

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use datafusion::arrow::{
+    array::timezone::Tz,
     array::types::Date32Type,
-    compute::kernels::cast_utils::{Parser, parse_decimal},
-    datatypes::Decimal128Type,
+    compute::kernels::cast_utils::{Parser, parse_decimal, string_to_datetime},
+    datatypes::{Decimal128Type, TimeUnit},
 };
 use ledger::contract::Sizes;
 use serde::Deserialize;
 
-use super::{Catalog, CatalogError, Column, ColumnType, Domain, PUBLIC_SCHEMA, Range, Table};
+use super::{Catalog, CatalogError, Column, ColumnType, Domain, PUBLIC_SCHEMA, Range, Table, digits};
 
 /// Rows beyond this are taken for a slip of the pen.
 const MOST_ROWS: u64 = 1 << 40;
@@ -48,6 +49,7 @@ struct FileColumn {
     name: String,
     #[serde(rename = "type")]
     column_type: String,
+    unit: Option<String>,
     min: Option<toml::Value>,
     max: Option<toml::Value>,
     domain: Option<String>,
@@ -167,7 +169,8 @@ fn column(file: FileColumn, table: &str, public: bool) -> Result<Column, Catalog
     if !identifier(&name) {
         fail!("column {table}.{name}: names are lower-case letters, digits and _, and begin with a letter");
     }
-    let column_type = column_type(&file.column_type).map_err(|e| CatalogError::new(format!("column {table}.{name}: {e}")))?;
+    let column_type =
+        column_type(&file.column_type, file.unit.as_deref()).map_err(|e| CatalogError::new(format!("column {table}.{name}: {e}")))?;
     let bound = |which: &str, value: Option<&toml::Value>| match (value, column_type.limits()) {
         (None, _) => Ok(None),
         (Some(_), None) => Err(CatalogError::new(format!("column {table}.{name}: {which} has no meaning for {column_type}"))),
@@ -221,16 +224,26 @@ fn column(file: FileColumn, table: &str, public: bool) -> Result<Column, Catalog
     Ok(Column { name, column_type, range, domain: file.domain, nullable, dictionary, max_bytes, distinct, repeats })
 }
 
-fn column_type(text: &str) -> Result<ColumnType, String> {
+fn column_type(text: &str, unit: Option<&str>) -> Result<ColumnType, String> {
     let upper = text.trim().to_ascii_uppercase();
+    if unit.is_some() && upper != "TIMESTAMP" {
+        return Err("only a TIMESTAMP column has a unit".into());
+    }
     Ok(match upper.as_str() {
         "INT" => ColumnType::Int,
         "BIGINT" => ColumnType::BigInt,
         "DATE" => ColumnType::Date,
+        "TIMESTAMP" => ColumnType::Timestamp(match unit {
+            None | Some("s") => TimeUnit::Second,
+            Some("ms") => TimeUnit::Millisecond,
+            Some("us") => TimeUnit::Microsecond,
+            Some("ns") => TimeUnit::Nanosecond,
+            Some(other) => return Err(format!("unit = \"{other}\" is not known; write \"s\" (the default), \"ms\", \"us\" or \"ns\"")),
+        }),
         "BOOLEAN" => ColumnType::Boolean,
         "STRING" => ColumnType::String,
         other => {
-            let unknown = || format!("unknown type {text}: use INT, BIGINT, DECIMAL(p,s), DATE, BOOLEAN or STRING");
+            let unknown = || format!("unknown type {text}: use INT, BIGINT, DECIMAL(p,s), DATE, TIMESTAMP, BOOLEAN or STRING");
             let inside = other.strip_prefix("DECIMAL(").and_then(|rest| rest.strip_suffix(')')).ok_or_else(unknown)?;
             let (precision, scale) = inside.split_once(',').unwrap_or((inside, "0"));
             let (precision, scale) = (precision.trim().parse::<u8>(), scale.trim().parse::<u8>());
@@ -253,6 +266,7 @@ fn scaled(value: &toml::Value, column_type: ColumnType) -> Option<i128> {
     match column_type {
         ColumnType::Int | ColumnType::BigInt => text.parse().ok(),
         ColumnType::Date => Date32Type::parse(&text).map(i128::from),
+        ColumnType::Timestamp(unit) => moment(&text, unit),
         ColumnType::Decimal(_, scale) => {
             let behind = text.split_once('.').map_or("", |(_, behind)| behind);
             // a bound with more digits than the column would be rounded silently
@@ -261,6 +275,14 @@ fn scaled(value: &toml::Value, column_type: ColumnType) -> Option<i128> {
         }
         ColumnType::Boolean | ColumnType::String => None,
     }
+}
+
+/// Units since 1970 of a moment that is a whole number of them.
+fn moment(text: &str, unit: TimeUnit) -> Option<i128> {
+    let at = string_to_datetime(&"+00:00".parse::<Tz>().ok()?, text).ok()?;
+    let (second, nanos) = (10i128.pow(digits(unit)), i128::from(at.timestamp_subsec_nanos()));
+    let unit = 1_000_000_000 / second;
+    (nanos % unit == 0).then(|| i128::from(at.timestamp()) * second + nanos / unit)
 }
 
 fn domain(file: FileDomain, tables: &[Table]) -> Result<Domain, CatalogError> {

@@ -38,6 +38,12 @@ name = "fare"
 type = "DECIMAL(9, 2)"
 min = -1.5
 max = "99999.25"
+[[table.column]]
+name = "at"
+type = "TIMESTAMP"
+unit = "ms"
+min = "1969-12-31 23:59:59.999"
+max = 2022-12-31T23:59:59
 "#;
 
 #[test]
@@ -47,6 +53,8 @@ fn reads_what_it_declares() {
     let trips = catalog.table("transport.trips").unwrap();
     assert_eq!(trips.column("fare").unwrap().range, Some(Range { min: -150, max: 9_999_925 }));
     assert_eq!(trips.column("day").unwrap().range, Some(Range { min: 18993, max: 19357 }));
+    assert_eq!(trips.column("at").unwrap().range, Some(Range { min: -1, max: 1_672_531_199_000 }));
+    assert_eq!(trips.arrow_schema().field(3).data_type(), &DataType::Timestamp(TimeUnit::Millisecond, None));
     assert_eq!(
         catalog.table("public.zones").unwrap().column("borough").unwrap().dictionary.as_deref(),
         Some(&["Bronx".to_owned(), "Queens".to_owned()][..])
@@ -54,6 +62,7 @@ fn reads_what_it_declares() {
     assert_eq!(catalog.domain("zones").unwrap().values, 177);
     assert_eq!(trips.arrow_schema().field(2).data_type(), &DataType::Decimal128(9, 2));
     assert_eq!(catalog.hash(), Catalog::parse(&GOOD.replace("\n[[", "\n\n# a comment\n[[")).unwrap().hash());
+    assert_ne!(catalog.hash(), Catalog::parse(&GOOD.replace("unit = \"ms\"", "unit = \"us\"")).unwrap().hash());
     assert_ne!(catalog.hash(), Catalog::parse(&GOOD.replace("max_rows = 1000", "max_rows = 1001")).unwrap().hash());
 }
 
@@ -84,6 +93,13 @@ fn names_what_is_wrong() {
         ("max = 11697", "max = 3000000000", "column transport.trips.zone: max = 3000000000 is not a value of INT"),
         ("min = -1.5", "min = -1.505", "column transport.trips.fare: min = -1.505 is not a value of DECIMAL(9,2)"),
         ("min = 2022-01-01", "min = \"soon\"", "column transport.trips.day: min = \"soon\" is not a value of DATE"),
+        ("23:59:59.999", "23:59:59.9995", "column transport.trips.at: min = \"1969-12-31 23:59:59.9995\" is not a value of TIMESTAMP(3)"),
+        (
+            "unit = \"ms\"",
+            "unit = \"h\"",
+            "column transport.trips.at: unit = \"h\" is not known; write \"s\" (the default), \"ms\", \"us\" or \"ns\"",
+        ),
+        ("type = \"DATE\"", "type = \"DATE\"\nunit = \"s\"", "column transport.trips.day: only a TIMESTAMP column has a unit"),
         ("type = \"DATE\"", "type = \"STRING\"", "column transport.trips.day: min has no meaning for STRING"),
         (
             "DECIMAL(9, 2)",
@@ -93,7 +109,7 @@ fn names_what_is_wrong() {
         (
             "DECIMAL(9, 2)",
             "FLOAT",
-            "column transport.trips.fare: unknown type FLOAT: use INT, BIGINT, DECIMAL(p,s), DATE, BOOLEAN or STRING",
+            "column transport.trips.fare: unknown type FLOAT: use INT, BIGINT, DECIMAL(p,s), DATE, TIMESTAMP, BOOLEAN or STRING",
         ),
         (
             "domain = \"zones\"",

@@ -8,8 +8,9 @@ use query::catalog::{Catalog, ColumnType, PUBLIC_SCHEMA};
 use query::compile::{SqlError, compile};
 use query::datafusion::arrow::array::types::Date32Type;
 use query::datafusion::arrow::array::{
-    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int32Array, Int64Array, RecordBatch, StringArray,
 };
+use query::datafusion::arrow::compute::cast;
 use query::datafusion::arrow::compute::kernels::cast_utils::{Parser, parse_decimal};
 use query::datafusion::arrow::datatypes::Decimal128Type;
 use query::datafusion::datasource::MemTable;
@@ -206,6 +207,10 @@ fn array(column_type: ColumnType, cells: &[Option<String>]) -> Option<ArrayRef> 
         ColumnType::Int => Arc::new(Int32Array::from(all(cells, |c| c.parse().ok())?)),
         ColumnType::BigInt => Arc::new(Int64Array::from(all(cells, |c| c.parse().ok())?)),
         ColumnType::Date => Arc::new(Date32Array::from(all(cells, Date32Type::parse)?)),
+        ColumnType::Timestamp(_) => {
+            let texts = StringArray::from(cells.to_vec());
+            cast(&texts, &column_type.arrow()).ok().filter(|moments| moments.null_count() == texts.null_count())?
+        }
         ColumnType::Decimal(p, s) => {
             let values = all(cells, |c| parse_decimal::<Decimal128Type>(c, p, s).ok())?;
             Arc::new(Decimal128Array::from(values).with_precision_and_scale(p, s).ok()?)

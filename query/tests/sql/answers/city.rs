@@ -4,6 +4,7 @@ use query::catalog::{Catalog, ColumnType};
 use query::datafusion::arrow::array::{
     ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int32Array, Int64Array, RecordBatch, StringArray,
 };
+use query::datafusion::arrow::compute::cast;
 use query::datafusion::catalog::TableProvider;
 use query::datafusion::datasource::MemTable;
 use query::local::Tables;
@@ -128,6 +129,8 @@ fn rows() -> Vec<(&'static str, Vec<Vec<Cell>>)> {
                     let lift = s.bool();
                     s.or_null(4, lift)
                 },
+                // one every four years or so, from 1969 on, at another time of the day each
+                if z == 4 { Null } else { Int((z - 1) * 131_072_123 - 20_000_000) },
                 {
                     let grade = s.pick(&["A", "B", "C"]);
                     s.or_null(4, grade)
@@ -156,6 +159,8 @@ fn rows() -> Vec<(&'static str, Vec<Vec<Cell>>)> {
                     let solar = s.bool();
                     s.or_null(3, solar)
                 },
+                // at the same moment, or some hours and a half second before or after
+                if z == 6 { Null } else { Int(((z - 1) * 131_072_123 - 20_000_000 + z % 3 * (7200 * z - 50_000)) * 1000 + z % 3 * 250) },
                 {
                     let grade = s.pick(&["A", "B", "C"]);
                     s.or_null(4, grade)
@@ -230,6 +235,10 @@ fn array(column_type: ColumnType, cells: &[Cell]) -> ArrayRef {
         ColumnType::Int => Arc::new(ints().map(|v| v.map(|v| v as i32)).collect::<Int32Array>()),
         ColumnType::BigInt => Arc::new(ints().map(|v| v.map(|v| v as i64)).collect::<Int64Array>()),
         ColumnType::Date => Arc::new(ints().map(|v| v.map(|v| v as i32)).collect::<Date32Array>()),
+        ColumnType::Timestamp(_) => {
+            let units = ints().map(|v| v.map(|v| v as i64)).collect::<Int64Array>();
+            cast(&units, &column_type.arrow()).expect("any 64 bits are a timestamp")
+        }
         ColumnType::Decimal(p, s) => {
             Arc::new(ints().collect::<Decimal128Array>().with_precision_and_scale(p, s).expect("the catalogue's type is Arrow's"))
         }
