@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  parse      text → DataFusion's logical plan on the catalogue, simplified by a fixed list of rules
+//!  spans      differences of moments, which SQL compares as intervals, as the integers they are
 //!  facts      what is known of a relation one owner computes at home: ranges, NULLs, keys, where a column comes from
 //!  relation   the logical plan bottom-up: what one owner can compute stays whole and becomes a unit; where owners meet, their
 //!             units are attached to the rows of a frame
@@ -28,7 +29,9 @@ mod real;
 mod relation;
 mod release;
 mod rows;
+mod spans;
 mod symbol;
+mod temporal;
 mod total;
 pub(crate) mod words;
 

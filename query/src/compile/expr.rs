@@ -6,7 +6,7 @@ mod number;
 mod scalar;
 
 pub(super) use compare::decimal;
-pub(super) use number::{cast, said};
+pub(super) use number::{cast, counted, said};
 
 use std::collections::{BTreeMap, BTreeSet};
 

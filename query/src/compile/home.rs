@@ -21,6 +21,7 @@ use super::{
     release::{Draft, Moments, Request, Requests, aggregate_function, exact_argument, is_statistic, statistic},
     rows::form,
     symbol::{Bits, Side, Val},
+    temporal,
     words::words,
 };
 use crate::plan::Finish;
@@ -239,7 +240,9 @@ impl Compiler<'_> {
                 }
                 frame::listed_axis(&names[i], values)
             };
-            let range = key.range.filter(|_| key.wide.is_none() && (key.ty.is_integer() || key.ty == DataType::Date32));
+            let listable = key.wide.is_none() && (key.ty.is_integer() || temporal::unit(&key.ty).is_some());
+            // `distinct` may say that few of many occur
+            let range = key.range.filter(|r| listable && r.max.checked_sub(r.min).is_some_and(|span| span < form::MOST_LISTED as i128));
             axes.push(if let Some((table, column)) = &key.draws {
                 self.domain_axis(table, column, key.nullable)?
             } else if let Some(values) = &key.values {
@@ -248,7 +251,10 @@ impl Compiler<'_> {
                 listed(vec![ScalarValue::Boolean(Some(false)), ScalarValue::Boolean(Some(true))])?
             } else if let Some(range) = range {
                 let values = (range.min..=range.max)
-                    .map(|v| ScalarValue::Int32(i32::try_from(v).ok()).cast_to(&key.ty))
+                    .map(|v| match key.ty {
+                        DataType::Date32 => ScalarValue::Int32(i32::try_from(v).ok()).cast_to(&key.ty),
+                        _ => ScalarValue::Int64(i64::try_from(v).ok()).cast_to(&key.ty),
+                    })
                     .collect::<Result<Vec<_>, _>>()
                     .map_err(internal)?;
                 listed(values)?
@@ -411,10 +417,10 @@ impl Moments for HomeMoments<'_, '_> {
             return Err(SqlError::width(why, format!("CAST the operands of {words} to DECIMAL(38, s), or to fewer digits"))
                 .at(self.compiler.text.expr(expr)));
         }
-        range::scale(&known.ty).filter(|_| known.ty != DataType::Date32).ok_or_else(|| {
+        range::number(&known.ty).ok_or_else(|| {
             SqlError::unsupported(
                 format!("{words} is {} and cannot be shared as a number; only INT, BIGINT and DECIMAL can", range::sql_type(&known.ty)),
-                format!("write CAST({words} AS DECIMAL(p, s)) with the digits you need"),
+                range::as_number(&words, &known.ty),
             )
             .at(self.compiler.text.expr(expr))
         })

@@ -36,7 +36,7 @@ use datafusion::{
     },
 };
 
-use super::{SqlError, bound, locate::Text};
+use super::{SqlError, bound, locate::Text, spans};
 use crate::{catalog::Catalog, percentile::percentile_disc};
 
 /// Longer texts and longer token lists are refused before anything recursive looks at them.
@@ -85,6 +85,7 @@ pub(super) fn parse(sql: &str, catalog: &Catalog) -> Result<(LogicalPlan, Text),
         .without_query_execution_start_time()
         .with_skip_failing_rules(false);
     let plan = Optimizer::with_rules(rules()).optimize(plan, &context, |_, _| {}).map_err(|e| text.explain(&e))?;
+    let plan = spans::exact(plan, &text)?;
     // rewriting may make it larger
     bound::check(&plan, &text)?;
     Ok((plan, text))

@@ -1,7 +1,7 @@
 //! Interval analysis: which integers an expression of exact type can take, from the ranges the catalogue declares.
 
 use datafusion::{
-    arrow::datatypes::DataType,
+    arrow::datatypes::{DataType, TimeUnit},
     common::ScalarValue,
     logical_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator},
 };
@@ -9,9 +9,11 @@ use datafusion::{
 use super::{
     facts::{Facts, Input},
     real,
+    temporal::{self, Cycle, Grain},
 };
+use crate::catalog::digits;
 
-/// An inclusive interval of integers scaled by the type (DECIMAL(p,s): times 10^s, DATE: days).
+/// An inclusive interval of integers scaled by the type (DECIMAL(p,s): times 10^s, DATE: days, TIMESTAMP: units).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Interval {
     pub(super) min: i128,
@@ -86,13 +88,36 @@ pub(super) fn ten(n: u32) -> Option<i128> {
     10i128.checked_pow(n)
 }
 
-/// Digits behind the point of an exact type.
+/// Digits behind the point of an exact type: a number, a moment or a difference of moments.
 pub(super) fn scale(ty: &DataType) -> Option<i8> {
     match ty {
         DataType::Decimal128(_, s) | DataType::Decimal32(_, s) | DataType::Decimal64(_, s) => Some(*s),
         t if t.is_integer() => Some(0),
-        DataType::Date32 => Some(0),
-        _ => None,
+        t => temporal::unit(t).map(|_| 0),
+    }
+}
+
+/// Digits behind the point of an exact number, which can be added up and multiplied: a moment is none.
+pub(super) fn number(ty: &DataType) -> Option<i8> {
+    scale(ty).filter(|_| !ty.is_temporal())
+}
+
+/// What to write for a value that is no exact number.
+pub(super) fn as_number(words: &str, ty: &DataType) -> String {
+    match ty {
+        DataType::Duration(unit) => format!("write CAST({words} AS BIGINT), which counts {}", words_of(*unit)),
+        DataType::Interval(_) => "compare differences of timestamps with an INTERVAL of hours, minutes and seconds".to_owned(),
+        ty if ty.is_temporal() => format!("write EXTRACT(… FROM {words}), or subtract another moment"),
+        _ => format!("write CAST({words} AS DECIMAL(p, s)) with the digits you need"),
+    }
+}
+
+fn words_of(unit: TimeUnit) -> &'static str {
+    match unit {
+        TimeUnit::Second => "seconds",
+        TimeUnit::Millisecond => "milliseconds",
+        TimeUnit::Microsecond => "microseconds",
+        TimeUnit::Nanosecond => "nanoseconds",
     }
 }
 
@@ -102,7 +127,7 @@ pub(super) fn limits(ty: &DataType) -> Option<Interval> {
         DataType::Int8 => (i8::MIN.into(), i8::MAX.into()),
         DataType::Int16 => (i16::MIN.into(), i16::MAX.into()),
         DataType::Int32 | DataType::Date32 => (i32::MIN.into(), i32::MAX.into()),
-        DataType::Int64 => (i64::MIN.into(), i64::MAX.into()),
+        DataType::Int64 | DataType::Timestamp(_, None) | DataType::Duration(_) => (i64::MIN.into(), i64::MAX.into()),
         DataType::UInt8 => (0, u8::MAX.into()),
         DataType::UInt16 => (0, u16::MAX.into()),
         DataType::UInt32 => (0, u32::MAX.into()),
@@ -164,7 +189,7 @@ pub(super) fn converted(expr: &Expr, to: &DataType, input: Input<'_>) -> Result<
     let Ok(from) = expr.get_type(input.schema) else { return Ok(None) };
     let Some(scale) = scale_or_bit(to) else { return Ok(None) };
     match scale_or_bit(&from) {
-        Some(digits) => Ok(of(expr, input)?.and_then(|i| i.rescale(digits, scale))),
+        Some(digits) => Ok(of(expr, input)?.and_then(|i| i.recounted(temporal::recount(&from, to))?.rescale(digits, scale))),
         None => Ok(real::of(expr, input).and_then(|r| r.scaled(scale))),
     }
 }
@@ -179,7 +204,15 @@ pub(super) fn literal(value: &ScalarValue) -> Option<Interval> {
         ScalarValue::Int8(v) => v.map(i128::from),
         ScalarValue::Int16(v) => v.map(i128::from),
         ScalarValue::Int32(v) | ScalarValue::Date32(v) => v.map(i128::from),
-        ScalarValue::Int64(v) => v.map(i128::from),
+        ScalarValue::Int64(v)
+        | ScalarValue::TimestampSecond(v, None)
+        | ScalarValue::TimestampMillisecond(v, None)
+        | ScalarValue::TimestampMicrosecond(v, None)
+        | ScalarValue::TimestampNanosecond(v, None)
+        | ScalarValue::DurationSecond(v)
+        | ScalarValue::DurationMillisecond(v)
+        | ScalarValue::DurationMicrosecond(v)
+        | ScalarValue::DurationNanosecond(v) => v.map(i128::from),
         ScalarValue::UInt8(v) => v.map(i128::from),
         ScalarValue::UInt16(v) => v.map(i128::from),
         ScalarValue::UInt32(v) => v.map(i128::from),
@@ -193,8 +226,11 @@ pub(super) fn literal(value: &ScalarValue) -> Option<Interval> {
 }
 
 fn binary(b: &BinaryExpr, ty: &DataType, limits: Interval, input: Input<'_>) -> Result<Option<Interval>, String> {
-    if let Some(moved) = moved_date(b, input)? {
-        return Ok(Some(moved.meet(limits)));
+    if let Some(moved) = moved(b, input)? {
+        return match ty {
+            DataType::Date32 => Ok(Some(moved.meet(limits))),
+            _ => within_type(Some(moved), ty, limits, || shown(&Expr::BinaryExpr(b.clone()))).map(Some),
+        };
     }
     let (Some(left), Some(right)) = (of(&b.left, input)?, of(&b.right, input)?) else { return Ok(Some(limits)) };
     let types = (b.left.get_type(input.schema), b.right.get_type(input.schema));
@@ -218,43 +254,28 @@ fn binary(b: &BinaryExpr, ty: &DataType, limits: Interval, input: Input<'_>) -> 
     within_type(found, ty, limits, || shown(&Expr::BinaryExpr(b.clone()))).map(Some)
 }
 
-/// A date and an interval: where it can be then.
-fn moved_date(b: &BinaryExpr, input: Input<'_>) -> Result<Option<Interval>, String> {
-    let (date, by) = match (interval(&b.left), interval(&b.right), b.op) {
-        (None, Some(by), Operator::Plus) => (&b.left, by),
-        (None, Some(by), Operator::Minus) => (&b.left, (-by.0, -by.1)),
-        (Some(by), None, Operator::Plus) => (&b.right, by),
+/// A moment and an interval: where it can be then.
+fn moved(b: &BinaryExpr, input: Input<'_>) -> Result<Option<Interval>, String> {
+    let (moment, by, sign) = match (temporal::interval(&b.left), temporal::interval(&b.right), b.op) {
+        (None, Some(by), Operator::Plus) => (&b.left, by, 1),
+        (None, Some(by), Operator::Minus) => (&b.left, by, -1),
+        (Some(by), None, Operator::Plus) => (&b.right, by, 1),
         _ => return Ok(None),
     };
-    if date.get_type(input.schema).is_ok_and(|ty| ty != DataType::Date32) {
-        return Ok(None);
-    }
-    let (months, days) = by;
-    // a month has 28 to 31 days
+    let Some(unit) = moment.get_type(input.schema).ok().and_then(|ty| temporal::unit(&ty)) else { return Ok(None) };
+    let (months, days, nanos) = by;
+    // a month has 28 to 31 days, and what is less than a unit is lost
     let by = Interval::of(28 * months, 31 * months).add(Interval::of(days, days));
-    Ok(of(date, input)?.zip(by).and_then(|(at, by)| at.add(by)))
-}
-
-/// Months and days of a literal interval that has nothing less.
-fn interval(expr: &Expr) -> Option<(i128, i128)> {
-    match expr {
-        Expr::Alias(a) => interval(&a.expr),
-        Expr::Literal(ScalarValue::IntervalYearMonth(Some(months)), _) => Some(((*months).into(), 0)),
-        Expr::Literal(ScalarValue::IntervalDayTime(Some(v)), _) if v.milliseconds == 0 => Some((0, v.days.into())),
-        Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(v)), _) if v.nanoseconds == 0 => Some((v.months.into(), v.days.into())),
-        _ => None,
-    }
-}
-
-/// Days of a literal interval that has nothing else.
-pub(super) fn whole_days(expr: &Expr) -> Option<i128> {
-    interval(expr).filter(|(months, _)| *months == 0).map(|(_, days)| days)
+    let by = by.and_then(|days| days.times(sign * temporal::DAY)).and_then(|by| by.add(Interval::of(sign * nanos, sign * nanos)));
+    Ok(of(moment, input)?.zip(by).and_then(|(at, by)| at.add(by.floor(unit))))
 }
 
 /// Integers wrap around silently, decimals go on beyond their digits as long as 128 bits last.
 fn within_type(found: Option<Interval>, ty: &DataType, limits: Interval, words: impl Fn() -> String) -> Result<Interval, String> {
     match found {
-        Some(i) if ty.is_integer() && !i.within(limits) => Err(format!("{} can leave its type {}", words(), sql_type(ty))),
+        Some(i) if (ty.is_integer() || ty.is_temporal()) && !i.within(limits) => {
+            Err(format!("{} can leave its type {}", words(), sql_type(ty)))
+        }
         Some(i) => Ok(i),
         None => Err(format!("{} can leave 128 bits", words())),
     }
@@ -275,6 +296,9 @@ pub(super) fn sql_type(ty: &DataType) -> String {
         DataType::Float32 => "REAL".into(),
         DataType::Float64 => "DOUBLE".into(),
         DataType::Date32 => "DATE".into(),
+        DataType::Timestamp(unit, None) => format!("TIMESTAMP({})", digits(*unit)),
+        DataType::Duration(_) => "a difference of timestamps".into(),
+        DataType::Interval(_) => "INTERVAL".into(),
         DataType::Boolean => "BOOLEAN".into(),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "STRING".into(),
         DataType::Decimal128(p, s) | DataType::Decimal256(p, s) => format!("DECIMAL({p},{s})"),
@@ -325,15 +349,31 @@ fn function(name: &str, args: &[Expr], input: Input<'_>) -> Result<Option<Interv
         }
         "signum" => Some(Interval { min: -1, max: 1 }),
         "date_part" => match args.first() {
-            Some(Expr::Literal(ScalarValue::Utf8(Some(part)), _)) if part.eq_ignore_ascii_case("year") => {
-                let days = args.get(1).is_some_and(|e| e.get_type(input.schema).is_ok_and(|t| t == DataType::Date32));
-                arg(1)?.filter(|_| days).map(|i| Interval { min: year(i.min), max: year(i.max) })
+            Some(Expr::Literal(ScalarValue::Utf8(Some(part)), _)) => {
+                let (part, unit) = (part.to_ascii_lowercase(), unit_of(args.get(1), input));
+                match (part.as_str(), unit) {
+                    ("year", Some(unit)) => {
+                        arg(1)?.map(|i| i.floor(temporal::DAY / unit)).map(|i| Interval { min: year(i.min), max: year(i.max) })
+                    }
+                    (part, Some(unit)) => Cycle::of(part, unit).map(Cycle::range).or_else(|| date_part(part)),
+                    (_, None) => None,
+                }
             }
-            Some(Expr::Literal(ScalarValue::Utf8(Some(part)), _)) => date_part(&part.to_ascii_lowercase()),
+            _ => None,
+        },
+        "date_trunc" => match (args.first(), unit_of(args.get(1), input)) {
+            (Some(Expr::Literal(ScalarValue::Utf8(Some(word)), _)), Some(unit)) => {
+                Grain::of(&word.to_ascii_lowercase(), unit).zip(arg(1)?).map(|(grain, i)| grain.range(i, unit))
+            }
             _ => None,
         },
         _ => None,
     })
+}
+
+/// Nanoseconds of the unit of a moment.
+fn unit_of(expr: Option<&Expr>, input: Input<'_>) -> Option<i128> {
+    expr?.get_type(input.schema).ok().filter(|ty| !matches!(ty, DataType::Duration(_))).and_then(|ty| temporal::unit(&ty))
 }
 
 /// The calendar year of a day since 1970-01-01: every 400 years have 146,097 days (Hinnant, days_from_civil).
@@ -353,10 +393,7 @@ fn date_part(part: &str) -> Option<Interval> {
         "month" => (1, 12),
         "week" => (1, 53),
         "day" => (1, 31),
-        "dow" | "isodow" => (0, 7),
         "doy" => (1, 366),
-        "hour" => (0, 23),
-        "minute" => (0, 59),
         _ => return None,
     };
     Some(Interval { min, max })

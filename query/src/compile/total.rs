@@ -26,6 +26,7 @@ use super::{
     facts::{self, Facts, Input},
     internal, range,
     rows::no_percentile,
+    temporal::{self, Recount},
     words::words,
 };
 use crate::percentile::{self, Rank};
@@ -280,7 +281,7 @@ impl Check<'_, '_> {
         let exact = || {
             let bounded = |e: &Expr| match e.get_type(self.input.schema) {
                 Ok(ty) if ty.is_floating() => true,
-                Ok(ty) if range::scale(&ty).is_some() => {
+                Ok(ty) if range::number(&ty).is_some() => {
                     matches!(range::of(e, self.input), Ok(Some(i)) if i.magnitude() < 10i128.pow(36))
                 }
                 _ => false,
@@ -417,7 +418,7 @@ fn assume<'e>(condition: &'e Expr, holds: bool, found: &mut Vec<&'e Expr>) {
 /// Without the casts that keep 0 apart from everything else.
 fn bare<'e>(expr: &'e Expr, input: Input<'_>) -> &'e Expr {
     let keeps = |from: &DataType, to: &DataType| match (range::scale(from), range::scale(to)) {
-        (Some(from), Some(to)) => to >= from,
+        (Some(digits), Some(scale)) => scale >= digits && matches!(temporal::recount(from, to), Recount::Same | Recount::Times(_)),
         (Some(_), None) => to.is_floating(),
         _ => false,
     };

@@ -1,7 +1,7 @@
 //! Expressions in words: SQL as a person writes it, with the parentheses that its meaning needs.
 
 use datafusion::{
-    arrow::datatypes::DataType,
+    arrow::{datatypes::DataType, util::display::array_value_to_string},
     common::ScalarValue,
     logical_expr::{Between, BinaryExpr, Case, Cast, Expr, Operator, expr::AggregateFunction},
 };
@@ -60,7 +60,7 @@ pub(crate) fn words(expr: &Expr) -> String {
 /// A cast such as the types of operands bring in.
 fn brought_in(c: &Cast) -> bool {
     let ty = c.field.data_type();
-    ty.is_floating() || ty.is_decimal() || matches!(ty, DataType::Int64 | DataType::UInt64)
+    ty.is_floating() || ty.is_decimal() || matches!(ty, DataType::Int64 | DataType::UInt64 | DataType::Timestamp(_, None))
 }
 
 const OR: u8 = 1;
@@ -175,6 +175,10 @@ fn literal(value: &ScalarValue) -> String {
             format!("'{}'", t.replace('\'', "''"))
         }
         ScalarValue::Date32(_) => format!("DATE '{value}'"),
+        v if matches!(v.data_type(), DataType::Timestamp(_, None)) => {
+            let text = v.to_array().and_then(|moment| Ok(array_value_to_string(&moment, 0)?));
+            text.map_or_else(|_| v.to_string(), |text| format!("TIMESTAMP '{}'", text.replacen('T', " ", 1)))
+        }
         ScalarValue::Decimal128(Some(v), _, scale) => decimal(*v, *scale),
         other => other.to_string(),
     }

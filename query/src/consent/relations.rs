@@ -223,8 +223,8 @@ impl Home {
                     let label = if terms.len() > 1 { label.computed() } else { label };
                     (label, joined_words(" + ", &terms.iter().map(|(_, a)| *a).collect::<Vec<_>>(), &all))
                 }
-                RowOp::DatePart { of: date, .. } => {
-                    let (label, words) = of(date);
+                RowOp::Floor { of: moment, .. } | RowOp::DatePart { of: moment, .. } => {
+                    let (label, words) = of(moment);
                     (label.computed().and(&label.tested(Operation::Filter, words)), words.clone())
                 }
             };

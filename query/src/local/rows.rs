@@ -161,7 +161,7 @@ fn clear(column: &RowColumn, array: &ArrayRef, place: &str) -> Result<Clear, Loc
     }
     let valid: Vec<bool> = (0..array.len()).map(|r| array.is_valid(r)).collect();
     let raw =
-        |scale: i8| raw_integers(array, scale).ok_or_else(|| defect("an integer is a decimal of the plan's scale, an integer or a date"));
+        |scale: i8| raw_integers(array, scale).ok_or_else(|| defect("an integer is a decimal of the plan's scale, an integer or a moment"));
     let values = match &column.form {
         RowForm::Bit => {
             let bits = array.as_boolean_opt().ok_or_else(|| defect("a bit is a boolean"))?;
@@ -213,7 +213,7 @@ fn raw_integers(array: &ArrayRef, scale: i8) -> Option<Vec<i128>> {
             let values = array.as_primitive::<datafusion::arrow::datatypes::UInt64Type>();
             Some(values.values().iter().map(|v| i128::from(*v)).collect())
         }
-        t if t.is_integer() || *t == DataType::Date32 => {
+        t if t.is_integer() || t.is_temporal() => {
             let wide = match t {
                 DataType::Date32 => cast(&cast(array, &DataType::Int32).ok()?, &DataType::Int64).ok()?,
                 _ => cast(array, &DataType::Int64).ok()?,

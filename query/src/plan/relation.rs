@@ -392,6 +392,14 @@ pub enum RowOp {
         /// Whether the last digit is rounded half away from 0 instead.
         round: bool,
     },
+    /// Planes divided by a public number, rounded down: planes.
+    Floor {
+        /// The dividend.
+        of: RowNodeId,
+        /// The divisor, at least 1.
+        #[serde(serialize_with = "as_text")]
+        by: i128,
+    },
     /// A part of a date given as planes of days since 1970-01-01 minus offset: planes of the part minus its own offset.
     DatePart {
         /// The days.

@@ -4,15 +4,18 @@ use super::pool::Pool;
 
 pub const PARTIES: [&str; 3] = ["school", "clinic", "housing"];
 
-const TABLES: [(&str, &str); 8] = [
+const TABLES: [(&str, &str); 11] = [
     ("public.wards", include_str!("../slt/tables/public.wards.csv")),
     ("school.pupils", include_str!("../slt/tables/school.pupils.csv")),
     ("school.marks", include_str!("../slt/tables/school.marks.csv")),
+    ("school.entries", include_str!("../slt/tables/school.entries.csv")),
     ("clinic.patients", include_str!("../slt/tables/clinic.patients.csv")),
     ("clinic.visits", include_str!("../slt/tables/clinic.visits.csv")),
+    ("clinic.calls", include_str!("../slt/tables/clinic.calls.csv")),
     ("clinic.cases", include_str!("../slt/tables/clinic.cases.csv")),
     ("housing.homes", include_str!("../slt/tables/housing.homes.csv")),
     ("housing.tenants", include_str!("../slt/tables/housing.tenants.csv")),
+    ("housing.events", include_str!("../slt/tables/housing.events.csv")),
 ];
 
 /// The town, with every table.

@@ -10,10 +10,11 @@ enum Kind {
     Decimal,
     Text,
     Date,
+    Moment,
     Bool,
 }
 
-use Kind::{Bool, Date, Decimal, Int, Text};
+use Kind::{Bool, Date, Decimal, Int, Moment, Text};
 
 /// A table, or a view of one: its text in FROM, and its columns with the kind of thing a key names.
 struct Table {
@@ -29,9 +30,10 @@ enum Link {
     Ward,
     Home,
     Day,
+    Moment,
 }
 
-const TABLES: [Table; 10] = [
+const TABLES: [Table; 13] = [
     Table {
         text: "school.pupils",
         columns: &[
@@ -90,6 +92,23 @@ const TABLES: [Table; 10] = [
             ("heated", Bool, None),
             ("built", Date, None),
         ],
+    },
+    Table {
+        text: "school.entries",
+        columns: &[("pupil", Int, Some(Link::Person)), ("at", Moment, Some(Link::Moment)), ("until", Moment, Some(Link::Moment))],
+    },
+    Table {
+        text: "clinic.calls",
+        columns: &[
+            ("call", Int, None),
+            ("patient", Int, Some(Link::Person)),
+            ("at", Moment, Some(Link::Moment)),
+            ("seen", Moment, Some(Link::Moment)),
+        ],
+    },
+    Table {
+        text: "housing.events",
+        columns: &[("event", Int, None), ("tenant", Int, Some(Link::Person)), ("at", Moment, Some(Link::Moment))],
     },
     Table { text: "public.wards", columns: &[("ward", Int, Some(Link::Ward)), ("area", Text, None), ("people", Int, None)] },
     Table {
@@ -175,7 +194,7 @@ fn scope(from: &From) -> (Scope, String) {
             .map(|step| pick(&TABLES, join.table.wrapping_add(step)))
             .map(|table| (table, scope.links(&Scope::of(table, alias))))
             .find(|(_, pairs)| !pairs.is_empty())
-            .expect("people, names, wards, homes and days are each in two tables");
+            .expect("people, names, wards, homes, days and moments are each in two tables");
         let (a, b) = pick(&pairs, join.on);
         let kind = pick(&["JOIN", "JOIN", "LEFT JOIN", "JOIN", "RIGHT JOIN", "FULL JOIN", "JOIN", "LEFT JOIN"], join.kind);
         scope.columns.extend(Scope::of(table, alias).columns);
@@ -244,11 +263,11 @@ impl Scope {
             Cond::Text(a, op, b) => {
                 self.kind(&[Text], *a).map_or_else(|| instead(*a), |a| format!("{a} {} '{}'", compare(op), pick(&TEXTS, *b)))
             }
-            Cond::Dates(a, op, b) => match (self.kind(&[Date], *a), self.kind(&[Date], *b)) {
+            Cond::Dates(a, op, b) => match (self.kind(&[Date, Moment], *a), self.kind(&[Date, Moment], *b)) {
                 (Some(a), Some(b)) => format!("{a} {} {b}", compare(op)),
                 _ => instead(*a),
             },
-            Cond::Date(a, op, day) => self.kind(&[Date], *a).map_or_else(
+            Cond::Date(a, op, day) => self.kind(&[Date, Moment], *a).map_or_else(
                 || instead(*a),
                 |a| format!("{a} {} DATE '{:04}-{:02}-{:02}'", compare(op), 2000 + day % 25, 1 + day / 25 % 12, 1 + day / 300 % 28),
             ),
@@ -288,7 +307,7 @@ impl Scope {
             4 => format!("AVG({})", self.number(aggregate.column)),
             // a smallest BOOLEAN is asked for by other names
             5 | 6 => {
-                let column = self.kind(&[Int, Decimal, Text, Date], aggregate.column).expect("every table has a number");
+                let column = self.kind(&[Int, Decimal, Text, Date, Moment], aggregate.column).expect("every table has a number");
                 format!("{}({column})", pick(&["MIN", "MAX"], aggregate.column / 16))
             }
             7 => format!("COUNT(DISTINCT {any})"),

@@ -16,6 +16,7 @@ use crate::compile::{
     range::{self, Interval},
     release::exact_argument,
     symbol::{Bits, Factor, Local, Num, Product, Side, Tri, Val},
+    temporal::{self, Recount},
     words::words,
 };
 
@@ -25,7 +26,8 @@ impl Compiler<'_> {
         let inexact = |e: &&Expr| exact_argument(e, scope.schema).get_type(scope.schema).is_ok_and(|t| t.is_floating());
         let Some(culprit) = [left, right].into_iter().find(inexact) else { return Ok(()) };
         let words = said(culprit);
-        let message = format!("{words} is DOUBLE and cannot be computed with across owners; only INT, BIGINT, DECIMAL and DATE can");
+        let message =
+            format!("{words} is DOUBLE and cannot be computed with across owners; only INT, BIGINT, DECIMAL, DATE and TIMESTAMP can");
         Err(SqlError::unsupported(message, format!("write CAST({words} AS DECIMAL(p, s)) with the digits you need"))
             .at(self.text.expr(culprit)))
     }
@@ -82,16 +84,14 @@ impl Compiler<'_> {
                 DataType::Boolean => "write CASE WHEN … THEN 1 ELSE 0 END".to_owned(),
                 _ => "compare it at its owner, or group by it".to_owned(),
             };
-            let message =
-                format!("{words} is {} and cannot be shared as a number; only INT, BIGINT, DECIMAL and DATE can", range::sql_type(ty));
+            let message = format!(
+                "{words} is {} and cannot be shared as a number; only INT, BIGINT, DECIMAL, DATE and TIMESTAMP can",
+                range::sql_type(ty)
+            );
             return Err(SqlError::unsupported(message, fix).at(self.text.expr(expr)));
         };
-        let wide = DataType::Decimal128(38, scale);
-        let expr = match ty {
-            DataType::Date32 => cast(cast(local.expr.clone(), DataType::Int32), wide),
-            t if *t == wide => local.expr.clone(),
-            _ => cast(local.expr.clone(), wide),
-        };
+        let whole = *ty == DataType::Decimal128(38, scale);
+        let expr = if whole { local.expr.clone() } else { counted(local.expr.clone(), ty, scale) };
         Ok(Factor { expr, scale, range })
     }
 
@@ -181,13 +181,17 @@ impl Compiler<'_> {
             return self.value(&c.expr, scope);
         }
         let (Some(scale), Some(limits)) = (range::scale(to), range::limits(to)) else {
-            let fix = "keep it an INT, BIGINT, DECIMAL, DATE or BOOLEAN until it is aggregated";
+            let fix = "keep it an INT, BIGINT, DECIMAL, DATE, TIMESTAMP or BOOLEAN until it is aggregated";
             return Err(SqlError::unsupported(
                 format!("{}: shares of several owners ({}) have no type {}", words(expr), self.sides(expr, scope), range::sql_type(to)),
                 fix,
             )
             .at(self.text.expr(expr)));
         };
+        // days of moments and moments of days are other numbers
+        if temporal::recount(&from, to) != Recount::Same {
+            return Err(self.beyond(expr, scope));
+        }
         let num = if from == DataType::Boolean {
             let x = self.tri(&c.expr, scope)?;
             let product = Product { coefficient: 1, bits: self.bits.terms(x.t), guards: BTreeSet::new(), factors: BTreeMap::new() };
@@ -225,6 +229,17 @@ pub(in crate::compile) fn said(expr: &Expr) -> String {
         return format!("CAST({} AS DOUBLE)", said(&c.expr));
     }
     words(expr)
+}
+
+/// An exact value, or a bit, as the decimal that is shared: a moment as what it counts.
+pub(in crate::compile) fn counted(expr: Expr, ty: &DataType, scale: i8) -> Expr {
+    let number = match ty {
+        DataType::Date32 => cast(expr, DataType::Int32),
+        DataType::Timestamp(..) | DataType::Duration(_) => cast(expr, DataType::Int64),
+        DataType::Boolean => cast(expr, DataType::Int8),
+        _ => expr,
+    };
+    cast(number, DataType::Decimal128(38, scale))
 }
 
 pub(in crate::compile) fn cast(expr: Expr, to: DataType) -> Expr {

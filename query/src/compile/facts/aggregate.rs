@@ -121,7 +121,7 @@ fn result(name: &str, ty: DataType, args: &[Known], rows: i128) -> Known {
     let found = match name {
         "count" | "approx_distinct" | "regr_count" => Some(Interval { min: 0, max: rows }.meet(limits)),
         "sum" => match of.map(|i| i.times(rows)) {
-            Some(Some(sum)) if !ty.is_integer() || sum.within(limits) => match arg.and_then(|a| a.range) {
+            Some(Some(sum)) if !(ty.is_integer() || ty.is_temporal()) || sum.within(limits) => match arg.and_then(|a| a.range) {
                 // a sum of numbers above 0 is at least one of them (or NULL, of none)
                 Some(one) if one.min > 0 => Some(Interval { min: one.min, max: sum.max.max(one.min) }),
                 Some(one) if one.max < 0 => Some(Interval { min: sum.min.min(one.max), max: one.max }),

@@ -67,7 +67,7 @@ pub(in crate::compile) fn exact_argument<'e>(expr: &'e Expr, schema: &DFSchema) 
     match expr {
         Expr::Alias(a) => exact_argument(&a.expr, schema),
         Expr::Cast(c) if *c.field.data_type() == DataType::Float64 => match c.expr.get_type(schema) {
-            Ok(ty) if range::scale(&ty).is_some() && ty != DataType::Date32 => exact_argument(&c.expr, schema),
+            Ok(ty) if range::number(&ty).is_some() => exact_argument(&c.expr, schema),
             _ => expr,
         },
         // SUM of an INT sums BIGINTs, which are the same numbers

@@ -7,6 +7,7 @@ mod bits;
 mod compare;
 mod convert;
 mod scalar;
+mod time;
 
 use std::collections::HashMap;
 

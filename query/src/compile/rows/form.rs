@@ -81,7 +81,7 @@ pub(super) fn natural(known: &Known, bytes: Option<u32>, words: &str) -> Result<
                     .ok_or_else(|| SqlError::width(format!("{words} can have more than 126 bits"), cast("DECIMAL with fewer digits"))),
                 _ => Err(SqlError::unsupported(
                     format!("{words} is {}, which is not shared exactly", range::sql_type(ty)),
-                    cast("DECIMAL(p, s)"),
+                    if ty.is_temporal() { range::as_number(words, ty) } else { cast("DECIMAL(p, s)") },
                 )),
             }
         }

@@ -11,7 +11,7 @@ use super::{Asked, Demand, Rows, form};
 use crate::{
     compile::{
         Compiler, SqlError,
-        expr::{cast, said},
+        expr::{cast, counted, said},
         facts::{self, Facts},
         internal,
     },
@@ -79,18 +79,11 @@ pub(super) fn places(facts: &Facts, catalog: &crate::catalog::Catalog) -> Option
     u64::try_from(most.max(1)).ok()
 }
 
-/// An expression as the sub-plan delivers it: numbers and dates as DECIMAL(38, scale), which is what is encoded.
+/// An expression as the sub-plan delivers it: numbers and moments as DECIMAL(38, scale), which is what is encoded.
 fn delivered(expr: &Expr, ty: &DataType, form: &RowForm) -> Expr {
     let expr = super::emit::unalias(expr).clone();
     match form {
-        RowForm::Planes { scale, .. } | RowForm::Field { scale, .. } => {
-            let expr = match ty {
-                DataType::Date32 => cast(expr, DataType::Int32),
-                DataType::Boolean => cast(expr, DataType::Int8),
-                _ => expr,
-            };
-            cast(expr, DataType::Decimal128(38, *scale))
-        }
+        RowForm::Planes { scale, .. } | RowForm::Field { scale, .. } => counted(expr, ty, *scale),
         RowForm::Code { .. } | RowForm::Text { .. } => cast(expr, DataType::Utf8),
         RowForm::Bit => expr,
     }

@@ -7,10 +7,13 @@ use datafusion::{
 };
 
 use super::Check;
-use crate::compile::{facts::Input, range, range::Interval};
+use crate::compile::{facts::Input, range, range::Interval, temporal};
 
 /// Days before and after 1970 that are safe in every type.
 const DAYS: i128 = 106_000;
+
+/// Days before and after 1970 that have a date.
+const DATES: i128 = 90_000_000;
 
 /// Specifiers of a date that every formatter knows.
 const SPECIFIERS: &str = "aAbBCdeFgGhjmuUVwWyY%";
@@ -19,6 +22,11 @@ impl Check<'_, '_> {
     /// A date or moment of a safe year.
     pub(super) fn dated(self, expr: &Expr) -> bool {
         days(expr, self.input).is_some_and(|i| i.magnitude() <= DAYS)
+    }
+
+    /// A moment of a year that has dates.
+    pub(super) fn has_date(self, expr: &Expr) -> bool {
+        days(expr, self.input).is_some_and(|i| i.magnitude() <= DATES)
     }
 
     /// The result of date arithmetic is safe.
@@ -60,6 +68,9 @@ fn days(expr: &Expr, input: Input<'_>) -> Option<Interval> {
     if !matches!(ty, DataType::Date32 | DataType::Date64 | DataType::Timestamp(..)) {
         return None;
     }
+    if let Some(unit) = temporal::unit(&ty) {
+        return range::of(expr, input).ok().flatten().map(|i| i.floor(temporal::DAY / unit));
+    }
     match expr {
         Expr::Alias(a) => days(&a.expr, input),
         Expr::Cast(c) => days(&c.expr, input),
@@ -77,8 +88,6 @@ fn days(expr: &Expr, input: Input<'_>) -> Option<Interval> {
             let span = interval_days(span)?;
             moment.add(Interval { min: -span, max: span })
         }
-        Expr::Literal(ScalarValue::Date32(Some(d)), _) => Some(Interval::of((*d).into(), (*d).into())),
-        _ if ty == DataType::Date32 => range::of(expr, input).ok().flatten(),
         _ => None,
     }
 }

@@ -20,6 +20,7 @@ const NUMBERS: [&str; 11] =
 const SMALL: [&str; 7] = ["t.stops", "t.shift", "e.delta", "h.level", "z.area", "t.wait", "e.price"];
 const BITS: [&str; 4] = ["t.lift", "e.solar", "h.alert", "z.coast"];
 const DATES: [&str; 2] = ["t.opened", "e.metered"];
+const MOMENTS: [&str; 4] = ["t.seen", "e.read", "e.metered", "TIMESTAMP '1990-01-01 00:00:00'"];
 const GRADES: [&str; 3] = ["t.grade", "e.grade", "h.grade"];
 const COMPARISONS: [&str; 6] = ["<", "<=", ">", ">=", "=", "<>"];
 
@@ -49,9 +50,10 @@ impl Stream {
                 let (a, op) = (self.pick(&NUMBERS), self.pick(&COMPARISONS));
                 format!("{a} {op} {}", self.below(300) as i64 - 50)
             }
-            3 => match self.below(3) {
+            3 => match self.below(4) {
                 0 => format!("{} {} {}", DATES[0], self.pick(&COMPARISONS), DATES[1]),
                 1 => format!("{} = {}", self.pick(&GRADES), self.pick(&GRADES)),
+                2 => format!("{} {} {}", MOMENTS[self.below(2)], self.pick(&COMPARISONS), self.pick(&MOMENTS)),
                 _ => format!("{} = 'B'", self.pick(&GRADES)),
             },
             4 => format!("{} IS {}NULL", self.pick(&NUMBERS), self.pick(&["", "NOT "])),

@@ -79,6 +79,32 @@ fn filters_across_silos() {
 }
 
 #[test]
+fn moments() {
+    let both = "public.zones z JOIN transport.stops t ON t.zone = z.zone JOIN energy.load e ON e.zone = z.zone";
+    let queries = [
+        "SELECT COUNT(*) AS n FROM {both} WHERE t.seen = e.read",
+        "SELECT COUNT(*) AS n FROM {both} WHERE t.seen < e.read AND e.read > TIMESTAMP '1970-01-01 00:00:00'",
+        "SELECT COUNT(*) AS n FROM {both} WHERE CAST(t.seen AS DATE) = CAST(e.read AS DATE)",
+        "SELECT COUNT(*) AS n FROM {both} WHERE t.seen > e.metered OR e.read IS NULL",
+        "SELECT SUM(CAST(e.read - t.seen AS BIGINT)) AS s, AVG(CAST(e.read - t.seen AS BIGINT)) AS a FROM {both}",
+        "SELECT COUNT(*) AS n FROM {both} WHERE e.read - t.seen > INTERVAL '1 hour'",
+        "SELECT COUNT(*) AS n FROM {both} WHERE e.read - t.seen BETWEEN INTERVAL '-12 hours' AND INTERVAL '500 milliseconds'",
+        "SELECT SUM(EXTRACT(EPOCH FROM t.seen) - EXTRACT(EPOCH FROM e.metered)) AS s FROM {both}",
+        "SELECT COUNT(*) AS n FROM {both} WHERE EXTRACT(EPOCH FROM t.seen) > EXTRACT(EPOCH FROM e.metered)",
+        "SELECT z.borough, SUM(CASE WHEN t.seen < e.read THEN EXTRACT(HOUR FROM t.seen) ELSE EXTRACT(HOUR FROM e.read) END) AS h FROM {both} GROUP BY z.borough",
+        "SELECT COUNT(*) AS n FROM {both} WHERE CASE WHEN t.lift THEN t.seen ELSE e.read END > TIMESTAMP '1990-06-01 12:00:00'",
+        "SELECT COUNT(*) AS n FROM {both} WHERE t.seen + INTERVAL '1 month' > e.read - INTERVAL '3 hours'",
+        "SELECT COUNT(*) AS n FROM {both} WHERE EXTRACT(HOUR FROM t.seen) < EXTRACT(HOUR FROM e.read)",
+        "SELECT COUNT(*) AS n FROM {both} WHERE DATE_TRUNC('month', t.seen) = DATE_TRUNC('month', e.read)",
+        "SELECT z.borough, MIN(t.seen) AS a, MAX(t.seen) AS b, COUNT(t.seen) AS n FROM public.zones z JOIN transport.stops t ON t.zone = z.zone GROUP BY z.borough",
+        "SELECT EXTRACT(DOW FROM t.seen) AS d, SUM(e.delta) AS s FROM {both} GROUP BY 1",
+        "SELECT EXTRACT(HOUR FROM e.read) AS h, COUNT(*) AS n FROM energy.load e GROUP BY 1",
+    ];
+    let queries: Vec<_> = queries.iter().map(|q| q.replace("{both}", both)).collect();
+    check_all(queries.iter().map(String::as_str));
+}
+
+#[test]
 fn null_and_three_valued_logic() {
     check_all([
         "SELECT COUNT(*) AS n FROM transport.stops t JOIN energy.load e ON e.zone = t.zone WHERE t.lift OR e.solar",

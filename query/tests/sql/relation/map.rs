@@ -205,6 +205,30 @@ fn elements_become_bits_and_planes_are_divided() {
 }
 
 #[test]
+fn planes_are_divided_by_public_numbers() {
+    // one too many for the smaller field, and as many as either takes
+    for (width, by) in
+        [(1, 2), (6, 3), (6, 64), (58, 86_400), (59, 1000), (63, (1 << 58) - 1), (124, 86_400_000_000_000), (124, (1 << 100) + 1)]
+    {
+        let largest = (1i128 << width) - 1;
+        let rows = [0, 1, by - 1, by, by + 1, largest / by * by - 1, largest / by * by, largest - 1, largest];
+        let rows: Vec<Row> = rows.iter().filter(|v| (0..=largest).contains(*v)).map(|v| vec![int(*v)]).collect();
+        let quotient = (128 - (largest / by).leading_zeros()).max(1);
+        let nodes = vec![
+            node(RowOp::Column(0), RowKind::Planes(width)),
+            node(RowOp::Floor { of: n(0), by }, RowKind::Planes(quotient)),
+            node(RowOp::Floor { of: n(1), by: 1 }, RowKind::Planes(quotient)),
+        ];
+        let planes = |width| column(RowForm::Planes { scale: 0, offset: 0, width }, false);
+        let mut build = Build::default();
+        let input = build.private(1, 10, vec![planes(width)], &rows);
+        let op = Operator::Map { input, nodes, columns: vec![(n(1), None), (n(2), None)], keep: None };
+        build.push(op, 10, false, vec![planes(quotient), planes(quotient)]);
+        build.expect(rows.iter().map(|row| vec![int(number(&row[0]).unwrap() / by); 2]).collect());
+    }
+}
+
+#[test]
 fn parts_of_dates() {
     // 1968-01-15, 1999-12-31, 2000-02-29, 2000-03-01, 2024-11-05
     let days = [(-717, 1968, 1, 15), (10956, 1999, 12, 31), (11016, 2000, 2, 29), (11017, 2000, 3, 1), (20032, 2024, 11, 5)];

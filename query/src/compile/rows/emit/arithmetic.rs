@@ -1,9 +1,6 @@
 //! Numbers: sums and products of elements, quotients of planes, casts to more digits.
 
-use datafusion::{
-    arrow::datatypes::DataType,
-    logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator},
-};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
 
 use super::{Emit, Scope, Val, form, kind};
 use crate::{
@@ -12,6 +9,7 @@ use crate::{
         expr::said,
         internal,
         range::{self, Interval, ten},
+        temporal::{self, Recount},
     },
     plan::{
         Ring,
@@ -26,9 +24,9 @@ impl Emit<'_> {
             let form = self.natural_form(inner, scope)?;
             return self.value_as(inner, &form, scope);
         }
-        let numeric = |t: &DataType| range::scale(t).is_some() && *t != DataType::Date32;
-        if !numeric(&from) || !numeric(&to) {
-            return Err(self.beyond(expr));
+        match temporal::recount(&from, &to) {
+            Recount::Same => {}
+            recount => return self.recounted(recount, inner, expr, scope),
         }
         let (Some(s), Some(t)) = (range::scale(&from), range::scale(&to)) else { return Err(self.beyond(expr)) };
         let known = form::known_of(inner, scope.schema, scope.columns, scope.catalog);
@@ -36,7 +34,7 @@ impl Emit<'_> {
         if t < s {
             return Err(self.beyond(expr));
         }
-        let raised = range.rescale(s, t).ok_or_else(|| self.wide(expr))?;
+        let raised = range.rescale(s, t).filter(|r| range::limits(&to).is_some_and(|l| r.within(l))).ok_or_else(|| self.wide(expr))?;
         let ring = form::ring(raised.with_zero()).ok_or_else(|| self.wide(expr))?.max(ring);
         let form = form::field_in(ring, range, s).ok_or_else(|| self.wide(expr))?;
         let x = self.value_as(inner, &form, scope)?;
@@ -57,8 +55,8 @@ impl Emit<'_> {
 
     pub(super) fn arithmetic(&mut self, b: &BinaryExpr, expr: &Expr, ring: Ring, scope: &mut Scope<'_>) -> Result<Val, SqlError> {
         let ty = expr.get_type(scope.schema).map_err(internal)?;
-        if ty == DataType::Date32 {
-            return self.later(b, expr, scope);
+        if let Some(later) = self.later(b, &ty, expr, scope)? {
+            return Ok(later);
         }
         let Some(scale) = range::scale(&ty) else { return Err(self.beyond(expr)) };
         let known = form::known_of(expr, scope.schema, scope.columns, scope.catalog);

@@ -1,22 +1,19 @@
-//! Functions of a row: ABS, GREATEST, LEAST, parts of dates, dates some days later.
+//! Functions of a row: ABS, GREATEST, LEAST.
 
 use datafusion::{
-    arrow::datatypes::DataType,
     common::ScalarValue,
-    logical_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator, expr::ScalarFunction},
+    logical_expr::{Case, Expr, expr::ScalarFunction},
 };
 
 use super::{Emit, Scope, Val, form, kind, unalias};
 use crate::{
     compile::{
-        SqlError,
-        expr::said,
-        internal,
+        SqlError, internal,
         range::{self, Interval},
     },
     plan::{
         Ring,
-        relation::{DatePart, RowForm, RowKind, RowNodeId, RowOp},
+        relation::{RowForm, RowKind, RowNodeId, RowOp},
     },
 };
 
@@ -33,7 +30,8 @@ impl Emit<'_> {
             }
             ("greatest", args) => self.extreme(args, true, expr, ring, scope),
             ("least", args) => self.extreme(args, false, expr, ring, scope),
-            ("date_part", [Expr::Literal(ScalarValue::Utf8(Some(part)), _), date]) => self.date_part(part, date, expr, scope),
+            ("date_part", [Expr::Literal(ScalarValue::Utf8(Some(part)), _), moment]) => self.date_part(part, moment, expr, scope),
+            ("date_trunc", [Expr::Literal(ScalarValue::Utf8(Some(word)), _), moment]) => self.date_trunc(word, moment, expr, scope),
             _ => Err(self.beyond(expr)),
         }
     }
@@ -62,8 +60,7 @@ impl Emit<'_> {
     /// The greatest or the least of values that are not NULL.
     fn extreme(&mut self, args: &[Expr], greatest: bool, expr: &Expr, ring: Ring, scope: &mut Scope<'_>) -> Result<Val, SqlError> {
         let known = form::known_of(expr, scope.schema, scope.columns, scope.catalog);
-        let number = range::scale(&known.ty).filter(|_| known.ty != DataType::Date32);
-        let form = match number {
+        let form = match range::number(&known.ty) {
             // arithmetic is done on elements: the sign of the difference decides
             Some(scale) if !args.iter().all(|e| self.is_simple(e, scope)) => {
                 let range = known.range.filter(|_| known.wide.is_none()).ok_or_else(|| self.wide(expr))?.with_zero();
@@ -98,47 +95,6 @@ impl Emit<'_> {
             }
             _ => self.node(RowOp::Less(low, high), RowKind::Bit),
         }
-    }
-
-    fn date_part(&mut self, part: &str, date: &Expr, expr: &Expr, scope: &mut Scope<'_>) -> Result<Val, SqlError> {
-        let part = match part.to_ascii_lowercase().as_str() {
-            "year" => DatePart::Year,
-            "quarter" => DatePart::Quarter,
-            "month" => DatePart::Month,
-            "day" => DatePart::Day,
-            _ => return Err(self.beyond(expr)),
-        };
-        if date.get_type(scope.schema).map_err(internal)? != DataType::Date32 {
-            return Err(self.beyond(expr));
-        }
-        let days = self.natural_form(date, scope)?;
-        let x = self.value_as(date, &days, scope)?;
-        let form = self.natural_form(expr, scope)?;
-        let (RowForm::Planes { offset, .. }, RowForm::Planes { offset: base, .. }) = (&days, &form) else { return Err(self.beyond(expr)) };
-        let base = i32::try_from(*base).map_err(internal)?;
-        let node = self.node(RowOp::DatePart { of: x.node, offset: *offset, part, base }, kind(&form));
-        let part = Val { node, valid: x.valid, form };
-        Ok(match part.valid {
-            Some(valid) => self.blanked(part, valid),
-            None => part,
-        })
-    }
-
-    /// A date some days later or earlier: the same planes from another day on.
-    pub(super) fn later(&mut self, b: &BinaryExpr, expr: &Expr, scope: &mut Scope<'_>) -> Result<Val, SqlError> {
-        let (date, days) = match (range::whole_days(&b.left), range::whole_days(&b.right), b.op) {
-            (None, Some(days), Operator::Plus) => (&b.left, days),
-            (None, Some(days), Operator::Minus) => (&b.left, -days),
-            (Some(days), None, Operator::Plus) => (&b.right, days),
-            _ => {
-                let fix = "add days (INTERVAL '30 days'), or months in a sub-query of the date's owner";
-                return Err(SqlError::unsupported(format!("{} over dates of several owners", said(expr)), fix).at(self.text.expr(expr)));
-            }
-        };
-        let form = self.natural_form(date, scope)?;
-        let x = self.value_as(date, &form, scope)?;
-        let RowForm::Planes { scale, offset, width } = form else { return Err(self.beyond(expr)) };
-        Ok(Val { form: RowForm::Planes { scale, offset: offset + days, width }, ..x })
     }
 
     /// Whether a number comes in planes without more ado.

@@ -231,10 +231,10 @@ impl Moments for RowMoments<'_> {
         if let Some(why) = known.wide {
             return Err(SqlError::width(why, format!("CAST the operands of {words} to DECIMAL(38, s), or to fewer digits")));
         }
-        range::scale(&known.ty).filter(|_| known.ty != DataType::Date32).ok_or_else(|| {
+        range::number(&known.ty).ok_or_else(|| {
             SqlError::unsupported(
                 format!("{words} is {}, which is not shared exactly", range::sql_type(&known.ty)),
-                format!("CAST {words} to DECIMAL(p, s)"),
+                if known.ty.is_temporal() { range::as_number(&words, &known.ty) } else { format!("CAST {words} to DECIMAL(p, s)") },
             )
         })
     }

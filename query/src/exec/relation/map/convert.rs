@@ -12,7 +12,7 @@ use super::{Layout, Running, Stage, gates};
 use crate::plan::Ring;
 use crate::plan::relation::{DatePart, RowKind, RowNodeId, RowOp};
 use mpc_core::{Abort, Column, Fp61, Fp127, Layout as Shape};
-use protocols::circuit::{Division, Rounding, Sign, date_part, divide, field_bits, integer, is_negative, is_zero};
+use protocols::circuit::{Division, Rounding, Sign, date_part, divide, divide_public, field_bits, integer, is_negative, is_zero};
 use protocols::{Engine, Share};
 use std::collections::BTreeMap;
 
@@ -21,7 +21,10 @@ const DATE_BITS: usize = 20;
 
 /// Whether an operation ends a stage: its bits do not come from gates.
 pub(super) fn is_conversion(op: &RowOp) -> bool {
-    matches!(op, RowOp::ToPlanes(..) | RowOp::Negative(_) | RowOp::Zero(_) | RowOp::Quotient { .. } | RowOp::DatePart { .. })
+    matches!(
+        op,
+        RowOp::ToPlanes(..) | RowOp::Negative(_) | RowOp::Zero(_) | RowOp::Quotient { .. } | RowOp::Floor { .. } | RowOp::DatePart { .. }
+    )
 }
 
 /// Conversions that are done as one.
@@ -47,6 +50,10 @@ impl Layout<'_> {
                 self.read(*a)?;
                 self.read(*b)?;
                 self.division(id).map(|_| ())
+            }
+            RowOp::Floor { of, .. } => {
+                self.read(*of)?;
+                self.public_division(id).map(|_| ())
             }
             RowOp::DatePart { of, offset, .. } => {
                 let width = self.read(*of)?;
@@ -85,6 +92,19 @@ impl Layout<'_> {
         }
     }
 
+    /// The divisor of a division by a public number, the bits of what is divided, and the field it is done in.
+    fn public_division(&self, id: usize) -> Result<(u128, u32, Ring), ProgramError> {
+        let RowOp::Floor { of, by } = &self.nodes[id].op else { return Err(ProgramError("this is no division")) };
+        let bits = self.wires.get(&of.0).map_or(0, Vec::len).max(1) as u32;
+        let by = u128::try_from(*by).ok().filter(|by| *by > 0).ok_or(ProgramError("a public divisor is positive"))?;
+        let wider = bits.max(u128::BITS - by.leading_zeros());
+        match wider + 3 {
+            0..=61 => Ok((by, bits, Ring::Fp61)),
+            62..=127 => Ok((by, bits, Ring::Fp127)),
+            _ => Err(ProgramError("what is divided by a public number, and the number, have at most 124 bits")),
+        }
+    }
+
     /// What opens a stage.
     pub(super) fn convert<E: Engine>(&self, engine: &mut E, stage: &Stage, run: &mut Running<'_, E>) -> Result<(), Abort> {
         let mut together: BTreeMap<Kind, Vec<usize>> = BTreeMap::new();
@@ -107,6 +127,7 @@ impl Layout<'_> {
         for id in &stage.converted {
             let bits = match &self.nodes[*id].op {
                 RowOp::Quotient { .. } => self.quotient(engine, *id, run)?,
+                RowOp::Floor { .. } => self.floor(engine, *id, run)?,
                 RowOp::DatePart { .. } => self.date_part(engine, *id, run)?,
                 _ => continue,
             };
@@ -161,18 +182,45 @@ impl Layout<'_> {
         run: &Running<'_, E>,
     ) -> Result<Bits<E>, Abort> {
         let RowOp::Quotient { a, b, .. } = &self.nodes[id].op else { unreachable!("checked by the layout: a division") };
-        let mut element = |id: RowNodeId| {
-            let bits = self.bits(engine, run, id);
-            match bits.layout().planes {
-                0 => Ok(engine.constant(&Column::zeros(Shape::new(run.input.places, 1)))),
-                _ => integer::<E, R>(engine, &bits, Sign::Unsigned),
-            }
-        };
-        let (a, b) = (element(*a)?, element(*b)?);
+        let (a, b) = (self.integer::<R, E>(engine, run, *a)?, self.integer::<R, E>(engine, run, *b)?);
         let quotient = divide::<E, R>(engine, &a, &b, division)?.value;
+        self.planes::<R, E>(engine, id, &quotient, run)
+    }
+
+    fn floor<E: Engine>(&self, engine: &mut E, id: usize, run: &Running<'_, E>) -> Result<Bits<E>, Abort> {
+        match self.public_division(id).map_err(|e| Abort::Refused(e.to_string()))? {
+            (by, bits, Ring::Fp61) => self.floor_in::<Fp61, E>(engine, id, (by, bits), run),
+            (by, bits, Ring::Fp127) => self.floor_in::<Fp127, E>(engine, id, (by, bits), run),
+        }
+    }
+
+    fn floor_in<R: Elements, E: Engine>(
+        &self,
+        engine: &mut E,
+        id: usize,
+        (by, bits): (u128, u32),
+        run: &Running<'_, E>,
+    ) -> Result<Bits<E>, Abort> {
+        let RowOp::Floor { of, .. } = &self.nodes[id].op else { unreachable!("checked by the layout: a division") };
+        let of = self.integer::<R, E>(engine, run, *of)?;
+        let quotient = divide_public::<E, R>(engine, &of, by, bits, Sign::Unsigned, Rounding::TowardZero)?;
+        self.planes::<R, E>(engine, id, &quotient, run)
+    }
+
+    /// A node of planes as an element.
+    fn integer<R: Elements, E: Engine>(&self, engine: &mut E, run: &Running<'_, E>, id: RowNodeId) -> Result<E::Share<R>, Abort> {
+        let bits = self.bits(engine, run, id);
+        match bits.layout().planes {
+            0 => Ok(engine.constant(&Column::zeros(Shape::new(run.input.places, 1)))),
+            _ => integer::<E, R>(engine, &bits, Sign::Unsigned),
+        }
+    }
+
+    /// An element in as many planes as the node has.
+    fn planes<R: Elements, E: Engine>(&self, engine: &mut E, id: usize, of: &E::Share<R>, run: &Running<'_, E>) -> Result<Bits<E>, Abort> {
         match gates::width(self.nodes[id].kind) {
             0 => Ok(engine.constant(&Column::zeros(Shape::new(run.input.places, 0)))),
-            width => field_bits::<E, R>(engine, &quotient, width),
+            width => field_bits::<E, R>(engine, of, width),
         }
     }
 

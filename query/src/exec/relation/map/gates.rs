@@ -125,7 +125,7 @@ impl RowOp {
             RowOp::Select(bit, a, b) => vec![*bit, *a, *b],
             RowOp::Linear(terms, _) => terms.iter().map(|(_, n)| *n).collect(),
             RowOp::Quotient { a, b, .. } => vec![*a, *b],
-            RowOp::DatePart { of, .. } => vec![*of],
+            RowOp::Floor { of, .. } | RowOp::DatePart { of, .. } => vec![*of],
         }
     }
 }
