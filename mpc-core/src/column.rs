@@ -305,6 +305,18 @@ impl<R: Ring> Column<R> {
         Column { data, layout: self.layout }
     }
 
+    /// Each element combined with that of a column of the same layout, in place.
+    pub fn combine(mut self, other: &Self, f: impl Fn(R, R) -> R) -> Self {
+        assert_eq!(self.layout, other.layout, "columns have equal layouts");
+        self.data.iter_mut().zip(&other.data).for_each(|(a, b)| *a = f(*a, *b));
+        self
+    }
+
+    /// Adds `elements` to those from position `at` on.
+    pub fn add_at(&mut self, at: usize, elements: &[R]) {
+        self.data[at..].iter_mut().zip(elements).for_each(|(v, e)| *v = v.add(*e));
+    }
+
     /// Element-wise combination of two columns of the same layout.
     pub fn zip(&self, other: &Self, f: impl Fn(R, R) -> R) -> Self {
         assert_eq!(self.layout, other.layout, "columns have equal layouts");

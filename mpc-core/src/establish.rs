@@ -44,7 +44,7 @@ pub struct Terms {
 }
 
 /// The version of protocols and encodings this code speaks. It changes whenever two builds could not compute together.
-pub const ENGINE_VERSION: u32 = 1;
+pub const ENGINE_VERSION: u32 = 2;
 
 /// Agrees on `terms` with every other party of the roster and returns the session. On any error the peers are told, so that nobody
 /// waits.
@@ -284,7 +284,7 @@ fn key(roster: &Roster, party: PartyId) -> Result<&PublicKey, Abort> {
 }
 
 fn head(kind: Kind, len: usize) -> Head {
-    Head { session: [0; 16], lane: 0, kind, step: 0, len: len as u32 }
+    Head { session: [0; 16], lane: 0, kind, piece: 0, step: 0, len: len as u32 }
 }
 
 fn send(link: &mut dyn Link, to: PartyId, head: &Head, payload: &[u8]) -> Result<(), LinkError> {
@@ -296,12 +296,12 @@ fn send(link: &mut dyn Link, to: PartyId, head: &Head, payload: &[u8]) -> Result
 
 fn receive<const N: usize>(link: &mut dyn Link, from: PartyId, kind: Kind, label: &'static str) -> Result<[u8; N], Abort> {
     let head = head(kind, N);
-    let payload = link.take(from, &head).map_err(|e| crate::session::abort(e, from, label, Some(head)))?;
+    let payload = link.take(from, &head).map_err(|e| crate::round::abort(e, from, label, Some(head)))?;
     payload.try_into().map_err(|_| Abort::Malformed { peer: from, label, what: "not of the fixed size" })
 }
 
 fn failed(e: LinkError, peer: PartyId, label: &'static str) -> Abort {
-    crate::session::abort(e, peer, label, None)
+    crate::round::abort(e, peer, label, None)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! ring ── column ─┐
-//! prss ── prf ────┼─ session ── round ── link (memory, fault, record | mpc-quic)
+//! prss ── prf ────┼─ session ── round ── link (memory, fault, record, replay | mpc-quic)
 //! transcript ── establish ─┘
 //! ```
 
@@ -22,6 +22,7 @@ pub mod prf;
 pub mod prss;
 pub mod ring;
 pub mod roster;
+pub mod round;
 mod rows;
 pub mod session;
 pub mod stack;

@@ -1,6 +1,6 @@
 //! Links carry frames between the parties of one lane of one session. Protocol code never sees them: it works in rounds
-//! ([`crate::session::Round`]). Three live here, for tests: [`memory`] connects parties in one process, [`FaultLink`] breaks what
-//! passes through it, [`RecordLink`] keeps a copy. `mpc-quic` offers the one used between machines.
+//! ([`crate::round::Round`]). Four live here, for tests: [`memory`] connects parties in one process, [`FaultLink`] breaks what
+//! passes through it, [`RecordLink`] keeps a copy, [`ReplayLink`] gives it again. `mpc-quic` offers the one used between machines.
 
 use crate::PartyId;
 use std::collections::VecDeque;
@@ -32,6 +32,8 @@ pub struct Head {
     pub lane: u16,
     /// What the frame is for.
     pub kind: Kind,
+    /// Which piece of a message it is, mod 256: a message of a round may take several frames.
+    pub piece: u8,
     /// Step of the lane.
     pub step: u64,
     /// Payload bytes.
@@ -41,7 +43,8 @@ pub struct Head {
 impl std::fmt::Display for Head {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let s = u32::from_be_bytes([self.session[0], self.session[1], self.session[2], self.session[3]]);
-        write!(f, "{:?} frame of {} bytes, session {s:08x}, lane {}, step {}", self.kind, self.len, self.lane, self.step)
+        let Head { lane, kind, piece, step, len, .. } = self;
+        write!(f, "{kind:?} frame of {len} bytes, session {s:08x}, lane {lane}, step {step}, piece {piece}")
     }
 }
 
@@ -57,10 +60,11 @@ impl Head {
         b[24..28].copy_from_slice(&self.len.to_le_bytes());
         b[28..30].copy_from_slice(&self.lane.to_le_bytes());
         b[30] = self.kind as u8;
+        b[31] = self.piece;
         b
     }
 
-    /// The inverse of [`encode`](Self::encode); `None` on an unknown kind or a set reserved byte.
+    /// The inverse of [`encode`](Self::encode); `None` on an unknown kind.
     pub fn decode(b: &[u8; Self::BYTES]) -> Option<Self> {
         let kind = match b[30] {
             1 => Kind::Round,
@@ -72,10 +76,11 @@ impl Head {
         let word = |at: usize| u32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]);
         let mut session = [0; 16];
         session.copy_from_slice(&b[..16]);
-        (b[31] == 0).then_some(Head {
+        Some(Head {
             session,
             lane: u16::from_le_bytes([b[28], b[29]]),
             kind,
+            piece: b[31],
             step: word(16) as u64 | (word(20) as u64) << 32,
             len: word(24),
         })
@@ -321,5 +326,41 @@ impl<L: Link> Link for RecordLink<L> {
 
     fn lane(&mut self, lane: u16) -> Result<Box<dyn Link>, LinkError> {
         Ok(Box::new(RecordLink { inner: self.inner.lane(lane)?, view: self.view.clone() }))
+    }
+}
+
+/// A link to peers who have said all they will say: gives out copies of what was received in another run, and drops what is sent.
+pub struct ReplayLink {
+    view: View,
+    next: std::collections::HashMap<PartyId, usize>,
+}
+
+impl ReplayLink {
+    /// The peers of whoever received `view`.
+    pub fn new(view: View) -> Self {
+        ReplayLink { view, next: std::collections::HashMap::new() }
+    }
+}
+
+impl Link for ReplayLink {
+    fn submit(&mut self, _to: PartyId, _frame: Frame) -> Result<(), LinkError> {
+        Ok(())
+    }
+
+    fn take(&mut self, from: PartyId, expected: &Head) -> Result<Vec<u8>, LinkError> {
+        let view = self.view.lock().expect("not poisoned");
+        let next = self.next.entry(from).or_default();
+        let (at, (_, head, payload)) = view
+            .iter()
+            .enumerate()
+            .skip(*next)
+            .find(|(_, (sender, ..))| *sender == from)
+            .ok_or_else(|| LinkError::Gone("the recording ends here".into()))?;
+        *next = at + 1;
+        if head == expected { Ok(payload.clone()) } else { Err(LinkError::Unexpected(Some(*head))) }
+    }
+
+    fn lane(&mut self, _lane: u16) -> Result<Box<dyn Link>, LinkError> {
+        Err(LinkError::Gone("a recording of one lane".into()))
     }
 }

@@ -2,6 +2,7 @@
 //! a row and word, never one a bit.
 
 use crate::{Column, Layout, Permutation, Ring};
+use std::borrow::Cow;
 use zeroize::{DefaultIsZeroes, Zeroize};
 
 // How many bits is the layout's width.
@@ -65,7 +66,7 @@ const LINE: usize = 8;
 
 impl<R: Ring> Column<R> {
     /// Row i at `to.places()[i]`.
-    pub fn place(&self, to: &Permutation) -> Self {
+    pub fn place(self, to: &Permutation) -> Self {
         assert_eq!(to.len(), self.layout.rows, "a permutation of these rows");
         if R::ROWS == 1 {
             let mut placed = Column::zeros(self.layout);
@@ -74,45 +75,65 @@ impl<R: Ring> Column<R> {
             }
             return placed;
         }
-        self.rearranged(self.layout, |rows| rows.place(to), |rows| rows.place(to), |rows| rows.place(to))
+        let layout = self.layout;
+        Self::rearranged(Cow::Owned(self), layout, |rows| rows.place(to), |rows| rows.place(to), |rows| rows.place(to))
     }
 
     /// Row `from.places()[j]` at j: the inverse of [`place`](Self::place).
-    pub fn fetch(&self, from: &Permutation) -> Self {
+    pub fn fetch(self, from: &Permutation) -> Self {
         assert_eq!(from.len(), self.layout.rows, "a permutation of these rows");
-        self.pick(from.places())
+        Self::picked(Cow::Owned(self), from.places())
     }
 
     /// Row `rows[i]` of every plane at row i; a row may be repeated or left out.
     pub fn pick(&self, rows: &[u32]) -> Self {
-        let layout = self.layout.with_rows(rows.len());
+        Self::picked(Cow::Borrowed(self), rows)
+    }
+
+    fn picked(all: Cow<'_, Self>, rows: &[u32]) -> Self {
+        let layout = all.layout.with_rows(rows.len());
         if R::ROWS == 1 {
             let mut data = Vec::with_capacity(layout.len::<R>());
-            for plane in (0..self.layout.planes).map(|i| self.plane(i)) {
+            for plane in (0..layout.planes).map(|i| all.plane(i)) {
                 data.extend(rows.iter().map(|from| plane[*from as usize]));
             }
             return Column { data, layout };
         }
-        self.rearranged(layout, |all| all.pick(rows), |all| all.pick(rows), |all| all.pick(rows))
+        Self::rearranged(all, layout, |all| all.pick(rows), |all| all.pick(rows), |all| all.pick(rows))
     }
 
-    /// Bit-planes rearranged as words of row bits, of the narrowest kind that will do.
+    /// Bit-planes rearranged as words of row bits, of the narrowest kind that will do. Planes that were given up are freed before the last words move.
     fn rearranged(
-        &self,
+        planes: Cow<'_, Self>,
         layout: Layout,
         narrow: impl Fn(Column<Row8>) -> Column<Row8>,
         half: impl Fn(Column<Row32>) -> Column<Row32>,
         wide: impl Fn(Column<Row64>) -> Column<Row64>,
     ) -> Self {
-        let mut out = Column::zeros(layout);
+        let (mut planes, mut out) = (Some(planes), None);
         for first in (0..layout.planes).step_by(64) {
             match layout.planes - first {
-                0..=8 => out.set_rows(first, &narrow(self.by_rows(first))),
-                9..=32 => out.set_rows(first, &half(self.by_rows(first))),
-                _ => out.set_rows(first, &wide(self.by_rows(first))),
+                0..=8 => Self::rearrange(&mut planes, &mut out, layout, first, &narrow),
+                9..=32 => Self::rearrange(&mut planes, &mut out, layout, first, &half),
+                _ => Self::rearrange(&mut planes, &mut out, layout, first, &wide),
             }
         }
-        out
+        out.unwrap_or_else(|| Column::zeros(layout))
+    }
+
+    fn rearrange<W: Ring>(
+        planes: &mut Option<Cow<'_, Self>>,
+        out: &mut Option<Self>,
+        layout: Layout,
+        first: usize,
+        rearranged: impl Fn(Column<W>) -> Column<W>,
+    ) {
+        let rows = planes.as_ref().expect("there until the last have been read").by_rows(first);
+        if first + 64 >= layout.planes {
+            *planes = None;
+        }
+        let rows = rearranged(rows);
+        out.get_or_insert_with(|| Column::zeros(layout)).set_rows(first, &rows);
     }
 
     /// The bit-planes from `first` on, as many as a `W` holds, as words of row bits: bit i of a row is plane `first` + i.
@@ -240,6 +261,20 @@ impl<R: Ring> Column<R> {
                 let (sums, after) = v.running(before);
                 before = after;
                 sums
+            }));
+        }
+        Column { data, layout: self.layout }
+    }
+
+    /// The difference of each row to the one before, in each plane; the first row's is itself.
+    pub fn differences(&self) -> Self {
+        let mut data = Vec::with_capacity(self.data.len());
+        for plane in (0..self.layout.planes).map(|i| self.plane(i)) {
+            let mut before = R::ZERO;
+            data.extend(plane.iter().map(|v| {
+                let shifted = if R::ROWS == 1 { before } else { lifted(*v, 1).add(shifted(before, R::ZERO, R::ROWS - 1)) };
+                before = *v;
+                v.sub(shifted)
             }));
         }
         Column { data, layout: self.layout }

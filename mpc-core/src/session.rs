@@ -7,9 +7,8 @@
 use crate::link::{Frame, Head, Kind, Link, LinkError};
 use crate::meter::{Counters, Meter};
 use crate::prss::{EdgeKey, Prss, Step};
-use crate::{Abort, Column, Layout, PartyId, Ring, stack};
-use std::marker::PhantomData;
-use zeroize::Zeroize;
+use crate::round::{Round, abort};
+use crate::{Abort, PartyId, stack};
 
 /// One lane of one attempt at running a plan together with the other parties.
 pub struct Session {
@@ -111,15 +110,14 @@ impl Session {
     }
 
     /// Starts a round. `label` names it in errors and stall reports.
-    pub fn round(&mut self, label: &'static str) -> Round<'_> {
+    pub fn round<'c>(&mut self, label: &'static str) -> Round<'_, 'c> {
         self.step += 1;
-        let parties = self.parties as usize;
-        Round { out: (0..parties).map(|_| None).collect(), expect: vec![None; parties], session: self, label }
+        Round::new(self, label)
     }
 
     /// Tells every peer that this party has aborted, so that nobody waits for it. Errors are of no consequence any more.
     pub fn abandon(&mut self) {
-        let head = Head { kind: Kind::Abort, len: 0, ..self.head(0) };
+        let head = Head { kind: Kind::Abort, ..self.head(0, 0) };
         for peer in (0..self.parties).map(PartyId).filter(|p| *p != self.me) {
             let mut frame = Frame::with_capacity(0);
             frame.seal(&head);
@@ -132,10 +130,23 @@ impl Session {
         (0..).map(PartyId).zip(&mut self.prss).filter_map(|(peer, prss)| Some((peer, prss.as_mut()?)))
     }
 
-    fn head(&self, len: u32) -> Head {
+    /// The head of a piece of a message of the present round.
+    pub(crate) fn head(&self, piece: u8, len: usize) -> Head {
         let mut session = [0; 16];
         session.copy_from_slice(&self.id[..16]);
-        Head { session, lane: self.lane, kind: Kind::Round, step: self.step, len }
+        let len = u32::try_from(len).expect("a piece is far below 4 GiB");
+        Head { session, lane: self.lane, kind: Kind::Round, piece, step: self.step, len }
+    }
+
+    pub(crate) fn submit(&mut self, to: PartyId, mut frame: Frame, piece: u8) -> Result<(), LinkError> {
+        frame.seal(&self.head(piece, frame.payload().len()));
+        self.link.submit(to, frame)
+    }
+
+    pub(crate) fn take(&mut self, from: PartyId, head: &Head) -> Result<Vec<u8>, LinkError> {
+        let payload = self.link.take(from, head)?;
+        self.counters.received(payload.len());
+        Ok(payload)
     }
 }
 
@@ -143,104 +154,5 @@ impl Drop for Session {
     fn drop(&mut self) {
         // every draw of pairwise randomness has left round keys where it ran, which is below
         stack::wipe();
-    }
-}
-
-/// One exchange of messages with any of the peers. Nothing leaves before [`run`](Round::run).
-#[must_use = "a round does nothing until it is run"]
-pub struct Round<'s> {
-    session: &'s mut Session,
-    label: &'static str,
-    out: Vec<Option<Frame>>,
-    expect: Vec<Option<usize>>,
-}
-
-/// A column expected in a round; exchanged for the column once the round has run.
-#[must_use = "what is expected must be taken"]
-pub struct Ticket<R> {
-    from: PartyId,
-    offset: usize,
-    layout: Layout,
-    ring: PhantomData<R>,
-}
-
-impl Round<'_> {
-    /// Adds a column to what goes to `to`. Several columns to one peer travel in one frame.
-    pub fn send<R: Ring>(&mut self, to: PartyId, column: &Column<R>) {
-        let layout = column.layout();
-        let frame = self.out[to.index()].get_or_insert_with(|| Frame::with_capacity(layout.bytes::<R>()));
-        column.encode(frame.payload_mut());
-        self.session.counters.sent(layout.bits::<R>(), layout.bytes::<R>());
-    }
-
-    /// Expects a column of `layout` from `from`, in the order in which that party sends.
-    pub fn recv<R: Ring>(&mut self, from: PartyId, layout: Layout) -> Ticket<R> {
-        let offset = self.expect[from.index()].unwrap_or(0);
-        self.expect[from.index()] = Some(offset + layout.bytes::<R>());
-        Ticket { from, offset, layout, ring: PhantomData }
-    }
-
-    /// Sends everything, then waits for everything expected.
-    pub fn run(self) -> Result<Inbox, Abort> {
-        let Round { session, label, out, expect } = self;
-        session.counters.round();
-        for (to, frame) in out.into_iter().enumerate() {
-            let Some(mut frame) = frame else { continue };
-            let len =
-                u32::try_from(frame.payload().len()).map_err(|_| Abort::Exhausted("a message is limited to 4 GiB; split the batch"))?;
-            frame.seal(&session.head(len));
-            let to = PartyId(to as u8);
-            session.link.submit(to, frame).map_err(|e| abort(e, to, label, None))?;
-        }
-        let mut payloads = Vec::with_capacity(expect.len());
-        for (from, len) in expect.into_iter().enumerate() {
-            let Some(len) = len else {
-                payloads.push(Vec::new());
-                continue;
-            };
-            let len = u32::try_from(len).map_err(|_| Abort::Exhausted("a message is limited to 4 GiB; split the batch"))?;
-            let from = PartyId(from as u8);
-            let head = session.head(len);
-            let payload = session.link.take(from, &head).map_err(|e| abort(e, from, label, Some(head)))?;
-            session.counters.received(payload.len());
-            payloads.push(payload);
-        }
-        Ok(Inbox { payloads, label })
-    }
-}
-
-pub(crate) fn abort(e: LinkError, peer: PartyId, label: &'static str, expected: Option<Head>) -> Abort {
-    match (e, expected) {
-        (LinkError::Gone(reason), _) => Abort::PeerGone { peer, label, reason },
-        (LinkError::Aborted, _) => Abort::PeerGone { peer, label, reason: "it aborted the session".into() },
-        (LinkError::Deadline(waited), _) => Abort::Deadline { peer, label, waited },
-        (LinkError::Unexpected(Some(got)), Some(expected)) => {
-            Abort::Desync { peer, label, expected: Box::new(expected), got: Box::new(got) }
-        }
-        (LinkError::Unexpected(_), _) => Abort::Malformed { peer, label, what: "not a frame" },
-    }
-}
-
-/// What a round brought in.
-pub struct Inbox {
-    payloads: Vec<Vec<u8>>,
-    label: &'static str,
-}
-
-impl Drop for Inbox {
-    fn drop(&mut self) {
-        self.payloads.iter_mut().for_each(|payload| payload.as_mut_slice().zeroize());
-    }
-}
-
-impl Inbox {
-    /// The column a ticket stands for.
-    pub fn take<R: Ring>(&mut self, ticket: Ticket<R>) -> Result<Column<R>, Abort> {
-        let bytes = &self.payloads[ticket.from.index()][ticket.offset..ticket.offset + ticket.layout.bytes::<R>()];
-        Column::decode(bytes, ticket.layout).ok_or(Abort::Malformed {
-            peer: ticket.from,
-            label: self.label,
-            what: "an element is not canonical or padding is not zero",
-        })
     }
 }

@@ -1,7 +1,7 @@
 //! A world: all parties of a session in one process, one thread each, over an in-memory network. Seeded, so that a run can be
 //! repeated; a party that waits too long ends the run with a report of who waits for whom, and at which round.
 
-use crate::link::{self, Fault, FaultLink, Link, RecordLink, View};
+use crate::link::{self, Fault, FaultLink, Link, RecordLink, ReplayLink, View};
 use crate::prss::{AddressLedger, EdgeKey, Step};
 use crate::{Abort, Meter, PartyId, Session};
 use rand_chacha::ChaCha20Rng;
@@ -94,21 +94,15 @@ impl World {
         outcomes.into_iter().map(|o| (o.result.unwrap_or_else(|_| unreachable!("checked above")), o.meter)).collect()
     }
 
+    /// Runs `program` at `party` once more, alone, against what it received in a [`run`](Self::run) of this world: what its peers say is there at once, and what it says is gone at
+    /// once. What it does and what it holds are then its own.
+    pub fn run_alone<T>(&self, party: PartyId, view: View, program: impl FnOnce(Session) -> Result<T, Abort>) -> Result<T, Abort> {
+        let (id, mut keys) = self.keys();
+        program(Session::new(party, id, keys.swap_remove(party.index()), Box::new(ReplayLink::new(view))))
+    }
+
     fn sessions(&self) -> Vec<(Session, View)> {
-        let n = self.parties as usize;
-        let mut rng = ChaCha20Rng::seed_from_u64(self.seed);
-        let mut bytes = || {
-            let mut b = [0; 32];
-            rng.fill_bytes(&mut b);
-            b
-        };
-        let id = bytes();
-        let mut keys: Vec<Vec<Option<EdgeKey>>> = vec![vec![None; n]; n];
-        for (a, b) in (0..n).flat_map(|a| (a + 1..n).map(move |b| (a, b))) {
-            let key = EdgeKey::new(bytes());
-            keys[a][b] = Some(key.clone());
-            keys[b][a] = Some(key);
-        }
+        let (id, keys) = self.keys();
         let links = link::memory(self.parties, self.timeout);
         links
             .into_iter()
@@ -132,5 +126,24 @@ impl World {
                 (session, view)
             })
             .collect()
+    }
+
+    /// The session's id, and the edge keys of each party.
+    fn keys(&self) -> ([u8; 32], Vec<Vec<Option<EdgeKey>>>) {
+        let n = self.parties as usize;
+        let mut rng = ChaCha20Rng::seed_from_u64(self.seed);
+        let mut bytes = || {
+            let mut b = [0; 32];
+            rng.fill_bytes(&mut b);
+            b
+        };
+        let id = bytes();
+        let mut keys: Vec<Vec<Option<EdgeKey>>> = vec![vec![None; n]; n];
+        for (a, b) in (0..n).flat_map(|a| (a + 1..n).map(move |b| (a, b))) {
+            let key = EdgeKey::new(bytes());
+            keys[a][b] = Some(key.clone());
+            keys[b][a] = Some(key);
+        }
+        (id, keys)
     }
 }

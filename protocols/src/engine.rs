@@ -43,14 +43,16 @@ pub trait Share<R: Ring>: Clone + Send {
     fn concat(shares: &[&Self]) -> Self;
     /// The sum of each row and all rows before it, in each plane.
     fn prefix_sums(&self) -> Self;
+    /// The difference of each row to the one before, in each plane; the first row's is itself. The inverse of [`prefix_sums`](Self::prefix_sums).
+    fn differences(&self) -> Self;
     /// The sum of all rows before each, those of earlier planes among them; for rings with one element a row.
     fn sums_before(&self) -> Self;
     /// Row `rows[i]` at row i, for numbers that this party may know; a row may be repeated or left out.
     fn pick(&self, rows: &[u32]) -> Self;
     /// Row i at `to.places()[i]`, for a permutation that this party may know.
-    fn place(&self, to: &Permutation) -> Self;
+    fn place(self, to: &Permutation) -> Self;
     /// Row `from.places()[j]` at j: the inverse of [`place`](Self::place).
-    fn fetch(&self, from: &Permutation) -> Self;
+    fn fetch(self, from: &Permutation) -> Self;
 }
 
 /// Two factors of a product.
@@ -119,17 +121,18 @@ pub trait Engine: Sized {
     /// Each bit as the element 0 or 1 of `R`, plane by plane, in a layout of as many rows and planes.
     fn bits_as<R: Ring>(&mut self, bits: &Self::Share<B64>, layout: Layout) -> Result<Self::Share<R>, Abort>;
 
-    /// The rows of the table in a uniformly random order that nobody knows, and what undoes it. Two rounds.
-    fn shuffle(&mut self, table: &Table<Self>) -> Result<(Table<Self>, Self::Shuffled), Abort>;
+    /// The rows of the table in a uniformly random order that nobody knows, and what undoes it. Two rounds. Tables whose rows move are given up, column by column, as
+    /// what becomes of them takes their place.
+    fn shuffle(&mut self, table: Table<Self>) -> Result<(Table<Self>, Self::Shuffled), Abort>;
     /// A [`shuffle`](Self::shuffle) of a table and the places of its rows, with the places opened as they come out, and the values of `also`. Two rounds,
     /// or three after [`open_after_shuffles`](Self::open_after_shuffles).
     fn shuffle_and_open(
         &mut self,
-        table: &Table<Self>,
-        places: &Self::Share<Index>,
+        table: Table<Self>,
+        places: Self::Share<Index>,
         also: &Verified<Vec<&Self::Share<Index>>>,
     ) -> Result<Opened<Self>, Abort> {
-        let (mut table, shuffled) = self.shuffle(&table.clone().with(places.clone()))?;
+        let (mut table, shuffled) = self.shuffle(table.with(places))?;
         let places = table.take_last::<Index>();
         let shown = self.verify(std::iter::once(&places).chain(also.get().iter().copied()).collect::<Vec<_>>())?;
         let mut also = self.open_all(&shown)?;
@@ -141,13 +144,13 @@ pub trait Engine: Sized {
     /// Told of every sort before it runs, by a key of this layout: for an engine that prices it.
     fn sorts(&mut self, _key: Layout, _by: Sorting) {}
     /// The rows of a table back where they were before a shuffle of as many rows. Two rounds.
-    fn unshuffle(&mut self, table: &Table<Self>, shuffled: &Self::Shuffled) -> Result<Table<Self>, Abort>;
+    fn unshuffle(&mut self, table: Table<Self>, shuffled: &Self::Shuffled) -> Result<Table<Self>, Abort>;
     /// The rows of a table that after a shuffle were put in these places, back where they were before: [`unshuffle`](Self::unshuffle) of the rows fetched from there.
-    fn unshuffle_from(&mut self, table: &Table<Self>, places: &Permutation, shuffled: &Self::Shuffled) -> Result<Table<Self>, Abort> {
-        self.unshuffle(&table.fetch(places), shuffled)
+    fn unshuffle_from(&mut self, table: Table<Self>, places: &Permutation, shuffled: &Self::Shuffled) -> Result<Table<Self>, Abort> {
+        self.unshuffle(table.fetch(places), shuffled)
     }
     /// Row i at `to.places()[i]`, for a permutation that `owner` alone knows and states. Two rounds; nobody else learns anything of it.
-    fn permute_by(&mut self, owner: PartyId, to: Option<&Permutation>, table: &Table<Self>) -> Result<Table<Self>, Abort>;
+    fn permute_by(&mut self, owner: PartyId, to: Option<&Permutation>, table: Table<Self>) -> Result<Table<Self>, Abort>;
 
     /// For each key that one party asks for the row of another's with this key, if there is one: two parties of the session. Two rounds; nobody learns
     /// anything of the keys, nor which were found.

@@ -107,17 +107,20 @@ impl<R: Ring> Share<R> for Shape {
     fn prefix_sums(&self) -> Self {
         *self
     }
+    fn differences(&self) -> Self {
+        *self
+    }
     fn sums_before(&self) -> Self {
         *self
     }
     fn pick(&self, rows: &[u32]) -> Self {
         self.with_rows(rows.len())
     }
-    fn place(&self, _to: &Permutation) -> Self {
-        *self
+    fn place(self, _to: &Permutation) -> Self {
+        self
     }
-    fn fetch(&self, _from: &Permutation) -> Self {
-        *self
+    fn fetch(self, _from: &Permutation) -> Self {
+        self
     }
 }
 
@@ -171,14 +174,14 @@ impl Engine for Estimate {
         Ok(Shape(layout))
     }
 
-    fn shuffle(&mut self, table: &Table<Self>) -> Result<(Table<Self>, u64), Abort> {
+    fn shuffle(&mut self, table: Table<Self>) -> Result<(Table<Self>, u64), Abort> {
         let turn = self.shuffles;
         self.shuffles += 1;
         self.spend(cost::shuffle(table.message(), turn));
-        Ok((table.clone(), turn))
+        Ok((table, turn))
     }
 
-    fn shuffle_and_open(&mut self, table: &Table<Self>, places: &Shape, also: &Verified<Vec<&Shape>>) -> Result<Opened<Self>, Abort> {
+    fn shuffle_and_open(&mut self, table: Table<Self>, places: Shape, also: &Verified<Vec<&Shape>>) -> Result<Opened<Self>, Abort> {
         let turn = self.shuffles;
         self.shuffles += 1;
         let opened = also.get().iter().map(|x| cost::open::<Index>(x.0));
@@ -186,7 +189,7 @@ impl Engine for Estimate {
         let last = Cost { rounds: 0, ..Cost::at_once(opened) };
         self.spend(cost::apply(places.0, table.message(), turn, self.opening).then(last));
         let also = also.get().iter().map(|x| Column::zeros(x.0)).collect();
-        Ok(Opened { table: table.clone(), shuffled: turn, places: Column::zeros(places.0), also })
+        Ok(Opened { table, shuffled: turn, places: Column::zeros(places.0), also })
     }
 
     fn open_after_shuffles(&mut self) {
@@ -198,17 +201,17 @@ impl Engine for Estimate {
         self.sorts.push((key, by));
     }
 
-    fn unshuffle(&mut self, table: &Table<Self>, turn: &u64) -> Result<Table<Self>, Abort> {
+    fn unshuffle(&mut self, table: Table<Self>, turn: &u64) -> Result<Table<Self>, Abort> {
         self.spend(cost::shuffle(table.message(), *turn));
-        Ok(table.clone())
+        Ok(table)
     }
 
-    fn permute_by(&mut self, owner: PartyId, _to: Option<&Permutation>, table: &Table<Self>) -> Result<Table<Self>, Abort> {
+    fn permute_by(&mut self, owner: PartyId, _to: Option<&Permutation>, table: Table<Self>) -> Result<Table<Self>, Abort> {
         if owner.0 >= 3 {
             return Err(Abort::Refused(format!("party {owner} takes no part in this session")));
         }
         self.spend(cost::permute_by(owner, table.rows(), table.message()));
-        Ok(table.clone())
+        Ok(table)
     }
 
     fn retrieve(&mut self, ask: &Ask<'_>, offer: &Offer<'_>) -> Result<Retrieved<Self>, Abort> {

@@ -64,16 +64,19 @@ impl<R: Ring> Share<R> for Column<R> {
     fn prefix_sums(&self) -> Self {
         Column::prefix_sums(self)
     }
+    fn differences(&self) -> Self {
+        Column::differences(self)
+    }
     fn sums_before(&self) -> Self {
         Column::sums_before(self)
     }
     fn pick(&self, rows: &[u32]) -> Self {
         Column::pick(self, rows)
     }
-    fn place(&self, to: &Permutation) -> Self {
+    fn place(self, to: &Permutation) -> Self {
         Column::place(self, to)
     }
-    fn fetch(&self, from: &Permutation) -> Self {
+    fn fetch(self, from: &Permutation) -> Self {
         Column::fetch(self, from)
     }
 }
@@ -129,18 +132,19 @@ impl Engine for Plain {
         Ok(bits.bits_as(layout))
     }
 
-    fn shuffle(&mut self, table: &Table<Self>) -> Result<(Table<Self>, Permutation), Abort> {
+    fn shuffle(&mut self, table: Table<Self>) -> Result<(Table<Self>, Permutation), Abort> {
         self.shuffles += 1;
         let to = varied(table.rows(), self.shuffles);
         Ok((table.place(&to), to))
     }
 
-    fn unshuffle(&mut self, table: &Table<Self>, shuffled: &Permutation) -> Result<Table<Self>, Abort> {
+    fn unshuffle(&mut self, table: Table<Self>, shuffled: &Permutation) -> Result<Table<Self>, Abort> {
         Ok(table.fetch(shuffled))
     }
 
-    fn permute_by(&mut self, owner: PartyId, to: Option<&Permutation>, table: &Table<Self>) -> Result<Table<Self>, Abort> {
-        Ok(table.place(crate::engine::stated(owner, to, table.rows())?))
+    fn permute_by(&mut self, owner: PartyId, to: Option<&Permutation>, table: Table<Self>) -> Result<Table<Self>, Abort> {
+        let to = crate::engine::stated(owner, to, table.rows())?;
+        Ok(table.place(to))
     }
 
     /// Where nothing is found there are ones in the check and zeros beside it.

@@ -2,13 +2,12 @@
 
 use crate::circuit;
 use crate::engine::{Engine, Share};
-use crate::relational::before;
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Index, Layout, Permutation, Ring, Z64};
 use std::ops::Range;
 
 /// Shared columns of equal rows: bit-planes, indices and values. What moves, moves together; each column keeps its place among those of its ring.
 pub struct Table<E: Engine> {
-    rows: usize,
+    pub(crate) rows: usize,
     pub(crate) bits: Vec<E::Share<B64>>,
     pub(crate) index: Vec<E::Share<Index>>,
     pub(crate) z64: Vec<E::Share<Z64>>,
@@ -43,23 +42,23 @@ cell!(Z64, z64);
 cell!(Fp61, fp61);
 cell!(Fp127, fp127);
 
-/// A table of `rows` rows whose columns are the image of each column of another.
+/// A table of `rows` rows whose columns are the image of each column of another, which is lent (`iter`) or given up (`into_iter`).
 macro_rules! map {
-    ($table:expr, $rows:expr, |$column:ident| $image:expr) => {
+    ($table:ident.$each:ident(), $rows:expr, |$column:ident| $image:expr) => {
         Table {
             rows: $rows,
-            bits: $table.bits.iter().map(|$column| $image).collect(),
-            index: $table.index.iter().map(|$column| $image).collect(),
-            z64: $table.z64.iter().map(|$column| $image).collect(),
-            fp61: $table.fp61.iter().map(|$column| $image).collect(),
-            fp127: $table.fp127.iter().map(|$column| $image).collect(),
+            bits: $table.bits.$each().map(|$column| $image).collect(),
+            index: $table.index.$each().map(|$column| $image).collect(),
+            z64: $table.z64.$each().map(|$column| $image).collect(),
+            fp61: $table.fp61.$each().map(|$column| $image).collect(),
+            fp127: $table.fp127.$each().map(|$column| $image).collect(),
         }
     };
 }
 
 impl<E: Engine> Clone for Table<E> {
     fn clone(&self) -> Self {
-        map!(self, self.rows, |c| c.clone())
+        map!(self.iter(), self.rows, |c| c.clone())
     }
 }
 
@@ -111,18 +110,18 @@ impl<E: Engine> Table<E> {
     }
 
     /// Row i at `to.places()[i]`, for a permutation that this party may know.
-    pub fn place(&self, to: &Permutation) -> Self {
-        map!(self, self.rows, |c| c.place(to))
+    pub fn place(self, to: &Permutation) -> Self {
+        map!(self.into_iter(), self.rows, |c| c.place(to))
     }
 
     /// Row `from.places()[j]` at j: the inverse of [`place`](Self::place).
-    pub fn fetch(&self, from: &Permutation) -> Self {
-        map!(self, self.rows, |c| c.fetch(from))
+    pub fn fetch(self, from: &Permutation) -> Self {
+        map!(self.into_iter(), self.rows, |c| c.fetch(from))
     }
 
     /// The rows in `range`.
     pub fn slice(&self, range: Range<usize>) -> Self {
-        map!(self, range.len(), |c| c.slice(range.clone()))
+        map!(self.iter(), range.len(), |c| c.slice(range.clone()))
     }
 
     /// The rows of all `tables`, one after the other; their columns must be alike, and there must be at least one table.
@@ -142,19 +141,28 @@ impl<E: Engine> Table<E> {
         }
     }
 
+    /// With rows of zeros before and after its own.
+    pub fn padded(self, e: &mut E, before: usize, after: usize) -> Self {
+        fn padded<E: Engine, R: Ring>(e: &mut E, column: &E::Share<R>, before: usize, after: usize) -> E::Share<R> {
+            let zeros = [before, after].map(|rows| e.constant(&Column::zeros(column.layout().with_rows(rows))));
+            Share::concat(&[&zeros[0], column, &zeros[1]])
+        }
+        map!(self.into_iter(), before + self.rows + after, |c| padded(e, &c, before, after))
+    }
+
     /// As many rows of zeros.
     pub fn zeros(&self, e: &mut E, rows: usize) -> Self {
-        map!(self, rows, |c| e.constant(&Column::zeros(c.layout().with_rows(rows))))
+        map!(self.iter(), rows, |c| e.constant(&Column::zeros(c.layout().with_rows(rows))))
     }
 
     /// The difference of each row to the one before; the first row's is itself.
-    pub fn differences(&self, e: &mut E) -> Self {
-        map!(self, self.rows, |c| c.sub(&before(e, c)))
+    pub fn differences(self) -> Self {
+        map!(self.into_iter(), self.rows, |c| c.differences())
     }
 
     /// The sum of each row and all rows before it: undoes [`differences`](Self::differences).
-    pub fn prefix_sums(&self) -> Self {
-        map!(self, self.rows, |c| c.prefix_sums())
+    pub fn prefix_sums(self) -> Self {
+        map!(self.into_iter(), self.rows, |c| c.prefix_sums())
     }
 
     /// Zeros the rows whose bit (one plane) is not set: one product, and for each column that is not of bits the bit's conversion.

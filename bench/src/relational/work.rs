@@ -129,7 +129,7 @@ impl Prepared {
             (Work::GroupSum, ..) => self.group_sum(engine)?,
             (Work::Join, Some((keys, values)), _) => self.join(engine, keys, values)?,
             (Work::Find, Some((_, values)), Some((keys, others, own))) => self.find(engine, (keys, own), (others, values))?,
-            _ => Outcome::Places(sort_places(engine, &self.keys, self.sorting())?),
+            _ => Outcome::Places(sort_places(engine, self.keys.clone(), self.sorting())?),
         })
     }
 
@@ -143,20 +143,22 @@ impl Prepared {
     fn group_sum(&self, engine: &mut Rep3) -> Result<Outcome> {
         let rows = self.work.rows();
         let table = Table::new(rows).with(self.keys.clone()).with::<Fp61>(self.values.clone());
-        let (mut sorted, _) = sort(engine, &self.keys, &table, self.sorting())?;
+        let (mut sorted, _) = sort(engine, self.keys.clone(), table, self.sorting())?;
         let (keys, values) = (sorted.take_first::<B64>(), sorted.take_first::<Fp61>());
-        let groups = group_sums::<_, Fp61>(engine, &keys, &values, &sorted, None, Tail::Blank)?;
+        let groups = group_sums::<_, Fp61>(engine, keys, values, sorted, None, Tail::Blank)?;
         Ok(Outcome::Groups(groups.key, groups.sums, groups.valid.unwrap_or_else(|| unreachable!("a blank tail has flags"))))
     }
 
     fn join(&self, engine: &mut Rep3, keys: &Bits, values: &Values) -> Result<Outcome> {
         let rows = self.work.rows();
         let all = engine.constant(&Column::splat(B64::ONE, Layout::new(rows, 1)));
-        let left = Table::new(rows).with::<Fp61>(self.values.clone());
-        let right = Table::new(rows).with::<Fp61>(values.clone());
-        let left = Side { key: &self.keys, valid: &all, table: &left };
-        let right = Side { key: keys, valid: &all, table: &right };
-        let mut joined = join(engine, &left, &right, JoinOptions { sorting: self.sorting(), ..JoinOptions::default() })?;
+        let side = |key: &Bits, values: &Values| Side {
+            key: key.clone(),
+            valid: all.clone(),
+            table: Table::new(rows).with::<Fp61>(values.clone()),
+        };
+        let (left, right) = (side(&self.keys, &self.values), side(keys, values));
+        let mut joined = join(engine, left, right, JoinOptions { sorting: self.sorting(), ..JoinOptions::default() })?;
         let (x, y) = (joined.left.take_first::<Fp61>(), joined.right.take_first::<Fp61>());
         let matched = circuit::bit_times::<_, Fp61>(engine, &joined.matched, &x)?;
         Ok(Outcome::Sum(engine.dot(&matched, &y)?))

@@ -133,9 +133,9 @@ fn all_parties_get_one_session_with_pairwise_keys() {
                 scope.spawn(move || {
                     let (right, left) = (s.right(1), s.right(2));
                     let mut round = s.round("sum");
-                    round.send(right, &Column::from_rows(vec![Fp61::new(20)]));
+                    round.send(right, Column::from_rows(vec![Fp61::new(20)]));
                     let ticket = round.recv::<Fp61>(left, Layout::new(1, 1));
-                    round.run().expect("runs").take(ticket).expect("decodes").as_slice()[0].get()
+                    round.run().expect("runs").take(ticket).as_slice()[0].get()
                 })
             })
             .collect();

@@ -175,13 +175,14 @@ fn rows_move_are_cut_joined_and_summed() {
         for rows in ROWS {
             let c = random::<R>(Layout::new(rows, planes), &mut words);
             let by = permutation(rows, &mut words);
-            let (placed, fetched) = (c.place(&by), c.fetch(&by));
-            assert!(placed.fetch(&by) == c && fetched == c.place(&by.inverse()));
+            let (placed, fetched) = (c.clone().place(&by), c.clone().fetch(&by));
+            assert!(placed.clone().fetch(&by) == c && fetched == c.clone().place(&by.inverse()));
             let cut = words.next() as usize % (rows + 1);
             let end = cut + words.next() as usize % (rows - cut + 1);
             let (slice, joined) = (c.slice_rows(cut..end), Column::concat(&[&c, &c.slice_rows(cut..end), &c.slice_rows(0..0), &c]));
             assert_eq!((slice.rows(), joined.rows()), (end - cut, 2 * rows + end - cut));
             let sums = c.prefix_sums();
+            assert!(sums.differences() == c && c.differences().prefix_sums() == c);
             for p in 0..planes {
                 for (row, place) in by.places().iter().enumerate() {
                     assert!(at(&placed, p, *place as usize) == at(&c, p, row) && at(&fetched, p, row) == at(&c, p, *place as usize));

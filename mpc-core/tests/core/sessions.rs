@@ -2,8 +2,9 @@
 
 use mpc_core::link::{Fault, Frame, Head, Kind, Link, LinkError, RecordLink, View, memory};
 use mpc_core::prss::EdgeKey;
+use mpc_core::round::PIECE;
 use mpc_core::world::World;
-use mpc_core::{Abort, B64, Column, Fp61, Layout, Meter, PartyId, Session, Z64};
+use mpc_core::{Abort, B64, Column, Fp61, Fp127, Index, Layout, Meter, PartyId, Ring, Session, Z64};
 use proptest::prelude::*;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +15,7 @@ const PATIENT: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(60);
 
 fn head(len: u32) -> Head {
-    Head { session: *b"sixteen bytes id", lane: 3, kind: Kind::Round, step: 9, len }
+    Head { session: *b"sixteen bytes id", lane: 3, kind: Kind::Round, piece: 1, step: 9, len }
 }
 
 fn frame(head: Head, payload: &[u8]) -> Frame {
@@ -26,14 +27,16 @@ fn frame(head: Head, payload: &[u8]) -> Frame {
 
 proptest! {
     #[test]
-    fn heads_return(session in any::<[u8; 16]>(), lane in any::<u16>(), step in any::<u64>(), len in any::<u32>(), kind in 0usize..4) {
-        let head = Head { session, lane, step, len, kind: [Kind::Round, Kind::Hello, Kind::Confirm, Kind::Abort][kind] };
+    fn heads_return(
+        (session, lane, piece) in any::<([u8; 16], u16, u8)>(), step in any::<u64>(), len in any::<u32>(), kind in 0usize..4
+    ) {
+        let head = Head { session, lane, piece, step, len, kind: [Kind::Round, Kind::Hello, Kind::Confirm, Kind::Abort][kind] };
         prop_assert_eq!(Head::decode(&head.encode()), Some(head));
     }
 
     #[test]
     fn no_bytes_make_a_head_panic(bytes in any::<[u8; Head::BYTES]>()) {
-        let known = (1..=4).contains(&bytes[30]) && bytes[31] == 0;
+        let known = (1..=4).contains(&bytes[30]);
         prop_assert_eq!(Head::decode(&bytes).is_some(), known);
         if let Some(head) = Head::decode(&bytes) {
             prop_assert_eq!(head.encode(), bytes);
@@ -63,6 +66,7 @@ fn memory_says_what_is_wrong() {
     for wrong in [
         Head { step: 8, ..head(1) },
         Head { lane: 2, ..head(1) },
+        Head { piece: 2, ..head(1) },
         Head { session: [0; 16], ..head(1) },
         Head { kind: Kind::Hello, ..head(1) },
     ] {
@@ -111,11 +115,11 @@ fn exchange(mut session: Session) -> Result<(Column<Fp61>, Column<B64>), Abort> 
     round.send(peer, &bits);
     let (w, b) = (round.recv(peer, words.layout()), round.recv(peer, bits.layout()));
     let mut inbox = round.run()?;
-    let got = (inbox.take(w)?, inbox.take(b)?);
+    let got = (inbox.take(w), inbox.take(b));
     let mut round = session.round("second");
     round.send(peer, &got.0);
     let back = round.recv(peer, words.layout());
-    assert!(round.run()?.take(back)? == words);
+    assert!(round.run()?.take(back) == words);
     Ok(got)
 }
 
@@ -149,6 +153,118 @@ fn lanes_run_side_by_side_and_share_the_meter() {
     }
 }
 
+/// A message of several pieces: planes that end within a byte, narrow and wide elements, blocks and pieces that end anywhere.
+fn long(session: &mut Session, from: PartyId) -> Result<Meter, Abort> {
+    let random = |seed: u64, rows: usize| {
+        let mut state = seed;
+        let next = std::iter::repeat_with(move || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            state >> 3
+        });
+        next.take(rows)
+    };
+    let bits =
+        |rows: usize, planes| Column::from_elements(random(1, rows.div_ceil(64) * planes).map(B64).collect(), Layout::new(rows, planes));
+    let (bits, last) = (bits(70_001, 77).expect("fits"), bits(3, 5).expect("fits"));
+    let narrow = Column::from_indices(random(2, 300_001).map(|v| v as u32 >> 11), 21);
+    let words = Column::from_rows(random(3, 99_999).map(Fp61::new).collect());
+    let wide = Column::from_rows(random(4, 33_333).map(|v| Fp127::new(u128::from(v) << 60)).collect());
+    let none = Column::<Fp61>::zeros(Layout::new(0, 1));
+    let (me, peer) = (session.me(), session.right(1));
+    let before = session.meter();
+    let mut sum = Column::<Index>::zeros(narrow.layout());
+    let mut round = session.round("long");
+    if me == from {
+        round.send(peer, &bits);
+        round.send(peer, &narrow);
+        round.send(peer, &none);
+        round.send(peer, words);
+        round.send(peer, &wide);
+        round.send(peer, &last);
+        let ticket = round.recv::<Z64>(peer, Layout::new(1, 1));
+        assert!(round.run()?.take(ticket).as_slice()[0] == Z64(7));
+    } else {
+        let tickets = (round.recv(peer, bits.layout()), {
+            round.recv_each(peer, narrow.layout(), |at, block| {
+                sum.as_mut_slice()[at..].iter_mut().zip(block).for_each(|(s, v)| *s = s.add(*v));
+            });
+            round.recv(peer, none.layout())
+        });
+        let (w, wd, l) = (round.recv(peer, words.layout()), round.recv(peer, wide.layout()), round.recv(peer, last.layout()));
+        round.send(peer, Column::splat(Z64(7), Layout::new(1, 1)));
+        let mut inbox = round.run()?;
+        assert!(inbox.take(tickets.0) == bits && inbox.take(tickets.1) == none && inbox.take(w) == words);
+        assert!(inbox.take(wd) == wide && inbox.take(l) == last);
+        drop(inbox);
+        assert!(sum == narrow);
+    }
+    Ok(session.meter() - before)
+}
+
+#[test]
+fn a_long_message_goes_in_pieces_and_counts_as_one() {
+    let outcomes = World::new(2, 1).run(|mut session| Ok([long(&mut session, PartyId(0))?, long(&mut session, PartyId(1))?]));
+    let bits = 70_001 * 77 + 300_001 * 21 + 99_999 * 61 + 33_333 * 127 + 15;
+    let bytes = [70_001 * 77, 300_001 * 21, 99_999 * 61, 33_333 * 127, 15].map(|bits: u64| bits.div_ceil(8)).iter().sum();
+    for (p, outcome) in outcomes.iter().enumerate() {
+        let metered = outcome.result.as_ref().expect("it arrives");
+        assert_eq!(metered[p], Meter { rounds: 1, bits, bytes, received: 8 });
+        assert_eq!(metered[1 - p], Meter { rounds: 1, bits: 64, bytes: 8, received: bytes });
+        let view = outcome.view.lock().expect("not poisoned");
+        let pieces: Vec<_> = view.iter().map(|(_, head, payload)| (head.step, head.piece, payload.len())).collect();
+        let long =
+            (0..bytes.div_ceil(PIECE as u64)).map(|i| (i as u8, (bytes - i * PIECE as u64).min(PIECE as u64) as usize)).collect::<Vec<_>>();
+        assert!(long.len() > 9, "{long:?}");
+        let (mine, theirs) = (p as u64 + 1, 2 - p as u64);
+        let expected = |step: u64| if step == mine { vec![(0, 8)] } else { long.clone() };
+        let expected: Vec<_> =
+            [1, 2].into_iter().flat_map(|step| expected(step).into_iter().map(move |(piece, len)| (step, piece, len))).collect();
+        assert_eq!(pieces, expected, "step {theirs} is long");
+    }
+}
+
+#[test]
+fn a_piece_lost_is_noticed_at_the_next() {
+    let results = with_fault(|index, bytes| if index == 3 { Vec::new() } else { vec![bytes] });
+    assert!(matches!(&results, Err(Abort::Desync { expected, got, .. }) if expected.piece == 3 && got.piece == 4), "{results:?}");
+}
+
+#[test]
+fn a_piece_that_is_no_encoding_is_malformed() {
+    // a word of wide elements with all bits set, in the last long piece
+    let results = with_fault(|index, mut bytes| {
+        if index == 8 {
+            let at = bytes.len() - 2000;
+            bytes[at..at + 64].fill(0xff);
+        }
+        vec![bytes]
+    });
+    assert!(matches!(&results, Err(Abort::Malformed { peer: PartyId(0), label: "long", .. })), "{results:?}");
+}
+
+/// What party 1 makes of a long message of which the pieces are changed.
+fn with_fault(fault: impl Fn(u64, Vec<u8>) -> Vec<Vec<u8>> + Send + Sync + 'static) -> Result<Meter, Abort> {
+    let fault: Fault = Arc::new(move |index, _, bytes| fault(index, bytes));
+    let world = World::new(2, 1).timeout(SHORT).fault(PartyId(0), fault);
+    world.run(|mut session| long(&mut session, PartyId(0))).swap_remove(1).result
+}
+
+#[test]
+fn a_party_runs_again_alone_against_what_it_received() {
+    let world = World::new(2, 1);
+    let run = |mut session: Session| {
+        let metered = long(&mut session, PartyId(0))?;
+        let step = session.step();
+        let mut drawn = [Z64(0); 4];
+        session.prss(session.right(1)).fill(step, 0, &mut drawn);
+        Ok((metered, drawn.map(|v| v.0)))
+    };
+    for (p, outcome) in (0..).zip(world.run(run)) {
+        let again = world.run_alone(PartyId(p), outcome.view, run);
+        assert_eq!(again.expect("the same again"), outcome.result.expect("it arrives"));
+    }
+}
+
 #[test]
 fn a_lane_is_opened_once_and_opens_none() {
     let outcomes = World::new(2, 1).run(|mut session| {
@@ -163,7 +279,7 @@ fn a_lane_is_opened_once_and_opens_none() {
             let mut round = lane.round("lane");
             round.send(peer, &column);
             let ticket = round.recv::<Z64>(peer, column.layout());
-            Ok(round.run()?.take(ticket)?.as_slice()[0].0)
+            Ok(round.run()?.take(ticket).as_slice()[0].0)
         };
         Ok((nested, too_many, run(more, 3)?, run(lane, 2)?))
     });
@@ -266,7 +382,8 @@ fn a_party_that_abandons_ends_its_peers_at_once() {
         }
         let mut round = session.round("wait");
         let ticket = round.recv::<Z64>(PartyId(2), Layout::new(1, 1));
-        round.run()?.take(ticket).map(drop)
+        round.run()?.take(ticket);
+        Ok(())
     });
     for outcome in &outcomes[..2] {
         let expected = |e: &Abort| matches!(e, Abort::PeerGone { peer: PartyId(2), label: "wait", reason } if reason.contains("aborted"));
@@ -296,7 +413,8 @@ fn a_stall_is_reported_with_who_and_where() {
         let peer = session.right(1);
         let mut round = session.round("a message nobody sends");
         let ticket = round.recv::<Z64>(peer, Layout::new(1, 1));
-        round.run()?.take(ticket).map(drop)
+        round.run()?.take(ticket);
+        Ok(())
     });
 }
 

@@ -16,8 +16,9 @@
 //! The other way is [`integer`](super::integer). A product whose *bits* are wanted is a product in the field and then its bits: factors are shared there
 //! anyway, and one multiplication with 472 bits is below the k^2 ANDs of a multiplier on bits from k = 22 on, and below its rounds for every k.
 
-use super::prefix::Tree;
+use super::prefix::{Tree, alone};
 use super::{Bits, equal, level, merge_blocks};
+use crate::engine::Difference;
 use crate::planes::{element, modulus};
 use crate::{Abort, Engine, Share, Wire};
 use mpc_core::{Column, Ring};
@@ -26,12 +27,17 @@ use mpc_core::{Column, Ring};
 pub fn field_bits<E: Engine, R: Ring>(e: &mut E, x: &E::Share<R>, width: usize) -> Result<Bits<E>, Abort> {
     let tree = borrows::<R>(width);
     let products: Vec<usize> = (0..tree.reads.len()).filter(|i| tree.reads[*i]).collect();
-    let difference = e.difference(x, &products)?;
-    let (a, c) = (Wire::each(&difference.minuend), Wire::each(&difference.subtrahend));
-    let mut both = difference.both.as_ref().map(Wire::each).unwrap_or_default().into_iter();
-    let odd: Vec<_> = a.iter().zip(&c).map(|(a, c)| a ^ c).collect();
-    let read = |(i, reads): (usize, &bool)| if *reads { &c[i] ^ &both.next().expect("one a position read") } else { c[i].clone() };
-    let g = tree.reads.iter().enumerate().map(read).collect();
+    let Difference { minuend, subtrahend, both } = e.difference(x, &products)?;
+    let (a, c) = (Wire::level(minuend), Wire::level(subtrahend));
+    let mut both = both.map(Wire::level).unwrap_or_default().into_iter();
+    let odd: Vec<_> = a.iter().zip(&c).map(|(a, c)| alone(e, a ^ c)).collect();
+    drop(a);
+    let mut g = Vec::with_capacity(odd.len());
+    for (i, c) in c.into_iter().enumerate() {
+        // what the tree does not read may be anything
+        g.push(if tree.reads[i] { alone(e, &c ^ &both.next().expect("one a position read")) } else { odd[i].clone() });
+    }
+    drop(both);
     let (g, p) = tree.run(e, g, odd.iter().map(|bit| !bit).collect())?;
     let lower = width - 1;
     if !goes_around::<R>() {
@@ -57,24 +63,27 @@ pub fn signed_field_bits<E: Engine, R: Ring>(e: &mut E, x: &E::Share<R>, width: 
 /// Whether the representative nearest zero is negative.
 pub fn is_negative<E: Engine, R: Ring>(e: &mut E, x: &E::Share<R>) -> Result<Bits<E>, Abort> {
     let (top, around) = (R::BITS as usize - 1, goes_around::<R>());
-    let difference = e.difference(x, &sign_products::<R>())?;
-    let (a, c) = (Wire::each(&difference.minuend), Wire::each(&difference.subtrahend));
-    let both = difference.both.as_ref().map(Wire::each).unwrap_or_default();
-    let passes = |i: usize| !(&a[i] ^ &c[i]);
+    let Difference { minuend, subtrahend, both } = e.difference(x, &sign_products::<R>())?;
+    let (a, c) = (Wire::level(minuend), Wire::level(subtrahend));
+    let both = both.map(Wire::level).unwrap_or_default();
+    let odd: Vec<_> = a.iter().zip(&c).map(|(a, c)| alone(e, a ^ c)).collect();
+    drop(a);
     let low = |pair: usize| &c[2 * pair] ^ &both[pair];
     let pairs = top / 2;
-    let gates = (0..pairs).map(|j| (passes(2 * j + 1), &c[2 * j + 1] ^ &low(j)));
-    let alike = (usize::from(!around)..pairs).map(|j| (passes(2 * j + 1), passes(2 * j)));
+    let gates = (0..pairs).map(|j| (!&odd[2 * j + 1], &c[2 * j + 1] ^ &low(j)));
+    let alike = (usize::from(!around)..pairs).map(|j| (!&odd[2 * j + 1], !&odd[2 * j]));
     let mut products = level(e, &gates.chain(alike).collect::<Vec<_>>())?.into_iter();
-    let borrows: Vec<_> = (0..pairs).map(|j| &c[2 * j + 1] ^ &products.next().expect("one product a gate")).collect();
-    let first = around.then(|| (&c[top] ^ both.last().expect("the top position's product is asked for"), None));
+    let borrows: Vec<_> = (0..pairs).map(|j| alone(e, &c[2 * j + 1] ^ &products.next().expect("one product a gate"))).collect();
+    let first = around.then(|| (alone(e, &c[top] ^ both.last().expect("the top position's product is asked for")), None));
     let pair = |(j, borrow)| (borrow, if around || j > 0 { products.next() } else { None });
     let mut blocks: Vec<_> = first.into_iter().chain(borrows.into_iter().enumerate().map(pair)).collect();
     if top % 2 == 1 {
-        blocks.push((low(pairs), Some(passes(top - 1))));
+        blocks.push((alone(e, low(pairs)), Some(!&odd[top - 1])));
     }
+    let highest = odd[top].clone();
+    drop((odd, c, both));
     let (borrow, _) = merge_blocks(e, blocks, false)?;
-    Ok(e.join(&[&(&a[top] ^ &c[top]) ^ &borrow]))
+    Ok(e.join(&[&highest ^ &borrow]))
 }
 
 /// Whether the element is zero.

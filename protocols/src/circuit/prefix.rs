@@ -4,7 +4,8 @@
 //! positions knows both for all positions from the bottom of its block up to itself.
 
 use super::{Bits, level};
-use crate::{Abort, Engine, Wire};
+use crate::{Abort, Engine, Share, Wire};
+use mpc_core::prss::BLOCK;
 
 /// A wire for each position, lowest first.
 pub(super) type Positions<'a, E> = Vec<Wire<'a, Bits<E>>>;
@@ -64,15 +65,24 @@ impl Tree {
             let passes = passed.iter().map(|&(i, below)| (p[i].clone(), p[below].clone()));
             let mut products = level(e, &carries.chain(passes).collect::<Vec<_>>())?.into_iter();
             for ((i, _), product) in carried.iter().zip(&mut products) {
-                g[*i] = &g[*i] ^ &product;
+                g[*i] = alone(e, &g[*i] ^ &product);
             }
             for ((i, _), product) in passed.iter().zip(products) {
-                p[*i] = product;
+                p[*i] = alone(e, product);
             }
         }
         Ok((g, p))
     }
 }
+
+/// The wire as a plane of its own, where planes are long: what it was made of can be freed then, and is not added up again by each gate that reads it.
+pub(super) fn alone<'a, E: Engine>(e: &mut E, wire: Wire<'a, Bits<E>>) -> Wire<'a, Bits<E>> {
+    let rows = wire.planes().next().map_or(0, |(share, _)| share.layout().rows);
+    if rows < LONG { wire } else { Wire::level(e.join(&[wire])).remove(0) }
+}
+
+/// Rows of which a plane fills a block.
+const LONG: usize = 64 * BLOCK;
 
 /// The AND of wires 0..=i for every i: n a power of two takes (n/2) log2 n ANDs in log2 n levels.
 pub(super) fn prefix_ands<'a, E: Engine>(e: &mut E, wires: Positions<'a, E>) -> Result<Positions<'a, E>, Abort> {

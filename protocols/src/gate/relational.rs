@@ -163,20 +163,20 @@ impl Protocol for Operator<'_> {
         match self.what {
             What::Shuffle(moved) => {
                 let table = Table::new(n).with(bits(moved));
-                e.shuffle(&table).map(drop)
+                e.shuffle(table).map(drop)
             }
             What::Apply(moved) => {
                 let table = Table::new(n).with(bits(moved));
-                apply(e, &places, &table).map(drop)
+                apply(e, places, table).map(drop)
             }
             What::Compose => {
                 // the shuffle alone, as an application would leave it
-                let (_, shuffled) = e.shuffle(&Table::new(n))?;
-                e.unshuffle(&Table::new(n).with(places), &shuffled).map(drop)
+                let (_, shuffled) = e.shuffle(Table::new(n))?;
+                e.unshuffle(Table::new(n).with(places), &shuffled).map(drop)
             }
             What::Compact(moved) => {
                 let (flag, table) = (bits(1), Table::new(n).with(bits(moved)));
-                compact_in(e, &flag, &table, w, false).map(drop)
+                compact_in(e, &flag, table, w, false).map(drop)
             }
             What::Digit(digit) => {
                 let digit = bits(digit);
@@ -184,12 +184,12 @@ impl Protocol for Operator<'_> {
             }
             What::Places(key, radix) => {
                 let key = bits(key);
-                radix_places(e, &key, radix, w).map(drop)
+                radix_places(e, key, radix, w).map(drop)
             }
             What::Sort(key, radix, moved) => {
                 let (key, table) = (bits(key), Table::new(n).with(bits(moved)));
-                let places = radix_places(e, &key, radix, w)?;
-                apply(e, &places, &table).map(drop)
+                let places = radix_places(e, key, radix, w)?;
+                apply(e, places, table).map(drop)
             }
             What::Group(key, m, 64, blank) => group::<E, Z64>(e, (n, w), key, m, blank),
             What::Group(key, m, _, blank) => group::<E, Fp61>(e, (n, w), key, m, blank),
@@ -197,12 +197,10 @@ impl Protocol for Operator<'_> {
                 let mut side = |rows, payload| {
                     let mut bits = |planes| e.constant(&Column::<B64>::zeros(Layout::new(rows, planes)));
                     let table = if payload > 0 { Table::new(rows).with(bits(payload)) } else { Table::new(rows) };
-                    (bits(key), bits(1), table)
+                    Side { key: bits(key), valid: bits(1), table }
                 };
                 let (left, right) = (side(n / 2, payload), side(n - n / 2, 0));
-                let side = |(key, valid, table)| Side { key, valid, table };
-                let (left, right) = (side((&left.0, &left.1, &left.2)), side((&right.0, &right.1, &right.2)));
-                join_in(e, &left, &right, options, w).map(drop)
+                join_in(e, left, right, options, w).map(drop)
             }
             What::Match(key) => {
                 let (key, flag) = (bits(key), bits(1));
@@ -210,7 +208,7 @@ impl Protocol for Operator<'_> {
             }
             What::Distinct(key, moved, radix) => {
                 let (key, valid, table) = (bits(key), bits(1), Table::new(n).with(bits(moved)));
-                distinct_in(e, &key, &valid, &table, radix.into(), w).map(drop)
+                distinct_in(e, key, valid, table, radix.into(), w).map(drop)
             }
         }
     }
@@ -221,5 +219,5 @@ fn group<E: Engine, R: Cell>(e: &mut E, (n, w): (usize, u32), key: usize, m: usi
     let values = e.constant(&Column::<R>::zeros(Layout::new(n, m)));
     let last = last_rows(e, &key)?;
     let tail = if blank { Tail::Blank } else { Tail::Keep };
-    sums_of_last::<E, R>(e, &key, &values, &Table::new(n), &last, tail, w).map(drop)
+    sums_of_last::<E, R>(e, key, values, Table::new(n), last, tail, w).map(drop)
 }

@@ -25,16 +25,15 @@ pub struct Capped<E: Engine> {
 /// Keeps at most `most` valid rows of each entity, `most` > 0.
 pub fn cap<E: Engine>(
     e: &mut E,
-    entity: &Bits<E>,
-    valid: &Bits<E>,
-    table: &Table<E>,
+    entity: Bits<E>,
+    valid: Bits<E>,
+    table: Table<E>,
     most: usize,
     sorting: impl Into<Sorting>,
 ) -> Result<Capped<E>, Abort> {
     assert!(most > 0, "an entity has a row at least, or none is needed");
-    let behind = e.not(valid);
-    let all = table.clone().with(entity.clone()).with(valid.clone());
-    let (mut table, _) = sort(e, &Share::stack(&[entity, &behind]), &all, sorting)?;
+    let by = Share::stack(&[&entity, &e.not(&valid)]);
+    let (mut table, _) = sort(e, by, table.with(entity).with(valid), sorting)?;
     let valid = table.take_last::<B64>();
     let entity = table.take_last::<B64>();
     let rows = table.rows();

@@ -53,7 +53,7 @@ pub fn complement<E: Engine, R: Cell>(
     let mut key = vec![bits, safe.clone()];
     key.extend((margins.bits() > 0).then(|| e.constant(&Column::<B64>::from_ints(&groups, margins.bits()))));
     let table = Table::new(rows).with(safe.clone()).with::<R>(entities.clone());
-    let (mut table, applied) = sort(e, &Share::stack(&key.iter().collect::<Vec<_>>()), &table, sorting)?;
+    let (mut table, applied) = sort(e, Share::stack(&key.iter().collect::<Vec<_>>()), table, sorting)?;
     let (safe, entities) = (table.take_last::<B64>(), table.take_last::<R>());
 
     // a group has the same places after the sort as before
@@ -74,5 +74,5 @@ pub fn complement<E: Engine, R: Cell>(
     let any = e.not(&none);
     let hidden = e.mul(&any, &with)?;
     let shown = e.not(&hidden);
-    Ok(undo(e, &applied, &Table::new(rows).with(shown))?.take_last::<B64>())
+    Ok(undo(e, &applied, Table::new(rows).with(shown))?.take_last::<B64>())
 }

@@ -56,7 +56,7 @@ pub fn contributions<E: Engine, R: Cell>(
     let bits = circuit::field_bits::<E, R>(e, &by_entity.sums, width)?;
     let behind = e.not(&there);
     let table = Table::new(there.layout().rows).with(groups.clone()).with(there).with::<R>(by_entity.sums);
-    let (mut table, _) = sort(e, &Share::stack(&[&bits, &groups, &behind]), &table, sorting)?;
+    let (mut table, _) = sort(e, Share::stack(&[&bits, &groups, &behind]), table, sorting)?;
     let there = table.take_last::<B64>();
     let group = table.take_last::<B64>();
     let total = table.take_last::<R>();
@@ -64,7 +64,7 @@ pub fn contributions<E: Engine, R: Cell>(
     let one = e.bits_to::<R>(&there)?;
     let carried = Table::new(table.rows()).with::<R>(ranked);
     let Groups { key, sums, mut carried, valid } =
-        group_sums::<E, R>(e, &group, &Share::stack(&[&one, &total]), &carried, Some(&there), Tail::Blank)?;
+        group_sums::<E, R>(e, group, Share::stack(&[&one, &total]), carried, Some(&there), Tail::Blank)?;
     Ok(Contributions {
         group: key,
         entities: sums.planes([0]),
@@ -81,9 +81,9 @@ fn entities<E: Engine, R: Cell>(e: &mut E, rows: &Rows<'_, E, R>, sorting: Sorti
     let key: Bits<E> = Share::stack(&[entity, group]);
     let value = circuit::bit_times::<E, R>(e, valid, value)?;
     let table = Table::new(valid.layout().rows).with(key.clone()).with(valid.clone()).with::<R>(value);
-    let (mut table, _) = sort(e, &Share::stack(&[&key, &behind]), &table, sorting)?;
+    let (mut table, _) = sort(e, Share::stack(&[&key, &behind]), table, sorting)?;
     let (valid, key, value) = (table.take_last::<B64>(), table.take_first::<B64>(), table.take_last::<R>());
-    let mut sums = group_sums::<E, R>(e, &key, &value, &Table::new(table.rows()), Some(&valid), Tail::Blank)?;
+    let mut sums = group_sums::<E, R>(e, key, value, Table::new(table.rows()), Some(&valid), Tail::Blank)?;
     let planes = entity.layout().planes;
     sums.key = sums.key.planes(planes..planes + group.layout().planes);
     Ok(sums)

@@ -20,18 +20,18 @@ pub struct Compacted<E: Engine> {
 }
 
 /// Moves the rows whose `flag` (one plane) is set to the front; `open` also opens how many they are.
-pub fn compact<E: Engine>(e: &mut E, flag: &Bits<E>, table: &Table<E>, open: bool) -> Result<Compacted<E>, Abort> {
+pub fn compact<E: Engine>(e: &mut E, flag: &Bits<E>, table: Table<E>, open: bool) -> Result<Compacted<E>, Abort> {
     let rows = table.rows();
     // a count runs over 0..=n
     compact_in(e, flag, table, index_bits(rows + usize::from(open)), open)
 }
 
 /// [`compact`] with indices of `width` bits, in which a count of 2^width reads 0.
-pub(crate) fn compact_in<E: Engine>(e: &mut E, flag: &Bits<E>, table: &Table<E>, width: u32, open: bool) -> Result<Compacted<E>, Abort> {
+pub(crate) fn compact_in<E: Engine>(e: &mut E, flag: &Bits<E>, table: Table<E>, width: u32, open: bool) -> Result<Compacted<E>, Abort> {
     let behind = e.not(flag);
     let digit = places_by_digit(e, &behind, width)?;
     let also = e.verify(digit.counts.iter().take(usize::from(open)).collect::<Vec<_>>())?;
-    let ((table, applied), opened) = apply_and_open(e, &digit.places, table, &also)?;
+    let ((table, applied), opened) = apply_and_open(e, digit.places, table, &also)?;
     let count = opened.first().map(|count| count.as_slice()[0].0 as usize);
     if count.is_some_and(|count| count > table.rows()) {
         return Err(Abort::Cheating { check: "no more rows are counted than there are", culprit: None });

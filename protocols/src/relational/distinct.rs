@@ -24,26 +24,26 @@ pub struct Distinct<E: Engine> {
 /// Flags the first valid row of each key.
 pub fn distinct<E: Engine>(
     e: &mut E,
-    key: &Bits<E>,
-    valid: &Bits<E>,
-    table: &Table<E>,
+    key: Bits<E>,
+    valid: Bits<E>,
+    table: Table<E>,
     sorting: impl Into<Sorting>,
 ) -> Result<Distinct<E>, Abort> {
-    distinct_in(e, key, valid, table, sorting.into(), index_bits(table.rows()))
+    let width = index_bits(table.rows());
+    distinct_in(e, key, valid, table, sorting.into(), width)
 }
 
 /// [`distinct`] with indices of `width` bits.
 pub(crate) fn distinct_in<E: Engine>(
     e: &mut E,
-    key: &Bits<E>,
-    valid: &Bits<E>,
-    table: &Table<E>,
+    key: Bits<E>,
+    valid: Bits<E>,
+    table: Table<E>,
     sorting: Sorting,
     width: u32,
 ) -> Result<Distinct<E>, Abort> {
-    let behind = e.not(valid);
-    let all = table.clone().with(key.clone()).with(valid.clone());
-    let (mut table, _) = sort_in(e, &Share::stack(&[key, &behind]), &all, sorting, width)?;
+    let by = Share::stack(&[&key, &e.not(&valid)]);
+    let (mut table, _) = sort_in(e, by, table.with(key).with(valid), sorting, width)?;
     let valid = table.take_last::<B64>();
     let key = table.take_last::<B64>();
     let first = first_rows(e, &key)?;

@@ -29,61 +29,68 @@ pub struct Pairs<E: Engine> {
 type Count<E> = <E as Engine>::Share<Z64>;
 
 /// The pairs of rows of `left` and `right` with equal keys, in `places` rows.
-pub fn pairs<E: Engine>(e: &mut E, left: &Side<'_, E>, right: &Side<'_, E>, places: usize, sorting: Sorting) -> Result<Pairs<E>, Abort> {
+pub fn pairs<E: Engine>(e: &mut E, left: Side<E>, right: Side<E>, places: usize, sorting: Sorting) -> Result<Pairs<E>, Abort> {
     let (rows_left, rows_right) = (left.table.rows(), right.table.rows());
     let rows = rows_left + rows_right;
     let mut none = |rows| e.constant(&Column::<B64>::zeros(Layout::new(rows, 1)));
     let (none_left, none_right) = (none(rows_left), none(rows_right));
-    let is_left = Share::concat(&[left.valid, &none_right]);
-    let is_right = Share::concat(&[&none_left, right.valid]);
-    let key: Bits<E> = Share::concat(&[left.key, right.key]);
-    let lefts = Table::concat(&[left.table, &left.table.zeros(e, rows_right)]);
-    let rights = Table::concat(&[&right.table.zeros(e, rows_left), right.table]);
+    let is_left = Share::concat(&[&left.valid, &none_right]);
+    let is_right = Share::concat(&[&none_left, &right.valid]);
+    let key: Bits<E> = Share::concat(&[&left.key, &right.key]);
+    drop((left.key, right.key));
+    let lefts = left.table.padded(e, 0, rows_right);
     let columns = Columns::of(&lefts);
-    let all = columns.append(lefts, rights).with(key.clone()).with(is_left).with(is_right);
-    let (mut all, _) = sort(e, &key, &all, sorting)?;
+    let all = columns.append(lefts, right.table.padded(e, rows_left, 0)).with(key.clone()).with(is_left).with(is_right);
+    let (mut all, _) = sort(e, key, all, sorting)?;
     let is_right = all.take_last::<B64>();
     let is_left = all.take_last::<B64>();
     let key = all.take_last::<B64>();
     let (lefts, rights) = columns.split(all);
 
     // of each row's group: how many right rows there are, and how many come before it
-    let ones = e.bits_to::<Z64>(&is_right)?;
     let first = first_rows(e, &key)?;
-    let (segments, mut heads) = Segments::new(e, &first, &Table::new(rows).with(sums_before::<E, Z64>(&ones)))?;
+    drop(key);
+    let rights = compact_in(e, &is_right, rights, index_bits(rows), false)?.table.slice(0..rows_right);
+    let ones = e.bits_to::<Z64>(&is_right)?;
+    let (segments, mut heads) = Segments::new(e, &first, Table::new(rows).with(sums_before::<E, Z64>(&ones)))?;
+    let all = ones.sum();
+    drop(ones);
     let starts = heads.take_first::<Z64>();
-    let partners = segments.totals::<Z64>(e, &ones, &starts)?;
-    let first_partner = segments.spread(e, &Table::new(rows).with::<Z64>(starts))?.take_first::<Z64>();
+    let partners = segments.totals::<Z64>(e, &all, &starts)?;
+    let first_partner = segments.spread(e, Table::new(rows).with::<Z64>(starts))?.take_first::<Z64>();
+    drop(segments);
     let degrees = circuit::bit_times::<E, Z64>(e, &is_left, &partners)?;
-    refuse_more_than(e, &degrees.sum(), rows_left, rows_right, places)?;
+    drop(partners);
+    let pairs = degrees.sum();
+    refuse_more_than(e, &pairs, rows_left, rows_right, places)?;
     let begins = sums_before::<E, Z64>(&degrees);
+    drop(degrees);
 
     // left rows in front, and one behind them, where the pairs end
     let table = lefts.with::<Z64>(begins).with::<Z64>(first_partner).with(is_left.clone());
-    let table = compact_in(e, &is_left, &table, index_bits(rows), false)?.table.slice(0..rows_left);
-    let end = table.zeros(e, 1);
-    let mut table = Table::concat(&[&table, &end]);
+    let mut table = compact_in(e, &is_left, table, index_bits(rows), false)?.table.slice(0..rows_left).padded(e, 0, 1);
     let is_left = table.take_last::<B64>();
     let (first_partner, begins) = (table.take_last::<Z64>(), table.take_last::<Z64>());
     // rows that are none begin at the end too
-    let end = degrees.sum().pick(&vec![0; rows_left + 1]);
+    let end = pairs.pick(&vec![0; rows_left + 1]);
     let begins = circuit::bit_times::<E, Z64>(e, &is_left, &begins.sub(&end))?.add(&end);
+    drop(end);
     let place_bits = index_bits(places + 1) as usize;
     let begin_bits = circuit::field_bits::<E, Z64>(e, &begins, place_bits)?;
     let place_numbers = e.constant(&number_bits(places, place_bits));
     let table = table.with::<Z64>(begins).with::<Z64>(first_partner).with(is_left);
-    let mut taken = last_left(e, (&begin_bits, &table), &place_numbers, Sorting::default())?;
+    let mut taken = last_left(e, (begin_bits, table), place_numbers, Sorting::default())?;
     let valid = taken.take_last::<B64>();
     let (first_partner, begins) = (taken.take_last::<Z64>(), taken.take_last::<Z64>());
 
     // right rows by their numbers
     let numbers = e.constant(&Column::from_rows((0..places).map(|i| Z64(i as u64)).collect()));
     let wanted = first_partner.add(&numbers.sub(&begins));
+    drop((first_partner, begins, numbers));
     let partner_bits = index_bits(rows_right) as usize;
     let wanted = circuit::field_bits::<E, Z64>(e, &wanted, partner_bits)?;
-    let rights = compact_in(e, &is_right, &rights, index_bits(rows), false)?.table.slice(0..rows_right);
     let right_numbers = e.constant(&number_bits(rows_right, partner_bits));
-    let partners = last_left(e, (&right_numbers, &rights), &wanted, Sorting::default())?;
+    let partners = last_left(e, (right_numbers, rights), wanted, Sorting::default())?;
     Ok(Pairs { left: taken, right: partners, valid })
 }
 

@@ -97,14 +97,13 @@ pub fn find<E: Engine>(
     let retrieved = e.retrieve(&ask, &offer)?;
     let answers = answers(e, retrieved, payload)?;
 
-    let differences = answers.differences(e);
-    let others = differences.zeros(e, places - ask.count);
+    let differences = answers.differences().padded(e, 0, places - ask.count);
     let (heads, back) = (arranged.as_ref().map(|a| &a.heads), arranged.as_ref().and_then(|a| a.back.as_ref()));
-    let spread = e.permute_by(base.owner, heads, &Table::concat(&[&differences, &others]))?.prefix_sums();
+    let spread = e.permute_by(base.owner, heads, differences)?.prefix_sums();
     let found = match standing {
         // they were arranged from the last to the first
         Standing::Together => spread.fetch(&Permutation::new((0..places as u32).rev().collect()).expect("each place once")),
-        Standing::Anywhere => e.permute_by(base.owner, back, &spread)?,
+        Standing::Anywhere => e.permute_by(base.owner, back, spread)?,
     };
     Ok(taken(e, found, payload))
 }

@@ -12,8 +12,8 @@
 //! first rows' compaction ([`first_rows`] as the flag of [`compact`](super::compact)) lines up with the last rows'. Rows that do not count are sorted behind all others by a plane
 //! above the key's, and their values are zero: groups of such rows are then not valid.
 
+use super::Bits;
 use super::compact::compact_in;
-use super::{Bits, before};
 use crate::{Abort, Cell, Engine, Share, Table, circuit};
 use mpc_core::{B64, Column, Layout, Ring, index_bits};
 
@@ -55,7 +55,10 @@ pub fn last_rows<E: Engine>(e: &mut E, key: &Bits<E>) -> Result<Bits<E>, Abort> 
 /// For each row but the first whether its key differs from the row before, and a bit 1 for the row that has no neighbour, if there is any.
 fn changes<E: Engine>(e: &mut E, key: &Bits<E>) -> Result<(Bits<E>, Bits<E>), Abort> {
     let rows = key.layout().rows;
-    let same = circuit::equal(e, &key.slice(rows.min(1)..rows), &key.slice(0..rows.saturating_sub(1)), &[])?;
+    let differences = key.differences().slice(rows.min(1)..rows);
+    let alike = e.not(&differences);
+    drop(differences);
+    let same = circuit::all(e, &alike)?;
     let one = e.constant(&Column::splat(B64::ONE, Layout::new(rows.min(1), 1)));
     Ok((e.not(&same), one))
 }
@@ -64,19 +67,20 @@ fn changes<E: Engine>(e: &mut E, key: &Bits<E>) -> Result<(Bits<E>, Bits<E>), Ab
 /// row is not valid are left out; they must come last.
 pub fn group_sums<E: Engine, R: Cell>(
     e: &mut E,
-    key: &Bits<E>,
-    values: &E::Share<R>,
-    carried: &Table<E>,
+    key: Bits<E>,
+    values: E::Share<R>,
+    carried: Table<E>,
     valid: Option<&Bits<E>>,
     tail: Tail,
 ) -> Result<Groups<E, R>, Abort> {
-    let mut last = last_rows(e, key)?;
+    let rows = carried.rows();
+    let mut last = last_rows(e, &key)?;
     if let Some(valid) = valid {
         last = e.mul(&last, valid)?;
     }
     // with groups left out there may be none
-    let width = index_bits(key.layout().rows + usize::from(valid.is_some() && tail == Tail::Open));
-    let (mut groups, count) = sums_of_last(e, key, values, carried, &last, tail, width)?;
+    let width = index_bits(rows + usize::from(valid.is_some() && tail == Tail::Open));
+    let (mut groups, count) = sums_of_last(e, key, values, carried, last, tail, width)?;
     if let Some(valid) = &groups.valid {
         let mut table = std::mem::replace(&mut groups.carried, Table::new(0)).with(groups.key);
         table.blank(e, valid)?;
@@ -85,7 +89,7 @@ pub fn group_sums<E: Engine, R: Cell>(
     }
     if let Some(count) = count {
         // where no group is left out there is one at least: 0 is 2^width
-        let count = if count == 0 && valid.is_none() { key.layout().rows } else { count };
+        let count = if count == 0 && valid.is_none() { rows } else { count };
         groups.key = groups.key.slice(0..count);
         groups.sums = groups.sums.slice(0..count);
         groups.carried = groups.carried.slice(0..count);
@@ -97,23 +101,24 @@ pub fn group_sums<E: Engine, R: Cell>(
 /// mod 2^width, if it is opened.
 pub(crate) fn sums_of_last<E: Engine, R: Cell>(
     e: &mut E,
-    key: &Bits<E>,
-    values: &E::Share<R>,
-    carried: &Table<E>,
-    last: &Bits<E>,
+    key: Bits<E>,
+    values: E::Share<R>,
+    carried: Table<E>,
+    last: Bits<E>,
     tail: Tail,
     width: u32,
 ) -> Result<(Groups<E, R>, Option<usize>), Abort> {
-    let mut table = carried.clone().with(key.clone()).with(values.prefix_sums());
+    let mut table = carried.with(key).with(values.prefix_sums());
+    drop(values);
     if tail == Tail::Blank {
         table = table.with(last.clone());
     }
-    let compacted = compact_in(e, last, &table, width, tail == Tail::Open)?;
+    let compacted = compact_in(e, &last, table, width, tail == Tail::Open)?;
     let mut table = compacted.table;
     let valid = (tail == Tail::Blank).then(|| table.take_last::<B64>());
     let key = table.take_last::<B64>();
     let ends = table.take_last::<R>();
-    let sums = ends.sub(&before::<E, R>(e, &ends));
+    let sums = ends.differences();
     let sums = match &valid {
         Some(valid) => circuit::bit_times::<E, R>(e, valid, &sums)?,
         None => sums,

@@ -14,13 +14,13 @@ use crate::{Abort, Engine, Share, Table, circuit};
 use mpc_core::{B64, Column, Layout, index_bits};
 
 /// One side of a join.
-pub struct Side<'a, E: Engine> {
+pub struct Side<E: Engine> {
     /// The key.
-    pub key: &'a Bits<E>,
+    pub key: Bits<E>,
     /// Which rows take part: one plane.
-    pub valid: &'a Bits<E>,
+    pub valid: Bits<E>,
     /// What the rows have.
-    pub table: &'a Table<E>,
+    pub table: Table<E>,
 }
 
 /// What a join needs to know.
@@ -70,41 +70,34 @@ impl<E: Engine> Joined<E> {
 }
 
 /// Joins `left`, unique on its key and in its order, with `right`.
-pub fn join<E: Engine>(e: &mut E, left: &Side<'_, E>, right: &Side<'_, E>, options: JoinOptions) -> Result<Joined<E>, Abort> {
+pub fn join<E: Engine>(e: &mut E, left: Side<E>, right: Side<E>, options: JoinOptions) -> Result<Joined<E>, Abort> {
     let width = index_bits(left.table.rows() + right.table.rows());
     join_in(e, left, right, options, width)
 }
 
 /// [`join`] with indices of `width` bits.
-pub(crate) fn join_in<E: Engine>(
-    e: &mut E,
-    left: &Side<'_, E>,
-    right: &Side<'_, E>,
-    options: JoinOptions,
-    width: u32,
-) -> Result<Joined<E>, Abort> {
+pub(crate) fn join_in<E: Engine>(e: &mut E, left: Side<E>, right: Side<E>, options: JoinOptions, width: u32) -> Result<Joined<E>, Abort> {
     let (rows_left, rows_right) = (left.table.rows(), right.table.rows());
     let rows = rows_left + rows_right;
     let mut none = |rows| e.constant(&Column::<B64>::zeros(Layout::new(rows, 1)));
     let (none_left, none_right) = (none(rows_left), none(rows_right));
-    let key: Bits<E> = Share::concat(&[left.key, right.key]);
-    let left_valid = Share::concat(&[left.valid, &none_right]);
-    let right_valid = Share::concat(&[&none_left, right.valid]);
+    let key: Bits<E> = Share::concat(&[&left.key, &right.key]);
+    let left_valid = Share::concat(&[&left.valid, &none_right]);
+    let right_valid = Share::concat(&[&none_left, &right.valid]);
     let by = if options.right_filtered {
-        let behind = e.not(right.valid);
+        let behind = e.not(&right.valid);
         Share::stack(&[&Share::concat(&[&none_left, &behind]), &key])
     } else {
         key.clone()
     };
+    drop(right.key);
 
     // what runs down from the left rows: their columns, then key and valid
-    let running = left.table.clone().with(left.key.clone()).with(left.valid.clone()).differences(e);
-    let running = Table::concat(&[&running, &running.zeros(e, rows_right)]);
-    let right_table = Table::concat(&[&right.table.zeros(e, rows_left), right.table]);
+    let running = left.table.with(left.key).with(left.valid).differences().padded(e, 0, rows_right);
     let columns = Columns::of(&running);
-    let all = columns.append(running, right_table).with(key).with(left_valid).with(right_valid);
+    let all = columns.append(running, right.table.padded(e, rows_left, 0)).with(key).with(left_valid).with(right_valid);
 
-    let (mut all, applied) = sort_in(e, &by, &all, options.sorting, width)?;
+    let (mut all, applied) = sort_in(e, by, all, options.sorting, width)?;
     let right_valid = all.take_last::<B64>();
     let left_valid = all.take_last::<B64>();
     let key = all.take_last::<B64>();
@@ -128,16 +121,17 @@ pub(crate) fn join_in<E: Engine>(
 /// keys.
 pub(super) fn last_left<E: Engine>(
     e: &mut E,
-    (left_key, left): (&Bits<E>, &Table<E>),
-    right_key: &Bits<E>,
+    (left_key, left): (Bits<E>, Table<E>),
+    right_key: Bits<E>,
     sorting: Sorting,
 ) -> Result<Table<E>, Abort> {
     let (rows_left, rows_right) = (left.rows(), right_key.layout().rows);
     let rows = rows_left + rows_right;
-    let running = left.differences(e);
-    let running = Table::concat(&[&running, &running.zeros(e, rows_right)]);
-    let (sorted, applied) = sort_in(e, &Share::concat(&[left_key, right_key]), &running, sorting, index_bits(rows))?;
-    Ok(undo(e, &applied, &sorted.prefix_sums())?.slice(rows_left..rows))
+    let running = left.differences().padded(e, 0, rows_right);
+    let key = Share::concat(&[&left_key, &right_key]);
+    drop((left_key, right_key));
+    let (sorted, applied) = sort_in(e, key, running, sorting, index_bits(rows))?;
+    Ok(undo(e, &applied, sorted.prefix_sums())?.slice(rows_left..rows))
 }
 
 /// How many columns of each ring a table has, to take two tables apart that moved as one.

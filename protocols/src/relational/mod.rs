@@ -68,13 +68,6 @@ fn row_numbers<E: Engine>(e: &mut E, rows: usize, bits: u32) -> Indices<E> {
     e.constant(&Column::from_indices((0..rows).map(|i| i as u32), bits))
 }
 
-/// Each row's predecessor; the first row's is zero.
-pub(crate) fn before<E: Engine, R: Ring>(e: &mut E, x: &E::Share<R>) -> E::Share<R> {
-    let layout = x.layout();
-    let first = e.constant(&Column::zeros(layout.with_rows(layout.rows.min(1))));
-    Share::concat(&[&first, &x.slice(0..layout.rows.saturating_sub(1))])
-}
-
 /// The planes of a share one by one as shares of their own.
 fn each_plane<R: Ring, S: Share<R>>(share: &S) -> Vec<S> {
     (0..share.layout().planes).map(|i| share.planes([i])).collect()

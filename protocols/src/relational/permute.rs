@@ -29,7 +29,7 @@ impl<E: Engine> Applied<E> {
 pub type Moved<E> = (Table<E>, Applied<E>);
 
 /// Row i of the table at `places` of i, which must be a permutation of 0..n.
-pub fn apply<E: Engine>(e: &mut E, places: &Indices<E>, table: &Table<E>) -> Result<Moved<E>, Abort> {
+pub fn apply<E: Engine>(e: &mut E, places: Indices<E>, table: Table<E>) -> Result<Moved<E>, Abort> {
     let nothing = e.verify(Vec::new())?;
     Ok(apply_and_open(e, places, table, &nothing)?.0)
 }
@@ -37,8 +37,8 @@ pub fn apply<E: Engine>(e: &mut E, places: &Indices<E>, table: &Table<E>) -> Res
 /// [`apply`], with the values of `also`, which everyone may learn, opened in the same round.
 pub fn apply_and_open<E: Engine>(
     e: &mut E,
-    places: &Indices<E>,
-    table: &Table<E>,
+    places: Indices<E>,
+    table: Table<E>,
     also: &Verified<Vec<&Indices<E>>>,
 ) -> Result<(Moved<E>, Vec<Column<Index>>), Abort> {
     let opened = e.shuffle_and_open(table, places, also)?;
@@ -47,11 +47,11 @@ pub fn apply_and_open<E: Engine>(
 }
 
 /// The rows of a table in the order of an application back in the order before it.
-pub fn undo<E: Engine>(e: &mut E, applied: &Applied<E>, table: &Table<E>) -> Result<Table<E>, Abort> {
+pub fn undo<E: Engine>(e: &mut E, applied: &Applied<E>, table: Table<E>) -> Result<Table<E>, Abort> {
     e.unshuffle_from(table, &applied.places, &applied.shuffled)
 }
 
 /// The places of the rows before an application once they also went through `then`, the places of the rows after it.
-pub fn compose<E: Engine>(e: &mut E, applied: &Applied<E>, then: &Indices<E>) -> Result<Indices<E>, Abort> {
-    Ok(undo(e, applied, &Table::new(applied.places.len()).with(then.clone()))?.take_last::<Index>())
+pub fn compose<E: Engine>(e: &mut E, applied: &Applied<E>, then: Indices<E>) -> Result<Indices<E>, Abort> {
+    Ok(undo(e, applied, Table::new(applied.places.len()).with(then))?.take_last::<Index>())
 }

@@ -29,35 +29,35 @@ impl Default for Radix {
 }
 
 /// The place of each row in the stable order of `key`, its planes least significant first, as indices of `width` bits, enough to number the rows.
-pub fn radix_places<E: Engine>(e: &mut E, key: &Bits<E>, radix: Radix, width: u32) -> Result<Indices<E>, Abort> {
+pub fn radix_places<E: Engine>(e: &mut E, key: Bits<E>, radix: Radix, width: u32) -> Result<Indices<E>, Abort> {
     if radix.moving { moving(e, key, radix.digit, width) } else { composing(e, key, radix.digit, width) }
 }
 
-fn composing<E: Engine>(e: &mut E, key: &Bits<E>, digit: usize, width: u32) -> Result<Indices<E>, Abort> {
+fn composing<E: Engine>(e: &mut E, key: Bits<E>, digit: usize, width: u32) -> Result<Indices<E>, Abort> {
     let rows = key.layout().rows;
     let mut places: Option<Indices<E>> = None;
     for digit in digits(key.layout().planes, digit) {
         let digit = key.planes(digit);
-        places = Some(match &places {
+        places = Some(match places {
             None => places_by_digit(e, &digit, width)?.places,
             Some(so_far) => {
-                let (mut moved, applied) = apply(e, so_far, &Table::new(rows).with(digit))?;
+                let (mut moved, applied) = apply(e, so_far, Table::new(rows).with(digit))?;
                 let then = places_by_digit(e, &moved.take_first::<B64>(), width)?.places;
-                undo(e, &applied, &Table::new(rows).with(then))?.take_first::<Index>()
+                undo(e, &applied, Table::new(rows).with(then))?.take_first::<Index>()
             }
         });
     }
     Ok(places.unwrap_or_else(|| row_numbers(e, rows, width)))
 }
 
-fn moving<E: Engine>(e: &mut E, key: &Bits<E>, digit: usize, width: u32) -> Result<Indices<E>, Abort> {
+fn moving<E: Engine>(e: &mut E, key: Bits<E>, digit: usize, width: u32) -> Result<Indices<E>, Abort> {
     let Layout { rows, planes, .. } = key.layout();
     let mut numbers = row_numbers(e, rows, width);
-    let mut rest = key.clone();
+    let mut rest = key;
     let mut places: Option<Indices<E>> = None;
     for digit in digits(planes, digit) {
-        if let Some(places) = &places {
-            let (mut moved, _) = apply(e, places, &Table::new(rows).with(rest).with(numbers))?;
+        if let Some(places) = places {
+            let (mut moved, _) = apply(e, places, Table::new(rows).with(rest).with(numbers))?;
             (rest, numbers) = (moved.take_first::<B64>(), moved.take_first::<Index>());
         }
         places = Some(places_by_digit(e, &rest.planes(0..digit.len()), width)?.places);
@@ -66,7 +66,7 @@ fn moving<E: Engine>(e: &mut E, key: &Bits<E>, digit: usize, width: u32) -> Resu
     match places {
         None => Ok(numbers),
         Some(places) if planes <= digit => Ok(places),
-        Some(places) => Ok(apply(e, &numbers, &Table::new(rows).with(places))?.0.take_first::<Index>()),
+        Some(places) => Ok(apply(e, numbers, Table::new(rows).with(places))?.0.take_first::<Index>()),
     }
 }
 

@@ -28,13 +28,13 @@ pub(crate) const fn last_comparisons(rows: usize) -> usize {
 }
 
 /// The rows of the table in the stable order of `key`, and what undoes it.
-pub fn samplesort<E: Engine>(e: &mut E, key: &Bits<E>, table: &Table<E>) -> Result<Moved<E>, Abort> {
+pub fn samplesort<E: Engine>(e: &mut E, key: Bits<E>, table: Table<E>) -> Result<Moved<E>, Abort> {
     let rows = table.rows();
-    let numbers = numbers(rows);
-    let distinct = Share::stack(&[&e.constant(&numbers), key]);
-    let (mut rows_shuffled, shuffled) = e.shuffle(&table.clone().with(distinct))?;
+    let distinct = Share::stack(&[&e.constant(&numbers(rows)), &key]);
+    drop(key);
+    let (mut rows_shuffled, shuffled) = e.shuffle(table.with(distinct))?;
     let key = rows_shuffled.take_last::<B64>();
-    let order = sorted(e, &key)?;
+    let order = sorted(e, key)?;
     let mut places = vec![0; rows];
     order.iter().zip(0..).for_each(|(row, place)| places[*row as usize] = place);
     let places = Permutation::new(places).ok_or(Abort::Cheating { check: "opened comparisons order the rows", culprit: None })?;
@@ -55,41 +55,44 @@ pub(crate) fn samples(rows: usize) -> usize {
 }
 
 /// The rows in the order of their keys, which differ.
-fn sorted<E: Engine>(e: &mut E, key: &Bits<E>) -> Result<Vec<u32>, Abort> {
+fn sorted<E: Engine>(e: &mut E, key: Bits<E>) -> Result<Vec<u32>, Abort> {
     let rows = key.layout().rows;
     let samples = samples(rows);
-    let sample = if samples > 0 { sorted(e, &key.slice(0..samples))? } else { Vec::new() };
+    let sample = if samples > 0 { sorted(e, key.slice(0..samples))? } else { Vec::new() };
+    let sample_key = key.pick(&sample);
+    let others = key.slice(samples..rows);
+    drop(key);
     // between which samples each other row is
-    let others: Vec<u32> = (samples as u32..rows as u32).collect();
-    let mut below = vec![0usize; others.len()];
-    if samples > 0 {
-        let (key, sample_key) = (key.slice(samples..rows), key.pick(&sample));
-        let mut step = samples.div_ceil(2);
-        while step > 0 {
-            let probes: Vec<u32> = below.iter().map(|below| (below + step - 1) as u32).collect();
-            let row = |i: usize| (others[i], sample[probes[i] as usize]);
-            let less = less_open(e, &key, &sample_key.pick(&probes), row)?;
-            let words = less.plane(0);
-            below.iter_mut().enumerate().for_each(|(i, below)| *below += if is_set(words, i) { 0 } else { step });
-            step /= 2;
-        }
+    let mut below = vec![0u32; rows - samples];
+    let mut step = samples.div_ceil(2) as u32;
+    while step > 0 {
+        let probes: Vec<u32> = below.iter().map(|below| below + step - 1).collect();
+        let row = |i: usize| ((samples + i) as u32, sample[probes[i] as usize]);
+        let less = less_open(e, &others, &sample_key.pick(&probes), row)?;
+        let words = less.plane(0);
+        below.iter_mut().enumerate().for_each(|(i, below)| *below += if is_set(words, i) { 0 } else { step });
+        step /= 2;
     }
     // by bucket, in their order
     let mut starts = vec![0usize; samples + 2];
-    below.iter().for_each(|bucket| starts[bucket + 1] += 1);
+    below.iter().for_each(|bucket| starts[*bucket as usize + 1] += 1);
     (0..=samples).for_each(|bucket| starts[bucket + 1] += starts[bucket]);
     let mut next = starts.clone();
-    let mut bucketed = vec![0u32; others.len()];
-    for (row, bucket) in others.iter().zip(&below) {
-        bucketed[next[*bucket]] = *row;
-        next[*bucket] += 1;
+    let mut bucketed = vec![0u32; below.len()];
+    for (row, bucket) in (0..).zip(&below) {
+        let next = &mut next[*bucket as usize];
+        bucketed[*next] = row;
+        *next += 1;
     }
+    drop((below, next));
     let segments = starts.windows(2).map(|w| w[0]..w[1]).collect();
-    let ordered = quicksorted(e, &key.pick(&bucketed), segments, last_comparisons(rows))?;
+    let key = others.pick(&bucketed);
+    drop(others);
+    let ordered = quicksorted(e, key, segments, last_comparisons(rows))?;
 
     let mut order = Vec::with_capacity(rows);
     for bucket in 0..=samples {
-        order.extend(ordered[starts[bucket]..starts[bucket + 1]].iter().map(|at| bucketed[*at as usize]));
+        order.extend(ordered[starts[bucket]..starts[bucket + 1]].iter().map(|at| samples as u32 + bucketed[*at as usize]));
         order.extend(sample.get(bucket));
     }
     Ok(order)
@@ -102,11 +105,10 @@ fn is_set(words: &[B64], row: usize) -> bool {
 }
 
 /// The rows of each segment in the order of their keys; all are compared with all once that takes no more than `last` comparisons.
-fn quicksorted<E: Engine>(e: &mut E, key: &Bits<E>, segments: Vec<Range<usize>>, last: usize) -> Result<Vec<u32>, Abort> {
+fn quicksorted<E: Engine>(e: &mut E, mut key: Bits<E>, segments: Vec<Range<usize>>, last: usize) -> Result<Vec<u32>, Abort> {
     let mut order: Vec<u32> = (0..key.layout().rows as u32).collect();
     let mut segments: Vec<_> = segments.into_iter().filter(|s| s.len() > 1).collect();
     // keys of rows that still have neighbours to be compared with, and where each row's is
-    let mut key = key.clone();
     let mut held = order.clone();
     while !segments.is_empty() {
         let active: usize = segments.iter().map(ExactSizeIterator::len).sum();

@@ -24,40 +24,39 @@ pub struct Segments<E: Engine> {
 impl<E: Engine> Segments<E> {
     /// Groups by the flag (one plane) at their first rows; the first row of all must have it. Also what their first rows have in `table`: one row a
     /// group, at the front, anything beyond.
-    pub fn new(e: &mut E, first: &Bits<E>, table: &Table<E>) -> Result<(Self, Table<E>), Abort> {
+    pub fn new(e: &mut E, first: &Bits<E>, table: Table<E>) -> Result<(Self, Table<E>), Abort> {
         let rows = table.rows();
-        let compacted = compact_in(e, first, &table.clone().with(first.clone()), index_bits(rows), false)?;
+        let compacted = compact_in(e, first, table.with(first.clone()), index_bits(rows), false)?;
         let mut heads = compacted.table;
         let valid = heads.take_last::<B64>();
         Ok((Segments { applied: compacted.applied, valid, rows }, heads))
     }
 
     /// What is at the front for each group, at each of its rows.
-    pub fn spread(&self, e: &mut E, heads: &Table<E>) -> Result<Table<E>, Abort> {
-        let mut differences = heads.differences(e);
+    pub fn spread(&self, e: &mut E, heads: Table<E>) -> Result<Table<E>, Abort> {
+        let mut differences = heads.differences();
         differences.blank(e, &self.valid)?;
-        Ok(undo(e, &self.applied, &differences)?.prefix_sums())
+        Ok(undo(e, &self.applied, differences)?.prefix_sums())
     }
 
-    /// The sum of `values` over the group of each row; `starts` is what [`sums_before`] has at the first rows.
-    pub fn totals<R: Cell>(&self, e: &mut E, values: &E::Share<R>, starts: &E::Share<R>) -> Result<E::Share<R>, Abort> {
-        // beyond the groups stands the sum of all rows, which ends the last group
-        let all = values.sum().pick(&vec![0; self.rows]);
-        let starts = circuit::bit_times::<E, R>(e, &self.valid, &starts.sub(&all))?.add(&all);
-        let after = Share::concat(&[&starts.slice(self.rows.min(1)..self.rows), &all.slice(0..self.rows.min(1))]);
-        let totals = Table::new(self.rows).with(after.sub(&starts));
-        Ok(self.spread(e, &totals)?.take_last::<R>())
+    /// The sum over the group of each row, of values whose sum over `all` rows is given; `starts` is what [`sums_before`] has at the first rows.
+    pub fn totals<R: Cell>(&self, e: &mut E, all: &E::Share<R>, starts: &E::Share<R>) -> Result<E::Share<R>, Abort> {
+        // less the sum of all rows, which ends the last group: then zeros stand behind it
+        let starts = starts.sub(&all.pick(&vec![0; self.rows]));
+        let starts = Table::new(self.rows).with(circuit::bit_times::<E, R>(e, &self.valid, &starts)?);
+        let totals = starts.padded(e, 0, 1).differences().slice(1..self.rows + 1);
+        Ok(self.spread(e, totals)?.take_last::<R>())
     }
 
     /// The sum of `values` over the rows of its group up to each row; `starts` as in [`totals`](Self::totals).
     pub fn running_sums<R: Cell>(&self, e: &mut E, values: &E::Share<R>, starts: &E::Share<R>) -> Result<E::Share<R>, Abort> {
-        let starts = self.spread(e, &Table::new(self.rows).with(starts.clone()))?.take_last::<R>();
+        let starts = self.spread(e, Table::new(self.rows).with(starts.clone()))?.take_last::<R>();
         Ok(values.prefix_sums().sub(&starts))
     }
 
     /// The number of each row in its group, from 0. `starts` is what [`row numbers`](numbers_of_rows) has at the first rows.
     pub fn numbers(&self, e: &mut E, starts: &Indices<E>) -> Result<Indices<E>, Abort> {
-        let starts = self.spread(e, &Table::new(self.rows).with(starts.clone()))?.take_last::<Index>();
+        let starts = self.spread(e, Table::new(self.rows).with(starts.clone()))?.take_last::<Index>();
         let numbers = numbers_of_rows(e, self.rows);
         Ok(numbers.sub(&starts))
     }

@@ -57,33 +57,34 @@ pub fn order<E: Engine>(e: &mut E, keys: &[Key<'_, Bits<E>>]) -> Bits<E> {
 }
 
 /// The rows of the table in the stable order of `key`, its planes least significant first, and what undoes it.
-pub fn sort<E: Engine>(e: &mut E, key: &Bits<E>, table: &Table<E>, sorting: impl Into<Sorting>) -> Result<Moved<E>, Abort> {
-    sort_in(e, key, table, sorting.into(), index_bits(table.rows()))
+pub fn sort<E: Engine>(e: &mut E, key: Bits<E>, table: Table<E>, sorting: impl Into<Sorting>) -> Result<Moved<E>, Abort> {
+    let width = index_bits(table.rows());
+    sort_in(e, key, table, sorting.into(), width)
 }
 
 /// [`sort`] with indices of `width` bits.
-pub(crate) fn sort_in<E: Engine>(e: &mut E, key: &Bits<E>, table: &Table<E>, sorting: Sorting, width: u32) -> Result<Moved<E>, Abort> {
+pub(crate) fn sort_in<E: Engine>(e: &mut E, key: Bits<E>, table: Table<E>, sorting: Sorting, width: u32) -> Result<Moved<E>, Abort> {
     e.sorts(key.layout(), sorting);
     match sorting {
         Sorting::Samplesort => samplesort(e, key, table),
         Sorting::Radix(radix) => {
             let places = radix_places(e, key, radix, width)?;
-            apply(e, &places, table)
+            apply(e, places, table)
         }
     }
 }
 
 /// The place of each row in the stable order of `key`, as indices of as many bits as number the rows.
-pub fn sort_places<E: Engine>(e: &mut E, key: &Bits<E>, sorting: impl Into<Sorting>) -> Result<Indices<E>, Abort> {
+pub fn sort_places<E: Engine>(e: &mut E, key: Bits<E>, sorting: impl Into<Sorting>) -> Result<Indices<E>, Abort> {
     let (rows, sorting) = (key.layout().rows, sorting.into());
     let width = index_bits(rows);
     e.sorts(key.layout(), sorting);
     match sorting {
         Sorting::Radix(radix) => radix_places(e, key, radix, width),
         Sorting::Samplesort => {
-            let (_, applied) = samplesort(e, key, &Table::new(rows))?;
+            let (_, applied) = samplesort(e, key, Table::new(rows))?;
             let numbers = row_numbers(e, rows, width);
-            Ok(undo(e, &applied, &Table::new(rows).with(numbers))?.take_first::<Index>())
+            Ok(undo(e, &applied, Table::new(rows).with(numbers))?.take_first::<Index>())
         }
     }
 }

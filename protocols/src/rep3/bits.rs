@@ -16,6 +16,7 @@
 use super::{Rep3, Rep3Share};
 use mpc_core::prss::BLOCK;
 use mpc_core::{Abort, B64, Column, Layout, PartyId, Ring};
+use zeroize::Zeroize;
 
 const P0: PartyId = PartyId(0);
 const P1: PartyId = PartyId(1);
@@ -24,7 +25,7 @@ const P2: PartyId = PartyId(2);
 impl Rep3 {
     pub(super) fn convert_bits<R: Ring>(&mut self, bits: &Rep3Share<B64>, layout: Layout) -> Result<Rep3Share<R>, Abort> {
         match self.session.me() {
-            P0 => self.convert_as_p0(&bits.first().zip(bits.second(), B64::add), layout),
+            P0 => self.convert_as_p0(&bits.known(), layout),
             P1 => self.convert_as_p1(bits.second(), layout),
             _ => self.convert_as_p2(bits.first(), layout),
         }
@@ -78,10 +79,11 @@ impl Rep3 {
         let mut round = self.session.round("bits, first");
         round.send(P2, &m1);
         round.run()?;
+        let mut p2 = m1;
         let mut round = self.session.round("bits, second");
-        let m2 = round.recv(P2, layout);
-        let m2 = round.run()?.take(m2)?;
-        Ok(Rep3Share::from_components(component, last_component(c, &m1, &m2)))
+        round.recv_each(P2, layout, |at, m2| p2.add_at(at, m2));
+        round.run()?;
+        Ok(Rep3Share::from_components(component, last_component(c, p2)))
     }
 
     /// Leaves with (c - 2 p_2, a_0 - 2 p_0).
@@ -90,31 +92,38 @@ impl Rep3 {
         let mut round = self.session.round("bits, first");
         let (a0, m1) = (round.recv(P0, layout), round.recv(P1, layout));
         let mut inbox = round.run()?;
-        let (a0, m1): (Column<R>, Column<R>) = (inbox.take(a0)?, inbox.take(m1)?);
+        let (mut component, mut p2): (Column<R>, Column<R>) = (inbox.take(a0), inbox.take(m1));
         let mut products = self.session.prss(P0).elements(product, 0..layout.len::<R>());
-        let (m2, component) = Column::build_pair(layout, |at, m2: &mut [R], component| {
-            products.fill(component);
+        let mut p = [R::ZERO; BLOCK];
+        let m2 = Column::build(layout, |at, m2: &mut [R]| {
+            let p = &mut p[..m2.len()];
+            products.fill(p);
             c.bits_into(at, m2);
-            for ((m, p), a0) in m2.iter_mut().zip(component).zip(&a0.as_slice()[at..]) {
+            for ((m, p), a0) in m2.iter_mut().zip(&*p).zip(&mut component.as_mut_slice()[at..]) {
                 *m = m.mul(*a0).sub(*p);
-                *p = minus_twice(*a0, *p);
+                *a0 = minus_twice(*a0, *p);
             }
+            p2.add_at(at, m2);
         });
         drop(products);
+        p.as_mut_slice().zeroize();
         let mut round = self.session.round("bits, second");
-        round.send(P1, &m2);
+        round.send(P1, m2);
         round.run()?;
-        Ok(Rep3Share::from_components(last_component(c, &m1, &m2), component))
+        Ok(Rep3Share::from_components(last_component(c, p2), component))
     }
 }
 
-/// c - 2 (m_1 + m_2).
-fn last_component<R: Ring>(c: &Column<B64>, m1: &Column<R>, m2: &Column<R>) -> Column<R> {
-    Column::build(m1.layout(), |at, out| {
-        c.bits_into(at, out);
-        let messages = m1.as_slice()[at..].iter().zip(&m2.as_slice()[at..]);
-        out.iter_mut().zip(messages).for_each(|(v, (m1, m2))| *v = minus_twice(*v, m1.add(*m2)));
-    })
+/// c - 2 p_2, in the place of p_2.
+fn last_component<R: Ring>(c: &Column<B64>, mut p2: Column<R>) -> Column<R> {
+    let mut bits = [R::ZERO; BLOCK];
+    p2.update(|at, p2| {
+        let bits = &mut bits[..p2.len()];
+        c.bits_into(at, bits);
+        p2.iter_mut().zip(bits).for_each(|(p, bit)| *p = minus_twice(*bit, *p));
+    });
+    bits.as_mut_slice().zeroize();
+    p2
 }
 
 #[inline(always)]

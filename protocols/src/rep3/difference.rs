@@ -25,7 +25,7 @@ const P2: PartyId = PartyId(2);
 impl Rep3 {
     pub(super) fn as_difference<R: Ring>(&mut self, x: &Rep3Share<R>, products: &[usize]) -> Result<Difference<Rep3Share<B64>>, Abort> {
         match self.session.me() {
-            P0 => self.difference_as_p0(&bit_planes(&x.first().zip(x.second(), R::add)), products),
+            P0 => self.difference_as_p0(&bit_planes(&x.known()), products),
             P1 => self.difference_as_p1(&bit_planes(&x.second().map(|c| R::ZERO.sub(c))), products),
             _ => self.difference_as_p2(&bit_planes(&x.first().map(|c| R::ZERO.sub(c))), products),
         }
@@ -58,14 +58,14 @@ impl Rep3 {
         } else {
             let layout = Layout::new(c.rows(), products.len());
             let p1 = self.drawn(P0, product, layout);
-            let m1 = bits_times(c, &a1, products).zip(&p1, B64::sub);
+            let m1 = bits_times(c, &a1, products).combine(&p1, B64::sub);
             let mut round = self.session.round("difference, first");
             round.send(P2, &m1);
             round.run()?;
             let mut round = self.session.round("difference, second");
             let m2 = round.recv(P2, layout);
-            let m2: Column<B64> = round.run()?.take(m2)?;
-            Some(Rep3Share::from_components(p1, m1.zip(&m2, B64::add)))
+            let m2: Column<B64> = round.run()?.take(m2);
+            Some(Rep3Share::from_components(p1, m1.combine(&m2, B64::add)))
         };
         let zeros = || Column::zeros(c.layout());
         let subtrahend = Rep3Share::from_components(zeros(), c.clone());
@@ -79,17 +79,17 @@ impl Rep3 {
         let a0 = round.recv(P0, c.layout());
         let m1 = (!products.is_empty()).then(|| round.recv(P1, layout));
         let mut inbox = round.run()?;
-        let a0: Column<B64> = inbox.take(a0)?;
+        let a0: Column<B64> = inbox.take(a0);
         let both = match m1 {
             None => None,
             Some(m1) => {
-                let m1: Column<B64> = inbox.take(m1)?;
+                let m1: Column<B64> = inbox.take(m1);
                 let p0 = self.drawn(P0, product, layout);
-                let m2 = bits_times(c, &a0, products).zip(&p0, B64::sub);
+                let m2 = bits_times(c, &a0, products).combine(&p0, B64::sub);
                 let mut round = self.session.round("difference, second");
                 round.send(P1, &m2);
                 round.run()?;
-                Some(Rep3Share::from_components(m1.zip(&m2, B64::add), p0))
+                Some(Rep3Share::from_components(m1.combine(&m2, B64::add), p0))
             }
         };
         let zeros = || Column::zeros(c.layout());
@@ -107,5 +107,5 @@ impl Rep3 {
 /// The products of two columns at the chosen planes.
 fn bits_times(x: &Column<B64>, y: &Column<B64>, planes: &[usize]) -> Column<B64> {
     let chosen = |c: &Column<B64>| c.pick_planes(planes.iter().copied());
-    chosen(x).zip(&chosen(y), B64::mul)
+    chosen(x).combine(&chosen(y), B64::mul)
 }

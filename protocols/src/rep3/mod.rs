@@ -94,7 +94,7 @@ impl Rep3 {
         let mut round = self.session.round(label);
         round.send(left, &part);
         let next = round.recv(right, part.layout());
-        let next = round.run()?.take(next)?;
+        let next = round.run()?.take(next);
         Ok(Rep3Share::from_components(part, next))
     }
 }
@@ -140,19 +140,19 @@ impl Engine for Rep3 {
             expected.push((input.owner == right).then(|| round.recv(right, input.layout)));
         }
         let mut inbox = round.run()?;
-        dealt
+        Ok(dealt
             .into_iter()
             .zip(expected)
             .zip(inputs)
             .map(|((dealt, expected), input)| {
                 let (first, second) = match (dealt, expected) {
                     (Some(components), _) => components,
-                    (None, Some(ticket)) => (Column::zeros(input.layout), inbox.take(ticket)?),
+                    (None, Some(ticket)) => (Column::zeros(input.layout), inbox.take(ticket)),
                     (None, None) => unreachable!("what is not dealt here is received"),
                 };
-                Ok(Rep3Share::from_components(first, second))
+                Rep3Share::from_components(first, second)
             })
-            .collect()
+            .collect())
     }
 
     /// Component 0 is the value, the others are zero.
@@ -203,14 +203,14 @@ impl Engine for Rep3 {
         self.convert_bits(bits, layout)
     }
 
-    fn shuffle(&mut self, table: &Table<Self>) -> Result<(Table<Self>, Shuffled), Abort> {
+    fn shuffle(&mut self, table: Table<Self>) -> Result<(Table<Self>, Shuffled), Abort> {
         self.shuffled(table)
     }
 
     fn shuffle_and_open(
         &mut self,
-        table: &Table<Self>,
-        places: &Rep3Share<Index>,
+        table: Table<Self>,
+        places: Rep3Share<Index>,
         also: &Verified<Vec<&Rep3Share<Index>>>,
     ) -> Result<Opened<Self>, Abort> {
         self.shuffled_and_opened(table, places, also)
@@ -220,11 +220,11 @@ impl Engine for Rep3 {
         self.open_after = true;
     }
 
-    fn unshuffle(&mut self, table: &Table<Self>, shuffled: &Shuffled) -> Result<Table<Self>, Abort> {
+    fn unshuffle(&mut self, table: Table<Self>, shuffled: &Shuffled) -> Result<Table<Self>, Abort> {
         self.unshuffled(table, None, shuffled)
     }
 
-    fn unshuffle_from(&mut self, table: &Table<Self>, places: &Permutation, shuffled: &Shuffled) -> Result<Table<Self>, Abort> {
+    fn unshuffle_from(&mut self, table: Table<Self>, places: &Permutation, shuffled: &Shuffled) -> Result<Table<Self>, Abort> {
         self.unshuffled(table, Some(places), shuffled)
     }
 
@@ -232,7 +232,7 @@ impl Engine for Rep3 {
         self.rank(products)
     }
 
-    fn permute_by(&mut self, owner: PartyId, to: Option<&Permutation>, table: &Table<Self>) -> Result<Table<Self>, Abort> {
+    fn permute_by(&mut self, owner: PartyId, to: Option<&Permutation>, table: Table<Self>) -> Result<Table<Self>, Abort> {
         self.permuted_by(owner, to, table)
     }
 
@@ -255,14 +255,15 @@ impl Engine for Rep3 {
     /// P_{i+1} sends x_{i+2} to P_i.
     fn open_all<R: Ring>(&mut self, xs: &Verified<Vec<&Rep3Share<R>>>) -> Result<Vec<Column<R>>, Abort> {
         let (left, right) = (self.left(), self.right());
+        let mut values: Vec<Column<R>> = xs.get().iter().map(|x| x.known()).collect();
         let mut round = self.session.round("open");
-        let mut missing = Vec::with_capacity(xs.get().len());
-        for x in xs.get() {
+        for (x, value) in xs.get().iter().zip(&mut values) {
             round.send(left, x.second());
-            missing.push(round.recv(right, x.layout()));
+            round.recv_each(right, x.layout(), |at, missing| value.add_at(at, missing));
         }
-        let mut inbox = round.run()?;
-        xs.get().iter().zip(missing).map(|(x, missing)| Ok(x.value(&inbox.take(missing)?))).collect()
+        round.run()?;
+        values.iter_mut().for_each(Column::clear_tails);
+        Ok(values)
     }
 
     fn open_to<R: Ring>(&mut self, to: PartyId, x: &Verified<Rep3Share<R>>) -> Result<Option<Column<R>>, Abort> {
@@ -270,13 +271,19 @@ impl Engine for Rep3 {
             return Err(Abort::Refused(format!("party {to} takes no part in this session")));
         }
         let (me, left, right, x) = (self.session.me(), self.left(), self.right(), x.get());
+        let mut value = (me == to).then(|| x.known());
         let mut round = self.session.round("open to one");
         if left == to {
             round.send(left, x.second());
         }
-        let missing = (me == to).then(|| round.recv(right, x.layout()));
-        let mut inbox = round.run()?;
-        missing.map(|ticket| Ok(x.value(&inbox.take(ticket)?))).transpose()
+        if let Some(value) = &mut value {
+            round.recv_each(right, x.layout(), |at, missing| value.add_at(at, missing));
+        }
+        round.run()?;
+        Ok(value.map(|mut value| {
+            value.clear_tails();
+            value
+        }))
     }
 
     /// x_i + F(k_i) - F(k_{i+1}) goes to P_{i-1}: a fresh sharing, whose components are independent of all that was computed. Both copies of a

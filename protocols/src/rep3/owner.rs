@@ -15,15 +15,15 @@
 //! *Cost.* n rows of W bits, w = ceil(log2 n): n (w + 2 W) bits by the owner, n W by the others; 2 rounds
 //! ([`cost::permute_by`](crate::cost::permute_by)). *Leakage.* None: each of the two permutations alone is uniform.
 
+use super::shuffle::mask;
 use super::{Rep3, Rep3Share};
 use crate::engine::{Share, stated};
 use crate::table::Table;
-use mpc_core::prss::Step;
-use mpc_core::session::{Inbox, Round, Ticket};
+use mpc_core::round::{Inbox, Round, Ticket};
 use mpc_core::{Abort, Column, Index, Layout, PartyId, Permutation, Ring, index_bits};
 
 impl Rep3 {
-    pub(super) fn permuted_by(&mut self, owner: PartyId, to: Option<&Permutation>, table: &Table<Self>) -> Result<Table<Self>, Abort> {
+    pub(super) fn permuted_by(&mut self, owner: PartyId, to: Option<&Permutation>, table: Table<Self>) -> Result<Table<Self>, Abort> {
         if owner.0 >= 3 {
             return Err(Abort::Refused(format!("party {owner} takes no part in this session")));
         }
@@ -42,65 +42,70 @@ impl Rep3 {
         };
         let width = index_bits(rows);
         let mut sent = None;
-        let half = self.reordered(table, (owner, right), left, first.as_ref(), |round| match &second {
-            Some(second) => round.send(left, &second.to_indices(width)),
+        let (half, mut inbox) = self.reordered(table, (owner, right), left, first.as_ref(), |round| match &second {
+            Some(second) => round.send(left, second.to_indices(width)),
             None if me == left => sent = Some(round.recv::<Index>(owner, Layout::narrow(rows, 1, width))),
             None => (),
         })?;
-        let (half, mut inbox) = half;
         let second = match sent {
             Some(ticket) => {
                 let what = "places that are not a permutation";
                 let malformed = || Abort::Malformed { peer: owner, label: "rows in an owner's order", what };
-                Some(Permutation::from_indices(&inbox.take(ticket)?).ok_or_else(malformed)?)
+                Some(Permutation::from_indices(&inbox.take(ticket)).ok_or_else(malformed)?)
             }
             None => second,
         };
         drop(inbox);
-        Ok(self.reordered(&half, (owner, left), right, second.as_ref(), |_| ())?.0)
+        Ok(self.reordered(half, (owner, left), right, second.as_ref(), |_| ())?.0)
     }
 
     /// One round in which `pair`, who know `order`, reorder the rows and share them anew with `third`, who does not. `also` adds to the messages, ahead of
     /// the rows.
     fn reordered(
         &mut self,
-        table: &Table<Self>,
+        table: Table<Self>,
         pair: (PartyId, PartyId),
         third: PartyId,
         order: Option<&Permutation>,
-        also: impl FnOnce(&mut Round<'_>),
+        also: impl FnOnce(&mut Round<'_, '_>),
     ) -> Result<(Table<Self>, Inbox), Abort> {
         let order = Order { pair, third, order };
-        let planes = super::shuffle::stacked(&table.bits);
-        let bits: Vec<_> = planes.iter().map(|c| order.reshare(self, c)).collect();
-        let index: Vec<_> = table.index.iter().map(|c| order.reshare(self, c)).collect();
-        let z64: Vec<_> = table.z64.iter().map(|c| order.reshare(self, c)).collect();
-        let fp61: Vec<_> = table.fp61.iter().map(|c| order.reshare(self, c)).collect();
-        let fp127: Vec<_> = table.fp127.iter().map(|c| order.reshare(self, c)).collect();
+        let Table { rows, bits, index, z64, fp61, fp127 } = table;
+        let widths: Vec<usize> = bits.iter().map(|c| c.layout().planes).collect();
+        let bits: Vec<_> = super::shuffle::stacked(bits).map(|c| order.reshare(self, c)).into_iter().collect();
+        let index: Vec<_> = index.into_iter().map(|c| order.reshare(self, c)).collect();
+        let z64: Vec<_> = z64.into_iter().map(|c| order.reshare(self, c)).collect();
+        let fp61: Vec<_> = fp61.into_iter().map(|c| order.reshare(self, c)).collect();
+        let fp127: Vec<_> = fp127.into_iter().map(|c| order.reshare(self, c)).collect();
         let left = self.left();
         let mut round = self.session.round("rows in an owner's order");
         also(&mut round);
-        let bits: Vec<_> = bits.into_iter().map(|c| order.exchange(&mut round, c)).collect();
-        let index: Vec<_> = index.into_iter().map(|c| order.exchange(&mut round, c)).collect();
-        let z64: Vec<_> = z64.into_iter().map(|c| order.exchange(&mut round, c)).collect();
-        let fp61: Vec<_> = fp61.into_iter().map(|c| order.exchange(&mut round, c)).collect();
-        let fp127: Vec<_> = fp127.into_iter().map(|c| order.exchange(&mut round, c)).collect();
+        fn all<'c, R: Ring>(order: &Order<'_>, round: &mut Round<'_, 'c>, parts: &'c [Part<R>]) -> Vec<Option<[Ticket<R>; 2]>> {
+            parts.iter().map(|part| order.exchange(round, part)).collect()
+        }
+        let tickets = (
+            all(&order, &mut round, &bits),
+            all(&order, &mut round, &index),
+            all(&order, &mut round, &z64),
+            all(&order, &mut round, &fp61),
+            all(&order, &mut round, &fp127),
+        );
         let mut inbox = round.run()?;
-        let mut moved = Table::new(table.rows());
-        for c in bits {
-            moved = super::shuffle::unstacked(moved, &table.bits, &c.share(left, &mut inbox)?);
+        let mut moved = Table::new(rows);
+        for (c, t) in bits.into_iter().zip(tickets.0) {
+            moved = super::shuffle::unstacked(moved, &widths, order.share(c, t, left, &mut inbox));
         }
-        for c in index {
-            moved = moved.with(c.share(left, &mut inbox)?);
+        for (c, t) in index.into_iter().zip(tickets.1) {
+            moved = moved.with(order.share(c, t, left, &mut inbox));
         }
-        for c in z64 {
-            moved = moved.with(c.share(left, &mut inbox)?);
+        for (c, t) in z64.into_iter().zip(tickets.2) {
+            moved = moved.with(order.share(c, t, left, &mut inbox));
         }
-        for c in fp61 {
-            moved = moved.with(c.share(left, &mut inbox)?);
+        for (c, t) in fp61.into_iter().zip(tickets.3) {
+            moved = moved.with(order.share(c, t, left, &mut inbox));
         }
-        for c in fp127 {
-            moved = moved.with(c.share(left, &mut inbox)?);
+        for (c, t) in fp127.into_iter().zip(tickets.4) {
+            moved = moved.with(order.share(c, t, left, &mut inbox));
         }
         Ok((moved, inbox))
     }
@@ -112,66 +117,59 @@ struct Order<'a> {
     order: Option<&'a Permutation>,
 }
 
-/// A component of the new sharing and the peer who holds it too.
-type Held<R> = (PartyId, Column<R>);
-
 /// A column after the local part.
 enum Part<R: Ring> {
-    /// At one of the pair: the component both hold, and the one for the third.
-    Pair(Held<R>, Held<R>),
+    /// At one of the pair: the component both hold, with the peer who is the other, and the one for the third.
+    Pair((PartyId, Column<R>), Column<R>),
     /// At the third, who gets a component from each.
     Third(Layout),
 }
 
-/// A column in the round.
-enum Passed<R: Ring> {
-    Pair(Held<R>, Held<R>),
-    Third((PartyId, Ticket<R>), (PartyId, Ticket<R>)),
-}
-
 impl Order<'_> {
-    fn reshare<R: Ring>(&self, e: &mut Rep3, share: &Rep3Share<R>) -> Part<R> {
+    fn reshare<R: Ring>(&self, e: &mut Rep3, share: Rep3Share<R>) -> Part<R> {
         let one = self.pair.0;
-        let steps = [e.session.step(), e.session.step()];
+        let [r, s] = [e.session.step(), e.session.step()];
         let layout = share.layout();
         let Some(peer) = e.other_end(self.pair) else { return Part::Third(layout) };
-        let draw = |step: Step| {
-            let mut masks = e.session.prss(peer).elements(step, 0..layout.len::<R>());
-            Column::build(layout, |_, out| masks.fill(out))
-        };
-        let [r, s] = steps.map(draw);
         let order = self.order.expect("the pair knows the order");
         let mine = if e.session.me() == one {
-            let sum = share.first().zip(share.second(), R::add);
-            sum.place(order).zip(&r, R::sub).zip(&s, R::sub)
+            let mut sum = share.into_known().place(order);
+            mask(e, peer, s, &mut sum, R::sub);
+            sum
         } else {
             // the component that the first of the pair lacks
-            let rest = if one == e.right() { share.first() } else { share.second() };
-            rest.place(order).zip(&s, R::add)
+            let (first, second) = share.into_components();
+            let mut rest = if one == e.right() { first } else { second }.place(order);
+            mask(e, peer, s, &mut rest, R::add);
+            rest
         };
-        Part::Pair((peer, r), (self.third, mine))
+        let common = e.drawn(peer, r, layout);
+        let mine = if e.session.me() == one { mine.combine(&common, R::sub) } else { mine };
+        Part::Pair((peer, common), mine)
     }
 
-    fn exchange<R: Ring>(&self, round: &mut Round<'_>, part: Part<R>) -> Passed<R> {
+    /// What the third gets of each of the pair.
+    fn exchange<'c, R: Ring>(&self, round: &mut Round<'_, 'c>, part: &'c Part<R>) -> Option<[Ticket<R>; 2]> {
         match part {
-            Part::Pair(common, mine) => {
-                round.send(self.third, &mine.1);
-                Passed::Pair(common, mine)
+            Part::Pair(_, mine) => {
+                round.send(self.third, mine);
+                None
             }
             Part::Third(layout) => {
                 let (one, other) = self.pair;
-                Passed::Third((one, round.recv(one, layout)), (other, round.recv(other, layout)))
+                Some([one, other].map(|from| round.recv(from, *layout)))
             }
         }
     }
-}
 
-impl<R: Ring> Passed<R> {
-    fn share(self, left: PartyId, inbox: &mut Inbox) -> Result<Rep3Share<R>, Abort> {
-        let ((one, x), (_, y)) = match self {
-            Passed::Pair(one, other) => (one, other),
-            Passed::Third((one, x), (other, y)) => ((one, inbox.take(x)?), (other, inbox.take(y)?)),
+    fn share<R: Ring>(&self, part: Part<R>, tickets: Option<[Ticket<R>; 2]>, left: PartyId, inbox: &mut Inbox) -> Rep3Share<R> {
+        let ((one, x), y) = match part {
+            Part::Pair(common, mine) => (common, mine),
+            Part::Third(_) => {
+                let [x, y] = tickets.expect("the third gets two components").map(|ticket| inbox.take(ticket));
+                ((self.pair.0, x), y)
+            }
         };
-        Ok(if one == left { Rep3Share::from_components(x, y) } else { Rep3Share::from_components(y, x) })
+        if one == left { Rep3Share::from_components(x, y) } else { Rep3Share::from_components(y, x) }
     }
 }

@@ -41,7 +41,7 @@ impl Rep3 {
         let weigh = |c: &Column<S>| c.zip(&weights, S::mul);
         match self.session.me() {
             P0 => {
-                let known = parts::<R, S>(&x.first().zip(x.second(), R::add), divisors, |top| 1 - top);
+                let known = parts::<R, S>(&x.known(), divisors, |top| 1 - top);
                 let second = self.drawn::<S>(P1, input, both);
                 let first = known.zip(&second, S::sub);
                 let mut round = self.session.round("quotient, first");
@@ -61,7 +61,7 @@ impl Rep3 {
                 round.run()?;
                 let mut round = self.session.round("quotient, second");
                 let m2 = round.recv(P2, layout);
-                let m2: Column<S> = round.run()?.take(m2)?;
+                let m2: Column<S> = round.run()?.take(m2);
                 let last = weigh(&m1.zip(&m2, S::add)).zip(&quotients(&known), S::sub);
                 Ok(Rep3Share::from_components(quotients(&shared).zip(&weigh(&p1), S::add), last))
             }
@@ -70,7 +70,7 @@ impl Rep3 {
                 let mut round = self.session.round("quotient, first");
                 let (shared, m1) = (round.recv(P0, both), round.recv(P1, layout));
                 let mut inbox = round.run()?;
-                let (shared, m1): (Column<S>, Column<S>) = (inbox.take(shared)?, inbox.take(m1)?);
+                let (shared, m1): (Column<S>, Column<S>) = (inbox.take(shared), inbox.take(m1));
                 let p0 = self.drawn::<S>(P0, product, layout);
                 let m2 = tops(&known).zip(&tops(&shared), S::mul).zip(&p0, S::sub);
                 let mut round = self.session.round("quotient, second");

@@ -29,7 +29,7 @@ use crate::retrieve::{Ask, Offer, Parts, Retrieved, Sizes, asked, from_planes, o
 use crate::store;
 use mpc_core::prf::Prf;
 use mpc_core::prss::Step;
-use mpc_core::session::{Inbox, Round, Ticket};
+use mpc_core::round::{Inbox, Round, Ticket};
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout, PartyId, Ring};
 use zeroize::Zeroizing;
 
@@ -50,21 +50,24 @@ impl Rep3 {
             me if me == roles.owner => self.offer(offer, &sizes, &roles, tags, pads).map(|()| None)?,
             _ => Some(self.hide(&sizes, &roles, pads)?),
         };
-        let part = |f: fn(&Parts) -> Column<B64>| parts.as_ref().map(f);
-        let bits = self.summand(&roles, sizes.bits(), part(|p| p.bits.clone()));
-        let fp61 = self.summand(&roles, sizes.elements::<Fp61>(), parts.as_ref().map(|p| p.fp61.clone()));
-        let fp127 = self.summand(&roles, sizes.elements::<Fp127>(), parts.as_ref().map(|p| p.fp127.clone()));
+        let (bits, fp61, fp127) = match parts {
+            Some(Parts { bits, fp61, fp127 }) => (Some(bits), Some(fp61), Some(fp127)),
+            None => (None, None, None),
+        };
+        let bits = self.summand(&roles, sizes.bits(), bits);
+        let fp61 = self.summand(&roles, sizes.elements::<Fp61>(), fp61);
+        let fp127 = self.summand(&roles, sizes.elements::<Fp127>(), fp127);
         let left = self.left();
         let mut round = self.session.round("rows retrieved, shared");
-        let (bits, fp61, fp127) = (bits.exchange(&mut round), fp61.exchange(&mut round), fp127.exchange(&mut round));
+        let tickets = (bits.exchange(&mut round), fp61.exchange(&mut round), fp127.exchange(&mut round));
         let mut inbox = round.run()?;
-        let bits = bits.share(left, &mut inbox)?;
+        let bits = bits.share(left, tickets.0, &mut inbox);
         let check = sizes.check_bits();
         Ok(Retrieved {
             check: bits.planes(0..check),
             bits: bits.planes(check..sizes.bits().planes),
-            fp61: fp61.share(left, &mut inbox)?,
-            fp127: fp127.share(left, &mut inbox)?,
+            fp61: fp61.share(left, tickets.1, &mut inbox),
+            fp127: fp127.share(left, tickets.2, &mut inbox),
         })
     }
 
@@ -79,9 +82,9 @@ impl Rep3 {
         let tag = |(at, key): (usize, &Option<&[u64]>)| key.map_or_else(|| of_none.of_words(&[at as u64]), |key| of_keys.of_words(key));
         let tags: Vec<u128> = keys.iter().enumerate().map(|key| shortened(tag(key), sizes)).collect();
         let mut round = self.session.round("rows retrieved");
-        round.send(roles.third, &sent(&tags, sizes));
+        round.send(roles.third, sent(&tags, sizes));
         let store = round.recv::<B64>(roles.owner, sizes.store());
-        let store = from_planes(&round.run()?.take(store)?, &sizes.limbs());
+        let store = from_planes(&round.run()?.take(store), &sizes.limbs());
         Ok(sizes.parts(&store::decode(&sizes.shape(), &store, &tags, sizes.limbs().len(), &of_tags), false))
     }
 
@@ -95,14 +98,14 @@ impl Rep3 {
         let store = store::encode(&sizes.shape(), &tags, &values, limbs.len(), &of_tags, &free);
         let store = Zeroizing::new(store.ok_or(Abort::Exhausted("rows could not be encoded, which has probability 2^-40; ask again"))?);
         let mut round = self.session.round("rows retrieved");
-        round.send(roles.asker, &planes(&store, &limbs, sizes.store().rows));
+        round.send(roles.asker, planes(&store, &limbs, sizes.store().rows));
         round.run().map(drop)
     }
 
     fn hide(&mut self, sizes: &Sizes, roles: &Roles, step: Step) -> Result<Parts, Abort> {
         let mut round = self.session.round("rows retrieved");
         let tags = round.recv::<B64>(roles.asker, sizes.tags());
-        let tags = from_planes(&round.run()?.take(tags)?, &tag_limbs(sizes));
+        let tags = from_planes(&round.run()?.take(tags), &tag_limbs(sizes));
         let pad = Prf::draw(self.session.prss(roles.owner), step, 0);
         let width = sizes.pad_words();
         let mut pads = Zeroizing::new(vec![0; sizes.asked * width]);
@@ -124,11 +127,12 @@ impl Rep3 {
         };
         let (step, peer) = if self.session.me() == roles.asker { (asker, roles.third) } else { (third, roles.asker) };
         let mask = drawn(self, roles.owner, step);
-        Summand::Other { with_owner: (roles.owner, mask.clone()), peer, mine: part.zip(&mask, R::sub) }
+        let mine = part.combine(&mask, R::sub);
+        Summand::Other { with_owner: (roles.owner, mask), peer, mine }
     }
 }
 
-/// A column before the last round.
+/// A column in the last round.
 enum Summand<R: Ring> {
     /// At the owner: the component shared with this party, and that with the other.
     Owner((PartyId, Column<R>), Column<R>),
@@ -136,32 +140,22 @@ enum Summand<R: Ring> {
     Other { with_owner: (PartyId, Column<R>), peer: PartyId, mine: Column<R> },
 }
 
-/// A column in the last round.
-enum Passed<R: Ring> {
-    Owner((PartyId, Column<R>), Column<R>),
-    Other { with_owner: (PartyId, Column<R>), mine: Column<R>, theirs: Ticket<R> },
-}
-
 impl<R: Ring> Summand<R> {
-    fn exchange(self, round: &mut Round<'_>) -> Passed<R> {
-        match self {
-            Summand::Owner(one, other) => Passed::Owner(one, other),
-            Summand::Other { with_owner, peer, mine } => {
-                round.send(peer, &mine);
-                let theirs = round.recv(peer, mine.layout());
-                Passed::Other { with_owner, mine, theirs }
-            }
-        }
+    fn exchange<'c>(&'c self, round: &mut Round<'_, 'c>) -> Option<Ticket<R>> {
+        let Summand::Other { peer, mine, .. } = self else { return None };
+        round.send(*peer, mine);
+        Some(round.recv(*peer, mine.layout()))
     }
-}
 
-impl<R: Ring> Passed<R> {
-    fn share(self, left: PartyId, inbox: &mut Inbox) -> Result<Rep3Share<R>, Abort> {
+    fn share(self, left: PartyId, theirs: Option<Ticket<R>>, inbox: &mut Inbox) -> Rep3Share<R> {
         let ((one, x), y) = match self {
-            Passed::Owner(one, other) => (one, other),
-            Passed::Other { with_owner, mine, theirs } => (with_owner, mine.zip(&inbox.take(theirs)?, R::add)),
+            Summand::Owner(one, other) => (one, other),
+            Summand::Other { with_owner, mine, .. } => {
+                let theirs = theirs.expect("who sends a summand gets the other");
+                (with_owner, mine.combine(&inbox.take(theirs), R::add))
+            }
         };
-        Ok(if one == left { Rep3Share::from_components(x, y) } else { Rep3Share::from_components(y, x) })
+        if one == left { Rep3Share::from_components(x, y) } else { Rep3Share::from_components(y, x) }
     }
 }
 

@@ -47,15 +47,14 @@ impl<R: Ring> Rep3Share<R> {
         (self.first.plane(i), self.second.plane(i))
     }
 
-    /// The value, given the component that is missing here.
-    pub(super) fn value(&self, missing: &Column<R>) -> Column<R> {
-        let (first, second) = self.slices();
-        let mut value = Column::build(self.first.layout(), |at, out| {
-            let parts = first[at..].iter().zip(&second[at..]).zip(&missing.as_slice()[at..]);
-            out.iter_mut().zip(parts).for_each(|(v, ((a, b), c))| *v = a.add(*b).add(*c));
-        });
-        value.clear_tails();
-        value
+    /// The sum of both components: the value less the component that is missing here.
+    pub(super) fn known(&self) -> Column<R> {
+        self.first.zip(&self.second, R::add)
+    }
+
+    /// [`known`](Self::known), in the place of the share.
+    pub(super) fn into_known(self) -> Column<R> {
+        self.first.combine(&self.second, R::add)
     }
 
     fn each(&self, f: impl Fn(&Column<R>) -> Column<R>) -> Self {
@@ -111,16 +110,19 @@ impl<R: Ring> Share<R> for Rep3Share<R> {
     fn prefix_sums(&self) -> Self {
         self.each(Column::prefix_sums)
     }
+    fn differences(&self) -> Self {
+        self.each(Column::differences)
+    }
     fn sums_before(&self) -> Self {
         self.each(Column::sums_before)
     }
     fn pick(&self, rows: &[u32]) -> Self {
         self.each(|c| c.pick(rows))
     }
-    fn place(&self, to: &Permutation) -> Self {
-        self.each(|c| c.place(to))
+    fn place(self, to: &Permutation) -> Self {
+        Rep3Share { first: self.first.place(to), second: self.second.place(to) }
     }
-    fn fetch(&self, from: &Permutation) -> Self {
-        self.each(|c| c.fetch(from))
+    fn fetch(self, from: &Permutation) -> Self {
+        Rep3Share { first: self.first.fetch(from), second: self.second.fetch(from) }
     }
 }

@@ -18,13 +18,14 @@
 //! *Cost.* W bits a row: W, 2 W, W by H1, H2, H3; 2 rounds ([`cost::shuffle`](crate::cost::shuffle)). *Leakage.* None. Memory is accessed in the order of
 //! permutations that the party knows.
 //!
-//! Bit-planes take part as words of row bits, so that a row is one access to memory, and are planes again for C1 and C2.
+//! Bit-planes take part as words of row bits, so that a row is one access to memory, and are planes again for C1 and C2. *Memory.* A column of the table is given up for what travels of it,
+//! one component of two: with the masks A' or B' and what arrives the rows take three halves of their share at most, and each row 8 bytes more for two permutations.
 
 use super::{Rep3, Rep3Share};
 use crate::engine::{Engine, Opened, Share, Verified};
 use crate::table::Table;
 use mpc_core::prss::{BLOCK, Step};
-use mpc_core::session::{Inbox, Round, Ticket};
+use mpc_core::round::{Inbox, Round, Ticket};
 use mpc_core::{Abort, B64, Column, Index, Layout, PartyId, Permutation, Ring, Row8, Row32, Row64};
 
 /// What a party keeps of a shuffle to undo it: the two permutations it knows.
@@ -46,7 +47,7 @@ const P31: usize = 1;
 const P23: usize = 2;
 
 impl Rep3 {
-    pub(super) fn shuffled(&mut self, table: &Table<Self>) -> Result<(Table<Self>, Shuffled), Abort> {
+    pub(super) fn shuffled(&mut self, table: Table<Self>) -> Result<(Table<Self>, Shuffled), Abort> {
         let shuffled = self.draw_shuffle(table.rows());
         let (moved, _) = self.travel(table, &shuffled.way(), None)?;
         Ok((moved, shuffled))
@@ -54,12 +55,12 @@ impl Rep3 {
 
     pub(super) fn shuffled_and_opened(
         &mut self,
-        table: &Table<Self>,
-        places: &Rep3Share<Index>,
+        table: Table<Self>,
+        places: Rep3Share<Index>,
         also: &Verified<Vec<&Rep3Share<Index>>>,
     ) -> Result<Opened<Self>, Abort> {
         if self.open_after {
-            let (mut table, shuffled) = self.shuffled(&table.clone().with(places.clone()))?;
+            let (mut table, shuffled) = self.shuffled(table.with(places))?;
             let places = table.take_last::<Index>();
             let shown = self.verify(std::iter::once(&places).chain(also.get().iter().copied()).collect::<Vec<_>>())?;
             let mut also = self.open_all(&shown)?;
@@ -86,7 +87,7 @@ impl Rep3 {
     /// Undoes a shuffle; of rows that stand in `places`, where they are fetched as the first party on their way needs them: one component, or two as one.
     pub(super) fn unshuffled(
         &mut self,
-        table: &Table<Self>,
+        table: Table<Self>,
         places: Option<&Permutation>,
         shuffled: &Shuffled,
     ) -> Result<Table<Self>, Abort> {
@@ -106,16 +107,17 @@ impl Rep3 {
     }
 
     /// The rows at the end of the way, and the values of places that travel with them and of what else is to be opened.
-    fn travel(&mut self, table: &Table<Self>, way: &Way<'_>, open: Option<ToOpen<'_>>) -> Result<(Table<Self>, Vec<Column<Index>>), Abort> {
+    fn travel(&mut self, table: Table<Self>, way: &Way<'_>, open: Option<ToOpen<'_>>) -> Result<(Table<Self>, Vec<Column<Index>>), Abort> {
         let role = way.role(self.session.me());
-        let bits = stacked(&table.bits);
-        let mut words = bits.iter().map(|bits| Words::new(self, way, role, bits)).collect::<Vec<_>>();
-        let mut index: Vec<_> = table.index.iter().map(|c| Leg::whole(self, way, role, c)).collect();
-        let mut z64: Vec<_> = table.z64.iter().map(|c| Leg::whole(self, way, role, c)).collect();
-        let mut fp61: Vec<_> = table.fp61.iter().map(|c| Leg::whole(self, way, role, c)).collect();
-        let mut fp127: Vec<_> = table.fp127.iter().map(|c| Leg::whole(self, way, role, c)).collect();
+        let Table { rows, bits, index, z64, fp61, fp127 } = table;
+        let widths: Vec<usize> = bits.iter().map(|c| c.layout().planes).collect();
+        let mut words: Vec<_> = (!bits.is_empty()).then(|| Words::new(self, way, role, bits)).into_iter().collect();
+        let mut index: Vec<_> = index.into_iter().map(|c| Leg::whole(self, way, role, c)).collect();
+        let mut z64: Vec<_> = z64.into_iter().map(|c| Leg::whole(self, way, role, c)).collect();
+        let mut fp61: Vec<_> = fp61.into_iter().map(|c| Leg::whole(self, way, role, c)).collect();
+        let mut fp127: Vec<_> = fp127.into_iter().map(|c| Leg::whole(self, way, role, c)).collect();
         let (places, also) = open.unzip();
-        let mut places: Vec<_> = places.iter().map(|c| Leg::whole(self, way, role, c)).collect();
+        let mut places: Vec<_> = places.into_iter().map(|c| Leg::whole(self, way, role, c)).collect();
 
         let mut round = self.session.round("shuffle, first");
         let legs = words.iter_mut().flat_map(Words::legs);
@@ -125,65 +127,84 @@ impl Rep3 {
         let mut legs: Vec<&mut dyn Travel> = legs.collect();
         legs.iter_mut().for_each(|leg| leg.pass(&mut round, way, role));
         let mut inbox = round.run()?;
-        for leg in &mut legs {
-            leg.cross(self, way, role, &mut inbox)?;
-        }
+        legs.iter_mut().for_each(|leg| leg.cross(self, way, role, &mut inbox));
         drop((legs, inbox));
 
-        let mut bits: Vec<_> = words.into_iter().map(|w| Last::new(self, way, role, w.layout, w.into_planes())).collect();
-        let mut index: Vec<_> = index.into_iter().map(|l| Last::new(self, way, role, l.layout, l.carried)).collect();
-        let mut z64: Vec<_> = z64.into_iter().map(|l| Last::new(self, way, role, l.layout, l.carried)).collect();
-        let mut fp61: Vec<_> = fp61.into_iter().map(|l| Last::new(self, way, role, l.layout, l.carried)).collect();
-        let mut fp127: Vec<_> = fp127.into_iter().map(|l| Last::new(self, way, role, l.layout, l.carried)).collect();
-        let mut places: Vec<_> = places.into_iter().map(|l| Shown { layout: l.layout, mine: l.carried, expected: Vec::new() }).collect();
+        let bits: Vec<_> = words.into_iter().map(|w| Last::new(self, way, role, w.layout, w.into_planes())).collect();
+        let index: Vec<_> = index.into_iter().map(|l| Last::new(self, way, role, l.layout, l.carried)).collect();
+        let z64: Vec<_> = z64.into_iter().map(|l| Last::new(self, way, role, l.layout, l.carried)).collect();
+        let fp61: Vec<_> = fp61.into_iter().map(|l| Last::new(self, way, role, l.layout, l.carried)).collect();
+        let fp127: Vec<_> = fp127.into_iter().map(|l| Last::new(self, way, role, l.layout, l.carried)).collect();
+        let places: Vec<_> = places.into_iter().map(|l| Shown { layout: l.layout, mine: l.carried }).collect();
+        let also = also.unwrap_or_default();
         let (left, right) = (self.left(), self.right());
+        let mut values: Vec<Column<Index>> = also.iter().map(|x| x.known()).collect();
         let mut round = self.session.round("shuffle, second");
-        bits.iter_mut().for_each(|l| l.exchange(&mut round, way, role));
-        index.iter_mut().for_each(|l| l.exchange(&mut round, way, role));
-        z64.iter_mut().for_each(|l| l.exchange(&mut round, way, role));
-        fp61.iter_mut().for_each(|l| l.exchange(&mut round, way, role));
-        fp127.iter_mut().for_each(|l| l.exchange(&mut round, way, role));
-        places.iter_mut().for_each(|l| l.exchange(&mut round, way, role));
-        let also = also.unwrap_or_default().iter().map(|x| {
+        fn all<'c, R: Ring>(round: &mut Round<'_, 'c>, way: &Way<'_>, columns: &'c [Last<R>]) -> Vec<Option<Ticket<R>>> {
+            columns.iter().map(|c| c.exchange(round, way)).collect()
+        }
+        let tickets = (
+            all(&mut round, way, &bits),
+            all(&mut round, way, &index),
+            all(&mut round, way, &z64),
+            all(&mut round, way, &fp61),
+            all(&mut round, way, &fp127),
+        );
+        let shown: Vec<_> = places.iter().map(|c| c.exchange(&mut round, way, role)).collect();
+        for (x, value) in also.iter().zip(&mut values) {
             round.send(left, x.second());
-            (x, round.recv(right, x.layout()))
-        });
-        let also: Vec<_> = also.collect();
+            round.recv_each(right, x.layout(), |at, missing| value.add_at(at, missing));
+        }
         let mut inbox = round.run()?;
-        let mut moved = Table::new(table.rows());
-        for bits in bits {
-            moved = unstacked(moved, &table.bits, &bits.arrive(way, right, &mut inbox)?);
+        let mut moved = Table::new(rows);
+        for (c, t) in bits.into_iter().zip(tickets.0) {
+            moved = unstacked(moved, &widths, c.arrive(way, t, right, &mut inbox));
         }
-        for l in index {
-            moved = moved.with(l.arrive(way, right, &mut inbox)?);
+        for (c, t) in index.into_iter().zip(tickets.1) {
+            moved = moved.with(c.arrive(way, t, right, &mut inbox));
         }
-        for l in z64 {
-            moved = moved.with(l.arrive(way, right, &mut inbox)?);
+        for (c, t) in z64.into_iter().zip(tickets.2) {
+            moved = moved.with(c.arrive(way, t, right, &mut inbox));
         }
-        for l in fp61 {
-            moved = moved.with(l.arrive(way, right, &mut inbox)?);
+        for (c, t) in fp61.into_iter().zip(tickets.3) {
+            moved = moved.with(c.arrive(way, t, right, &mut inbox));
         }
-        for l in fp127 {
-            moved = moved.with(l.arrive(way, right, &mut inbox)?);
+        for (c, t) in fp127.into_iter().zip(tickets.4) {
+            moved = moved.with(c.arrive(way, t, right, &mut inbox));
         }
-        let places = places.into_iter().map(|l| l.arrive(&mut inbox)).collect::<Vec<_>>();
-        let also = also.into_iter().map(|(x, missing)| Ok(x.value(&inbox.take(missing)?))).collect::<Vec<_>>();
-        Ok((moved, places.into_iter().chain(also).collect::<Result<_, _>>()?))
+        let mut opened: Vec<_> = places.into_iter().zip(shown).map(|(c, t)| c.arrive(t, &mut inbox)).collect();
+        opened.append(&mut values);
+        opened.iter_mut().for_each(Column::clear_tails);
+        Ok((moved, opened))
     }
 }
 
 /// Places that travel and are opened, and what else is.
-type ToOpen<'a> = (&'a Rep3Share<Index>, &'a [&'a Rep3Share<Index>]);
+type ToOpen<'a> = (Rep3Share<Index>, &'a [&'a Rep3Share<Index>]);
 
 /// All bit-planes of a table as one share, if there are any: they move and travel as one column.
-pub(super) fn stacked(bits: &[Rep3Share<B64>]) -> Option<Rep3Share<B64>> {
-    (!bits.is_empty()).then(|| Share::stack(&bits.iter().collect::<Vec<_>>()))
+pub(super) fn stacked(mut bits: Vec<Rep3Share<B64>>) -> Option<Rep3Share<B64>> {
+    match bits.len() {
+        0 | 1 => bits.pop(),
+        _ => Some(Share::stack(&bits.iter().collect::<Vec<_>>())),
+    }
 }
 
-/// The table with the bit columns of `like`, taken one after the other from `all`.
-pub(super) fn unstacked(mut table: Table<Rep3>, like: &[Rep3Share<B64>], all: &Rep3Share<B64>) -> Table<Rep3> {
+/// All planes as one column, if there are any.
+fn stacked_columns(mut bits: Vec<Column<B64>>) -> Option<Column<B64>> {
+    match bits.len() {
+        0 | 1 => bits.pop(),
+        _ => Some(Column::stack(&bits.iter().collect::<Vec<_>>())),
+    }
+}
+
+/// The table with bit columns of these widths, taken one after the other from `all`.
+pub(super) fn unstacked(mut table: Table<Rep3>, widths: &[usize], all: Rep3Share<B64>) -> Table<Rep3> {
+    if widths.len() == 1 {
+        return table.with(all);
+    }
     let mut first = 0;
-    for planes in like.iter().map(|c| c.layout().planes) {
+    for planes in widths {
         table = table.with(all.planes(first..first + planes));
         first += planes;
     }
@@ -216,22 +237,21 @@ impl Way<'_> {
         self.roles[role as usize]
     }
 
-    /// H2's component C, which H3 holds too.
-    fn last_component<'s, R: Ring>(&self, share: &'s Rep3Share<R>) -> &'s Column<R> {
-        if self.party(Role::H3) == self.party(Role::H2).right(1, 3) { share.second() } else { share.first() }
-    }
-
-    /// What the first two parties start from: A + B at H1, C at H2.
-    fn start<R: Ring>(&self, role: Role, share: &Rep3Share<R>) -> Column<R> {
-        match (role, self.from) {
-            (Role::H1, None) => share.first().zip(share.second(), R::add),
-            (Role::H1, Some(from)) => share.first().zip(share.second(), R::add).fetch(from),
-            (_, None) => self.last_component(share).clone(),
-            (_, Some(from)) => self.last_component(share).fetch(from),
+    /// What the first two parties start from, in the place of the share: A + B at H1; at H2 C, which H3 holds too.
+    fn start<R: Ring>(&self, role: Role, share: Rep3Share<R>) -> Column<R> {
+        if role == Role::H1 {
+            return share.into_known();
         }
+        let (first, second) = share.into_components();
+        if self.party(Role::H3) == self.party(Role::H2).right(1, 3) { second } else { first }
     }
 
-    fn permuted<R: Ring>(&self, column: &Column<R>, which: usize) -> Column<R> {
+    /// The rows where they are fetched from first.
+    fn fetched<R: Ring>(&self, column: Column<R>) -> Column<R> {
+        if let Some(from) = self.from { column.fetch(from) } else { column }
+    }
+
+    fn permuted<R: Ring>(&self, column: Column<R>, which: usize) -> Column<R> {
         let permutation = self.permutations[which].expect("applied by those who know it");
         if self.back { column.place(permutation) } else { column.fetch(permutation) }
     }
@@ -250,9 +270,9 @@ struct Leg<R: Ring> {
 
 trait Travel {
     /// The first round's message.
-    fn pass(&mut self, round: &mut Round<'_>, way: &Way<'_>, role: Role);
+    fn pass(&mut self, round: &mut Round<'_, '_>, way: &Way<'_>, role: Role);
     /// The rest of the way, for what came in.
-    fn cross(&mut self, e: &Rep3, way: &Way<'_>, role: Role, inbox: &mut Inbox) -> Result<(), Abort>;
+    fn cross(&mut self, e: &Rep3, way: &Way<'_>, role: Role, inbox: &mut Inbox);
 }
 
 fn as_leg<R: Ring>(leg: &mut Leg<R>) -> &mut dyn Travel {
@@ -260,7 +280,7 @@ fn as_leg<R: Ring>(leg: &mut Leg<R>) -> &mut dyn Travel {
 }
 
 impl<R: Ring> Leg<R> {
-    fn whole(e: &mut Rep3, way: &Way<'_>, role: Role, share: &Rep3Share<R>) -> Self {
+    fn whole(e: &mut Rep3, way: &Way<'_>, role: Role, share: Rep3Share<R>) -> Self {
         let layout = share.layout();
         Leg::start(e, way, role, layout, || way.start(role, share))
     }
@@ -270,16 +290,16 @@ impl<R: Ring> Leg<R> {
         let [z12, z31, z23] = [(); 3].map(|()| e.session.step());
         let carried = match role {
             Role::H1 => {
-                let mut x = start();
+                let mut x = way.fetched(start());
                 mask(e, way.party(Role::H2), z12, &mut x, R::add);
-                let mut x = way.permuted(&x, P12);
+                let mut x = way.permuted(x, P12);
                 mask(e, way.party(Role::H3), z31, &mut x, R::add);
-                Some(way.permuted(&x, P31))
+                Some(way.permuted(x, P31))
             }
             Role::H2 => {
-                let mut y = start();
+                let mut y = way.fetched(start());
                 mask(e, way.party(Role::H1), z12, &mut y, R::sub);
-                Some(way.permuted(&y, P12))
+                Some(way.permuted(y, P12))
             }
             Role::H3 => None,
         };
@@ -288,35 +308,34 @@ impl<R: Ring> Leg<R> {
 }
 
 impl<R: Ring> Travel for Leg<R> {
-    fn pass(&mut self, round: &mut Round<'_>, way: &Way<'_>, role: Role) {
+    fn pass(&mut self, round: &mut Round<'_, '_>, way: &Way<'_>, role: Role) {
         let (to, from) = match role {
             Role::H1 => (Some(Role::H2), None),
             Role::H2 => (Some(Role::H3), Some(Role::H1)),
             Role::H3 => (None, Some(Role::H2)),
         };
         if let (Some(to), Some(message)) = (to, self.carried.take()) {
-            round.send(way.party(to), &message);
+            round.send(way.party(to), message);
         }
         self.expected = from.map(|from| round.recv(way.party(from), self.layout));
     }
 
-    fn cross(&mut self, e: &Rep3, way: &Way<'_>, role: Role, inbox: &mut Inbox) -> Result<(), Abort> {
-        let Some(expected) = self.expected.take() else { return Ok(()) };
-        let mut v = inbox.take(expected)?;
+    fn cross(&mut self, e: &Rep3, way: &Way<'_>, role: Role, inbox: &mut Inbox) {
+        let Some(expected) = self.expected.take() else { return };
+        let mut v = inbox.take(expected);
         if role == Role::H2 {
             mask(e, way.party(Role::H3), self.z23, &mut v, R::add);
         } else {
             mask(e, way.party(Role::H1), self.z31, &mut v, R::sub);
-            v = way.permuted(&v, P31);
+            v = way.permuted(v, P31);
             mask(e, way.party(Role::H2), self.z23, &mut v, R::sub);
         }
-        self.carried = Some(way.permuted(&v, P23));
-        Ok(())
+        self.carried = Some(way.permuted(v, P23));
     }
 }
 
 /// Adds or subtracts the randomness shared with `peer`.
-fn mask<R: Ring>(e: &Rep3, peer: PartyId, step: Step, column: &mut Column<R>, combine: impl Fn(R, R) -> R) {
+pub(super) fn mask<R: Ring>(e: &Rep3, peer: PartyId, step: Step, column: &mut Column<R>, combine: impl Fn(R, R) -> R) {
     let mut masks = e.session.prss(peer).elements::<R>(step, 0..column.as_slice().len());
     let mut block = [R::ZERO; BLOCK];
     column.update(|_, values| {
@@ -336,24 +355,30 @@ struct Words {
 }
 
 impl Words {
-    fn new(e: &mut Rep3, way: &Way<'_>, role: Role, bits: &Rep3Share<B64>) -> Self {
-        let layout = bits.layout();
-        let start = (role != Role::H3).then(|| way.start(role, bits));
-        fn leg<W: Ring>(e: &mut Rep3, way: &Way<'_>, role: Role, layout: Layout, first: usize, start: &Option<Column<B64>>) -> Leg<W> {
-            let width = (layout.planes - first).min(W::BITS as usize);
-            Leg::start(e, way, role, Layout::narrow(layout.rows, 1, width as u32), || {
-                start.as_ref().expect("H1 and H2 start").by_rows(first)
-            })
-        }
+    fn new(e: &mut Rep3, way: &Way<'_>, role: Role, bits: Vec<Rep3Share<B64>>) -> Self {
+        let layout = Layout::new(bits[0].layout().rows, bits.iter().map(|c| c.layout().planes).sum());
+        let mut start = if role == Role::H3 { None } else { stacked_columns(bits.into_iter().map(|c| way.start(role, c)).collect()) };
         let mut words = Words { layout, wide: Vec::new(), half: None, byte: None };
         for first in (0..layout.planes).step_by(64) {
             match layout.planes - first {
-                0..=8 => words.byte = Some(leg(e, way, role, layout, first, &start)),
-                9..=32 => words.half = Some(leg(e, way, role, layout, first, &start)),
-                _ => words.wide.push(leg(e, way, role, layout, first, &start)),
+                0..=8 => words.byte = Some(Words::leg(e, way, role, layout, first, &mut start)),
+                9..=32 => words.half = Some(Words::leg(e, way, role, layout, first, &mut start)),
+                _ => words.wide.push(Words::leg(e, way, role, layout, first, &mut start)),
             }
         }
         words
+    }
+
+    /// The leg of the planes from `first` on; with the last of them the planes that H1 or H2 starts from are freed.
+    fn leg<W: Ring>(e: &mut Rep3, way: &Way<'_>, role: Role, layout: Layout, first: usize, start: &mut Option<Column<B64>>) -> Leg<W> {
+        let width = (layout.planes - first).min(W::BITS as usize);
+        Leg::start(e, way, role, Layout::narrow(layout.rows, 1, width as u32), || {
+            let rows = start.as_ref().expect("H1 and H2 start").by_rows(first);
+            if first + width == layout.planes {
+                *start = None;
+            }
+            rows
+        })
     }
 
     fn legs(&mut self) -> impl Iterator<Item = &mut dyn Travel> {
@@ -379,46 +404,38 @@ impl Words {
 
 /// The second round of a column: C1 and C2 make C', A' and B' are fresh.
 struct Last<R: Ring> {
+    role: Role,
     /// A' at H1 and H3, B' at H1 and H2.
     a: Option<Column<R>>,
     b: Option<Column<R>>,
     /// C1 or C2, what this party has of C'.
     mine: Option<Column<R>>,
-    expected: Option<Ticket<R>>,
-    role: Role,
 }
 
 impl<R: Ring> Last<R> {
     fn new(e: &mut Rep3, way: &Way<'_>, role: Role, layout: Layout, carried: Option<Column<R>>) -> Self {
         let [a, b] = [(); 2].map(|()| e.session.step());
-        let fresh = |step, edge| {
-            let peer = e.other_end(edge)?;
-            let mut masks = e.session.prss(peer).elements(step, 0..layout.len::<R>());
-            Some(Column::build(layout, |_, out| masks.fill(out)))
-        };
+        let fresh = |step, edge| Some(e.drawn(e.other_end(edge)?, step, layout));
         let [h1, h2, h3] = way.roles;
         let (a, b) = (fresh(a, (h1, h3)), fresh(b, (h1, h2)));
         let mask = if role == Role::H2 { &b } else { &a };
-        let mine = carried.zip(mask.as_ref()).map(|(carried, mask)| carried.zip(mask, R::sub));
-        Last { a, b, mine, expected: None, role }
+        let mine = carried.zip(mask.as_ref()).map(|(carried, mask)| carried.combine(mask, R::sub));
+        Last { role, a, b, mine }
     }
 
-    fn exchange(&mut self, round: &mut Round<'_>, way: &Way<'_>, role: Role) {
-        let peer = match role {
-            Role::H1 => return,
+    fn exchange<'c>(&'c self, round: &mut Round<'_, 'c>, way: &Way<'_>) -> Option<Ticket<R>> {
+        let peer = match self.role {
+            Role::H1 => return None,
             Role::H2 => way.party(Role::H3),
             Role::H3 => way.party(Role::H2),
         };
         let mine = self.mine.as_ref().expect("H2 and H3 have a part of the last component");
         round.send(peer, mine);
-        self.expected = Some(round.recv(peer, mine.layout()));
+        Some(round.recv(peer, mine.layout()))
     }
 
-    fn arrive(self, way: &Way<'_>, right: PartyId, inbox: &mut Inbox) -> Result<Rep3Share<R>, Abort> {
-        let c = match (self.expected, self.mine) {
-            (Some(expected), Some(mine)) => Some(mine.zip(&inbox.take(expected)?, R::add)),
-            _ => None,
-        };
+    fn arrive(self, way: &Way<'_>, theirs: Option<Ticket<R>>, right: PartyId, inbox: &mut Inbox) -> Rep3Share<R> {
+        let c = theirs.zip(self.mine).map(|(theirs, mine)| mine.combine(&inbox.take(theirs), R::add));
         let missing = "each role holds two components";
         // what it has in common with the one peer, and with the other
         let ((one, x), (_, y)) = match self.role {
@@ -426,7 +443,7 @@ impl<R: Ring> Last<R> {
             Role::H2 => ((Role::H1, self.b.expect(missing)), (Role::H3, c.expect(missing))),
             Role::H3 => ((Role::H2, c.expect(missing)), (Role::H1, self.a.expect(missing))),
         };
-        Ok(if way.party(one) == right { Rep3Share::from_components(y, x) } else { Rep3Share::from_components(x, y) })
+        if way.party(one) == right { Rep3Share::from_components(y, x) } else { Rep3Share::from_components(x, y) }
     }
 }
 
@@ -434,11 +451,10 @@ impl<R: Ring> Last<R> {
 struct Shown {
     layout: Layout,
     mine: Option<Column<Index>>,
-    expected: Vec<Ticket<Index>>,
 }
 
 impl Shown {
-    fn exchange(&mut self, round: &mut Round<'_>, way: &Way<'_>, role: Role) {
+    fn exchange<'c>(&'c self, round: &mut Round<'_, 'c>, way: &Way<'_>, role: Role) -> Vec<Ticket<Index>> {
         let (to, from): (&[Role], &[Role]) = match role {
             Role::H1 => (&[], &[Role::H2, Role::H3]),
             Role::H2 => (&[Role::H3, Role::H1], &[Role::H3]),
@@ -447,15 +463,11 @@ impl Shown {
         if let Some(mine) = &self.mine {
             to.iter().for_each(|to| round.send(way.party(*to), mine));
         }
-        self.expected.extend(from.iter().map(|from| round.recv(way.party(*from), self.layout)));
+        from.iter().map(|from| round.recv(way.party(*from), self.layout)).collect()
     }
 
-    fn arrive(self, inbox: &mut Inbox) -> Result<Column<Index>, Abort> {
-        let mut value = self.mine.unwrap_or_else(|| Column::zeros(self.layout));
-        for expected in self.expected {
-            value = value.zip(&inbox.take(expected)?, Index::add);
-        }
-        value.clear_tails();
-        Ok(value)
+    fn arrive(self, theirs: Vec<Ticket<Index>>, inbox: &mut Inbox) -> Column<Index> {
+        let parts = theirs.into_iter().map(|ticket| inbox.take(ticket));
+        self.mine.into_iter().chain(parts).reduce(|sum, part| sum.combine(&part, Index::add)).expect("there are two parts")
     }
 }

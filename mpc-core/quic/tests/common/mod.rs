@@ -51,7 +51,7 @@ impl City {
 }
 
 pub fn head(step: u64, len: usize) -> Head {
-    Head { session: [9; 16], lane: 0, kind: Kind::Round, step, len: len as u32 }
+    Head { session: [9; 16], lane: 0, kind: Kind::Round, piece: 0, step, len: len as u32 }
 }
 
 pub fn frame(head: Head, payload: &[u8]) -> Frame {

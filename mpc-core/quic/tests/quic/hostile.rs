@@ -69,6 +69,7 @@ fn heads_that_are_not_as_expected_are_named() {
     for wrong in [
         Head { session: [8; 16], ..head(0, 16) },
         Head { lane: 1, ..head(0, 16) },
+        Head { piece: 1, ..head(0, 16) },
         Head { kind: Kind::Hello, ..head(0, 16) },
         head(1, 16),
         head(0, 15),

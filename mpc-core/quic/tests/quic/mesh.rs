@@ -3,8 +3,10 @@
 use crate::common::{City, WAIT, everywhere, exchange, frame, head, identity, pattern};
 use mpc_core::establish::{ENGINE_VERSION, Terms, establish};
 use mpc_core::link::{Kind, Link, LinkError};
-use mpc_core::{Abort, Column, Fp61, Layout, PartyId};
-use mpc_quic::{Endpoint, Mesh, Profile};
+use mpc_core::prss::EdgeKey;
+use mpc_core::{Abort, Column, Fp61, Layout, PartyId, Session};
+use mpc_quic::{Endpoint, Mesh, Profile, QuicLink};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -92,9 +94,9 @@ fn a_session_is_established_and_runs_rounds() {
         let mut sum = Fp61::new(me.into());
         for _ in 0..2 {
             let mut round = session.round("sum");
-            round.send(right, &Column::from_rows(vec![sum]));
+            round.send(right, Column::from_rows(vec![sum]));
             let ticket = round.recv::<Fp61>(left, Layout::new(1, 1));
-            let got = round.run().expect("runs").take(ticket).expect("decodes").as_slice()[0];
+            let got = round.run().expect("runs").take(ticket).as_slice()[0];
             sum = Fp61::new(got.get() + u64::from(me));
         }
         sum.get()
@@ -263,4 +265,43 @@ fn what_is_awaited_in_vain_ends_at_the_deadline() {
     drop(meshes[0].link([9; 32], 1, WAIT).expect("connected by now"));
     let mut link = meshes[0].link([1; 32], 1, wait).expect("a link");
     assert_eq!(link.take(PartyId(1), &head(0, 8)), Err(LinkError::Deadline(wait)));
+}
+
+#[test]
+fn a_lane_that_panics_in_the_middle_of_a_message_ends_its_session_and_nothing_else() {
+    let meshes = City::new().meshes();
+    let key = |a: u8, b: u8| EdgeKey::new([1 + a.min(b) + 3 * a.max(b); 32]);
+    // a few messages of thirty pieces round the ring
+    let rounds = |me: u8, link: QuicLink, faulty: bool| {
+        let keys = (0..3).map(|peer| (peer != me).then(|| key(me, peer))).collect();
+        let mut session = Session::new(PartyId(me), [5; 32], keys, Box::new(link));
+        let (left, right) = (session.right(2), session.right(1));
+        let column = Column::splat(Fp61::new(me.into()), Layout::new(1 << 20, 1));
+        let mut run = || {
+            for _ in 0..3 {
+                let mut rows = 0;
+                let mut round = session.round("long");
+                round.send(right, &column);
+                round.recv_each(left, column.layout(), |_, block: &[Fp61]| {
+                    rows += block.len();
+                    assert!(!faulty || rows < 1 << 19, "a fault of its own");
+                });
+                round.run()?;
+                assert_eq!(rows, 1 << 20);
+            }
+            Ok(())
+        };
+        let result: Result<(), Abort> = run();
+        if result.is_err() {
+            session.abandon();
+        }
+        result
+    };
+    let results = everywhere(&meshes, 1, |me, link| catch_unwind(AssertUnwindSafe(|| rounds(me, link, me == 2))));
+    assert!(results[2].is_err(), "it panicked");
+    for result in &results[..2] {
+        assert!(matches!(result, Ok(Err(Abort::PeerGone { label: "long", .. }))), "{result:?}");
+    }
+    let results = everywhere(&meshes, 2, |me, link| rounds(me, link, false));
+    assert_eq!(results, [Ok(()), Ok(()), Ok(())], "the nodes are well");
 }

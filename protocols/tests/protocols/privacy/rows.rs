@@ -103,7 +103,7 @@ impl Protocol for Cap {
         let rows = self.entities.len();
         let (entity, valid) = (input_bits(e, 0, &self.entities, 6)?, input_bits(e, 1, &self.valid, 1)?);
         let number = input_bits(e, 2, &(0..rows as i128).collect::<Vec<_>>(), 10)?;
-        let mut capped = cap(e, &entity, &valid, &Table::new(rows).with(number), self.most, self.sorting)?;
+        let mut capped = cap(e, entity, valid, Table::new(rows).with(number), self.most, self.sorting)?;
         let number = capped.table.take_last::<B64>();
         Ok([open_bits(e, &capped.entity)?, open_bits(e, &capped.kept)?, open_bits(e, &number)?])
     }

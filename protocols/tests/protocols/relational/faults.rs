@@ -20,21 +20,21 @@ fn program(session: Session) -> Result<Vec<u64>, Abort> {
     let values = input(e, 1, &Column::from_rows(KEYS.map(Fp61::new).to_vec()))?;
     let table = Table::new(rows).with(key.clone()).with::<Fp61>(values);
     let places = Permutation::new((0..rows as u32).rev().collect()).expect("a permutation");
-    let table = e.permute_by(PartyId(2), e.holds(PartyId(2)).then_some(&places), &table)?;
+    let table = e.permute_by(PartyId(2), e.holds(PartyId(2)).then_some(&places), table)?;
     let key = table.columns::<B64>()[0].clone();
-    let (table, _) = sort(e, &key, &table, Sorting::Samplesort)?;
+    let (table, _) = sort(e, key, table, Sorting::Samplesort)?;
     let key = table.columns::<B64>()[0].clone();
-    let (mut table, _) = sort(e, &key, &table, Radix { digit: 2, moving: true })?;
+    let (mut table, _) = sort(e, key, table, Radix { digit: 2, moving: true })?;
     let (key, values) = (table.take_first::<B64>(), table.take_first::<Fp61>());
-    let groups = group_sums::<_, Fp61>(e, &key, &values, &table, None, Tail::Open)?;
+    let groups = group_sums::<_, Fp61>(e, key.clone(), values, table, None, Tail::Open)?;
     let count = groups.key.layout_rows();
     let all = e.constant(&Column::splat(B64(u64::MAX), mpc_core::Layout::new(count, 1)));
     let left = Table::new(count).with::<Fp61>(groups.sums);
     let ones = e.constant(&Column::splat(B64(u64::MAX), mpc_core::Layout::new(rows, 1)));
-    let left = Side { key: &groups.key, valid: &all, table: &left };
-    let right = Side { key: &key, valid: &ones, table: &Table::new(rows).with(key.clone()) };
-    let joined = join(e, &left, &right, JoinOptions::default())?;
-    let compacted = compact(e, &joined.matched, &joined.right, true)?;
+    let left = Side { key: groups.key, valid: all, table: left };
+    let right = Side { key: key.clone(), valid: ones, table: Table::new(rows).with(key) };
+    let joined = join(e, left, right, JoinOptions::default())?;
+    let compacted = compact(e, &joined.matched, joined.right, true)?;
     let matched = compacted.count.unwrap_or_default();
     open_bits(e, &compacted.table.columns::<B64>()[0]).map(|keys| keys[..matched].to_vec())
 }

@@ -30,7 +30,7 @@ impl Protocol for Grouped {
         let number = input(e, 2, &Column::from_rows(self.values[1].iter().map(|v| Fp61::new(*v)).collect()))?;
         let valid = self.valid.as_ref().map(|valid| input_bits(e, 1, valid, 1)).transpose()?;
         let carried = Table::new(rows).with(carried).with::<Fp61>(number);
-        let mut groups = group_sums::<E, Fp61>(e, &key, &values, &carried, valid.as_ref(), self.tail)?;
+        let mut groups = group_sums::<E, Fp61>(e, key, values, carried, valid.as_ref(), self.tail)?;
         let valid = groups.valid.map(|valid| open_bits(e, &valid)).transpose()?;
         let (bits, number) = (groups.carried.take_first::<B64>(), groups.carried.take_first::<Fp61>());
         Ok((open_bits(e, &groups.key)?, open::<E, Fp61>(e, &groups.sums)?, open_bits(e, &bits)?, open::<E, Fp61>(e, &number)?, valid))
@@ -119,13 +119,13 @@ impl Protocol for Seen {
         let first = first_rows(e, &key)?;
         let numbers = numbers_of_rows(e, rows);
         let table = Table::new(rows).with::<Fp61>(values.clone()).with(sums_before::<E, Fp61>(&values)).with(bits).with(numbers);
-        let (segments, mut heads) = Segments::new(e, &first, &table)?;
+        let (segments, mut heads) = Segments::new(e, &first, table)?;
         let [heads_values, starts] = [heads.take_first::<Fp61>(), heads.take_first::<Fp61>()];
         let numbers = heads.take_first::<Index>();
-        let totals = segments.totals::<Fp61>(e, &values, &starts)?;
+        let totals = segments.totals::<Fp61>(e, &values.sum(), &starts)?;
         let running = segments.running_sums::<Fp61>(e, &values, &starts)?;
         let numbers = segments.numbers(e, &numbers)?;
-        let mut spread = segments.spread(e, &heads.with::<Fp61>(heads_values))?;
+        let mut spread = segments.spread(e, heads.with::<Fp61>(heads_values))?;
         let (bits, values) = (spread.take_first::<B64>(), spread.take_first::<Fp61>());
         let bits = open_bits(e, &bits)?.into_iter().map(u128::from).collect();
         let values = open::<E, Fp61>(e, &values)?;
@@ -166,7 +166,7 @@ impl Protocol for DistinctKeys {
         let key = input_bits(e, 0, &self.keys, 6)?;
         let valid = input_bits(e, 1, &self.valid, 1)?;
         let table = Table::new(self.keys.len()).with(key.clone());
-        let mut distinct = distinct(e, &key, &valid, &table, Radix::default())?;
+        let mut distinct = distinct(e, key, valid, table, Radix::default())?;
         let table = distinct.table.take_first::<B64>();
         Ok((open_bits(e, &distinct.key)?, open_bits(e, &distinct.first)?, open_bits(e, &table)?))
     }
@@ -202,7 +202,7 @@ fn differences_sum_up() {
             let values: Vec<u64> = (0..self.0 as u64).map(|i| i * i % 61).collect();
             let bits = input_bits(e, 0, &values, 6)?;
             let table = Table::new(self.0).with(bits.clone());
-            let mut back = table.differences(e).prefix_sums();
+            let mut back: Table<E> = table.differences().prefix_sums();
             assert_eq!(bits.layout(), back.columns::<B64>()[0].layout());
             let back = back.take_first::<B64>();
             Ok((open_bits(e, &bits)?, open_bits(e, &back)?))

@@ -10,9 +10,6 @@ use std::collections::HashMap;
 /// Rows of a side: key, payload, valid.
 pub type Rows = Vec<(u64, u64, u64)>;
 
-/// A side's key, valid bits and table.
-type Shared<E> = (<E as Engine>::Share<B64>, <E as Engine>::Share<B64>, Table<E>);
-
 pub struct Join {
     pub left: Rows,
     pub right: Rows,
@@ -27,21 +24,19 @@ impl Protocol for Join {
     type Output = Opened;
 
     fn run<E: Engine>(&self, e: &mut E) -> Result<Opened, Abort> {
-        fn side<E: Engine>(e: &mut E, owner: u8, rows: &Rows) -> Result<Shared<E>, Abort> {
+        fn side<E: Engine>(e: &mut E, owner: u8, rows: &Rows) -> Result<Side<E>, Abort> {
             let column = |f: fn(&(u64, u64, u64)) -> u64| rows.iter().map(f).collect::<Vec<_>>();
             let key = input_bits(e, owner, &column(|r| r.0), 7)?;
             let payload = input_bits(e, owner, &column(|r| r.1), 20)?;
             let valid = input_bits(e, owner, &column(|r| r.2), 1)?;
-            Ok((key, valid, Table::new(rows.len()).with(payload)))
+            Ok(Side { key, valid, table: Table::new(rows.len()).with(payload) })
         }
         let (left, right) = (side(e, 0, &self.left)?, side(e, 1, &self.right)?);
-        let left = Side { key: &left.0, valid: &left.1, table: &left.2 };
-        let right = Side { key: &right.0, valid: &right.1, table: &right.2 };
-        let joined = join(e, &left, &right, self.options)?;
+        let joined = join(e, left, right, self.options)?;
         let rows = self.left.len() + self.right.len();
         let (mut lefts, mut rights) = (joined.left.clone(), joined.right.clone());
         let (payload, right_rows) = (lefts.take_first::<B64>(), rights.take_first::<B64>());
-        let mut back = undo(e, &joined.applied, &Table::new(rows).with(payload.clone()).with(joined.matched.clone()))?;
+        let mut back = undo(e, &joined.applied, Table::new(rows).with(payload.clone()).with(joined.matched.clone()))?;
         let back = [(); 2].map(|()| back.take_first::<B64>().slice(self.left.len()..rows));
         let all = [&joined.key, &payload, &right_rows, &joined.matched, &joined.right_valid, &joined.right_unmatched()];
         let all = all.into_iter().map(|bits| open_bits(e, bits)).collect::<Result<_, _>>()?;
@@ -161,15 +156,15 @@ impl Protocol for ManyToMany {
 
     fn run<E: Engine>(&self, e: &mut E) -> Result<Self::Output, Abort> {
         let column = |rows: &Rows, f: fn(&(u64, u64, u64)) -> u64| rows.iter().map(f).collect::<Vec<_>>();
-        let mut shares = Vec::new();
+        let mut sides = Vec::new();
         for (owner, rows) in [(0, &self.left), (2, &self.right)] {
             let key = input_bits(e, owner, &column(rows, |r| r.0), 5)?;
             let payload = input_bits(e, owner, &column(rows, |r| r.1), 12)?;
             let valid = input_bits(e, owner, &column(rows, |r| r.2), 1)?;
-            shares.push((key, valid, Table::new(rows.len()).with(payload)));
+            sides.push(Side { key, valid, table: Table::new(rows.len()).with(payload) });
         }
-        let side = |i: usize| Side { key: &shares[i].0, valid: &shares[i].1, table: &shares[i].2 };
-        let mut pairs = match pairs(e, &side(0), &side(1), self.places, Sorting::default()) {
+        let (right, left) = (sides.remove(1), sides.remove(0));
+        let mut pairs = match pairs(e, left, right, self.places, Sorting::default()) {
             Ok(pairs) => pairs,
             Err(refused @ Abort::Data(_)) => return Ok(Err(refused)),
             Err(other) => return Err(other),

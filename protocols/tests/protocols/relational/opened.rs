@@ -66,15 +66,15 @@ impl Engine for Spy {
     fn near_quotient<R: Ring, S: Ring>(&mut self, x: &Column<R>, divisors: &[u128]) -> Result<Column<S>, Abort> {
         self.plain.near_quotient(x, divisors)
     }
-    fn shuffle(&mut self, table: &Table<Self>) -> Result<(Table<Self>, Permutation), Abort> {
+    fn shuffle(&mut self, table: Table<Self>) -> Result<(Table<Self>, Permutation), Abort> {
         let to = permutation(table.rows(), self.orders[self.shuffles]);
         self.shuffles += 1;
         Ok((table.place(&to), to))
     }
-    fn unshuffle(&mut self, table: &Table<Self>, shuffled: &Permutation) -> Result<Table<Self>, Abort> {
+    fn unshuffle(&mut self, table: Table<Self>, shuffled: &Permutation) -> Result<Table<Self>, Abort> {
         Ok(table.fetch(shuffled))
     }
-    fn permute_by(&mut self, _: PartyId, _: Option<&Permutation>, _: &Table<Self>) -> Result<Table<Self>, Abort> {
+    fn permute_by(&mut self, _: PartyId, _: Option<&Permutation>, _: Table<Self>) -> Result<Table<Self>, Abort> {
         unreachable!("no owner's permutation is tested here")
     }
     fn retrieve(&mut self, _: &Ask<'_>, _: &Offer<'_>) -> Result<Retrieved<Self>, Abort> {
@@ -121,27 +121,27 @@ fn same_law(shuffles: u32, program: fn(&mut Spy, Column<B64>) -> Result<(), Abor
 
 #[test]
 fn radix_sorts_open_the_same_for_all_keys() {
-    same_law(1, |e, key| sort_places(e, &key, Radix { digit: 2, moving: false }).map(drop));
-    same_law(3, |e, key| sort_places(e, &key, Radix { digit: 1, moving: false }).map(drop));
-    same_law(2, |e, key| sort_places(e, &key, Radix { digit: 2, moving: true }).map(drop));
-    same_law(2, |e, key| sort(e, &key, &Table::new(3).with(key.clone()), Radix { digit: 3, moving: false }).map(drop));
+    same_law(1, |e, key| sort_places(e, key, Radix { digit: 2, moving: false }).map(drop));
+    same_law(3, |e, key| sort_places(e, key, Radix { digit: 1, moving: false }).map(drop));
+    same_law(2, |e, key| sort_places(e, key, Radix { digit: 2, moving: true }).map(drop));
+    same_law(2, |e, key| sort(e, key.clone(), Table::new(3).with(key), Radix { digit: 3, moving: false }).map(drop));
 }
 
 #[test]
 fn samplesort_opens_the_same_for_all_keys() {
-    same_law(1, |e, key| sort(e, &key, &Table::new(3).with(key.clone()), Sorting::Samplesort).map(drop));
+    same_law(1, |e, key| sort(e, key.clone(), Table::new(3).with(key), Sorting::Samplesort).map(drop));
 }
 
 #[test]
 fn compaction_opens_the_same_for_all_flags() {
-    same_law(1, |e, key| compact(e, &key.pick_planes([0]), &Table::new(3).with(key.clone()), false).map(drop));
+    same_law(1, |e, key| compact(e, &key.pick_planes([0]), Table::new(3).with(key), false).map(drop));
 }
 
 #[test]
 fn without_the_row_number_comparisons_would_tell() {
     // the oracle sees a leak: equal keys, opened after a shuffle
     let program = |e: &mut Spy, key: Column<B64>| {
-        let (mut table, _) = e.shuffle(&Table::new(3).with(key))?;
+        let (mut table, _) = e.shuffle(Table::new(3).with(key))?;
         let key = table.take_first::<B64>();
         let less = protocols::circuit::less(e, &key.slice_rows(0..2), &key.slice_rows(1..3))?;
         let less = e.verify(less)?;
@@ -229,14 +229,14 @@ fn a_shuffle_shows_nothing_of_its_rows() {
             let indices = |values: [u32; 2]| {
                 received((2, 3), corrupt, tape, &move |e: &mut Rep3| {
                     let column = held(e, corrupt, &Column::from_indices(values, 1));
-                    e.shuffle(&Table::new(2).with::<Index>(column)).map(drop)
+                    e.shuffle(Table::new(2).with::<Index>(column)).map(drop)
                 })
             };
             assert!(indices([0, 0]) == indices([0, 1]) && indices([0, 0]) == indices([1, 1]), "P_{corrupt}");
             let bits = |values: [i128; 2]| {
                 received((2, 3), corrupt, tape, &move |e: &mut Rep3| {
                     let column = held(e, corrupt, &Column::from_ints(&values, 1));
-                    e.shuffle(&Table::new(2).with::<B64>(column)).map(drop)
+                    e.shuffle(Table::new(2).with::<B64>(column)).map(drop)
                 })
             };
             assert!(bits([0, 0]) == bits([0, 1]) && bits([0, 0]) == bits([1, 1]), "P_{corrupt}");
@@ -250,9 +250,9 @@ fn undoing_a_shuffle_shows_nothing_of_its_rows() {
         let indices = |values: [u32; 2]| {
             received((2, 3), corrupt, 5, &move |e: &mut Rep3| {
                 // a shuffle of nothing, to have one to undo
-                let (_, shuffled) = e.shuffle(&Table::new(2))?;
+                let (_, shuffled) = e.shuffle(Table::new(2))?;
                 let column = held(e, corrupt, &Column::from_indices(values, 1));
-                e.unshuffle(&Table::new(2).with::<Index>(column), &shuffled).map(drop)
+                e.unshuffle(Table::new(2).with::<Index>(column), &shuffled).map(drop)
             })
         };
         assert!(indices([0, 0]) == indices([0, 1]) && indices([0, 0]) == indices([1, 1]), "P_{corrupt}");
@@ -268,7 +268,7 @@ fn an_owners_permutation_shows_nothing_to_the_others() {
                 let column = held(e, corrupt, &Column::from_indices(values, 1));
                 let places = Permutation::new(places.to_vec());
                 let mine = places.as_ref().filter(|_| e.holds(PartyId(0)));
-                e.permute_by(PartyId(0), mine, &Table::new(3).with::<Index>(column)).map(drop)
+                e.permute_by(PartyId(0), mine, Table::new(3).with::<Index>(column)).map(drop)
             })
         };
         let expected = seen([0, 1, 2], [0, 0, 0]);

@@ -20,9 +20,9 @@ impl Protocol for Sort {
     fn run<E: Engine>(&self, e: &mut E) -> Result<Self::Output, Abort> {
         let rows = self.keys.len();
         let key = input_bits(e, 1, &self.keys, self.width)?;
-        let places = sort_places(e, &key, self.sorting)?;
+        let places = sort_places(e, key.clone(), self.sorting)?;
         let table = Table::new(rows).with(key.clone());
-        let (mut sorted, _) = sort(e, &key, &table, self.sorting)?;
+        let (mut sorted, _) = sort(e, key, table, self.sorting)?;
         Ok((open::<E, Index>(e, &places)?, open_bits(e, &sorted.take_first::<B64>())?))
     }
 }
@@ -69,7 +69,7 @@ impl Protocol for Composite {
     fn run<E: Engine>(&self, e: &mut E) -> Result<Self::Output, Abort> {
         let (first, second) = (input_bits(e, 0, &self.0, 3)?, input_bits(e, 2, &self.1, 5)?);
         let key = order(e, &[Key { bits: &first, descending: false }, Key { bits: &second, descending: true }]);
-        let places = sort_places(e, &key, Radix::default())?;
+        let places = sort_places(e, key, Radix::default())?;
         open::<E, Index>(e, &places)
     }
 }
@@ -107,7 +107,7 @@ impl Protocol for Rows {
 
     fn run<E: Engine>(&self, e: &mut E) -> Result<(), Abort> {
         let key = input_bits(e, 1, &vec![7; self.0], 40)?;
-        sort(e, &key, &Table::new(self.0).with(key.clone()), Sorting::Samplesort).map(drop)
+        sort(e, key.clone(), Table::new(self.0).with(key), Sorting::Samplesort).map(drop)
     }
 }
 

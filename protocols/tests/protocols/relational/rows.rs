@@ -62,14 +62,14 @@ impl Protocol for ThereAndBack {
 
     fn run<E: Engine>(&self, e: &mut E) -> Result<bool, Abort> {
         let start = table(e, self.0)?;
-        let (one, first) = e.shuffle(&start)?;
-        let (two, second) = e.shuffle(&one)?;
-        let (_, third) = e.shuffle(&two)?;
-        let shuffled = e.shuffle(&two)?;
-        let unmoved = e.unshuffle(&shuffled.0, &shuffled.1)?;
-        let back = e.unshuffle(&unmoved, &second)?;
-        let back = e.unshuffle(&back, &first)?;
-        let astray = e.unshuffle(&two, &third)?;
+        let (one, first) = e.shuffle(start.clone())?;
+        let (two, second) = e.shuffle(one)?;
+        let (_, third) = e.shuffle(two.clone())?;
+        let shuffled = e.shuffle(two.clone())?;
+        let unmoved = e.unshuffle(shuffled.0, &shuffled.1)?;
+        let back = e.unshuffle(unmoved, &second)?;
+        let back = e.unshuffle(back, &first)?;
+        let astray = e.unshuffle(two.clone(), &third)?;
         let (start, there, back) = (open_table(e, &start)?, open_table(e, &two)?, open_table(e, &back)?);
         let sorted = |rows: &Rows| {
             // rows stay together: the first column tells them apart
@@ -100,7 +100,7 @@ fn every_order_is_equally_likely() {
         let mut orders = std::collections::HashMap::new();
         for _ in 0..2400 {
             let numbers = e.constant(&Column::from_indices(0..4, 2));
-            let (mut moved, _) = e.shuffle(&Table::new(4).with(numbers))?;
+            let (mut moved, _) = e.shuffle(Table::new(4).with(numbers))?;
             let moved = e.verify(moved.take_first::<Index>())?;
             let order: Vec<u32> = e.open(&moved)?.as_slice().iter().map(|v| v.0).collect();
             *orders.entry(order).or_insert(0u32) += 1;
@@ -125,7 +125,7 @@ impl Protocol for ByOwner {
         let start = table(e, self.places.len())?;
         let owner = PartyId(self.owner);
         let places = Permutation::new(self.places.clone()).expect("a permutation");
-        let moved = e.permute_by(owner, e.holds(owner).then_some(&places), &start)?;
+        let moved = e.permute_by(owner, e.holds(owner).then_some(&places), start.clone())?;
         Ok((open_table(e, &start)?, open_table(e, &moved)?))
     }
 }
@@ -153,7 +153,7 @@ fn an_owner_without_its_permutation_is_refused() {
     let outcomes = World::new(3, 8).run(|session| {
         let mut e = Rep3::new(session);
         let table = table(&mut e, 3)?;
-        e.permute_by(PartyId(1), None, &table).map(drop)
+        e.permute_by(PartyId(1), None, table).map(drop)
     });
     assert!(matches!(outcomes[1].result, Err(Abort::Refused(_))));
 }
@@ -173,9 +173,9 @@ impl Protocol for Secret {
         let width = index_bits(rows);
         let first = input(e, 0, &Column::from_indices(self.first.iter().copied(), width))?;
         let then = input(e, 1, &Column::from_indices(self.then.iter().copied(), width))?;
-        let (moved, applied) = apply(e, &first, &start)?;
-        let back = undo(e, &applied, &moved)?;
-        let composed = compose(e, &applied, &then)?;
+        let (moved, applied) = apply(e, first, start.clone())?;
+        let back = undo(e, &applied, moved.clone())?;
+        let composed = compose(e, &applied, then)?;
         Ok((open_table(e, &start)?, open_table(e, &moved)?, open_table(e, &back)?, open::<E, Index>(e, &composed)?))
     }
 }
@@ -241,7 +241,7 @@ impl Protocol for Compaction {
     fn run<E: Engine>(&self, e: &mut E) -> Result<Self::Output, Abort> {
         let start = table(e, self.flags.len())?;
         let flag = input_bits(e, 0, &self.flags, 1)?;
-        let compacted = compact(e, &flag, &start, self.open)?;
+        let compacted = compact(e, &flag, start.clone(), self.open)?;
         Ok((open_table(e, &start)?, open_table(e, &compacted.table)?, compacted.count))
     }
 }
@@ -268,7 +268,7 @@ fn places_that_are_no_permutation_abort() {
         let mut e = Rep3::new(session);
         let places = e.constant(&Column::from_indices([1, 1, 0], 2));
         let values = e.constant(&Column::splat(Fp61::ONE, one(3)));
-        apply(&mut e, &places, &Table::new(3).with(values)).map(drop)
+        apply(&mut e, places, Table::new(3).with(values)).map(drop)
     });
     assert!(outcomes.iter().all(|o| matches!(o.result, Err(Abort::Cheating { .. }))));
 }

@@ -104,7 +104,7 @@ fn front<E: Engine>(
     let same: Vec<(usize, &Cells<E>)> = same.filter(|_| first).map(|(f, c)| (f, &sorted.columns[&c])).collect();
     let keys: &[Cells<E>] = if first { &sorted.keys } else { &[] };
     table = keys.iter().chain(same.iter().map(|(_, c)| *c)).fold(table, pack).with::<B64>(sorted.last.clone());
-    let mut front = compact(engine, &sorted.last, &table, false)?.table;
+    let mut front = compact(engine, &sorted.last, table, false)?.table;
     let last = front.take_last::<B64>();
     // the columns leave in the order in which they came; keys came last
     let mut from = Unpack::new(front);

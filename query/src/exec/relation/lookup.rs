@@ -89,22 +89,21 @@ fn find<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, words: impl FnOnce() ->
         let dead = engine.not(&live);
         Share::stack(&[&by, &Share::concat(&[&dead, &none])])
     };
-    let places = sort_places(engine, &by, radix(table.places + base.places, by.layout().planes))?;
+    let way = radix(table.places + base.places, by.layout().planes);
+    let places = sort_places(engine, by, way)?;
     let payload = looked_up.iter().fold(Table::new(table.places), |t, c| pack(t, c));
     let (payload, flags, applied) = if what.sorted {
-        let differences = payload.with::<B64>(table_key).with::<B64>(live).differences(engine);
-        let all = Table::concat(&[&differences, &differences.zeros(engine, base.places)]);
-        let ((all, applied), flags) = moved(engine, &places, all, &[key, live_rows])?;
+        let all = payload.with::<B64>(table_key).with::<B64>(live).differences().padded(engine, 0, base.places);
+        let ((all, applied), flags) = moved(engine, places, all, vec![key, live_rows])?;
         (all.prefix_sums(), flags, applied)
     } else {
         let is_table = Share::concat(&[&super::combine::ones(engine, table.places), &none]);
-        let all = Table::concat(&[&payload, &payload.zeros(engine, base.places)]);
-        let ((all, applied), flags) = moved(engine, &places, all, &[key, live_rows, is_table])?;
+        let all = payload.padded(engine, 0, base.places);
+        let ((all, applied), flags) = moved(engine, places, all, vec![key, live_rows, is_table])?;
         // the table's rows to the front, in their new order; how many is public
-        let front = compact(engine, &flags[2], &all.with::<B64>(flags[0].clone()).with::<B64>(flags[1].clone()), false)?;
-        let differences = front.table.slice(0..table.places).differences(engine);
-        let differences = Table::concat(&[&differences, &differences.zeros(engine, base.places)]);
-        (undo(engine, &front.applied, &differences)?.prefix_sums(), flags, applied)
+        let front = compact(engine, &flags[2], all.with::<B64>(flags[0].clone()).with::<B64>(flags[1].clone()), false)?;
+        let differences = front.table.slice(0..table.places).differences().padded(engine, 0, base.places);
+        (undo(engine, &front.applied, differences)?.prefix_sums(), flags, applied)
     };
     let mut payload = payload;
     let live_here = payload.take_last::<B64>();
@@ -134,10 +133,11 @@ fn not_unique(words: &str) -> String {
 type Moved<E> = (protocols::relational::Moved<E>, Vec<Bits<E>>);
 
 /// Applies `places` to a table and to single columns.
-fn moved<E: Engine>(engine: &mut E, places: &E::Share<mpc_core::Index>, table: Table<E>, with: &[Bits<E>]) -> Result<Moved<E>, Abort> {
-    let all = with.iter().fold(table, |table, column| table.with::<B64>(column.clone()));
-    let (mut all, applied) = apply(engine, places, &all)?;
-    let mut flags: Vec<Bits<E>> = with.iter().map(|_| all.take_last::<B64>()).collect();
+fn moved<E: Engine>(engine: &mut E, places: E::Share<mpc_core::Index>, table: Table<E>, with: Vec<Bits<E>>) -> Result<Moved<E>, Abort> {
+    let count = with.len();
+    let all = with.into_iter().fold(table, |table, column| table.with::<B64>(column));
+    let (mut all, applied) = apply(engine, places, all)?;
+    let mut flags: Vec<Bits<E>> = (0..count).map(|_| all.take_last::<B64>()).collect();
     flags.reverse();
     Ok(((all, applied), flags))
 }
@@ -151,7 +151,7 @@ fn back<E: Engine>(
     looked_up: &[&Cells<E>],
     places: usize,
 ) -> Result<(Vec<Cells<E>>, Bits<E>), Abort> {
-    let back = undo(engine, applied, &payload.with::<B64>(matched))?;
+    let back = undo(engine, applied, payload.with::<B64>(matched))?;
     let rows = back.rows();
     let mut back = Unpack::new(back.slice(places..rows));
     let found = looked_up.iter().map(|c| back.column(c)).collect();

@@ -48,7 +48,7 @@ pub(super) fn ready<E: Engine>(engine: &mut E, rows: &Rows<E>, ordered: bool) ->
         table = elements::<Fp127, E>(&rows.columns).into_iter().fold(table, |table, values| table.with::<Fp127>(values));
     }
     if !ordered && rows.places > 1 {
-        table = engine.shuffle(&table)?.0;
+        table = engine.shuffle(table)?.0;
     }
     Ok(Ready { table })
 }

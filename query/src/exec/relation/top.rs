@@ -9,11 +9,11 @@ use super::{Bits, Rows};
 use crate::plan::relation::{Relation, SortKey};
 use mpc_core::Abort;
 use protocols::relational::{apply, sort_places};
-use protocols::{Engine, Share, Table};
+use protocols::{Engine, Share};
 
 /// As many rows as `relation` has places, after the first `skip` in this order; places beyond the input's hold no row.
 pub(super) fn top<E: Engine>(engine: &mut E, input: &Rows<E>, by: &[SortKey], skip: usize, relation: &Relation) -> Result<Rows<E>, Abort> {
-    let shuffled = engine.shuffle(&input.table())?.0;
+    let shuffled = engine.shuffle(input.table())?.0;
     let input = input.unpacked(shuffled);
     let mut planes: Vec<Bits<E>> = Vec::new();
     for key in by.iter().rev() {
@@ -24,15 +24,15 @@ pub(super) fn top<E: Engine>(engine: &mut E, input: &Rows<E>, by: &[SortKey], sk
     let sorted = if key.layout().planes == 0 {
         input.table()
     } else {
-        let places = sort_places(engine, &key, radix(input.places, key.layout().planes))?;
-        apply(engine, &places, &input.table())?.0
+        let way = radix(input.places, key.layout().planes);
+        let places = sort_places(engine, key, way)?;
+        apply(engine, places, input.table())?.0
     };
     let mut rows = input.unpacked(sorted);
     if !relation.full && rows.row.is_none() {
         rows.row = Some(ones(engine, rows.places));
     }
     let (from, to) = (skip.min(rows.places), (skip + relation.places as usize).min(rows.places));
-    let table = rows.table();
-    let spare = table.zeros(engine, relation.places as usize - (to - from));
-    Ok(rows.unpacked(Table::concat(&[&table.slice(from..to), &spare])))
+    let spare = relation.places as usize - (to - from);
+    Ok(rows.unpacked(rows.table().slice(from..to).padded(engine, 0, spare)))
 }

@@ -88,8 +88,9 @@ fn order<E: Engine>(
     let rows = if by.layout().planes == 0 {
         input.unpacked(input.table())
     } else {
-        let to = sort_places(engine, &by, radix(places, by.layout().planes))?;
-        input.unpacked(apply(engine, &to, &input.table())?.0)
+        let way = radix(places, by.layout().planes);
+        let to = sort_places(engine, by, way)?;
+        input.unpacked(apply(engine, to, input.table())?.0)
     };
     let cells = |columns: &[usize]| columns.iter().map(|c| rows.columns[*c].clone()).collect::<Vec<_>>();
     let sums = sums::Sums::new(engine, &rows, what.functions, outputs)?;
@@ -104,14 +105,14 @@ fn order<E: Engine>(
         let same = same_as_before(engine, places, &cells(&keys), rows.row.as_ref())?;
         let first = engine.not(&same);
         let table = sums.before(Table::new(places).with::<B64>(own.clone()), |s| s.peers);
-        let (segments, heads) = Segments::new(engine, &first, &table)?;
+        let (segments, heads) = Segments::new(engine, &first, table)?;
         // peers are numbered by their place among all first rows
         let heads = if dense { heads.with::<B64>(own.clone()) } else { heads };
         peers = Some((heads, segments));
     }
     let (mut start, mut rank, mut ends) = (None, None, None);
-    if let Some((heads, segments)) = &peers {
-        let (fp61, fp127) = (sums.peer_totals::<Fp61>(engine, heads, segments)?, sums.peer_totals::<Fp127>(engine, heads, segments)?);
+    if let Some((heads, segments)) = peers {
+        let (fp61, fp127) = (sums.peer_totals::<Fp61>(engine, &heads, &segments)?, sums.peer_totals::<Fp127>(engine, &heads, &segments)?);
         let mut from = Unpack::new(segments.spread(engine, heads)?);
         start = Some(from.bits());
         rank = dense.then(|| from.bits());
@@ -125,9 +126,9 @@ fn order<E: Engine>(
     let first = engine.not(&same);
     let table = rank.iter().fold(Table::new(places).with::<B64>(own), |t, r| t.with::<B64>(r.clone()));
     let table = sums.before(table, |_| true);
-    let (partitions, heads) = Segments::new(engine, &first, &table)?;
+    let (partitions, heads) = Segments::new(engine, &first, table)?;
     let (fp61, fp127) = (sums.totals::<Fp61>(engine, &heads, &partitions)?, sums.totals::<Fp127>(engine, &heads, &partitions)?);
-    let mut from = Unpack::new(partitions.spread(engine, &heads)?);
+    let mut from = Unpack::new(partitions.spread(engine, heads)?);
     let partition_start = from.bits();
     let dense = rank.map(|rank| (rank, from.bits()));
     let (ends61, ends127) = ends.unwrap_or((None, None));
@@ -161,7 +162,7 @@ fn whole_in_order<E: Engine>(
     let groups = group::group(engine, input, what.partition, &folds, &columns, what.seed)?;
     let folds = &groups.columns[what.partition.len()..];
     let heads = folds.iter().fold(Table::new(input.places), pack);
-    let mut from = Unpack::new(ordered.partitions.spread(engine, &heads)?);
+    let mut from = Unpack::new(ordered.partitions.spread(engine, heads)?);
     Ok(folds.iter().map(|like| from.column(like)).collect())
 }
 

@@ -85,15 +85,16 @@ impl Order {
         by.push(grouping(engine, input, keys, seed));
         by.extend(input.row.as_ref().map(|row| engine.not(row)));
         let by = joined(engine, input.places, &by);
+        let way = radix(input.places, by.layout().planes);
+        let places = if by.layout().planes > 0 { Some(sort_places(engine, by, way)?) } else { None };
 
         let read: BTreeSet<usize> = self.folds.iter().flat_map(|f| reads(&folds[*f])).collect();
         let mut table = keys.iter().fold(Table::new(input.places), |t, k| pack(t, &input.columns[*k]));
         table = read.iter().fold(table, |t, c| pack(t, &input.columns[*c]));
         table = value.iter().fold(table, |t, (value, counts)| t.with::<B64>(value.clone()).with::<B64>(counts.clone()));
         table = input.row.iter().fold(table, |t, row| t.with::<B64>(row.clone()));
-        if by.layout().planes > 0 {
-            let places = sort_places(engine, &by, radix(input.places, by.layout().planes))?;
-            table = apply(engine, &places, &table)?.0;
+        if let Some(places) = places {
+            table = apply(engine, places, table)?.0;
         }
         let mut from = Unpack::new(table);
         let keys: Vec<Cells<E>> = keys.iter().map(|k| from.column(&input.columns[*k])).collect();

@@ -88,7 +88,7 @@ fn bounds<E: Engine>(engine: &mut E, sorted: &Sorted<E>, largest: &Bits<E>, widt
     let ends = largest.planes(std::iter::repeat_n(0, width)).scale(&from_one);
     let numbers = engine.constant(&from_one);
     let table = Table::new(sorted.places).with::<B64>(ends.prefix_sums()).with::<B64>(numbers).with::<B64>(sorted.last.clone());
-    let front = compact(engine, &sorted.last, &table, false)?;
+    let front = compact(engine, &sorted.last, table, false)?;
     let mut groups = front.table;
     let (valid, last, ends) = (groups.take_last::<B64>(), groups.take_last::<B64>(), groups.take_last::<B64>());
     let ends = ends.sub(&before::<B64, E>(engine, &ends));
@@ -99,7 +99,7 @@ fn bounds<E: Engine>(engine: &mut E, sorted: &Sorted<E>, largest: &Bits<E>, widt
     // differences to the next group, at the last row of each: from the last row up they sum up to the group's own
     let rows: Vec<Bits<E>> = bounds.take::<B64>().iter().map(|c| c.sub(&after::<B64, E>(engine, c))).collect();
     let table = rows.into_iter().fold(Table::new(sorted.places), |t, c| t.with::<B64>(c));
-    let mut back = undo(engine, &front.applied, &table)?;
+    let mut back = undo(engine, &front.applied, table)?;
     let upwards = |c: Bits<E>| {
         let up_to = c.prefix_sums();
         let all = c.sum();

@@ -159,9 +159,7 @@ fn masked<E: Engine>(
     if spare == 0 {
         return Ok(rows);
     }
-    let table = rows.table();
-    let empty = table.zeros(engine, spare);
-    Ok(rows.unpacked(Table::concat(&[&table, &empty])))
+    Ok(rows.unpacked(rows.table().padded(engine, 0, spare)))
 }
 
 /// For each tuple whether a row has it.

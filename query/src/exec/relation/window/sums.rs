@@ -61,7 +61,7 @@ impl<E: Engine> Sums<E> {
             return Ok(None);
         }
         let starts: Vec<&E::Share<R>> = heads.columns::<R>().iter().collect();
-        peers.totals::<R>(engine, &Share::stack(&values), &Share::stack(&starts)).map(Some)
+        peers.totals::<R>(engine, &Share::stack(&values).sum(), &Share::stack(&starts)).map(Some)
     }
 
     /// The sums over each row's partition, of those that are over the whole.
@@ -72,7 +72,7 @@ impl<E: Engine> Sums<E> {
         }
         let values: Vec<&E::Share<R>> = mine().map(|(s, _)| &s.values).collect();
         let starts: Vec<&E::Share<R>> = mine().map(|(_, start)| start).collect();
-        partitions.totals::<R>(engine, &Share::stack(&values), &Share::stack(&starts)).map(Some)
+        partitions.totals::<R>(engine, &Share::stack(&values).sum(), &Share::stack(&starts)).map(Some)
     }
 
     /// Each sum with its function: from the sums before the partition, those over whole partitions, and those up to the last peer.
