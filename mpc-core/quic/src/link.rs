@@ -27,6 +27,17 @@ struct Ends {
     connection: Connection,
     outgoing: Arc<Outgoing>,
     incoming: Option<Reading>,
+    /// Frames taken from the peer.
+    taken: u64,
+}
+
+impl Ends {
+    /// Whether the peer has what this end sent first. A reset takes back what is still on its way, and a peer that knows of no stream for its
+    /// job would wait for one: so a stream is reset only once the peer has answered, which its second frame does, or so much is under way that
+    /// QUIC takes no more.
+    fn is_begun(&self) -> bool {
+        self.taken >= 2 || self.outgoing.is_full()
+    }
 }
 
 /// One attempt at a job, shared by its lanes. When the last of them is gone the attempt has ended here.
@@ -101,7 +112,7 @@ impl QuicLink {
                 }
             };
             let outgoing = outgoing.map_err(|e| (PartyId(peer as u8), e))?;
-            peers.push(Some(Ends { connection, outgoing, incoming: None }));
+            peers.push(Some(Ends { connection, outgoing, incoming: None, taken: 0 }));
         }
         Ok(QuicLink { job, lane, peers })
     }
@@ -116,8 +127,12 @@ impl Link for QuicLink {
     fn submit(&mut self, to: PartyId, frame: Frame) -> Result<(), LinkError> {
         let ends = self.ends(to)?;
         if frame.head().is_some_and(|head| head.kind == Kind::Abort) {
-            // quicker and surer than a frame behind what is queued
-            ends.outgoing.abort();
+            match ends.is_begun() {
+                // quicker and surer than a frame behind what is queued
+                true => ends.outgoing.abort(),
+                // fails if it has failed before, and then the peer knows
+                false => drop(ends.outgoing.submit(Bytes::from_owner(frame))),
+            }
             if let Some(reading) = &mut ends.incoming {
                 reading.abort();
             }
@@ -158,7 +173,9 @@ impl Link for QuicLink {
                 }
             }
         });
-        frame.unwrap_or(Err(LinkError::Deadline(job.wait)))
+        let frame = frame.unwrap_or(Err(LinkError::Deadline(job.wait)))?;
+        ends.taken += 1;
+        Ok(frame)
     }
 
     fn lane(&mut self, lane: u16) -> Result<Box<dyn Link>, LinkError> {
@@ -171,7 +188,7 @@ impl Link for QuicLink {
 impl Drop for QuicLink {
     fn drop(&mut self) {
         for ends in self.peers.drain(..).flatten() {
-            match std::thread::panicking() {
+            match std::thread::panicking() && ends.is_begun() {
                 true => ends.outgoing.abort(),
                 false => self.job.shared.finish(ends.outgoing, self.job.wait),
             }

@@ -101,6 +101,11 @@ impl Outgoing {
         Poll::Ready(())
     }
 
+    /// Whether QUIC has taken as much as it takes, and the rest is queued.
+    pub(crate) fn is_full(&self) -> bool {
+        !self.lock().queue.is_empty()
+    }
+
     /// Sends `bytes` after everything before it.
     pub(crate) fn submit(self: &Arc<Self>, bytes: Bytes) -> Result<(), LinkError> {
         let mut state = self.lock();

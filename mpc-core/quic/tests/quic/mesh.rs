@@ -80,15 +80,7 @@ fn a_session_is_established_and_runs_rounds() {
     let mut city = City::new();
     let meshes = city.meshes();
     let sums = everywhere(&meshes, 1, |me, link| {
-        let terms = Terms {
-            qid: [1; 32],
-            plan_hash: [2; 32],
-            roster_hash: city.roster.hash(),
-            catalog_hash: [4; 32],
-            attempt: 1,
-            engine_version: ENGINE_VERSION,
-            params: [0; 32],
-        };
+        let terms = terms(&city, 1);
         let mut session = establish(&identity(me.into()), &city.roster, PartyId(me), &terms, Box::new(link)).expect("established");
         let (left, right) = (session.right(2), session.right(1));
         let mut sum = Fp61::new(me.into());
@@ -103,6 +95,34 @@ fn a_session_is_established_and_runs_rounds() {
     });
     // each walks two steps round the ring: the numbers of all three parties
     assert_eq!(sums, [3; 3]);
+}
+
+fn terms(city: &City, job: u8) -> Terms {
+    Terms {
+        qid: [job; 32],
+        plan_hash: [2; 32],
+        roster_hash: city.roster.hash(),
+        catalog_hash: [4; 32],
+        attempt: 1,
+        engine_version: ENGINE_VERSION,
+        params: [0; 32],
+    }
+}
+
+#[test]
+fn parties_that_disagree_at_their_first_word_do_not_wait_for_one_another() {
+    let mut city = City::new();
+    let meshes = city.meshes();
+    // Whoever sees it first ends its streams, which may not have arrived: each of the others must still hear of it.
+    for job in 1..=30 {
+        let aborts = everywhere(&meshes, job, |me, link| {
+            let mut terms = terms(&city, job);
+            terms.params[0] ^= u8::from(me == 2);
+            establish(&identity(me.into()), &city.roster, PartyId(me), &terms, Box::new(link)).map(|_| ()).expect_err("they differ")
+        });
+        assert!(aborts.iter().any(|abort| matches!(abort, Abort::Refused(_))), "{aborts:?}");
+        assert!(!aborts.iter().any(|abort| matches!(abort, Abort::Deadline { .. })), "{aborts:?}");
+    }
 }
 
 #[test]
@@ -148,9 +168,9 @@ fn an_abort_overtakes_what_is_queued() {
     let meshes = City::new().meshes();
     let errors = everywhere(&meshes, 1, |me, mut link| match me {
         0 => {
-            exchange(&mut link, 0, 0, 8).expect("exchanged");
+            (0..2).for_each(|step| exchange(&mut link, 0, step, 8).expect("exchanged"));
             for peer in [1, 2] {
-                for step in 1..30 {
+                for step in 2..30 {
                     link.submit(PartyId(peer), frame(head(step, 1 << 20), &vec![1; 1 << 20])).expect("queued");
                 }
                 let abort = mpc_core::link::Head { kind: Kind::Abort, ..head(0, 0) };
@@ -159,8 +179,8 @@ fn an_abort_overtakes_what_is_queued() {
             LinkError::Aborted
         }
         _ => {
-            exchange(&mut link, me, 0, 8).expect("exchanged");
-            (1..30).find_map(|step| link.take(PartyId(0), &head(step, 1 << 20)).err()).expect("not all of it comes")
+            (0..2).for_each(|step| exchange(&mut link, me, step, 8).expect("exchanged"));
+            (2..30).find_map(|step| link.take(PartyId(0), &head(step, 1 << 20)).err()).expect("not all of it comes")
         }
     });
     assert_eq!(errors, [LinkError::Aborted, LinkError::Aborted, LinkError::Aborted]);
