@@ -14,9 +14,11 @@
 //! ends it by an entry `tacit/revoke/v1` with that id. Whether a query keeps to it is for `query::consent` to say; what several
 //! contracts allow together is their [`Terms::meet`].
 
+mod draft;
 mod terms;
 mod value;
 
+pub use self::draft::{BadOperation, PUBLIC_BENEFIT, everything};
 pub use self::terms::{DataTerms, Terms};
 pub use self::value::{BadValue, Bound, Decimal, Delta, Epsilon, Pattern, Time};
 
@@ -272,53 +274,58 @@ impl Contract {
         (self.not_before.0..self.not_after.0).contains(&now)
     }
 
-    /// What the types cannot say.
-    fn check(&self) -> Result<(), ContractError> {
-        let within = |holds: bool, what| if holds { Ok(()) } else { Err(ContractError::Field(what)) };
-        within(is_word(&self.id), "`id` is empty, longer than 63 bytes, or has other letters than a-z, 0-9, `_`, `-`")?;
-        let owner = entry::owner(&self.dataset).ok_or(ContractError::Field("`dataset` is not `agency.table`"))?;
-        within(self.owner.kind() == KeyKind::Note && self.owner.name() == owner, "`owner` is no key of the data set's agency")?;
+    /// All that is wrong with it and that the types cannot say. Nobody signs or reads it before there is nothing.
+    pub fn problems(&self) -> Vec<&'static str> {
+        let mut problems = Vec::new();
+        let mut within = |holds: bool, what| problems.extend((!holds).then_some(what));
+        within(is_word(&self.id), "`id` is empty, longer than 63 bytes, or has other letters than a-z, 0-9, `_`, `-`");
+        match entry::owner(&self.dataset) {
+            None => within(false, "`dataset` is not `agency.table`"),
+            Some(owner) => {
+                within(self.owner.kind() == KeyKind::Note && self.owner.name() == owner, "`owner` is no key of the data set's agency")
+            }
+        }
         let planners: Vec<String> = self.planners.iter().map(ToString::to_string).collect();
         let word = |key: &VerifierKey| key.kind() == KeyKind::Note && is_word(key.name());
         within(
             sorted(&planners) && (1..=64).contains(&planners.len()) && self.planners.iter().all(word),
             "`planners` is empty, too long, not sorted, or holds a key that signs no queries",
-        )?;
+        );
         let receivers = (1..=64).contains(&self.receivers.len()) && self.receivers.iter().all(|name| is_word(name));
-        within(receivers, "`receivers` is empty, too long, or holds what is no planner's name")?;
+        within(receivers, "`receivers` is empty, too long, or holds what is no planner's name");
         let purposes = (1..=64).contains(&self.purposes.len()) && self.purposes.iter().all(|purpose| is_iri(purpose));
-        within(purposes, "`purposes` is empty, too long, or holds what is no IRI such as `https://w3id.org/dpv#PublicBenefit`")?;
-        self.check_columns()?;
-        within((1..=MOST).contains(&self.min_group), "`min_group` is not between 1 and 1,000,000,000")?;
-        within((1..=100).contains(&self.dominance_pct), "`dominance_pct` is not between 1 and 100")?;
-        let rows = self.max_rows_per_entity.is_none_or(|rows| (1..=MOST).contains(&rows));
-        within(rows, "`max_rows_per_entity` is not between 1 and 1,000,000,000")?;
-        within(rows && (self.max_rows_per_entity.is_none() || self.entity_key.is_some()), "`max_rows_per_entity` needs an `entity_key`")?;
-        if let Some(dp) = &self.dp {
-            let positive = |epsilon: Epsilon| (1..=1_000_000_000).contains(&epsilon.0);
-            let spent = positive(dp.epsilon_per_query_max) && positive(dp.epsilon_month) && dp.epsilon_per_query_max <= dp.epsilon_month;
-            within(spent, "`dp`: an ε is not between 0.000001 and 1000, or one query may spend more than a month")?;
-            within((0..Delta::ONE.0).contains(&dp.delta.0), "`dp`: `delta` is not between 0 and 1")?;
-        }
-        within(self.join_with.len() <= 64, "`join_with` has more than 64 patterns")?;
-        within(self.not_before < self.not_after, "`not_after` is not later than `not_before`")?;
-        within(self.max_uses.is_none_or(|uses| (1..=MOST).contains(&uses)), "`max_uses` is not between 1 and 1,000,000,000")?;
-        let price = |price: &Price| is_word(&price.unit) && price.per_use <= MOST;
-        within(self.price.as_ref().is_none_or(price), "`price`: the unit is no word, or an answer costs more than 1,000,000,000")
-    }
-
-    fn check_columns(&self) -> Result<(), ContractError> {
-        let within = |holds: bool, what| if holds { Ok(()) } else { Err(ContractError::Field(what)) };
+        within(purposes, "`purposes` is empty, too long, or holds what is no IRI such as `https://w3id.org/dpv#PublicBenefit`");
         let named = |column: &String| is_text(column, 128) && column != ROWS;
         let rows = |column: &String, allowed: &BTreeSet<Operation>| column == ROWS && allowed.iter().eq([&Operation::Count]);
         let each = self.columns.iter().all(|(column, allowed)| !allowed.is_empty() && named(column) || rows(column, allowed));
         within(
             (1..=1024).contains(&self.columns.len()) && each,
             "`columns` is empty or too long, a column has no name or no operation, or `*` has another than COUNT",
-        )?;
-        within(self.entity_key.as_ref().is_none_or(named), "`entity_key` is no column")?;
+        );
+        within(self.entity_key.as_ref().is_none_or(named), "`entity_key` is no column");
         let clamp = |(column, (low, high)): (&String, &(Bound, Bound))| self.columns.contains_key(column) && named(column) && low <= high;
-        within(self.clamp.iter().all(clamp), "`clamp` names what is not in `columns`, or a largest value below the smallest")
+        within(self.clamp.iter().all(clamp), "`clamp` names what is not in `columns`, or a largest value below the smallest");
+        within((1..=MOST).contains(&self.min_group), "`min_group` is not between 1 and 1,000,000,000");
+        within((1..=100).contains(&self.dominance_pct), "`dominance_pct` is not between 1 and 100");
+        let rows = self.max_rows_per_entity.is_none_or(|rows| (1..=MOST).contains(&rows));
+        within(rows, "`max_rows_per_entity` is not between 1 and 1,000,000,000");
+        within(self.max_rows_per_entity.is_none() || self.entity_key.is_some(), "`max_rows_per_entity` needs an `entity_key`");
+        if let Some(dp) = &self.dp {
+            let positive = |epsilon: Epsilon| (1..=1_000_000_000).contains(&epsilon.0);
+            let spent = positive(dp.epsilon_per_query_max) && positive(dp.epsilon_month) && dp.epsilon_per_query_max <= dp.epsilon_month;
+            within(spent, "`dp`: an ε is not between 0.000001 and 1000, or one query may spend more than a month");
+            within((0..Delta::ONE.0).contains(&dp.delta.0), "`dp`: `delta` is not between 0 and 1");
+        }
+        within(self.join_with.len() <= 64, "`join_with` has more than 64 patterns");
+        within(self.not_before < self.not_after, "`not_after` is not later than `not_before`");
+        within(self.max_uses.is_none_or(|uses| (1..=MOST).contains(&uses)), "`max_uses` is not between 1 and 1,000,000,000");
+        let price = |price: &Price| is_word(&price.unit) && price.per_use <= MOST;
+        within(self.price.as_ref().is_none_or(price), "`price`: the unit is no word, or an answer costs more than 1,000,000,000");
+        problems
+    }
+
+    fn check(&self) -> Result<(), ContractError> {
+        self.problems().first().map_or(Ok(()), |problem| Err(ContractError::Field(problem)))
     }
 }
 
@@ -351,8 +358,18 @@ impl SignedContract {
     /// # Errors
     /// The first that does not hold.
     pub fn open(note: &str, owner: &VerifierKey) -> Result<Self, ContractError> {
+        Self::open_by(note, |_| Some(owner))
+    }
+
+    /// The same for a reader who knows several owners, by name: the data set says whose contract it is.
+    ///
+    /// # Errors
+    /// As [`SignedContract::open`]; or nobody of that name is known.
+    pub fn open_by<'k>(note: &str, owners: impl FnOnce(&str) -> Option<&'k VerifierKey>) -> Result<Self, ContractError> {
         let entry = Entry::parse(note.as_bytes())?;
-        let Body::Contract(entry::Contract { terms, .. }) = entry.body else { return Err(ContractError::Kind) };
+        let Body::Contract(entry::Contract { dataset, terms }) = entry.body else { return Err(ContractError::Kind) };
+        let name = entry::owner(&dataset).ok_or(ContractError::Field("`dataset` is not `agency.table`"))?;
+        let owner = owners(name).ok_or_else(|| ContractError::Stranger { name: name.into() })?;
         let contract: Contract = serde_json::from_value(terms.clone()).map_err(|error| ContractError::Body(note::describe(&error)))?;
         if serde_json::to_value(&contract).ok() != Some(terms) {
             return Err(ContractError::Field("a list is not sorted, or names something twice"));
@@ -378,7 +395,7 @@ impl SignedContract {
 /// It is no revocation, or not signed by this owner.
 pub fn open_revocation(note: &str, owner: &VerifierKey) -> Result<Hash, ContractError> {
     let entry = Entry::parse(note.as_bytes())?;
-    let Body::Revoke(Revoke { contract }) = entry.body else { return Err(ContractError::Kind) };
+    let Body::Revoke(Revoke { contract, .. }) = entry.body else { return Err(ContractError::Kind) };
     let signed = SignedNote { text: entry.text, signatures: entry.signatures }.verify(&[owner]).map_err(EntryError::Note)?;
     if signed.is_empty() { Err(ContractError::Owner { expected: owner.name().into() }) } else { Ok(contract) }
 }
@@ -399,6 +416,12 @@ pub enum ContractError {
     /// A field is out of bounds.
     #[error("the contract is refused: {0}")]
     Field(&'static str),
+    /// Of an agency that the reader does not know.
+    #[error("its data set is of `{name}`, which the reader does not know as an agency")]
+    Stranger {
+        /// Whose it would be.
+        name: String,
+    },
     /// Not by its owner.
     #[error("it is not signed by `{expected}`, who owns the data set, with the key the reader knows")]
     Owner {

@@ -309,7 +309,7 @@ fn a_party_begins_on_a_fresh_log_that_all_parties_validated() {
     assert_eq!(gate(&city, 1, &checkpoint(&ahead, &AGENCIES, 12_010), 12_010), Err("E_LEDGER_BEHIND"));
     assert_eq!(city.cosigners[0].gate(&hash("none"), 1, &started, Window::at(12_010)).map_err(|e| e.code()), Err("E_LEDGER_JOB"));
     // Revoked in what it knows, though not in what it is shown.
-    let revoke = signed(Body::Revoke(Revoke { contract: id(&contract(DATASETS[0], 1)) }), &["energy"]);
+    let revoke = signed(Body::Revoke(Revoke { contract: id(&contract(DATASETS[0], 1)), reason: None }), &["energy"]);
     city.append(&[revoke], 12_020);
     assert_eq!(gate(&city, 1, &started, 12_020), Err("E_REVOKED"));
 }

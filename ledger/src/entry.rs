@@ -115,6 +115,9 @@ pub struct Contract {
 pub struct Revoke {
     /// The contract's id.
     pub contract: Hash,
+    /// Why, in the owner's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// A snapshot of a data set, signed by its owner. Queries name it.
@@ -341,7 +344,9 @@ impl Body {
         match self {
             Self::Member(member) => member.check(),
             Self::Contract(contract) => owner(&contract.dataset).map(drop).ok_or("`dataset` is not `agency.table`"),
-            Self::Revoke(_) => Ok(()),
+            Self::Revoke(revoke) => {
+                within(revoke.reason.as_ref().is_none_or(|reason| is_text(reason, 500)), "`reason` is empty or longer than 500 bytes")
+            }
             Self::DataSet(data) => {
                 owner(&data.dataset).ok_or("`dataset` is not `agency.table`")?;
                 let columns: BTreeSet<&str> = data.columns.iter().map(|column| column.name.as_str()).collect();

@@ -6,7 +6,7 @@ use serde_json::json;
 fn all() -> Vec<String> {
     let mut entries = testing::founding();
     entries.extend(testing::job("one"));
-    entries.push(signed(Body::Revoke(Revoke { contract: hash("contract") }), &["energy"]));
+    entries.push(signed(Body::Revoke(Revoke { contract: hash("contract"), reason: None }), &["energy"]));
     entries.push(signed(Body::Abort(Abort { job: hash("one"), attempt: 1, code: "E_TIMEOUT".into() }), &["health"]));
     let previous = testing::checkpoint(&testing::founding(), &[], 0).note().into();
     let over = HandOver { previous, key: testing::vkey("city.example/second", KeyKind::Note) };
@@ -34,7 +34,7 @@ fn every_kind_reads_back_as_it_was_signed() {
 
 #[test]
 fn an_entry_keeps_its_id_whoever_signs_it() {
-    let one = signed(Body::Revoke(Revoke { contract: hash("c") }), &["energy"]);
+    let one = signed(Body::Revoke(Revoke { contract: hash("c"), reason: None }), &["energy"]);
     let two = countersign(&one, "health", &key("health")).expect("countersigned");
     assert_eq!(testing::id(&one), testing::id(&two));
     assert!(countersign(&two, "energy", &key("energy")).is_err(), "once each");

@@ -85,7 +85,11 @@ fn everything_is_signed_by_those_it_binds() {
     refused(&asked, &signed(Body::Debit(debit("one", DATASETS[0])), &["health"]), "E_LEDGER_SIGNATURE");
     let founded = founded();
     refused(&founded, &signed(Body::Query(query("two")), &["energy"]), "E_LEDGER_SIGNATURE");
-    refused(&founded, &signed(Body::Revoke(Revoke { contract: id(&contract(DATASETS[0], 1)) }), &["health"]), "E_LEDGER_SIGNATURE");
+    refused(
+        &founded,
+        &signed(Body::Revoke(Revoke { contract: id(&contract(DATASETS[0], 1)), reason: None }), &["health"]),
+        "E_LEDGER_SIGNATURE",
+    );
     // A member's name with another key, and a member's signature over something else.
     let forged = Body::Query(query("two")).sign(PLANNER, &key("thief")).expect("signed");
     refused(&founded, &forged, "E_LEDGER_SIGNATURE");
@@ -129,7 +133,7 @@ fn a_query_names_contracts_snapshots_and_members_of_the_log() {
 
 #[test]
 fn a_revoked_contract_stops_every_step() {
-    let revoke = signed(Body::Revoke(Revoke { contract: id(&contract(DATASETS[0], 1)) }), &["energy"]);
+    let revoke = signed(Body::Revoke(Revoke { contract: id(&contract(DATASETS[0], 1)), reason: None }), &["energy"]);
     let steps = job("one");
     for done in 0..5 {
         let mut replay = after(&steps[..done]);
@@ -231,7 +235,7 @@ fn what_is_taken_back_leaves_nothing() {
     entries.push(signed(Body::Abort(Abort { job: hash("one"), attempt: 1, code: "E_X".into() }), &["health"]));
     entries.push(signed(Body::Start(Start { job: hash("one"), attempt: 2, plan_hash: hash("plan") }), &AGENCIES));
     entries.push(signed(Body::Result(Outcome { job: hash("one"), attempt: 2, result: hash("r") }), &AGENCIES));
-    entries.push(signed(Body::Revoke(Revoke { contract: id(&contract(DATASETS[0], 1)) }), &["energy"]));
+    entries.push(signed(Body::Revoke(Revoke { contract: id(&contract(DATASETS[0], 1)), reason: None }), &["energy"]));
     let mut moved = member(PLANNER);
     moved.organisation = "another".into();
     entries.push(signed(Body::Member(Box::new(moved)), &AGENCIES));

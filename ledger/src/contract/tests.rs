@@ -95,7 +95,7 @@ fn only_its_owner_makes_and_ends_a_contract() {
     let by_another = format!("{text}\n\n{line}\n");
     assert!(matches!(SignedContract::open(&by_another, &planner("energy")), Err(ContractError::Owner { .. })));
 
-    let revoke = Body::Revoke(Revoke { contract: testing::id(&note) }).sign("energy", &key("energy")).expect("signed");
+    let revoke = Body::Revoke(Revoke { contract: testing::id(&note), reason: None }).sign("energy", &key("energy")).expect("signed");
     assert_eq!(open_revocation(&revoke, &planner("energy")), Ok(testing::id(&note)));
     assert!(open_revocation(&revoke, &planner("health")).is_err());
     assert_eq!(open_revocation(&note, &planner("energy")), Err(ContractError::Kind));
