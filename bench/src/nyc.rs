@@ -4,7 +4,7 @@
 use crate::nodes::{Nodes, Outcome, Question};
 use crate::report;
 use anyhow::{Context, Result, anyhow};
-use client::city::{Plan, TableFile};
+use client::city::{Allowed, Plan, TableFile};
 use scenarios::{PARTIES, shared_data};
 
 /// How to run it.
@@ -66,8 +66,8 @@ pub fn measure(works: &[&'static str], repetitions: u32, json: bool) -> Result<b
     let parties = PARTIES.map(|party| (party, files.sources(party).into_iter().map(table).collect::<Vec<_>>()));
     let public: Vec<TableFile> = files.public_sources().into_iter().map(table).collect();
     let catalogue = files.catalog_toml();
-    let nodes =
-        Nodes::start(folder.path(), &Plan { city: "New York", parties: &parties, public: &public, catalogue: &catalogue }, PARTIES)?;
+    let plan = Plan { city: "New York", parties: &parties, public: &public, catalogue: &catalogue, allowed: Allowed::Everything };
+    let nodes = Nodes::start(folder.path(), &plan, PARTIES)?;
 
     let mut ok = true;
     for work in works {

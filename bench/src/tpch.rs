@@ -4,7 +4,7 @@
 use crate::nodes::{Nodes, Outcome, Question};
 use crate::report::{self, Row, say};
 use anyhow::{Result, anyhow};
-use client::city::{Plan, TableFile};
+use client::city::{Allowed, Plan, TableFile};
 use scenarios::tpch::{PARTIES, QUERIES, Query, Tpch};
 use std::fmt::Write;
 
@@ -43,7 +43,7 @@ pub fn run(args: &Args) -> Result<bool> {
     let data = Tpch::generate(&folder.path().join("data"), args.scale)?;
     let table = |source: scenarios::Source| TableFile { name: source.table, path: source.path };
     let parties = PARTIES.map(|party| (party, data.sources(party).into_iter().map(table).collect::<Vec<_>>()));
-    let plan = Plan { city: "TPC-H", parties: &parties, public: &[], catalogue: &data.catalog_toml() };
+    let plan = Plan { city: "TPC-H", parties: &parties, public: &[], catalogue: &data.catalog_toml(), allowed: Allowed::Everything };
     let nodes = Nodes::start(folder.path(), &plan, PARTIES)?;
 
     let chosen = |query: &&Query| args.query.is_empty() || args.query.iter().any(|n| usize::from(*n) == query.number);

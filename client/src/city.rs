@@ -2,12 +2,16 @@
 //! benchmarks and the tests run on it. Children are gone when it is: their standard input is the leash (a node started
 //! with `--until-stdin-closes` ends when it does, even if this process is killed), and what is left is killed on drop.
 
+use crate::contract::standing::{signed, standing};
 use crate::error::Error;
 use crate::http::Api;
 use crate::init;
+use ledger::contract::{Contract, Operation, Sizes, everything};
 use mpc_core::identity::Identity;
 use mpc_core::roster::{Node, Planner, Role, Roster};
+use query::catalog::Catalog;
 use query::message::job::CityStatus;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -64,6 +68,17 @@ pub struct Plan<'a> {
     pub public: &'a [TableFile],
     /// The catalogue.
     pub catalogue: &'a str,
+    /// What its contracts allow the planner.
+    pub allowed: Allowed,
+}
+
+/// What the contracts of a city allow.
+#[derive(Debug, Clone)]
+pub enum Allowed {
+    /// Everything, of all private tables.
+    Everything,
+    /// These operations of these columns, by table; of other tables nothing.
+    Only(BTreeMap<String, BTreeMap<String, BTreeSet<Operation>>>),
 }
 
 /// The planner of a city made here.
@@ -119,6 +134,14 @@ impl City {
         };
         write("roster.toml", &roster.to_toml())?;
         write("catalogue.toml", plan.catalogue)?;
+        let contracts = folder.join("contracts");
+        std::fs::create_dir_all(&contracts).map_err(|e| Error::config(format!("{}: {e}", contracts.display())))?;
+        for contract in plan.contracts(&roster)? {
+            let agency = contract.owner.name();
+            let identity = Identity::load(folder.join(agency).join(format!("{agency}.key"))).map_err(|e| Error::config(e.to_string()))?;
+            let (name, note) = signed(&contract, &identity)?;
+            write(&format!("contracts/{name}"), &note)?;
+        }
         let mut nodes = vec![NodeFiles {
             name: COORDINATOR.into(),
             command: "coordinator",
@@ -126,13 +149,16 @@ impl City {
             health: api,
         }];
         for ((name, tables), http) in plan.parties.iter().zip(&ports.http) {
-            let mut text = common("node", name, true);
+            let mut text = common("node", name, true) + CONTRACTS;
             text += &format!("http = \"127.0.0.1:{http}\"\n");
             text += &table_lines(plan.public.iter().chain(tables));
             let config = write(&format!("{name}/party.toml"), &text)?;
             nodes.push(NodeFiles { name: (*name).into(), command: "party", config, health: format!("http://127.0.0.1:{http}") });
         }
-        write(&format!("{PLANNER}/planner.toml"), &(common("planner", PLANNER, false) + &table_lines(plan.public.iter())))?;
+        write(
+            &format!("{PLANNER}/planner.toml"),
+            &(common("planner", PLANNER, false) + CONTRACTS + &init::purpose_line() + &table_lines(plan.public.iter())),
+        )?;
         Ok(Self { folder: folder.into(), roster, nodes, running: Vec::new(), program })
     }
 
@@ -340,6 +366,30 @@ impl Drop for City {
         self.stop();
     }
 }
+
+impl Plan<'_> {
+    fn contracts(&self, roster: &Roster) -> Result<Vec<Contract>, Error> {
+        let catalog = Catalog::parse(self.catalogue).map_err(|e| Error::config(e.to_string()))?;
+        let allowed: BTreeMap<_, _> = match &self.allowed {
+            Allowed::Only(allowed) => allowed.clone(),
+            Allowed::Everything => {
+                let private = catalog.tables().iter().filter(|table| table.owner().is_some());
+                private.map(|table| (table.name.clone(), everything(table.columns.iter().map(|column| column.name.as_str())))).collect()
+            }
+        };
+        let contract = |(table, columns): (String, _)| {
+            let sizes = match self.allowed {
+                Allowed::Everything => Sizes::Exact,
+                // What the catalogue has an owner tell of its rows, its contract lets it.
+                Allowed::Only(_) => catalog.table(&table).map(|table| table.sizes).unwrap_or_default(),
+            };
+            standing(&table, columns, roster, PLANNER).map(|contract| Contract { sizes, ..contract })
+        };
+        allowed.into_iter().map(contract).collect()
+    }
+}
+
+const CONTRACTS: &str = "contracts = \"../contracts\"\n";
 
 fn common(key: &str, name: &str, state: bool) -> String {
     let state = if state { "state = \"state\"\n" } else { "" };

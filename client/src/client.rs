@@ -6,12 +6,14 @@ use crate::http::{Api, Problem};
 use crate::pooled::public_tables;
 use crate::result::{self, Answer};
 use ledger::bytes::{Base64, Hash};
+use ledger::contract::{Security, SignedContract};
 use mpc_core::identity::Identity;
 use mpc_core::roster::Roster;
 use party::seal::OutputKey;
 use query::catalog::Catalog;
 use query::compile::{SqlError, compile};
-use query::explain::{Explain, ExplainError, explain};
+use query::consent;
+use query::explain::{Consent, ContractLine, Explain, ExplainError, explain};
 use query::message::job::{CityStatus, Event, JobState, JobStatus, PartyRefusal, SealedResults, Submit, Submitted, What, Word};
 use query::message::{Cancel, Code, Query, QueryId, Refusal, Statement};
 use query::plan::Plan;
@@ -29,7 +31,7 @@ pub struct Client {
 /// How a question is asked.
 #[derive(Debug, Clone)]
 pub struct Ask {
-    /// What the answer is for; the agencies read it.
+    /// What the answer is for: an IRI that contracts name, and words; or words, which the configured IRI is put before.
     pub purpose: String,
     /// Whether measured figures are wanted for each operator.
     pub analyze: bool,
@@ -104,22 +106,23 @@ impl Client {
         compile(sql, &self.catalog).map_err(|e| Error::Sql(point_at(sql, &e)))
     }
 
-    /// What a question would do, cost and reveal. Nothing is sent. Outside any async runtime.
+    /// What a question would do, cost and reveal, and whether contracts allow it. Nothing is sent. Outside any async runtime.
     ///
     /// # Errors
-    /// As [`Client::compile`]; or a public table is not as the catalogue pins it.
-    pub fn explain(&self, sql: &str) -> Result<Explain, Error> {
-        self.explained(&self.compile(sql)?)
+    /// As [`Client::compile`]; or a public table is not as the catalogue pins it, or the folder of contracts cannot be read.
+    pub fn explain(&self, sql: &str, purpose: &str) -> Result<Explain, Error> {
+        let plan = self.compile(sql)?;
+        Ok(self.explained(&plan)?.under(self.consent(&plan, sql, purpose)?))
     }
 
     /// What a question did and cost, beside what it was said to. Outside any async runtime.
     ///
     /// # Errors
     /// As [`Client::explain`].
-    pub fn analyze(&self, sql: &str, answer: &Answer) -> Result<Explain, Error> {
-        let asked = Hash(self.compile(sql)?.hash());
+    pub fn analyze(&self, sql: &str, purpose: &str, answer: &Answer) -> Result<Explain, Error> {
+        let plan = self.compile(sql)?;
         let explained = self.explained(&answer.plan)?.analyze(&answer.costs.parties);
-        Ok(Explain { plan: asked.to_string(), ..explained })
+        Ok(Explain { plan: Hash(plan.hash()).to_string(), ..explained }.under(self.consent(&plan, sql, purpose)?))
     }
 
     fn explained(&self, plan: &Plan) -> Result<Explain, Error> {
@@ -128,6 +131,29 @@ impl Client {
         explain(plan, &public, &parties).map_err(|e| match e {
             ExplainError::TooLarge(refusal) => Error::Sql(format!("{refusal}\n  to mend it: {}", refusal.fix)),
             other => Error::Failed(other.to_string()),
+        })
+    }
+
+    /// What the contracts say that are here. The nodes decide by their own.
+    fn consent(&self, plan: &Plan, sql: &str, purpose: &str) -> Result<Consent, Error> {
+        let Some(folder) = &self.config.contracts else { return Ok(Consent::NotChecked) };
+        let standing = party::contracts::standing(folder, &self.roster, &self.catalog).map_err(|e| Error::config(e.to_string()))?;
+        let planner = party::contracts::signs(&self.config.planner, &self.identity.public());
+        let planner = planner.ok_or_else(|| Error::internal("the planner's name is not one a note allows"))?;
+        let ask = consent::Ask {
+            sql,
+            planner: &planner,
+            receivers: &[&self.config.planner],
+            purpose: &self.purpose(purpose),
+            security: Security::SemiHonest,
+            now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+        };
+        Ok(match consent::check(plan, None, &standing, &ask) {
+            Err(denial) => Consent::Refused(denial.into()),
+            Ok(effective) => {
+                let allows = |id: &Hash| standing.iter().find(|signed| signed.id == *id).map(contract_line);
+                Consent::Allowed(effective.contracts.values().filter_map(allows).collect())
+            }
         })
     }
 
@@ -239,6 +265,15 @@ impl Client {
         answer.map_err(|problem| self.declined(problem))
     }
 
+    /// The purpose of a question: what it says, behind the configured one if it begins with none of its own.
+    fn purpose(&self, said: &str) -> String {
+        let is_iri = said.starts_with("https://") || said.starts_with("urn:");
+        match &self.config.purpose {
+            Some(usual) if !is_iri => format!("{usual} {said}").trim_end().to_owned(),
+            _ => said.to_owned(),
+        }
+    }
+
     fn sign(&self, sql: &str, ask: &Ask, key: &OutputKey) -> Result<String, Error> {
         let mut nonce = [0; 32];
         getrandom::fill(&mut nonce).map_err(|e| Error::internal(format!("no randomness: {e}")))?;
@@ -249,7 +284,7 @@ impl Client {
             roster_hash: self.roster.hash().into(),
             catalog_hash: self.catalog.hash().into(),
             output_key: Base64(key.public().to_vec()),
-            purpose: ask.purpose.clone(),
+            purpose: self.purpose(&ask.purpose),
             security: "semi-honest".into(),
             protocol: "rep3".into(),
             nonce: Hash(nonce),
@@ -304,7 +339,9 @@ impl Client {
         }
         // What others only noticed of a failure comes after its cause.
         refusals.sort_by_key(|r| matches!(r.refusal.code, Code::Cancelled | Code::Deadline | Code::Desync));
-        let started = |code| matches!(code, Code::Peer | Code::Desync | Code::Deadline | Code::Internal | Code::Data | Code::Cancelled);
+        let started = |code| {
+            matches!(code, Code::Peer | Code::Desync | Code::Deadline | Code::Internal | Code::Data | Code::Cancelled | Code::Revoked)
+        };
         let declined: Vec<_> = refusals.into_iter().map(|refusal| Declined::of(refusal, job, &self.roster)).collect();
         let moved = declined.iter().any(|d| match d.signed {
             Some(word) => word == Word::Failed,
@@ -331,6 +368,17 @@ impl Client {
             Ok(refusal) => format!("the coordinator at {at}: {refusal}\n  to mend it: {}", refusal.fix),
             Err(_) => format!("the coordinator at {at} answers {}: {}", problem.status, problem.body),
         })
+    }
+}
+
+fn contract_line(signed: &SignedContract) -> ContractLine {
+    let contract = &signed.contract;
+    ContractLine {
+        contract: contract.id.clone(),
+        id: signed.id.short(),
+        dataset: contract.dataset.clone(),
+        purposes: contract.purposes.iter().cloned().collect(),
+        until: contract.not_after.to_string(),
     }
 }
 

@@ -5,6 +5,8 @@
 //! identity = "planning-office.key"       # its private key, mode 0600
 //! roster = "../roster.toml"              # the same file at every node
 //! catalogue = "../catalogue.toml"        # the same file at every node
+//! contracts = "../contracts"             # folder, the same at every node: what may be asked; if left out, EXPLAIN does not say
+//! purpose = "https://w3id.org/dpv#PublicBenefit"   # what questions are for, if they do not say: an IRI that contracts name
 //! # coordinator = "http://127.0.0.1:7180"  # if left out, the `api` of the coordinator in the roster
 //!
 //! [[table]]                              # one for each public table; its content must have the catalogue's hash
@@ -32,6 +34,10 @@ pub struct Config {
     pub roster: PathBuf,
     /// The catalogue.
     pub catalogue: PathBuf,
+    /// The folder of contracts, to say beforehand what they allow.
+    pub contracts: Option<PathBuf>,
+    /// The purpose of questions that name none.
+    pub purpose: Option<String>,
     /// The coordinator's HTTP address; `None`: what the roster says.
     pub coordinator: Option<String>,
     /// The public tables.
@@ -100,6 +106,8 @@ impl Config {
             identity: base.join(file.identity),
             roster: base.join(file.roster),
             catalogue: base.join(file.catalogue),
+            contracts: file.contracts.map(|folder| base.join(folder)),
+            purpose: file.purpose,
             coordinator: file.coordinator,
             tables: tables.collect(),
         })
@@ -124,6 +132,8 @@ struct File {
     identity: PathBuf,
     roster: PathBuf,
     catalogue: PathBuf,
+    contracts: Option<PathBuf>,
+    purpose: Option<String>,
     coordinator: Option<String>,
     #[serde(default)]
     table: Vec<TableFile>,

@@ -1,15 +1,19 @@
-//! `tacit demo`: a whole city on this machine, six questions, and a check of every answer against the same SQL run in clear.
+//! `tacit demo`: a whole city on this machine, six questions, and a check of every answer against the same SQL run in clear; and a seventh
+//! that contracts do not allow.
 
-use crate::city::{City, Plan, Program, TableFile};
+use crate::city::{Allowed, City, Plan, Program, TableFile};
 use crate::cli::{self, Done, End};
 use crate::client::{Ask, Client};
 use crate::config::Config;
-use crate::error::Error;
+use crate::contract::standing;
+use crate::error::{Error, Refusals};
 use crate::pooled::Pooled;
 use crate::render::{self, Table};
 use crate::result::Answer;
 use crate::signals::Signals;
 use query::datafusion::arrow::array::RecordBatch;
+use query::message::Code;
+use query::message::job::PartyRefusal;
 use scenarios::Question;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -17,7 +21,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Run a whole city on this machine, ask it six questions, and check every answer
+/// Run a whole city on this machine, ask it six questions and check every answer, and one that is refused
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
@@ -41,6 +45,7 @@ pub struct Args {
 const HELP: &str = "Examples:
   tacit demo
   tacit demo --question days --sql
+  tacit demo --question tips                   one that the contracts do not allow
   tacit demo --data ../shared/data/nyc
   tacit demo --json | jq .question
 
@@ -104,9 +109,40 @@ pub struct Summary {
     pub peak_rss: Vec<(String, u64)>,
     /// CPU seconds of all nodes together.
     pub cpu_seconds: f64,
+    /// The question that contracts do not allow, if it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refused>,
     /// The city's folder, if it stays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<PathBuf>,
+}
+
+/// A question that was refused, as it should be.
+#[derive(Debug, Serialize)]
+pub struct Refused {
+    /// The question's name.
+    pub question: &'static str,
+    /// In words.
+    pub title: &'static str,
+    /// What each agency holds of it.
+    pub who_holds_what: Vec<(&'static str, &'static str)>,
+    /// Who refuses, and in which words.
+    pub refusals: Vec<Said>,
+}
+
+/// A party's refusal.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Said {
+    /// Who.
+    pub party: String,
+    /// For programs.
+    pub code: Code,
+    /// What is not allowed.
+    pub reason: String,
+    /// What would be.
+    pub fix: String,
+    /// Whether the party has signed it, or the coordinator says so.
+    pub signed: bool,
 }
 
 /// What happens in a demo, as it happens.
@@ -117,6 +153,8 @@ pub trait Audience {
     fn kept(&mut self, _folder: &Path) {}
     /// An answer is here and checked.
     fn answered(&mut self, number: usize, of: usize, question: &'static Question, asked: &Asked);
+    /// A question was refused, as it should be.
+    fn refused(&mut self, _question: &'static Question, _refused: &Refused) {}
 }
 
 pub(crate) fn run(args: Args) -> Done {
@@ -141,11 +179,11 @@ pub(crate) fn run(args: Args) -> Done {
 
 fn choose(names: &[String]) -> Result<Vec<&'static Question>, Error> {
     let unknown = |name: &String| {
-        let all: Vec<&str> = scenarios::questions().map(|q| q.id).collect();
+        let all: Vec<&str> = scenarios::questions().chain([scenarios::refused()]).map(|q| q.id).collect();
         Error::config(format!("there is no question `{name}`; there are {}", all.join(", ")))
     };
     match names {
-        [] => Ok(scenarios::demo().iter().collect()),
+        [] => Ok(scenarios::demo().iter().chain([scenarios::refused()]).collect()),
         names => names.iter().map(|name| scenarios::question(name).ok_or_else(|| unknown(name))).collect(),
     }
 }
@@ -179,7 +217,7 @@ pub fn play(options: &Options, audience: &mut impl Audience) -> Result<Summary, 
     }
     let data = data.canonicalize().map_err(|e| Error::config(format!("{}: {e}", data.display())))?;
     let files = scenarios::City::open(&data, folder.path()).map_err(|e| Error::config(e.to_string()))?;
-    let mut city = make(&folder, &files, options.program.clone())?;
+    let mut city = make(&folder, &files, contracts()?, options.program.clone())?;
 
     let started = Instant::now();
     audience.step("starting a coordinator and three agencies");
@@ -194,12 +232,20 @@ pub fn play(options: &Options, audience: &mut impl Audience) -> Result<Summary, 
     let seconds_to_healthy = started.elapsed().as_secs_f64();
 
     let client = Client::open(Config::load(&city.planner_config())?)?;
-    let mut answers = Vec::new();
+    let (mut answers, mut refused) = (Vec::new(), None);
     for question in &options.questions {
         audience.step(question.title);
         let ask = Ask { purpose: format!("demo: {}", question.title), ..Ask::default() };
-        let answer = runtime.block_on(signals.or(client.ask(question.sql, &ask, |_| {}))).map_err(|e| in_question(question, e))?;
-        answers.push((*question, answer));
+        let answer = runtime.block_on(signals.or(client.ask(question.sql, &ask, |_| {})));
+        match answer {
+            Ok(_) if question.id == scenarios::refused().id => {
+                return Err(Error::Failed(format!("question `{}`: it was answered, and no contract allows it", question.id)));
+            }
+            Err(Error::Refused(refusals)) if question.id == scenarios::refused().id => {
+                refused = Some((*question, declined(question, refusals)))
+            }
+            answer => answers.push((*question, answer.map_err(|e| in_question(question, e))?)),
+        }
         // The check comes after the last answer, so that its time is not counted; memory is read while the nodes live.
     }
     let seconds = started.elapsed().as_secs_f64();
@@ -216,20 +262,42 @@ pub fn play(options: &Options, audience: &mut impl Audience) -> Result<Summary, 
         audience.answered(at + 1, answers.len(), question, &asked);
         runtime.block_on(signals.or(async { Ok(()) }))?;
     }
+    let refused = refused.map(|(question, refused)| {
+        audience.refused(question, &refused);
+        refused
+    });
     let kept = options.keep.then(|| folder.path().to_owned());
-    Ok(Summary { questions: answers.len(), equal, seconds, seconds_to_healthy, peak_rss, cpu_seconds, kept })
+    Ok(Summary { questions: answers.len(), equal, seconds, seconds_to_healthy, peak_rss, cpu_seconds, refused, kept })
 }
 
 /// A city of the scenarios, made in a folder.
 ///
 /// # Errors
 /// As [`City::make`].
-pub fn make(folder: &tempfile::TempDir, files: &scenarios::City, program: Program) -> Result<City, Error> {
+pub fn make(folder: &tempfile::TempDir, files: &scenarios::City, allowed: Allowed, program: Program) -> Result<City, Error> {
     let table = |source: scenarios::Source| TableFile { name: source.table, path: source.path };
     let parties = scenarios::PARTIES.map(|party| (party, files.sources(party).into_iter().map(table).collect::<Vec<_>>()));
     let public: Vec<TableFile> = files.public_sources().into_iter().map(table).collect();
-    let plan = Plan { city: "Demo city", parties: &parties, public: &public, catalogue: &files.catalog_toml() };
+    let plan = Plan { city: "Demo city", parties: &parties, public: &public, catalogue: &files.catalog_toml(), allowed };
     City::make(folder.path(), &plan, program)
+}
+
+/// What the agencies of the scenarios allow.
+///
+/// # Errors
+/// None: it is all spelled as contracts spell it.
+pub fn contracts() -> Result<Allowed, Error> {
+    let table = |(table, columns): &(&str, scenarios::Allowed)| Ok(((*table).to_owned(), standing::allowed(columns)?));
+    scenarios::allowed().iter().map(table).collect::<Result<_, Error>>().map(Allowed::Only)
+}
+
+fn declined(question: &'static Question, refusals: Refusals) -> Refused {
+    let said = refusals.0.into_iter().map(|declined| {
+        let (PartyRefusal { party, refusal, .. }, signed) = (declined.refusal, declined.signed.is_some());
+        Said { party: party.unwrap_or_else(|| "coordinator".into()), code: refusal.code, reason: refusal.reason, fix: refusal.fix, signed }
+    });
+    let who_holds_what = question.who_holds_what.to_vec();
+    Refused { question: question.id, title: question.title, who_holds_what, refusals: said.collect() }
 }
 
 fn check(client: &Client, question: &'static Question, answer: &Answer, pooled: &Pooled) -> Result<Asked, Error> {
@@ -306,23 +374,21 @@ impl Audience for Console {
         let text = if self.json { json_line(asked) } else { Ok(story(number, of, question, asked, self.sql)) };
         self.say(text);
     }
+
+    fn refused(&mut self, question: &'static Question, refused: &Refused) {
+        // For programs it stands in the summary.
+        if !self.json {
+            self.say(Ok(no_story(question, refused, self.sql)));
+        }
+    }
 }
 
 /// A question and its answer, for a person.
 fn story(number: usize, of: usize, question: &Question, asked: &Asked, sql: bool) -> String {
-    let mut text = format!("[{number} of {of}] {}: {}\n", asked.question, asked.title);
-    if sql {
-        for line in question.sql.trim_end().lines() {
-            writeln!(text, "    {line}").ok();
-        }
-    }
+    let mut text = format!("[{number} of {of}] ") + &opening(question, sql);
     let mut line = |label: &str, what: &str| {
         writeln!(text, "  {label:<16}{what}").ok();
     };
-    for (party, what) in question.who_holds_what {
-        line(&format!("{party} holds"), what);
-    }
-    line("what happens", question.note);
     for (at, reveal) in asked.reveals.iter().enumerate() {
         line(if at == 0 { "planner learns" } else { "" }, reveal);
     }
@@ -345,11 +411,44 @@ fn story(number: usize, of: usize, question: &Question, asked: &Asked, sql: bool
     text
 }
 
+/// A question and its refusal. Every party gives the same words, each by its own contracts.
+fn no_story(question: &Question, refused: &Refused, sql: bool) -> String {
+    let mut text = String::from("[refused] ") + &opening(question, sql);
+    for (at, said) in refused.refusals.iter().enumerate() {
+        let same = |other: &&Said| (&other.reason, &other.fix) == (&said.reason, &said.fix);
+        if refused.refusals[..at].iter().any(|earlier| same(&earlier)) {
+            continue;
+        }
+        let name = |said: &Said| if said.signed { said.party.clone() } else { format!("{} (as the coordinator says)", said.party) };
+        let parties: Vec<String> = refused.refusals.iter().filter(same).map(name).collect();
+        writeln!(text, "  {:<16}{} ({})\n  {:<16}{}", "refused", said.reason, said.code, "to mend it", said.fix).ok();
+        writeln!(text, "  {:<16}{}", "signed by", parties.join(", ")).ok();
+    }
+    text.push('\n');
+    text
+}
+
+/// What a question is about.
+fn opening(question: &Question, sql: bool) -> String {
+    let mut text = format!("{}: {}\n", question.id, question.title);
+    if sql {
+        for line in question.sql.trim_end().lines() {
+            writeln!(text, "    {line}").ok();
+        }
+    }
+    for (party, what) in question.who_holds_what {
+        writeln!(text, "  {:<16}{what}", format!("{party} holds")).ok();
+    }
+    writeln!(text, "  {:<16}{}", "what happens", question.note).ok();
+    text
+}
+
 fn words(summary: &Summary) -> String {
     let memory: Vec<String> = summary.peak_rss.iter().map(|(name, bytes)| format!("{name} {}", render::bytes(*bytes))).collect();
     let kept = summary.kept.as_ref().map(|folder| format!("The city is kept in {}.\n", folder.display())).unwrap_or_default();
+    let refused = if summary.refused.is_some() { ", and one is refused" } else { "" };
     format!(
-        "{} in {:.2} s from the start of the processes ({:.2} s until all were up); {}.\nPeak memory: {}.\n{kept}",
+        "{} in {:.2} s from the start of the processes ({:.2} s until all were up); {}{refused}.\nPeak memory: {}.\n{kept}",
         render::plural(summary.questions, "question"),
         summary.seconds,
         summary.seconds_to_healthy,
@@ -366,4 +465,55 @@ fn json_line(object: &impl Serialize) -> Result<String, Error> {
 fn as_json<S: serde::Serializer>(table: &Table, to: S) -> Result<S::Ok, S::Error> {
     let rows: serde_json::Value = serde_json::from_str(&table.render(render::Format::Json)).map_err(serde::ser::Error::custom)?;
     rows.serialize(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ledger::bytes::Hash;
+    use ledger::contract::{Contract, PUBLIC_BENEFIT, Pattern, Security, SignedContract};
+    use party::contracts::{folder, signs};
+    use query::catalog::Catalog;
+    use query::compile::compile;
+    use query::consent;
+
+    /// The contracts of the city, and its catalogue.
+    fn city() -> (Vec<SignedContract>, Catalog) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path().join("data");
+        scenarios::generate(&data, scenarios::DEMO_SEED).expect("generated");
+        let files = scenarios::City::open(&data, folder.path()).expect("a city's files");
+        let catalog = Catalog::parse(&files.catalog_toml()).expect("a catalogue");
+        let Ok(Allowed::Only(allowed)) = contracts() else { panic!("it is spelled as contracts spell it") };
+        let signed = allowed.into_iter().map(|(table, columns)| {
+            let (owner, _) = table.split_once('.').expect("a table");
+            let contract = Contract::new(&table, key(owner), vec![key("office")], columns, 0).expect("randomness");
+            let contract = Contract { join_with: [Pattern::Any].into(), ..contract };
+            SignedContract { id: Hash::sha256(&[table.as_bytes()]), contract, countersigned: [].into() }
+        });
+        (signed.collect(), catalog)
+    }
+
+    fn key(name: &str) -> ledger::key::VerifierKey {
+        let identity = mpc_core::identity::Identity::from_seed(&Hash::sha256(&[name.as_bytes()]).0);
+        signs(name, &identity.public()).expect("a key")
+    }
+
+    #[test]
+    fn the_questions_are_allowed_and_the_one_is_not() {
+        let (signed, catalog) = city();
+        let office = key("office");
+        for contract in signed.iter().map(|signed| &signed.contract) {
+            assert_eq!(folder::unknown(contract, &catalog), [""; 0]);
+        }
+        let denials = scenarios::questions().chain([scenarios::refused()]).filter_map(|question| {
+            let plan = compile(question.sql, &catalog).expect(question.id);
+            let receivers = &["office"];
+            let (planner, purpose, security) = (&office, PUBLIC_BENEFIT, Security::SemiHonest);
+            let ask = consent::Ask { sql: question.sql, planner, receivers, purpose, security, now: 1 };
+            consent::check(&plan, None, &signed, &ask).err().map(|denial| (question.id, denial.reason))
+        });
+        let denials: Vec<_> = denials.collect();
+        assert!(matches!(&denials[..], [("tips", reason)] if reason.contains("does not allow tip_usd")), "{denials:#?}");
+    }
 }

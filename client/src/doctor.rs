@@ -10,6 +10,7 @@ use ledger::bytes::Hash;
 use mpc_core::file;
 use mpc_core::identity::{Identity, PublicKey};
 use mpc_core::roster::{Role, Roster};
+use party::contracts::Contracts;
 use party::doctor::{Level, foreign_key, mend_key};
 use query::catalog::Catalog;
 use query::message::Query;
@@ -160,6 +161,12 @@ async fn planner(path: &Path) -> Vec<Finding> {
                 e.to_string(),
                 "name each public table's file in a [[table]], and get the file the catalogue pins",
             ),
+        });
+    }
+    if let (Some(folder), Some(roster), Some(catalog)) = (&config.contracts, &roster, &catalog) {
+        findings.push(match Contracts::look(folder, None, roster, catalog) {
+            Ok(summary) => Finding::fine("contracts", format!("{} stand, hash {}", summary.standing, summary.hash.short())),
+            Err(e) => Finding::broken("contracts", e.to_string(), "get the city's contracts, the same files as at every node"),
         });
     }
     if findings.iter().any(|f| f.outcome == Outcome::Broken) {

@@ -1,10 +1,14 @@
 //! What `tacit init` writes: keys, a roster, and for each node a folder with a commented configuration; with a public
-//! table and an invented table per agency, so that the city answers a first question before any real data are there.
+//! table and an invented table per agency, and a contract for each of these, so that the city answers a first question before any real data
+//! are there.
 
+use crate::contract::standing::{allowed, signed, standing};
 use crate::error::Error;
 use ledger::bytes::Hash;
+use ledger::contract::{Operation, PUBLIC_BENEFIT};
 use mpc_core::identity::Identity;
 use mpc_core::roster::{Node, Planner, Role, Roster};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -51,6 +55,8 @@ pub fn city(dir: &Path, city: &str, parties: &[String], planner: &str, base_port
     for (at, (name, identity)) in parties.iter().zip(&identities).enumerate() {
         folder.key(&format!("{name}/{name}.key"), identity)?;
         folder.write(&format!("{name}/data/example.csv"), EXAMPLES[at % EXAMPLES.len()])?;
+        let (file, note) = signed(&standing(&format!("{name}.example"), example_columns()?, &roster, planner)?, identity)?;
+        folder.write(&format!("contracts/{file}"), &note)?;
         folder.write(&format!("{name}/party.toml"), &party_toml(name, "..", &format!("127.0.0.1:{}", ports.health(at))))?;
     }
     folder.key("coordinator/coordinator.key", coordinator_key)?;
@@ -92,11 +98,14 @@ pub fn node(dir: &Path, name: &str, kind: NodeKind, addr: Option<&str>, base_por
         }
     };
     folder.write(file, &text)?;
+    if kind != NodeKind::Coordinator {
+        folder.make("contracts")?;
+    }
     let path = dir.join(file);
     Ok(format!(
         "Made {} and {}; the key never leaves this machine.\n\n\
          Send these lines to whoever writes the city's roster.toml{}:\n\n{lines}\n\
-         Then put the city's roster.toml and catalogue.toml (the same files at every node) into {}, name your tables in\n\
+         Then put the city's roster.toml, catalogue.toml and contracts (the same files at every node) into {}, name your tables in\n\
          {}, and run\n\n    tacit doctor {}\n",
         dir.join(format!("{name}.key")).display(),
         path.display(),
@@ -105,6 +114,16 @@ pub fn node(dir: &Path, name: &str, kind: NodeKind, addr: Option<&str>, base_por
         path.display(),
         path.display(),
     ))
+}
+
+/// What the contracts of the invented tables allow: amounts are added up and compared, zones are what they are added up by.
+fn example_columns() -> Result<BTreeMap<String, BTreeSet<Operation>>, Error> {
+    allowed(&[("*", "COUNT"), ("amount", "AVG COUNT CORR FILTER MAX MIN SUM VAR"), ("zone", "FILTER GROUP JOIN")])
+}
+
+/// The purpose that planners need not type.
+pub(crate) fn purpose_line() -> String {
+    format!("purpose = \"{PUBLIC_BENEFIT}\"\n")
 }
 
 /// Makes a private key in a new file.
@@ -200,6 +219,11 @@ impl Folder {
         written.map_err(|e| Error::config(format!("{}: {e}", path.display())))
     }
 
+    fn make(&self, name: &str) -> Result<(), Error> {
+        let path = self.root.join(name);
+        std::fs::create_dir(&path).map_err(|e| Error::config(format!("{}: {e}", path.display())))
+    }
+
     fn key(&self, name: &str, identity: &Identity) -> Result<(), Error> {
         identity.save(self.place(name)?).map_err(|e| Error::config(e.to_string()))
     }
@@ -208,7 +232,7 @@ impl Folder {
 fn next_steps(dir: &Path, parties: &[String], planner: &str) -> String {
     let dir = dir.display();
     let mut text = format!(
-        "Made the city in {dir}: roster.toml, catalogue.toml, public/, and a folder with a key for each node.\n\n\
+        "Made the city in {dir}: roster.toml, catalogue.toml, contracts/, public/, and a folder with a key for each node.\n\n\
          Next, each in its own terminal:\n\n    tacit coordinator --config {dir}/coordinator/coordinator.toml\n"
     );
     for name in parties {
@@ -217,7 +241,7 @@ fn next_steps(dir: &Path, parties: &[String], planner: &str) -> String {
     let sql = parties.iter().take(3).map(|p| format!("(SELECT SUM(amount) FROM {p}.example) {p}")).collect::<Vec<_>>().join(", ");
     text += &format!(
         "\nThen ask (the example tables hold invented rows):\n\n    export TACIT_CONFIG={dir}/{planner}/planner.toml\n    tacit doctor\n    tacit query \"SELECT {sql}\"\n\n\
-         Put your own tables into catalogue.toml and each party.toml. For nodes on machines of their own see\n`tacit init --help`.\n"
+         Put your own tables into catalogue.toml and each party.toml, and what may be asked of them into contracts/ (`tacit contract new`). For nodes on machines of their own see\n`tacit init --help`.\n"
     );
     text
 }
@@ -240,7 +264,7 @@ fn coordinator_toml(name: &str, shared: &str) -> String {
 }
 
 fn planner_toml(name: &str, shared: &str) -> String {
-    PLANNER.replace("{name}", name).replace("{shared}", shared)
+    PLANNER.replace("{name}", name).replace("{shared}", shared).replace("{purpose}", PUBLIC_BENEFIT)
 }
 
 const ROSTER: &str = "\
@@ -310,7 +334,8 @@ node = "{name}"                         # this node's name in the roster, and th
 identity = "{name}.key"                 # its private key, mode 0600; it never leaves this machine
 roster = "{shared}/roster.toml"               # the same file at every node
 catalogue = "{shared}/catalogue.toml"         # the same file at every node
-state = "state"                         # folder: which attempts have been used
+contracts = "{shared}/contracts"              # folder, the same at every node: what the agencies allow; while it is empty, nothing may be asked
+state = "state"                         # folder: which attempts have been used, how often contracts have
 # listen = "0.0.0.0:7101"               # QUIC (UDP); if left out, what the roster says of this node
 http = "{http}"                 # /healthz and /metrics; remove the line to have no such listener
 # profile = "wan"                       # many milliseconds between the nodes
@@ -357,6 +382,8 @@ planner = "{name}"             # this planner's name in the roster
 identity = "{name}.key"        # its private key, mode 0600: whoever has it can ask in this name
 roster = "{shared}/roster.toml"               # the same file at every node
 catalogue = "{shared}/catalogue.toml"         # the same file at every node
+contracts = "{shared}/contracts"              # folder, the same at every node: what may be asked; if left out, `tacit explain` does not say
+purpose = "{purpose}"   # what questions are for, if they do not say
 # coordinator = "http://127.0.0.1:7180" # if left out, the `api` of the coordinator in the roster
 
 # One for each public table; its content must have the catalogue's hash.

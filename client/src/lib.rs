@@ -17,6 +17,7 @@ pub mod city;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod contract;
 pub mod demo;
 pub mod doctor;
 pub mod error;

@@ -77,6 +77,7 @@ pub(crate) fn public_tables(config: &config::Config, catalog: &Catalog) -> Resul
         identity: config.identity.clone(),
         roster: config.roster.clone(),
         catalogue: config.catalogue.clone(),
+        contracts: config.file.clone(),
         state: config.file.clone(),
         listen: None,
         http: None,

@@ -8,7 +8,7 @@
 //! K_ij      = HKDF-SHA-256(X25519(e_i, e_j), salt = sid, info = "edge" || min(i,j) || max(i,j))
 //! ```
 //!
-//! Parties that would run different plans, rosters, catalogues, attempts or versions stop at the first flight. A party that says
+//! Parties that would run different plans, rosters, catalogues, attempts or versions, or by other contracts, stop at the first flight. A party that says
 //! different things to different peers is found out at the second: the session ids differ. Nothing secret leaves before every
 //! Confirm has been checked. Every attempt has fresh ephemeral keys, wiped when the edge keys exist, so every attempt has fresh
 //! randomness, and nothing recorded in one attempt is accepted in another. That an attempt number is never used twice is the caller's
@@ -35,6 +35,8 @@ pub struct Terms {
     pub roster_hash: [u8; 32],
     /// The hash of the catalogue.
     pub catalog_hash: [u8; 32],
+    /// A hash of the contracts under which this party admitted the query.
+    pub contracts: [u8; 32],
     /// Which attempt at the query this is; never used before at this party.
     pub attempt: u32,
     /// The version of the engine; see [`ENGINE_VERSION`].
@@ -126,8 +128,8 @@ fn agree(identity: &Identity, roster: &Roster, me: PartyId, terms: &Terms, link:
 
 // ---------------------------------------------------------------- messages
 
-/// Bytes of a signed Hello: party, five 32-byte fields of the terms and two numbers, ephemeral key, nonce, signature.
-const HELLO: usize = 1 + 5 * 32 + 2 * 4 + 32 + 32 + SIGNATURE;
+/// Bytes of a signed Hello: party, six 32-byte fields of the terms and two numbers, ephemeral key, nonce, signature.
+const HELLO: usize = 1 + 6 * 32 + 2 * 4 + 32 + 32 + SIGNATURE;
 /// Bytes of a Confirm: session id, signature.
 const CONFIRM: usize = 32 + SIGNATURE;
 const SIGNATURE: usize = 64;
@@ -147,7 +149,7 @@ impl Hello {
         let t = &self.terms;
         let mut body = Vec::with_capacity(HELLO);
         body.push(self.party.0);
-        for field in [&t.qid, &t.plan_hash, &t.roster_hash, &t.catalog_hash, &t.params] {
+        for field in [&t.qid, &t.plan_hash, &t.roster_hash, &t.catalog_hash, &t.contracts, &t.params] {
             body.extend_from_slice(field);
         }
         body.extend_from_slice(&t.attempt.to_le_bytes());
@@ -169,11 +171,11 @@ impl Hello {
         if party != peer.0 {
             return Err(Abort::Cheating { check: "party of the Hello", culprit: Some(peer) });
         }
-        let [qid, plan_hash, roster_hash, catalog_hash, params] = std::array::from_fn(|_| fields.take());
+        let [qid, plan_hash, roster_hash, catalog_hash, contracts, params] = std::array::from_fn(|_| fields.take());
         let [attempt, engine_version] = std::array::from_fn(|_| u32::from_le_bytes(fields.take()));
         let ephemeral = MontgomeryPoint(fields.take());
         let nonce = fields.take();
-        let terms = Terms { qid, plan_hash, roster_hash, catalog_hash, attempt, engine_version, params };
+        let terms = Terms { qid, plan_hash, roster_hash, catalog_hash, contracts, attempt, engine_version, params };
         Ok(Hello { party: peer, terms, ephemeral, nonce })
     }
 }
@@ -199,6 +201,7 @@ fn agree_on(mine: &Terms, theirs: &Terms, roster: &Roster, peer: PartyId) -> Res
         ("query", hash(&mine.qid), hash(&theirs.qid), mine.qid == theirs.qid),
         ("attempt", number(mine.attempt), number(theirs.attempt), mine.attempt == theirs.attempt),
         ("plan", hash(&mine.plan_hash), hash(&theirs.plan_hash), mine.plan_hash == theirs.plan_hash),
+        ("set of contracts", hash(&mine.contracts), hash(&theirs.contracts), mine.contracts == theirs.contracts),
         ("parameters", hash(&mine.params), hash(&theirs.params), mine.params == theirs.params),
     ];
     match terms.into_iter().find(|(.., equal)| !equal) {
@@ -210,6 +213,7 @@ fn agree_on(mine: &Terms, theirs: &Terms, roster: &Roster, peer: PartyId) -> Res
                 "engine version" => "install the same release at both nodes",
                 "roster" | "catalogue" => "put the same file at every node and restart",
                 "plan" => "the nodes compiled the query differently; compare their releases",
+                "set of contracts" => "put the same contracts and revocations into the `contracts` folder of every node",
                 _ => "no share has left this node; submit the query again",
             }
         ))),

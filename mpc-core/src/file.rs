@@ -27,6 +27,10 @@ pub enum Kind {
     Policy,
     /// An entry of a log.
     Entry,
+    /// What an owner allows, or the draft of it.
+    Contract,
+    /// The end of a contract.
+    Revocation,
     /// The proof that an entry is in a log.
     Receipt,
     /// The proof that a key signed two logs.
@@ -64,6 +68,16 @@ pub fn unreadable(error: &Error, wanted: Kind) -> String {
     }
 }
 
+/// Why a folder was not read, without the system's numbers.
+pub fn unreadable_folder(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "there is no such folder".into(),
+        ErrorKind::PermissionDenied => "this user may not read it".into(),
+        ErrorKind::NotADirectory => "it is a file, and a folder is wanted here".into(),
+        _ => error.to_string(),
+    }
+}
+
 /// What a text plainly is. Nothing depends on it but words.
 fn kind(text: &str) -> Option<Kind> {
     if text.contains("-----BEGIN PRIVATE KEY-----") {
@@ -94,6 +108,8 @@ impl fmt::Display for Kind {
             Kind::Checkpoint => "a checkpoint",
             Kind::Policy => "a policy",
             Kind::Entry => "an entry",
+            Kind::Contract => "a contract",
+            Kind::Revocation => "a revocation",
             Kind::Receipt => "a receipt",
             Kind::Evidence => "evidence",
         })

@@ -5,7 +5,9 @@
 //! identity = "transport.key"      # its private key, mode 0600
 //! roster = "roster.toml"          # the same file at every node
 //! catalogue = "catalogue.toml"    # the same file at every node
-//! state = "transport.state"       # folder: which attempts have been used
+//! contracts = "contracts"         # folder, the same at every node: what the agencies allow (NAME.contract) and have ended (NAME.revoke);
+//!                                 # looked at all the time. While it is empty, nothing may be asked
+//! state = "transport.state"       # folder: which attempts have been used, how often contracts have
 //! listen = "0.0.0.0:7101"         # QUIC (UDP); if left out, what the roster says of this node
 //! http = "127.0.0.1:7201"         # /healthz and /metrics; if left out, there is no such listener
 //! profile = "lan"                 # or "wan": many milliseconds between the nodes
@@ -54,6 +56,8 @@ pub struct Config {
     pub roster: PathBuf,
     /// The catalogue.
     pub catalogue: PathBuf,
+    /// The folder of contracts.
+    pub contracts: PathBuf,
     /// The folder where it remembers which attempts have been used.
     pub state: PathBuf,
     /// Where it listens for peers; `None`: where the roster says they reach it.
@@ -232,6 +236,7 @@ struct File {
     identity: Spanned<PathBuf>,
     roster: Spanned<PathBuf>,
     catalogue: Spanned<PathBuf>,
+    contracts: Spanned<PathBuf>,
     state: Spanned<PathBuf>,
     listen: Option<Spanned<String>>,
     http: Option<Spanned<String>>,
@@ -298,6 +303,7 @@ impl File {
             identity: resolve(base, &self.identity, "identity")?,
             roster: resolve(base, &self.roster, "roster")?,
             catalogue: resolve(base, &self.catalogue, "catalogue")?,
+            contracts: resolve(base, &self.contracts, "contracts")?,
             state: resolve(base, &self.state, "state")?,
             node: self.node.into_inner(),
             listen: address(self.listen, "listen")?,
@@ -378,6 +384,7 @@ mod tests {
 identity = "transport.key"
 roster = "/etc/tacit/roster.toml"
 catalogue = "catalogue.toml"
+contracts = "contracts"
 state = "state"
 listen = "127.0.0.1:7101"
 
@@ -434,21 +441,23 @@ format = "parquet"
 
     #[test]
     fn errors_name_the_line_and_what_to_do() {
-        refused("state = \"state\"", "stat = \"state\"", 5, "unknown field `stat`");
-        refused("jobs = 3", "jobs = 0", 8, "jobs = 0 must be from 1 to 256");
-        refused("jobs = 3", "job = 3", 9, "unknown field `job`");
-        refused("jobs = 3", "jobs = \"many\"", 9, "invalid type");
-        refused("127.0.0.1:7101", "localhost", 6, "`listen` is not an address and a port");
-        refused("\"public.zones\"", "\"zones\"", 12, "not `schema.table`");
-        refused("\"public.zones\"", "\"health.zones\"", 12, "this node holds `public` and its own, `transport`");
-        refused("\"public.zones\"", "\"transport.trips\"", 16, "given twice");
-        refused("zones.csv", "zones.txt", 13, "add format =");
-        refused("format = \"parquet\"", "format = \"xlsx\"", 24, "unknown variant `xlsx`");
-        refused("format = \"parquet\"", "format = \"parquet\"\nnull = \"NA\"", 25, "`null` is for CSV");
+        refused("state = \"state\"", "stat = \"state\"", 6, "unknown field `stat`");
+        refused("jobs = 3", "jobs = 0", 9, "jobs = 0 must be from 1 to 256");
+        refused("jobs = 3", "job = 3", 10, "unknown field `job`");
+        refused("jobs = 3", "jobs = \"many\"", 10, "invalid type");
+        refused("127.0.0.1:7101", "localhost", 7, "`listen` is not an address and a port");
+        refused("\"public.zones\"", "\"zones\"", 13, "not `schema.table`");
+        refused("\"public.zones\"", "\"health.zones\"", 13, "this node holds `public` and its own, `transport`");
+        refused("\"public.zones\"", "\"transport.trips\"", 17, "given twice");
+        refused("zones.csv", "zones.txt", 14, "add format =");
+        refused("format = \"parquet\"", "format = \"xlsx\"", 25, "unknown variant `xlsx`");
+        refused("format = \"parquet\"", "format = \"parquet\"\nnull = \"NA\"", 26, "`null` is for CSV");
         refused("\"catalogue.toml\"", "\"\"", 4, "`catalogue` is empty");
         refused("node = \"transport\"", "node = transport", 1, "");
         let missing = parse(&SAMPLE.replace("roster = \"/etc/tacit/roster.toml\"", "")).expect_err("no roster");
         assert!(missing.to_string().contains("missing field `roster`"), "{missing}");
+        let missing = parse(&SAMPLE.replace("contracts = \"contracts\"", "")).expect_err("no folder of contracts");
+        assert!(missing.to_string().contains("missing field `contracts`"), "{missing}");
     }
 
     #[test]

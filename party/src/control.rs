@@ -1,6 +1,7 @@
 //! The line to the coordinator, and what it may bring about. The coordinator proposes; nothing it says is believed that the planner's
 //! signature or this node's own files do not bear out.
 
+use crate::contracts::Consent;
 use crate::job::{self, Desk, Ending, Stop};
 use crate::node::now;
 use crate::offer::Admitted;
@@ -33,10 +34,17 @@ struct Inner {
 #[derive(Default)]
 struct Table {
     accepted: HashMap<QueryId, (Admitted, Instant)>,
-    running: HashMap<QueryId, (u32, Arc<Stop>)>,
+    running: HashMap<QueryId, Running>,
     /// The last sealed results: a query is answered once, so a coordinator that lost its answer gets the same again.
-    answered: VecDeque<(QueryId, String)>,
+    answered: VecDeque<(QueryId, Consent, String)>,
     closed: bool,
+}
+
+#[derive(Clone)]
+struct Running {
+    attempt: u32,
+    consent: Consent,
+    stop: Arc<Stop>,
 }
 
 /// Offers that are judged at the same time; each compiles a query.
@@ -66,7 +74,8 @@ impl Jobs {
                 if table.accepted.get(&stop.job).is_some_and(|(admitted, _)| admitted.attempt == stop.attempt) {
                     table.accepted.remove(&stop.job);
                 }
-                let running = table.running.get(&stop.job).filter(|(attempt, _)| *attempt == stop.attempt).map(|(_, s)| s.clone());
+                let running =
+                    table.running.get(&stop.job).filter(|running| running.attempt == stop.attempt).map(|running| running.stop.clone());
                 drop(table);
                 if let Some(running) = running {
                     running.now(Ending::Told(stop.code), &self.0.desk.mesh, stop.job);
@@ -79,7 +88,8 @@ impl Jobs {
         let desk = &self.0.desk;
         desk.observed.offered();
         // A later attempt means that the coordinator has given the earlier one up.
-        let earlier = self.table().running.get(&offer.job).filter(|(attempt, _)| *attempt < offer.attempt).map(|(_, s)| s.clone());
+        let earlier =
+            self.table().running.get(&offer.job).filter(|running| running.attempt < offer.attempt).map(|running| running.stop.clone());
         if let Some(earlier) = earlier {
             earlier.now(Ending::Superseded, &desk.mesh, offer.job);
         }
@@ -121,7 +131,7 @@ impl Jobs {
                 self.0.outbox.push(FromParty::Accept(Signed { note }));
             }
             Err(refusal) => {
-                let answered = self.table().answered.iter().find(|(job, _)| *job == offer.job).map(|(_, note)| note.clone());
+                let answered = self.table().answered.iter().find(|(job, ..)| *job == offer.job).map(|(.., note)| note.clone());
                 if let (Code::Replay, Some(note)) = (refusal.code, answered) {
                     self.0.outbox.push(FromParty::Sealed(Signed { note }));
                 }
@@ -159,8 +169,13 @@ impl Jobs {
             }
         };
         let stop = Arc::new(Stop::default());
-        table.running.insert(job, (attempt, stop.clone()));
+        table.running.insert(job, Running { attempt, consent: admitted.consent.clone(), stop: stop.clone() });
         drop(table);
+        // After it is seen to run: what ends from here on ends it.
+        if desk.grounds.contracts().ended(&admitted.consent).is_some() {
+            self.free(job, attempt);
+            return self.fail(job, attempt, Ending::Revoked.refusal());
+        }
         self.0.running.send_modify(|n| *n += 1);
         let (jobs, stopping) = (self.clone(), stop.clone());
         // plans are trees of a bounded depth (query::compile), walked here as well
@@ -194,7 +209,7 @@ impl Jobs {
         match result {
             Ok(note) => {
                 tracing::info!(job = %job.short(), attempt, millis, "done");
-                self.table().answered(job, note.clone());
+                self.table().answered(job, admitted.consent.clone(), note.clone());
                 self.0.outbox.push(FromParty::Sealed(Signed { note }));
             }
             Err(refusal) => self.fail(job, attempt, refusal),
@@ -218,8 +233,24 @@ impl Jobs {
 
     fn free(&self, job: QueryId, attempt: u32) {
         let mut table = self.table();
-        if table.running.get(&job).is_some_and(|(running, _)| *running == attempt) {
+        if table.running.get(&job).is_some_and(|running| running.attempt == attempt) {
             table.running.remove(&job);
+        }
+    }
+
+    /// Ends what runs under contracts that stand no more, and forgets what was sealed under them.
+    pub fn contracts_changed(&self) {
+        let contracts = self.0.desk.grounds.contracts();
+        let mut table = self.table();
+        table.answered.retain(|(_, consent, _)| contracts.ended_at_once(consent).is_none());
+        let running: Vec<(QueryId, Running)> = table.running.iter().map(|(job, running)| (*job, running.clone())).collect();
+        drop(table);
+        for (job, Running { attempt, consent, stop }) in running {
+            if let Some(ended) = contracts.ended_at_once(&consent) {
+                let (contract, dataset) = (&ended.contract.id, &ended.contract.dataset);
+                tracing::warn!(job = %job.short(), attempt, contract, dataset, "stopped: its contract was revoked or taken away");
+                stop.now(Ending::Revoked, &self.0.desk.mesh, job);
+            }
         }
     }
 
@@ -229,7 +260,7 @@ impl Jobs {
             let mut table = self.table();
             table.closed = true;
             table.accepted.clear();
-            table.running.iter().map(|(job, (_, stop))| (*job, stop.clone())).collect()
+            table.running.iter().map(|(job, running)| (*job, running.stop.clone())).collect()
         };
         for (job, stop) in running {
             stop.now(Ending::ShuttingDown, &self.0.desk.mesh, job);
@@ -256,11 +287,11 @@ impl Table {
         self.accepted.insert(admitted.job, (admitted, Instant::now()));
     }
 
-    fn answered(&mut self, job: QueryId, note: String) {
+    fn answered(&mut self, job: QueryId, consent: Consent, note: String) {
         if self.answered.len() >= ANSWERED {
             self.answered.pop_front();
         }
-        self.answered.push_back((job, note));
+        self.answered.push_back((job, consent, note));
     }
 
     /// Takes what was accepted under this number, if it may start.

@@ -3,6 +3,7 @@
 
 use crate::attempts::{Attempts, AttemptsError};
 use crate::config::Config;
+use crate::contracts::Contracts;
 use crate::node::{self, now};
 use crate::source::Sources;
 use ledger::bytes::Hash;
@@ -48,6 +49,9 @@ pub async fn check(config: &Config) -> Vec<Finding> {
     let catalog = findings.catalog(config);
     let identity = findings.key(config, roster.as_ref());
     let running = findings.state(config);
+    if let (Some(roster), Some(catalog)) = (&roster, &catalog) {
+        findings.contracts(config, roster, catalog);
+    }
     if let Some(catalog) = catalog {
         findings.data(config, catalog).await;
     }
@@ -188,6 +192,24 @@ impl Findings {
         false
     }
 
+    /// The folder as a node would take it at its start.
+    fn contracts(&mut self, config: &Config, roster: &Roster, catalog: &Catalog) {
+        match Contracts::look(&config.contracts, Some(&config.node), roster, catalog) {
+            Ok(summary) if summary.standing == 0 => {
+                let fix = "have every agency put its signed contracts there, the same files at every node; docs/contracts.md says how";
+                self.warn("contracts", format!("none stands in {}: nothing may be asked", config.contracts.display()), fix);
+            }
+            Ok(summary) => {
+                let revoked = if summary.revoked == 0 { String::new() } else { format!(" ({} revoked)", summary.revoked) };
+                self.ok("contracts", format!("{} stand{revoked}, hash {}", summary.standing, summary.hash.short()));
+            }
+            Err(error) => {
+                let fix = "correct or remove the files it names, at every node; `tacit contract check` says more of each";
+                self.fail("contracts", error.to_string(), fix);
+            }
+        }
+    }
+
     async fn data(&mut self, config: &Config, catalog: Catalog) {
         let loading = config.clone();
         let loaded = tokio::task::spawn_blocking(move || Sources::load(&loading, &catalog).map(|s| s.summaries().to_vec())).await;
@@ -262,6 +284,10 @@ impl Findings {
         let Some(health) = health else {
             return self.fail("node", format!("it runs, but does not answer at http://{http}/healthz"), "look at its log, or restart it");
         };
+        for trouble in health["contracts"]["trouble"].as_array().into_iter().flatten().filter_map(|trouble| trouble.as_str()) {
+            let fix = "correct or remove the file at every node; until then nothing new comes into force there";
+            self.fail("contracts", format!("the running node refuses {trouble}"), fix);
+        }
         for (name, link) in health["connected"].as_object().into_iter().flatten() {
             let check = format!("connection to {name}");
             match link["connected"].as_bool() {

@@ -2,6 +2,8 @@
 //! the node and its other jobs do not notice.
 
 mod failure;
+#[cfg(test)]
+mod revoked;
 
 use crate::attempts::Attempts;
 use crate::config::Limits;
@@ -65,6 +67,8 @@ pub(crate) enum Ending {
     Overdue,
     /// A later attempt was offered.
     Superseded,
+    /// A contract under which it runs was revoked.
+    Revoked,
     /// The node shuts down.
     ShuttingDown,
 }
@@ -78,16 +82,26 @@ impl Stop {
     fn check(&self) -> Result<(), Refusal> {
         match self.0.get() {
             None => Ok(()),
-            Some(ending) => Err(Refusal::new(ending.code(), ending.words(), "ask again if the answer is still wanted")),
+            Some(ending) => Err(ending.refusal()),
         }
     }
 }
 
 impl Ending {
+    /// The refusal of an attempt that ended so.
+    pub fn refusal(self) -> Refusal {
+        let fix = match self {
+            Self::Revoked => "ask the owners of the data for another contract",
+            _ => "ask again if the answer is still wanted",
+        };
+        Refusal::new(self.code(), self.words(), fix)
+    }
+
     fn code(self) -> Code {
         match self {
             Self::Told(code) => code.into(),
             Self::Overdue => Code::Deadline,
+            Self::Revoked => Code::Revoked,
             Self::Superseded | Self::ShuttingDown => Code::Peer,
         }
     }
@@ -99,6 +113,7 @@ impl Ending {
             Self::Told(StopCode::Peer) => "stopped: the coordinator says that another party is out of the attempt",
             Self::Overdue => "the attempt took longer than this node allows ([limits] job_deadline_s)",
             Self::Superseded => "stopped: the coordinator offered a later attempt",
+            Self::Revoked => "stopped: a contract that allowed the question was revoked, or taken away; nothing of the answer was opened",
             Self::ShuttingDown => "this node is shutting down",
         }
     }
@@ -109,7 +124,7 @@ pub(crate) type Out = dyn Fn(FromParty) + Send + Sync;
 
 /// Runs an attempt to its end. The result is the signed note of the sealed shares.
 pub(crate) fn run(desk: &Desk, admitted: &Admitted, stop: &Stop, out: &Out) -> Result<String, Refusal> {
-    let mut attempt = Attempt { desk, admitted, stop, out, last: None, counters: None };
+    let mut attempt = Attempt { desk, admitted, stop, out, last: None, counters: None, reserved: false };
     let result = catch_unwind(AssertUnwindSafe(|| attempt.run()));
     let result = result.unwrap_or_else(|_| {
         let reason = format!("`{}` met a fault of its own in this query; it and its other jobs are well", desk.node);
@@ -117,7 +132,10 @@ pub(crate) fn run(desk: &Desk, admitted: &Admitted, stop: &Stop, out: &Out) -> R
     });
     // Why it was stopped says more than how the stop was felt.
     let result = result.or_else(|refusal| stop.check().map_or_else(Err, |()| Err(refusal)));
-    let spent = attempt.spent();
+    let (spent, reserved) = (attempt.spent(), attempt.reserved);
+    if reserved {
+        desk.grounds.contracts().release(&admitted.consent);
+    }
     desk.observed.ended(admitted.job, result.as_ref().err().map(|refusal| refusal.code), spent.rounds, spent.bytes);
     result
 }
@@ -130,16 +148,21 @@ struct Attempt<'a> {
     /// The last progress that was sent, and when.
     last: Option<(Stage, Instant)>,
     counters: Option<Counters>,
+    /// Whether a use of its contracts is set aside.
+    reserved: bool,
 }
 
-/// Progress within a stage is told no more often.
-const PROGRESS: Duration = Duration::from_millis(100);
+/// Progress within a stage is told no more often; in tests of every step.
+const PROGRESS: Duration = Duration::from_millis(if cfg!(test) { 0 } else { 100 });
 
 impl Attempt<'_> {
     fn run(&mut self) -> Result<String, Refusal> {
-        let Admitted { job, attempt, query, plan, plan_hash } = self.admitted;
+        let Admitted { job, attempt, query, plan, plan_hash, consent } = self.admitted;
+        let contracts = self.desk.grounds.contracts();
         // From here on this attempt is used up, whatever becomes of it.
         self.desk.attempts().begin(*job, query, *attempt, now())?;
+        contracts.reserve(consent)?;
+        self.reserved = true;
         self.stop.check()?;
 
         self.progress(Stage::Session, 0, 1);
@@ -172,6 +195,9 @@ impl Attempt<'_> {
                 let note = sealed.sign(&self.desk.node, &self.desk.identity).map_err(|e| {
                     Refusal::new(Code::Internal, format!("the sealed result cannot be signed: {e}"), "please report the query")
                 })?;
+                // The last moment at which a revocation keeps the answer from being opened.
+                self.stop.check()?;
+                contracts.count(consent)?;
                 // From here on the query is answered: no further attempt at it is ever begun here.
                 self.desk.attempts().seal(*job, query, *attempt, now())?;
                 tracing::debug!(job = %job.short(), frames = plan.frames.len(), "sealed");
@@ -240,7 +266,7 @@ impl Attempt<'_> {
     }
 
     fn terms(&self) -> Terms {
-        let Admitted { job, attempt, query, plan_hash, .. } = self.admitted;
+        let Admitted { job, attempt, query, plan_hash, consent, .. } = self.admitted;
         // Whatever decides how the plan runs beside the plan itself: today the scheme and what it promises.
         let params = Hash::sha256(&[b"tacit/v1/params\n", query.protocol.as_bytes(), b"\n", query.security.as_bytes()]);
         Terms {
@@ -248,6 +274,7 @@ impl Attempt<'_> {
             plan_hash: plan_hash.0,
             roster_hash: self.desk.grounds.roster().hash(),
             catalog_hash: self.desk.grounds.catalog_hash().0,
+            contracts: consent.hash().0,
             attempt: *attempt,
             engine_version: ENGINE_VERSION,
             params: params.0,

@@ -5,7 +5,8 @@
 //! config ─► source   every table checked and loaded, or none
 //!           node     run(): a mesh of peers, a line to the coordinator, jobs until shutdown
 //!           control  offers, starts and stops as the coordinator sends them
-//!           offer    an offer judged: signature, roster, catalogue, time, replay, our own compilation
+//!           offer    an offer judged: signature, roster, catalogue, time, replay, our own compilation, consent
+//!           contracts  what the agencies allow, as it stands now
 //!           attempts which attempts were begun, on disk
 //!           job      one attempt: session, local stage, joint stage, release, on a thread of its own
 //!           seal     what is released, readable by the planner alone
@@ -14,6 +15,7 @@
 
 pub mod attempts;
 pub mod config;
+pub mod contracts;
 mod control;
 pub mod doctor;
 mod job;

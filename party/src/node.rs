@@ -2,6 +2,7 @@
 
 use crate::attempts::{Attempts, AttemptsError};
 use crate::config::{Config, Profile};
+use crate::contracts::{Contracts, ContractsError};
 use crate::control::{Control, Jobs};
 use crate::job::Desk;
 use crate::observe::{self, Observed};
@@ -14,6 +15,8 @@ use query::catalog::{Catalog, CatalogError};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::MissedTickBehavior;
 
 /// Runs a party node until `shutdown`. It returns without error only after a clean end: jobs ended, peers told, connections closed.
 ///
@@ -26,18 +29,22 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
     let keys = Keys::load(&config)?;
     let catalog = Arc::new(Catalog::load(&config.catalogue).map_err(NodeError::Catalog)?);
     let attempts = Attempts::open(&config.state, now())?;
-    let (sources, config) = load(config, catalog.clone()).await?;
     let Keys { identity, roster, me } = keys;
+    let contracts = Contracts::open(&config.contracts, &config.state, &config.node, roster.clone(), catalog.clone())?;
+    let (sources, config) = load(config, catalog.clone()).await?;
 
     let others = roster.nodes().iter().map(|node| node.name.clone()).filter(|name| *name != config.node);
     let observed = Observed::new(&config.node, sources.summaries(), others);
+    let summary = contracts.summary();
+    tracing::info!(standing = summary.standing, revoked = summary.revoked, hash = summary.hash.short(), "contracts");
+    observed.contracts(summary);
     let listen = listen_address(&config, &roster).await?;
     let profile = profile(config.profile);
     let mesh = Mesh::start(identity.clone(), roster.clone(), listen, profile)?;
     let line = Endpoint::dialler(identity.clone(), roster.clone(), profile)?;
     tracing::info!(node = config.node, listen = %mesh.local_addr(), tables = sources.summaries().len(), "party is up");
 
-    let grounds = Grounds::new(&config.node, roster, catalog, config.limits.plan());
+    let grounds = Grounds::new(&config.node, roster, catalog, config.limits.plan(), Arc::new(contracts));
     let (node, limits) = (config.node.clone(), config.limits);
     let desk = Desk { node, me, identity, grounds, sources, attempts: Mutex::new(attempts), mesh, limits, observed: observed.clone() };
     let desk = Arc::new(desk);
@@ -60,11 +67,14 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
 
     let jobs = Jobs::new(desk.clone());
     let control = Control::start(line.clone(), jobs.clone());
+    let watching = tokio::spawn(watch_contracts(desk.clone(), jobs.clone()));
     shutdown.await;
     tracing::info!("shutting down");
     jobs.close(GRACE).await;
     control.close(GRACE).await;
     line.close().await;
+    watching.abort();
+    let _ = watching.await;
     drop(stop_http);
     if let Some(http) = http {
         // It ends by itself once its last answer is out.
@@ -105,6 +115,9 @@ pub enum NodeError {
     /// The catalogue.
     #[error("{0}")]
     Catalog(CatalogError),
+    /// The contracts.
+    #[error(transparent)]
+    Contracts(#[from] ContractsError),
     /// The data.
     #[error(transparent)]
     Data(#[from] LoadError),
@@ -135,6 +148,33 @@ pub enum NodeError {
     Fault,
 }
 
+/// Reads the contracts again whenever their folder has changed, and at once on SIGHUP, so that a revocation holds within a second.
+async fn watch_contracts(desk: Arc<Desk>, jobs: Jobs) {
+    let mut hangup = signal(SignalKind::hangup()).ok();
+    let mut pause = tokio::time::interval(LOOK_AT_CONTRACTS);
+    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let told = async {
+            match &mut hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        let anyway = tokio::select! {
+            _ = pause.tick() => false,
+            Some(()) = told => true,
+        };
+        let contracts = desk.grounds.contracts().clone();
+        let read = tokio::task::spawn_blocking(move || contracts.reread(anyway)).await;
+        if read.unwrap_or(false) {
+            desk.observed.contracts(desk.grounds.contracts().summary());
+            jobs.contracts_changed();
+        }
+    }
+}
+
+/// How often the folder of contracts is looked at.
+const LOOK_AT_CONTRACTS: Duration = Duration::from_millis(200);
 /// How long a clean end waits for each thing it waits for.
 const GRACE: Duration = Duration::from_secs(3);
 

@@ -1,6 +1,7 @@
 //! What a node lets its operator see: structured logs, health, metrics. Names, counts and times; never a value, a share, a key or
 //! a planner's SQL.
 
+use crate::contracts::Summary;
 use crate::source::TableSummary;
 use axum::Router;
 use axum::http::{StatusCode, header};
@@ -39,6 +40,7 @@ struct State {
     links: BTreeMap<String, Link>,
     running: BTreeMap<QueryId, Running>,
     outcomes: BTreeMap<String, u64>,
+    contracts: Option<Summary>,
     seconds: f64,
 }
 
@@ -74,6 +76,11 @@ impl Observed {
     /// The connection to another node is there, or is not and why.
     pub fn link(&self, name: &str, trouble: Option<String>) {
         self.state().links.insert(name.into(), Link { connected: trouble.is_none(), trouble });
+    }
+
+    /// The contracts were read.
+    pub fn contracts(&self, summary: Summary) {
+        self.state().contracts = Some(summary);
     }
 
     /// Whom to ask how the peers are reached, whenever somebody looks. The first one stays.
@@ -121,7 +128,8 @@ impl Observed {
     pub fn health(&self) -> (bool, serde_json::Value) {
         self.look();
         let state = self.state();
-        let ready = state.links.values().all(|link| link.connected);
+        let in_order = state.contracts.as_ref().is_none_or(|contracts| contracts.trouble.is_empty());
+        let ready = in_order && state.links.values().all(|link| link.connected);
         let running = state.running.iter().map(|(job, running)| {
             serde_json::json!({
                 "job": job, "attempt": running.attempt, "stage": running.stage, "seconds": running.since.elapsed().as_secs(),
@@ -134,6 +142,7 @@ impl Observed {
             "uptime_s": self.0.started.elapsed().as_secs(),
             "connected": state.links,
             "tables": self.0.tables.iter().map(|t| serde_json::json!({ "name": t.name, "rows": t.rows })).collect::<Vec<_>>(),
+            "contracts": state.contracts,
             "jobs": running.collect::<Vec<_>>(),
         });
         (ready, health)
@@ -162,6 +171,10 @@ impl Observed {
         metric("sent_payload_bytes_total", "counter", "Payload sent in attempts that ended.", one(self.0.bytes.load(Relaxed) as f64));
         let links = state.links.iter().map(|(name, link)| labelled("node", name, f64::from(u8::from(link.connected)))).collect();
         metric("connected", "gauge", "Whether the node is connected.", links);
+        if let Some(contracts) = &state.contracts {
+            metric("contracts", "gauge", "Contracts that stand.", one(contracts.standing as f64));
+            metric("contracts_refused", "gauge", "Files in the folder of contracts that are refused.", one(contracts.trouble.len() as f64));
+        }
         let rows = self.0.tables.iter().map(|t| labelled("table", &t.name, t.rows as f64)).collect();
         metric("table_rows", "gauge", "Rows loaded.", rows);
         metric("uptime_seconds", "gauge", "Time since the node started.", one(self.0.started.elapsed().as_secs_f64()));
@@ -242,6 +255,7 @@ mod tests {
         let observed = Observed::new("transport", &tables, ["energy".into(), "coordinator".into()]);
         let job = QueryId(Hash([1; 32]));
         observed.link("energy", None);
+        observed.contracts(Summary { standing: 2, revoked: 1, hash: Hash([3; 32]), trouble: vec!["x.contract: no".into()] });
         observed.stage(job, 1, Stage::Joint);
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let shutdown = async { drop(stopped.await) };
@@ -252,6 +266,8 @@ mod tests {
         observed.ended(job, None, 5, 700);
         observed.refused(Code::Replay);
         observed.link("coordinator", None);
+        assert!(health.contains("\"trouble\":[\"x.contract: no\"]") && !observed.health().0, "{health}");
+        observed.contracts(Summary { standing: 2, revoked: 1, hash: Hash([3; 32]), trouble: vec![] });
         assert!(observed.health().0);
         let metrics = get(addr, "/metrics").await;
         for line in [
@@ -260,6 +276,8 @@ mod tests {
             "tacit_jobs_running 0",
             "tacit_rounds_total 5",
             "tacit_sent_payload_bytes_total 700",
+            "tacit_contracts 2",
+            "tacit_contracts_refused 0",
             "tacit_connected{node=\"energy\"} 1",
             "tacit_table_rows{table=\"transport.trips\"} 3",
             "# TYPE tacit_resident_bytes gauge",

@@ -3,6 +3,7 @@
 
 #[cfg(doc)]
 use crate::attempts::Attempts;
+use crate::contracts::{Consent, Contracts};
 use crate::seal;
 use ledger::bytes::Hash;
 use mpc_core::roster::Roster;
@@ -22,6 +23,7 @@ pub struct Grounds {
     catalog_hash: Hash,
     node: String,
     bounds: Bounds,
+    contracts: Arc<Contracts>,
 }
 
 /// A query this node is willing to run, and its own plan for it.
@@ -37,13 +39,15 @@ pub struct Admitted {
     pub plan: Arc<Plan>,
     /// The plan's hash.
     pub plan_hash: Hash,
+    /// The contracts that allow it.
+    pub consent: Consent,
 }
 
 impl Grounds {
     /// The node `node` judges by these files, and takes no plan beyond these bounds.
-    pub fn new(node: &str, roster: Arc<Roster>, catalog: Arc<Catalog>, bounds: Bounds) -> Self {
+    pub fn new(node: &str, roster: Arc<Roster>, catalog: Arc<Catalog>, bounds: Bounds, contracts: Arc<Contracts>) -> Self {
         let catalog_hash = Hash(catalog.hash());
-        Self { roster, catalog, catalog_hash, node: node.into(), bounds }
+        Self { roster, catalog, catalog_hash, node: node.into(), bounds, contracts }
     }
 
     /// The roster.
@@ -54,6 +58,11 @@ impl Grounds {
     /// The catalogue.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
+    }
+
+    /// The contracts as they stand.
+    pub fn contracts(&self) -> &Arc<Contracts> {
+        &self.contracts
     }
 
     /// The catalogue's hash.
@@ -88,8 +97,9 @@ impl Grounds {
             return Err(Refusal::new(Code::Unsupported, reason, "leave them out, or have the party added to the roster"));
         }
         Size::of(&plan).admit(&self.bounds, &self.node)?;
+        let consent = self.contracts.admit(&plan, &query, now)?;
         let plan_hash = Hash(plan.hash());
-        Ok(Admitted { job, attempt: offer.attempt, query, plan: Arc::new(plan), plan_hash })
+        Ok(Admitted { job, attempt: offer.attempt, query, plan: Arc::new(plan), plan_hash, consent })
     }
 }
 
@@ -98,7 +108,9 @@ mod tests {
     use super::*;
     use crate::attempts::Attempts;
     use crate::config::Limits;
+    use crate::contracts::signs;
     use ledger::bytes::Base64;
+    use ledger::contract::{Contract, PUBLIC_BENEFIT, everything};
     use mpc_core::identity::Identity;
     use query::message::Statement;
     use tempfile::TempDir;
@@ -132,17 +144,27 @@ mod tests {
         Catalog::parse(&text).expect("a catalogue")
     }
 
+    /// All that can be allowed of the trips, for a year.
+    fn contract() -> Contract {
+        let key = |name: &str, seed| signs(name, &identity(seed).public()).expect("a key");
+        Contract::new("transport.trips", key("transport", 1), vec![key("office", 5)], everything(["seconds"]), NOW).expect("randomness")
+    }
+
     struct Desk {
         grounds: Grounds,
         attempts: Attempts,
-        _folder: TempDir,
+        folder: TempDir,
     }
 
     impl Desk {
         fn new() -> Self {
             let folder = tempfile::tempdir().expect("a folder");
-            let grounds = Grounds::new("transport", Arc::new(roster()), Arc::new(catalog(9)), Limits::default().plan());
-            Self { grounds, attempts: Attempts::open(folder.path(), NOW).expect("opened"), _folder: folder }
+            let (roster, catalog) = (Arc::new(roster()), Arc::new(catalog(9)));
+            let note = contract().sign(identity(1).signing_key()).expect("signed");
+            std::fs::write(folder.path().join("trips.contract"), note).expect("written");
+            let contracts = Contracts::open(folder.path(), folder.path(), "transport", roster.clone(), catalog.clone()).expect("contracts");
+            let grounds = Grounds::new("transport", roster, catalog, Limits::default().plan(), Arc::new(contracts));
+            Self { grounds, attempts: Attempts::open(folder.path(), NOW).expect("opened"), folder }
         }
 
         fn query(&self) -> Query {
@@ -152,7 +174,7 @@ mod tests {
                 roster_hash: Hash(roster().hash()),
                 catalog_hash: self.grounds.catalog_hash,
                 output_key: Base64(seal::OutputKey::generate().expect("randomness").public().to_vec()),
-                purpose: "to test".into(),
+                purpose: format!("{PUBLIC_BENEFIT} to test"),
                 security: "semi-honest".into(),
                 protocol: "rep3".into(),
                 nonce: Hash([3; 32]),
@@ -268,6 +290,26 @@ mod tests {
         desk.judge(note.clone()).expect("within the usual bounds");
         desk.grounds.bounds.rows = 0;
         desk.refused(note, Code::TooLarge);
+    }
+
+    #[test]
+    fn what_no_contract_allows_is_refused() {
+        let desk = Desk::new();
+        let admitted = desk.judge(sign(&desk.query())).expect("allowed");
+        let [signed] = &admitted.consent.contracts().collect::<Vec<_>>()[..] else { panic!("one contract") };
+        assert_eq!(signed.contract.dataset, "transport.trips");
+        desk.changed(Code::NoConsent, |q| q.purpose = "to test".into());
+        desk.changed(Code::NoConsent, |q| q.purpose = "https://w3id.org/dpv#Marketing".into());
+        let later = desk.query();
+        let later = Query { issued: NOW + 366 * 86_400, expires: NOW + 366 * 86_400 + 60, ..later };
+        let note = sign(&later);
+        let offer = Offer { job: QueryId::of(&note), attempt: 1, note };
+        let refusal = desk.grounds.admit(&offer, |_, _, _| Ok(()), later.issued).map(|_| ()).expect_err("its contract has ended");
+        assert!(refusal.code == Code::NoConsent && refusal.reason.contains("ended at"), "{refusal}");
+        // Without any contract: default deny.
+        std::fs::remove_file(desk.folder.path().join("trips.contract")).expect("removed");
+        assert!(desk.grounds.contracts().reread(false), "the folder has changed");
+        desk.refused(sign(&desk.query()), Code::NoConsent);
     }
 
     #[test]

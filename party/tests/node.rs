@@ -1,6 +1,7 @@
 //! Three nodes as they really run, against a coordinator that lies, dies and repeats itself.
 
 mod city;
+mod consent;
 
 use city::{ANSWER, CANARY, City, PARTIES, SQL, Said};
 use ledger::bytes::Hash;
@@ -267,6 +268,7 @@ async fn doctor_sees_what_is_wrong_and_disturbs_nobody() {
     for (name, expected) in [
         ("roster", Level::Ok),
         ("catalogue", Level::Ok),
+        ("contracts", Level::Ok),
         ("key", Level::Ok),
         ("state", Level::Ok),
         ("data", Level::Ok),

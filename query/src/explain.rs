@@ -57,6 +57,9 @@ pub struct Explain {
     pub holders: Vec<(String, Vec<String>)>,
     /// The rows the joint stage works on.
     pub frames: Vec<FrameLine>,
+    /// What contracts say of it, if somebody who has contracts was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<Consent>,
     /// What runs at home.
     pub scans: Vec<ScanLine>,
     /// Rows that are computed at home and shared one by one.
@@ -71,6 +74,33 @@ pub struct Explain {
     pub reveals: Vec<RevealLine>,
     /// What the planner computes from it, in clear.
     pub answer: String,
+}
+
+/// Whether contracts allow a plan, as far as whoever explains it has them: the nodes decide by their own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Consent {
+    /// There are none here.
+    NotChecked,
+    /// These do.
+    Allowed(Vec<ContractLine>),
+    /// They do not.
+    Refused(Refusal),
+}
+
+/// A contract that allows a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContractLine {
+    /// What people call it.
+    pub contract: String,
+    /// The beginning of its id.
+    pub id: String,
+    /// Its data set.
+    pub dataset: String,
+    /// What for.
+    pub purposes: Vec<String>,
+    /// Until when.
+    pub until: String,
 }
 
 /// A frame.
@@ -207,6 +237,7 @@ pub fn explain(plan: &Plan, public: &Tables, parties: &[&str]) -> Result<Explain
             .zip(&plan.frames)
             .map(|(f, frame)| FrameLine { name: frame.name.clone(), rows: ground.rows(crate::plan::FrameId(f)) as u64 })
             .collect(),
+        consent: None,
         scans: plan.scans.iter().map(|scan| scan_line(plan, scan, &local)).collect(),
         rows: (0..)
             .map(RelationId)
@@ -230,6 +261,12 @@ impl Explain {
             let all: Option<Vec<Measured>> = self.parties.iter().map(|p| of(p).filter(|m| m.operator == step.operator).cloned()).collect();
             step.measured = all.unwrap_or_default();
         }
+        self
+    }
+
+    /// Puts beside it what contracts say of it.
+    pub fn under(mut self, consent: Consent) -> Self {
+        self.consent = Some(consent);
         self
     }
 

@@ -394,6 +394,9 @@ pub enum Code {
     /// No contract allows it.
     #[serde(rename = "E_NO_CONSENT")]
     NoConsent,
+    /// A contract under which it ran was revoked.
+    #[serde(rename = "E_REVOKED")]
+    Revoked,
     /// A party's data are not as declared.
     #[serde(rename = "E_DATA")]
     Data,

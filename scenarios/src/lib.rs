@@ -4,6 +4,7 @@
 //! * [`City`] opens such a folder (real or invented): it says which file is which agency's table, derives the public tables
 //!   and writes the catalogue that all nodes share;
 //! * [`questions`] are the SQL questions, each with who holds what;
+//! * [`allowed`] is what the agencies' contracts allow to be asked;
 //! * [`shared_data`] finds the real data pack, where there is one;
 //! * [`tpch`] is the field's benchmark, dealt out to three agencies.
 //!
@@ -12,6 +13,7 @@
 mod calendar;
 mod catalog;
 mod city;
+mod consent;
 mod error;
 mod layout;
 mod public;
@@ -20,7 +22,8 @@ mod shared;
 pub mod tpch;
 
 pub use city::{DEMO_SEED, generate};
+pub use consent::{Allowed, allowed};
 pub use error::DataError;
 pub use layout::{City, Format, PARTIES, Source};
-pub use questions::{Question, demo, question, questions, real, records};
+pub use questions::{Question, demo, question, questions, real, records, refused};
 pub use shared::shared_data;

@@ -1,5 +1,5 @@
 //! The questions asked of the city: six for the demonstration, four with which real records are checked, and four in which agencies
-//! meet record by record, on private keys and ranks; one of these the demonstration asks too.
+//! meet record by record, on private keys and ranks; one of these the demonstration asks too. And one that the agencies refuse.
 
 /// A question across the agencies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +174,20 @@ const RECORDS: [Question; 4] = [
     },
 ];
 
+const REFUSED: Question = Question {
+    id: "tips",
+    title: "What do taxi passengers tip on the way to zones hit hard by COVID-19?",
+    sql: include_str!("../sql/tips.sql"),
+    silos: &["transport", "health"],
+    who_holds_what: &[("transport", "tips by zone"), ("health", "deaths by zone")],
+    note: "Transport's contract says nothing of money: every agency's node refuses, and nothing is computed.",
+};
+
+/// A question that the contracts do not allow ([`crate::allowed`]).
+pub fn refused() -> &'static Question {
+    &REFUSED
+}
+
 /// The six questions of `tacit demo`.
 pub fn demo() -> &'static [Question] {
     &DEMO
@@ -195,9 +209,9 @@ pub fn questions() -> impl Iterator<Item = &'static Question> {
     DEMO.iter().chain(&REAL).chain(RECORDS.iter().filter(move |q| !shown_already(q)))
 }
 
-/// The question of this name.
+/// The question of this name, the refused one included.
 pub fn question(id: &str) -> Option<&'static Question> {
-    questions().find(|q| q.id == id)
+    questions().chain([refused()]).find(|q| q.id == id)
 }
 
 #[cfg(test)]
@@ -207,7 +221,7 @@ mod tests {
 
     #[test]
     fn each_question_reads_the_silos_it_names() {
-        for q in questions() {
+        for q in questions().chain([refused()]) {
             let code: String = q.sql.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
             let read: Vec<_> = PARTIES.iter().copied().filter(|p| code.contains(&format!("{p}."))).collect();
             let told: Vec<_> = q.who_holds_what.iter().map(|(party, _)| *party).collect();
@@ -219,7 +233,7 @@ mod tests {
     #[test]
     fn each_file_opens_with_what_it_asks_and_names_are_unique() {
         let mut ids: Vec<_> = questions().map(|q| q.id).collect();
-        assert!(questions().all(|q| q.sql.starts_with("-- ") && q.sql.contains("Out come")));
+        assert!(questions().chain([refused()]).all(|q| q.sql.starts_with("-- ") && q.sql.contains("Out come")));
         assert!(questions().all(|q| question(q.id) == Some(q)));
         ids.sort_unstable();
         ids.dedup();

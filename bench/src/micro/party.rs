@@ -40,6 +40,7 @@ pub fn run() -> Result<()> {
         plan_hash: [0; 32],
         roster_hash: roster.hash(),
         catalog_hash: [0; 32],
+        contracts: [0; 32],
         attempt: 1,
         engine_version: ENGINE_VERSION,
         params: [0; 32],

@@ -31,7 +31,7 @@ pub(super) struct QueryArgs {
     /// Writes the answer to a file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// What the answer is for: the agencies read it
+    /// What the answer is for: one of the contracts' IRIs, and words of your own; if it begins with no IRI, the configured one is put before it
     #[arg(long, value_name = "TEXT", default_value = "")]
     purpose: String,
     /// Seconds the query stands: after that nobody starts on it
@@ -56,14 +56,14 @@ pub(super) fn query(args: QueryArgs) -> Done {
     let (sql, explain) = take_explain(&text);
     let client = Client::open(Config::find(args.planner.config.as_deref())?)?;
     if explain == Explain::Only {
-        return Ok(print(&explained(&client.explain(&sql)?, args.format == Format::Json)?)?);
+        return Ok(print(&explained(&client.explain(&sql, &args.purpose)?, args.format == Format::Json)?)?);
     }
     let output = args.output.as_deref().map(Output::open).transpose()?;
     let analyze = explain == Explain::Analyze;
     let ask = Ask { purpose: args.purpose, analyze, valid_for: Duration::from_secs(args.valid_for) };
     let answer = runtime()?.block_on(wait(&client, &sql, &ask, args.quiet))?;
     let mut text = match analyze {
-        true => explained(&client.analyze(&sql, &answer)?, args.format == Format::Json)?,
+        true => explained(&client.analyze(&sql, &ask.purpose, &answer)?, args.format == Format::Json)?,
         false => Table::from_batch(&answer.rows).map_err(Error::internal)?.render(args.format),
     };
     let footer = footer(&answer);
@@ -157,6 +157,9 @@ pub(super) struct ExplainArgs {
     sql: SqlArgs,
     #[command(flatten)]
     planner: PlannerArgs,
+    /// What the answer would be for: contracts are for certain purposes
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    purpose: String,
     /// Prints it as JSON
     #[arg(long)]
     json: bool,
@@ -174,7 +177,7 @@ pub(super) fn explain(args: ExplainArgs) -> Done {
         return Err(Error::config("EXPLAIN ANALYZE runs the question: use `tacit query \"EXPLAIN ANALYZE …\"`").into());
     }
     let client = Client::open(Config::find(args.planner.config.as_deref())?)?;
-    Ok(print(&explained(&client.explain(&sql)?, args.json)?)?)
+    Ok(print(&explained(&client.explain(&sql, &args.purpose)?, args.json)?)?)
 }
 
 fn explained(explain: &query::explain::Explain, json: bool) -> Result<String, Error> {

@@ -178,6 +178,18 @@ fn explain_and_bad_sql_need_no_network() {
     let explain = run(&["explain", "SELECT SUM(amount) FROM energy.example", "--config", text(&config)]);
     assert_eq!(explain.code, 0, "{}", explain.err);
     assert!(explain.out.to_lowercase().contains("reveals") && explain.out.contains("rounds"), "{}", explain.out);
+    assert!(explain.out.contains("Consent\n") && explain.out.contains("energy.example  example"), "{}", explain.out);
+    let refused = run(&["explain", "SELECT MEDIAN(amount) AS m FROM energy.example", "--config", text(&config)]);
+    assert_eq!(refused.code, 0, "{}", refused.err);
+    assert!(refused.out.contains("refused: ") && refused.out.contains("does not allow amount in MEDIAN"), "{}", refused.out);
+    let other =
+        ["explain", "SELECT SUM(amount) FROM energy.example", "--purpose", "https://w3id.org/dpv#Marketing", "--config", text(&config)];
+    assert!(run(&other).out.contains("does not allow the purpose"));
+    let without = config.with_file_name("without.toml");
+    let own = std::fs::read_to_string(&config).expect("the configuration");
+    std::fs::write(&without, own.replace("\ncontracts", "\n# contracts")).expect("written");
+    let unchecked = run(&["explain", "SELECT SUM(amount) FROM energy.example", "--config", text(&without)]);
+    assert!(unchecked.out.contains("not checked: no contracts here"), "{}", unchecked.out);
     let asked = run(&["query", "explain SELECT SUM(amount) FROM energy.example", "--config", text(&config)]);
     assert_eq!(asked.out, explain.out);
     let json = run(&["explain", "--json", "SELECT SUM(amount) FROM energy.example", "--config", text(&config)]);

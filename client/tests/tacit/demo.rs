@@ -16,6 +16,16 @@ fn the_demo_answers_six_questions_equal_to_their_clear_answers_and_cleans_up() {
         assert_eq!(asked["answer"].as_array().map(|rows| rows.len() as u64), asked["rows"].as_u64());
     }
     assert_eq!(lines[6]["equal"], true);
+    let refused = &lines[6]["refused"];
+    let refusals = refused["refusals"].as_array().expect("refusals");
+    assert_eq!((refused["question"].as_str(), refusals.len()), (Some("tips"), 3), "{refused}");
+    for refusal in refusals {
+        let reason = refusal["reason"].as_str().expect("words");
+        assert!(
+            refusal["code"] == "E_NO_CONSENT" && refusal["signed"] == true && reason.contains("does not allow tip_usd in SUM"),
+            "{refusal}"
+        );
+    }
     assert_eq!(lines[6]["peak_rss"].as_array().map(Vec::len), Some(4), "{}", lines[6]);
     assert!(is_empty(&folder), "nothing is left behind");
 }
@@ -25,6 +35,15 @@ fn one_question_of_the_demo_reads_as_a_story() {
     let (demo, _folder) = demo(&["--question", "days", "--sql"]);
     assert_eq!(demo.code, 0, "{}{}", demo.out, demo.err);
     for part in ["[1 of 1] days", "energy holds", "planner learns", "cost", "equals the same SQL in clear", "Peak memory", "SELECT"] {
+        assert!(demo.out.contains(part), "{part} in {}", demo.out);
+    }
+}
+
+#[test]
+fn the_question_that_contracts_do_not_allow_is_refused_readably() {
+    let (demo, _folder) = demo(&["--question", "tips"]);
+    assert_eq!(demo.code, 0, "{}{}", demo.out, demo.err);
+    for part in ["[refused] tips", "does not allow tip_usd in SUM", "to mend it", "signed by       ", "health", "one is refused"] {
         assert!(demo.out.contains(part), "{part} in {}", demo.out);
     }
 }

@@ -1,6 +1,6 @@
 //! A running city, and the command.
 
-use client::city::{City, Program};
+use client::city::{Allowed, City, Program};
 use client::config::Config;
 use client::{Client, demo};
 use std::path::{Path, PathBuf};
@@ -71,12 +71,12 @@ impl Town {
         Self::of(folder, &data)
     }
 
-    /// A city on a data folder.
+    /// A city on a data folder, whose contracts allow everything.
     pub fn of(folder: TempDir, data: &Path) -> Self {
         let data = data.canonicalize().expect("the folder");
         let files = scenarios::City::open(&data, folder.path()).expect("a city's files");
         let program = Program { executable: binary(), prefix: Vec::new() };
-        let city = demo::make(&folder, &files, program).expect("made");
+        let city = demo::make(&folder, &files, Allowed::Everything, program).expect("made");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Self { city, runtime, folder }
     }

@@ -105,7 +105,7 @@ impl Liar {
             roster_hash: Hash(city.roster().hash()),
             catalog_hash: Hash(catalog.hash()),
             output_key: self.key.clone(),
-            purpose: "to lie".into(),
+            purpose: ledger::contract::PUBLIC_BENEFIT.into(),
             security: "semi-honest".into(),
             protocol: "rep3".into(),
             nonce: Hash(nonce),

@@ -129,6 +129,10 @@ fn refused(town: &Town, config: &Path, args: &[&str], code: &str) {
 
 fn refusals_have_code_reason_and_fix(town: &Town) {
     refused(town, &town.city.planner_config(), &["--valid-for", "0"], "E_EXPIRED");
+    refused(town, &town.city.planner_config(), &["--purpose", "https://w3id.org/dpv#Marketing for a friend"], "E_NO_CONSENT");
+    let without =
+        planner(town, "without", |own| own.lines().filter(|line| !line.starts_with("purpose")).map(|line| format!("{line}\n")).collect());
+    refused(town, &without, &["--purpose", "the bus plan"], "E_NO_CONSENT");
 
     // A planner nobody else knows, who has written themselves into their own roster.
     let folder = town.city.planner_config().with_file_name("");

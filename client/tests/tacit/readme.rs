@@ -46,6 +46,14 @@ fn the_tour_of_the_readme_goes_as_it_says() {
     let refused = tour.run(&["query", sql]);
     assert_eq!((refused.code, refused.err.trim_end()), (1, says.trim_end()));
 
+    let denied = block(&readme, "$ tacit query \"SELECT SUM(amount) AS s FROM energy.example\" --purpose ");
+    let (purpose, says) = denied.split_once('\n').expect("the purpose, then what is said");
+    let denied = tour.run(&["query", "SELECT SUM(amount) AS s FROM energy.example", "--purpose", purpose]);
+    assert_eq!(denied.code, 3, "{}", denied.err);
+    let says = says.trim_end().trim_end_matches('…');
+    let each = says.lines().all(|line| denied.err.contains(line));
+    assert!(each, "the README says\n{says}\nand it is\n{}", denied.err);
+
     let data = tour.city.join("health/data/example.csv");
     let bad = std::fs::read_to_string(&data).expect("the data").replacen("3,4", "3,many", 1);
     std::fs::write(&data, bad).expect("written");

@@ -43,6 +43,10 @@ fn nodes_end_in_order_on_either_signal() {
             let mut node = start(&[command, "--config", text(&city.join(file))], folder.path());
             let mut log = BufReader::new(node.stderr.take().expect("its standard error")).lines().map_while(Result::ok);
             assert!(log.any(|line| line.contains(up)), "{command} comes up, the second time too");
+            if command == "party" {
+                send("HUP", node.id());
+                assert!(log.any(|line| line.contains("contracts read")), "it looks at its contracts when it is told to");
+            }
             send(signal, node.id());
             assert!(log.any(|line| line.contains(down)), "{command} says that it ends");
             assert_eq!(node.wait().expect("it ended").code(), Some(0), "{command}, {signal}");

@@ -53,7 +53,7 @@ impl Desk {
 
     fn load(&self) -> Result<Sources, LoadError> {
         let config = format!(
-            "node = \"transport\"\nidentity = \"k\"\nroster = \"r\"\ncatalogue = \"c\"\nstate = \"s\"\n\
+            "node = \"transport\"\nidentity = \"k\"\nroster = \"r\"\ncatalogue = \"c\"\ncontracts = \"n\"\nstate = \"s\"\n\
              [limits]\nmax_rows = 1000000\n\
              [[table]]\nname = \"public.zones\"\npath = \"zones.csv\"\n\
              [[table]]\nname = \"transport.trips\"\npath = \"{}\"\n{}",
@@ -297,7 +297,7 @@ fn configuration_and_catalogue_must_name_the_same_tables() {
     let mut desk = Desk::new();
     desk.extra = "[[table]]\nname = \"transport.buses\"\npath = \"buses.csv\"\n".into();
     assert_eq!(desk.refused(), ["buses.csv: the catalogue has no table `transport.buses`; declare it there or remove the [[table]]"]);
-    let config = "node = \"transport\"\nidentity = \"k\"\nroster = \"r\"\ncatalogue = \"c\"\nstate = \"s\"\n";
+    let config = "node = \"transport\"\nidentity = \"k\"\nroster = \"r\"\ncatalogue = \"c\"\ncontracts = \"n\"\nstate = \"s\"\n";
     let config = Config::parse(config, Path::new("party.toml")).expect("a configuration");
     let error = Sources::load(&config, &Catalog::parse(&desk.catalog()).expect("a catalogue")).map(|_| ()).expect_err("refused");
     assert_eq!(error.findings.len(), 2, "{error}");
@@ -482,7 +482,7 @@ fn real_records_load() {
         columns.replacen("max = 1000000 ", "max = 1000000, nullable = false ", 1)
     );
     let config = format!(
-        "node = \"health\"\nidentity = \"k\"\nroster = \"r\"\ncatalogue = \"c\"\nstate = \"s\"\n\
+        "node = \"health\"\nidentity = \"k\"\nroster = \"r\"\ncatalogue = \"c\"\ncontracts = \"n\"\nstate = \"s\"\n\
          [[table]]\nname = \"health.inspections\"\npath = \"{}\"\n",
         folder.join("inspections.csv.gz").display()
     );

@@ -1,17 +1,20 @@
 //! A city in one process: three party nodes as they really run, and a coordinator of the test's own, which may lie.
 
 use ledger::bytes::{Base64, Hash};
+use ledger::contract::{Contract, PUBLIC_BENEFIT, Pattern, SignedContract, everything};
+use ledger::entry::{Body, Revoke};
 use mpc_core::identity::Identity;
 use mpc_core::roster::{Node, Planner, Role, Roster};
 use mpc_quic::quinn::{Connection, RecvStream, SendStream};
 use mpc_quic::{Endpoint, Incoming, Profile};
+use party::contracts::signs;
 use party::seal::OutputKey;
 use party::{Config, NodeError};
 use query::catalog::Catalog;
 use query::datafusion::arrow::array::{ArrayRef, Int32Array, RecordBatch};
 use query::datafusion::parquet::arrow::ArrowWriter;
 use query::message::frame::{self, FromParty, Offer, PREFIX, Progress, Start, Stop, StopCode, ToParty};
-use query::message::{Accept, Code, Failed, Query, QueryId, Refuse, Sealed, Statement};
+use query::message::{Accept, Code, Failed, Query, QueryId, Refusal, Refuse, Sealed, Statement};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +23,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+pub const TABLES_OF: [&str; 3] = ["transport.trips", "energy.use", "health.cases"];
 pub const PARTIES: [&str; 3] = ["transport", "energy", "health"];
 /// Nothing of the data or the SQL that reads like this may appear in a log.
 pub const CANARY: &str = "7731337";
@@ -112,17 +116,68 @@ impl City {
         let (coordinator, incoming) = Endpoint::bind(coordinator, roster.clone(), listen, Profile::Lan).expect("bound");
         let catalog = Catalog::parse(&catalogue()).expect("a catalogue");
         let key = OutputKey::generate().expect("randomness");
-        Self { folder, roster, catalog, key, planner, coordinator, incoming, nodes: vec![None, None, None] }
+        std::fs::create_dir(folder.path().join("contracts")).expect("made");
+        let city = Self { folder, roster, catalog, key, planner, coordinator, incoming, nodes: vec![None, None, None] };
+        (0..3).for_each(|party| city.put_contract(party, |_| {}));
+        city
+    }
+
+    /// What a party allows of its table: everything, but for what is changed.
+    pub fn contract(&self, party: usize, change: impl FnOnce(&mut Contract)) -> Contract {
+        let key = |name: &str, key| signs(name, key).expect("a key");
+        let owner = key(PARTIES[party], &self.roster.node(PARTIES[party]).expect("in the roster").key);
+        let planner = key("office", &self.roster.planner("office").expect("in the roster").key);
+        let table = self.catalog.table(TABLES_OF[party]).expect("in the catalogue");
+        let columns = everything(table.columns.iter().map(|column| column.name.as_str()));
+        let mut contract = Contract::new(&table.name, owner, vec![planner], columns, now()).expect("randomness");
+        contract.join_with = [Pattern::Any].into();
+        change(&mut contract);
+        contract
+    }
+
+    /// Puts a party's contract into the folder that all share, in place of the one that is there.
+    pub fn put_contract(&self, party: usize, change: impl FnOnce(&mut Contract)) {
+        self.put(&format!("{}.contract", PARTIES[party]), &self.signed(party, &self.contract(party, change)));
+    }
+
+    pub fn signed(&self, party: usize, contract: &Contract) -> String {
+        contract.sign(self.identity(PARTIES[party]).signing_key()).expect("signed")
+    }
+
+    /// Puts a file into the folder of contracts, whole at once.
+    pub fn put(&self, name: &str, text: &str) {
+        std::fs::write(self.path("beside"), text).expect("written");
+        std::fs::rename(self.path("beside"), self.path("contracts").join(name)).expect("moved");
+    }
+
+    pub fn take_away(&self, name: &str) {
+        std::fs::remove_file(self.path("contracts").join(name)).expect("removed");
+    }
+
+    /// Revokes the contract that a party has in the folder.
+    pub fn revoke(&self, party: usize) {
+        let name = PARTIES[party];
+        let note = std::fs::read_to_string(self.path("contracts").join(format!("{name}.contract"))).expect("a contract");
+        let owner = signs(name, &self.roster.node(name).expect("in the roster").key).expect("a key");
+        let contract = SignedContract::open(&note, &owner).expect("signed").id;
+        let note = Body::Revoke(Revoke { contract, reason: None }).sign(name, self.identity(name).signing_key()).expect("signed");
+        self.put(&format!("{}.revoke", contract.short()), &note);
+    }
+
+    pub fn identity(&self, name: &str) -> Identity {
+        Identity::load(self.path(&format!("{name}.key"))).expect("a key file")
     }
 
     pub fn config(&self, party: usize) -> Config {
         let name = PARTIES[party];
-        let table = ["trips", "use", "cases"][party];
+        let table = TABLES_OF[party];
+        // Its own folder, if it is given one; else the one that all share.
+        let contracts = Some(format!("{name}.contracts")).filter(|own| self.path(own).is_dir()).unwrap_or("contracts".into());
         let text = format!(
             "node = \"{name}\"\nidentity = \"{name}.key\"\nroster = \"roster.toml\"\ncatalogue = \"catalogue.toml\"\n\
-             state = \"{name}.state\"\nhttp = \"127.0.0.1:0\"\n[limits]\njobs = 1\n\
+             contracts = \"{contracts}\"\nstate = \"{name}.state\"\nhttp = \"127.0.0.1:0\"\n[limits]\njobs = 1\n\
              [[table]]\nname = \"public.zones\"\npath = \"zones.csv\"\n\
-             [[table]]\nname = \"{name}.{table}\"\npath = \"{name}.{}\"\n",
+             [[table]]\nname = \"{table}\"\npath = \"{name}.{}\"\n",
             if name == "energy" { "parquet" } else { "csv" }
         );
         Config::parse(&text, &self.path(&format!("{name}.toml"))).expect("a configuration")
@@ -186,16 +241,21 @@ impl City {
 
     /// A signed query.
     pub fn ask(&self, sql: &str) -> Offer {
+        self.ask_for(sql, PUBLIC_BENEFIT)
+    }
+
+    /// A signed query for a purpose.
+    pub fn ask_for(&self, sql: &str, purpose: &str) -> Offer {
         let mut nonce = [0; 32];
         nonce[..8].copy_from_slice(&SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_nanos().to_le_bytes()[..8]);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs();
+        let now = now();
         let query = Query {
             sql: sql.into(),
             planner: "office".into(),
             roster_hash: Hash(self.roster.hash()),
             catalog_hash: Hash(self.catalog.hash()),
             output_key: Base64(self.key.public().to_vec()),
-            purpose: "to test".into(),
+            purpose: purpose.into(),
             security: "semi-honest".into(),
             protocol: "rep3".into(),
             nonce: Hash(nonce),
@@ -243,15 +303,50 @@ impl City {
 
     /// Offers to a party, which refuses.
     pub async fn refused(&self, line: &mut Line, offer: &Offer) -> Code {
+        self.refusal(line, offer).await.code
+    }
+
+    /// The same, with what it says.
+    pub async fn refusal(&self, line: &mut Line, offer: &Offer) -> Refusal {
         line.say(&ToParty::Offer(offer.clone())).await;
         match self.hear(line).await {
-            Said::Refuse(refuse) => refuse.refusal.code,
+            Said::Refuse(refuse) => refuse.refusal,
             other => panic!("not refused: {other:?}"),
         }
     }
 
+    /// Offers to a party again and again until it refuses: it has read its contracts anew.
+    pub async fn refused_soon(&self, line: &mut Line, offer: &Offer) -> Refusal {
+        let ask = async {
+            loop {
+                line.say(&ToParty::Offer(offer.clone())).await;
+                match self.hear(line).await {
+                    Said::Accept(_) => {}
+                    Said::Refuse(refuse) => return refuse.refusal,
+                    other => panic!("neither accepted nor refused: {other:?}"),
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, ask).await.expect("it refuses")
+    }
+
+    /// The same until it accepts.
+    pub async fn accepted_soon(&self, line: &mut Line, offer: &Offer) {
+        let ask = async {
+            loop {
+                line.say(&ToParty::Offer(offer.clone())).await;
+                match self.hear(line).await {
+                    Said::Accept(_) => return,
+                    Said::Refuse(_) => {}
+                    other => panic!("neither accepted nor refused: {other:?}"),
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, ask).await.expect("it accepts")
+    }
+
     /// The party's attempt fails.
-    pub async fn failed(&self, line: &mut Line) -> query::message::Refusal {
+    pub async fn failed(&self, line: &mut Line) -> Refusal {
         match self.hear(line).await {
             Said::Failed(failed) => failed.refusal,
             other => panic!("not failed: {other:?}"),
@@ -314,6 +409,10 @@ fn parquet(path: &Path, csv: &str) {
     let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
     writer.write(&batch).expect("written");
     writer.close().expect("closed");
+}
+
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs()
 }
 
 /// A port that is free for UDP and TCP at the moment.

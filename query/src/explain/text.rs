@@ -1,6 +1,6 @@
 //! EXPLAIN as text: aligned, readable without colour, the same on every machine.
 
-use super::{Explain, StepLine};
+use super::{Consent, ContractLine, Explain, StepLine};
 use ledger::contract::Sizes;
 use std::fmt;
 
@@ -15,6 +15,7 @@ impl fmt::Display for Explain {
         for (holder, tables) in &self.holders {
             writeln!(f, "  {holder:width$}  {}", tables.join(", "))?;
         }
+        self.consent(f)?;
         writeln!(f, "\nAt home (in clear, at whoever holds the tables)")?;
         for scan in &self.scans {
             let rows = self.frames.iter().find(|frame| frame.name == scan.frame).map_or(0, |frame| frame.rows);
@@ -78,6 +79,27 @@ impl fmt::Display for Explain {
 }
 
 impl Explain {
+    fn consent(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(consent) = &self.consent else { return Ok(()) };
+        writeln!(f, "\nConsent")?;
+        match consent {
+            Consent::NotChecked => writeln!(f, "  not checked: no contracts here"),
+            Consent::Refused(refusal) => {
+                writeln!(f, "  refused: {}", refusal.reason)?;
+                writeln!(f, "    to mend it: {}", refusal.fix)
+            }
+            Consent::Allowed(contracts) if contracts.is_empty() => writeln!(f, "  none is needed: no agency's table is read"),
+            Consent::Allowed(contracts) => {
+                let head = ["  data set", "contract", "id", "until", "for"].map(String::from).to_vec();
+                let line = |c: &ContractLine| {
+                    vec![format!("  {}", c.dataset), c.contract.clone(), c.id.clone(), c.until.clone(), c.purposes.join(", ")]
+                };
+                let rows: Vec<Vec<String>> = std::iter::once(head).chain(contracts.iter().map(line)).collect();
+                table(f, &rows, &[])
+            }
+        }
+    }
+
     fn steps(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let analyzed = self.steps.iter().any(|s| !s.measured.is_empty());
         let mut head: Vec<String> = ["  operator", "on", "rows", "rounds"].map(String::from).to_vec();

@@ -1,0 +1,3 @@
+//! Contracts that this program writes by itself.
+
+pub(crate) mod standing;

@@ -1,0 +1,297 @@
+//! The contracts a node holds, and whether they allow a plan. A folder has the signed notes of all agencies, the same at every node; what is
+//! in it now is what counts, and what none of it allows is refused.
+//!
+//! ```text
+//! folder   NAME.contract, NAME.revoke: read, verified, held against roster and catalogue
+//! uses     how many answers were given under contracts that allow only so many, on disk
+//! ```
+//!
+//! At the start the folder is taken as a whole or not at all. Later a file that is refused keeps anything new from coming into force, and is
+//! told of in log, health and metrics; what was taken away or revoked ends all the same.
+
+pub mod folder;
+mod uses;
+
+use folder::{Contents, Listing};
+use ledger::bytes::Hash;
+use ledger::contract::{Revocation, Security, SignedContract};
+use ledger::key::{KeyKind, VerifierKey};
+use mpc_core::roster::Roster;
+use query::catalog::Catalog;
+use query::consent::{self, Ask};
+use query::message::{Code, Query, Refusal};
+use query::plan::Plan;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use uses::Uses;
+pub use uses::UsesError;
+
+/// What a node holds. Every part of it looks at the same.
+pub struct Contracts {
+    folder: PathBuf,
+    node: String,
+    roster: Arc<Roster>,
+    catalog: Arc<Catalog>,
+    held: Mutex<Arc<Held>>,
+    listing: Mutex<Listing>,
+    uses: Mutex<Uses>,
+}
+
+/// What stands at one time.
+#[derive(Debug, Default)]
+struct Held {
+    /// By id, so that all nodes look at them in one order.
+    standing: BTreeMap<Hash, Arc<SignedContract>>,
+    revoked: usize,
+    /// What is wrong in the folder.
+    trouble: Vec<String>,
+}
+
+/// What there is to see of a node's contracts.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Summary {
+    /// How many stand.
+    pub standing: usize,
+    /// How many were revoked.
+    pub revoked: usize,
+    /// A hash of those that stand: the same at every node.
+    pub hash: Hash,
+    /// What is wrong in the folder.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trouble: Vec<String>,
+}
+
+impl Contracts {
+    /// Reads the folder, for the node `node`. Uses are counted in the folder `state`.
+    ///
+    /// # Errors
+    /// The folder is not there, a file in it is refused, or what was counted cannot be read.
+    pub fn open(folder: &Path, state: &Path, node: &str, roster: Arc<Roster>, catalog: Arc<Catalog>) -> Result<Self, ContractsError> {
+        let (listing, held) = take(folder, Some(node), &roster, &catalog)?;
+        let held = Mutex::new(Arc::new(held));
+        let uses = Mutex::new(Uses::open(state)?);
+        Ok(Self { folder: folder.into(), node: node.into(), roster, catalog, held, listing: Mutex::new(listing), uses })
+    }
+
+    /// What the node `node` would take from a folder, or somebody who computes nothing.
+    ///
+    /// # Errors
+    /// The folder is not there, or a file in it is refused.
+    pub fn look(folder: &Path, node: Option<&str>, roster: &Roster, catalog: &Catalog) -> Result<Summary, ContractsError> {
+        take(folder, node, roster, catalog).map(|(_, held)| held.summary())
+    }
+
+    /// Reads the folder again, if anything in it has changed, or in any case. Says whether it was read.
+    pub fn reread(&self, anyway: bool) -> bool {
+        let listing = match Listing::of(&self.folder) {
+            Ok(listing) => listing,
+            // Without its folder nothing is known to stand.
+            Err(error) => Listing::gone(&error),
+        };
+        let mut last = lock(&self.listing);
+        if *last == listing && !anyway {
+            return false;
+        }
+        let contents = match &listing.trouble {
+            Some(trouble) => Contents { refused: vec![format!("{}: {trouble}", self.folder.display())], ..Contents::default() },
+            None => folder::read(&self.folder, &listing, Some(&self.node), &self.roster, &self.catalog),
+        };
+        *last = listing;
+        let mut held = lock(&self.held);
+        let next = held.next(contents);
+        for trouble in next.trouble.iter().filter(|trouble| !held.trouble.contains(trouble)) {
+            tracing::error!(trouble, "nothing new comes into force before this is mended");
+        }
+        tracing::info!(standing = next.standing.len(), revoked = next.revoked, "contracts read");
+        *held = Arc::new(next);
+        true
+    }
+
+    /// What there is to see.
+    pub fn summary(&self) -> Summary {
+        self.held().summary()
+    }
+
+    /// Whether the contracts that stand allow a plan, of all data sets it touches, and which they are.
+    ///
+    /// # Errors
+    /// `E_NO_CONSENT`: what is not allowed, and what would be.
+    pub fn admit(&self, plan: &Plan, query: &Query, now: u64) -> Result<Consent, Refusal> {
+        let planner = self.roster.planner(&query.planner).and_then(|planner| signs(&planner.name, &planner.key));
+        let Some(planner) = planner else {
+            return Err(Refusal::new(Code::Planner, "the planner has no key in this roster", "ask the city's operators to add it"));
+        };
+        let ask = Ask {
+            sql: &query.sql,
+            planner: &planner,
+            receivers: &[&query.planner],
+            purpose: &query.purpose,
+            // The one that this release has; another is refused before.
+            security: Security::SemiHonest,
+            now,
+        };
+        let held = self.held();
+        let used_up = {
+            let uses = lock(&self.uses);
+            held.standing.values().filter(|signed| uses.left(signed) == Some(0)).map(|signed| signed.id).collect::<Vec<_>>()
+        };
+        let check = |all: bool| {
+            let standing = held.standing.values().filter(|signed| all || !used_up.contains(&signed.id));
+            let contracts: Vec<SignedContract> = standing.map(|signed| SignedContract::clone(signed)).collect();
+            consent::check(plan, None, &contracts, &ask)
+        };
+        let effective = check(false).map_err(|denial| match check(true) {
+            // What else is not allowed is said first.
+            _ if used_up.is_empty() => Refusal::from(denial),
+            Err(denial) => Refusal::from(denial),
+            Ok(all) => {
+                let spent = all.contracts.into_values().find(|id| used_up.contains(id)).and_then(|id| held.standing.get(&id));
+                spent.map_or_else(|| Refusal::from(denial), |signed| uses::used_up(signed))
+            }
+        })?;
+        let contracts = effective.contracts.values().filter_map(|id| held.standing.get(id).cloned());
+        Ok(Consent { contracts: contracts.collect() })
+    }
+
+    /// The first contract of these that does not stand any more.
+    pub fn ended(&self, consent: &Consent) -> Option<Arc<SignedContract>> {
+        let held = self.held();
+        consent.contracts.iter().find(|signed| !held.standing.contains_key(&signed.id)).cloned()
+    }
+
+    /// The same for an attempt that runs: some contracts let it end.
+    pub fn ended_at_once(&self, consent: &Consent) -> Option<Arc<SignedContract>> {
+        let held = self.held();
+        let at_once = consent.contracts.iter().filter(|signed| signed.contract.revocation == Revocation::Immediate);
+        at_once.clone().find(|signed| !held.standing.contains_key(&signed.id)).cloned()
+    }
+
+    /// Sets a use of each of these aside, for an attempt that begins.
+    ///
+    /// # Errors
+    /// `E_NO_CONSENT`: one is used up.
+    pub fn reserve(&self, consent: &Consent) -> Result<(), Refusal> {
+        lock(&self.uses).reserve(&consent.contracts)
+    }
+
+    /// Counts what was set aside, on disk: an answer is about to leave.
+    ///
+    /// # Errors
+    /// `E_INTERNAL`: it cannot be written.
+    pub fn count(&self, consent: &Consent) -> Result<(), Refusal> {
+        lock(&self.uses).count(&consent.contracts)
+    }
+
+    /// Sets nothing aside any more for an attempt, which is over.
+    pub fn release(&self, consent: &Consent) {
+        lock(&self.uses).release(&consent.contracts);
+    }
+
+    fn held(&self) -> Arc<Held> {
+        lock(&self.held).clone()
+    }
+}
+
+/// The contracts that stand by a folder, for somebody who computes nothing and asks whether he might.
+///
+/// # Errors
+/// The folder is not there, or a file in it is refused.
+pub fn standing(folder: &Path, roster: &Roster, catalog: &Catalog) -> Result<Vec<SignedContract>, ContractsError> {
+    let (_, held) = take(folder, None, roster, catalog)?;
+    Ok(held.standing.into_values().map(Arc::unwrap_or_clone).collect())
+}
+
+/// All of a folder, or nothing.
+fn take(folder: &Path, node: Option<&str>, roster: &Roster, catalog: &Catalog) -> Result<(Listing, Held), ContractsError> {
+    let listing = Listing::of(folder).map_err(|error| ContractsError::Folder { folder: folder.into(), error })?;
+    let contents = folder::read(folder, &listing, node, roster, catalog);
+    match contents.refused.is_empty() {
+        true => Ok((listing, Held::of(contents))),
+        false => Err(ContractsError::Refused(contents.refused)),
+    }
+}
+
+impl Held {
+    fn of(contents: Contents) -> Self {
+        let Contents { mut contracts, revoked, refused } = contents;
+        let before = contracts.len();
+        contracts.retain(|id, signed| !revoked.iter().any(|(contract, owner)| contract == id && *owner == signed.contract.owner));
+        let revoked = before - contracts.len();
+        let standing = contracts.into_iter().map(|(id, signed)| (id, Arc::new(signed))).collect();
+        Self { standing, revoked, trouble: refused }
+    }
+
+    fn summary(&self) -> Summary {
+        let (standing, hash) = (self.standing.len(), hash(self.standing.keys()));
+        Summary { standing, revoked: self.revoked, hash, trouble: self.trouble.clone() }
+    }
+
+    /// What stands once the folder was read again.
+    fn next(&self, contents: Contents) -> Self {
+        let mut next = Self::of(contents);
+        if !next.trouble.is_empty() {
+            next.standing.retain(|id, _| self.standing.contains_key(id));
+        }
+        next
+    }
+}
+
+/// The contracts under which a query was admitted, one for each data set it touches.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Consent {
+    contracts: Vec<Arc<SignedContract>>,
+}
+
+impl Consent {
+    /// What parties compare before a share moves.
+    pub fn hash(&self) -> Hash {
+        hash(self.contracts.iter().map(|signed| &signed.id))
+    }
+
+    /// The contracts, in the order of the data sets.
+    pub fn contracts(&self) -> impl Iterator<Item = &SignedContract> {
+        self.contracts.iter().map(|signed| &**signed)
+    }
+}
+
+/// The key by which somebody of the roster signs notes.
+pub fn signs(name: &str, key: &mpc_core::identity::PublicKey) -> Option<VerifierKey> {
+    VerifierKey::new(name, KeyKind::Note, key.verifying_key()).ok()
+}
+
+fn hash<'a>(ids: impl Iterator<Item = &'a Hash>) -> Hash {
+    let parts: Vec<&[u8]> = std::iter::once(&b"tacit/v1/contracts\n"[..]).chain(ids.map(|id| &id.0[..])).collect();
+    Hash::sha256(&parts)
+}
+
+/// What is behind these locks is replaced as a whole: a thread that panicked has left it whole.
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why a node has no contracts to go by.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContractsError {
+    /// The folder.
+    #[error(
+        "the folder of contracts {}: {}; make it, or correct `contracts` in the configuration (while it is empty, nothing may be asked)",
+        folder.display(), mpc_core::file::unreadable_folder(error)
+    )]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// What the file system said.
+        error: std::io::Error,
+    },
+    /// Files in it.
+    #[error("contracts are refused, and nothing is taken before all are in order:\n  {}", .0.join("\n  "))]
+    Refused(Vec<String>),
+    /// What was counted.
+    #[error(transparent)]
+    Uses(#[from] UsesError),
+}
+
+#[cfg(test)]
+mod tests;
