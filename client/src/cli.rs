@@ -2,6 +2,7 @@
 //! of this folder.
 
 mod ask;
+mod contract;
 mod ledger;
 mod look;
 mod node;
@@ -77,7 +78,7 @@ const HELP: &str = "Examples:
 
 Exit codes:
   0  done
-  1  the query or job failed, or a check did (doctor, demo, ledger)
+  1  the query or job failed, or a check did (doctor, demo, contract, ledger)
   2  wrong usage or configuration
   3  refused: by a party, or by the coordinator
   4  no connection
@@ -95,6 +96,7 @@ enum Command {
     Catalog(look::CatalogArgs),
     Jobs(ask::JobsArgs),
     Doctor(look::DoctorArgs),
+    Contract(contract::ContractArgs),
     Ledger(ledger::LedgerArgs),
 }
 
@@ -111,6 +113,7 @@ impl Command {
             Command::Catalog(args) => look::catalog(args),
             Command::Jobs(args) => ask::jobs(args),
             Command::Doctor(args) => look::doctor(args),
+            Command::Contract(args) => contract::contract(args),
             Command::Ledger(args) => ledger::ledger(args),
         }
     }
@@ -187,10 +190,10 @@ mod tests {
     #[test]
     fn the_command_line_is_sound_and_every_command_has_examples() {
         Cli::command().debug_assert();
-        let of_ledger = |command: &clap::Command| command.get_subcommands().cloned().collect::<Vec<_>>();
         let root = Cli::command();
-        let below = root.find_subcommand("ledger").map(of_ledger).unwrap_or_default();
-        assert_eq!(below.len(), 5);
+        let below = ["ledger", "contract"].iter().filter_map(|name| root.find_subcommand(name));
+        let below: Vec<_> = below.flat_map(|command| command.get_subcommands().cloned()).collect();
+        assert_eq!(below.len(), 5 + 7);
         for command in root.get_subcommands().chain(&below) {
             let help = command.get_after_long_help().or(command.get_after_help()).map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Example"), "{} has no example", command.get_name());

@@ -2,7 +2,7 @@
 
 mod check;
 mod evidence;
-mod files;
+pub(super) mod files;
 mod show;
 
 use super::Done;

@@ -22,7 +22,7 @@ fn help_is_there_for_everything_and_has_examples() {
     let help = run(&["--help"]);
     assert_eq!(help.code, 0);
     assert!(help.out.contains("Exit codes:") && help.out.contains("tacit demo"), "{}", help.out);
-    for command in ["demo", "init", "key", "party", "coordinator", "query", "explain", "catalog", "jobs", "doctor", "ledger"] {
+    for command in ["demo", "init", "key", "party", "coordinator", "query", "explain", "catalog", "jobs", "doctor", "contract", "ledger"] {
         let help = run(&[command, "--help"]);
         assert_eq!(help.code, 0, "{command}");
         assert!(help.out.contains("Example"), "{command}: {}", help.out);

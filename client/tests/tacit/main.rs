@@ -2,6 +2,7 @@
 //! and real records. One test program, so that it is linked once.
 
 mod command;
+mod contract;
 mod demo;
 mod failures;
 mod fixture;

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 /// Which log, and how far.
 #[derive(Debug, Args)]
-pub(super) struct LogArgs {
+pub(in crate::cli) struct LogArgs {
     /// The log's files: a folder of tiles, or a node's ledger folder (which the node may be using)
     #[arg(value_name = "LOG")]
     pub log: PathBuf,
@@ -25,12 +25,17 @@ pub(super) struct LogArgs {
 }
 
 /// A log's files, and a checkpoint of it.
-pub(super) struct Log {
+pub(in crate::cli) struct Log {
     pub files: Files,
     pub checkpoint: Checkpoint,
 }
 
 impl LogArgs {
+    /// The newest of a log.
+    pub fn at(log: &Path) -> Self {
+        Self { log: log.into(), checkpoint: None }
+    }
+
     pub fn open(&self) -> Result<Log, Error> {
         // Before the files: a node that uses them may have more by then, and never less.
         let checkpoint = read_checkpoint(self.checkpoint.as_deref().unwrap_or(&self.log.join("checkpoint")))?;
@@ -39,7 +44,7 @@ impl LogArgs {
 }
 
 /// A log's files, as a server hands them out or as a node keeps them.
-pub(super) enum Files {
+pub(in crate::cli) enum Files {
     Tiles(Folder),
     Node(Box<Store>),
 }

@@ -1,0 +1,122 @@
+//! `tacit contract sign` and `tacit contract revoke`.
+
+use super::{document, replace, write_new};
+use crate::cli::{Done, print};
+use crate::contract::Document;
+use crate::error::Error;
+use clap::Args;
+use ledger::entry::{Body, Revoke, countersign};
+use ledger::key::VerifierKey;
+use mpc_core::identity::Identity;
+use mpc_core::stack;
+use std::path::{Path, PathBuf};
+
+/// Sign a draft as its agency, or a contract as one of its planners
+#[derive(Debug, Args)]
+#[command(after_long_help = SIGN_HELP)]
+pub(super) struct SignArgs {
+    /// The draft, or the contract that the agency has signed
+    file: PathBuf,
+    /// The private key: the agency's node's, or the planner's
+    #[arg(long, value_name = "KEY")]
+    identity: PathBuf,
+    /// The file to write; if left out, FILE with the ending .contract; a planner's signature is added in place
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+const SIGN_HELP: &str = "Examples:
+  tacit contract sign energy.meters.draft --identity energy/energy.key
+      the agency signs: energy.meters.contract
+  tacit contract sign energy.meters.contract --identity planning-office/planning-office.key
+      a planner signs too, where the contract asks for it (`countersigned`), and sends it back
+
+The key decides whose signature it is. What is wrong with a contract is not signed: `tacit contract check` says what.";
+
+pub(super) fn sign(args: &SignArgs) -> Done {
+    let Document { contract, signed } = document(&args.file)?;
+    let identity = load(&args.identity)?;
+    let is = |key: &VerifierKey| *key.key() == identity.public().verifying_key();
+    if let Some(problem) = contract.problems().first() {
+        return Err(Error::Failed(format!("{}: it is not signed while something is wrong with it: {problem}", args.file.display())).into());
+    }
+    let (owner, planners) = (contract.owner.name(), contract.planners.iter().map(|key| key.name()).collect::<Vec<_>>().join(", "));
+    let (path, said) = match signed {
+        None if is(&contract.owner) => {
+            let note = stack::wiped(|| contract.sign(identity.signing_key())).map_err(|error| Error::Failed(error.to_string()))?;
+            let path = args.output.clone().unwrap_or_else(|| args.file.with_extension("contract"));
+            write_new(&path, &note)?;
+            (path, format!("signed by {owner}"))
+        }
+        None => {
+            let what = format!("a draft is first signed by its agency, and this is not the key that it has for `{owner}`");
+            return Err(Error::Failed(format!("{}: {what}", args.identity.display())).into());
+        }
+        Some(signed) => {
+            let Some(planner) = contract.planners.iter().find(|key| is(key)) else {
+                let what = format!("this is the key of none of its planners ({planners}), and `{owner}` has signed it already");
+                return Err(Error::Failed(format!("{}: {what}", args.identity.display())).into());
+            };
+            let note = stack::wiped(|| countersign(&signed.note, planner.name(), identity.signing_key()));
+            let note = note.map_err(|error| Error::Failed(format!("{}: {error}", args.file.display())))?;
+            match &args.output {
+                Some(path) => write_new(path, &note)?,
+                None => replace(&args.file, &note)?,
+            }
+            (args.output.clone().unwrap_or_else(|| args.file.clone()), format!("signed by {} too", planner.name()))
+        }
+    };
+    let file = path.display();
+    Ok(print(&format!("{file} is {said}. Put it into the folder of contracts of every node.\n"))?)
+}
+
+/// End a contract: write the note that says so
+#[derive(Debug, Args)]
+#[command(after_long_help = REVOKE_HELP)]
+pub(super) struct RevokeArgs {
+    /// The contract
+    file: PathBuf,
+    /// The private key of its agency's node
+    #[arg(long, value_name = "KEY")]
+    identity: PathBuf,
+    /// Why, for whoever reads it
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// The file to write; if left out, FILE with the ending .revoke
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+const REVOKE_HELP: &str = "Examples:
+  tacit contract revoke contracts/energy.meters.contract --identity energy/energy.key --reason \"the pilot is over\"
+
+A node that has the note in its folder refuses new questions within a second and ends what runs, unless the contract says `new-jobs`. The agency's own
+node is enough to keep every answer back; put it into every node's folder all the same. It cannot be taken back: sign a new contract instead.";
+
+pub(super) fn revoke(args: &RevokeArgs) -> Done {
+    let Document { contract, signed } = document(&args.file)?;
+    let Some(signed) = signed else {
+        return Err(
+            Error::config(format!("{}: it is a draft: nobody has signed it, and there is nothing to end", args.file.display())).into()
+        );
+    };
+    let (identity, owner) = (load(&args.identity)?, contract.owner.name());
+    if *contract.owner.key() != identity.public().verifying_key() {
+        let what = format!("this is not the key of `{owner}`, who alone can end it");
+        return Err(Error::Failed(format!("{}: {what}", args.identity.display())).into());
+    }
+    let body = Body::Revoke(Revoke { contract: signed.id, reason: args.reason.clone() });
+    let note = stack::wiped(|| body.sign(owner, identity.signing_key())).map_err(|error| Error::config(error.to_string()))?;
+    let path = args.output.clone().unwrap_or_else(|| args.file.with_extension("revoke"));
+    write_new(&path, &note)?;
+    Ok(print(&format!(
+        "{} ends the contract `{}` ({}). Put it into the folder of contracts of every node.\n",
+        path.display(),
+        contract.id,
+        signed.id.short()
+    ))?)
+}
+
+fn load(path: &Path) -> Result<Identity, Error> {
+    Identity::load(path).map_err(|error| Error::config(error.to_string()))
+}

@@ -1,0 +1,244 @@
+//! `tacit contract`, from the draft to the end of a contract.
+
+use crate::fixture::{Said, run, text};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// A city that nobody has started, and a place to work.
+struct Desk {
+    folder: TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self { folder: tempfile::tempdir().expect("a folder") };
+        assert_eq!(run(&["init", text(&desk.path("city"))]).code, 0);
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn contract(&self, command: &str, args: &[&str]) -> Said {
+        run(&[&["contract", command], args].concat())
+    }
+
+    /// The options that name roster and catalogue.
+    fn shared(&self) -> [String; 4] {
+        let path = |name: &str| text(&self.path(name)).to_owned();
+        ["--roster".into(), path("city/roster.toml"), "--catalogue".into(), path("city/catalogue.toml")]
+    }
+
+    fn new_contract(&self, output: &Path, more: &[&str]) -> Said {
+        let shared = self.shared();
+        let shared: Vec<&str> = shared.iter().map(String::as_str).collect();
+        let fixed = ["--dataset", "energy.example", "--planner", "planning-office", "--output", text(output)];
+        self.contract("new", &[&fixed[..], &shared, more].concat())
+    }
+
+    fn check(&self, file: &Path) -> Value {
+        let shared = self.shared();
+        let shared: Vec<&str> = shared.iter().map(String::as_str).collect();
+        let said = self.contract("check", &[&[text(file), "--json"][..], &shared].concat());
+        let value: Value = serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {}{}", said.out, said.err));
+        assert_eq!(said.code, i32::from(value["ok"] != true), "{value}");
+        value
+    }
+
+    fn state(&self, file: &Path, more: &[&str]) -> String {
+        let said = self.contract("show", &[&[text(file), "--json"][..], more].concat());
+        let value: Value = serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {}{}", said.out, said.err));
+        value["state"].as_str().expect("a state").to_owned()
+    }
+
+    fn key(&self, name: &str) -> PathBuf {
+        self.path(&format!("city/{name}/{name}.key"))
+    }
+
+    fn sign(&self, file: &Path, name: &str) -> Said {
+        self.contract("sign", &[text(file), "--identity", text(&self.key(name))])
+    }
+}
+
+#[test]
+fn a_contract_is_drafted_signed_countersigned_and_ended() {
+    let desk = Desk::new();
+    let draft = desk.path("c.draft");
+    // Default deny: without `--allow` there is nothing to sign.
+    assert_eq!(desk.new_contract(&draft, &[]).code, 0);
+    let listed: Value = serde_json::from_str(&std::fs::read_to_string(&draft).expect("the draft")).expect("JSON");
+    assert_eq!(listed["columns"], serde_json::json!({"*": [], "amount": [], "zone": []}));
+    let found = desk.check(&draft);
+    assert!(found["wrong"].to_string().contains("`columns` is empty"), "{found}");
+    let said = desk.sign(&draft, "energy");
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("is not signed while something is wrong"), "{}", said.err);
+    assert_eq!(desk.new_contract(&draft, &[]).code, 2, "nothing is overwritten");
+
+    std::fs::remove_file(&draft).expect("removed");
+    let allowed = ["--allow", "amount=SUM,AVG", "--allow", "*=COUNT", "--countersigned", "--join-with", "health.*", "--max-uses", "7"];
+    assert_eq!(desk.new_contract(&draft, &allowed).code, 0);
+    let found = desk.check(&draft);
+    assert_eq!((&found["ok"], &found["state"]), (&Value::from(true), &Value::from("REQUESTED")));
+    for sentence in ["amount may be averaged and be summed.", "Together with health.*.", "7 times.", "Nothing else may be done"] {
+        assert!(found["allows"].to_string().contains(sentence), "{sentence}: {found}");
+    }
+    // Only its agency signs a draft.
+    let said = desk.sign(&draft, "health");
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("not the key that it has for `energy`"), "{}", said.err);
+    assert_eq!(desk.sign(&draft, "energy").code, 0);
+    let contract = desk.path("c.contract");
+    let roster = ["--roster", text(&desk.path("city/roster.toml"))].map(str::to_owned);
+    let roster: Vec<&str> = roster.iter().map(String::as_str).collect();
+    assert_eq!(desk.state(&contract, &roster), "OFFERED");
+    assert_eq!(desk.sign(&contract, "health").code, 1, "none of its planners");
+    assert_eq!(desk.sign(&contract, "planning-office").code, 0);
+    assert_eq!(desk.sign(&contract, "planning-office").code, 1, "once");
+    assert_eq!((desk.state(&contract, &[]), desk.state(&contract, &roster)), ("AGREED".into(), "VERIFIED".into()));
+    assert_eq!(desk.check(&contract)["ok"], true);
+
+    // Its owner ends it, and nobody else.
+    let revoke =
+        |name: &str| desk.contract("revoke", &[text(&contract), "--identity", text(&desk.key(name)), "--reason", "the pilot is over"]);
+    assert_eq!((revoke("planning-office").code, revoke("energy").code), (1, 0));
+    assert_eq!(desk.state(&contract, &roster), "TERMINATED");
+    let note = std::fs::read_to_string(desk.path("c.revoke")).expect("the revocation");
+    assert!(note.starts_with("tacit/revoke/v1\n") && note.contains("the pilot is over"), "{note}");
+
+    // A party takes both as they are: nothing stands then.
+    for name in ["c.contract", "c.revoke"] {
+        std::fs::copy(desk.path(name), desk.path("city/contracts").join(name)).expect("copied");
+    }
+    let doctor = run(&["doctor", text(&desk.path("city/energy/party.toml"))]);
+    assert!(doctor.out.contains("3 stand (1 revoked)"), "{}", doctor.out);
+}
+
+#[test]
+fn what_is_wrong_is_said_all_at_once() {
+    let desk = Desk::new();
+    let draft = desk.path("c.draft");
+    assert_eq!(desk.new_contract(&draft, &["--allow", "amount=SUM"]).code, 0);
+    let edited = std::fs::read_to_string(&draft).expect("the draft");
+    let edited =
+        edited.replace("\"min_group\": 1", "\"min_group\": 5").replace("\"amount\"", "\"amounts\"").replace("\"example\"", "\"Example\"");
+    std::fs::write(&draft, edited.replace("dpv#", "dpv #")).expect("written");
+    let found = desk.check(&draft);
+    for wrong in ["`id` is empty", "`purposes` is empty", "no column `amounts`", "does not enforce min_group yet"] {
+        assert!(found["wrong"].to_string().contains(wrong), "{wrong}: {found}");
+    }
+    // A note that was changed, one by a stranger's key, and what is no contract at all.
+    let good = std::fs::read_to_string(desk.path("city/contracts/energy.example.contract")).expect("a contract");
+    let changed = desk.path("changed.contract");
+    std::fs::write(&changed, good.replace("\"SUM\",", "")).expect("written");
+    let found = desk.check(&changed);
+    assert!(found["wrong"].to_string().contains("does not verify"), "{found}");
+    let other = desk.path("other");
+    assert_eq!(run(&["init", text(&other)]).code, 0);
+    let strange = desk.check(&other.join("contracts/energy.example.contract"));
+    assert!(strange["wrong"].to_string().contains("the key of `energy` is not the one that the roster has"), "{strange}");
+    let said = desk.contract("show", &[text(&desk.path("city/roster.toml"))]);
+    assert_eq!((said.code, said.out.as_str()), (2, ""));
+    let none = desk.contract("show", &["/nonexistent.contract"]);
+    assert!(none.code == 2 && none.err.contains("there is no such file, and a contract is wanted here"), "{}", none.err);
+    for (args, says) in [
+        (["--allow", "watts=SUM"], "has no column `watts`"),
+        (["--allow", "amount=TOTAL"], "`TOTAL` is not an operation; there are AVG"),
+        (["--allow", "amount"], "write it as"),
+        (["--planner", "press"], "no planner `press`"),
+    ] {
+        let said = desk.new_contract(&desk.path("n.draft"), &args);
+        assert!(said.code == 2 && said.err.contains(says), "{says}: {}", said.err);
+    }
+}
+
+#[test]
+fn a_contract_is_shown_to_people_to_programs_and_to_those_who_answer_for_the_data() {
+    let desk = Desk::new();
+    let contract = desk.path("city/contracts/energy.example.contract");
+    let shown = desk.contract("show", &[text(&contract)]);
+    assert_eq!(shown.code, 0, "{}", shown.err);
+    for part in ["energy.example", "AGREED", "AVG, CORR, COUNT", "planning-office", "any number"] {
+        assert!(shown.out.contains(part), "{part}: {}", shown.out);
+    }
+    let policy: Value = serde_json::from_str(&desk.contract("show", &[text(&contract), "--odrl"]).out).expect("JSON-LD");
+    assert_eq!((policy["@type"].as_str(), policy["conflict"].as_str()), (Some("Agreement"), Some("prohibit")));
+    let permissions = policy["permission"].as_array().expect("permissions");
+    assert_eq!(permissions.len(), 3, "one a column, and one of the rows");
+    let of_amount = permissions.iter().find(|p| p["target"] == "urn:tacit:dataset:energy.example:amount").expect("of amount");
+    assert_eq!(of_amount["assigner"], "urn:tacit:member:energy");
+    assert!(of_amount["action"].as_array().is_some_and(|all| all.contains(&"tacit:SUM".into())), "{of_amount}");
+    let purpose =
+        serde_json::json!({"leftOperand": "purpose", "operator": "eq", "rightOperand": {"@id": "https://w3id.org/dpv#PublicBenefit"}});
+    assert!(of_amount["constraint"].as_array().is_some_and(|all| all.contains(&purpose)), "{of_amount}");
+    let receipt = desk.contract("show", &[text(&contract), "--receipt"]).out;
+    for part in [
+        "# Receipt: use of energy.example",
+        "**Purpose**: <https://w3id.org/dpv#PublicBenefit>",
+        "## Retention",
+        "## How it ends",
+        "SHA-256",
+    ] {
+        assert!(receipt.contains(part), "{part}: {receipt}");
+    }
+}
+
+#[test]
+fn what_widens_and_what_narrows_is_said() {
+    let desk = Desk::new();
+    let (old, new) = (desk.path("old.draft"), desk.path("new.draft"));
+    assert_eq!(desk.new_contract(&old, &["--allow", "amount=SUM,FILTER", "--join-with", "*", "--max-uses", "5"]).code, 0);
+    let wider =
+        ["--allow", "amount=SUM,AVG", "--join-with", "health.*", "--countersigned", "--purpose", "https://w3id.org/dpv#ServiceProvision"];
+    assert_eq!(desk.new_contract(&new, &wider).code, 0);
+    let diff = desk.contract("diff", &[text(&old), text(&new)]);
+    assert_eq!(diff.code, 0, "{}", diff.err);
+    let lines: Vec<&str> = diff.out.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "✓ wider: amount may be averaged",
+            "✓ wider: for https://w3id.org/dpv#ServiceProvision",
+            "✓ wider: answers in all: not bounded, and was 5",
+            "✗ narrower: amount may no longer be compared, to choose what counts",
+            "✗ narrower: no longer for https://w3id.org/dpv#PublicBenefit",
+            "✗ narrower: it may no longer be used together with all of *",
+            "✗ narrower: planners must sign it too",
+        ]
+    );
+    let back = desk.contract("diff", &[text(&new), text(&old), "--json"]);
+    let ways: Vec<Value> = back.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(ways.iter().filter(|change| change["way"] == "wider").count(), 4, "{}", back.out);
+    assert_eq!(desk.contract("diff", &[text(&old), text(&old)]).out, "Both allow the same.\n");
+}
+
+#[test]
+fn whether_a_question_would_be_allowed_and_by_which_clause_is_said() {
+    let desk = Desk::new();
+    let draft = desk.path("c.draft");
+    assert_eq!(desk.new_contract(&draft, &["--allow", "amount=SUM", "--allow", "zone=GROUP,JOIN"]).code, 0);
+    let catalogue = desk.path("city/catalogue.toml");
+    let explain = |more: &[&str], sql: &str| {
+        desk.contract("explain", &[&[text(&draft), "--catalogue", text(&catalogue)][..], more, &["--", sql]].concat())
+    };
+    let said = explain(&[], "SELECT SUM(amount) AS s FROM energy.example");
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.out.starts_with("Allowed.\n") && said.out.contains("`example`, columns.amount: SUM"), "{}", said.out);
+    let said = explain(&[], "SELECT AVG(amount) AS m FROM energy.example");
+    assert_eq!(said.code, 1);
+    assert!(said.out.starts_with("Not allowed: ") && said.out.contains("✗") && said.out.contains("to mend it"), "{}", said.out);
+    let said = explain(&["--purpose", "https://w3id.org/dpv#Marketing", "--json"], "SELECT SUM(amount) AS s FROM energy.example");
+    let value: Value = serde_json::from_str(&said.out).expect("JSON");
+    assert!(said.code == 1 && value["denied"]["reason"].as_str().is_some_and(|r| r.contains("does not allow the purpose")), "{value}");
+    let said = explain(&["--at", "2020-01-01T00:00:00Z"], "SELECT SUM(amount) AS s FROM energy.example");
+    assert!(said.code == 1 && said.out.contains("begins at"), "{}", said.out);
+    let joined = "SELECT SUM(e.amount) AS s FROM public.zones z JOIN (SELECT zone, SUM(amount) AS amount FROM energy.example GROUP BY zone) e \
+        ON e.zone = z.zone JOIN (SELECT zone, SUM(amount) AS amount FROM health.example GROUP BY zone) h ON h.zone = z.zone WHERE h.amount > 1";
+    let said = explain(&[], joined);
+    assert!(said.code == 1 && said.out.contains("together with health.example"), "{}", said.out);
+    assert!(said.out.contains("health.example is not looked at"), "{}", said.out);
+    let said = explain(&[], "SELEC 1");
+    assert!(said.code == 1 && said.err.contains("E_SQL"), "{}", said.err);
+}
