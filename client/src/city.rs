@@ -4,6 +4,7 @@
 
 use crate::contract::standing::{signed, standing};
 use crate::error::Error;
+use crate::founding;
 use crate::http::Api;
 use crate::init;
 use ledger::contract::{Contract, Operation, Sizes, everything};
@@ -113,9 +114,11 @@ impl City {
             std::fs::create_dir_all(&home).map_err(|e| Error::config(format!("{}: {e}", home.display())))?;
             init::make_key(&home.join(format!("{name}.key")))
         };
+        let mut identities = Vec::new();
         for ((name, _), quic) in plan.parties.iter().zip(&ports.quic) {
-            let addr = format!("127.0.0.1:{quic}");
-            members.push(Node { name: (*name).into(), role: Role::Party, key: write_key(name)?.public(), addr, api: None });
+            let (addr, identity) = (format!("127.0.0.1:{quic}"), write_key(name)?);
+            members.push(Node { name: (*name).into(), role: Role::Party, key: identity.public(), addr, api: None });
+            identities.push((*name, identity));
         }
         let api = format!("http://127.0.0.1:{}", ports.api);
         members.push(Node {
@@ -125,7 +128,8 @@ impl City {
             addr: format!("127.0.0.1:{}", ports.coordinator),
             api: Some(api.clone()),
         });
-        let planners = vec![Planner { name: PLANNER.into(), key: write_key(PLANNER)?.public() }];
+        let planner = write_key(PLANNER)?;
+        let planners = vec![Planner { name: PLANNER.into(), key: planner.public() }];
         let roster = Roster::new(plan.city.into(), members, planners).map_err(|e| Error::config(e.to_string()))?;
 
         let write = |name: &str, text: &str| {
@@ -142,15 +146,21 @@ impl City {
             let (name, note) = signed(&contract, &identity)?;
             write(&format!("contracts/{name}"), &note)?;
         }
+        let agencies: Vec<(&str, &Identity)> = identities.iter().map(|(name, identity)| (*name, identity)).collect();
+        founding::city(folder, plan.city, COORDINATOR, &agencies, (PLANNER, &planner))?;
         let mut nodes = vec![NodeFiles {
             name: COORDINATOR.into(),
             command: "coordinator",
-            config: write(&format!("{COORDINATOR}/coordinator.toml"), &common("node", COORDINATOR, true))?,
+            config: write(
+                &format!("{COORDINATOR}/coordinator.toml"),
+                &(common("node", COORDINATOR, true) + &founding::COORDINATOR.replace("{shared}", "..")),
+            )?,
             health: api,
         }];
         for ((name, tables), http) in plan.parties.iter().zip(&ports.http) {
             let mut text = common("node", name, true) + CONTRACTS;
             text += &format!("http = \"127.0.0.1:{http}\"\n");
+            text += &founding::PARTY.replace("{shared}", "..");
             text += &table_lines(plan.public.iter().chain(tables));
             let config = write(&format!("{name}/party.toml"), &text)?;
             nodes.push(NodeFiles { name: (*name).into(), command: "party", config, health: format!("http://127.0.0.1:{http}") });

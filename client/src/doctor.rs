@@ -7,14 +7,17 @@ use crate::http::Api;
 use crate::pooled::public_tables;
 use crate::render::{self, Table};
 use ledger::bytes::Hash;
+use ledger::key::KeyKind;
+use ledger::policy::Window;
 use mpc_core::file;
 use mpc_core::identity::{Identity, PublicKey};
 use mpc_core::roster::{Role, Roster};
 use party::contracts::Contracts;
 use party::doctor::{Level, foreign_key, mend_key};
 use query::catalog::Catalog;
+use query::citylog;
 use query::message::Query;
-use query::message::job::CityStatus;
+use query::message::job::{CityStatus, LedgerStatus};
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
@@ -194,6 +197,30 @@ fn unreachable(error: &Error) -> Finding {
     Finding::broken("coordinator", what, fix)
 }
 
+/// How the city's log is: whether it goes on, how far it is, and who does not cosign.
+fn of_the_log(log: &LedgerStatus) -> Vec<Finding> {
+    let check = "ledger";
+    let entries = format!("{} entries", log.size);
+    let mut findings = vec![match (&log.trouble, log.published, log.age) {
+        (Some(trouble), ..) => {
+            Finding::broken(check, format!("`{}` does not go on: {trouble}", log.origin), "see docs/ledger.md, When things go wrong")
+        }
+        (None, Some(published), Some(age)) if published == log.size && age <= Window::FRESH => {
+            Finding::fine(check, format!("`{}`: {entries}, cosigned by a quorum of {} {age} s ago", log.origin, log.quorum))
+        }
+        (None, published, _) => {
+            let what = format!("`{}`: of {entries}, {} are cosigned by a quorum of {} now", log.origin, published.unwrap_or(0), log.quorum);
+            Finding::warning(check, what, "start the agencies that are missing; the log goes on once a quorum is there")
+        }
+    }];
+    let silent = log.agencies.iter().filter_map(|agency| agency.trouble.as_ref().map(|trouble| (agency, trouble)));
+    findings.extend(silent.map(|(agency, trouble)| {
+        let fix = format!("see the log and /healthz of `{}`, and docs/ledger.md", agency.name);
+        Finding::warning(check, format!("`{}` does not cosign: {trouble}", agency.name), fix)
+    }));
+    findings
+}
+
 /// What the coordinator says of itself and of the parties.
 fn city(status: &CityStatus, roster: &Roster, catalog: &Catalog, findings: &mut Vec<Finding>) {
     let jobs = format!("{} queued, {} running", render::plural(status.queued as usize, "job"), status.running);
@@ -230,6 +257,9 @@ fn city(status: &CityStatus, roster: &Roster, catalog: &Catalog, findings: &mut 
     };
     same("roster", status.roster_hash, roster.hash().into());
     same("catalogue", status.catalog_hash, catalog.hash().into());
+    if let Some(log) = &status.ledger {
+        findings.extend(of_the_log(log));
+    }
     for party in &status.parties {
         let check = format!("party {}", party.name);
         let version = party.version.as_deref().unwrap_or("unknown");
@@ -262,6 +292,23 @@ async fn coordinator(path: &Path) -> Vec<Finding> {
     let node = roster.as_ref().and_then(|roster| roster.node(&config.node)).cloned();
     findings.push(key(&config.identity, &config.node, node.as_ref().map(|n| n.key), roster.as_ref(), "[[node]]"));
     findings.push(writable("state", &config.state));
+    if let (Some(log), Some(roster)) = (&config.ledger, &roster) {
+        let looked = citylog::beginning(&log.policy, roster).and_then(|beginning| {
+            let signer = citylog::signer(beginning.log().name(), KeyKind::Note, &log.key)?;
+            let (origin, file) = (beginning.log().name(), log.key.display());
+            if signer.key() == beginning.log() {
+                Ok(origin.to_owned())
+            } else {
+                Err(format!("the key in {file} is not that of `{origin}`"))
+            }
+        });
+        findings.push(match looked {
+            Ok(origin) => Finding::fine("ledger", format!("sequences `{origin}`")),
+            Err(what) => {
+                Finding::broken("ledger", what, "get the city's city.policy, the same file at every node, and let `key` name the log's key")
+            }
+        });
+    }
     let (Some(roster), Some(catalog), Some(node)) = (roster, catalog, node) else { return findings };
     if node.role != Role::Coordinator {
         let fix = "`node` must be the name of the coordinator in roster.toml";

@@ -4,6 +4,7 @@
 
 use crate::contract::standing::{allowed, signed, standing};
 use crate::error::Error;
+use crate::founding;
 use ledger::bytes::Hash;
 use ledger::contract::{Operation, PUBLIC_BENEFIT};
 use mpc_core::identity::Identity;
@@ -63,6 +64,8 @@ pub fn city(dir: &Path, city: &str, parties: &[String], planner: &str, base_port
     folder.write("coordinator/coordinator.toml", &coordinator_toml(coordinator, ".."))?;
     folder.key(&format!("{planner}/{planner}.key"), planner_key)?;
     folder.write(&format!("{planner}/planner.toml"), &planner_toml(planner, ".."))?;
+    let agencies: Vec<(&str, &Identity)> = parties.iter().map(String::as_str).zip(&identities).collect();
+    founding::city(dir, city, coordinator, &agencies, (planner, planner_key))?;
     Ok(next_steps(dir, parties, planner))
 }
 
@@ -76,9 +79,14 @@ pub fn node(dir: &Path, name: &str, kind: NodeKind, addr: Option<&str>, base_por
     check_name(name, kind, &identity)?;
     let folder = Folder::new(dir)?;
     folder.key(&format!("{name}.key"), &identity)?;
+    let mut log = String::new();
     let (file, text, lines) = match kind {
         NodeKind::Party => {
             let addr = addr.map_or(format!("HOST:{}", ports.party(0)), ToOwned::to_owned);
+            let (agency, entry) = founding::agency(dir, name, &identity)?;
+            folder.write(&format!("{name}.entry"), &entry)?;
+            log = format!("witness {name}/witness {}\nwitness {name}/validated {}\n", agency.witness, agency.validated);
+            log += &format!("group {name} all {name}/witness {name}/validated\n");
             let lines = format!("[[node]]\nname = \"{name}\"\nrole = \"party\"\nkey = \"{}\"\naddr = \"{addr}\"\n", identity.public());
             ("party.toml", party_toml(name, ".", &format!("127.0.0.1:{}", ports.health(0))), lines)
         }
@@ -90,9 +98,14 @@ pub fn node(dir: &Path, name: &str, kind: NodeKind, addr: Option<&str>, base_por
                 identity.public(),
                 ports.api()
             );
+            // Its key is known by this name in the policy; a machine that has no address yet has its node's.
+            let called = if host == "HOST" { name } else { host };
+            log = format!("log {}\n", founding::log(dir, &format!("{called}/ledger"))?);
             ("coordinator.toml", coordinator_toml(name, "."), lines)
         }
         NodeKind::Planner => {
+            let entry = query::citylog::member(name, name, &identity, None).map_err(|e| Error::config(e.to_string()))?;
+            folder.write(&format!("{name}.entry"), &entry)?;
             let lines = format!("[[planner]]\nname = \"{name}\"\nkey = \"{}\"\n", identity.public());
             ("planner.toml", planner_toml(name, "."), lines)
         }
@@ -105,11 +118,12 @@ pub fn node(dir: &Path, name: &str, kind: NodeKind, addr: Option<&str>, base_por
     Ok(format!(
         "Made {} and {}; the key never leaves this machine.\n\n\
          Send these lines to whoever writes the city's roster.toml{}:\n\n{lines}\n\
-         Then put the city's roster.toml, catalogue.toml and contracts (the same files at every node) into {}, name your tables in\n\
-         {}, and run\n\n    tacit doctor {}\n",
+         {}Then put the city's roster.toml, catalogue.toml, contracts and city.policy (the same files at every node) into {}, name\n\
+         your tables in {}, and run\n\n    tacit doctor {}\n",
         dir.join(format!("{name}.key")).display(),
         path.display(),
         if lines.contains("HOST:") { " (HOST is where your peers reach this machine)" } else { "" },
+        about_the_log(name, kind, &log),
         dir.display(),
         path.display(),
         path.display(),
@@ -124,6 +138,18 @@ fn example_columns() -> Result<BTreeMap<String, BTreeSet<Operation>>, Error> {
 /// The purpose that planners need not type.
 pub(crate) fn purpose_line() -> String {
     format!("purpose = \"{PUBLIC_BENEFIT}\"\n")
+}
+
+/// What becomes of a node's part in the city's log.
+fn about_the_log(name: &str, kind: NodeKind, lines: &str) -> String {
+    let entry = match kind {
+        NodeKind::Coordinator => String::new(),
+        _ => format!("Send {name}.entry to the coordinator, for its folder `founding`.\n"),
+    };
+    match lines.is_empty() {
+        true => format!("{entry}\n"),
+        false => format!("{entry}Send these to whoever writes the city.policy (docs/ledger.md):\n\n{lines}\n"),
+    }
 }
 
 /// Makes a private key in a new file.
@@ -256,11 +282,16 @@ fn catalogue(parties: &[String]) -> String {
 }
 
 fn party_toml(name: &str, shared: &str, http: &str) -> String {
-    PARTY.replace("{name}", name).replace("{shared}", shared).replace("{http}", http)
+    let (settings, tables) = PARTY.split_at(PARTY.find(TABLES).unwrap_or(PARTY.len()));
+    [settings.trim_end_matches('\n'), "\n", founding::PARTY, "\n", tables]
+        .concat()
+        .replace("{name}", name)
+        .replace("{shared}", shared)
+        .replace("{http}", http)
 }
 
 fn coordinator_toml(name: &str, shared: &str) -> String {
-    COORDINATOR.replace("{name}", name).replace("{shared}", shared)
+    [COORDINATOR, founding::COORDINATOR].concat().replace("{name}", name).replace("{shared}", shared)
 }
 
 fn planner_toml(name: &str, shared: &str) -> String {
@@ -329,6 +360,9 @@ min = 0
 max = 1000
 "#;
 
+/// Where a party's tables begin.
+const TABLES: &str = "# One for each public table and";
+
 const PARTY: &str = r#"# An agency's node. Paths are relative to the folder of this file.
 node = "{name}"                         # this node's name in the roster, and the SQL schema of its tables
 identity = "{name}.key"                 # its private key, mode 0600; it never leaves this machine
@@ -337,7 +371,7 @@ catalogue = "{shared}/catalogue.toml"         # the same file at every node
 contracts = "{shared}/contracts"              # folder, the same at every node: what the agencies allow; while it is empty, nothing may be asked
 state = "state"                         # folder: which attempts have been used, how often contracts have
 # listen = "0.0.0.0:7101"               # QUIC (UDP); if left out, what the roster says of this node
-http = "{http}"                 # /healthz and /metrics; remove the line to have no such listener
+http = "{http}"                 # /healthz, /metrics, /ledger; remove the line to have no such listener
 # profile = "wan"                       # many milliseconds between the nodes
 
 # [limits]                              # all of these have defaults
@@ -416,7 +450,12 @@ mod tests {
         }
         let config = crate::config::Config::load(&dir.join("office/planner.toml")).expect("a planner");
         assert!(config.roster.exists() && config.catalogue.exists() && config.tables[0].path.exists());
-        party::config::Config::load(dir.join("a/party.toml")).expect("a party's configuration");
+        let party = party::config::Config::load(dir.join("a/party.toml")).expect("a party's configuration");
+        let log = party.ledger.expect("it keeps the log");
+        assert_eq!(party::ledger::look("a", &log, &roster), Ok("c/ledger".into()));
+        let swapped = party::config::LedgerConfig { witness: log.validated.clone(), ..log };
+        let refused = party::ledger::look("a", &swapped, &roster).expect_err("another key");
+        assert!(refused.contains("is not the one that") && refused.contains("`a/witness`"), "{refused}");
         let again = city(&dir, "C", &names(&["a", "b", "c"]), "office", 7100).expect_err("in the way");
         assert!(again.to_string().contains("not empty"), "{again}");
     }

@@ -21,6 +21,7 @@ pub mod contract;
 pub mod demo;
 pub mod doctor;
 pub mod error;
+mod founding;
 pub mod http;
 pub mod init;
 pub mod pooled;

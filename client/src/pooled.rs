@@ -83,6 +83,7 @@ pub(crate) fn public_tables(config: &config::Config, catalog: &Catalog) -> Resul
         http: None,
         profile: Profile::Lan,
         limits: Limits::default(),
+        ledger: None,
         tables: tables.collect(),
     };
     let sources = Sources::load(&node, catalog).map_err(|e| Error::config(e.to_string()))?;

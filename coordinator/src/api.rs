@@ -12,8 +12,10 @@
 //! | `GET /v1/catalog`, `GET /v1/roster` | the TOML text |
 //! | `GET /v1/status` | `CityStatus` |
 //! | `GET /healthz`, `GET /metrics` | plain text |
+//! | `GET /ledger/checkpoint`, `GET /ledger/tile/…` | the city's log, as <https://c2sp.org/tlog-tiles> |
+//! | `POST /ledger/entries` (an entry) | `{"index"}`, once a quorum cosigned it |
 //!
-//! An error is a [`Refusal`] as JSON: `{"code", "reason", "fix"}`.
+//! An error is a [`Refusal`] as JSON: `{"code", "reason", "fix"}`; of the log, `{"code", "reason"}`.
 
 use crate::clock::Now;
 use crate::handle::Handle;
@@ -23,7 +25,7 @@ use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, State
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::Stream;
 use ledger::bytes::Hash;
@@ -64,6 +66,8 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/status", get(city))
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
+        .route("/ledger/entries", post(enter))
+        .route("/ledger/{*path}", get(read_log))
         .fallback(|| async { Problem(not_found("there is no such resource; the API is under /v1")) })
         .method_not_allowed_fallback(|| async { Problem(request("the resource does not know this method".into())) })
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -145,6 +149,34 @@ async fn healthz(State(api): State<Api>) -> Response {
 async fn metrics(State(api): State<Api>) -> Result<Response, Problem> {
     let text = api.handle.metrics().await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
+
+async fn enter(State(api): State<Api>, entry: Bytes) -> Response {
+    let Some(ledger) = api.handle.ledger() else { return Problem(not_found("this city keeps no log")).into_response() };
+    match ledger.submit(entry.into()).await {
+        Ok(index) => Json(serde_json::json!({ "index": index })).into_response(),
+        Err(refused) => {
+            let status = match refused.code.as_str() {
+                "E_BUSY" => StatusCode::TOO_MANY_REQUESTS,
+                "E_LEDGER_REPLAY" => StatusCode::CONFLICT,
+                "E_LEDGER_SIGNATURE" | "E_REVOKED" => StatusCode::FORBIDDEN,
+                "E_LEDGER_ENTRY" | "E_LEDGER_RULE" => StatusCode::UNPROCESSABLE_ENTITY,
+                _ => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            (status, Json(refused)).into_response()
+        }
+    }
+}
+
+async fn read_log(State(api): State<Api>, Path(path): Path<String>) -> Response {
+    let Some(ledger) = api.handle.ledger() else { return Problem(not_found("this city keeps no log")).into_response() };
+    match ledger.get(path).await {
+        Some(answer) => {
+            let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, [(header::CONTENT_TYPE, answer.content_type)], answer.body).into_response()
+        }
+        None => Problem(internal("the log is closed")).into_response(),
+    }
 }
 
 fn toml_text(text: &str) -> Response {

@@ -24,6 +24,12 @@
 //! run = 3600                      # for a job to run
 //! seal = 60                       # for the last sealed result to come after the first
 //! rejoin = 60                     # after a restart: for the parties to come back to jobs that ran
+//!
+//! [ledger]                        # if left out, the city keeps no log
+//! key = "log.key"                 # the log's own key, mode 0600
+//! policy = "city.policy"          # the log's name and key, and the agencies' cosigners; the same file at every node
+//! founding = "founding"           # folder: NAME.entry of each founder, what an empty log begins with
+//! folder = "state/ledger"         # if left out, `ledger` below `state`
 //! ```
 //!
 //! Paths are relative to the folder of the file.
@@ -58,6 +64,21 @@ pub struct Config {
     pub limits: Limits,
     /// How long it waits.
     pub deadlines: Deadlines,
+    /// The city's log, if it keeps one.
+    pub ledger: Option<LedgerConfig>,
+}
+
+/// The city's log, which the coordinator sequences.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerConfig {
+    /// The log's own key.
+    pub key: PathBuf,
+    /// The log's name and key, and the agencies' cosigners.
+    pub policy: PathBuf,
+    /// The folder of what an empty log begins with.
+    pub founding: PathBuf,
+    /// The folder of its entries.
+    pub folder: PathBuf,
 }
 
 /// The kind of network between the nodes.
@@ -191,6 +212,12 @@ impl Config {
             return Err(error(None, format!("`{name} = {value}` must be from 1 to {most}")));
         }
         let base = path.parent().unwrap_or(Path::new(""));
+        let ledger = file.ledger.map(|LedgerFile { key, policy, founding, folder }| LedgerConfig {
+            key: base.join(key),
+            policy: base.join(policy),
+            founding: base.join(founding),
+            folder: base.join(folder.unwrap_or_else(|| file.state.join("ledger"))),
+        });
         Ok(Self {
             node: file.node,
             identity: base.join(file.identity),
@@ -202,6 +229,7 @@ impl Config {
             profile: file.profile,
             limits: file.limits,
             deadlines: file.deadlines,
+            ledger,
         })
     }
 }
@@ -234,6 +262,16 @@ struct File {
     limits: Limits,
     #[serde(default)]
     deadlines: Deadlines,
+    ledger: Option<LedgerFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LedgerFile {
+    key: PathBuf,
+    policy: PathBuf,
+    founding: PathBuf,
+    folder: Option<PathBuf>,
 }
 
 #[cfg(test)]
@@ -253,7 +291,13 @@ mod tests {
         assert_eq!(config.identity, Path::new("/srv/tacit/c.key"));
         assert_eq!(config.catalogue, Path::new("/etc/c.toml"));
         assert_eq!((config.limits, config.deadlines), (Limits::default(), Deadlines::default()));
-        assert_eq!((config.listen, config.http, config.profile), (None, None, Profile::Lan));
+        assert_eq!((config.listen, config.http, config.profile, config.ledger), (None, None, Profile::Lan, None));
+        let with = parse(&format!("{SAMPLE}[ledger]\nkey = \"log.key\"\npolicy = \"../city.policy\"\nfounding = \"../founding\"\n"));
+        let ledger = with.expect("a configuration").ledger.expect("a log");
+        assert_eq!(
+            (ledger.key.as_path(), ledger.folder.as_path()),
+            (Path::new("/srv/tacit/log.key"), Path::new("/srv/tacit/state/ledger"))
+        );
     }
 
     #[test]

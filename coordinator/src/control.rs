@@ -21,7 +21,7 @@ async fn serve(handle: Handle, connection: Connection, peer: Peer) {
     let Ok(Ok((send, recv))) = tokio::time::timeout(FIRST_STREAM, connection.accept_bi()).await else {
         return end("no control stream in time");
     };
-    let Line { to_party, from_party } = handle.connect(party.index()).await;
+    let Line { to_party, of_the_log, from_party } = handle.connect(party.index()).await;
     tokio::select! {
         why = read_frames(recv, &from_party) => {
             // The stream fails a moment before the connection's own reason is in.
@@ -33,7 +33,7 @@ async fn serve(handle: Handle, connection: Connection, peer: Peer) {
             // If the scheduler has ended, it does not mind.
             let _ = from_party.send(Err(why)).await;
         }
-        () = write_frames(to_party, send) => end("the coordinator ended this connection"),
+        () = write_frames(to_party, of_the_log, send) => end("the coordinator ended this connection"),
     }
 }
 
@@ -73,8 +73,17 @@ async fn read_frame(recv: &mut RecvStream) -> Result<FromParty, End> {
 }
 
 /// Writes until the scheduler drops the line, or the stream fails; the reader then knows why.
-async fn write_frames(mut to_party: mpsc::Receiver<ToParty>, mut send: SendStream) {
-    while let Some(frame) = to_party.recv().await {
+async fn write_frames(mut to_party: mpsc::Receiver<ToParty>, mut of_the_log: mpsc::Receiver<ToParty>, mut send: SendStream) {
+    loop {
+        // Jobs do not wait for the log.
+        let frame = tokio::select! {
+            biased;
+            frame = to_party.recv() => match frame {
+                Some(frame) => frame,
+                None => return,
+            },
+            Some(frame) = of_the_log.recv() => frame,
+        };
         match frame::encode(&frame) {
             Ok(bytes) => {
                 if send.write_all(&bytes).await.is_err() {

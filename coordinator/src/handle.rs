@@ -3,6 +3,7 @@
 
 use crate::clock::Now;
 use crate::events::Follow;
+use crate::ledger::{self, Ledger};
 use crate::scheduler::Scheduler;
 use query::message::frame::{FromParty, ToParty};
 use query::message::job::{CityStatus, JobStatus, SealedResults, Submitted};
@@ -17,22 +18,26 @@ use tokio::sync::{mpsc, oneshot};
 pub(crate) struct Handle {
     commands: mpsc::Sender<Command>,
     epochs: Arc<AtomicU64>,
+    /// The city's log, if it keeps one.
+    ledger: Option<Ledger>,
 }
 
 /// A party's end of the line, as whoever holds its connection sees it. When either side drops its channel, it is over.
 pub(crate) struct Line {
     /// What the party is to be told.
     pub to_party: mpsc::Receiver<ToParty>,
+    /// The same, of the log.
+    pub of_the_log: mpsc::Receiver<ToParty>,
     /// What the party says; an error is why it will say no more.
     pub from_party: mpsc::Sender<Result<FromParty, String>>,
 }
 
 /// Starts the scheduler's thread. It ends when it is told to stop.
-pub(crate) fn start(scheduler: Scheduler) -> std::io::Result<(Handle, JoinHandle<()>)> {
+pub(crate) fn start(scheduler: Scheduler, ledger: Option<Ledger>) -> std::io::Result<(Handle, JoinHandle<()>)> {
     let (commands, receiver) = mpsc::channel(COMMANDS);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     let thread = std::thread::Builder::new().name("scheduler".into()).spawn(move || runtime.block_on(serve(scheduler, receiver)))?;
-    Ok((Handle { commands, epochs: Arc::default() }, thread))
+    Ok((Handle { commands, epochs: Arc::default(), ledger }, thread))
 }
 
 impl Handle {
@@ -67,11 +72,24 @@ impl Handle {
     }
 
     pub(crate) async fn city(&self) -> Result<CityStatus, Refusal> {
-        self.ask(|s, now| s.city(now)).await
+        let mut city = self.ask(|s, now| s.city(now)).await?;
+        if let Some(ledger) = &self.ledger {
+            city.ledger = ledger.status().await;
+        }
+        Ok(city)
     }
 
     pub(crate) async fn metrics(&self) -> Result<String, Refusal> {
-        self.ask(|s, _| s.metrics()).await
+        let mut text = self.ask(|s, _| s.metrics()).await?;
+        if let Some(ledger) = &self.ledger {
+            text += &ledger.status().await.map(|status| ledger::metrics(&status)).unwrap_or_default();
+        }
+        Ok(text)
+    }
+
+    /// The city's log, if it keeps one.
+    pub(crate) fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref()
     }
 
     /// Seats a party that has connected. Its identity has been established by the connection.
@@ -79,23 +97,34 @@ impl Handle {
         let epoch = self.epochs.fetch_add(1, Ordering::Relaxed);
         let (to_party, to_party_end) = mpsc::channel(FRAMES);
         let (from_party_end, mut from_party) = mpsc::channel(FRAMES);
+        let (log, of_the_log) = mpsc::channel(FRAMES);
         self.tell(move |s, now| s.connected(party, epoch, to_party, now)).await;
+        if let Some(ledger) = &self.ledger {
+            ledger.connected(party, epoch, log).await;
+        }
         let handle = self.clone();
         tokio::spawn(async move {
             let why: String = loop {
-                match from_party.recv().await {
-                    Some(Ok(frame)) => handle.tell(move |s, now| s.frame(party, epoch, frame, now)).await,
-                    Some(Err(why)) => break why,
-                    None => break "its connection ended".into(),
+                match (from_party.recv().await, &handle.ledger) {
+                    (Some(Ok(FromParty::Ledger(said))), Some(ledger)) => ledger.said(party, epoch, said).await,
+                    (Some(Ok(frame)), _) => handle.tell(move |s, now| s.frame(party, epoch, frame, now)).await,
+                    (Some(Err(why)), _) => break why,
+                    (None, _) => break "its connection ended".into(),
                 }
             };
+            if let Some(ledger) = &handle.ledger {
+                ledger.lost(party, epoch).await;
+            }
             handle.tell(move |s, now| s.lost(party, epoch, &why, now)).await;
         });
-        Line { to_party: to_party_end, from_party: from_party_end }
+        Line { to_party: to_party_end, of_the_log, from_party: from_party_end }
     }
 
     /// Ends the scheduler. Jobs that run are tried again after the next start.
     pub(crate) async fn stop(&self) {
+        if let Some(ledger) = &self.ledger {
+            ledger.stop().await;
+        }
         // If it has ended already, that is what was wanted.
         let _ = self.commands.send(Command::Stop).await;
     }

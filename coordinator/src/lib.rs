@@ -8,7 +8,8 @@
 //! ```text
 //! planners ──HTTP/JSON──► api ──► scheduler (one thread, owns all state) ◄──frames── parties (QUIC, they dial)
 //!                          ▲            │
-//!                          └── events ◄─┴─► store (redb)
+//!                          │└── events ◄─┴─► store (redb)                                    │
+//!                          └──────────► ledger (one thread, owns the city's log) ◄──frames──────┘
 //! ```
 
 mod api;
@@ -17,6 +18,7 @@ mod config;
 mod control;
 mod events;
 mod handle;
+mod ledger;
 mod listener;
 mod scheduler;
 mod service;
@@ -24,5 +26,5 @@ mod store;
 #[cfg(test)]
 mod testing;
 
-pub use config::{Config, ConfigError, Deadlines, Limits, Profile};
+pub use config::{Config, ConfigError, Deadlines, LedgerConfig, Limits, Profile};
 pub use service::{Coordinator, Error, run};

@@ -268,6 +268,8 @@ impl Scheduler {
             FromParty::Sealed(signed) => {
                 Sealed::open(&signed.note, &node.name, &node.key).map(|sealed| self.sealed_by(party, sealed, signed.note, now))
             }
+            // This city keeps no log.
+            FromParty::Ledger(_) => Ok(()),
         };
         if let Err(error) = result {
             // Such a party is broken or hostile: nothing more is read from this connection.

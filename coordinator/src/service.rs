@@ -74,7 +74,8 @@ impl Coordinator {
             deadlines: config.deadlines,
         };
         let scheduler = Scheduler::new(city, store, Now::read()).map_err(|e| Error::Store(e.to_string()))?;
-        let (handle, scheduler) = handle::start(scheduler).map_err(|e| Error::Thread(e.to_string()))?;
+        let log = config.ledger.as_ref().map(|config| crate::ledger::start(config, &roster)).transpose().map_err(Error::Ledger)?;
+        let (handle, scheduler) = handle::start(scheduler, log).map_err(|e| Error::Thread(e.to_string()))?;
         let compile = compile_with(catalog, roster.coordinator().name.clone(), config.limits.plan());
         let roster_text = roster_text.into();
         let checking = Arc::new(Semaphore::new(CHECKING));
@@ -171,6 +172,9 @@ pub enum Error {
     /// The job store.
     #[error("{0}")]
     Store(String),
+    /// The city's log.
+    #[error("{0}")]
+    Ledger(String),
     /// A port cannot be opened.
     #[error("cannot listen at {address} (HTTP): {why}; is another process listening there?")]
     Http {

@@ -117,6 +117,11 @@ impl Cosigner {
         self.pending.as_ref().map(Checkpoint::head)
     }
 
+    /// The same as the log signed it: what a sequencer must not have forgotten.
+    pub fn pending_checkpoint(&self) -> Option<&Checkpoint> {
+        self.pending.as_ref()
+    }
+
     /// Answers a GET below the log's prefix.
     pub fn get(&self, path: &str) -> Response {
         match Resource::parse(path) {

@@ -9,7 +9,7 @@
 //!                                 # looked at all the time. While it is empty, nothing may be asked
 //! state = "transport.state"       # folder: which attempts have been used, how often contracts have
 //! listen = "0.0.0.0:7101"         # QUIC (UDP); if left out, what the roster says of this node
-//! http = "127.0.0.1:7201"         # /healthz and /metrics; if left out, there is no such listener
+//! http = "127.0.0.1:7201"         # /healthz, /metrics and /ledger; if left out, there is no such listener
 //! profile = "lan"                 # or "wan": many milliseconds between the nodes
 //!
 //! [limits]                        # all of these have defaults
@@ -20,6 +20,12 @@
 //! jobs = 2                        # jobs at a time; more are refused as busy
 //! job_deadline_s = 300            # a job that has not ended by then is stopped
 //! peer_timeout_s = 120            # how long a live peer may keep a round waiting, its local stage included
+//!
+//! [ledger]                        # if left out, this node keeps no log
+//! policy = "city.policy"          # the log's name and key, and the agencies' cosigners; the same file at every node
+//! witness = "witness.key"         # signs that the log only grew, mode 0600
+//! validated = "validated.key"     # signs that this node holds every entry, and that each may stand
+//! folder = "transport.state/ledger" # if left out, `ledger` below `state`
 //!
 //! [[table]]                       # one for each public table and for each table of this node's schema
 //! name = "public.zones"
@@ -70,9 +76,25 @@ pub struct Config {
     pub profile: Profile,
     /// What it allows itself.
     pub limits: Limits,
+    /// Its part in the city's log, if it keeps one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<LedgerConfig>,
     /// Where its tables are.
     #[serde(rename = "table")]
     pub tables: Vec<TableFile>,
+}
+
+/// An agency's part in the city's log: witness and mirror.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LedgerConfig {
+    /// The log's name and key, and the agencies' cosigners.
+    pub policy: PathBuf,
+    /// The key that signs that the log only grew.
+    pub witness: PathBuf,
+    /// The key that signs that this node holds every entry, and that each may stand.
+    pub validated: PathBuf,
+    /// The folder of the log's entries.
+    pub folder: PathBuf,
 }
 
 /// The kind of network between the nodes.
@@ -243,8 +265,18 @@ struct File {
     #[serde(default)]
     profile: Profile,
     limits: Option<Spanned<Limits>>,
+    ledger: Option<LedgerFile>,
     #[serde(default)]
     table: Vec<Table>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LedgerFile {
+    policy: Spanned<PathBuf>,
+    witness: Spanned<PathBuf>,
+    validated: Spanned<PathBuf>,
+    folder: Option<Spanned<PathBuf>>,
 }
 
 #[derive(Deserialize)]
@@ -299,17 +331,25 @@ impl File {
                 }
             },
         };
+        let state = resolve(base, &self.state, "state")?;
+        let ledger = self.ledger.map(|file| {
+            let folder = file.folder.map_or_else(|| Ok(state.join("ledger")), |folder| resolve(base, &folder, "folder"))?;
+            let [policy, witness, validated] = [("policy", file.policy), ("witness", file.witness), ("validated", file.validated)]
+                .map(|(field, path)| resolve(base, &path, field));
+            Ok(LedgerConfig { policy: policy?, witness: witness?, validated: validated?, folder })
+        });
         Ok(Config {
             identity: resolve(base, &self.identity, "identity")?,
             roster: resolve(base, &self.roster, "roster")?,
             catalogue: resolve(base, &self.catalogue, "catalogue")?,
             contracts: resolve(base, &self.contracts, "contracts")?,
-            state: resolve(base, &self.state, "state")?,
+            state,
             node: self.node.into_inner(),
             listen: address(self.listen, "listen")?,
             http: address(self.http, "http")?,
             profile: self.profile,
             limits,
+            ledger: ledger.transpose()?,
             tables,
         })
     }
@@ -437,6 +477,24 @@ format = "parquet"
         let mut again = Config::parse(&config.to_toml(), Path::new("elsewhere.toml")).expect("written back");
         again.tables.iter_mut().zip(&config.tables).for_each(|(a, b)| a.shown.clone_from(&b.shown));
         assert_eq!(again, config);
+    }
+
+    #[test]
+    fn the_log_is_below_the_state_folder_unless_said_otherwise() {
+        assert_eq!(parse(SAMPLE).expect("a configuration").ledger, None);
+        let section = "[ledger]\npolicy = \"../city.policy\"\nwitness = \"witness.key\"\nvalidated = \"validated.key\"\n";
+        let with = |more: &str| parse(&SAMPLE.replacen("[limits]", &format!("{section}{more}\n[limits]"), 1));
+        let config = with("").expect("a configuration");
+        let ledger = config.ledger.as_ref().expect("a log");
+        assert_eq!(
+            (ledger.policy.as_path(), ledger.folder.as_path()),
+            (Path::new("/srv/tacit/../city.policy"), Path::new("/srv/tacit/state/ledger"))
+        );
+        let again = Config::parse(&config.to_toml(), Path::new("elsewhere.toml")).expect("written back");
+        assert_eq!(again.ledger, config.ledger);
+        let elsewhere = with("folder = \"/log\"").expect("a configuration").ledger.expect("a log");
+        assert_eq!(elsewhere.folder, Path::new("/log"));
+        assert!(with("folder = \"\"").expect_err("no folder").to_string().contains("`folder` is empty"));
     }
 
     #[test]

@@ -108,6 +108,11 @@ impl Contracts {
         true
     }
 
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What there is to see.
     pub fn summary(&self) -> Summary {
         self.held().summary()

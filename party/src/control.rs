@@ -3,6 +3,7 @@
 
 use crate::contracts::Consent;
 use crate::job::{self, Desk, Ending, Stop};
+use crate::ledger::{Mirror, Worker};
 use crate::node::now;
 use crate::offer::Admitted;
 use ledger::bytes::Hash;
@@ -28,7 +29,9 @@ struct Inner {
     /// How many attempts run.
     running: watch::Sender<usize>,
     judging: Arc<Semaphore>,
-    outbox: Outbox,
+    outbox: Arc<Outbox>,
+    /// The city's log, if this node keeps one.
+    ledger: Option<Worker>,
 }
 
 #[derive(Default)]
@@ -57,10 +60,17 @@ const ACCEPTED: usize = 64;
 const ANSWERED: usize = 16;
 
 impl Jobs {
-    pub fn new(desk: Arc<Desk>) -> Self {
+    /// Of a node that is, or is not, a mirror of the city's log.
+    ///
+    /// # Errors
+    /// The system has no thread for it.
+    pub fn new(desk: Arc<Desk>, mirror: Option<Mirror>) -> std::io::Result<Self> {
         let (running, _) = watch::channel(0);
         let judging = Arc::new(Semaphore::new(JUDGING));
-        Self(Arc::new(Inner { desk, table: Mutex::default(), running, judging, outbox: Outbox::default() }))
+        let outbox = Arc::new(Outbox::default());
+        let out = outbox.clone();
+        let ledger = mirror.map(|mirror| Worker::start(mirror, move |frame| out.push(frame))).transpose()?;
+        Ok(Self(Arc::new(Inner { desk, table: Mutex::default(), running, judging, outbox, ledger })))
     }
 
     /// What the coordinator said.
@@ -79,6 +89,11 @@ impl Jobs {
                 drop(table);
                 if let Some(running) = running {
                     running.now(Ending::Told(stop.code), &self.0.desk.mesh, stop.job);
+                }
+            }
+            ToParty::Ledger(said) => {
+                if let Some(ledger) = &self.0.ledger {
+                    ledger.said(said);
                 }
             }
         }
@@ -254,6 +269,13 @@ impl Jobs {
         }
     }
 
+    /// Hands in what this node wants to stand in the city's log, if it keeps one.
+    pub fn want_on_log(&self, entries: impl FnOnce() -> Vec<String>) {
+        if let Some(ledger) = &self.0.ledger {
+            ledger.want(entries());
+        }
+    }
+
     /// Accepts nothing more, ends what runs and waits until it has ended.
     pub async fn close(&self, grace: Duration) {
         let running: Vec<(QueryId, Arc<Stop>)> = {
@@ -332,7 +354,7 @@ fn log(what: &'static str, job: QueryId, attempt: u32, refusal: &Refusal) {
 
 // ---------------------------------------------------------------- outgoing frames
 
-/// Frames on their way to the coordinator. Notes wait for a connection, progress does not.
+/// Frames on their way to the coordinator. Notes wait for a connection; progress and what is the log's do not.
 #[derive(Default)]
 struct Outbox {
     queue: Mutex<(VecDeque<FromParty>, bool)>,
@@ -349,7 +371,7 @@ impl Outbox {
         let mut queue = self.lock();
         let (frames, connected) = &mut *queue;
         let progress = matches!(frame, FromParty::Progress(_));
-        if progress && (!*connected || frames.len() >= CROWDED) {
+        if progress && frames.len() >= CROWDED || is_of_the_moment(&frame) && !*connected {
             return;
         }
         if frames.len() >= WAITING {
@@ -363,7 +385,7 @@ impl Outbox {
     fn connected(&self, connected: bool) {
         let mut queue = self.lock();
         queue.1 = connected;
-        queue.0.retain(|frame| !matches!(frame, FromParty::Progress(_)));
+        queue.0.retain(|frame| !is_of_the_moment(frame));
     }
 
     fn is_empty(&self) -> bool {
@@ -397,6 +419,11 @@ impl Outbox {
     fn lock(&self) -> MutexGuard<'_, (VecDeque<FromParty>, bool)> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a frame means nothing to another connection.
+fn is_of_the_moment(frame: &FromParty) -> bool {
+    matches!(frame, FromParty::Progress(_) | FromParty::Ledger(_))
 }
 
 // ---------------------------------------------------------------- the connection
@@ -480,6 +507,9 @@ async fn serve(connection: &Connection, jobs: &Jobs, coordinator: &str) -> Strin
     desk.observed.link(coordinator, None);
     tracing::info!(coordinator, "connected to the coordinator");
     jobs.0.outbox.connected(true);
+    if let Some(ledger) = &jobs.0.ledger {
+        ledger.connected();
+    }
     tokio::select! {
         why = read(connection, &mut recv, jobs) => why,
         () = jobs.0.outbox.write(&mut send) => "the writer ended".into(),

@@ -4,9 +4,10 @@
 use crate::attempts::{Attempts, AttemptsError};
 use crate::config::Config;
 use crate::contracts::Contracts;
+use crate::ledger;
 use crate::node::{self, now};
 use crate::source::Sources;
-use ledger::bytes::Hash;
+use ::ledger::bytes::Hash;
 use mpc_core::identity::{Identity, IdentityError, PublicKey};
 use mpc_core::roster::{Role, Roster};
 use mpc_quic::{DialError, Endpoint};
@@ -51,6 +52,16 @@ pub async fn check(config: &Config) -> Vec<Finding> {
     let running = findings.state(config);
     if let (Some(roster), Some(catalog)) = (&roster, &catalog) {
         findings.contracts(config, roster, catalog);
+    }
+    if let (Some(roster), Some(log)) = (&roster, &config.ledger) {
+        match ledger::look(&config.node, log, roster) {
+            Ok(origin) => findings.ok("ledger", format!("witness and mirror of `{origin}`")),
+            Err(what) => findings.fail(
+                "ledger",
+                what,
+                "get the city's city.policy, the same file at every node, and let `witness` and `validated` name this node's keys for it",
+            ),
+        }
     }
     if let Some(catalog) = catalog {
         findings.data(config, catalog).await;

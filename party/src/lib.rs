@@ -9,6 +9,8 @@
 //!           contracts  what the agencies allow, as it stands now
 //!           attempts which attempts were begun, on disk
 //!           job      one attempt: session, local stage, joint stage, release, on a thread of its own
+//!           ledger   witness and mirror of the city's log, and what this node wants to stand there
+//!           snapshot what this node says there that its tables hold
 //!           seal     what is released, readable by the planner alone
 //!           observe  health and metrics · doctor   what is wrong before the node starts
 //! ```
@@ -19,10 +21,12 @@ pub mod contracts;
 mod control;
 pub mod doctor;
 mod job;
+pub mod ledger;
 mod node;
 pub mod observe;
 pub mod offer;
 pub mod seal;
+pub mod snapshot;
 pub mod source;
 
 pub use config::Config;

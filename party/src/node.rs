@@ -5,17 +5,20 @@ use crate::config::{Config, Profile};
 use crate::contracts::{Contracts, ContractsError};
 use crate::control::{Control, Jobs};
 use crate::job::Desk;
+use crate::ledger::{self, Mirror};
 use crate::observe::{self, Observed};
 use crate::offer::Grounds;
+use crate::snapshot;
 use crate::source::{LoadError, Sources};
 use mpc_core::identity::{Identity, IdentityError, PublicKey};
 use mpc_core::roster::{Role, Roster, RosterError};
 use mpc_quic::{Endpoint, EndpointError, Mesh};
 use query::catalog::{Catalog, CatalogError};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 /// Runs a party node until `shutdown`. It returns without error only after a clean end: jobs ended, peers told, connections closed.
@@ -31,6 +34,8 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
     let attempts = Attempts::open(&config.state, now())?;
     let Keys { identity, roster, me } = keys;
     let contracts = Contracts::open(&config.contracts, &config.state, &config.node, roster.clone(), catalog.clone())?;
+    let mirror = config.ledger.as_ref().map(|ledger| Mirror::open(&config.node, ledger, &roster)).transpose();
+    let mirror = mirror.map_err(NodeError::Ledger)?;
     let (sources, config) = load(config, catalog.clone()).await?;
 
     let others = roster.nodes().iter().map(|node| node.name.clone()).filter(|name| *name != config.node);
@@ -42,6 +47,8 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
     let profile = profile(config.profile);
     let mesh = Mesh::start(identity.clone(), roster.clone(), listen, profile)?;
     let line = Endpoint::dialler(identity.clone(), roster.clone(), profile)?;
+    // Before anybody can see that the node is up: one that is told earlier would end, or not hear it.
+    let hangup = signal(SignalKind::hangup()).ok();
     tracing::info!(node = config.node, listen = %mesh.local_addr(), tables = sources.summaries().len(), "party is up");
 
     let grounds = Grounds::new(&config.node, roster, catalog, config.limits.plan(), Arc::new(contracts));
@@ -54,20 +61,30 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
         status.into_iter().map(|peer| (peer.name, peer.connected, peer.last_error)).collect()
     });
 
+    if let Some(mirror) = mirror.clone() {
+        observed.ledger(move || mirror.summary());
+    }
+
     let (stop_http, http_stopped) = tokio::sync::oneshot::channel::<()>();
     let http = match config.http {
         None => None,
         Some(addr) => {
-            let serving = observe::serve(addr, observed, async { drop(http_stopped.await) }).await;
+            let serving = observe::serve(addr, observed, mirror.clone(), async { drop(http_stopped.await) }).await;
             let (addr, serving) = serving.map_err(|error| NodeError::Http { addr, error })?;
             tracing::info!(%addr, "health and metrics");
             Some(serving)
         }
     };
 
-    let jobs = Jobs::new(desk.clone());
+    let jobs = Jobs::new(desk.clone(), mirror.clone()).map_err(|_| NodeError::Fault)?;
+    if mirror.is_some() {
+        let (desk, jobs) = (desk.clone(), jobs.clone());
+        // Neither jobs nor the node's end wait for it: a large table is read once more.
+        let thread = std::thread::Builder::new().name("snapshot".into());
+        thread.spawn(move || state_all(&desk, &config.state, &jobs)).map_err(|_| NodeError::Fault)?;
+    }
     let control = Control::start(line.clone(), jobs.clone());
-    let watching = tokio::spawn(watch_contracts(desk.clone(), jobs.clone()));
+    let watching = tokio::spawn(watch_contracts(desk.clone(), jobs.clone(), hangup));
     shutdown.await;
     tracing::info!("shutting down");
     jobs.close(GRACE).await;
@@ -121,6 +138,9 @@ pub enum NodeError {
     /// The data.
     #[error(transparent)]
     Data(#[from] LoadError),
+    /// Its part in the city's log.
+    #[error("{0}")]
+    Ledger(String),
     /// The state folder.
     #[error(transparent)]
     State(#[from] AttemptsError),
@@ -149,8 +169,7 @@ pub enum NodeError {
 }
 
 /// Reads the contracts again whenever their folder has changed, and at once on SIGHUP, so that a revocation holds within a second.
-async fn watch_contracts(desk: Arc<Desk>, jobs: Jobs) {
-    let mut hangup = signal(SignalKind::hangup()).ok();
+async fn watch_contracts(desk: Arc<Desk>, jobs: Jobs, mut hangup: Option<Signal>) {
     let mut pause = tokio::time::interval(LOOK_AT_CONTRACTS);
     pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -169,6 +188,12 @@ async fn watch_contracts(desk: Arc<Desk>, jobs: Jobs) {
         if read.unwrap_or(false) {
             desk.observed.contracts(desk.grounds.contracts().summary());
             jobs.contracts_changed();
+            let (desk, jobs) = (desk.clone(), jobs.clone());
+            let stated = tokio::task::spawn_blocking(move || {
+                jobs.want_on_log(|| ledger::consents(desk.grounds.contracts().folder(), &desk.node));
+            });
+            // What it could not read is read when the folder changes again.
+            let _ = stated.await;
         }
     }
 }
@@ -196,6 +221,15 @@ impl Keys {
         }
         let me = roster.party_id(&config.node).ok_or_else(|| NodeError::NotAParty(config.node.clone()))?;
         Ok(Self { identity: Arc::new(identity), roster: Arc::new(roster), me })
+    }
+}
+
+/// Has the log say what this node's contracts are, and what its tables hold.
+fn state_all(desk: &Desk, state: &Path, jobs: &Jobs) {
+    jobs.want_on_log(|| ledger::consents(desk.grounds.contracts().folder(), &desk.node));
+    match snapshot::entries(&desk.node, &desk.identity, desk.grounds.catalog(), &desk.sources, state) {
+        Ok(entries) => jobs.want_on_log(|| entries),
+        Err(why) => tracing::error!(why, "the log does not say what this node's tables hold"),
     }
 }
 
@@ -259,7 +293,7 @@ fn quiet_panics() {
         std::panic::set_hook(Box::new(move |info| {
             let thread = std::thread::current();
             match thread.name() {
-                Some(name @ ("job" | "local" | "compile")) => {
+                Some(name @ ("job" | "local" | "compile" | "snapshot")) => {
                     let place = info.location().map(ToString::to_string).unwrap_or_default();
                     tracing::error!(thread = name, place, "a fault of this program ended a job; please report it");
                 }

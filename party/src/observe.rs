@@ -2,6 +2,7 @@
 //! a planner's SQL.
 
 use crate::contracts::Summary;
+use crate::ledger::{self as log, Mirror};
 use crate::source::TableSummary;
 use axum::Router;
 use axum::http::{StatusCode, header};
@@ -30,6 +31,7 @@ struct Figures {
     bytes: AtomicU64,
     offers: AtomicU64,
     peers: OnceLock<Peers>,
+    ledger: OnceLock<Box<dyn Fn() -> log::Summary + Send + Sync>>,
 }
 
 /// Asks how the peers are reached: name, whether connected, the last error.
@@ -70,6 +72,7 @@ impl Observed {
             bytes: AtomicU64::new(0),
             offers: AtomicU64::new(0),
             peers: OnceLock::new(),
+            ledger: OnceLock::new(),
         }))
     }
 
@@ -87,6 +90,12 @@ impl Observed {
     pub fn peers(&self, ask: impl Fn() -> Vec<(String, bool, Option<String>)> + Send + Sync + 'static) {
         // Set once, when the node starts.
         let _ = self.0.peers.set(Box::new(ask));
+    }
+
+    /// Whom to ask of the city's log. The first one stays.
+    pub fn ledger(&self, ask: impl Fn() -> log::Summary + Send + Sync + 'static) {
+        // Set once, when the node starts.
+        let _ = self.0.ledger.set(Box::new(ask));
     }
 
     /// An offer came in.
@@ -135,7 +144,9 @@ impl Observed {
                 "job": job, "attempt": running.attempt, "stage": running.stage, "seconds": running.since.elapsed().as_secs(),
             })
         });
+        let ledger = self.0.ledger.get().map(|ask| ask());
         let health = serde_json::json!({
+            "ledger": ledger,
             "node": self.0.node,
             "version": env!("CARGO_PKG_VERSION"),
             "status": if ready { "ok" } else { "degraded" },
@@ -178,6 +189,12 @@ impl Observed {
         let rows = self.0.tables.iter().map(|t| labelled("table", &t.name, t.rows as f64)).collect();
         metric("table_rows", "gauge", "Rows loaded.", rows);
         metric("uptime_seconds", "gauge", "Time since the node started.", one(self.0.started.elapsed().as_secs_f64()));
+        if let Some(ledger) = self.0.ledger.get().map(|ask| ask()) {
+            metric("ledger_entries", "gauge", "Entries of the city's log that this node holds.", one(ledger.entries as f64));
+            metric("ledger_waiting", "gauge", "Entries of this node that the log has not taken yet.", one(ledger.waiting as f64));
+            let trouble = f64::from(u8::from(ledger.trouble.is_some()));
+            metric("ledger_trouble", "gauge", "Whether this node cosigns nothing; /healthz says why.", one(trouble));
+        }
         if let Some(rss) = resident() {
             metric("resident_bytes", "gauge", "Resident memory of the process.", one(rss as f64));
         }
@@ -203,13 +220,14 @@ pub fn resident() -> Option<u64> {
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-/// Serves `/healthz` and `/metrics` until `shutdown`.
+/// Serves `/healthz`, `/metrics` and, for a mirror of the city's log, `/ledger` until `shutdown`.
 ///
 /// # Errors
 /// The address cannot be had.
 pub async fn serve(
     addr: SocketAddr,
     observed: Observed,
+    mirror: Option<Mirror>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<(SocketAddr, tokio::task::JoinHandle<()>)> {
     let listener = tokio::net::TcpListener::bind(addr).await?;
@@ -217,7 +235,8 @@ pub async fn serve(
     let (health, metrics) = (observed.clone(), observed);
     let router = Router::new()
         .route("/healthz", get(move || async move { healthz(&health) }))
-        .route("/metrics", get(move || async move { ([(header::CONTENT_TYPE, PROMETHEUS)], metrics.metrics()) }));
+        .route("/metrics", get(move || async move { ([(header::CONTENT_TYPE, PROMETHEUS)], metrics.metrics()) }))
+        .merge(mirror.map(log::routes).unwrap_or_default());
     let serving = tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(shutdown).await {
             tracing::warn!(%error, "health and metrics are no longer served");
@@ -259,7 +278,7 @@ mod tests {
         observed.stage(job, 1, Stage::Joint);
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let shutdown = async { drop(stopped.await) };
-        let (addr, serving) = serve("127.0.0.1:0".parse().expect("an address"), observed.clone(), shutdown).await.expect("bound");
+        let (addr, serving) = serve("127.0.0.1:0".parse().expect("an address"), observed.clone(), None, shutdown).await.expect("bound");
         let health = get(addr, "/healthz").await;
         assert!(health.starts_with("HTTP/1.1 200") && health.contains("\"status\":\"degraded\""), "{health}");
         assert!(health.contains("\"stage\":\"joint\"") && health.contains("\"energy\":{\"connected\":true}"), "{health}");

@@ -3,6 +3,7 @@
 pub use datafusion;
 
 pub mod catalog;
+pub mod citylog;
 pub mod compile;
 pub mod consent;
 pub mod exec;

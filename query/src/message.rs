@@ -12,6 +12,7 @@
 
 pub mod frame;
 pub mod job;
+pub mod mirror;
 
 use ledger::bytes::{Base64, Hash};
 use ledger::note::{self, NoteError};

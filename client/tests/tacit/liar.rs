@@ -197,12 +197,18 @@ impl Line {
         self.send.write_all(&bytes).await.expect("sent");
     }
 
+    /// What the party says next, but for what is the log's.
     async fn hear(&mut self) -> FromParty {
-        let mut prefix = [0; PREFIX];
-        self.recv.read_exact(&mut prefix).await.expect("a frame");
-        let mut body = vec![0; frame::length(prefix).expect("a length")];
-        self.recv.read_exact(&mut body).await.expect("a frame");
-        frame::decode(&body).expect("a frame")
+        loop {
+            let mut prefix = [0; PREFIX];
+            self.recv.read_exact(&mut prefix).await.expect("a frame");
+            let mut body = vec![0; frame::length(prefix).expect("a length")];
+            self.recv.read_exact(&mut body).await.expect("a frame");
+            match frame::decode(&body).expect("a frame") {
+                FromParty::Ledger(_) => {}
+                said => return said,
+            }
+        }
     }
 
     /// A refusal before anything has begun: nothing else, no progress, comes first.

@@ -57,6 +57,7 @@ impl Scheduler {
             parties: self.seats.iter().enumerate().map(party).collect(),
             queued: self.queue.len() as u64,
             running: self.running.len() as u64,
+            ledger: None,
         }
     }
 

@@ -279,6 +279,7 @@ impl City {
                         continue;
                     }
                     FromParty::Ready(_) => panic!("ready is said once"),
+                    FromParty::Ledger(_) => panic!("this city keeps no log"),
                     FromParty::Accept(signed) => Said::Accept(Accept::open(&signed.note, name, key).expect("signed")),
                     FromParty::Refuse(signed) => Said::Refuse(Refuse::open(&signed.note, name, key).expect("signed")),
                     FromParty::Sealed(signed) => Said::Sealed(Box::new(Sealed::open(&signed.note, name, key).expect("signed"))),

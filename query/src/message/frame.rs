@@ -3,6 +3,7 @@
 //! under it: a party drops it, and waits for an offer of a new attempt over a new connection. A frame is its length as a big-endian u32,
 //! then that many bytes of JSON; a length beyond [`MAX_FRAME`] is refused, and any other takes memory only as its bytes come ([`Partial`]).
 
+use super::mirror::{FromMirror, ToMirror};
 use super::{Code, QueryId, within};
 use ledger::bytes::Hash;
 use ledger::note::MAX_NOTE;
@@ -23,6 +24,8 @@ pub enum ToParty {
     Start(Start),
     /// This attempt is over: drop it if it runs.
     Stop(Stop),
+    /// The city's log, of which the party is witness and mirror.
+    Ledger(ToMirror),
 }
 
 /// From a party to the coordinator.
@@ -41,6 +44,8 @@ pub enum FromParty {
     Sealed(Signed),
     /// A signed [`super::Failed`].
     Failed(Signed),
+    /// The same log.
+    Ledger(FromMirror),
 }
 
 /// What a party works with; a difference shows before any query does.
@@ -192,6 +197,7 @@ impl Message for ToParty {
                 within(note.len() <= MAX_NOTE, "`note` is too long")
             }
             Self::Start(Start { attempt, .. }) | Self::Stop(Stop { attempt, .. }) => within(*attempt > 0, "`attempt` counts from 1"),
+            Self::Ledger(said) => said.check(),
         }
     }
 }
@@ -207,6 +213,7 @@ impl Message for FromParty {
                 within(progress.attempt > 0, "`attempt` counts from 1")?;
                 within(progress.done <= progress.of, "`done` is beyond `of`")
             }
+            Self::Ledger(said) => said.check(),
         }
     }
 }

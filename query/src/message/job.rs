@@ -219,6 +219,41 @@ pub struct CityStatus {
     pub queued: u64,
     /// Jobs that run.
     pub running: u64,
+    /// The city's log, if it keeps one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<LedgerStatus>,
+}
+
+/// The city's log as its sequencer sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerStatus {
+    /// The log's name.
+    pub origin: String,
+    /// Its entries.
+    pub size: u64,
+    /// Entries of the newest checkpoint that a quorum cosigned.
+    pub published: Option<u64>,
+    /// Seconds since a quorum last cosigned.
+    pub age: Option<u64>,
+    /// How many agencies make a quorum.
+    pub quorum: u64,
+    /// The agencies that cosign.
+    pub agencies: Vec<LedgerAgency>,
+    /// What keeps the log from going on, with its code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+/// One agency's part in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerAgency {
+    /// Its name.
+    pub name: String,
+    /// Entries of the newest checkpoint it cosigned since the coordinator's start.
+    pub cosigned: Option<u64>,
+    /// Why it does not cosign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// One party as the coordinator sees it.

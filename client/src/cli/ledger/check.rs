@@ -10,13 +10,13 @@ use ledger::audit::{self, Audit};
 use ledger::bytes::Hash;
 use ledger::checkpoint::{Checkpoint, Head};
 use ledger::entry::{Body, Entry, HandOver};
-use ledger::key::{KeyKind, VerifierKey};
 use ledger::policy::{Policy, Window};
 use ledger::receipt::Receipt;
 use ledger::replay::{Phase, Replay};
 use ledger::tree;
 use mpc_core::file::Kind;
 use mpc_core::roster::Roster;
+use query::citylog;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -147,7 +147,7 @@ fn audited(files: &Files, checkpoint: &Checkpoint, policy: &Policy, roster: &Ros
     let known = policy.logs().iter().find(|log| log.name() == head.origin);
     let key = known.cloned().ok_or_else(|| Error::internal("a log that the policy believes is not in it"))?;
     let beginning = match (handed_over(files, head.size)?, before.split_last()) {
-        (None, _) => Replay::new(key, founders(roster)?),
+        (None, _) => Replay::new(key, citylog::founders(roster).map_err(|error| Error::config(error.to_string()))?),
         (Some(over), last) => {
             let previous = Checkpoint::parse(&over.previous).map_err(|error| fails("E_LEDGER_ENTRY", error))?;
             let missing = || {
@@ -173,14 +173,6 @@ fn handed_over(files: &Files, size: u64) -> Result<Option<HandOver>, Error> {
         Ok(Body::HandOver(over)) => Some(*over),
         _ => None,
     })
-}
-
-/// Who may admit themselves: who is in the roster.
-fn founders(roster: &Roster) -> Result<Vec<VerifierKey>, Error> {
-    let parties = roster.parties().map(|party| (&party.name, &party.key));
-    let members = parties.chain(roster.planners().iter().map(|planner| (&planner.name, &planner.key)));
-    let key = |(name, key): (&String, &mpc_core::identity::PublicKey)| VerifierKey::new(name, KeyKind::Note, key.verifying_key());
-    members.map(key).collect::<Result<_, _>>().map_err(|error| Error::config(error.to_string()))
 }
 
 /// Make the receipt of an entry
