@@ -7,12 +7,7 @@ use std::path::{Path, PathBuf};
 #[test]
 fn a_running_city_is_asked_in_every_way() {
     let mut town = Town::invented();
-    let catalogue = town.city.folder().join("catalogue.toml");
-    let declared = std::fs::read_to_string(&catalogue).expect("the catalogue");
-    let restaurants = "name = \"health.restaurants\"\n";
-    let telling = declared.replacen(restaurants, &format!("{restaurants}sizes = \"bucket\"\n"), 1);
-    assert_ne!(telling, declared);
-    std::fs::write(&catalogue, telling).expect("written");
+    health_tells_how_many_restaurants_there_are(&town);
     town.up();
     answers_come_as_tables_csv_and_json(&town);
     questions_come_from_files_and_standard_input(&town);
@@ -75,7 +70,31 @@ fn explain_analyze_runs_it(town: &Town) {
     assert!(analyzed.out.to_lowercase().contains("reveals"), "{}", analyzed.out);
 }
 
-/// health tells how many restaurants there are, rounded up, and everybody works on so many.
+/// Rounded up: in the catalogue, and in health's contract.
+fn health_tells_how_many_restaurants_there_are(town: &Town) {
+    let folder = town.city.folder();
+    let catalogue = folder.join("catalogue.toml");
+    let declared = std::fs::read_to_string(&catalogue).expect("the catalogue");
+    let restaurants = "name = \"health.restaurants\"\n";
+    let telling = declared.replacen(restaurants, &format!("{restaurants}sizes = \"bucket\"\n"), 1);
+    assert_ne!(telling, declared);
+    std::fs::write(&catalogue, telling).expect("written");
+
+    let contracts = std::fs::read_dir(folder.join("contracts")).expect("the contracts").map(|entry| entry.expect("a file").path());
+    let texts = contracts.map(|path| (std::fs::read_to_string(&path).expect("a contract"), path));
+    let (signed, path) = texts.into_iter().find(|(text, _)| text.contains("\"health.restaurants\"")).expect("health's contract");
+    let line = signed.lines().nth(1).expect("its terms").replace("\"sizes\":\"hidden\"", "\"sizes\":\"bucket\"");
+    let draft = path.with_extension("draft");
+    std::fs::write(&draft, line).expect("written");
+    std::fs::remove_file(&path).expect("removed");
+    let key = folder.join("health/health.key");
+    let said = run(&["contract", "sign", text(&draft), "--identity", text(&key)]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(path.exists(), "{}", said.out);
+    std::fs::remove_file(&draft).expect("removed");
+}
+
+/// Everybody works on so many restaurants as health tells.
 fn what_owners_tell_of_numbers_of_rows_is_used(town: &Town) {
     let sql = "SELECT COUNT(*) AS n FROM health.restaurants r JOIN energy.graded_buildings g ON g.address_key = r.address_key WHERE r.latest_grade = 'C'";
     let json = |sql: &str| -> Value {
