@@ -166,6 +166,7 @@ mod tests {
             rows: Vec::new(),
             answer,
             reveals,
+            protection: None,
         };
         Asked { job: JOB, plan, key: OutputKey::generate().expect("randomness"), since: Instant::now() }
     }

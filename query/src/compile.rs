@@ -11,6 +11,7 @@
 //!  emit       what is left is written down as scans and nodes
 //!  total      what an owner computes at home has a value for every row: nothing of it can fail
 //!  rows       where public keys do not serve: relations over private rows
+//!  protect    what contracts ask of what comes out: clamps, caps, groups of enough entities
 //! ```
 //!
 //! Everything here is a function of the text and the catalogue alone.
@@ -24,6 +25,7 @@ mod frame;
 mod home;
 mod locate;
 mod parse;
+mod protect;
 mod range;
 mod real;
 mod relation;
@@ -41,12 +43,13 @@ use datafusion::logical_expr::LogicalPlan;
 
 pub(crate) use self::facts::tables;
 pub(crate) use self::locate::place_of;
-use self::{emit::Emitted, frame::Frames, locate::Text, symbol::Bits};
+use self::{emit::Emitted, frame::Frames, locate::Text, protect::Groups, symbol::Bits};
 use crate::{
     catalog::Catalog,
     exec,
     message::Code,
     plan::{Frame, FrameId, Key, PLAN_VERSION, Plan, Release, Reveal, Source, Subplan, Type, relation::Operator},
+    protection::Protection,
 };
 
 /// The planner's rules recurse; they do it on a stack of their own, so that no text can exhaust the caller's.
@@ -55,7 +58,7 @@ const STACK: usize = 256 << 20;
 /// Why a query does not compile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SqlError {
-    /// E_SQL, E_WIDTH, E_UNSUPPORTED or E_INTERNAL.
+    /// E_SQL, E_WIDTH, E_UNSUPPORTED, E_NO_CONSENT or E_INTERNAL.
     pub code: Code,
     /// What is wrong, naming the construct.
     pub message: String,
@@ -106,11 +109,21 @@ impl SqlError {
 
 /// Compiles a question against the catalogue. Deterministic: the same text and catalogue give the same plan and hash everywhere.
 pub fn compile(sql: &str, catalog: &Catalog) -> Result<Plan, SqlError> {
+    compiled(sql, catalog, None)
+}
+
+/// The same question as contracts protect it. Whether they allow it is decided on the plan without protection
+/// ([`consent::check`](crate::consent::check)).
+pub fn compile_protected(sql: &str, catalog: &Catalog, protection: &Protection) -> Result<Plan, SqlError> {
+    compiled(sql, catalog, Some(protection))
+}
+
+fn compiled(sql: &str, catalog: &Catalog, protection: Option<&Protection>) -> Result<Plan, SqlError> {
     let fault = |what: &str| {
         SqlError::new(Code::Internal, format!("the query could not be compiled ({what})"), "simplify the query, and report it")
     };
     // what has no place of its own concerns the whole question
-    match deep(|| compile_here(sql, catalog).map_err(|e| e.at(locate::first(sql)))) {
+    match deep(|| compile_here(sql, catalog, protection).map_err(|e| e.at(locate::first(sql)))) {
         Ok(Some(result)) => result,
         Ok(None) => Err(fault("the SQL library gave up on it")),
         Err(e) => Err(fault(&format!("no thread: {e}"))),
@@ -129,6 +142,7 @@ pub(crate) fn deep<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Result<
 struct Compiler<'a> {
     catalog: &'a Catalog,
     text: &'a Text,
+    groups: Option<Groups<'a>>,
     frames: Frames,
     bits: Bits,
     emitted: Emitted,
@@ -136,34 +150,44 @@ struct Compiler<'a> {
     reveals: Vec<Reveal>,
 }
 
-fn compile_here(sql: &str, catalog: &Catalog) -> Result<Plan, SqlError> {
-    let (plan, text) = parse::parse(sql, catalog)?;
+fn compile_here(sql: &str, catalog: &Catalog, protection: Option<&Protection>) -> Result<Plan, SqlError> {
+    let (mut plan, text) = parse::parse(sql, catalog)?;
     if facts::owners(&plan).is_empty() {
         let message = "the query reads no private table, and every node holds the public ones as files";
         return Err(SqlError::unsupported(message, "read those files, or ask about a private table").at(text.first()));
     }
-    match aligned(&plan, &text, catalog) {
+    if let Some(protection) = protection {
+        plan = protect::bounded(plan, protection, catalog)?;
+    }
+    let groups = protection.map(|protection| Groups { protection, catalog, text: &text });
+    let mut plan = planned(&plan, &text, catalog, groups)?;
+    plan.protection = protection.cloned();
+    Ok(plan)
+}
+
+fn planned(plan: &LogicalPlan, text: &Text, catalog: &Catalog, groups: Option<Groups<'_>>) -> Result<Plan, SqlError> {
+    match aligned(plan, text, catalog, groups) {
         // where no public key serves, owners meet row by row on private ones
         Err(e) if matches!(e.code, Code::Unsupported | Code::Width) => {
             // a fault of ours is not to be hidden behind a refusal
-            let better = |further: &SqlError| further.line.is_some() || further.code == Code::Internal;
-            by_rows(&plan, &text, catalog).map_err(|further| if better(&further) { further } else { e })
+            let better = |further: &SqlError| further.line.is_some() || matches!(further.code, Code::Internal | Code::NoConsent);
+            by_rows(plan, text, catalog, groups).map_err(|further| if better(&further) { further } else { e })
         }
         result => result,
     }
 }
 
 /// Over public frames: cheaper, and nothing about rows can show.
-fn aligned(plan: &LogicalPlan, text: &Text, catalog: &Catalog) -> Result<Plan, SqlError> {
-    let mut compiler = Compiler::new(catalog, text);
+fn aligned(plan: &LogicalPlan, text: &Text, catalog: &Catalog, groups: Option<Groups<'_>>) -> Result<Plan, SqlError> {
+    let mut compiler = Compiler { groups, ..Compiler::new(catalog, text) };
     let answer = compiler.root(plan)?;
     let parties = facts::owners(plan).into_iter().collect();
     compiler.finish(parties, answer.plan)
 }
 
 /// Over relations of private rows.
-fn by_rows(plan: &LogicalPlan, text: &Text, catalog: &Catalog) -> Result<Plan, SqlError> {
-    let mut rows = rows::Rows::new(catalog, text);
+fn by_rows(plan: &LogicalPlan, text: &Text, catalog: &Catalog, groups: Option<Groups<'_>>) -> Result<Plan, SqlError> {
+    let mut rows = rows::Rows::new(catalog, text, groups);
     let answer = rows.root(plan)?;
     let mut plan = Plan {
         version: PLAN_VERSION,
@@ -176,6 +200,7 @@ fn by_rows(plan: &LogicalPlan, text: &Text, catalog: &Catalog) -> Result<Plan, S
         rows: rows.releases,
         answer: Subplan::new(answer.plan),
         reveals: rows.reveals,
+        protection: None,
     };
     exec::choose_searches(&mut plan).map_err(internal)?;
     check(&plan)?;
@@ -187,6 +212,7 @@ impl<'a> Compiler<'a> {
         Compiler {
             catalog,
             text,
+            groups: None,
             frames: Frames::default(),
             bits: Bits::new(),
             emitted: Emitted::default(),
@@ -214,6 +240,7 @@ impl<'a> Compiler<'a> {
             rows: Vec::new(),
             answer: Subplan::new(answer),
             reveals: self.reveals,
+            protection: None,
         };
         keep_used_frames(&mut plan);
         check(&plan)?;

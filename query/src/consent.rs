@@ -46,8 +46,10 @@ use ledger::{
 
 use self::home::Home;
 pub use self::{refusal::Denial, uses::Use};
-use crate::compile::deep;
+use crate::catalog::Catalog;
+use crate::compile::{SqlError, compile_protected, deep};
 use crate::plan::Plan;
+use crate::protection::Protection;
 
 /// Who asks what, for what.
 #[derive(Clone, Debug)]
@@ -75,6 +77,19 @@ pub struct Effective {
     pub contracts: BTreeMap<String, Hash>,
     /// What these allow together; `None` if no data set is concerned.
     pub terms: Option<Terms>,
+}
+
+impl Effective {
+    /// The plan that runs: the one that was checked, or the same question as the terms protect it.
+    ///
+    /// # Errors
+    /// The terms ask for what the question does not allow to be done.
+    pub fn plan(&self, checked: Plan, sql: &str, catalog: &Catalog) -> Result<Plan, SqlError> {
+        match self.terms.as_ref().and_then(Protection::of) {
+            Some(protection) => compile_protected(sql, catalog, &protection),
+            None => Ok(checked),
+        }
+    }
 }
 
 /// Whether a plan may run: for each private table that it reads, of this owner alone if one is named, there is a contract that allows all

@@ -11,6 +11,7 @@
 //! lift       all bits that are counted or multiplied, as field elements: two rounds for each ring
 //! multiply   products of one depth in one round
 //! sum        sums of public groups: linear ones are local, sums of products cost one element a group in one round
+//! suppress   cells of too few entities are zeroed: a sign for each threshold, a product for each opening
 //! relation   rows that meet on private keys, one step for each relation: map, join, group, sort, …
 //! blank      the rows that are opened: nothing is left in places without a row, nor of where a row was
 //! release    after the barrier: each party's part of everything the plan opens to the planner
@@ -23,10 +24,13 @@ mod field;
 mod graph;
 mod program;
 mod relation;
+mod step;
 mod sums;
+mod suppress;
 
-pub use program::{Program, ProgramError, Step, StepKind};
+pub use program::{Program, ProgramError};
 pub(crate) use relation::{Decision, HomeOrder, NETWORK, Order, Way, are_shared, choose_searches, order_at_home};
+pub use step::{Step, StepKind};
 
 use crate::ground::Ground;
 use crate::local::{InputColumn, Inputs};
@@ -104,6 +108,10 @@ impl Program<'_> {
                 StepKind::Sum127(release) => {
                     let sums = run.sums::<Fp127>(engine, release)?;
                     run.fp127.sums.insert(release, sums);
+                }
+                StepKind::Suppress(release) => {
+                    let bits = run.suppress(engine, release, exists.remove(&release))?;
+                    exists.insert(release, bits);
                 }
                 StepKind::Relation(relation) => run.relation(engine, relation)?,
                 StepKind::Rows(release) => run.ready(engine, release)?,

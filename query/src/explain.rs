@@ -12,6 +12,7 @@ use crate::local::{AtHome, Inputs, Local, LocalError, Tables};
 use crate::message::{Measured, Refusal};
 use crate::plan::relation::{Operator, Relation, RelationId, RowForm};
 use crate::plan::{ColumnKind, Form, Plan, Ring, Scan, Source};
+use crate::protection::Protection;
 use crate::wire;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
@@ -70,6 +71,9 @@ pub struct Explain {
     /// What the cost model assumes of the network.
     #[serde(default)]
     pub assumed: String,
+    /// What contracts ask of what comes out, and is done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub privacy: Vec<String>,
     /// Everything the planner learns.
     pub reveals: Vec<RevealLine>,
     /// What the planner computes from it, in clear.
@@ -247,6 +251,7 @@ pub fn explain(plan: &Plan, public: &Tables, parties: &[&str]) -> Result<Explain
             .collect(),
         steps: first.into_iter().map(Ok).chain(steps).collect::<Result<_, Abort>>()?,
         assumed: assumed(),
+        privacy: plan.protection.as_ref().map(Protection::words).unwrap_or_default(),
         reveals: plan.reveals.iter().map(|r| RevealLine { what: r.what.clone(), per: r.per.clone(), why: r.why.clone() }).collect(),
         answer: local.shown(&plan.answer),
     })

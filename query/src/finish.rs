@@ -50,8 +50,30 @@ pub enum FinishError {
     Answer(#[from] LocalError),
 }
 
-/// The answer from the parts of all parties, each under its party's name.
+/// The answer, and how much of it does not come out.
+pub struct Answer {
+    /// Its rows.
+    pub rows: RecordBatch,
+    /// Cells of too few entities; `None` if the plan protects none, or if it does not show which there are.
+    pub suppressed: Option<Suppressed>,
+}
+
+/// Cells whose values are NULL because too few entities are in them, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suppressed {
+    /// So many.
+    pub cells: usize,
+    /// Of so many.
+    pub of: usize,
+}
+
+/// The rows of the answer from the parts of all parties, each under its party's name.
 pub fn finish(plan: &Plan, ground: &Ground, local: &Local, parts: &[(String, Vec<Part>)]) -> Result<RecordBatch, FinishError> {
+    answer(plan, ground, local, parts).map(|answer| answer.rows)
+}
+
+/// The answer from the parts of all parties, each under its party's name.
+pub fn answer(plan: &Plan, ground: &Ground, local: &Local, parts: &[(String, Vec<Part>)]) -> Result<Answer, FinishError> {
     let opened = reconstruct(plan, ground, parts)?;
     let tables = released_tables(plan, ground, &opened)?;
     let mut at_hand = Tables::new();
@@ -60,7 +82,8 @@ pub fn finish(plan: &Plan, ground: &Ground, local: &Local, parts: &[(String, Vec
         let table = table.map_err(|_| FinishError::Type(name.clone(), "a table".into()))?;
         at_hand.insert(name.clone(), Arc::new(table));
     }
-    Ok(local.run(&plan.answer, &at_hand, "the planner's answer")?)
+    let rows = local.run(&plan.answer, &at_hand, "the planner's answer")?;
+    Ok(Answer { rows, suppressed: opened.suppressed(plan) })
 }
 
 /// Everything the plan opens: `numbers[release][opening, counted cell by cell][public group]`, and rows.
@@ -73,6 +96,22 @@ impl OpenedNumbers {
     /// The openings of a release, counted cell by cell; a number for each public group.
     pub fn release(&self, release: usize) -> &[Vec<i128>] {
         &self.numbers[release]
+    }
+
+    /// Cells that do not come out, where the plan shows which.
+    pub fn suppressed(&self, plan: &Plan) -> Option<Suppressed> {
+        let of_frames = plan.releases.iter().zip(&self.numbers).filter_map(|(release, numbers)| {
+            let Existence::Safe(opening) = release.exists else { return None };
+            let per_cell = release.cells.first().map_or(0, |c| c.openings.len());
+            let bits = || (0..release.cells.len()).filter_map(|c| numbers.get(c * per_cell + opening)).flatten();
+            Some((bits().filter(|bit| **bit == 0).count(), bits().count()))
+        });
+        let of_rows =
+            plan.rows.iter().zip(&self.rows).filter(|(release, _)| release.safe).map(|(_, rows)| (usize::from(rows.rows() == 0), 1));
+        of_frames
+            .chain(of_rows)
+            .map(|(cells, of)| Suppressed { cells, of })
+            .reduce(|a, b| Suppressed { cells: a.cells + b.cells, of: a.of + b.of })
     }
 
     /// The rows of a release of rows.
@@ -205,11 +244,19 @@ fn table(plan: &Plan, ground: &Ground, number: usize, release: &Release, opened:
     let groups = ground.groups(number);
     let per_cell = release.cells.first().map_or(0, |c| c.openings.len());
     let exists = |group: usize, cell: usize| match release.exists {
-        Existence::Always => true,
+        Existence::Always | Existence::Safe(_) => true,
         Existence::NonZero(opening) => opened[cell * per_cell + opening][group] != 0,
     };
     let rows: Vec<(usize, usize)> =
         (0..groups.count).flat_map(|g| (0..release.cells.len()).map(move |c| (g, c))).filter(|(g, c)| exists(*g, *c)).collect();
+    // nothing of a cell that is not safe is a value: not even 0
+    let shown = match release.exists {
+        Existence::Safe(opening) => {
+            let safe = |(at, (g, c)): (usize, &(usize, usize))| (opened[c * per_cell + opening][*g] != 0).then_some(at as u64);
+            Some(rows.iter().enumerate().map(safe).collect::<UInt64Array>())
+        }
+        Existence::Always | Existence::NonZero(_) => None,
+    };
     let mut columns = Vec::with_capacity(release.columns.len());
     for column in &release.columns {
         let wrong = || FinishError::Type(column.name.clone(), column.data_type.to_string());
@@ -224,7 +271,10 @@ fn table(plan: &Plan, ground: &Ground, number: usize, release: &Release, opened:
                     rows.iter().map(|(_, c)| release.cells[*c].keys.get(*key).and_then(|k| k.as_deref())).collect();
                 Arc::new(StringArray::from(texts))
             }
-            _ => finished(column, &of).ok_or_else(wrong)?,
+            _ => {
+                let values = finished(column, &of).ok_or_else(wrong)?;
+                shown.as_ref().map_or(Ok(values.clone()), |shown| take(&values, shown, None)).map_err(|_| wrong())?
+            }
         };
         columns.push(typed_as(&array, column)?);
     }

@@ -211,7 +211,7 @@ pub struct PartShape {
 /// The kind of an opening.
 pub(crate) fn ring_of(opening: &Opening) -> InputRing {
     match opening {
-        Opening::Any(_) => InputRing::Bits,
+        Opening::Any(_) | Opening::Safe { .. } => InputRing::Bits,
         Opening::Sum { ring: Ring::Fp61, .. } => InputRing::Fp61,
         Opening::Sum { ring: Ring::Fp127, .. } => InputRing::Fp127,
     }

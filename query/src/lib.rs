@@ -16,6 +16,7 @@ pub mod moments;
 pub mod oracle;
 pub mod percentile;
 pub mod plan;
+pub mod protection;
 pub mod size;
 pub mod trace;
 pub mod wire;

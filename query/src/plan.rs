@@ -37,9 +37,10 @@ use datafusion::{arrow::datatypes::DataType, common::tree_node::TreeNodeRecursio
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-pub use self::release::{Cell, Existence, Finish, Opening, Release, ReleasedColumn, Reveal, RowRelease, Term};
+pub use self::release::{Cell, Existence, Finish, Guard, Opening, Release, ReleasedColumn, Reveal, RowRelease, Term};
 
 use self::relation::{Relation, RelationId};
+use crate::protection::Protection;
 
 /// The version of this format; part of the hash.
 pub const PLAN_VERSION: u32 = 1;
@@ -67,6 +68,9 @@ pub struct Plan {
     pub answer: Subplan,
     /// Everything the planner will learn, in words, in the order of the openings.
     pub reveals: Vec<Reveal>,
+    /// What contracts ask of what comes out, and the plan does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protection: Option<Protection>,
 }
 
 /// Position of a [`Frame`] in [`Plan::frames`].

@@ -46,6 +46,8 @@ impl Size {
             let width = openings.map(|opening| match opening {
                 Opening::Sum { ring, .. } => element(*ring),
                 Opening::Any(_) => 1,
+                // the sums of its guards, and their signs
+                Opening::Safe { ring, guards } => 1 + 4 * element(*ring).saturating_mul(guards.len() as u64),
             });
             let width = width.fold(0u64, u64::saturating_add);
             size.add(rows(release.frame.0), width.saturating_mul(2), width);

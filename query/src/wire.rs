@@ -175,6 +175,18 @@ mod tests {
         };
         let (frames, scans, nodes, releases, rows, reveals) = Default::default();
         let relations = [Sizes::Exact, Sizes::Hidden, Sizes::Bucket].map(home).to_vec();
-        Plan { version: PLAN_VERSION, parties: Vec::new(), frames, scans, nodes, releases, relations, rows, answer: nothing(), reveals }
+        Plan {
+            version: PLAN_VERSION,
+            parties: Vec::new(),
+            frames,
+            scans,
+            nodes,
+            releases,
+            relations,
+            rows,
+            answer: nothing(),
+            reveals,
+            protection: None,
+        }
     }
 }

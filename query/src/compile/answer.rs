@@ -71,7 +71,7 @@ impl Compiler<'_> {
                 let released = self.root(&p.input)?;
                 self.released_node(released, plan)
             }
-            _ => match self.attempt(|me| me.lower(plan)) {
+            _ => match self.attempt(|me| me.kept(plan).and_then(|kept| me.lower(&kept))) {
                 Ok(Lowered::Released(released)) => Ok(released),
                 Ok(Lowered::Joint(joint)) => self.release_rows(joint, plan),
                 Ok(Lowered::Home(plan)) => self.release_home(&plan),
@@ -103,7 +103,8 @@ impl Compiler<'_> {
         read.dedup();
         let read = read.into_iter().map(Expr::Column).collect::<Vec<_>>();
         let input = LogicalPlanBuilder::from(p.input.as_ref().clone()).project(read).and_then(|b| b.build()).map_err(internal)?;
-        let released = match self.lower(&input)? {
+        let kept = self.kept(&input)?;
+        let released = match self.lower(&kept)? {
             Lowered::Released(released) => released,
             Lowered::Joint(joint) => self.release_rows(joint, &input)?,
             Lowered::Home(plan) => self.release_home(&plan)?,
@@ -163,6 +164,14 @@ impl Compiler<'_> {
         SqlError::unsupported("a join with the result of a joint aggregate is not supported", fix).at(self.text.keyword("JOIN"))
     }
 
+    /// A plan of which each row comes out, without those that may not; another one as it is.
+    fn kept(&self, plan: &LogicalPlan) -> Result<LogicalPlan, SqlError> {
+        match self.groups.filter(|_| !folds(plan)) {
+            Some(groups) => groups.kept(plan),
+            None => Ok(plan.clone()),
+        }
+    }
+
     /// Each row of a joint relation as a row of the answer. Its private columns must be aggregates of their owners.
     pub(super) fn release_rows(&mut self, joint: Joint, plan: &LogicalPlan) -> Result<Released, SqlError> {
         if !joint.raw.is_empty() {
@@ -211,7 +220,9 @@ impl Compiler<'_> {
             };
             columns.push((ty, finish));
         }
-        let draft = Draft { joint, by, secret: Vec::new(), grouped: true, rows_a_group: Some(1), requests, columns };
+        let safe = self.groups.is_some_and(|groups| groups.concern(plan));
+        let draft =
+            Draft { joint, by, secret: Vec::new(), grouped: true, rows_a_group: Some(1), requests, columns, safe, guards: Vec::new() };
         self.release(draft, &names)
     }
 
@@ -223,6 +234,11 @@ impl Compiler<'_> {
         )
         .at(self.text.keyword("SELECT").or(self.place_of(plan)))
     }
+}
+
+/// Whether groups are formed of several owners' rows.
+fn folds(plan: &LogicalPlan) -> bool {
+    facts::owners(plan).len() > 1 && (matches!(plan, LogicalPlan::Aggregate(_)) || plan.inputs().into_iter().any(folds))
 }
 
 fn sorted(plan: &LogicalPlan) -> bool {

@@ -5,14 +5,14 @@ mod aggregate;
 mod expr;
 
 pub(super) use aggregate::{one as of_aggregate, one_of_them, window as of_window};
-pub(super) use expr::{has_subquery, of_expr, plain, strict};
+pub(super) use expr::{has_subquery, nullable, of_expr, plain, strict};
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use datafusion::{
     arrow::datatypes::DataType,
     common::{Column, DFSchema, tree_node::TreeNodeRecursion},
-    logical_expr::{Distinct, Expr, FetchType, Join, JoinType, LogicalPlan, TableScan, utils::split_conjunction},
+    logical_expr::{Distinct, Expr, FetchType, Filter, Join, JoinType, LogicalPlan, Operator, TableScan, utils::split_conjunction},
 };
 
 use super::{
@@ -234,6 +234,13 @@ impl Walk<'_> {
                 for condition in split_conjunction(&f.predicate) {
                     expr::not_null(condition, f.input.schema(), &mut facts.columns);
                 }
+                if let Some((column, most)) = capped(f) {
+                    let repeats = &mut facts.columns[column].repeats;
+                    *repeats = Some(repeats.map_or(most, |known| known.min(most)));
+                    if most == 1 {
+                        facts.unique.push(BTreeSet::from([column]));
+                    }
+                }
                 for e in total::not_zero(&f.predicate) {
                     if let Some(i) = plain(e, f.input.schema()) {
                         facts.columns[i].nonzero = true;
@@ -415,6 +422,21 @@ impl Walk<'_> {
         };
         Facts { columns, unique, determines, rows, exactly_one, raw }
     }
+}
+
+/// ROW_NUMBER() OVER (PARTITION BY column …) <= n: no value of the column, nor NULL, is in more rows.
+fn capped(filter: &Filter) -> Option<(usize, u128)> {
+    let (LogicalPlan::Window(w), Expr::BinaryExpr(b)) = (filter.input.as_ref(), &filter.predicate) else { return None };
+    let (Expr::Column(number), Operator::LtEq, Expr::Literal(most, _)) = (b.left.as_ref(), b.op, b.right.as_ref()) else { return None };
+    let of = w.schema.index_of_column(number).ok()?.checked_sub(w.input.schema().fields().len())?;
+    let function = match w.window_expr.get(of)? {
+        Expr::Alias(a) => a.expr.as_ref(),
+        other => other,
+    };
+    let Expr::WindowFunction(function) = function else { return None };
+    let [Expr::Column(by)] = function.params.partition_by.as_slice() else { return None };
+    let most = range::literal(most).filter(|_| function.fun.name() == "row_number" && !most.is_null())?.max;
+    Some((w.input.schema().index_of_column(by).ok()?, u128::try_from(most).ok()?))
 }
 
 /// Dependencies among columns that have other numbers now, or none.

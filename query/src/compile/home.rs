@@ -24,7 +24,7 @@ use super::{
     temporal,
     words::words,
 };
-use crate::plan::Finish;
+use crate::{message::Code, plan::Finish};
 
 impl Compiler<'_> {
     pub(super) fn release_home(&mut self, plan: &LogicalPlan) -> Result<Released, SqlError> {
@@ -35,7 +35,10 @@ impl Compiler<'_> {
                     me.released_node(released, plan)
                 });
                 // CAST(MEDIAN(x) AS DECIMAL(9, 1)): the median itself cannot be shared, its cast at home can
-                finished.or_else(|e| self.attempt(|me| me.release_relation(plan)).map_err(|_| e))
+                finished.or_else(|e| match e.code {
+                    Code::NoConsent => Err(e),
+                    _ => self.attempt(|me| me.release_relation(plan)).map_err(|_| e),
+                })
             }
             LogicalPlan::Sort(s) if s.fetch.is_none() => {
                 let released = self.release_home(&s.input)?;
@@ -70,8 +73,11 @@ impl Compiler<'_> {
 
     /// GROUP BY at home: sums and counts for each group are shared, and finished at the planner.
     fn release_aggregate(&mut self, a: &Aggregate) -> Result<Released, SqlError> {
-        let input = Facts::of(&a.input, self.catalog);
-        let schema = a.input.schema();
+        let counted = self.groups.filter(|g| g.concern(&a.input)).map(|g| g.counted(&a.input)).transpose()?;
+        let below = counted.as_ref().map_or(a.input.as_ref(), |c| &c.plan);
+        let enough = counted.as_ref().map_or(Ok(Vec::new()), |c| c.folds(a, self.catalog))?;
+        let input = Facts::of(below, self.catalog);
+        let schema = below.schema();
         let over = facts::Input { schema, columns: &input.columns, catalog: self.catalog };
         let keys: Vec<_> = a.group_expr.iter().map(|e| facts::of_expr(e, over)).collect();
         let names: Vec<_> = a.group_expr.iter().map(words).collect();
@@ -96,18 +102,24 @@ impl Compiler<'_> {
             finishes.push(if moments { statistic(f.func.name(), f.params.args.len(), &mut home)? } else { home.whole(expr) });
         }
         let parts = home.parts;
-        let aggregates: Vec<_> = parts.iter().enumerate().map(|(i, p)| p.expr.clone().alias(format!("a{i}"))).collect();
+        let all = parts.iter().map(|p| &p.expr).chain(enough.iter().map(|(count, _)| count));
+        let aggregates: Vec<_> = all.enumerate().map(|(i, e)| e.clone().alias(format!("a{i}"))).collect();
         // DataFusion wants at least one key or aggregate; SELECT key … GROUP BY key has no aggregate
         let groups: Vec<_> = a.group_expr.iter().enumerate().map(|(i, e)| unaliased(e).alias(format!("g{i}"))).collect();
-        let plan =
-            LogicalPlanBuilder::from(a.input.as_ref().clone()).aggregate(groups, aggregates).and_then(|b| b.build()).map_err(internal)?;
+        let plan = LogicalPlanBuilder::from(below.clone()).aggregate(groups, aggregates).and_then(|b| b.build()).map_err(internal)?;
         let facts = Facts::of(&plan, self.catalog);
         let frame = self.frames.frame(axes)?;
         let columns = plan.schema().columns();
         let on: Vec<_> = order.iter().enumerate().map(|(g, &k)| (self.frames.key(frame, k), Expr::Column(columns[g].clone()))).collect();
         let side = facts::owners(&plan).into_iter().next().map_or(Side::Public, Side::Owner);
         let unit = self.frames.attach(frame, side.clone(), &plan, on, true, keys.is_empty())?;
-        let present = self.frames.present(unit, &mut self.bits);
+        let mut present = self.frames.present(unit, &mut self.bits);
+        for (i, (_, least)) in enough.iter().enumerate() {
+            let index = keys.len() + parts.len() + i;
+            let count = self.frames.value(unit, index, facts.columns[index].clone()).expr;
+            let bit = self.bits.local(side.clone(), Expr::IsTrue(Box::new(count.gt_eq(lit(*least)))));
+            present = self.bits.and([present, bit]);
+        }
         let mut requests = Requests::default();
         let mut openings = Vec::new();
         for (i, part) in parts.iter().enumerate() {
@@ -150,7 +162,17 @@ impl Compiler<'_> {
             by.push((self.frames.key(frame, k), ty.clone(), name));
         }
         let joint = Joint { frame, present, columns: Vec::new(), raw: BTreeSet::new() };
-        let draft = Draft { joint, by, secret: Vec::new(), grouped: !keys.is_empty(), rows_a_group: Some(1), requests, columns: released };
+        let draft = Draft {
+            joint,
+            by,
+            secret: Vec::new(),
+            grouped: !keys.is_empty(),
+            rows_a_group: Some(1),
+            requests,
+            columns: released,
+            safe: !enough.is_empty(),
+            guards: Vec::new(),
+        };
         self.release(draft, &a.schema.columns())
     }
 
@@ -161,6 +183,8 @@ impl Compiler<'_> {
             let tables = facts::tables(plan).into_iter().filter(|t| !t.starts_with("public.")).collect();
             return Err(self.raw_rows(&tables, plan));
         }
+        let kept = self.groups.map_or_else(|| Ok(plan.clone()), |groups| groups.kept(plan))?;
+        let (plan, facts) = (&kept, Facts::of(&kept, self.catalog));
         let columns = plan.schema().columns();
         if facts.rows <= 1 {
             let frame = self.frames.frame(Vec::new())?;

@@ -7,7 +7,7 @@ use datafusion::{
 };
 
 use super::{
-    facts::{Facts, Input},
+    facts::{Facts, Input, nullable},
     real,
     temporal::{self, Cycle, Grain},
 };
@@ -337,7 +337,8 @@ fn function(name: &str, args: &[Expr], input: Input<'_>) -> Result<Option<Interv
     let arg = |i: usize| args.get(i).map_or(Ok(None), |e| of(e, input));
     Ok(match name {
         "nullif" => arg(0)?,
-        "coalesce" | "nvl" | "ifnull" | "greatest" | "least" => {
+        "greatest" | "least" => return extreme(name == "greatest", args, input),
+        "coalesce" | "nvl" | "ifnull" => {
             let mut hull: Option<Interval> = None;
             for e in args {
                 match of(e, input)? {
@@ -374,6 +375,25 @@ fn function(name: &str, args: &[Expr], input: Input<'_>) -> Result<Option<Interv
 /// Nanoseconds of the unit of a moment.
 fn unit_of(expr: Option<&Expr>, input: Input<'_>) -> Option<i128> {
     expr?.get_type(input.schema).ok().filter(|ty| !matches!(ty, DataType::Duration(_))).and_then(|ty| temporal::unit(&ty))
+}
+
+/// GREATEST or LEAST, which pass NULLs over: an argument that is never NULL bounds it.
+fn extreme(greatest: bool, args: &[Expr], input: Input<'_>) -> Result<Option<Interval>, String> {
+    let mut hull: Option<Interval> = None;
+    let mut bound: Option<i128> = None;
+    for e in args {
+        let Some(i) = of(e, input)? else { return Ok(None) };
+        hull = Some(hull.map_or(i, |h| h.hull(i)));
+        if !nullable(e, input) {
+            let end = if greatest { i.min } else { i.max };
+            bound = Some(bound.map_or(end, |b| if greatest { b.max(end) } else { b.min(end) }));
+        }
+    }
+    Ok(hull.map(|h| match bound {
+        Some(b) if greatest => Interval { min: b, max: h.max },
+        Some(b) => Interval { min: h.min, max: b },
+        None => h,
+    }))
 }
 
 /// The calendar year of a day since 1970-01-01: every 400 years have 146,097 days (Hinnant, days_from_civil).

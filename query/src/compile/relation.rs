@@ -80,13 +80,18 @@ impl Compiler<'_> {
                 }
             },
             LogicalPlan::Join(j) => self.join(j),
-            LogicalPlan::Aggregate(a) => match self.lower(&a.input)? {
-                Lowered::Released(_) => Err(self.again()),
-                input => {
-                    let joint = self.joint(input, &a.input)?;
-                    Ok(Lowered::Released(self.aggregate(a, joint)?))
+            LogicalPlan::Aggregate(a) => {
+                let counted = self.groups.filter(|g| g.concern(&a.input)).map(|g| g.counted(&a.input)).transpose()?;
+                let below = counted.as_ref().map_or(a.input.as_ref(), |c| &c.plan);
+                match self.lower(below)? {
+                    Lowered::Released(_) => Err(self.again()),
+                    input => {
+                        let joint = self.joint(input, below)?;
+                        let weights = counted.as_ref().map_or(Ok(Vec::new()), |c| c.weights(a, self.catalog))?;
+                        Ok(Lowered::Released(self.aggregate(a, below.schema(), joint, weights)?))
+                    }
                 }
-            },
+            }
             LogicalPlan::Sort(s) if s.fetch.is_none() => match self.lower(&s.input)? {
                 Lowered::Released(r) => Ok(Lowered::Released(self.released_node(r, plan)?)),
                 // the order of a sub-query's rows has no meaning

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use datafusion::{
     arrow::datatypes::DataType,
+    common::DFSchema,
     logical_expr::{Aggregate, AggregateUDF, Expr, expr::AggregateFunction},
 };
 
@@ -17,12 +18,15 @@ use super::{
     answer::Released,
     emit::Guards,
     expr::Scope,
+    protect::Weight,
     range::{self, Interval, ten},
     relation::Joint,
     symbol::{BitId, Bits, Num, Product, Side, Tri, Val},
     words::words,
 };
-use crate::plan::{Cell, ColumnKind, Existence, Finish, FrameId, Opening, Release, ReleasedColumn, Reveal, Ring, ScanId, Type};
+use crate::plan::{
+    Cell, ColumnKind, Existence, Finish, FrameId, Guard, Opening, Release, ReleasedColumn, Reveal, Ring, ScanId, Term, Type,
+};
 use cells::Keys;
 
 /// Something to open for each group, over the rows that are there.
@@ -78,12 +82,22 @@ pub(super) struct Draft {
     pub(super) requests: Requests,
     /// Released columns, with qualified names of the query's own schema.
     pub(super) columns: Vec<(DataType, Finish)>,
+    /// Whether rows that are not there stand for groups of which nothing may come out.
+    pub(super) safe: bool,
+    /// What must hold of a group, else nothing of it comes out.
+    pub(super) guards: Vec<Held>,
+}
+
+/// A sum of a group that must reach a threshold.
+pub(super) struct Held {
+    of: String,
+    request: Request,
+    least: i64,
 }
 
 impl Compiler<'_> {
     /// GROUP BY and aggregates over a joint relation.
-    pub(super) fn aggregate(&mut self, a: &Aggregate, joint: Joint) -> Result<Released, SqlError> {
-        let schema = a.input.schema();
+    pub(super) fn aggregate(&mut self, a: &Aggregate, schema: &DFSchema, joint: Joint, weights: Vec<Weight>) -> Result<Released, SqlError> {
         let keys = self.group_keys(&a.group_expr, schema, &joint)?;
         let mut requests = Requests::default();
         let mut columns = keys.columns(a);
@@ -94,8 +108,15 @@ impl Compiler<'_> {
             let finish = self.joint_aggregate(f, expr, scope, keys.grouped, &mut requests)?;
             columns.push((field.data_type().clone(), finish));
         }
+        let mut guards = Vec::new();
+        for Weight { of, number, given, least } in weights {
+            let scope = Scope { schema, columns: &joint.columns, present: joint.present };
+            let given = given.map_or(Ok(Bits::TRUE), |e| self.tri(&e, scope).map(|x| x.t))?;
+            let num = self.num(&number, scope)?;
+            guards.push(Held { of, request: Request::Sum { products: num.products, range: num.range, given, place: None }, least });
+        }
         let Keys { by, secret, grouped, .. } = keys;
-        let draft = Draft { joint, by, secret, grouped, rows_a_group: None, requests, columns };
+        let draft = Draft { joint, by, secret, grouped, rows_a_group: None, requests, columns, safe: false, guards };
         let names: Vec<_> = a.schema.columns();
         self.release(draft, &names)
     }
@@ -146,7 +167,7 @@ impl Compiler<'_> {
 
     /// Writes a release down.
     pub(super) fn release(&mut self, draft: Draft, names: &[datafusion::common::Column]) -> Result<Released, SqlError> {
-        let Draft { joint, by, secret, grouped, rows_a_group, mut requests, columns } = draft;
+        let Draft { joint, by, secret, grouped, rows_a_group, mut requests, columns, safe, guards: held } = draft;
         let frame = joint.frame;
         let most_rows = rows_a_group.unwrap_or(self.frames.all[frame].max_rows);
         let (public, private): (Vec<_>, Vec<_>) =
@@ -156,19 +177,25 @@ impl Compiler<'_> {
         fits(&columns, &requests, most_rows)?;
         let number = self.releases.len();
         // a group is there if one of its rows is
-        let exists = if grouped && (mask != Bits::TRUE || !secret.is_empty()) {
+        let mut whether = |what: &str, why| {
             let count = requests
                 .all
                 .iter()
                 .position(|(r, ..)| matches!(r, Request::Sum { products, given, .. } if *given == Bits::TRUE && is_count(products)));
-            Existence::NonZero(count.unwrap_or_else(|| {
-                requests.open(Request::Any(Bits::TRUE), "whether there is any row".into(), "which groups are in the answer")
-            }))
-        } else {
+            count.unwrap_or_else(|| requests.open(Request::Any(Bits::TRUE), what.into(), why))
+        };
+        let exists = if safe {
+            Existence::Safe(whether("whether it is of enough entities", "what may come out"))
+        } else if held.is_empty() && grouped && (mask != Bits::TRUE || !secret.is_empty()) {
+            Existence::NonZero(whether("whether there is any row", "which groups are in the answer"))
+        } else if held.is_empty() {
             Existence::Always
+        } else {
+            Existence::Safe(requests.all.len())
         };
         let guards = self.guards(joint.present);
-        let ring = Self::ring(most_rows, &requests)?;
+        let all = requests.all.iter().map(|(r, what, _)| (r, what)).chain(held.iter().map(|h| (&h.request, &h.of)));
+        let ring = Self::ring(most_rows, all)?;
         let mut cells = Vec::new();
         for (keys, member) in cells::combinations(&secret, &mut self.bits) {
             let mut openings = Vec::new();
@@ -180,16 +207,21 @@ impl Compiler<'_> {
                     }
                     Request::Sum { products, range, given, .. } => {
                         let bit = self.bits.and([mask, member, *given, public]);
-                        let mut terms = self.terms(frame, ring, products, bit, &guards)?;
-                        if terms.is_empty() {
-                            // nothing to add: the sum of zeros
-                            let zero = self.terms(frame, ring, &[Product::one()], Bits::TRUE, &Guards::new())?;
-                            terms.extend(zero.into_iter().map(|t| crate::plan::Term { coefficient: 0, ..t }));
-                        }
+                        let terms = self.summed(frame, ring, products, bit, &guards)?;
                         let total = range.with_zero().times(most_rows.into()).unwrap_or(*range);
                         Opening::Sum { ring, terms, min: total.min, max: total.max }
                     }
                 });
+            }
+            if !held.is_empty() {
+                let mut safe = Vec::new();
+                for Held { of, request, least } in &held {
+                    let Request::Sum { products, given, .. } = request else { return Err(super::internal("a threshold is of a sum")) };
+                    let bit = self.bits.and([mask, member, *given, public]);
+                    let terms = self.summed(frame, ring, products, bit, &guards)?;
+                    safe.push(Guard { of: of.clone(), terms, least: (*least).into() });
+                }
+                openings.push(Opening::Safe { ring, guards: safe });
             }
             cells.push(Cell { keys, openings });
         }
@@ -204,6 +236,12 @@ impl Compiler<'_> {
         for (_, what, why) in &requests.all {
             self.reveals.push(Reveal { release: number, what: what.clone(), per: per.clone(), why: why.join("; ") });
         }
+        if !held.is_empty() {
+            let mut of: Vec<&str> = held.iter().map(|h| h.of.as_str()).collect();
+            of.dedup();
+            let what = format!("whether it is of at least {}", of.join(", and of "));
+            self.reveals.push(Reveal { release: number, what, per: per.clone(), why: "what may come out".into() });
+        }
         let name = if number == 0 { "released".to_owned() } else { format!("released_{}", number + 1) };
         let released = columns.iter().enumerate().map(|(i, (ty, finish))| ReleasedColumn {
             name: format!("r{i}"),
@@ -214,6 +252,16 @@ impl Compiler<'_> {
         let result = Released::new(&name, &released, names, !grouped)?;
         self.releases.push(Release { name, frame: FrameId(frame), rows, by: by_columns, cells, exists, columns: released });
         Ok(result)
+    }
+
+    /// The terms of a sum; if there is nothing to add, of the sum of zeros.
+    fn summed(&mut self, frame: usize, ring: Ring, products: &[Product], bit: BitId, guards: &Guards) -> Result<Vec<Term>, SqlError> {
+        let terms = self.terms(frame, ring, products, bit, guards)?;
+        if !terms.is_empty() {
+            return Ok(terms);
+        }
+        let zero = self.terms(frame, ring, &[Product::one()], Bits::TRUE, &Guards::new())?;
+        Ok(zero.into_iter().map(|t| Term { coefficient: 0, ..t }).collect())
     }
 
     /// What each side knows of the rows' presence.
@@ -232,10 +280,10 @@ impl Compiler<'_> {
     }
 
     /// The field that holds every factor, product and sum of a release.
-    fn ring(rows: u64, requests: &Requests) -> Result<Ring, SqlError> {
+    fn ring<'r>(rows: u64, requests: impl Iterator<Item = (&'r Request, &'r String)>) -> Result<Ring, SqlError> {
         let rows = i128::from(rows);
         let mut most = 0i128;
-        for (request, what, _) in &requests.all {
+        for (request, what) in requests {
             let Request::Sum { products, range, place, .. } = request else { continue };
             let too_wide = |bound: String| {
                 SqlError::width(

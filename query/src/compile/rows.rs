@@ -41,6 +41,7 @@ use super::{
     facts::{self, Facts},
     internal,
     locate::Text,
+    protect::Groups,
 };
 use crate::{
     catalog::Catalog,
@@ -71,14 +72,15 @@ pub(super) struct Asked {
 pub(super) struct Rows<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) text: &'a Text,
+    pub(super) groups: Option<Groups<'a>>,
     pub(super) relations: Vec<Relation>,
     pub(super) releases: Vec<RowRelease>,
     pub(super) reveals: Vec<Reveal>,
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(catalog: &'a Catalog, text: &'a Text) -> Self {
-        Rows { catalog, text, relations: Vec::new(), releases: Vec::new(), reveals: Vec::new() }
+    pub(super) fn new(catalog: &'a Catalog, text: &'a Text, groups: Option<Groups<'a>>) -> Self {
+        Rows { catalog, text, groups, relations: Vec::new(), releases: Vec::new(), reveals: Vec::new() }
     }
 
     /// The relation that meets the demands on a part of the plan.

@@ -91,13 +91,17 @@ impl Home {
                 roles.get_mut(of).ok_or_else(|| Unknown::of("a column of an opening that is not there"))?.push(role);
             }
         }
-        if let Existence::NonZero(of) = release.exists {
+        if let Existence::NonZero(of) | Existence::Safe(of) = release.exists {
             roles.get_mut(of).ok_or_else(|| Unknown::of("a group of an opening that is not there"))?.push(Role::Whether);
         }
         for (i, roles) in roles.iter().enumerate() {
             let mut cells = Vec::new();
             let mut any = false;
             for cell in &release.cells {
+                if matches!(cell.openings.get(i), Some(Opening::Safe { .. })) {
+                    // what it counts is the contracts' own
+                    continue;
+                }
                 cells.push(match cell.openings.get(i) {
                     Some(Opening::Any(node)) => {
                         any = true;
@@ -106,8 +110,11 @@ impl Home {
                     Some(Opening::Sum { terms, .. }) => {
                         Label::union(terms.iter().flat_map(|t| [t.a].into_iter().chain(t.b)).map(|node| &nodes[node.0].0))
                     }
-                    None => return Err(Unknown::of("cells of different openings")),
+                    Some(Opening::Safe { .. }) | None => return Err(Unknown::of("cells of different openings")),
                 });
+            }
+            if cells.is_empty() {
+                continue;
             }
             let what = reveals.get(i).copied().unwrap_or("what comes out").to_owned();
             self.at(&what, |me| {

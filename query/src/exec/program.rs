@@ -5,7 +5,9 @@ use super::InputRing;
 use super::circuit;
 use super::graph::{Graph, Schedule, Wire};
 use super::relation::{self, Relations};
-use crate::ground::{Ground, PartShape};
+use super::step::{Step, StepKind};
+use super::sums::sums_of;
+use crate::ground::Ground;
 use crate::local::InputColumn;
 use crate::plan::relation::RelationId;
 use crate::plan::{Form, Node, NodeId, NodeKind, Op, Opening, Plan, Ring, ScanId, Source};
@@ -64,56 +66,6 @@ struct Batch {
     frame: usize,
     depth: u32,
     products: Vec<Product>,
-}
-
-/// One step of the joint stage.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Step {
-    /// What is done.
-    #[serde(skip)]
-    pub kind: StepKind,
-    /// A short name: `share bits`, `logic`, `sum`.
-    pub name: String,
-    /// On what.
-    pub what: String,
-    /// Rows of each plane.
-    pub rows: u64,
-}
-
-/// The kinds of steps.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum StepKind {
-    /// Owners tell how many rows they have: no step of a program, but what comes before it ([`super::disclose`]).
-    Disclose,
-    /// Every owner shares its bits and bit-planes.
-    ShareBits,
-    /// Every owner shares its elements of the value domain.
-    ShareFp61,
-    /// Every owner shares its elements of the wide value domain.
-    ShareFp127,
-    /// The circuit of a frame.
-    Logic(usize),
-    /// The existence bits of a release.
-    Exists(usize),
-    /// The bits of a frame that become elements.
-    Lift61(usize),
-    /// The same, in the wide domain.
-    Lift127(usize),
-    /// A batch of products.
-    Multiply61(usize),
-    /// The same, in the wide domain.
-    Multiply127(usize),
-    /// The sums of a release.
-    Sum61(usize),
-    /// The same, in the wide domain.
-    Sum127(usize),
-    /// A relation.
-    Relation(usize),
-    /// The rows of a relation, made ready to be opened.
-    Rows(usize),
-    /// Everything the plan opens.
-    #[default]
-    Release,
 }
 
 impl<'p> Program<'p> {
@@ -296,12 +248,12 @@ impl<'p> Program<'p> {
                 _ => Err(ProgramError("an opening names a node of its frame and kind")),
             };
             for opening in release.cells.iter().flat_map(|c| &c.openings) {
-                match opening {
-                    Opening::Any(bit) => mark(*bit, &|k| k == NodeKind::Bit)?,
-                    Opening::Sum { ring, terms, .. } => {
-                        for id in terms.iter().flat_map(|t| std::iter::once(t.a).chain(t.b)) {
-                            mark(id, &|k| k == NodeKind::Field(*ring))?;
-                        }
+                if let Opening::Any(bit) = opening {
+                    mark(*bit, &|k| k == NodeKind::Bit)?;
+                }
+                for (ring, terms) in sums_of(opening) {
+                    for id in terms.iter().flat_map(|t| std::iter::once(t.a).chain(t.b)) {
+                        mark(id, &|k| k == NodeKind::Field(ring))?;
                     }
                 }
             }
@@ -420,11 +372,16 @@ impl<'p> Program<'p> {
             let what = format!("{} a row over {}", counted(schedule.ands(), "ANDs"), self.plan.frames[frame].name);
             steps.push(self.step(StepKind::Logic(frame), "logic", what, graph.rows()));
         }
-        let of_frames = |p: &PartShape| p.release < self.plan.releases.len();
-        for part in self.ground.parts(self.plan).into_iter().filter(|p| of_frames(p) && p.ring == InputRing::Bits) {
-            let rows = self.ground.rows(self.plan.releases[part.release].frame);
-            let what = format!("{} for {}", counted(part.layout.planes, "bits"), counted(part.layout.rows, "groups"));
-            steps.push(self.step(StepKind::Exists(part.release), "exists", what, rows));
+        let of = |release: usize, counts: &dyn Fn(&Opening) -> usize| {
+            self.plan.releases[release].cells.iter().flat_map(|c| &c.openings).map(counts).sum::<usize>()
+        };
+        for release in 0..self.plan.releases.len() {
+            let bits = of(release, &|o| usize::from(matches!(o, Opening::Any(_))));
+            if bits > 0 {
+                let rows = self.ground.rows(self.plan.releases[release].frame);
+                let what = format!("{} for {}", counted(bits, "bits"), counted(self.ground.groups(release).count, "groups"));
+                steps.push(self.step(StepKind::Exists(release), "exists", what, rows));
+            }
         }
         for ((ring, frame), lifts) in &self.lifts {
             let kind = if *ring == Ring::Fp61 { StepKind::Lift61(*frame) } else { StepKind::Lift127(*frame) };
@@ -438,11 +395,21 @@ impl<'p> Program<'p> {
                 steps.push(self.step(kind, "multiply", what, self.circuits[batch.frame].0.rows()));
             }
         }
-        for part in self.ground.parts(self.plan).into_iter().filter(|p| of_frames(p) && p.ring != InputRing::Bits) {
-            let kind = if part.ring == InputRing::Fp61 { StepKind::Sum61(part.release) } else { StepKind::Sum127(part.release) };
-            let rows = self.ground.rows(self.plan.releases[part.release].frame);
-            let what = format!("{} for {}", counted(part.layout.planes, "sums"), counted(part.layout.rows, "groups"));
-            steps.push(self.step(kind, "sum", what, rows));
+        for release in 0..self.plan.releases.len() {
+            let (rows, groups) = (self.ground.rows(self.plan.releases[release].frame), self.ground.groups(release).count);
+            for ring in [Ring::Fp61, Ring::Fp127] {
+                let sums = of(release, &|o| sums_of(o).filter(|(of, _)| *of == ring).count());
+                let kind = if ring == Ring::Fp61 { StepKind::Sum61(release) } else { StepKind::Sum127(release) };
+                if sums > 0 {
+                    let what = format!("{} for {}", counted(sums, "sums"), counted(groups, "groups"));
+                    steps.push(self.step(kind, "sum", what, rows));
+                }
+            }
+            let cells = self.plan.releases[release].cells.len() * groups;
+            if of(release, &|o| usize::from(matches!(o, Opening::Safe { .. }))) > 0 {
+                let what = format!("{} of too few entities", counted(cells, "cells"));
+                steps.push(self.step(StepKind::Suppress(release), "suppress", what, cells));
+            }
         }
         steps.extend(self.relations.steps(self.plan));
         let parts = self.ground.parts(self.plan);

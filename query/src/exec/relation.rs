@@ -22,7 +22,8 @@ pub(crate) use lookup::choose::choose_searches;
 pub(crate) use order::{HomeOrder, Order, order_at_home};
 
 use super::field::{Field, Value};
-use super::program::{ProgramError, Slot, SlotOf, Step, StepKind, counted};
+use super::program::{ProgramError, Slot, SlotOf, counted};
+use super::step::{Step, StepKind};
 use super::{InputRing, Run, stack, stranger};
 use crate::local::planes_of;
 use crate::plan::relation::{Operator, Relation, RelationId, Search};

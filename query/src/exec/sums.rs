@@ -3,9 +3,20 @@
 
 use super::field::{Field, Known, times};
 use super::{Run, share_of, stack};
-use crate::plan::{Opening, Term};
+use crate::plan::{self, Opening, Term};
 use mpc_core::{Abort, Column, Layout, Ring};
 use protocols::{Engine, Share};
+
+/// The sums of an opening, and in which field.
+pub(super) fn sums_of(opening: &Opening) -> impl Iterator<Item = (plan::Ring, &[Term])> {
+    let (own, guards) = match opening {
+        Opening::Sum { ring, terms, .. } => (Some((*ring, terms.as_slice())), None),
+        Opening::Safe { ring, guards } => (None, Some((*ring, guards))),
+        Opening::Any(_) => (None, None),
+    };
+    let guards = guards.into_iter().flat_map(|(ring, guards)| guards.iter().map(move |g| (ring, g.terms.as_slice())));
+    own.into_iter().chain(guards)
+}
 
 /// The two shared factors of a term, the public coefficient already in the first.
 type Pair<E, R> = (<E as Engine>::Share<R>, <E as Engine>::Share<R>);
@@ -17,7 +28,7 @@ enum Summand<E: Engine, R: Ring> {
 }
 
 impl<E: Engine> Run<'_, E> {
-    /// The sums a release opens in this field: a plane for each such opening, a row for each public group.
+    /// The sums of a release in this field, those it opens and those of its guards, opening by opening: a plane for each, a row for each public group.
     pub(super) fn sums<R: Field>(&self, engine: &mut E, release: usize) -> Result<E::Share<R>, Abort> {
         let (of, count) = {
             let g = self.ground().groups(release);
@@ -26,11 +37,7 @@ impl<E: Engine> Run<'_, E> {
         let openings = self.plan().releases[release].cells.iter().flat_map(|c| &c.openings);
         let mut linear = Vec::new();
         let mut products: Vec<Vec<Pair<E, R>>> = Vec::new();
-        for opening in openings {
-            let Opening::Sum { ring, terms, .. } = opening else { continue };
-            if *ring != R::FIELD {
-                continue;
-            }
+        for (_, terms) in openings.flat_map(sums_of).filter(|(ring, _)| *ring == R::FIELD) {
             let mut total: Known<R, E::Share<R>> = Known::Public(Column::zeros(Layout::new(count, 1)));
             let mut pairs = Vec::new();
             for term in terms {

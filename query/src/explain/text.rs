@@ -51,6 +51,10 @@ impl fmt::Display for Explain {
         writeln!(f, "\nTogether (on shares)")?;
         self.steps(f)?;
         self.choices(f)?;
+        if !self.privacy.is_empty() {
+            writeln!(f, "\nPrivacy (as the contracts ask)")?;
+            self.privacy.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
+        }
         let told: Vec<_> = self.rows.iter().filter(|rows| rows.sizes != Sizes::Hidden).collect();
         if !told.is_empty() {
             writeln!(f, "\nTells (to the other parties and the planner, before rows are shared)")?;

@@ -3,7 +3,7 @@
 use super::{FinishError, finished, schema_of, typed_as};
 use crate::plan::relation::{Relation, RowForm};
 use crate::plan::{Finish, Plan, Ring, RowRelease};
-use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
+use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, StringArray, new_null_array};
 use mpc_core::{B64, Column, Fp61, Fp127};
 use std::sync::Arc;
 
@@ -139,6 +139,8 @@ impl OpenedRows {
 
 /// The released table.
 pub(super) fn table(plan: &Plan, release: &RowRelease, opened: &OpenedRows) -> Result<RecordBatch, FinishError> {
+    // the one row of all is there also if nothing of it is
+    let hidden = release.safe && opened.rows == 0;
     let mut columns = Vec::with_capacity(release.columns.len());
     for column in &release.columns {
         let wrong = || FinishError::Type(column.name.clone(), column.data_type.to_string());
@@ -152,10 +154,12 @@ pub(super) fn table(plan: &Plan, release: &RowRelease, opened: &OpenedRows) -> R
                 })
             }
         };
-        columns.push(typed_as(&array.ok_or_else(wrong)?, column)?);
+        let array = typed_as(&array.ok_or_else(wrong)?, column)?;
+        columns.push(if hidden { new_null_array(array.data_type(), 1) } else { array });
     }
     let schema = schema_of(plan, &release.name, &release.columns);
-    let options = datafusion::arrow::array::RecordBatchOptions::new().with_row_count(Some(opened.rows));
+    let rows = if hidden { 1 } else { opened.rows };
+    let options = datafusion::arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(schema.clone(), columns, &options)
         .map_err(|_| FinishError::Type(release.name.clone(), format!("{schema:?}")))
 }

@@ -42,6 +42,9 @@ pub struct RowRelease {
     pub relation: RelationId,
     /// Whether the places are opened in their order (that of an [`Operator::Top`](relation::Operator::Top)); else they are shuffled first.
     pub ordered: bool,
+    /// Whether it is one row for all that is asked: if nothing of it may come out, there is no row, and its values are NULL.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub safe: bool,
     /// The columns of the released table.
     pub columns: Vec<ReleasedColumn>,
 }
@@ -74,6 +77,25 @@ pub enum Opening {
     },
     /// Whether the bit is 1 in any row of the group.
     Any(NodeId),
+    /// Whether all of these hold. If not, every other opening of the cell is 0, however it came about.
+    Safe {
+        /// Where they live.
+        ring: Ring,
+        /// What is held.
+        guards: Vec<Guard>,
+    },
+}
+
+/// A sum that must reach a threshold: Σ over the group's rows of Σ over the terms.
+#[derive(Clone, Debug, Serialize)]
+pub struct Guard {
+    /// What it counts, in words.
+    pub of: String,
+    /// What is summed. Never empty.
+    pub terms: Vec<Term>,
+    /// The threshold.
+    #[serde(serialize_with = "as_text")]
+    pub least: i128,
 }
 
 /// coefficient × a × b (or coefficient × a).
@@ -96,6 +118,8 @@ pub enum Existence {
     Always,
     /// Those where this opening (an index into [`Cell::openings`]) is not 0.
     NonZero(usize),
+    /// All; where this opening is 0, nothing of the group comes out, and its values are NULL. Groups without a row are such.
+    Safe(usize),
 }
 
 /// A column of the released table, finished in clear from opened numbers. Openings are named by index.

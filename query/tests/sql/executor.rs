@@ -165,6 +165,7 @@ fn plan(tables: &Tables) -> Plan {
             &[("released", released)].into_iter().collect(),
         ),
         reveals: vec![Reveal { release: 0, what: "COUNT(*)".into(), per: "each borough".into(), why: "COUNT(*)".into() }],
+        protection: None,
     }
 }
 

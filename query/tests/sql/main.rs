@@ -7,6 +7,7 @@ mod executor;
 mod grammar;
 mod many;
 mod pool;
+mod protect;
 mod random;
 mod random_tests;
 mod relation;

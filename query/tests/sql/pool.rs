@@ -5,7 +5,7 @@ use mpc_core::PartyId;
 use mpc_core::world::World;
 use protocols::Rep3;
 use query::catalog::{Catalog, ColumnType, PUBLIC_SCHEMA};
-use query::compile::{SqlError, compile};
+use query::compile::{SqlError, compile, compile_protected};
 use query::datafusion::arrow::array::types::Date32Type;
 use query::datafusion::arrow::array::{
     Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int32Array, Int64Array, RecordBatch, StringArray,
@@ -15,12 +15,14 @@ use query::datafusion::arrow::compute::kernels::cast_utils::{Parser, parse_decim
 use query::datafusion::arrow::datatypes::Decimal128Type;
 use query::datafusion::datasource::MemTable;
 use query::exec::Program;
-use query::finish::finish;
+use query::explain::{price, price_of_disclosing};
+use query::finish::{Answer, answer};
 use query::ground::Ground;
 use query::local::{AtHome, Inputs, Local, Tables};
 use query::message::Code;
 use query::oracle::{Oracle, Tolerance, compare};
 use query::plan::Plan;
+use query::protection::Protection;
 use query::wire;
 use std::io::Read;
 use std::sync::Arc;
@@ -112,6 +114,11 @@ impl Pool {
         compile(sql, &self.catalog).map_err(|e| NoAnswer::Refused(Box::new(e)))
     }
 
+    /// The plan of a query whose answer is protected.
+    pub fn protected(&self, sql: &str, protection: &Protection) -> Result<Plan, NoAnswer> {
+        compile_protected(sql, &self.catalog, protection).map_err(|e| NoAnswer::Refused(Box::new(e)))
+    }
+
     /// The public part of a plan.
     pub fn ground(&self, plan: &Plan) -> Result<Ground, NoAnswer> {
         Ground::new(plan, &self.local, &self.at(PUBLIC_SCHEMA)).map_err(|e| NoAnswer::Failed(e.to_string()))
@@ -134,7 +141,12 @@ impl Pool {
     }
 
     /// The answer on shares, by this plan.
-    pub fn answer_by(&self, asked: &Plan, ground: &Ground, on: On) -> Result<RecordBatch, NoAnswer> {
+    pub fn answer_by(&self, plan: &Plan, ground: &Ground, on: On) -> Result<RecordBatch, NoAnswer> {
+        self.whole_answer_by(plan, ground, on).map(|answer| answer.rows)
+    }
+
+    /// The same, with what does not come out of it. What three parties send is what the plan's price is.
+    pub fn whole_answer_by(&self, asked: &Plan, ground: &Ground, on: On) -> Result<Answer, NoAnswer> {
         let failed = |e: &dyn std::fmt::Display| NoAnswer::Failed(e.to_string());
         let homes = self.at_home(asked, ground)?;
         let plan = &sized(asked, &homes);
@@ -157,14 +169,20 @@ impl Pool {
                     let parts = joint::rep3(&program, &mut engine, &owner, &inputs[me], &mut |_, _| ())?;
                     Ok(wire::encode(plan, &parts))
                 });
-                let parts = outcomes.into_iter().zip(self.parties).map(|(outcome, party)| {
+                let mut prices = price(&program, &self.parties).map_err(|e| failed(&e))?;
+                prices.push(price_of_disclosing(asked, &self.parties).map_err(|e| failed(&e))?);
+                let parts = outcomes.into_iter().zip(self.parties).enumerate().map(|(number, (outcome, party))| {
+                    let stated = prices.iter().fold((0, 0), |(rounds, bytes), p| (rounds + p.rounds, bytes + p.bytes[number]));
+                    if outcome.result.is_ok() && (outcome.meter.rounds, outcome.meter.bytes) != stated {
+                        return Err(format!("{party}: priced {stated:?} rounds and bytes, metered {:?}", outcome.meter));
+                    }
                     let bytes = outcome.result.map_err(|e| format!("{party}: {e}"))?.ok_or("not three-party parts")?;
                     Ok((party.to_owned(), wire::decode(&bytes, plan, ground).ok_or("the release cannot be decoded")?))
                 });
                 parts.collect::<Result<Vec<_>, String>>().map_err(NoAnswer::Failed)?
             }
         };
-        finish(plan, ground, &self.local, &parts).map_err(|e| failed(&e))
+        answer(plan, ground, &self.local, &parts).map_err(|e| failed(&e))
     }
 
     /// Answers a query both ways, and on shares by every [search]. `Ok(Some(_))`: it is refused, and why; `Err`: the answers differ, or there is none.

@@ -123,9 +123,10 @@ impl Build {
             nodes: Vec::new(),
             releases: Vec::new(),
             relations: self.relations.clone(),
-            rows: vec![RowRelease { name: "r".into(), relation, ordered, columns: Vec::new() }],
+            rows: vec![RowRelease { name: "r".into(), relation, ordered, safe: false, columns: Vec::new() }],
             answer: Subplan::new(answer),
             reveals: Vec::new(),
+            protection: None,
         }
     }
 

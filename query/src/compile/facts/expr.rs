@@ -54,7 +54,8 @@ pub(in crate::compile) fn of_expr(expr: &Expr, input: Input<'_>) -> Known {
     }
 }
 
-fn nullable(expr: &Expr, input: Input<'_>) -> bool {
+/// Whether an expression can be NULL.
+pub(in crate::compile) fn nullable(expr: &Expr, input: Input<'_>) -> bool {
     match expr {
         Expr::Alias(a) => nullable(&a.expr, input),
         Expr::Column(c) => input.column(c).is_none_or(|k| k.nullable),

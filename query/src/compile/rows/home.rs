@@ -58,6 +58,10 @@ impl Rows<'_> {
 
     /// What may be disclosed of the number of rows: what each private table that they come of allows.
     fn disclosed(&self, plan: &LogicalPlan) -> Sizes {
+        // how many rows pass a filter is a group too
+        if self.groups.is_some_and(|groups| groups.concern(plan)) {
+            return Sizes::Hidden;
+        }
         let tables = facts::tables(plan);
         let private = tables.iter().filter_map(|name| self.catalog.table(name)).filter(|table| table.owner().is_some());
         private.map(|table| table.sizes).min().unwrap_or_default()

@@ -45,6 +45,11 @@ fn scalars_joined(node: LogicalPlan, catalog: &Catalog) -> datafusion::common::R
     if !matches!(node, LogicalPlan::Filter(_) | LogicalPlan::Projection(_)) || facts::owners(&node).len() <= 1 {
         return Ok(Transformed::no(node));
     }
+    with_scalars(node, catalog)
+}
+
+/// A filter or projection with its scalar sub-queries joined below it.
+pub(in crate::compile) fn with_scalars(node: LogicalPlan, catalog: &Catalog) -> datafusion::common::Result<Transformed<LogicalPlan>> {
     let Some(input) = node.inputs().first().map(|i| (*i).clone()) else { return Ok(Transformed::no(node)) };
     let mut joined = input.clone();
     let mut exprs = Vec::new();

@@ -7,7 +7,7 @@ mod permit;
 use datafusion::{
     arrow::datatypes::DataType,
     common::{Column, ExprSchema, ScalarValue},
-    logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Sort},
+    logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Sort, lit},
 };
 
 pub(in crate::compile) use self::moments::no_percentile;
@@ -116,6 +116,7 @@ impl Rows<'_> {
         if facts.raw {
             self.may_show_rows(plan)?;
         }
+        let plan = &self.groups.map_or_else(|| Ok(plan.clone()), |groups| groups.kept(plan))?;
         let mut demands = Vec::new();
         let mut finishes = Vec::new();
         for c in &columns {
@@ -126,7 +127,7 @@ impl Rows<'_> {
         }
         let ordered = in_order(plan);
         let finishes = finishes.into_iter().map(|(i, ty)| (ty, One::Column(i))).collect();
-        self.open(plan, &demands, finishes, &[], &columns, ordered)
+        self.open(plan, &demands, finishes, &[], &columns, (ordered, false))
     }
 
     /// Lowers, opens, and describes what is opened; `moments` are the last of the demands.
@@ -137,7 +138,7 @@ impl Rows<'_> {
         columns: Vec<(DataType, One)>,
         moments: &[Part],
         names: &[Column],
-        ordered: bool,
+        (ordered, safe): (bool, bool),
     ) -> Result<Released, SqlError> {
         let got = self.lower(plan, demands)?;
         let id = self.exactly(got);
@@ -177,14 +178,14 @@ impl Rows<'_> {
         let single = relation.places == 1 && relation.full;
         self.reveals.extend(reveals);
         let out = Released::new(&name, &released, names, single)?;
-        self.releases.push(RowRelease { name, relation: id, ordered, columns: released });
+        self.releases.push(RowRelease { name, relation: id, ordered, safe, columns: released });
         Ok(out)
     }
 
     /// Filters, orders and limits over an aggregate: keys, and the moments from which its columns follow.
     fn release_aggregate(&mut self, plan: &LogicalPlan, a: &Aggregate, names: &[Column]) -> Result<Released, SqlError> {
         self.may_show_keys(a)?;
-        let Extended { plan: extended, keys: mut demands, moments, parts, finishes } = self.with_moments(plan, a)?;
+        let Extended { plan: extended, keys: mut demands, moments, parts, finishes, guarded } = self.with_moments(plan, a)?;
         let base = demands.len();
         demands.extend(moments);
         let mut columns = Vec::new();
@@ -193,7 +194,8 @@ impl Rows<'_> {
             let at = plan.schema().index_of_column(name).map_err(internal)?;
             columns.push((ty, finishes[at].clone().shifted(base)));
         }
-        self.open(&extended, &demands, columns, &parts, names, in_order(plan))
+        let whole = a.group_expr.is_empty() && matches!(unnamed(plan), LogicalPlan::Aggregate(_));
+        self.open(&extended, &demands, columns, &parts, names, (in_order(plan), guarded && whole))
     }
 
     /// ORDER BY … LIMIT over a projection over an aggregate: the order is computed on shares, the projection in clear.
@@ -206,7 +208,7 @@ impl Rows<'_> {
     ) -> Result<Released, SqlError> {
         self.may_show_keys(a)?;
         let below = &projection.input;
-        let Extended { plan: extended, keys: mut demands, moments, parts, finishes } = self.with_moments(below, a)?;
+        let Extended { plan: extended, keys: mut demands, moments, parts, finishes, .. } = self.with_moments(below, a)?;
         // the limit, with its order computed over the aggregate itself
         let limited = rebased(chain, &projection.expr, extended)?;
         let base = demands.len();
@@ -217,7 +219,7 @@ impl Rows<'_> {
             let at = below.schema().index_of_column(name).map_err(internal)?;
             out.push((below.schema().field(at).data_type().clone(), finishes[at].clone().shifted(base)));
         }
-        let released = self.open(&limited, &demands, out, &parts, &names, true)?;
+        let released = self.open(&limited, &demands, out, &parts, &names, (true, false))?;
         let projected = LogicalPlan::Projection(projection.clone());
         let released = released.above(&projected)?;
         // aliases and projections above the limit's own were not passed
@@ -226,10 +228,13 @@ impl Rows<'_> {
     }
 
     fn with_moments(&self, plan: &LogicalPlan, a: &Aggregate) -> Result<Extended, SqlError> {
-        let input = Facts::of(&a.input, self.catalog);
+        let counted = self.groups.filter(|g| g.concern(&a.input)).map(|g| g.counted(&a.input)).transpose()?;
+        let enough = counted.as_ref().map_or(Ok(Vec::new()), |c| c.folds(a, self.catalog))?;
+        let below = counted.map_or_else(|| a.input.as_ref().clone(), |c| c.plan);
+        let input = Facts::of(&below, self.catalog);
         let rows = home::places(&input, self.catalog).ok_or_else(|| internal("a relation without a bound"))?;
         let mut moments = RowMoments {
-            schema: a.input.schema(),
+            schema: below.schema(),
             columns: &input.columns,
             catalog: self.catalog,
             rows: rows.into(),
@@ -244,7 +249,7 @@ impl Rows<'_> {
         for expr in &a.aggr_expr {
             let f = aggregate_function(expr).ok_or_else(|| internal("an aggregate is a function"))?;
             moments.why = words(expr);
-            moments.args = f.params.args.iter().map(|e| wide_integer(exact_argument(e, a.input.schema()), a.input.schema())).collect();
+            moments.args = f.params.args.iter().map(|e| wide_integer(exact_argument(e, below.schema()), below.schema())).collect();
             moments.filter = f.params.filter.as_deref().cloned();
             moments.distinct = f.params.distinct;
             let place = || f.params.args.iter().find_map(|e| self.text.expr(e));
@@ -253,11 +258,15 @@ impl Rows<'_> {
         let parts = moments.parts;
         let mut aggregates = a.aggr_expr.clone();
         aggregates.extend(parts.iter().enumerate().map(|(i, p)| p.aggregate.clone().alias(format!("moment {i}"))));
-        let extended = LogicalPlanBuilder::from(a.input.as_ref().clone())
-            .aggregate(a.group_expr.clone(), aggregates)
-            .and_then(|b| b.build())
-            .map_err(internal)?;
-        let extended = replaced(plan, extended)?;
+        aggregates.extend(enough.iter().enumerate().map(|(i, (count, _))| count.clone().alias(format!("entities {i}"))));
+        let mut extended = LogicalPlanBuilder::from(below.clone()).aggregate(a.group_expr.clone(), aggregates).map_err(internal)?;
+        // groups of too few entities are none, for HAVING, ORDER BY and LIMIT as well
+        let counts: Vec<Expr> = extended.schema().columns().into_iter().map(Expr::Column).collect();
+        let counts = counts[counts.len() - enough.len()..].iter().cloned().zip(&enough).map(|(c, (_, least))| c.gt_eq(lit(*least)));
+        if let Some(condition) = counts.reduce(Expr::and) {
+            extended = extended.filter(condition).map_err(internal)?;
+        }
+        let extended = replaced(plan, extended.build().map_err(internal)?)?;
         let moment = |i: usize| -> Result<Expr, SqlError> {
             let columns = extended.schema().columns();
             let name = format!("moment {i}");
@@ -267,7 +276,7 @@ impl Rows<'_> {
         for (i, Part { aggregate, form, .. }) in parts.iter().enumerate() {
             let column = moment(i)?;
             // a sum of no value is 0: whether there is one is another moment
-            let zero = ScalarValue::new_zero(&aggregate.get_type(a.input.schema()).map_err(internal)?).map_err(internal)?;
+            let zero = ScalarValue::new_zero(&aggregate.get_type(below.schema()).map_err(internal)?).map_err(internal)?;
             let expr = datafusion::functions::core::expr_fn::coalesce(vec![column.clone(), Expr::Literal(zero, None)]);
             let summed = matches!(unalias(aggregate), Expr::AggregateFunction(f) if f.func.name() == "sum");
             demands.push(Demand { expr: if summed { expr } else { column }, form: form.clone() });
@@ -287,7 +296,7 @@ impl Rows<'_> {
                 }
             }
         }
-        Ok(Extended { plan: extended, keys, moments: demands, parts, finishes })
+        Ok(Extended { plan: extended, keys, moments: demands, parts, finishes, guarded: !enough.is_empty() })
     }
 }
 
@@ -301,6 +310,15 @@ struct Extended {
     parts: Vec<Part>,
     /// How each column of the answer follows; the numbers of moments begin at 0.
     finishes: Vec<One>,
+    /// Whether groups may be left out as of too few entities.
+    guarded: bool,
+}
+
+fn unnamed(plan: &LogicalPlan) -> &LogicalPlan {
+    match plan {
+        LogicalPlan::SubqueryAlias(a) => unnamed(&a.input),
+        other => other,
+    }
 }
 
 /// A column of a released table: of the relation, or finished from several.

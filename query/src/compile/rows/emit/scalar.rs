@@ -8,7 +8,9 @@ use datafusion::{
 use super::{Emit, Scope, Val, form, kind, unalias};
 use crate::{
     compile::{
-        SqlError, internal,
+        SqlError,
+        expr::said,
+        facts, internal,
         range::{self, Interval},
     },
     plan::{
@@ -59,7 +61,11 @@ impl Emit<'_> {
 
     /// The greatest or the least of values that are not NULL.
     fn extreme(&mut self, args: &[Expr], greatest: bool, expr: &Expr, ring: Ring, scope: &mut Scope<'_>) -> Result<Val, SqlError> {
-        let known = form::known_of(expr, scope.schema, scope.columns, scope.catalog);
+        let mut known = form::known_of(expr, scope.schema, scope.columns, scope.catalog);
+        // each argument is compared, also those that cannot be the result
+        let input = facts::Input { schema: scope.schema, columns: scope.columns, catalog: scope.catalog };
+        let of_args = args.iter().map(|e| range::converted(e, &known.ty, input).ok().flatten());
+        known.range = of_args.reduce(|a, b| a.zip(b).map(|(a, b)| a.hull(b))).flatten().or(known.range);
         let form = match range::number(&known.ty) {
             // arithmetic is done on elements: the sign of the difference decides
             Some(scale) if !args.iter().all(|e| self.is_simple(e, scope)) => {
@@ -67,7 +73,7 @@ impl Emit<'_> {
                 let ring = range.sub(range).and_then(form::ring).ok_or_else(|| self.wide(expr))?.max(ring);
                 form::field_in(ring, range, scale).ok_or_else(|| self.wide(expr))?
             }
-            _ => self.natural_form(expr, scope)?,
+            _ => form::natural(&known, (scope.bytes)(expr), &said(expr)).map_err(|e| e.at(self.text().expr(expr)))?,
         };
         let values = args.iter().map(|e| self.value_as(e, &form, scope)).collect::<Result<Vec<_>, _>>()?;
         let best = values.into_iter().reduce(|a, b| {

@@ -1,0 +1,88 @@
+//! A question as its contracts protect it: the same SQL, of other tables and with one condition more.
+//!
+//! ```text
+//!  scans      clamps and caps: what the owner of a table reads of it
+//!  entities   how many entities each row of a relation is made of, carried up to where groups come out
+//!  given      which rows an aggregate is made of
+//! ```
+//!
+//! A minimum group is a condition on groups like HAVING, and goes the same way: what may not come out is dropped, or zeroed, on shares. It is set where a
+//! group is formed, below the query's own HAVING, ORDER BY and LIMIT, so that these see nothing of what is hidden.
+
+mod entities;
+mod given;
+mod scans;
+
+pub(super) use entities::{Counted, Weight};
+pub(super) use scans::bounded;
+
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+
+use super::{SqlError, facts, internal, locate::Text};
+use crate::{catalog::Catalog, message::Code, protection::Protection};
+
+/// What groups must be made of, and what that is read from.
+#[derive(Clone, Copy)]
+pub(super) struct Groups<'a> {
+    pub(super) protection: &'a Protection,
+    pub(super) catalog: &'a Catalog,
+    pub(super) text: &'a Text,
+}
+
+impl Groups<'_> {
+    /// Whether anything is asked of the groups of a plan.
+    pub(super) fn concern(self, plan: &LogicalPlan) -> bool {
+        self.protection.min_group > 1 && facts::tables(plan).iter().any(|t| self.protection.datasets.contains_key(t))
+    }
+
+    /// Of which entities the rows of a plan are.
+    pub(super) fn counted(self, plan: &LogicalPlan) -> Result<Counted, SqlError> {
+        Counted::of(plan, self)
+    }
+
+    /// A plan whose rows come out one by one, without those that are not of enough entities. ORDER BY … LIMIT and window functions see none of them.
+    pub(super) fn kept(self, plan: &LogicalPlan) -> Result<LogicalPlan, SqlError> {
+        if !self.concern(plan) {
+            return Ok(plan.clone());
+        }
+        let below = match plan {
+            LogicalPlan::Limit(l) => Some(&l.input),
+            LogicalPlan::Sort(s) => Some(&s.input),
+            LogicalPlan::Window(w) => Some(&w.input),
+            LogicalPlan::Projection(p) if compares(&p.input) => Some(&p.input),
+            LogicalPlan::Filter(f) if compares(&f.input) => Some(&f.input),
+            LogicalPlan::SubqueryAlias(a) if compares(&a.input) => Some(&a.input),
+            _ => None,
+        };
+        if let LogicalPlan::Union(u) = plan {
+            // each row is of one of the questions
+            let kept = u.inputs.iter().map(|input| self.kept(input)).collect::<Result<Vec<_>, _>>()?;
+            return plan.with_new_exprs(Vec::new(), kept).map_err(internal);
+        }
+        if let Some(below) = below {
+            return plan.with_new_exprs(plan.expressions(), vec![self.kept(below)?]).map_err(internal);
+        }
+        let counted = self.counted(plan)?;
+        let Some(enough) = counted.enough()? else { return Ok(plan.clone()) };
+        let columns: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
+        let kept = LogicalPlanBuilder::from(counted.plan).filter(enough).and_then(|b| b.project(columns));
+        kept.and_then(|b| b.build()).map_err(internal)
+    }
+}
+
+/// Whether what a row is, or that it is there, depends on others.
+fn compares(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Limit(_) | LogicalPlan::Window(_) => true,
+        LogicalPlan::Sort(s) => s.fetch.is_some() || compares(&s.input),
+        LogicalPlan::Projection(p) => compares(&p.input),
+        LogicalPlan::Filter(f) => compares(&f.input),
+        LogicalPlan::SubqueryAlias(a) => compares(&a.input),
+        _ => false,
+    }
+}
+
+/// What contracts do not allow to come out, whatever columns it is of.
+fn refused(what: impl Into<String>, fix: impl Into<String>) -> SqlError {
+    SqlError::new(Code::NoConsent, what, fix)
+}

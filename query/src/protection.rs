@@ -1,0 +1,68 @@
+//! What contracts ask of what comes out: values within bounds, few rows of an entity, groups of enough entities. It is part of the plan that runs, so
+//! that parties agree on it before anything is shared.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ledger::contract::{Bound, DataTerms, Terms};
+use serde::Serialize;
+
+/// How the answer of a query is protected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Protection {
+    /// What comes out is of at least so many entities of each of these data sets; 1 asks for nothing.
+    pub min_group: u64,
+    /// The data sets that are protected.
+    pub datasets: BTreeMap<String, Protected>,
+}
+
+/// How one data set is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Protected {
+    /// The columns that say whose a row is: groups are counted by each of them. By rows, if there is none.
+    pub entity_keys: BTreeSet<String>,
+    /// Values beyond these count as these; as NULL, if the smallest is above the largest.
+    pub clamp: BTreeMap<String, (Bound, Bound)>,
+    /// How many rows of an entity count.
+    pub max_rows_per_entity: Option<u64>,
+}
+
+impl Protection {
+    /// What terms ask for; `None` if that is nothing.
+    pub fn of(terms: &Terms) -> Option<Self> {
+        let datasets: BTreeMap<_, _> = terms.datasets.iter().map(|(name, terms)| (name.clone(), Protected::of(terms))).collect();
+        let changed = |data: &Protected| !data.clamp.is_empty() || data.max_rows_per_entity.is_some();
+        let protects = terms.min_group > 1 || datasets.values().any(changed);
+        protects.then_some(Protection { min_group: terms.min_group, datasets })
+    }
+
+    /// What it is, a line each.
+    pub fn words(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (name, data) in &self.datasets {
+            let clamps = data.clamp.iter().map(|(column, (low, high))| match low > high {
+                true => format!("{name}.{column} counts as NULL"),
+                false => format!("{name}.{column} counts as {low} if it is less, as {high} if it is more"),
+            });
+            lines.extend(clamps);
+            if let Some(most) = data.max_rows_per_entity {
+                lines.extend(data.entity_keys.iter().map(|key| format!("{name}: of the rows of a {key} at most {most} count")));
+            }
+        }
+        for (name, data) in self.datasets.iter().filter(|_| self.min_group > 1) {
+            let least = self.min_group;
+            lines.extend(
+                data.entity_keys.iter().map(|key| format!("what comes out is of at least {least} different {key} of {name}, or NULL")),
+            );
+            if data.entity_keys.is_empty() {
+                lines.push(format!("what comes out is of at least {least} rows of {name}, or NULL"));
+            }
+        }
+        lines
+    }
+}
+
+impl Protected {
+    fn of(terms: &DataTerms) -> Self {
+        Protected { entity_keys: terms.entity_keys.clone(), clamp: terms.clamp.clone(), max_rows_per_entity: terms.max_rows_per_entity }
+    }
+}
