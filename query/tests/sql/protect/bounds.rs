@@ -116,3 +116,18 @@ fn contracts_for_columns_that_are_not_there_are_refused() {
     protection.datasets.get_mut("energy.meters").expect("protected").clamp.insert("green".into(), (bound(), bound()));
     assert!(refusal(&pool, sql, &protection).contains("clamps green, which is BOOLEAN and no number"));
 }
+
+#[test]
+fn groups_are_counted_of_bounded_tables() {
+    for (seed, most) in [(0, 1), (1, 2), (2, 2), (5, 1)] {
+        let city = City::of(seed);
+        let (pool, by_hand) = (city.pool(), bounded(&city, Some(most as usize)).pool());
+        let mut both = protection(Some(most));
+        both.min_group = 2;
+        for sql in [QUESTIONS[0], QUESTIONS[1], QUESTIONS[3], QUESTIONS[7]] {
+            let (rows, suppressed) = protected(&pool, sql, &both, on(seed));
+            let (expected, hidden) = protected(&by_hand, sql, &homes(2), On::Plain);
+            assert_eq!((sorted(&rows), suppressed), (sorted(&expected), hidden), "{sql}: seed {seed}");
+        }
+    }
+}
