@@ -98,7 +98,7 @@ impl Client {
         &self.config
     }
 
-    /// What a question compiles to, here and at every party. Nothing is sent.
+    /// What a question compiles to, as it is asked; contracts may make more of it. Nothing is sent.
     ///
     /// # Errors
     /// The SQL is wrong or outside what this release can do; the error has line and column.
@@ -111,8 +111,8 @@ impl Client {
     /// # Errors
     /// As [`Client::compile`]; or a public table is not as the catalogue pins it, or the folder of contracts cannot be read.
     pub fn explain(&self, sql: &str, purpose: &str) -> Result<Explain, Error> {
-        let plan = self.compile(sql)?;
-        Ok(self.explained(&plan)?.under(self.consent(&plan, sql, purpose)?))
+        let (plan, consent) = self.agreed(sql, purpose)?;
+        Ok(self.explained(&plan)?.under(consent))
     }
 
     /// What a question did and cost, beside what it was said to. Outside any async runtime.
@@ -120,9 +120,9 @@ impl Client {
     /// # Errors
     /// As [`Client::explain`].
     pub fn analyze(&self, sql: &str, purpose: &str, answer: &Answer) -> Result<Explain, Error> {
-        let plan = self.compile(sql)?;
+        let (plan, consent) = self.agreed(sql, purpose)?;
         let explained = self.explained(&answer.plan)?.analyze(&answer.costs.parties);
-        Ok(Explain { plan: Hash(plan.hash()).to_string(), ..explained }.under(self.consent(&plan, sql, purpose)?))
+        Ok(Explain { plan: Hash(plan.hash()).to_string(), ..explained }.under(consent))
     }
 
     fn explained(&self, plan: &Plan) -> Result<Explain, Error> {
@@ -134,9 +134,11 @@ impl Client {
         })
     }
 
-    /// What the contracts say that are here. The nodes decide by their own.
-    fn consent(&self, plan: &Plan, sql: &str, purpose: &str) -> Result<Consent, Error> {
-        let Some(folder) = &self.config.contracts else { return Ok(Consent::NotChecked) };
+    /// The plan that runs, and what the contracts say of it that are here. The nodes decide by their own: what is not allowed here, or without contracts, is as it was
+    /// asked.
+    fn agreed(&self, sql: &str, purpose: &str) -> Result<(Plan, Consent), Error> {
+        let plan = self.compile(sql)?;
+        let Some(folder) = &self.config.contracts else { return Ok((plan, Consent::NotChecked)) };
         let standing = party::contracts::standing(folder, &self.roster, &self.catalog).map_err(|e| Error::config(e.to_string()))?;
         let planner = party::contracts::signs(&self.config.planner, &self.identity.public());
         let planner = planner.ok_or_else(|| Error::internal("the planner's name is not one a note allows"))?;
@@ -148,13 +150,15 @@ impl Client {
             security: Security::SemiHonest,
             now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
         };
-        Ok(match consent::check(plan, None, &standing, &ask) {
-            Err(denial) => Consent::Refused(denial.into()),
+        match consent::check(&plan, None, &standing, &ask) {
+            Err(denial) => Ok((plan, Consent::Refused(denial.into()))),
             Ok(effective) => {
                 let allows = |id: &Hash| standing.iter().find(|signed| signed.id == *id).map(contract_line);
-                Consent::Allowed(effective.contracts.values().filter_map(allows).collect())
+                let consent = Consent::Allowed(effective.contracts.values().filter_map(allows).collect());
+                let plan = effective.plan(plan, sql, &self.catalog).map_err(|e| Error::Sql(point_at(sql, &e)))?;
+                Ok((plan, consent))
             }
-        })
+        }
     }
 
     /// Asks a question and waits for the answer. `seen` is told of everything that happens on the way.
@@ -173,7 +177,7 @@ impl Client {
     /// It does not compile, or the coordinator is out of reach or declines it.
     pub async fn submit(&self, sql: &str, ask: &Ask) -> Result<Asked, Error> {
         let since = Instant::now();
-        let plan = self.compile(sql)?;
+        let (plan, _) = self.agreed(sql, &ask.purpose)?;
         let key = OutputKey::generate().map_err(|e| Error::internal(e.to_string()))?;
         let note = self.sign(sql, ask, &key)?;
         let job = QueryId::of(&note);

@@ -7,7 +7,7 @@ use crate::render;
 use ledger::bytes::Hash;
 use mpc_core::roster::Roster;
 use query::datafusion::arrow::array::RecordBatch;
-use query::finish::{FinishError, finish};
+use query::finish::{FinishError, Suppressed, answer as finish};
 use query::ground::Ground;
 use query::local::{Local, Tables};
 use query::message::job::SealedResults;
@@ -21,6 +21,8 @@ use std::time::Duration;
 pub struct Answer {
     /// Its rows.
     pub rows: RecordBatch,
+    /// What did not come out since it was of too few entities; `None` if nothing had to be of any number.
+    pub suppressed: Option<Suppressed>,
     /// What was run: the plan of the question, on as many places as owners told that they had rows.
     pub plan: Plan,
     /// What it cost.
@@ -81,7 +83,7 @@ pub(crate) fn verify(asked: &Asked, results: &SealedResults, roster: &Roster) ->
         }
         if sealed.plan_hash != plan_hash {
             return Err(wrong(format!(
-                "{name} ran another plan ({}) than this client compiled ({})",
+                "{name} ran another plan ({}) than this client compiled ({}); where contracts protect what comes out, the client has to have the nodes' contracts (`contracts` in its configuration)",
                 sealed.plan_hash.short(),
                 plan_hash.short()
             )));
@@ -112,11 +114,11 @@ pub(crate) fn open(asked: &Asked, results: &SealedResults, roster: &Roster, publ
         parts.push((share.party.clone(), part.ok_or_else(|| wrong(&share.party))?));
         costs.parties.push((share.party, share.sealed.measured));
     }
-    let rows = finish(&plan, &ground, &local, &parts).map_err(|e| match e {
+    let query::finish::Answer { rows, suppressed } = finish(&plan, &ground, &local, &parts).map_err(|e| match e {
         FinishError::Answer(_) | FinishError::Type(..) => Error::Failed(e.to_string()),
         _ => Error::Untrusted(e.to_string()),
     })?;
-    Ok(Answer { rows, plan, costs, elapsed: asked.since.elapsed() })
+    Ok(Answer { rows, suppressed, plan, costs, elapsed: asked.since.elapsed() })
 }
 
 /// What finishing an answer may use; released tables are small.

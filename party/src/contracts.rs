@@ -18,7 +18,7 @@ use ledger::contract::{Revocation, Security, SignedContract};
 use ledger::key::{KeyKind, VerifierKey};
 use mpc_core::roster::Roster;
 use query::catalog::Catalog;
-use query::consent::{self, Ask};
+use query::consent::{self, Ask, Effective};
 use query::message::{Code, Query, Refusal};
 use query::plan::Plan;
 use std::collections::BTreeMap;
@@ -118,11 +118,11 @@ impl Contracts {
         self.held().summary()
     }
 
-    /// Whether the contracts that stand allow a plan, of all data sets it touches, and which they are.
+    /// Whether the contracts that stand allow a plan, of all data sets it touches; under which terms, and which they are.
     ///
     /// # Errors
     /// `E_NO_CONSENT`: what is not allowed, and what would be.
-    pub fn admit(&self, plan: &Plan, query: &Query, now: u64) -> Result<Consent, Refusal> {
+    pub fn admit(&self, plan: &Plan, query: &Query, now: u64) -> Result<(Effective, Consent), Refusal> {
         let planner = self.roster.planner(&query.planner).and_then(|planner| signs(&planner.name, &planner.key));
         let Some(planner) = planner else {
             return Err(Refusal::new(Code::Planner, "the planner has no key in this roster", "ask the city's operators to add it"));
@@ -156,7 +156,8 @@ impl Contracts {
             }
         })?;
         let contracts = effective.contracts.values().filter_map(|id| held.standing.get(id).cloned());
-        Ok(Consent { contracts: contracts.collect() })
+        let consent = Consent { contracts: contracts.collect() };
+        Ok((effective, consent))
     }
 
     /// The first contract of these that does not stand any more.

@@ -8,7 +8,7 @@ use crate::seal;
 use ledger::bytes::Hash;
 use mpc_core::roster::Roster;
 use query::catalog::Catalog;
-use query::compile::compile;
+use query::compile::{SqlError, compile};
 use query::message::frame::Offer;
 use query::message::{Code, Query, QueryId, Refusal};
 use query::plan::Plan;
@@ -88,19 +88,24 @@ impl Grounds {
         seal::check_output_key(&query.output_key.0)
             .map_err(|e| Refusal::new(Code::OutputKey, format!("{e}"), "let `tacit query` make one"))?;
         new(job, &query, offer.attempt)?;
-        let plan = compile(&query.sql, &self.catalog).map_err(|e| {
-            let place = e.line.zip(e.column).map(|(line, column)| format!("at {line}:{column}: ")).unwrap_or_default();
-            Refusal::new(e.code, format!("{place}{}", e.message), e.fix)
-        })?;
+        let plan = compile(&query.sql, &self.catalog).map_err(of_sql)?;
         if let Some(stranger) = plan.parties.iter().find(|name| self.roster.party_id(name).is_none()) {
             let reason = format!("the query reads tables of `{stranger}`, which is not a party of this roster");
             return Err(Refusal::new(Code::Unsupported, reason, "leave them out, or have the party added to the roster"));
         }
         Size::of(&plan).admit(&self.bounds, &self.node)?;
-        let consent = self.contracts.admit(&plan, &query, now)?;
+        let (effective, consent) = self.contracts.admit(&plan, &query, now)?;
+        // What runs is what the contracts make of it.
+        let plan = effective.plan(plan, &query.sql, &self.catalog).map_err(of_sql)?;
+        Size::of(&plan).admit(&self.bounds, &self.node)?;
         let plan_hash = Hash(plan.hash());
         Ok(Admitted { job, attempt: offer.attempt, query, plan: Arc::new(plan), plan_hash, consent })
     }
+}
+
+fn of_sql(error: SqlError) -> Refusal {
+    let place = error.line.zip(error.column).map(|(line, column)| format!("at {line}:{column}: ")).unwrap_or_default();
+    Refusal::new(error.code, format!("{place}{}", error.message), error.fix)
 }
 
 #[cfg(test)]

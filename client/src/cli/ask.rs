@@ -125,7 +125,11 @@ async fn missing(client: &Client, job: QueryId, progress: &Progress, quiet: bool
 
 fn footer(answer: &Answer) -> String {
     let rows = render::plural(answer.rows.num_rows(), "row");
-    format!("({rows}; {}; {})", render::duration(answer.elapsed), answer.costs.words())
+    let few = match answer.suppressed {
+        Some(few) if few.cells > 0 => format!("{} of {} of too few entities: NULL; ", render::plural(few.cells, "cell"), few.of),
+        _ => String::new(),
+    };
+    format!("({rows}; {few}{}; {})", render::duration(answer.elapsed), answer.costs.words())
 }
 
 /// The file an answer goes to, found writable before anything is asked.

@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 fn a_running_city_is_asked_in_every_way() {
     let mut town = Town::invented();
     health_tells_how_many_restaurants_there_are(&town);
+    signed_anew(&town, "health.uhf42_indicators", "\"min_group\":1,", "\"min_group\":5000,");
     town.up();
     answers_come_as_tables_csv_and_json(&town);
     questions_come_from_files_and_standard_input(&town);
     answers_go_to_files(&town);
     explain_analyze_runs_it(&town);
     what_owners_tell_of_numbers_of_rows_is_used(&town);
+    groups_of_too_few_do_not_come_out(&town);
     sql_that_cannot_be_run_is_refused_before_anything_is_sent(&town);
     refusals_have_code_reason_and_fix(&town);
     jobs_are_listed_and_shown(&town);
@@ -80,10 +82,18 @@ fn health_tells_how_many_restaurants_there_are(town: &Town) {
     assert_ne!(telling, declared);
     std::fs::write(&catalogue, telling).expect("written");
 
+    signed_anew(town, "health.restaurants", "\"sizes\":\"hidden\"", "\"sizes\":\"bucket\"");
+}
+
+/// health's contract for a table, with other terms.
+fn signed_anew(town: &Town, table: &str, from: &str, to: &str) {
+    let folder = town.city.folder();
     let contracts = std::fs::read_dir(folder.join("contracts")).expect("the contracts").map(|entry| entry.expect("a file").path());
     let texts = contracts.map(|path| (std::fs::read_to_string(&path).expect("a contract"), path));
-    let (signed, path) = texts.into_iter().find(|(text, _)| text.contains("\"health.restaurants\"")).expect("health's contract");
-    let line = signed.lines().nth(1).expect("its terms").replace("\"sizes\":\"hidden\"", "\"sizes\":\"bucket\"");
+    let (signed, path) = texts.into_iter().find(|(text, _)| text.contains(&format!("\"{table}\""))).expect("the contract");
+    let terms = signed.lines().nth(1).expect("its terms");
+    let line = terms.replace(from, to);
+    assert_ne!(line, terms);
     let draft = path.with_extension("draft");
     std::fs::write(&draft, line).expect("written");
     std::fs::remove_file(&path).expect("removed");
@@ -119,6 +129,19 @@ fn what_owners_tell_of_numbers_of_rows_is_used(town: &Town) {
         }
         assert_eq!(measured.len(), 3, "{step}");
     }
+}
+
+/// There are 42 neighbourhoods, and health wants 5000.
+fn groups_of_too_few_do_not_come_out(town: &Town) {
+    let sql = "SELECT COUNT(*) AS n FROM health.uhf42_indicators";
+    let explain = town.run(&["explain", sql]);
+    assert!(explain.out.contains("at least 5000"), "{}{}", explain.out, explain.err);
+    let json = town.run(&["query", sql, "--format", "json"]);
+    assert_eq!(json.code, 0, "{}\n{}", json.err, town.logs());
+    let rows: Value = serde_json::from_str(&json.out).expect("JSON");
+    assert_eq!(rows, serde_json::json!([{"n": null}]), "{}", json.out);
+    let table = town.run(&["query", sql]);
+    assert!(table.out.contains("1 cell of 1 of too few entities: NULL"), "{}", table.out);
 }
 
 fn sql_that_cannot_be_run_is_refused_before_anything_is_sent(town: &Town) {

@@ -120,10 +120,7 @@ pub fn unknown(contract: &Contract, catalog: &Catalog) -> Vec<String> {
 /// The terms of a contract that this release does not enforce, by their fields' names.
 pub fn not_enforced(contract: &Contract) -> Vec<&'static str> {
     let asked = [
-        ("min_group", contract.min_group > 1),
         ("dominance_pct", contract.dominance_pct < 100),
-        ("clamp", !contract.clamp.is_empty()),
-        ("max_rows_per_entity", contract.max_rows_per_entity.is_some()),
         ("dp", contract.dp.is_some()),
         ("price", contract.price.is_some()),
         ("security", contract.security > Security::SemiHonest),
