@@ -211,16 +211,19 @@ fn a_peer_that_leaves_in_the_middle_of_a_frame_is_gone() {
 fn a_node_that_shuts_down_is_noticed_at_once_and_the_others_stay_well() {
     let mut meshes = City::new().meshes();
     let last = meshes.pop().expect("three");
-    let links: Vec<_> = meshes.iter().map(|mesh| mesh.link([1; 32], 1, WAIT).expect("a link")).collect();
+    let mut links: Vec<_> = meshes.iter().map(|mesh| mesh.link([1; 32], 1, WAIT).expect("a link")).collect();
     drop(last.link([1; 32], 1, WAIT).expect("a link"));
     last.shutdown();
-    for (me, mut link) in links.into_iter().enumerate() {
+    for (me, link) in links.iter_mut().enumerate() {
         let begun = Instant::now();
         let error = link.take(PartyId(2), &head(0, 8)).expect_err("gone");
         assert!(matches!(error, LinkError::Gone(_)) && begun.elapsed() < WAIT, "{error:?}");
         // the two that are left still reach each other
         let other = 1 - me as u8;
         link.submit(PartyId(other), frame(head(0, 8), &[3; 8])).expect("queued");
+    }
+    for (me, link) in links.iter_mut().enumerate() {
+        link.take(PartyId(1 - me as u8), &head(0, 8)).expect("reached");
     }
     let status = meshes[0].status();
     assert!(status[0].connected && !status[1].connected, "{status:?}");
