@@ -309,7 +309,7 @@ fn one_column(declared: &str, file: &str, bytes: &[u8]) -> Result<Vec<String>, V
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join(file), bytes).expect("written");
     let config = format!(
-        "node = \"transport\"\nidentity = \"k\"\nroster = \"r\"\ncatalogue = \"c\"\nstate = \"s\"\n\
+        "node = \"transport\"\nidentity = \"k\"\nroster = \"r\"\ncatalogue = \"c\"\ncontracts = \"n\"\nstate = \"s\"\n\
          [[table]]\nname = \"transport.doors\"\npath = \"{file}\"\n"
     );
     let catalog = format!("version = 1\n[[table]]\nname = \"transport.doors\"\nmax_rows = 9\ncolumn = [{{ name = \"at\", {declared} }}]\n");
