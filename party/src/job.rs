@@ -125,11 +125,7 @@ pub(crate) type Out = dyn Fn(FromParty) + Send + Sync;
 /// Runs an attempt to its end. The result is the signed note of the sealed shares.
 pub(crate) fn run(desk: &Desk, admitted: &Admitted, stop: &Stop, out: &Out) -> Result<String, Refusal> {
     let mut attempt = Attempt { desk, admitted, stop, out, last: None, counters: None, reserved: false };
-    let result = catch_unwind(AssertUnwindSafe(|| attempt.run()));
-    let result = result.unwrap_or_else(|_| {
-        let reason = format!("`{}` met a fault of its own in this query; it and its other jobs are well", desk.node);
-        Err(Refusal::new(Code::Internal, reason, "please report the query, with the release and the node's log"))
-    });
+    let result = contained(&desk.node, || attempt.run());
     // Why it was stopped says more than how the stop was felt.
     let result = result.or_else(|refusal| stop.check().map_or_else(Err, |()| Err(refusal)));
     let (spent, reserved) = (attempt.spent(), attempt.reserved);
@@ -138,6 +134,14 @@ pub(crate) fn run(desk: &Desk, admitted: &Admitted, stop: &Stop, out: &Out) -> R
     }
     desk.observed.ended(admitted.job, result.as_ref().err().map(|refusal| refusal.code), spent.rounds, spent.bytes);
     result
+}
+
+/// What `work` yields; a panic in it is a fault of the node, and ends nothing else.
+fn contained<T>(node: &str, work: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let reason = format!("`{node}` met a fault of its own in this query; it and its other jobs are well");
+        Err(Refusal::new(Code::Internal, reason, "please report the query, with the release and the node's log"))
+    })
 }
 
 struct Attempt<'a> {
@@ -325,6 +329,14 @@ fn place(stages: &[Stage], number: usize) -> (Stage, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_is_a_refusal_of_the_job() {
+        assert_eq!(contained("energy", || Ok(7)), Ok(7));
+        let refusal = contained("energy", || -> Result<(), Refusal> { panic!("a fault") }).expect_err("it panicked");
+        assert_eq!(refusal.code, Code::Internal);
+        assert!(refusal.reason.contains("`energy` met a fault of its own") && !refusal.fix.is_empty(), "{refusal}");
+    }
 
     #[test]
     fn progress_counts_the_steps_of_a_stage() {

@@ -170,6 +170,49 @@ async fn a_lost_party_fails_the_attempt_and_the_next_one_works() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_party_that_breaks_off_in_the_middle_of_a_round_ends_the_job_and_no_node() {
+    let mut city = City::new();
+    let mut lines = [city.start(0).await, city.start(1).await];
+    let offer = city.ask(SQL);
+    for line in &mut lines {
+        city.accepted(line, &offer).await;
+    }
+    let (tell, gone) = std::sync::mpsc::channel();
+    let third = city.join_and_break(2, &offer, gone);
+    for line in &mut lines {
+        line.start(&offer).await;
+    }
+    // both wait for what the third shares
+    for line in &mut lines {
+        city.reaches(line, Stage::Share).await;
+    }
+    tell.send(()).expect("it is there");
+    third.await.expect("no panic");
+    let mut reasons = Vec::new();
+    for line in &mut lines {
+        let refusal = city.failed(line).await;
+        assert_eq!(refusal.code, Code::Peer, "{refusal}");
+        reasons.push(refusal.reason);
+    }
+    // whoever finds it out first says so to the other, which may hear of that before it finds out itself
+    assert!(reasons.iter().any(|reason| reason.contains("`health`")), "{reasons:?}");
+    let [transport, energy] = lines;
+    let mut lines = [transport, energy, city.start(2).await];
+    let again = city.ask(SQL);
+    for line in &mut lines {
+        city.accepted(line, &again).await;
+    }
+    for line in &mut lines {
+        line.start(&again).await;
+    }
+    for line in &mut lines {
+        let said = city.hear(line).await;
+        assert!(matches!(said, Said::Sealed(_)), "{said:?}");
+    }
+    city.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_could_fail_on_a_value_is_refused_and_an_answered_query_is_not_run_again() {
     let mut city = City::new();
     let mut lines = city.start_all().await;

@@ -29,7 +29,7 @@ mod sums;
 mod suppress;
 
 pub use program::{Program, ProgramError};
-pub(crate) use relation::{Decision, HomeOrder, NETWORK, Order, Way, are_shared, choose_searches, order_at_home};
+pub(crate) use relation::{Decision, HomeOrder, NETWORK, Order, Way, are_shared, choose_searches, held, order_at_home};
 pub use step::{Step, StepKind};
 
 use crate::ground::Ground;

@@ -13,6 +13,7 @@ use crate::message::{Measured, Refusal};
 use crate::plan::relation::{Operator, Relation, RelationId, RowForm};
 use crate::plan::{ColumnKind, Form, Plan, Ring, Scan, Source};
 use crate::protection::Protection;
+use crate::size::Size;
 use crate::wire;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
@@ -68,6 +69,9 @@ pub struct Explain {
     pub rows: Vec<RowsLine>,
     /// What runs together, in order.
     pub steps: Vec<StepLine>,
+    /// Bytes that a party takes at its peak for shares: the bound by which nodes admit the plan ([`Size`]).
+    #[serde(default)]
+    pub memory: u64,
     /// What the cost model assumes of the network.
     #[serde(default)]
     pub assumed: String,
@@ -250,6 +254,7 @@ pub fn explain(plan: &Plan, public: &Tables, parties: &[&str]) -> Result<Explain
             .filter_map(|((id, relation), shared)| rows_line(plan, id, relation, shared, &local))
             .collect(),
         steps: first.into_iter().map(Ok).chain(steps).collect::<Result<_, Abort>>()?,
+        memory: Size::of(plan).memory,
         assumed: assumed(),
         privacy: plan.protection.as_ref().map(Protection::words).unwrap_or_default(),
         reveals: plan.reveals.iter().map(|r| RevealLine { what: r.what.clone(), per: r.per.clone(), why: r.why.clone() }).collect(),

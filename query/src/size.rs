@@ -2,7 +2,9 @@
 //! node. They are for admission, not for prices: what a plan costs exactly, [`explain`](crate::explain) says, once the public tables
 //! have been read.
 
+use crate::exec::{are_shared, held};
 use crate::message::{Code, Refusal};
+use crate::plan::relation::{Operator, Relation, RelationId, RowKind, RowNode};
 use crate::plan::{Form, NodeKind, Op, Opening, Plan, Ring};
 use crate::wire;
 
@@ -13,7 +15,7 @@ pub struct Size {
     pub rows: u64,
     /// Bytes a party sends.
     pub wire: u64,
-    /// Bytes of shares a party holds.
+    /// Bytes that a party takes at its peak for shares and what it does with them.
     pub memory: u64,
     /// Bytes of each party's release, as far as rows are released; those of cells depend on how many groups the public tables have.
     pub release: usize,
@@ -53,23 +55,21 @@ impl Size {
             size.add(rows(release.frame.0), width.saturating_mul(2), width);
         }
         for relation in &plan.relations {
-            let width = relation.columns.iter().map(|column| {
-                let value = column.form.ring().map_or(column.form.width() as u64, element);
-                value + u64::from(column.nullable)
-            });
-            let width = width.fold(1u64, u64::saturating_add);
             // Sorting is what costs: a few passes for each bit of the number of places, over whole rows.
             let passes = u64::from(relation.places.max(2).ilog2() + 1);
             size.rows = size.rows.max(relation.places);
-            size.add(relation.places, width.saturating_mul(4 * passes), width.saturating_mul(4));
+            size.add(relation.places, width(relation).saturating_mul(4 * passes), 0);
         }
+        let shared = are_shared(plan);
+        let steps = (0..=plan.relations.len()).filter(|id| shared.get(*id).is_none_or(|shared| *shared));
+        size.memory = size.memory.saturating_add(steps.map(|id| step(plan, id)).max().unwrap_or(0));
         size
     }
 
     /// So many rows of so many bits, sent and held (two components of every value).
     fn add(&mut self, rows: u64, sent: u64, held: u64) {
         self.wire = self.wire.saturating_add(rows.saturating_mul(sent) / 8 + 1);
-        self.memory = self.memory.saturating_add(rows.saturating_mul(held.saturating_mul(2)) / 8 + 1);
+        self.memory = self.memory.saturating_add(bytes(rows, held));
     }
 
     /// Admits a plan of this size, or says what is beyond which bound of `node`.
@@ -82,13 +82,63 @@ impl Size {
         let beyond = [
             (self.rows, bounds.rows, "rows in the joint stage", "joint_rows"),
             (self.wire.div_ceil(MB), bounds.wire_mb, "MiB sent by a party", "wire_mb"),
-            (self.memory.div_ceil(MB), bounds.memory_mb, "MiB of shares at a party", "memory_mb"),
+            (self.memory.div_ceil(MB), bounds.memory_mb, "MiB for shares at a party", "memory_mb"),
         ];
         let Some((is, most, what, name)) = beyond.into_iter().find(|(is, most, ..)| is > most) else { return Ok(()) };
         let reason = format!("the plan may come to {is} {what}; `{node}` admits {most} ([limits] {name})");
         let fix = "narrow the query: fewer columns or groups, a smaller domain; or have the operators raise the bound";
         Err(Refusal::new(Code::TooLarge, reason, fix))
     }
+}
+
+/// A party's peak in an operator, over its share columns: those that the operator reads and those that it makes. Each operator is held to it by
+/// `protocols/tests/memory.rs`, and this to whole questions by `query/tests/memory.rs`.
+const PEAK: u64 = 3;
+/// Bytes a row that is sorted takes beside its columns, however narrow: two known permutations and an opened one, places, and the products of the bits of a digit, seven at
+/// most, as indices, in what is held and what is sent.
+const SORTED: u64 = 12 + 2 * 8 + 7 * 12;
+
+/// Bytes at the peak of the step that computes relation `id`, or, one past the last, that releases rows: all that is held meanwhile, and the operator's own.
+fn step(plan: &Plan, id: usize) -> u64 {
+    let sum =
+        |relations: &[RelationId], of: fn(&Relation) -> u64| relations.iter().map(|id| of(plan.relation(*id))).fold(0, u64::saturating_add);
+    let columns = |relation: &Relation| bytes(relation.places, width(relation));
+    let (held, read) = held(plan, id);
+    let (made, is_sorted) = match plan.relations.get(id) {
+        None => (sum(&read, columns), true),
+        Some(relation) => match &relation.op {
+            Operator::Home { .. } | Operator::Cross { .. } | Operator::Union { .. } => (columns(relation), false),
+            Operator::Map { nodes, .. } => (columns(relation).saturating_add(bytes(relation.places, values(nodes))), false),
+            _ => (columns(relation), true),
+        },
+    };
+    let rows = if is_sorted { sum(&read, |relation| relation.places) } else { 0 };
+    let operator = sum(&read, columns).saturating_add(made).saturating_mul(PEAK);
+    sum(&held, columns).saturating_add(operator).saturating_add(rows.saturating_mul(SORTED))
+}
+
+/// Bits of a place that the values of a map's nodes take, and what is done to each: some times what it does itself.
+fn values(nodes: &[RowNode]) -> u64 {
+    let of = |node: &RowNode| match node.kind {
+        RowKind::Bit => 1,
+        RowKind::Planes(planes) => 4 * u64::from(planes),
+        RowKind::Field(ring) => 4 * element(ring),
+    };
+    nodes.iter().map(of).fold(0, u64::saturating_add)
+}
+
+/// Bytes of so many rows of so many bits: two components of each.
+fn bytes(rows: u64, bits: u64) -> u64 {
+    rows.saturating_mul(bits.saturating_mul(2)) / 8 + 1
+}
+
+/// Bits of a place of a relation.
+fn width(relation: &Relation) -> u64 {
+    let columns = relation.columns.iter().map(|column| {
+        let value = column.form.ring().map_or(column.form.width() as u64, element);
+        value + u64::from(column.nullable)
+    });
+    columns.fold(1, u64::saturating_add)
 }
 
 /// Bits a row that computing a node sends at most, and that its value takes.
@@ -171,7 +221,7 @@ mod tests {
         for (bounds, says) in [
             (Bounds { rows: 999_999, ..wide }, "1000000 rows in the joint stage; `energy` admits 999999 ([limits] joint_rows)"),
             (Bounds { wire_mb: 1, ..wide }, "MiB sent by a party; `energy` admits 1 ([limits] wire_mb)"),
-            (Bounds { memory_mb: 1, ..wide }, "MiB of shares at a party; `energy` admits 1 ([limits] memory_mb)"),
+            (Bounds { memory_mb: 1, ..wide }, "MiB for shares at a party; `energy` admits 1 ([limits] memory_mb)"),
         ] {
             let refusal = size.admit(&bounds, "energy").expect_err("beyond");
             assert!(refusal.code == Code::TooLarge && refusal.reason.contains(says) && !refusal.fix.is_empty(), "{refusal:?}");

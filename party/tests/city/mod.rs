@@ -3,17 +3,20 @@
 use ledger::bytes::{Base64, Hash};
 use ledger::contract::{Contract, PUBLIC_BENEFIT, Pattern, SignedContract, everything};
 use ledger::entry::{Body, Revoke};
+use mpc_core::PartyId;
+use mpc_core::establish::{ENGINE_VERSION, Terms, establish};
 use mpc_core::identity::Identity;
 use mpc_core::roster::{Node, Planner, Role, Roster};
 use mpc_quic::quinn::{Connection, RecvStream, SendStream};
-use mpc_quic::{Endpoint, Incoming, Profile};
-use party::contracts::signs;
+use mpc_quic::{Endpoint, Incoming, Mesh, Profile};
+use party::contracts::{Contracts, signs};
 use party::seal::OutputKey;
 use party::{Config, NodeError};
 use query::catalog::Catalog;
+use query::compile::compile;
 use query::datafusion::arrow::array::{ArrayRef, Int32Array, RecordBatch};
 use query::datafusion::parquet::arrow::ArrowWriter;
-use query::message::frame::{self, FromParty, Offer, PREFIX, Progress, Start, Stop, StopCode, ToParty};
+use query::message::frame::{self, FromParty, Offer, PREFIX, Progress, Stage, Start, Stop, StopCode, ToParty};
 use query::message::{Accept, Code, Failed, Query, QueryId, Refusal, Refuse, Sealed, Statement};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -288,6 +291,51 @@ impl City {
             }
         };
         tokio::time::timeout(PATIENCE, hear).await.expect("the party says something")
+    }
+
+    /// Waits until a party that has started is in this stage.
+    pub async fn reaches(&self, line: &mut Line, stage: Stage) {
+        let reach = async {
+            while line.progress.last().is_none_or(|progress| progress.stage < stage) {
+                match line.read().await {
+                    FromParty::Progress(progress) => line.progress.push(progress),
+                    other => panic!("not in progress: {other:?}"),
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, reach).await.expect("it comes so far");
+    }
+
+    /// In the place of a party that does not run: joins the session as it would, and is gone once told, or if the other end of what it is told by is.
+    pub fn join_and_break(&self, party: usize, offer: &Offer, gone: std::sync::mpsc::Receiver<()>) -> JoinHandle<()> {
+        let name = PARTIES[party];
+        let identity = Arc::new(Identity::load(self.path(&format!("{name}.key"))).expect("its key"));
+        let listen = self.roster.node(name).expect("in the roster").addr.parse().expect("an address");
+        let query = Query::open(&offer.note, "office", &self.planner.public()).expect("signed");
+        let plan = compile(&query.sql, &self.catalog).expect("a plan");
+        let catalog = Arc::new(self.catalog.clone());
+        let contracts =
+            Contracts::open(&self.path("contracts"), self.folder.path(), name, self.roster.clone(), catalog).expect("contracts");
+        let terms = Terms {
+            qid: offer.job.0.0,
+            plan_hash: plan.hash(),
+            roster_hash: self.roster.hash(),
+            catalog_hash: self.catalog.hash(),
+            contracts: contracts.admit(&plan, &query, now()).expect("allowed").1.hash().0,
+            attempt: offer.attempt,
+            engine_version: ENGINE_VERSION,
+            params: Hash::sha256(&[b"tacit/v1/params\n", query.protocol.as_bytes(), b"\n", query.security.as_bytes()]).0,
+        };
+        let (roster, job, attempt) = (self.roster.clone(), offer.job.0.0, offer.attempt);
+        tokio::task::spawn_blocking(move || {
+            let mesh = Mesh::start(identity.clone(), roster.clone(), listen, Profile::Lan).expect("started");
+            let link = mesh.link(job, attempt, PATIENCE).expect("a link");
+            let me = PartyId(u8::try_from(party).expect("three parties"));
+            let session = establish(&identity, &roster, me, &terms, Box::new(link)).expect("established");
+            // an error: whoever tells is gone, and so is this
+            let _ = gone.recv();
+            drop((session, mesh));
+        })
     }
 
     /// Offers to a party, which accepts.

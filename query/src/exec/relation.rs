@@ -282,6 +282,17 @@ pub(crate) fn are_shared(plan: &Plan) -> Vec<bool> {
     last_readers(plan).iter().map(Option::is_some).collect()
 }
 
+/// The relations of which a party holds shares while relation `id` is computed, itself among them, and those that it reads; with `id` one past the last, while rows are
+/// released. What is shared from home is held from the beginning.
+pub(crate) fn held(plan: &Plan, id: usize) -> (Vec<RelationId>, Vec<RelationId>) {
+    let last = last_readers(plan);
+    let is_home = |of: usize| matches!(plan.relations[of].op, Operator::Home { .. });
+    let held = (0..plan.relations.len()).filter(|of| last[*of].is_some_and(|last| last >= id) && (*of <= id || is_home(*of)));
+    let read =
+        plan.relations.get(id).map_or_else(|| plan.rows.iter().map(|r| r.relation).collect(), |relation| relation.op.shared_inputs());
+    (held.map(RelationId).collect(), read)
+}
+
 impl Relations<'_> {
     /// What the cost model chose of a relation, if there was a choice.
     pub(super) fn decision(&self, plan: &Plan, id: usize) -> Result<Option<Decision>, Abort> {

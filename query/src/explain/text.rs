@@ -132,6 +132,7 @@ impl Explain {
         rows.push(total);
         let columns = rows[0].len();
         table(f, &rows, &(2..columns).collect::<Vec<_>>())?;
+        writeln!(f, "  memory: at most {} bytes for shares at a party", self.memory)?;
         if analyzed {
             writeln!(f, "  time: of the party that took longest, with its waiting for the others, whose work at home may still run")?;
         }
