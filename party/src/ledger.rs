@@ -22,6 +22,7 @@ use query::message::frame::{FromParty, Signed};
 use query::message::mirror::{Answer, FromMirror, Held, Parts, Refused, Taken, ToMirror, Update};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The agency's cosigner. Cheap to clone.
 #[derive(Clone)]
@@ -279,34 +280,43 @@ fn is(file: &Path, extension: &str) -> bool {
 
 /// The thread that does the mirror's work: it writes to disk, and nothing else waits for it.
 #[derive(Clone)]
-pub(crate) struct Worker(mpsc::Sender<Work>);
+pub(crate) struct Worker {
+    work: mpsc::Sender<Work>,
+    /// Room for what the coordinator says.
+    room: Arc<Semaphore>,
+}
 
 enum Work {
     Connected,
-    Said(ToMirror),
+    Said(ToMirror, OwnedSemaphorePermit),
     Want(Vec<String>),
 }
 
 impl Worker {
     /// Starts it; it ends with the last handle. What it says goes to `out`.
     pub fn start(mirror: Mirror, out: impl Fn(FromParty) + Send + 'static) -> std::io::Result<Self> {
-        let (work, todo) = mpsc::channel();
         let mut parts = Parts::default();
-        let doing = move || {
-            while let Ok(work) = todo.recv() {
-                let says = match work {
-                    Work::Connected => {
-                        parts = Parts::default();
-                        mirror.connected()
-                    }
-                    Work::Said(said) => mirror.take(said, &mut parts, crate::node::now()),
-                    Work::Want(entries) => mirror.want(entries),
-                };
-                says.into_iter().for_each(|said| out(FromParty::Ledger(said)));
-            }
-        };
-        std::thread::Builder::new().name("ledger".into()).spawn(doing)?;
-        Ok(Self(work))
+        Self::doing(move |work| {
+            let says = match work {
+                Work::Connected => {
+                    parts = Parts::default();
+                    mirror.connected()
+                }
+                Work::Said(said, room) => {
+                    let says = mirror.take(said, &mut parts, crate::node::now());
+                    drop(room);
+                    says
+                }
+                Work::Want(entries) => mirror.want(entries),
+            };
+            says.into_iter().for_each(|said| out(FromParty::Ledger(said)));
+        })
+    }
+
+    fn doing(mut each: impl FnMut(Work) + Send + 'static) -> std::io::Result<Self> {
+        let (work, todo) = mpsc::channel();
+        std::thread::Builder::new().name("ledger".into()).spawn(move || todo.into_iter().for_each(&mut each))?;
+        Ok(Self { work, room: Arc::new(Semaphore::new(QUEUED)) })
     }
 
     /// The coordinator's line is there.
@@ -314,9 +324,12 @@ impl Worker {
         self.work(Work::Connected);
     }
 
-    /// The coordinator said something.
+    /// The coordinator said something. An honest one waits for an answer to an update; what another says beyond that is dropped.
     pub fn said(&self, said: ToMirror) {
-        self.work(Work::Said(said));
+        match self.room.clone().try_acquire_owned() {
+            Ok(room) => self.work(Work::Said(said, room)),
+            Err(_) => tracing::warn!("the coordinator says more of the log than it has to; it is not listened to"),
+        }
     }
 
     /// These signed entries are to stand in the log, besides those before.
@@ -326,7 +339,7 @@ impl Worker {
 
     fn work(&self, work: Work) {
         // Without its thread this node cosigns nothing; the coordinator says so.
-        let _ = self.0.send(work);
+        let _ = self.work.send(work);
     }
 }
 
@@ -372,3 +385,31 @@ fn forked(file: &Path) -> Refused {
 
 /// Entries handed in at a time; the rest follow with the next update.
 const ASKS: usize = 64;
+/// What may wait of what the coordinator says: the frames of the longest update, and an answer to each entry.
+const QUEUED: usize = 2 * ASKS;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ledger::bytes::Base64;
+    use query::message::mirror::MAX_PART;
+
+    #[test]
+    fn a_coordinator_that_says_more_than_it_has_to_is_not_kept_in_memory() {
+        assert!(MAX_ADD_ENTRIES.div_ceil(MAX_PART) + ASKS < QUEUED, "an honest one is heard");
+        let (go_on, held) = mpsc::channel::<()>();
+        let (count, counted) = mpsc::channel();
+        let worker = Worker::doing(move |work| {
+            // an error: the test is over
+            let _ = held.recv();
+            let _ = count.send(matches!(work, Work::Said(..)));
+        });
+        let worker = worker.expect("a thread");
+        (0..10 * QUEUED).for_each(|_| worker.said(ToMirror::Part(Base64(vec![0; 10]))));
+        worker.connected();
+        drop((go_on, worker));
+        let heard: Vec<bool> = counted.into_iter().collect();
+        assert_eq!(heard.iter().filter(|said| **said).count(), QUEUED);
+        assert_eq!(heard.last(), Some(&false), "what this node has to do itself is done");
+    }
+}
