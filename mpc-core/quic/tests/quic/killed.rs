@@ -22,7 +22,9 @@ fn party_process() {
         let attempt = attempt.expect("a line").parse().expect("a number");
         let mut link = mesh.link(JOB, attempt, WAIT).expect("a link");
         for step in 0.. {
-            if exchange(&mut link, 2, step, 1000).is_err() {
+            if let Err(error) = exchange(&mut link, 2, step, 1000) {
+                // the parent waits to be told, and sees that this process ends
+                assert!(step > 10, "lost before it ran: {error:?}");
                 break;
             }
             if step == 10 {
