@@ -1,5 +1,6 @@
 //! The planner's side of a question: compile, sign, submit, follow, fetch, verify, open, finish.
 
+use crate::clock::now;
 use crate::config::Config;
 use crate::error::{Declined, Error, Refusals};
 use crate::http::{Api, Problem};
@@ -17,7 +18,7 @@ use query::explain::{Consent, ContractLine, Explain, ExplainError, explain};
 use query::message::job::{CityStatus, Event, JobState, JobStatus, PartyRefusal, SealedResults, Submit, Submitted, What, Word};
 use query::message::{Cancel, Code, Query, QueryId, Refusal, Statement};
 use query::plan::Plan;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// A planner at work: who they are, the city they ask, and where its coordinator is.
 pub struct Client {
@@ -148,7 +149,7 @@ impl Client {
             receivers: &[&self.config.planner],
             purpose: &self.purpose(purpose),
             security: Security::SemiHonest,
-            now: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+            now: now(),
         };
         match consent::check(&plan, None, &standing, &ask) {
             Err(denial) => Ok((plan, Consent::Refused(denial.into()))),
@@ -281,7 +282,7 @@ impl Client {
     fn sign(&self, sql: &str, ask: &Ask, key: &OutputKey) -> Result<String, Error> {
         let mut nonce = [0; 32];
         getrandom::fill(&mut nonce).map_err(|e| Error::internal(format!("no randomness: {e}")))?;
-        let issued = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let issued = now();
         let query = Query {
             sql: sql.to_owned(),
             planner: self.config.planner.clone(),

@@ -16,6 +16,7 @@
 pub mod city;
 pub mod cli;
 pub mod client;
+mod clock;
 pub mod config;
 pub mod contract;
 pub mod demo;

@@ -2,6 +2,7 @@
 
 use super::{Done, PlannerArgs, SqlArgs, on_terminal, print, runtime};
 use crate::client::{Ask, Client};
+use crate::clock::now;
 use crate::config::Config;
 use crate::error::{Declined, Error};
 use crate::progress::Progress;
@@ -15,7 +16,7 @@ use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Ask a question and print the answer
 #[derive(Debug, Args)]
@@ -306,8 +307,7 @@ fn one(job: &JobStatus, roster: &Roster) -> String {
 }
 
 fn age(submitted: u64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    match now.saturating_sub(submitted) {
+    match now().saturating_sub(submitted) {
         s if s < 120 => format!("{s} s"),
         s if s < 7200 => format!("{} min", s / 60),
         s if s < 172_800 => format!("{} h", s / 3600),

@@ -16,7 +16,6 @@ use mpc_core::roster::Roster;
 use query::catalog::Catalog;
 use std::io::Write as _;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Write, check, sign, show, compare and end contracts
 ///
@@ -78,10 +77,6 @@ fn roster(path: &Path) -> Result<Roster, Error> {
 
 fn catalog(path: &Path) -> Result<Catalog, Error> {
     Catalog::load(path).map_err(|error| Error::config(error.to_string()))
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Writes a new file, whole or not at all: a node may be looking at its folder.

@@ -1,5 +1,6 @@
 //! Contracts that this program writes by itself: for a year, for one planner, together with whatever.
 
+use crate::clock::now;
 use crate::error::Error;
 use ledger::contract::{Contract, Operation, Pattern};
 use ledger::key::VerifierKey;
@@ -7,7 +8,6 @@ use mpc_core::identity::Identity;
 use mpc_core::roster::Roster;
 use mpc_core::stack;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A year's contract for a table: its agency allows the planner these operations, together with any other data set.
 ///
@@ -20,8 +20,7 @@ pub(crate) fn standing(
     planner: &str,
 ) -> Result<Contract, Error> {
     let planner = planner_keys(roster, &[planner.to_owned()])?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let contract = Contract::new(table, agency_key(roster, table)?, planner, columns, now);
+    let contract = Contract::new(table, agency_key(roster, table)?, planner, columns, now());
     let contract = contract.map_err(|e| Error::internal(format!("no randomness: {e}")))?;
     Ok(Contract { join_with: BTreeSet::from([Pattern::Any]), ..contract })
 }

@@ -1,7 +1,8 @@
 //! `tacit contract check`.
 
-use super::{catalog, now, roster};
+use super::{catalog, roster};
 use crate::cli::{Done, End, print};
+use crate::clock::now;
 use crate::config::read;
 use crate::contract::{Document, document::Seen, words};
 use clap::Args;

@@ -1,7 +1,8 @@
 //! `tacit contract new`.
 
-use super::{catalog, now, roster, write_new};
+use super::{catalog, roster, write_new};
 use crate::cli::{Done, print};
+use crate::clock::now;
 use crate::contract::standing;
 use crate::error::Error;
 use clap::Args;

@@ -1,7 +1,8 @@
 //! `tacit contract explain`.
 
-use super::{catalog, document, now};
+use super::{catalog, document};
 use crate::cli::{Done, End, print};
+use crate::clock::now;
 use crate::contract::{Document, words};
 use crate::error::Error;
 use crate::render::plain;
