@@ -104,13 +104,7 @@ impl Walk<'_> {
                 exprs.len() - 1
             }));
         }
-        let plan = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(inner.plan)).map_err(internal)?);
-        let of = inner.of.into_iter().zip(places).map(|(e, place)| match place {
-            Some(place) => e.with(at(plan.schema(), place)),
-            None => e,
-        });
-        let of = of.collect();
-        Ok(self.counted(plan, of))
+        self.projected(inner, exprs, places)
     }
 
     /// Rows of some inputs are of no entity of what only others read.

@@ -142,6 +142,11 @@ impl Walk<'_> {
                 })
             }));
         }
+        self.projected(inner, exprs, places)
+    }
+
+    /// These expressions of a relation, and where among them its entities are; `None`: as they were.
+    pub(super) fn projected(&self, inner: Counted, exprs: Vec<Expr>, places: Vec<Option<usize>>) -> Result<Counted, SqlError> {
         let plan = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(inner.plan)).map_err(internal)?);
         let of = inner.of.into_iter().zip(places).map(|(e, place)| match place {
             Some(place) => e.with(at(plan.schema(), place)),
@@ -158,8 +163,8 @@ impl Walk<'_> {
             inner.of.iter().flat_map(|e| e.value().column_refs().into_iter().cloned().collect::<Vec<_>>()).filter(|c| !columns.contains(c));
         let more: BTreeSet<Column> = more.collect();
         let exprs: Vec<Expr> = exprs.chain(more.into_iter().map(Expr::Column)).collect();
-        let plan = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(inner.plan)).map_err(internal)?);
-        Ok(self.counted(plan, inner.of))
+        let places = vec![None; inner.of.len()];
+        self.projected(inner, exprs, places)
     }
 
     pub(super) fn folded(&mut self, inner: Counted, groups: Vec<Expr>, aggregates: Vec<Expr>) -> Result<Counted, SqlError> {
