@@ -155,17 +155,7 @@ async fn a_lost_party_fails_the_attempt_and_the_next_one_works() {
         assert!(refusal.reason.contains("`health` is gone"), "{refusal}");
     }
     lines[2] = city.start(2).await;
-    let again = city.ask(SQL);
-    for line in &mut lines {
-        city.accepted(line, &again).await;
-    }
-    for line in &mut lines {
-        line.start(&again).await;
-    }
-    for line in &mut lines {
-        let said = city.hear(line).await;
-        assert!(matches!(said, Said::Sealed(_)), "{said:?}");
-    }
+    city.answered(&mut lines, SQL).await;
     city.stop_all().await;
 }
 
@@ -198,17 +188,7 @@ async fn a_party_that_breaks_off_in_the_middle_of_a_round_ends_the_job_and_no_no
     assert!(reasons.iter().any(|reason| reason.contains("`health`")), "{reasons:?}");
     let [transport, energy] = lines;
     let mut lines = [transport, energy, city.start(2).await];
-    let again = city.ask(SQL);
-    for line in &mut lines {
-        city.accepted(line, &again).await;
-    }
-    for line in &mut lines {
-        line.start(&again).await;
-    }
-    for line in &mut lines {
-        let said = city.hear(line).await;
-        assert!(matches!(said, Said::Sealed(_)), "{said:?}");
-    }
+    city.answered(&mut lines, SQL).await;
     city.stop_all().await;
 }
 

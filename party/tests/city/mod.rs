@@ -338,6 +338,22 @@ impl City {
         })
     }
 
+    /// Asks all parties, which answer.
+    pub async fn answered(&self, lines: &mut [Line; 3], sql: &str) -> Offer {
+        let offer = self.ask(sql);
+        for line in lines.iter_mut() {
+            self.accepted(line, &offer).await;
+        }
+        for line in lines.iter_mut() {
+            line.start(&offer).await;
+        }
+        for line in lines.iter_mut() {
+            let said = self.hear(line).await;
+            assert!(matches!(said, Said::Sealed(_)), "{said:?}");
+        }
+        offer
+    }
+
     /// Offers to a party, which accepts.
     pub async fn accepted(&self, line: &mut Line, offer: &Offer) -> Hash {
         line.say(&ToParty::Offer(offer.clone())).await;

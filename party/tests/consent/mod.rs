@@ -1,11 +1,10 @@
 //! What the nodes' contracts allow, forbid and end.
 
-use crate::city::{City, Line, PARTIES, SQL, Said, TABLES_OF, now};
+use crate::city::{City, Line, PARTIES, SQL, TABLES_OF, now};
 use ledger::contract::{Contract, Operation, PUBLIC_BENEFIT, everything};
 use mpc_core::identity::Identity;
 use party::contracts::signs;
 use query::message::Code;
-use query::message::frame::Offer;
 
 /// What a node says of a question that the contract of `energy.use`, so changed, does not allow; and that it allows it again.
 async fn refused(city: &City, line: &mut Line, change: impl FnOnce(&mut Contract), says: &str) {
@@ -115,7 +114,7 @@ async fn a_contract_that_is_used_up_stays_so() {
     line.start(&offer).await;
     line.stop(&offer, query::message::frame::StopCode::Cancelled).await;
     city.failed(line).await;
-    answered(&city, &mut lines).await;
+    city.answered(&mut lines, SQL).await;
     for line in &mut lines {
         let refusal = city.refusal(line, &city.ask(SQL)).await;
         assert!(refusal.code == Code::NoConsent && refusal.reason.contains("is used up: it is for 1 answers"), "{refusal}");
@@ -126,25 +125,11 @@ async fn a_contract_that_is_used_up_stays_so() {
     city.stop_all().await;
 }
 
-async fn answered(city: &City, lines: &mut [Line; 3]) -> Offer {
-    let offer = city.ask(SQL);
-    for line in lines.iter_mut() {
-        city.accepted(line, &offer).await;
-    }
-    for line in lines.iter_mut() {
-        line.start(&offer).await;
-    }
-    for line in lines.iter_mut() {
-        assert!(matches!(city.hear(line).await, Said::Sealed(_)), "an answer");
-    }
-    offer
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revocation_ends_what_runs_and_forgets_what_was_sealed() {
     let mut city = City::new();
     let mut lines = city.start_all().await;
-    let sealed = answered(&city, &mut lines).await;
+    let sealed = city.answered(&mut lines, SQL).await;
     let [line, other, _] = &mut lines;
     // One waits for the others, who are not told to start; one has accepted and is started too late.
     let (running, late) = (city.ask(SQL), city.ask(SQL));

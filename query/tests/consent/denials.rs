@@ -153,10 +153,10 @@ fn it_matters_who_asks_for_what_and_when() {
     };
     refused("begins at 1970-01-01T00:16:40Z", "while it is in force", &|a| a.now = 999);
     refused("ended at 1970-01-01T00:33:20Z", "while it is in force", &|a| a.now = 2_000);
-    refused("does not allow the purpose `https://w3id.org/dpv#Marketing`", PURPOSE, &|a| {
+    refused("does not allow the purpose `https://w3id.org/dpv#Marketing`", PUBLIC_BENEFIT, &|a| {
         a.purpose = "https://w3id.org/dpv#Marketing leaflets"
     });
-    refused("the question names none", PURPOSE, &|a| a.purpose = " ");
+    refused("the question names none", PUBLIC_BENEFIT, &|a| a.purpose = " ");
     refused("does not let `bo` have answers", "ana", &|a| a.receivers = &["ana", "bo"]);
     let plan = compile(sql, &TOWN).expect("it compiles");
     let denial = check(&plan, None, std::slice::from_ref(&standing), &ask(sql, &bo)).expect_err("bo is not named");

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use ledger::{
     bytes::Hash,
-    contract::{Contract, Operation, ROWS, Revocation, Security, SignedContract, Sizes, Time},
+    contract::{Contract, Operation, PUBLIC_BENEFIT, ROWS, Security, SignedContract, Sizes, Time},
     key::{KeyKind, VerifierKey},
 };
 use mpc_core::identity::Identity;
@@ -27,8 +27,6 @@ use sqllogictest::{DefaultColumnType, Record, parse_file};
 
 static TOWN: LazyLock<Catalog> = LazyLock::new(|| Catalog::parse(include_str!("town.toml")).expect("the town's catalogue is sound"));
 
-const PURPOSE: &str = "https://w3id.org/dpv#PublicBenefit";
-
 fn key(name: &str) -> VerifierKey {
     let identity = Identity::from_seed(&Hash::sha256(&[name.as_bytes()]).0);
     VerifierKey::new(name, KeyKind::Note, identity.public().verifying_key()).expect("a key")
@@ -36,37 +34,22 @@ fn key(name: &str) -> VerifierKey {
 
 /// A contract that allows this and is else as wide as can be.
 fn contract(table: &str, columns: BTreeMap<String, BTreeSet<Operation>>) -> SignedContract {
+    let owner = key(table.split_once('.').expect("a table").0);
     let contract = Contract {
         id: "standing".into(),
-        dataset: table.into(),
-        owner: key(table.split_once('.').expect("a table").0),
-        planners: vec![key("ana")],
-        countersigned: false,
-        receivers: ["ana".to_owned()].into(),
-        purposes: [PURPOSE.to_owned()].into(),
-        columns,
-        entity_key: None,
-        min_group: 1,
-        dominance_pct: 100,
-        clamp: BTreeMap::new(),
-        max_rows_per_entity: None,
-        dp: None,
         join_with: ["*".parse().expect("a pattern")].into(),
-        security: Security::SemiHonest,
         sizes: Sizes::Exact,
         not_before: Time(1_000),
         not_after: Time(2_000),
-        max_uses: None,
-        price: None,
-        revocation: Revocation::Immediate,
         nonce: Hash([0; 32]),
+        ..Contract::new(table, owner, vec![key("ana")], columns, 0).expect("randomness")
     };
     let id = Hash::sha256(&[format!("{contract:?}").as_bytes()]);
     SignedContract { contract, id, countersigned: BTreeSet::new() }
 }
 
 fn ask<'a>(sql: &'a str, planner: &'a VerifierKey) -> Ask<'a> {
-    Ask { sql, planner, receivers: &["ana"], purpose: PURPOSE, security: Security::SemiHonest, now: 1_500 }
+    Ask { sql, planner, receivers: &["ana"], purpose: PUBLIC_BENEFIT, security: Security::SemiHonest, now: 1_500 }
 }
 
 /// One operation allowed for a column, or the rows, of a table.
