@@ -1,6 +1,7 @@
-//! What governance costs: the ledger of a city of three agencies, and noise on what is released.
+//! What governance costs: the check of a question against contracts, the ledger of a city of three agencies, and noise on what is released.
 
 mod city;
+mod consent;
 mod job;
 
 use crate::micro::{self, Job, measure};
@@ -28,6 +29,8 @@ pub struct Args {
 /// One thing to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Work {
+    /// A question, held against the contracts of a city.
+    Contracts,
     /// A job's entries and cosignatures.
     Job,
     /// A thousand entries, appended in one batch.
@@ -39,11 +42,18 @@ enum Work {
 }
 
 impl Work {
-    const ALL: [Work; 5] =
-        [Work::Job, Work::Append, Work::Verify, Work::Noise(micro::Work::NoiseCell), Work::Noise(micro::Work::NoiseThousand)];
+    const ALL: [Work; 6] = [
+        Work::Contracts,
+        Work::Job,
+        Work::Append,
+        Work::Verify,
+        Work::Noise(micro::Work::NoiseCell),
+        Work::Noise(micro::Work::NoiseThousand),
+    ];
 
     fn name(self) -> &'static str {
         match self {
+            Work::Contracts => "contract_check",
             Work::Job => "ledger_job",
             Work::Append => "ledger_append",
             Work::Verify => "ledger_verify_1e5",
@@ -56,9 +66,10 @@ impl Work {
         Work::ALL.into_iter().find(|work| work.name() == name).ok_or_else(|| format!("the works are {}", names()))
     }
 
-    /// Entries or cells.
+    /// Contracts, entries or cells.
     fn rows(self) -> usize {
         match self {
+            Work::Contracts => consent::contracts(),
             Work::Job => city::JOB,
             Work::Append => 1000,
             Work::Verify => 100_000,
@@ -69,6 +80,7 @@ impl Work {
     /// Seconds it may take.
     fn limit(self) -> f64 {
         match self {
+            Work::Contracts => 0.005,
             Work::Job => 0.025,
             // two thousand a second
             Work::Append => 0.5,
@@ -91,6 +103,7 @@ pub fn run(args: &Args) -> Result<bool> {
                 ok &= measure(&Job::Micro(*noise), args.repetitions, args.json)?;
                 continue;
             }
+            Work::Contracts => of_checks(args.repetitions)?,
             Work::Job => of_jobs(args.repetitions)?,
             Work::Append => of_appends(args.repetitions)?,
             Work::Verify => of_verification(args.repetitions)?,
@@ -100,6 +113,23 @@ pub fn run(args: &Args) -> Result<bool> {
         ok &= row.line.ok;
     }
     Ok(ok)
+}
+
+/// Checks of one repetition.
+const CHECKS: u32 = 50;
+
+fn of_checks(repetitions: u32) -> Result<Row> {
+    let folder = tempfile::tempdir()?;
+    let question = consent::Question::new(folder.path())?;
+    let tables = question.check()?;
+    let (mut times, before) = (Vec::new(), usage::cpu_of_all()?);
+    for _ in 0..CHECKS * repetitions {
+        let start = Instant::now();
+        ensure!(question.check()? == tables, "the check chose another number of contracts");
+        times.push(start.elapsed());
+    }
+    let cpu = (usage::cpu_of_all()? - before) / (CHECKS * repetitions);
+    Ok(judge(Work::Contracts, times, cpu))
 }
 
 /// Jobs of one repetition.

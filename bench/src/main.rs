@@ -1,5 +1,5 @@
 //! What Tacit costs, measured: `micro` and `relational` (protocols and operators among three processes over QUIC), `cost` (the cost gate), `demo` (a whole
-//! city), `governance` (the ledger, and noise on what is released), `peers` (other systems on the same work), `nyc` and
+//! city), `governance` (contracts, the ledger, noise on what is released), `peers` (other systems on the same work), `nyc` and
 //! `tpch` (New York and TPC-H through real nodes), `fuzz-sql` (random questions).
 
 mod cost;
@@ -29,7 +29,7 @@ use std::process::ExitCode;
   cargo run -p bench -- micro --work lt64_1e6 -n 15    one work, fifteen repetitions
   cargo run -p bench -- network --json                 40 ms away, and under a flood, as ratios
   cargo run -p bench -- relational --json              sorts, groups and joins of private rows
-  cargo run -p bench -- governance --json              appends, audits and jobs of the ledger; noise
+  cargo run -p bench -- governance --json              contracts; appends, audits and jobs of the ledger; noise
   cargo run -p bench -- peers                          Tacit beside SPU, on the same work
   cargo run -p bench -- demo                           a whole city, from started processes to the last answer
   cargo run -p bench -- nyc                            the questions of New York through real nodes

@@ -105,22 +105,22 @@ pub fn check(plan: &Plan, owner: Option<&str>, contracts: &[SignedContract], ask
         if label::is_public(table) || !concerned {
             continue;
         }
-        let mut nearest: Option<(usize, Box<Denial>)> = None;
+        let mut nearest: Option<Refused<'_>> = None;
         for contract in contracts.iter().filter(|signed| signed.contract.dataset == *table) {
             match allows(contract, table, &found, ask) {
                 Ok(()) => {
                     chosen.insert(table.clone(), contract);
                     break;
                 }
-                Err(denial) => {
-                    if nearest.as_ref().is_none_or(|(steps, _)| denial.0 > *steps) {
-                        nearest = Some(denial);
+                Err(refused) => {
+                    if nearest.as_ref().is_none_or(|(steps, _)| refused.0 > *steps) {
+                        nearest = Some(refused);
                     }
                 }
             }
         }
         if !chosen.contains_key(table) {
-            return Err(nearest.map_or_else(|| Box::new(Denial::none(table, ask)), |(_, denial)| denial));
+            return Err(Box::new(nearest.map_or_else(|| Denial::none(table, ask), |(_, denial)| denial())));
         }
     }
     Ok(Effective {
@@ -175,36 +175,39 @@ impl fmt::Display for Unknown {
     }
 }
 
-/// Whether one contract allows all that is done with its table; else how far it went, and what it does not allow.
-fn allows(signed: &SignedContract, table: &str, found: &Found, ask: &Ask<'_>) -> Result<(), (usize, Box<Denial>)> {
+/// How far it went with a contract, and what that does not allow: put into words only if no other allows it, for it reads the question again.
+type Refused<'a> = (usize, Box<dyn FnOnce() -> Denial + 'a>);
+
+/// Whether one contract allows all that is done with its table.
+fn allows<'a>(signed: &'a SignedContract, table: &'a str, found: &'a Found, ask: &'a Ask<'a>) -> Result<(), Refused<'a>> {
     let Found { uses, tables, disclosed } = found;
     let contract = &signed.contract;
-    let denial = |steps: usize, denial: Denial| Err((steps, Box::new(denial)));
+    let refused = |steps: usize, denial: Box<dyn FnOnce() -> Denial + 'a>| Err((steps, denial));
     if !contract.in_force(ask.now) {
-        return denial(0, Denial::out_of_force(contract, ask));
+        return refused(0, Box::new(move || Denial::out_of_force(contract, ask)));
     }
     if !contract.planners.contains(ask.planner) {
-        return denial(1, Denial::planner(contract, ask));
+        return refused(1, Box::new(move || Denial::planner(contract, ask)));
     }
     if contract.countersigned && !signed.countersigned.contains(ask.planner.name()) {
-        return denial(2, Denial::not_countersigned(contract, ask));
+        return refused(2, Box::new(move || Denial::not_countersigned(contract, ask)));
     }
     if let Some(receiver) = ask.receivers.iter().find(|receiver| !contract.receivers.contains(**receiver)) {
-        return denial(3, Denial::receiver(contract, receiver));
+        return refused(3, Box::new(move || Denial::receiver(contract, receiver)));
     }
     if !ask.purpose.split_whitespace().next().is_some_and(|purpose| contract.purposes.contains(purpose)) {
-        return denial(4, Denial::purpose(contract, ask));
+        return refused(4, Box::new(move || Denial::purpose(contract, ask)));
     }
     if ask.security < contract.security {
-        return denial(5, Denial::security(contract));
+        return refused(5, Box::new(move || Denial::security(contract)));
     }
     let stranger =
         |other: &&String| **other != *table && !label::is_public(other) && !contract.join_with.iter().any(|pattern| pattern.covers(other));
     if let Some(other) = tables.iter().find(stranger) {
-        return denial(6, Denial::partner(contract, other, ask));
+        return refused(6, Box::new(move || Denial::partner(contract, other, ask)));
     }
     if let Some(sizes) = disclosed.get(table).filter(|sizes| **sizes > contract.sizes) {
-        return denial(7, Denial::sizes(contract, *sizes));
+        return refused(7, Box::new(move || Denial::sizes(contract, *sizes)));
     }
     // what has to be allowed by itself comes first: the rest often follows from it
     let mine = |alone: bool| uses.iter().filter(move |used| used.table == table && used.or.is_empty() == alone);
@@ -212,7 +215,7 @@ fn allows(signed: &SignedContract, table: &str, found: &Found, ask: &Ask<'_>) ->
         let allowed = contract.columns.get(used.column.as_deref().unwrap_or(ROWS));
         let may = |operation| allowed.is_some_and(|allowed| allowed.contains(operation));
         if !std::iter::once(&used.operation).chain(&used.or).any(may) {
-            return denial(8 + done, Denial::used(contract, used, ask));
+            return refused(8 + done, Box::new(move || Denial::used(contract, used, ask)));
         }
     }
     Ok(())
