@@ -9,6 +9,7 @@
 //! every start a node hands [`Cosigner::recall`] the checkpoints its peers have, and a cosignature of its own over more
 //! than it knows stops it until it has caught up with exactly that checkpoint ([`Cosigner::catch_up`]).
 
+use crate::bytes::Hash;
 use crate::checkpoint::{Checkpoint, Head};
 use crate::entry::{self, Entry, HandOver};
 use crate::json;
@@ -67,8 +68,8 @@ pub struct Cosigner {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct State {
-    /// The log was handed over: nothing of it is cosigned any more.
-    closed: bool,
+    /// The hand-over it signed, by its id: nothing of this log is cosigned any more.
+    closed: Option<Hash>,
     /// The note of the pending checkpoint; empty before the first.
     pending: String,
     /// The largest size it cosigned as validated.
@@ -85,7 +86,7 @@ impl Cosigner {
         if witness.key.key() == validated.key.key() || [&witness, &validated].iter().any(|key| key.key.kind() != KeyKind::Cosignature) {
             return Err(CosignerError::Keys);
         }
-        let fresh = State { closed: false, pending: String::new(), validated: 0 };
+        let fresh = State { closed: None, pending: String::new(), validated: 0 };
         let store = Store::open(folder, &json::to_canonical(&fresh).map_err(|_| CosignerError::State)?)?;
         let state: State =
             json::parse_canonical(store.state()).ok().and_then(|value| serde_json::from_value(value).ok()).ok_or(CosignerError::State)?;
@@ -208,7 +209,7 @@ impl Cosigner {
     /// for good, then the other. `others` are the signatures so far, none if it is the first to sign.
     ///
     /// # Errors
-    /// The checkpoint is not one a quorum cosigned, or not the end of what this agency validated.
+    /// The checkpoint is not one a quorum cosigned, or not the end of what this agency validated; or it signed another hand-over.
     pub fn hand_over(
         &mut self,
         statement: &HandOver,
@@ -223,10 +224,13 @@ impl Cosigner {
             return Err(CosignerError::NotTheEnd { validated: self.state.validated, held: self.store.size(), named: head.size });
         }
         // Members may have changed since: what counts is who they were at that size.
-        let then = replay_store(&self.store, self.beginning.clone(), head.size)?;
-        then.policy()?.check(&previous, None, &[])?;
+        replay_store(&self.store, self.beginning.clone(), head.size)?.policy()?.check(&previous, None, &[])?;
         let body = entry::Body::HandOver(Box::new(statement.clone()));
         let mine = body.sign(name, signer).map_err(RuleError::Entry)?;
+        let id = Entry::parse(mine.as_bytes()).map_err(RuleError::Entry)?.id;
+        if self.state.closed.is_some_and(|signed| signed != id) {
+            return Err(CosignerError::HandedOver);
+        }
         let entry = match others {
             None => mine,
             Some(others) => {
@@ -237,7 +241,7 @@ impl Cosigner {
                 entry::countersign(others, name, signer).map_err(RuleError::Entry)?
             }
         };
-        let state = State { closed: true, ..self.state.clone() };
+        let state = State { closed: Some(id), ..self.state.clone() };
         self.store.append(&[], Some(&json::to_canonical(&state).map_err(|_| CosignerError::State)?))?;
         self.store.mark_signed()?;
         self.state = state;
@@ -278,8 +282,8 @@ impl Cosigner {
     }
 
     fn check_open(&self) -> Result<(), Response> {
-        let closed = "this log was handed over to another; cosignatures are for that one";
-        if self.state.closed { Err(Response::text(410, closed)) } else { Ok(()) }
+        let closed = || Response::text(410, "this log was handed over to another; cosignatures are for that one");
+        self.state.closed.map_or(Ok(()), |_| Err(closed()))
     }
 
     /// Takes entries towards the pending checkpoint, or the staged one, and cosigns once all are there.
@@ -458,6 +462,9 @@ pub enum CosignerError {
         /// The size it cosigned.
         cosigned: u64,
     },
+    /// It signed another hand-over.
+    #[error("this agency signed another hand-over of this log, and signs no second one: two logs would go on")]
+    HandedOver,
     /// The hand-over is not from the end.
     #[error(
         "the log is not handed over at {named} entries: this agency validated {validated} and holds {held}; \
@@ -483,7 +490,7 @@ impl CosignerError {
             Self::Policy(error) => error.code(),
             Self::Keys | Self::State => "E_LEDGER_CONFIG",
             Self::Forgotten { .. } | Self::Refused(_) => "E_LEDGER_ROLLBACK",
-            Self::NotTheEnd { .. } => "E_LEDGER_HANDOVER",
+            Self::NotTheEnd { .. } | Self::HandedOver => "E_LEDGER_HANDOVER",
         }
     }
 }

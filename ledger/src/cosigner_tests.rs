@@ -345,8 +345,12 @@ fn a_log_is_handed_over_to_another_sequencer() {
         .fold(None, |others: Option<String>, (agency, cosigner)| Some(sign(cosigner, agency, &end, others.as_deref()).expect("signed")));
     let entry = entry.expect("three signed");
 
-    // From then on, and after a crash too, nothing of the old log is cosigned.
+    // From then on, and after a crash too, nothing of the old log is cosigned, and no other hand-over signed; the same one is.
     city.reopen(1);
+    let elsewhere = HandOver { key: vkey("city.example/third", KeyKind::Note), ..statement(&end) };
+    let another = city.cosigners[1].hand_over(&elsewhere, None, "transport", &key("transport"));
+    assert_eq!(another.map_err(|error| error.code()), Err("E_LEDGER_HANDOVER"));
+    assert!(sign(&mut city.cosigners[1], "transport", &end, None).is_ok());
     for cosigner in &mut city.cosigners {
         assert_eq!(post(cosigner, &add(11, &longer)).status, 410);
         assert_eq!(cosigner.add_entries(&AddEntries::body(city.sequencer.store(), ORIGIN, 11, 11).expect("a body"), 0).status, 410);
