@@ -2,6 +2,7 @@
 //! of this folder.
 
 mod ask;
+mod audit;
 mod contract;
 mod ledger;
 mod look;
@@ -78,7 +79,7 @@ const HELP: &str = "Examples:
 
 Exit codes:
   0  done
-  1  the query or job failed, or a check did (doctor, demo, contract, ledger)
+  1  the query or job failed, or a check did (doctor, demo, contract, ledger, audit)
   2  wrong usage or configuration
   3  refused: by a party, or by the coordinator
   4  no connection
@@ -98,6 +99,7 @@ enum Command {
     Doctor(look::DoctorArgs),
     Contract(contract::ContractArgs),
     Ledger(ledger::LedgerArgs),
+    Audit(audit::AuditArgs),
 }
 
 impl Command {
@@ -115,6 +117,7 @@ impl Command {
             Command::Doctor(args) => look::doctor(args),
             Command::Contract(args) => contract::contract(args),
             Command::Ledger(args) => ledger::ledger(args),
+            Command::Audit(args) => audit::audit(&args),
         }
     }
 }

@@ -13,6 +13,7 @@
 //!          └─ result: verify, open, finish
 //! ```
 
+pub mod audit;
 pub mod city;
 pub mod cli;
 pub mod client;

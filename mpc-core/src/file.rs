@@ -35,6 +35,8 @@ pub enum Kind {
     Receipt,
     /// The proof that a key signed two logs.
     Evidence,
+    /// What a commitment hides.
+    Opening,
 }
 
 /// Nothing of ours is longer.
@@ -112,6 +114,7 @@ impl fmt::Display for Kind {
             Kind::Revocation => "a revocation",
             Kind::Receipt => "a receipt",
             Kind::Evidence => "evidence",
+            Kind::Opening => "an opening",
         })
     }
 }

@@ -4,6 +4,7 @@ mod check;
 mod evidence;
 pub(super) mod files;
 mod show;
+pub(super) mod whole;
 
 use super::Done;
 use clap::{Args, Subcommand};

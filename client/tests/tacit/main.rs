@@ -1,6 +1,7 @@
 //! The `tacit` binary as people use it: the command line, a running city, what goes wrong in it, a coordinator that lies,
 //! and real records. One test program, so that it is linked once.
 
+mod audit;
 mod citylog;
 mod command;
 mod contract;
@@ -9,6 +10,7 @@ mod failures;
 mod fixture;
 mod ledger;
 mod liar;
+mod log;
 mod questions;
 mod readme;
 mod real;

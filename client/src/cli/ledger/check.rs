@@ -1,22 +1,21 @@
 //! `tacit ledger verify`, `audit` and `prove`.
 
 use super::files::{self, Files, LogArgs, fails, read_policy, root};
+use super::whole::{Whole, WholeArgs};
 use crate::cli::{Done, print};
-use crate::config::{Config, read};
+use crate::config::read;
 use crate::error::Error;
 use crate::render::{Table, duration, plural};
 use clap::Args;
-use ledger::audit::{self, Audit};
+use ledger::audit;
 use ledger::bytes::Hash;
-use ledger::checkpoint::{Checkpoint, Head};
-use ledger::entry::{Body, Entry, HandOver};
-use ledger::policy::{Policy, Window};
+use ledger::checkpoint::Head;
+use ledger::entry::Entry;
+use ledger::policy::Window;
 use ledger::receipt::Receipt;
-use ledger::replay::{Phase, Replay};
+use ledger::replay::Phase;
 use ledger::tree;
 use mpc_core::file::Kind;
-use mpc_core::roster::Roster;
-use query::citylog;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -81,16 +80,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Done {
 #[command(after_long_help = AUDIT_HELP)]
 pub(super) struct AuditArgs {
     #[command(flatten)]
-    log: LogArgs,
-    /// Whom to believe (C2SP tlog-policy)
-    #[arg(long, value_name = "FILE")]
-    policy: PathBuf,
-    /// The city's roster: its members are the founders, who may admit themselves; if left out, the planner's
-    #[arg(long, value_name = "FILE")]
-    roster: Option<PathBuf>,
-    /// The log that was handed over to this one, and those before it, the oldest first
-    #[arg(long, value_name = "LOG")]
-    after: Vec<PathBuf>,
+    whole: WholeArgs,
     /// Print a JSON object
     #[arg(long)]
     json: bool,
@@ -106,11 +96,7 @@ and that each may stand where it stands. What owners and agencies state of thems
 
 pub(super) fn audit(args: &AuditArgs) -> Done {
     let start = Instant::now();
-    let policy = read_policy(&args.policy)?;
-    let roster = args.roster.clone().map_or_else(|| Ok::<_, Error>(Config::find(None)?.roster), Ok)?;
-    let roster = Roster::load(&roster).map_err(|error| Error::config(error.to_string()))?;
-    let log = args.log.open()?;
-    let audit = audited(&log.files, &log.checkpoint, &policy, &roster, &args.after)?;
+    let Whole { audit, cosigners, .. } = args.whole.verify()?;
     let mut phases = [0; 3];
     audit.replay.jobs().for_each(|(_, job)| match job.phase {
         Phase::Waiting => phases[0] += 1,
@@ -131,7 +117,7 @@ pub(super) fn audit(args: &AuditArgs) -> Done {
                 "{}{}\n{}\n{}: {done} done, {running} running, {waiting} waiting\nmembers: {}\n\
                  Every hash, signature and rule holds; checked in {}.\n",
                 shown(&audit.head),
-                by(&files::cosigners(&log.checkpoint, &policy)?),
+                by(&cosigners),
                 table.aligned(),
                 plural(done + running + waiting, "job"),
                 members.join(", "),
@@ -140,39 +126,6 @@ pub(super) fn audit(args: &AuditArgs) -> Done {
         }
     };
     Ok(print(&text)?)
-}
-
-fn audited(files: &Files, checkpoint: &Checkpoint, policy: &Policy, roster: &Roster, before: &[PathBuf]) -> Result<Audit, Error> {
-    let head = policy.check(checkpoint, None, &[]).map_err(|error| fails(error.code(), error))?;
-    let known = policy.logs().iter().find(|log| log.name() == head.origin);
-    let key = known.cloned().ok_or_else(|| Error::internal("a log that the policy believes is not in it"))?;
-    let beginning = match (handed_over(files, head.size)?, before.split_last()) {
-        (None, _) => Replay::new(key, citylog::founders(roster).map_err(|error| Error::config(error.to_string()))?),
-        (Some(over), last) => {
-            let previous = Checkpoint::parse(&over.previous).map_err(|error| fails("E_LEDGER_ENTRY", error))?;
-            let missing = || {
-                let origin = &previous.head().origin;
-                Error::config(format!(
-                    "this log goes on where `{origin}` ended, and cannot be checked without it: give its files with --after"
-                ))
-            };
-            let (last, rest) = last.ok_or_else(missing)?;
-            let audit = audited(&Files::open(last)?, &previous, policy, roster, rest)?;
-            audit.replay.succeed(key, audit.head.root)
-        }
-    };
-    audit::audit(files, checkpoint, policy, beginning).map_err(|error| fails(error.code(), error))
-}
-
-/// What a log that goes on where another ended begins with.
-fn handed_over(files: &Files, size: u64) -> Result<Option<HandOver>, Error> {
-    if size == 0 {
-        return Ok(None);
-    }
-    Ok(match Entry::parse(&files.entry(0, size)?).map(|entry| entry.body) {
-        Ok(Body::HandOver(over)) => Some(*over),
-        _ => None,
-    })
 }
 
 /// Make the receipt of an entry

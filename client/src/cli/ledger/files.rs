@@ -21,7 +21,7 @@ pub(in crate::cli) struct LogArgs {
     pub log: PathBuf,
     /// The checkpoint to stand on; if left out, the newest in the folder
     #[arg(long, value_name = "FILE")]
-    checkpoint: Option<PathBuf>,
+    pub checkpoint: Option<PathBuf>,
 }
 
 /// A log's files, and a checkpoint of it.
@@ -97,32 +97,32 @@ impl Tiles for Files {
 }
 
 /// What does not hold, by its code.
-pub(super) fn fails(code: &str, what: impl Display) -> Error {
+pub(in crate::cli) fn fails(code: &str, what: impl Display) -> Error {
     Error::Failed(format!("{code}: {what}"))
 }
 
-pub(super) fn read_checkpoint(path: &Path) -> Result<Checkpoint, Error> {
+pub(in crate::cli) fn read_checkpoint(path: &Path) -> Result<Checkpoint, Error> {
     let text = read(path, Kind::Checkpoint)?;
     Checkpoint::parse(&text).map_err(|error| Error::config(format!("{}: it is no checkpoint: {error}", path.display())))
 }
 
-pub(super) fn read_policy(path: &Path) -> Result<Policy, Error> {
+pub(in crate::cli) fn read_policy(path: &Path) -> Result<Policy, Error> {
     let text = read(path, Kind::Policy)?;
     text.parse().map_err(|error: PolicyError| Error::config(format!("{}: {error}", path.display())))
 }
 
 /// Writes a file that was asked for.
-pub(super) fn write(path: &Path, text: &[u8]) -> Result<(), Error> {
+pub(in crate::cli) fn write(path: &Path, text: &[u8]) -> Result<(), Error> {
     std::fs::write(path, text).map_err(|error| Error::config(format!("{}: it cannot be written: {error}", path.display())))
 }
 
 /// A root as a checkpoint spells it.
-pub(super) fn root(head: &Head) -> String {
+pub(in crate::cli) fn root(head: &Head) -> String {
     Base64(head.root.0.into()).to_string()
 }
 
 /// The cosigners of a policy who cosigned, with the time each states.
-pub(super) fn cosigners(checkpoint: &Checkpoint, policy: &Policy) -> Result<Vec<(String, u64)>, Error> {
+pub(in crate::cli) fn cosigners(checkpoint: &Checkpoint, policy: &Policy) -> Result<Vec<(String, u64)>, Error> {
     let known: Vec<_> = policy.cosigners().collect();
     let keys: Vec<_> = known.iter().map(|(_, key)| *key).collect();
     let seen = checkpoint.verify(&keys).map_err(|error| fails("E_LEDGER_SIGNATURE", error))?;

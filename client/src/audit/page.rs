@@ -1,0 +1,310 @@
+//! A history as a page to print, for those who answer for the data and know nothing of logs: one file, without scripts and without anything from
+//! elsewhere.
+
+use super::chart;
+use super::history::{Contract, Step};
+use super::html::Html;
+use super::{History, Openings, Place, Question, Standing, State, Total, Totals, epsilon, time};
+use crate::contract::words;
+use crate::render::plural;
+use ledger::contract::ROWS;
+
+/// What the page is made of.
+pub struct Page<'a> {
+    /// All of the data set.
+    pub history: &'a History,
+    /// The questions that were asked for.
+    pub questions: &'a [&'a Question],
+    /// The log.
+    pub standing: &'a Standing,
+    /// What may be shown of commitments.
+    pub openings: &'a Openings,
+    /// Which questions were asked for, in words; none if all.
+    pub only: &'a [String],
+    /// How to verify it: what a command does, and the command.
+    pub verify: &'a [(&'static str, String)],
+}
+
+const STYLE: &str = "
+@page { size: A4; margin: 18mm 16mm; }
+body { font: 10.5pt/1.45 Georgia, 'Times New Roman', serif; color: #111; max-width: 178mm; margin: 12mm auto; padding: 0 6mm; }
+h1 { font-size: 20pt; margin: 0 0 2mm; }
+h2 { font-size: 14pt; margin: 9mm 0 2mm; border-bottom: 1px solid #999; break-after: avoid; }
+h3 { font-size: 11pt; margin: 5mm 0 1mm; break-after: avoid; }
+table { border-collapse: collapse; width: 100%; font: 8.5pt/1.35 Arial, Helvetica, sans-serif; margin: 2mm 0; }
+th, td { text-align: left; vertical-align: top; padding: 1mm 2mm 1mm 0; border-bottom: 1px solid #ddd; overflow-wrap: anywhere; }
+th { border-bottom: 1px solid #666; }
+thead { display: table-header-group; }
+tr, figure, pre { break-inside: avoid; }
+.number { text-align: right; }
+.quiet { color: #555; font-size: 9pt; }
+figure { margin: 3mm 0; }
+figcaption { font-style: italic; }
+svg { width: 100%; height: auto; }
+svg text { font: 10px Arial, Helvetica, sans-serif; }
+pre { font: 8pt/1.4 'Courier New', monospace; white-space: pre-wrap; overflow-wrap: anywhere; background: #f4f4f4; padding: 2mm; margin: 1mm 0; }
+@media print { body { margin: 0; padding: 0; max-width: none; } pre { background: none; border: 1px solid #ccc; } }
+";
+
+/// Nothing is loaded, and nothing runs, whatever the log holds.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
+
+impl Page<'_> {
+    /// The page.
+    pub fn html(&self) -> String {
+        let mut html = Html::new();
+        let title = format!("Use of {}", self.history.dataset);
+        html.begin("html", &[("lang", "en")]).begin("head", &[]).void("meta", &[("charset", "utf-8")]);
+        html.void("meta", &[("http-equiv", "Content-Security-Policy"), ("content", POLICY)]);
+        html.leaf("title", &[], &title).begin("style", &[]).literal(STYLE).end().end().begin("body", &[]);
+        html.leaf("h1", &[], &title);
+        let log = self.standing.logs.last().map_or("", |log| &log.origin);
+        html.leaf("p", &[("class", "quiet")], &format!("From the log {log}, as it stood at {}.", time(self.standing.time())));
+        self.summary(&mut html);
+        self.charts(&mut html);
+        self.columns(&mut html);
+        self.questions(&mut html);
+        self.contracts(&mut html);
+        self.verification(&mut html);
+        self.appendix(&mut html);
+        format!("<!DOCTYPE html>\n{}", html.finish())
+    }
+
+    fn summary(&self, html: &mut Html) {
+        let (history, now) = (self.history, self.standing.time());
+        html.leaf("h2", &[], "In short");
+        let totals = Totals::of(self.questions.iter().copied());
+        let Total { questions, released, uses, epsilon: spent } = totals.all;
+        let mut say = |text: &str| {
+            html.leaf("p", &[], text);
+        };
+        if !self.only.is_empty() {
+            say(&format!("This page is about questions {} only.", words::and(&self.only.iter().map(String::as_str).collect::<Vec<_>>())));
+        }
+        say(&format!(
+            "{} {} data set {} (owner: {}). {} answered. Its records stay with their owner: agencies compute on secret shares, and only a result is opened.",
+            counted(questions, "question"),
+            if questions == 1 { "was asked of the" } else { "were asked of the" },
+            history.dataset,
+            ledger::entry::owner(&history.dataset).unwrap_or_default(),
+            match released {
+                0 => "None was".into(),
+                1 if questions == 1 => "It was".into(),
+                n if n == questions => "All were".into(),
+                1 => "One was".into(),
+                n => format!("{n} were"),
+            },
+        ));
+        let planners: Vec<&str> = totals.planners.keys().map(String::as_str).collect();
+        if !planners.is_empty() {
+            say(&format!("They were asked by {}.", words::and(&planners)));
+        }
+        let read: Vec<&str> = totals.columns.keys().map(|name| words::column(name)).collect();
+        let unread: Vec<&str> = history.columns.iter().map(String::as_str).filter(|name| !totals.columns.contains_key(*name)).collect();
+        if !read.is_empty() {
+            say(&format!("They read {}.", words::and(&read)));
+        }
+        if !unread.is_empty() {
+            say(&format!("Nothing was asked of {}.", words::and(&unread)));
+        }
+        say(&format!("They cost {} of the data set's contracts and a privacy loss of ε {}.", counted(uses, "use"), epsilon(spent)));
+        let standing = history.contracts.iter().filter(|contract| contract.standing(now) == "in force");
+        let standing: Vec<String> = standing.map(Contract::name).collect();
+        say(&match standing.len() {
+            0 => "No contract is in force: nothing more may be asked.".to_owned(),
+            n => format!(
+                "{} in force: {}.",
+                if n == 1 { "One contract is".into() } else { format!("{n} contracts are") },
+                standing.join(", ")
+            ),
+        });
+        say(
+            "The log has the names of columns and what each question cost. The words of a question and its result stand there as fingerprints \
+             (commitments); they are shown below where whoever made this page held the openings.",
+        );
+    }
+
+    fn charts(&self, html: &mut Html) {
+        html.leaf("h2", &[], "Over time");
+        if self.questions.is_empty() {
+            html.leaf("p", &[], "There is nothing to draw.");
+            return;
+        }
+        html.put(chart::questions(self.questions));
+        for drawn in self.history.contracts.iter().filter_map(chart::spent) {
+            html.put(drawn);
+        }
+        let rows = Totals::of(self.questions.iter().copied());
+        let rows = rows.groups().into_iter().flat_map(|(what, all)| {
+            all.iter().map(move |(name, total)| [vec![what.to_owned(), name.clone()], figures(total)].concat()).collect::<Vec<_>>()
+        });
+        html.table(&["", "of", "questions", "answered", "uses", "ε"], &[2, 3, 4, 5], rows);
+    }
+
+    fn columns(&self, html: &mut Html) {
+        html.leaf("h2", &[], "By column");
+        for name in &self.history.columns {
+            let title: &str = if name == ROWS { "The number of rows alone" } else { name };
+            html.leaf("h3", &[], title);
+            let asked: Vec<&&Question> = self.questions.iter().filter(|question| question.columns.contains(name)).collect();
+            if asked.is_empty() {
+                html.leaf("p", &[("class", "quiet")], "Nothing was asked of it.");
+                continue;
+            }
+            let rows = asked.iter().map(|question| {
+                let cost = [question.uses().to_string(), epsilon(question.epsilon())];
+                let what = [question.month(), question.planner.clone(), question.query.purpose.clone(), question.state().name()];
+                [vec![self.name(question.place)], what.into(), cost.into()].concat()
+            });
+            html.table(&["entry", "month", "asked by", "what for", "what came of it", "uses", "ε"], &[0, 5, 6], rows);
+        }
+    }
+
+    fn questions(&self, html: &mut Html) {
+        html.leaf("h2", &[], "Every question");
+        for question in self.questions {
+            let query = &question.query;
+            html.leaf("h3", &[], &format!("Entry {}: {}", self.name(question.place), question.state().name()));
+            let others = query.reads.iter().map(|read| read.dataset.as_str()).filter(|name| *name != self.history.dataset);
+            let others: Vec<&str> = others.collect();
+            let under: Vec<String> =
+                self.history.under(question).map(|contract| format!("{} (entry {})", contract.name(), self.name(contract.place))).collect();
+            let mut rows = vec![
+                ("asked by", question.planner.clone()),
+                ("what for", query.purpose.clone()),
+                ("columns", question.columns.iter().map(|name| words::column(name)).collect::<Vec<_>>().join(", ")),
+                ("snapshot", question.snapshot.to_string()),
+                ("under", under.join(", ")),
+                ("together with", if others.is_empty() { "no other data set".into() } else { others.join(", ") }),
+                ("computed by", query.parties.join(", ")),
+                ("answer for", query.receivers.join(", ")),
+                ("asked before", time(query.expires)),
+                ("job", query.job.to_string()),
+            ];
+            if let Some((place, debit)) = &question.debit {
+                let cost = format!(
+                    "{}, ε {} ({}), entry {}",
+                    counted(debit.uses, "use"),
+                    epsilon(debit.epsilon.into()),
+                    debit.month,
+                    self.name(*place)
+                );
+                rows.push(("cost", cost));
+            }
+            rows.extend(question.steps.iter().map(|(place, step)| {
+                let what = match step {
+                    Step::Started { attempt } => format!("attempt {attempt} began"),
+                    Step::Released { attempt, .. } => format!("attempt {attempt} was answered"),
+                    Step::Aborted { attempt, code } => format!("attempt {attempt} ended without an answer: {code}"),
+                };
+                ("step", format!("{what}, entry {}", self.name(*place)))
+            }));
+            rows.push(("statement", format!("commitment {}", query.statement)));
+            if let State::Released(result) = question.state() {
+                rows.push(("result", format!("commitment {result}")));
+            }
+            html.table(&["", ""], &[], rows.into_iter().map(|(label, what)| vec![label.to_owned(), what]));
+            if let Some(sql) = self.openings.open(&query.statement) {
+                html.leaf("p", &[("class", "quiet")], "The statement, opened:").leaf("pre", &[], sql);
+            }
+            let answer = if let State::Released(result) = question.state() { self.openings.open(result) } else { None };
+            if let Some(answer) = answer {
+                html.leaf("p", &[("class", "quiet")], "The result, opened:").leaf("pre", &[], answer);
+            }
+        }
+    }
+
+    fn contracts(&self, html: &mut Html) {
+        let now = self.standing.time();
+        html.leaf("h2", &[], "Contracts").leaf("p", &[], "What its owner allowed, changed and ended, in the order of the log.");
+        let timeline = timeline(self.history).into_iter().map(|(place, what)| vec![self.name(place), what]);
+        html.table(&["entry", "what"], &[0], timeline);
+        for contract in &self.history.contracts {
+            html.leaf("h3", &[], &format!("{}: {}", contract.name(), contract.standing(now)));
+            let left = match contract.uses_left(now) {
+                None => "any number".into(),
+                Some(left) => format!("{left} left"),
+            };
+            html.leaf("p", &[], &format!("{} so far; {left}.", counted(contract.uses, "use")));
+            if let Some(most) = contract.monthly() {
+                let rows = contract
+                    .spent
+                    .iter()
+                    .map(|((month, planner), spent)| vec![month.clone(), planner.clone(), epsilon(*spent), epsilon((most - spent).max(0))]);
+                html.table(&["month", "planner", "ε spent", "ε left"], &[2, 3], rows);
+            }
+            match &contract.terms {
+                None => {
+                    html.leaf("p", &[("class", "quiet")], "Its terms are not of a kind that this version reads.");
+                }
+                Some(terms) => {
+                    html.begin("ul", &[]);
+                    for sentence in words::sentences(terms) {
+                        html.leaf("li", &[], &sentence);
+                    }
+                    html.end();
+                }
+            }
+        }
+    }
+
+    fn verification(&self, html: &mut Html) {
+        html.leaf("h2", &[], "How to verify this page");
+        html.leaf(
+            "p",
+            &[],
+            "Everything above follows from the log's entries, which were verified when this page was made: every hash, every signature, and the \
+             rules by which entries may follow one another. Anybody who has the log's files can do so again, without a network:",
+        );
+        for (what, command) in self.verify {
+            html.leaf("p", &[("class", "quiet")], what).leaf("pre", &[], command);
+        }
+        html.leaf(
+            "p",
+            &[],
+            "What this proves: these entries are in the log that a quorum of the agencies cosigned, and there is no other entry about this data set in it. \
+             What it cannot prove: that what an agency states of itself is true, nor what was done with a result after it was opened.",
+        );
+    }
+
+    fn appendix(&self, html: &mut Html) {
+        html.leaf("h2", &[], "Appendix: logs and entries");
+        let logs = self.standing.logs.iter().map(|log| vec![log.origin.clone(), log.size.to_string(), log.root.clone()]);
+        html.table(&["log", "entries", "root"], &[1], logs);
+        let cosigners = self.standing.cosigners.iter().map(|(name, at)| vec![name.clone(), time(*at)]);
+        html.table(&["cosigned by", "at"], &[], cosigners);
+        let entries = self.history.entries.iter();
+        let entries = entries.map(|entry| vec![self.name(entry.place), entry.kind.into(), entry.signers.join(", "), entry.id.to_string()]);
+        html.table(&["entry", "kind", "signed by", "id"], &[0], entries);
+    }
+
+    fn name(&self, place: Place) -> String {
+        self.standing.name(place)
+    }
+}
+
+/// What its owner did, in the order of the log.
+pub fn timeline(history: &History) -> Vec<(Place, String)> {
+    let mut all: Vec<(Place, String)> = Vec::new();
+    for contract in &history.contracts {
+        let until = contract.terms.as_ref().map_or(String::new(), |terms| format!(", from {} until {}", terms.not_before, terms.not_after));
+        all.push((contract.place, format!("the contract {}{until}", contract.name())));
+        if let Some((place, reason)) = &contract.revoked {
+            let reason = reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
+            all.push((*place, format!("the contract {} is revoked{reason}", contract.name())));
+        }
+    }
+    let snapshots = history.snapshots.iter();
+    all.extend(snapshots.map(|one| (one.place, format!("snapshot {}, {}", one.root.short(), plural(one.columns, "column")))));
+    all.sort_by_key(|(place, _)| *place);
+    all
+}
+
+/// The cells of a total.
+pub fn figures(total: &Total) -> Vec<String> {
+    vec![total.questions.to_string(), total.released.to_string(), total.uses.to_string(), epsilon(total.epsilon)]
+}
+
+fn counted(n: u64, word: &str) -> String {
+    plural(usize::try_from(n).unwrap_or(usize::MAX), word)
+}
