@@ -1,8 +1,12 @@
-//! `tacit ledger`: what anybody can check, prove and read of the city's log who has its files. Nothing here uses the network or a secret key.
+//! `tacit ledger`: what anybody can check, prove and read of the city's log who has its files. Nothing here uses the network, and nothing
+//! but what an agency does to its own mirror (`hand-over sign`, `restore`) a secret key.
 
+mod agency;
 mod check;
 mod evidence;
 pub(super) mod files;
+mod handover;
+mod restore;
 mod show;
 pub(super) mod whole;
 
@@ -26,6 +30,8 @@ const HELP: &str = "Examples:
   tacit ledger prove tiles 17 --output debit.proof --entry debit.note
   tacit ledger verify debit.proof --entry debit.note --policy city.policy
   tacit ledger evidence one.checkpoint other.checkpoint --policy city.policy --log energy/ledger
+  tacit ledger hand-over sign second.handover --config energy/party.toml
+  tacit ledger restore health/ledger --checkpoint log.checkpoint --config energy/party.toml
 
 A policy (C2SP tlog-policy) says whom to believe: the log's key, the agencies' cosigner keys, and how many of them it takes. Get it from somebody
 you trust, never from whoever hands you the log. An agency's own folder holds its own cosignatures only: where those of a quorum are wanted, give the
@@ -40,6 +46,8 @@ enum LedgerCommand {
     Prove(check::ProveArgs),
     Evidence(evidence::EvidenceArgs),
     Show(show::ShowArgs),
+    HandOver(handover::HandOverArgs),
+    Restore(restore::RestoreArgs),
 }
 
 pub(super) fn ledger(args: LedgerArgs) -> Done {
@@ -49,5 +57,7 @@ pub(super) fn ledger(args: LedgerArgs) -> Done {
         LedgerCommand::Prove(args) => check::prove(&args),
         LedgerCommand::Evidence(args) => evidence::evidence(&args),
         LedgerCommand::Show(args) => show::show(&args),
+        LedgerCommand::HandOver(args) => handover::hand_over(&args),
+        LedgerCommand::Restore(args) => restore::restore(&args),
     }
 }

@@ -8,6 +8,7 @@ mod contract;
 mod demo;
 mod failures;
 mod fixture;
+mod handover;
 mod ledger;
 mod liar;
 mod log;
