@@ -1,6 +1,10 @@
 //! `tacit contract`, from the draft to the end of a contract.
 
 use crate::fixture::{Said, run, text};
+use crate::log::{City, NOW, PLANNER, key, public, signed};
+use ledger::contract::{Contract, everything};
+use ledger::entry::{Body, Entry, Revoke};
+use ledger::key::KeyKind;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -78,11 +82,29 @@ fn a_contract_is_drafted_signed_countersigned_and_ended() {
     assert_eq!(desk.new_contract(&draft, &[]).code, 2, "nothing is overwritten");
 
     std::fs::remove_file(&draft).expect("removed");
-    let allowed = ["--allow", "amount=SUM,AVG", "--allow", "*=COUNT", "--countersigned", "--join-with", "health.*", "--max-uses", "7"];
+    let allowed = [
+        "--allow",
+        "amount=SUM,AVG",
+        "--allow",
+        "*=COUNT",
+        "--countersigned",
+        "--join-with",
+        "health.*",
+        "--max-uses",
+        "7",
+        "--sizes",
+        "bucket",
+    ];
     assert_eq!(desk.new_contract(&draft, &allowed).code, 0);
     let found = desk.check(&draft);
     assert_eq!((&found["ok"], &found["state"]), (&Value::from(true), &Value::from("REQUESTED")));
-    for sentence in ["amount may be averaged and be summed.", "Together with health.*.", "7 times.", "Nothing else may be done"] {
+    for sentence in [
+        "amount may be averaged and be summed.",
+        "Together with health.*.",
+        "7 times.",
+        "Others may learn about how many rows are left at home.",
+        "Nothing else may be done",
+    ] {
         assert!(found["allows"].to_string().contains(sentence), "{sentence}: {found}");
     }
     // Only its agency signs a draft.
@@ -150,6 +172,7 @@ fn what_is_wrong_is_said_all_at_once() {
         (["--allow", "amount=TOTAL"], "`TOTAL` is not an operation; there are AVG"),
         (["--allow", "amount"], "write it as"),
         (["--planner", "press"], "no planner `press`"),
+        (["--sizes", "all"], "there are hidden, bucket and exact"),
     ] {
         let said = desk.new_contract(&desk.path("n.draft"), &args);
         assert!(said.code == 2 && said.err.contains(says), "{says}: {}", said.err);
@@ -185,6 +208,32 @@ fn a_contract_is_shown_to_people_to_programs_and_to_those_who_answer_for_the_dat
     ] {
         assert!(receipt.contains(part), "{part}: {receipt}");
     }
+}
+
+#[test]
+fn a_contract_is_final_once_it_stands_in_the_log() {
+    let mut city = City::founded();
+    let planners = vec![public(PLANNER, KeyKind::Note)];
+    let contract = Contract::new("energy.buildings", public("energy", KeyKind::Note), planners, everything(["kwh"]), NOW);
+    let note = contract.expect("a contract").sign(key("energy").signing_key()).expect("signed");
+    let id = Entry::parse(note.as_bytes()).expect("an entry").id;
+    let file = city.path("buildings.contract");
+    std::fs::write(&file, &note).expect("written");
+    let state = |city: &City, log: &Path| {
+        let roster = city.path("roster.toml");
+        let said = run(&["contract", "show", text(&file), "--roster", text(&roster), "--log", text(log), "--json"]);
+        assert_eq!(said.code, 0, "{}", said.err);
+        serde_json::from_str::<Value>(&said.out).expect("JSON")["state"].as_str().expect("a state").to_owned()
+    };
+    let log = city.path("log");
+    assert_eq!(state(&city, &log), "VERIFIED", "it is not there yet");
+    city.append([note]);
+    assert_eq!(state(&city, &log), "FINALIZED");
+    assert_eq!(state(&city, &city.path("health")), "FINALIZED", "as an agency's mirror has it");
+    city.append([signed(&Body::Revoke(Revoke { contract: id, reason: None }), "energy")]);
+    assert_eq!(state(&city, &city.download()), "TERMINATED", "as a server hands it out");
+    let none = run(&["contract", "show", text(&file), "--log", text(&city.path("nothing"))]);
+    assert!(none.code == 2 && none.err.contains("there is no such file"), "{}", none.err);
 }
 
 #[test]

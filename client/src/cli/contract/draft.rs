@@ -6,7 +6,7 @@ use crate::clock::now;
 use crate::contract::standing;
 use crate::error::Error;
 use clap::Args;
-use ledger::contract::{Contract, Operation, Pattern, ROWS, Time};
+use ledger::contract::{Contract, Operation, Pattern, ROWS, Sizes, Time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -44,6 +44,9 @@ pub(super) struct NewArgs {
     /// How many answers in all; if left out, any number
     #[arg(long, value_name = "N")]
     max_uses: Option<u64>,
+    /// What others may learn of how many rows are left at home: `hidden`, `bucket` (the number rounded up) or `exact`
+    #[arg(long, value_name = "SIZES", value_parser = sizes, default_value = "hidden")]
+    sizes: Sizes,
     /// Whether planners must sign it too
     #[arg(long)]
     countersigned: bool,
@@ -58,7 +61,7 @@ pub(super) struct NewArgs {
 const NEW_HELP: &str = "Examples:
   tacit contract new --dataset energy.meters --planner planning-office --roster roster.toml --catalogue catalogue.toml
   tacit contract new --dataset energy.meters --planner planning-office --allow 'kwh=SUM,AVG' --allow 'zone=GROUP,JOIN' --allow '*=COUNT' \\
-      --join-with 'health.*' --max-uses 100 --not-after 2028-01-01T00:00:00Z --roster roster.toml --catalogue catalogue.toml --output -
+      --join-with 'health.*' --max-uses 100 --sizes bucket --not-after 2028-01-01T00:00:00Z --roster roster.toml --catalogue catalogue.toml --output -
 
 The operations are AVG, CORR, COUNT, COUNT_DISTINCT, FILTER, GROUP, JOIN, MAX, MEDIAN, MIN, ORDER, RELEASE, SUM, VAR; docs/contracts.md says what each means.
 A draft is JSON, to be edited; columns that allow nothing are left out when it is signed.";
@@ -94,6 +97,7 @@ pub(super) fn new(args: &NewArgs) -> Done {
         not_before: args.not_before.unwrap_or(contract.not_before),
         not_after: args.not_after.unwrap_or(contract.not_after),
         max_uses: args.max_uses,
+        sizes: args.sizes,
         countersigned: args.countersigned,
         ..contract
     };
@@ -107,4 +111,9 @@ pub(super) fn new(args: &NewArgs) -> Done {
             Ok(print(&format!("Wrote {file}. Edit it, then `tacit contract check {file}` and `tacit contract sign {file}`.\n"))?)
         }
     }
+}
+
+fn sizes(text: &str) -> Result<Sizes, &'static str> {
+    let known = [Sizes::Hidden, Sizes::Bucket, Sizes::Exact].into_iter().find(|sizes| sizes.name() == text);
+    known.ok_or("there are hidden, bucket and exact")
 }
