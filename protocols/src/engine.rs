@@ -58,14 +58,14 @@ pub trait Share<R: Ring>: Clone + Send {
 /// Two factors of a product.
 pub type Pair<'a, S> = (&'a S, &'a S);
 
-/// A ring element as the difference of two integers in bits.
+/// A ring element as the difference a - c of two integers in bits.
 pub struct Difference<S> {
-    /// What is subtracted from.
-    pub minuend: S,
-    /// What is subtracted.
+    /// Where the bits of a and c differ.
+    pub odd: S,
+    /// Where c has a bit and a has none, at the positions asked for: they borrow by themselves.
+    pub borrows: S,
+    /// The bits of c at the positions asked for.
     pub subtrahend: S,
-    /// The products of their bits where they were asked for.
-    pub both: Option<S>,
 }
 
 /// One party's input: everyone states owner and layout, the owner alone the values.
@@ -156,9 +156,14 @@ pub trait Engine: Sized {
     /// anything of the keys, nor which were found.
     fn retrieve(&mut self, ask: &Ask<'_>, offer: &Offer<'_>) -> Result<Retrieved<Self>, Abort>;
 
-    /// Integers a and c in bits, R::BITS planes each, with `x` = a - c in `R`, for `x` of one plane; and the products of their bits at the planes
-    /// `products`. The first step from `R` to bits, which schemes take differently.
-    fn difference<R: Ring>(&mut self, x: &Self::Share<R>, products: &[usize]) -> Result<Difference<Self::Share<B64>>, Abort>;
+    /// Integers a and c of R::BITS bits with `x` = a - c in `R`, for `x` of one plane: where their bits differ, those of c at the positions `subtrahend`, and where c
+    /// has a bit that a has not, at `borrows`. The first step from `R` to bits, which schemes take differently. Two rounds; one if nothing borrows.
+    fn difference<R: Ring>(
+        &mut self,
+        x: Self::Share<R>,
+        borrows: &[usize],
+        subtrahend: &[usize],
+    ) -> Result<Difference<Self::Share<B64>>, Abort>;
     /// The quotient of each plane of `x` by its divisor, rounded down, or one or two more: two more only if the divisor is no power of two, and
     /// exact if it is 1. For rows in 0..2^(R::BITS - 1); any element for others.
     fn near_quotient<R: Ring, S: Ring>(&mut self, x: &Self::Share<R>, divisors: &[u128]) -> Result<Self::Share<S>, Abort>;
@@ -207,9 +212,9 @@ pub trait Engine: Sized {
     }
 
     /// The ANDs of pairs of wires, one plane each in the result: all gates of one level of a circuit in one message. There must be at
-    /// least one gate.
-    fn ands(&mut self, gates: &[Gate<'_, Self::Share<B64>>]) -> Result<Self::Share<B64>, Abort> {
-        let (x, y): (Vec<_>, Vec<_>) = gates.iter().cloned().unzip();
+    /// least one gate. Wires are given up: what no other leads to is freed once it is read, before anything arrives.
+    fn ands(&mut self, gates: Vec<Gate<'_, Self::Share<B64>>>) -> Result<Self::Share<B64>, Abort> {
+        let (x, y): (Vec<_>, Vec<_>) = gates.into_iter().unzip();
         let (x, y) = (self.join(&x), self.join(&y));
         self.mul(&x, &y)
     }

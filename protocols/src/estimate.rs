@@ -156,8 +156,8 @@ impl Engine for Estimate {
         Ok(shape)
     }
 
-    fn ands(&mut self, gates: &[Gate<'_, Shape>]) -> Result<Shape, Abort> {
-        let (x, y): (Vec<_>, Vec<_>) = gates.iter().cloned().unzip();
+    fn ands(&mut self, gates: Vec<Gate<'_, Shape>>) -> Result<Shape, Abort> {
+        let (x, y): (Vec<_>, Vec<_>) = gates.into_iter().unzip();
         let (x, y) = (self.join(&x), self.join(&y));
         self.mul::<B64>(&x, &y)
     }
@@ -240,11 +240,11 @@ impl Engine for Estimate {
         Ok(Permutation::identity(opened.rows()))
     }
 
-    fn difference<R: Ring>(&mut self, x: &Shape, products: &[usize]) -> Result<Difference<Shape>, Abort> {
+    fn difference<R: Ring>(&mut self, x: Shape, borrows: &[usize], subtrahend: &[usize]) -> Result<Difference<Shape>, Abort> {
         assert_eq!(x.0.planes, 1, "one plane at a time");
-        self.spend(cost::difference::<R>(x.0.rows, products.len()));
-        let integer = x.with_planes(R::BITS as usize);
-        Ok(Difference { minuend: integer, subtrahend: integer, both: (!products.is_empty()).then(|| x.with_planes(products.len())) })
+        self.spend(cost::difference::<R>(x.0.rows, borrows.len()));
+        let planes = |planes: usize| x.with_planes(planes);
+        Ok(Difference { odd: planes(R::BITS as usize), borrows: planes(borrows.len()), subtrahend: planes(subtrahend.len()) })
     }
 
     fn near_quotient<R: Ring, S: Ring>(&mut self, x: &Shape, divisors: &[u128]) -> Result<Shape, Abort> {

@@ -162,10 +162,9 @@ impl Engine for Plain {
         })
     }
 
-    fn difference<R: Ring>(&mut self, x: &Column<R>, products: &[usize]) -> Result<Difference<Column<B64>>, Abort> {
-        let minuend = bit_planes(x);
-        let both = (!products.is_empty()).then(|| Column::zeros(Layout::new(x.rows(), products.len())));
-        Ok(Difference { subtrahend: Column::zeros(minuend.layout()), minuend, both })
+    fn difference<R: Ring>(&mut self, x: Column<R>, borrows: &[usize], subtrahend: &[usize]) -> Result<Difference<Column<B64>>, Abort> {
+        let zeros = |planes: &[usize]| Column::zeros(Layout::new(x.rows(), planes.len()));
+        Ok(Difference { odd: bit_planes(&x), borrows: zeros(borrows), subtrahend: zeros(subtrahend) })
     }
 
     fn near_quotient<R: Ring, S: Ring>(&mut self, x: &Column<R>, divisors: &[u128]) -> Result<Column<S>, Abort> {

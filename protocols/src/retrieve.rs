@@ -185,13 +185,16 @@ impl Sizes {
             let value = move |row: &[u64]| u128::from(row[at]) | if two { u128::from(row[at + 1]) << 64 } else { 0 };
             words.chunks_exact(width).map(value)
         };
-        let fp61 = (0..self.payload.fp61).flat_map(|i| elements_at(narrow + if pads { 2 * i } else { i }, pads)).map(|v| part(v, pads));
-        let fp127 = (0..self.payload.fp127).flat_map(|i| elements_at(wide + 2 * i, true)).map(|v| part(v, pads));
+        let mut fp61 = Vec::with_capacity(self.payload.fp61 * self.asked);
+        (0..self.payload.fp61)
+            .for_each(|i| fp61.extend(elements_at(narrow + if pads { 2 * i } else { i }, pads).map(|v| part::<Fp61>(v, pads))));
+        let mut fp127 = Vec::with_capacity(self.payload.fp127 * self.asked);
+        (0..self.payload.fp127).for_each(|i| fp127.extend(elements_at(wide + 2 * i, true).map(|v| part::<Fp127>(v, pads))));
         let fits = "an element for each row and plane";
         Parts {
             bits,
-            fp61: Column::from_elements(fp61.collect(), self.elements::<Fp61>()).expect(fits),
-            fp127: Column::from_elements(fp127.collect(), self.elements::<Fp127>()).expect(fits),
+            fp61: Column::from_elements(fp61, self.elements::<Fp61>()).expect(fits),
+            fp127: Column::from_elements(fp127, self.elements::<Fp127>()).expect(fits),
         }
     }
 }

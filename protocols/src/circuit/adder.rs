@@ -27,7 +27,7 @@ pub fn subtract<E: Engine>(e: &mut E, a: &Bits<E>, b: &Bits<E>) -> Result<Bits<E
 fn sum<'a, E: Engine>(e: &mut E, a: &[Wire<'a, Bits<E>>], b: &[Wire<'a, Bits<E>>]) -> Result<Vec<Wire<'a, Bits<E>>>, Abort> {
     let pairs: Vec<_> = a.iter().cloned().zip(b.iter().cloned()).collect();
     let single: Vec<_> = a.iter().zip(b).map(|(a, b)| a ^ b).collect();
-    let generated = level(e, &pairs)?;
+    let generated = level(e, pairs)?;
     let tree = Tree::new(vec![true; single.len()], vec![false; single.len()]);
     let (carries, _) = tree.run(e, generated, single.clone())?;
     let from_below = std::iter::once(None).chain(carries.iter().map(Some));

@@ -18,6 +18,6 @@ pub fn between<E: Engine>(e: &mut E, x: &Bits<E>, low: &Bits<E>, high: &Bits<E>,
     };
     let (below, above) = (outside.slice(0..rows), outside.slice(rows..2 * rows));
     let (below, above) = (Wire::each(&below).remove(0), Wire::each(&above).remove(0));
-    let inside = level(e, &[(!below, !above)])?;
+    let inside = level(e, vec![(!below, !above)])?;
     Ok(e.join(&inside))
 }

@@ -153,10 +153,10 @@ impl<E: Engine> Operands<E> {
         let rows = numerator.layout().rows;
         let ((n, n_sign), (m, d_sign), width) = (of.numerator, of.denominator, of.width());
         let (numerator, denominator) = if n_sign == Sign::Signed {
-            let bits = field_bits::<E, R>(e, &Share::concat(&[numerator, denominator]), width)?;
+            let bits = field_bits::<E, R>(e, Share::concat(&[numerator, denominator]), width)?;
             (Some(bits.slice(0..rows)), bits.slice(rows..2 * rows))
         } else {
-            (None, field_bits::<E, R>(e, denominator, width)?)
+            (None, field_bits::<E, R>(e, denominator.clone(), width)?)
         };
         let wires = Wire::each(&denominator);
         let negative = (d_sign == Sign::Signed).then(|| wires[m as usize].clone());
@@ -290,7 +290,7 @@ fn corrected<E: Engine, W: Ring>(
         Rounding::HalfAwayFromZero => (times(&n.sub(&product), 2).add(d), times(d, 2)),
     };
     let (once, twice) = (rest.sub(&d), rest.sub(&times(&d, 2)));
-    let below = is_negative::<E, W>(e, &Share::concat(&[&once, &twice]))?;
+    let below = is_negative::<E, W>(e, Share::concat(&[&once, &twice]))?;
     let reached = e.not(&below);
     let reached = e.bits_to::<W>(&reached)?;
     Ok(near.add(&reached.slice(0..rows)).add(&reached.slice(rows..2 * rows)))

@@ -49,7 +49,7 @@ pub fn less_public<E: Engine>(e: &mut E, a: &Bits<E>, c: &Column<B64>) -> Result
     let products: Vec<_> = (0..pairs).map(|i| (wires[2 * i + 1].clone(), wires[2 * i].clone())).collect();
     let mut blocks: Vec<Block<'_, E>> = Vec::with_capacity(pairs + 1);
     if pairs > 0 {
-        let both = e.ands(&products)?;
+        let both = e.ands(products)?;
         let (low, high) = (a.planes((0..pairs).map(|i| 2 * i)), a.planes((0..pairs).map(|i| 2 * i + 1)));
         let (c_low, c_high) = (c.pick_planes((0..pairs).map(|i| 2 * i)), c.pick_planes((0..pairs).map(|i| 2 * i + 1)));
         let (not_low, not_high) = (c_low.map(|v| v.add(B64::ONE)), c_high.map(|v| v.add(B64::ONE)));
@@ -107,13 +107,13 @@ fn compare<'a, E: Engine>(e: &mut E, a: &[Wire<'a, Bits<E>>], b: &[Wire<'a, Bits
     if width % 2 == 1 {
         gates.push((!&a[width - 1], b[width - 1].clone()));
     }
-    let mut products = level(e, &gates)?.into_iter();
+    let mut products = level(e, gates)?.into_iter();
     let mut next = || products.next().expect("one product a gate");
     let pairs: Vec<_> = lows.iter().map(|&i| (next(), (i > 0 || keep).then(&mut next))).collect();
     let top = (width % 2 == 1).then(|| (next(), Some(same(width - 1))));
 
     let gates: Vec<_> = lows.iter().zip(&pairs).map(|(&i, (g, _))| (same(i + 1), g ^ &b[i + 1])).collect();
-    let products = level(e, &gates)?;
+    let products = level(e, gates)?;
     let less = lows.iter().zip(&products).map(|(&i, product)| &b[i + 1] ^ product);
     let blocks = less.zip(pairs).map(|(less, (_, equal))| (less, equal)).chain(top).collect();
     merge_blocks(e, blocks, keep)

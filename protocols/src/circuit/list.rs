@@ -27,7 +27,7 @@ pub fn is_in<E: Engine>(e: &mut E, x: &Bits<E>, constants: &Column<B64>) -> Resu
     for merged in &nodes.levels {
         let gates = merged.iter().enumerate().flat_map(|(i, values)| values.iter().map(move |v| (i, v)));
         let gates: Vec<_> = gates.map(|(i, v)| (here[2 * i + 1][v.high].clone(), here[2 * i][v.low].clone())).collect();
-        let mut products = level(e, &gates)?.into_iter();
+        let mut products = level(e, gates)?.into_iter();
         let odd = if here.len() % 2 == 1 { here.pop() } else { None };
         here = merged.iter().map(|values| products.by_ref().take(values.len()).collect()).chain(odd).collect();
     }
@@ -53,7 +53,7 @@ pub fn at_least<E: Engine>(e: &mut E, x: &Bits<E>, constants: &Column<B64>) -> R
                 gates.push((equal_high.clone(), equal_low.clone().expect("only the lowest node lacks equality")));
             }
         }
-        let mut products = level(e, &gates)?.into_iter();
+        let mut products = level(e, gates)?.into_iter();
         let mut next = || products.next().expect("one product a gate");
         let mut above = Vec::with_capacity(here.len().div_ceil(2));
         for (i, values) in merged.iter().enumerate() {
@@ -116,7 +116,7 @@ struct Leaf<'a, E: Engine> {
 fn leaves<'a, E: Engine>(e: &mut E, x: &'a Bits<E>) -> Result<Vec<Leaf<'a, E>>, Abort> {
     let wires = Wire::each(x);
     let gates: Vec<_> = wires.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
-    let mut products = level(e, &gates)?.into_iter();
+    let mut products = level(e, gates)?.into_iter();
     let leaf = |bits: &[Wire<'a, Bits<E>>]| Leaf {
         low: bits[0].clone(),
         above: bits.get(1).map(|high| (high.clone(), products.next().expect("one product a pair"))),

@@ -107,7 +107,7 @@ fn times<R: Ring, S: Share<R>>(x: &S, c: u128) -> S {
 }
 
 /// One level: the ANDs of all gates in one round. No gate, no round.
-fn level<'a, E: Engine>(e: &mut E, gates: &[Gate<'_, Bits<E>>]) -> Result<Vec<Wire<'a, Bits<E>>>, Abort> {
+fn level<'a, E: Engine>(e: &mut E, gates: Vec<Gate<'_, Bits<E>>>) -> Result<Vec<Wire<'a, Bits<E>>>, Abort> {
     if gates.is_empty() { Ok(Vec::new()) } else { Ok(Wire::level(e.ands(gates)?)) }
 }
 
@@ -128,7 +128,7 @@ fn merge_blocks<'a, E: Engine>(e: &mut E, mut blocks: Vec<Block<'a, E>>, keep: b
                 gates.push((p_high.clone(), p_low.clone().expect("only the lowest block may lack p")));
             }
         }
-        let mut products = level(e, &gates)?.into_iter();
+        let mut products = level(e, gates)?.into_iter();
         let mut next = || products.next().expect("one product a gate");
         let mut merged = Vec::with_capacity(blocks.len().div_ceil(2));
         for (i, pair) in blocks.chunks(2).enumerate() {

@@ -63,7 +63,7 @@ impl Tree {
         for Level { carried, passed } in &self.levels {
             let carries = carried.iter().map(|&(i, below)| (p[i].clone(), g[below].clone()));
             let passes = passed.iter().map(|&(i, below)| (p[i].clone(), p[below].clone()));
-            let mut products = level(e, &carries.chain(passes).collect::<Vec<_>>())?.into_iter();
+            let mut products = level(e, carries.chain(passes).collect())?.into_iter();
             for ((i, _), product) in carried.iter().zip(&mut products) {
                 g[*i] = alone(e, &g[*i] ^ &product);
             }

@@ -24,7 +24,7 @@ pub(super) fn and_tree<'a, E: Engine>(e: &mut E, mut wires: Vec<Wire<'a, Bits<E>
     while wires.len() > 1 {
         let odd = if wires.len() % 2 == 1 { wires.pop() } else { None };
         let gates: Vec<_> = wires.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
-        wires = level(e, &gates)?;
+        wires = level(e, gates)?;
         wires.extend(odd);
     }
     Ok(wires.pop().expect("there is at least one bit"))

@@ -35,16 +35,16 @@ pub fn divide_public<E: Engine, R: Ring>(
     let bounds = [rest.clone(), plus::<E, R>(e, &rest, divisor)];
     let rows = x.layout().rows;
     if !by_sign(divisor, sign, rounding) {
-        let below = is_negative::<E, R>(e, &Share::concat(&bounds.each_ref()))?;
+        let below = is_negative::<E, R>(e, Share::concat(&bounds.each_ref()))?;
         let below = e.bits_to::<R>(&below)?;
         return Ok(near.sub(&below.slice(0..rows)).sub(&below.slice(rows..2 * rows)));
     }
     let [low, high] = bounds;
     let (low_1, high_1) = (minus::<E, R>(e, &low, 1), minus::<E, R>(e, &high, 1));
-    let below = is_negative::<E, R>(e, &Share::concat(&[&low, &high, &low_1, &high_1, x]))?;
+    let below = is_negative::<E, R>(e, Share::concat(&[&low, &high, &low_1, &high_1, x]))?;
     let below: [Bits<E>; 5] = std::array::from_fn(|i| below.slice(i * rows..(i + 1) * rows));
     let [low, high, low_1, high_1, negative] = below.each_ref().map(|bits| Wire::each(bits).remove(0));
-    let turned = level(e, &[(negative.clone(), &low ^ &low_1), (negative.clone(), &high ^ &high_1)])?;
+    let turned = level(e, vec![(negative.clone(), &low ^ &low_1), (negative.clone(), &high ^ &high_1)])?;
     let mut corrections = vec![&low ^ &turned[0], &high ^ &turned[1]];
     corrections.extend((half == 0).then_some(negative));
     let corrections = e.join(&corrections);

@@ -12,7 +12,7 @@ pub fn select<E: Engine>(e: &mut E, bit: &Bits<E>, x: &Bits<E>, y: &Bits<E>) -> 
     assert_eq!(bit.layout().planes, 1, "one bit chooses for all planes");
     let (bit, x, y) = (Wire::each(bit).remove(0), Wire::each(x), Wire::each(y));
     let gates: Vec<_> = x.iter().zip(&y).map(|(x, y)| (bit.clone(), x ^ y)).collect();
-    let products = level(e, &gates)?;
+    let products = level(e, gates)?;
     let chosen: Vec<_> = y.iter().zip(&products).map(|(y, product)| y ^ product).collect();
     Ok(e.join(&chosen))
 }

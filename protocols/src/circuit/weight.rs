@@ -20,7 +20,7 @@ pub fn weight<E: Engine>(e: &mut E, bits: &Bits<E>) -> Result<Bits<E>, Abort> {
             return Ok(e.join(&digits));
         }
         // joined, so that wires do not grow from column to column
-        let products = Wire::level(e.ands(&gates)?);
+        let products = Wire::level(e.ands(gates)?);
         let carries: Vec<_> =
             keep.iter().zip(&products).map(|(keep, product)| keep.as_ref().map_or(product.clone(), |a| a ^ product)).collect();
         column = Wire::level(e.join(&carries));

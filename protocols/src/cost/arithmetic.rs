@@ -22,7 +22,7 @@ pub fn is_negative<R: Ring>(rows: usize) -> Cost {
     let first = (2 * pairs).saturating_sub((!around).into());
     let blocks = pairs + odd + usize::from(around);
     let gates = std::iter::once(first).filter(|gates| *gates > 0).chain(merges(blocks, false));
-    difference::<R>(rows, field::sign_products::<R>().len()).then(levels(rows, gates))
+    difference::<R>(rows, field::sign_borrows::<R>().len()).then(levels(rows, gates))
 }
 
 /// Whether field elements are zero: k bits by P_0, then equality of k bits.

@@ -1,7 +1,7 @@
 //! What relational operators cost: formulas of rows, widths and what moves.
 
 use super::{Cost, all, bit_times, bits_to, equal, input, less, levels, open, product};
-use crate::relational::{JoinOptions, LAST, Radix, Sorting, Standing, last_comparisons, questions, samples};
+use crate::relational::{JoinOptions, LAST, Radix, Sorting, Standing, at_once, last_comparisons, questions, samples};
 use crate::retrieve::{Payload, Sizes};
 use crate::table::Message;
 use mpc_core::{B64, Fp61, Fp127, Index, Layout, PartyId, Ring, index_bits};
@@ -142,8 +142,8 @@ pub fn sort(rows: usize, width: u32, key: usize, sorting: Sorting, message: Mess
     }
 }
 
-/// What samplesort is expected to cost, and how many comparisons it makes: the shuffle with key and number, then for each level a comparison of as many rows
-/// as it has, and its opening.
+/// What samplesort is expected to cost, and how many comparisons it makes: the shuffle with key and number, then for each level, or each part of one that is compared at
+/// once, a comparison of as many rows as it has, and its opening.
 pub fn samplesort(rows: usize, key: usize, message: Message, turn: u64) -> (Cost, f64) {
     let width = key + index_bits(rows) as usize;
     let moved = message + Message::of::<B64>(Layout::new(rows, width));
@@ -154,12 +154,12 @@ pub fn samplesort(rows: usize, key: usize, message: Message, turn: u64) -> (Cost
     (shuffle(moved, turn).then(levels), comparisons)
 }
 
-/// Levels of a samplesort and comparisons in all, expected.
+/// Levels of a samplesort, each as often as it has parts, and comparisons in all, expected.
 fn comparisons(rows: usize) -> (u64, f64) {
     let samples = samples(rows);
     let (levels, compared) = if samples > 0 { comparisons(samples) } else { (0, 0.0) };
     let others = (rows - samples) as f64;
-    let steps = u64::from((samples + 1).ilog2());
+    let steps = u64::from((samples + 1).ilog2()) * parts(others, rows);
     let mean = others / (samples + 1) as f64;
     // expected numbers of runs of rows between samples, by their size: geometric, or all rows one run
     let segments = if samples == 0 {
@@ -169,12 +169,18 @@ fn comparisons(rows: usize) -> (u64, f64) {
         let longest = (mean * (rows as f64).ln()).ceil() as i32;
         (0..=longest).map(|size| (samples + 1) as f64 * (1.0 - stays) * stays.powi(size)).collect()
     };
-    let (within_levels, within) = quicksort(segments, last_comparisons(rows) as f64);
-    (levels + steps + within_levels, compared + others * steps as f64 + within)
+    let (within_levels, within) = quicksort(segments, rows);
+    (levels + steps + within_levels, compared + others * f64::from((samples + 1).ilog2()) + within)
 }
 
-/// Levels and comparisons of a quicksort of `segments[m]` runs of m rows, expected; all are compared with all once that takes no more than `last`.
-fn quicksort(mut segments: Vec<f64>, last: f64) -> (u64, f64) {
+/// In how many parts so many rows are compared where `all` are sorted.
+fn parts(compared: f64, all: usize) -> u64 {
+    (compared / at_once(all) as f64).ceil() as u64
+}
+
+/// Levels and comparisons of a quicksort of `segments[m]` runs of m rows, expected, where `rows` are sorted in all; all are compared with all once those are few.
+fn quicksort(mut segments: Vec<f64>, rows: usize) -> (u64, f64) {
+    let last = last_comparisons(rows) as f64;
     let pairs = |size: usize| (size * size.saturating_sub(1) / 2) as f64;
     let (mut levels, mut compared) = (0, 0.0);
     loop {
@@ -182,18 +188,19 @@ fn quicksort(mut segments: Vec<f64>, last: f64) -> (u64, f64) {
         if all < 0.5 {
             return (levels, compared);
         }
-        levels += 1;
         if all <= last {
-            return (levels, compared + all);
+            return (levels + parts(all, rows), compared + all);
         }
         let mut next = vec![0.0; segments.len()];
         // a pivot is as likely to be any of the rows: each size below comes twice for each of them
-        let mut below = 0.0;
+        let (mut below, mut now) = (0.0, 0.0);
         for (size, many) in segments.iter().enumerate().rev() {
             next[size] = below;
-            compared += many * if size <= LAST { pairs(size) } else { (size - 1) as f64 };
+            now += many * if size <= LAST { pairs(size) } else { (size - 1) as f64 };
             below += if size <= LAST { 0.0 } else { 2.0 * many / size as f64 };
         }
+        levels += parts(now, rows);
+        compared += now;
         segments = next;
     }
 }

@@ -165,16 +165,16 @@ impl<R: Ring> Protocol for OfRing<R> {
     fn run<E: Engine>(&self, e: &mut E) -> Result<(), Abort> {
         let x = e.constant(&Column::<R>::zeros(self.layout));
         match self.op {
-            "difference" => e.difference(&x, &[0]).map(drop),
+            "difference" => e.difference(x, &[0], &[]).map(drop),
             "near_quotient" => e.near_quotient::<R, Fp61>(&x, &[10]).map(drop),
-            "field_bits" => circuit::field_bits::<E, R>(e, &x, R::BITS as usize).map(drop),
-            "field_bits_20" => circuit::field_bits::<E, R>(e, &x, 20).map(drop),
-            "sign" | "msb_pair" => circuit::is_negative::<E, R>(e, &x).map(drop),
+            "field_bits" => circuit::field_bits::<E, R>(e, x, R::BITS as usize).map(drop),
+            "field_bits_20" => circuit::field_bits::<E, R>(e, x, 20).map(drop),
+            "sign" | "msb_pair" => circuit::is_negative::<E, R>(e, x).map(drop),
             "divide_public" | "scale_nearest" | "scale_unsigned" => {
                 let (_, sign, rounding) = SCALES.into_iter().find(|(op, ..)| *op == self.op).expect("one of them");
                 circuit::divide_public::<E, R>(e, &x, 100, 20, sign, rounding).map(drop)
             }
-            "zero" => circuit::is_zero::<E, R>(e, &x).map(drop),
+            "zero" => circuit::is_zero::<E, R>(e, x).map(drop),
             other => unreachable!("the gate names no operation {other}"),
         }
     }

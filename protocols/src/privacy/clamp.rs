@@ -53,7 +53,7 @@ pub fn clamp<E: Engine>(e: &mut E, x: &Bits<E>, sign: Sign, bounds: &Bounds) -> 
     };
     let inside = !&outside;
     let gates: Vec<_> = Wire::each(x).into_iter().map(|bit| (inside.clone(), bit)).collect();
-    let kept = Wire::level(e.ands(&gates)?);
+    let kept = Wire::level(e.ands(gates)?);
     let set = |bound: i64, i: usize| bound >> i.min(63) & 1 == 1;
     let bits = kept.into_iter().enumerate().map(|(i, bit)| {
         let bounds = [below.as_ref().filter(|_| set(bounds.low, i)), above.as_ref().filter(|_| set(bounds.high, i))];
@@ -73,7 +73,7 @@ pub fn clamp_field<E: Engine, R: Ring>(e: &mut E, x: &E::Share<R>, bounds: &Boun
     let (to_low, to_high) = (constant(bounds.low).sub(x), constant(bounds.high).sub(x));
     // x < low where low - x > 0: the sign of x - low
     let zero = x.sub(x);
-    let outside = circuit::is_negative::<E, R>(e, &Share::concat(&[&zero.sub(&to_low), &to_high]))?;
+    let outside = circuit::is_negative::<E, R>(e, Share::concat(&[&zero.sub(&to_low), &to_high]))?;
     let rows = layout.rows;
     let planes: Bits<E> = Share::stack(&[&outside.slice(0..rows), &outside.slice(rows..2 * rows)]);
     let outside = e.bits_to::<R>(&planes)?;

@@ -49,7 +49,7 @@ pub fn complement<E: Engine, R: Cell>(
     let rows = safe.layout().rows;
     assert_eq!(rows, margins.cells(), "every cell stands beside a total");
     let groups: Vec<i128> = margins.places().map(|(group, _)| group as i128).collect();
-    let bits = circuit::field_bits::<E, R>(e, entities, width)?;
+    let bits = circuit::field_bits::<E, R>(e, entities.clone(), width)?;
     let mut key = vec![bits, safe.clone()];
     key.extend((margins.bits() > 0).then(|| e.constant(&Column::<B64>::from_ints(&groups, margins.bits()))));
     let table = Table::new(rows).with(safe.clone()).with::<R>(entities.clone());
@@ -61,7 +61,7 @@ pub fn complement<E: Engine, R: Cell>(
     let before = entities.prefix_sums().sub(&entities);
     let before = before.sub(&before.gather(&starts));
     let least = e.constant(&Column::splat(element::<R>(least.into()), Layout::new(rows, 1)));
-    let few = circuit::is_negative::<E, R>(e, &before.sub(&least))?;
+    let few = circuit::is_negative::<E, R>(e, before.sub(&least))?;
     let second: Vec<bool> = margins.places().map(|(_, place)| place == 1).collect();
     let second = Column::from_bools(&second);
     let others = second.map(|v| v.add(B64::ONE));

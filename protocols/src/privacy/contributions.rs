@@ -53,7 +53,7 @@ pub fn contributions<E: Engine, R: Cell>(
     let sorting = sorting.into();
     let by_entity = entities(e, rows, sorting)?;
     let (groups, there) = (by_entity.key, by_entity.valid.expect("asked for"));
-    let bits = circuit::field_bits::<E, R>(e, &by_entity.sums, width)?;
+    let bits = circuit::field_bits::<E, R>(e, by_entity.sums.clone(), width)?;
     let behind = e.not(&there);
     let table = Table::new(there.layout().rows).with(groups.clone()).with(there).with::<R>(by_entity.sums);
     let (mut table, _) = sort(e, Share::stack(&[&bits, &groups, &behind]), table, sorting)?;

@@ -70,12 +70,12 @@ pub fn safe<E: Engine, R: Cell>(e: &mut E, facts: &Facts<'_, E::Share<R>>, rule:
     let least = e.constant(&Column::splat(element::<R>(rule.entities.into()), layout));
     let enough = facts.entities.sub(&least);
     let Some(dominance) = &rule.dominance else {
-        let few = circuit::is_negative::<E, R>(e, &enough)?;
+        let few = circuit::is_negative::<E, R>(e, enough)?;
         return Ok(e.not(&few));
     };
     let (total, largest) = facts.totals.expect("a rule of dominance comes with totals");
     let rest = margin::<R, _>(dominance, total, largest);
-    let wrong = circuit::is_negative::<E, R>(e, &Share::concat(&[&enough, &rest]))?;
+    let wrong = circuit::is_negative::<E, R>(e, Share::concat(&[&enough, &rest]))?;
     let fine = e.not(&wrong);
     e.mul(&fine.slice(0..rows), &fine.slice(rows..2 * rows))
 }

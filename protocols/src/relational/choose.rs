@@ -3,8 +3,10 @@
 //! *Functionality.* From public sizes (rows, bits of the key, what moves) and the network, the algorithm of least estimated time, with the alternatives.
 //! *Method.* Bytes of the party that sends most over the bandwidth, a round trip's half for each round, and the local work a row, measured. Radix sorts send little for
 //! short keys, samplesort for long ones; wider digits and the moving variant buy rounds with bytes.
+//! *Memory.* Digits of three bits are for 2^16 rows at most. A row's seven products of a digit's bits are 56 bytes as indices and 28 on their way, where its key of 64 bits
+//! and its place are 24; two bits take three products. Two bits are as quick for more rows, unless a round trip takes tens of milliseconds.
 
-use super::{Radix, Sorting};
+use super::{MANY, Radix, Sorting};
 use crate::cost::{self, Cost, Opening};
 use crate::table::Message;
 use mpc_core::index_bits;
@@ -46,7 +48,8 @@ pub struct Choice {
 /// All ways to sort `rows` rows that carry `moved` by keys of `key` bits, the quickest first.
 pub fn choices(rows: usize, key: usize, moved: Message, network: Network) -> Vec<Choice> {
     let width = index_bits(rows);
-    let radix = [1, 2, 3].into_iter().flat_map(|digit| [false, true].map(|moving| Radix { digit, moving }));
+    let digits = if rows > MANY { 1..=2 } else { 1..=3 };
+    let radix = digits.flat_map(|digit| [false, true].map(|moving| Radix { digit, moving }));
     let mut all: Vec<Choice> = radix
         .map(Sorting::Radix)
         .chain([Sorting::Samplesort])

@@ -35,13 +35,13 @@ fn products<E: Engine>(e: &mut E, digit: &Bits<E>) -> Result<Bits<E>, Abort> {
     let wires = Wire::each(digit);
     match &wires[..] {
         [a, b] => {
-            let pair = e.ands(&[(a.clone(), b.clone())])?;
+            let pair = e.ands(vec![(a.clone(), b.clone())])?;
             Ok(Share::stack(&[digit, &pair]))
         }
         [a, b, c] => {
-            let pairs = e.ands(&[(a.clone(), b.clone()), (a.clone(), c.clone()), (b.clone(), c.clone())])?;
+            let pairs = e.ands(vec![(a.clone(), b.clone()), (a.clone(), c.clone()), (b.clone(), c.clone())])?;
             let all = Wire::level(pairs.planes([0]));
-            let triple = e.ands(&[(all[0].clone(), c.clone())])?;
+            let triple = e.ands(vec![(all[0].clone(), c.clone())])?;
             Ok(Share::stack(&[&digit.planes([0, 1]), &pairs.planes([0]), &digit.planes([2]), &pairs.planes([1, 2]), &triple]))
         }
         _ => Ok(digit.clone()),

@@ -76,7 +76,7 @@ pub fn pairs<E: Engine>(e: &mut E, left: Side<E>, right: Side<E>, places: usize,
     let begins = circuit::bit_times::<E, Z64>(e, &is_left, &begins.sub(&end))?.add(&end);
     drop(end);
     let place_bits = index_bits(places + 1) as usize;
-    let begin_bits = circuit::field_bits::<E, Z64>(e, &begins, place_bits)?;
+    let begin_bits = circuit::field_bits::<E, Z64>(e, begins.clone(), place_bits)?;
     let place_numbers = e.constant(&number_bits(places, place_bits));
     let table = table.with::<Z64>(begins).with::<Z64>(first_partner).with(is_left);
     let mut taken = last_left(e, (begin_bits, table), place_numbers, Sorting::default())?;
@@ -88,7 +88,7 @@ pub fn pairs<E: Engine>(e: &mut E, left: Side<E>, right: Side<E>, places: usize,
     let wanted = first_partner.add(&numbers.sub(&begins));
     drop((first_partner, begins, numbers));
     let partner_bits = index_bits(rows_right) as usize;
-    let wanted = circuit::field_bits::<E, Z64>(e, &wanted, partner_bits)?;
+    let wanted = circuit::field_bits::<E, Z64>(e, wanted, partner_bits)?;
     let right_numbers = e.constant(&number_bits(rows_right, partner_bits));
     let partners = last_left(e, (right_numbers, rights), wanted, Sorting::default())?;
     Ok(Pairs { left: taken, right: partners, valid })
@@ -108,7 +108,7 @@ fn refuse_more_than<E: Engine>(e: &mut E, pairs: &Count<E>, rows_left: usize, ro
         return Ok(());
     }
     let bits = (u128::BITS - most.leading_zeros()) as usize;
-    let pairs = circuit::field_bits::<E, Z64>(e, pairs, bits.min(Z64::BITS as usize))?;
+    let pairs = circuit::field_bits::<E, Z64>(e, pairs.clone(), bits.min(Z64::BITS as usize))?;
     let bound = Column::from_ints(&[places as i128], pairs.layout().planes);
     let more = circuit::greater_public(e, &pairs, &bound)?;
     let more = e.verify(more)?;

@@ -129,7 +129,9 @@ pub(crate) fn questions(key: Layout) -> usize {
 /// Whether each answer was found and, where it was, what it has: zeros elsewhere.
 fn answers<E: Engine>(e: &mut E, retrieved: Retrieved<E>, payload: Payload) -> Result<Table<E>, Abort> {
     let zero = e.not(&retrieved.check);
+    drop(retrieved.check);
     let matched = circuit::all(e, &zero)?;
+    drop(zero);
     let mut table = Table::new(matched.layout().rows).with::<B64>(matched.clone());
     if payload.bits > 0 {
         let spread = matched.planes(std::iter::repeat_n(0, payload.bits));

@@ -50,7 +50,7 @@ pub use join::{JoinOptions, Joined, Side, any_row, has_duplicates, join};
 pub use permute::{Applied, Moved, apply, apply_and_open, compose, undo};
 pub use radix::{Radix, radix_places};
 pub use samplesort::samplesort;
-pub(crate) use samplesort::{LAST, last_comparisons, samples};
+pub(crate) use samplesort::{LAST, at_once, last_comparisons, samples};
 pub use segment::{Segments, numbers_of_rows, sums_before};
 pub(crate) use sort::sort_in;
 pub use sort::{Key, Sorting, order, sort, sort_places};
@@ -62,6 +62,9 @@ use mpc_core::{B64, Column, Index, Ring};
 type Bits<E> = <E as Engine>::Share<B64>;
 /// Shares of indices.
 type Indices<E> = <E as Engine>::Share<Index>;
+
+/// With more rows memory counts, and rounds do less: no operator then takes three times its share columns.
+pub(crate) const MANY: usize = 1 << 16;
 
 /// The public column 0, 1, 2, ...: the numbers of the rows.
 fn row_numbers<E: Engine>(e: &mut E, rows: usize, bits: u32) -> Indices<E> {

@@ -11,7 +11,7 @@
 //! | [`sum_of_products`](Engine::sum_of_products) | 1 | 1 by each |
 //! | [`dot`](Engine::dot) | 1 | 1 by each for the whole column |
 //! | [`bits_to`](Engine::bits_to) | 2 | 1 by each |
-//! | [`difference`](Engine::difference) | 2 (1 without products) | its bits by P_0, a bit for each product by P_1 and P_2 |
+//! | [`difference`](Engine::difference) | 2 (1 without borrows) | its bits by P_0, a bit for each borrow by P_1 and P_2 |
 //! | [`near_quotient`](Engine::near_quotient) | 2 | 2 by P_0, 1 by P_1 and P_2 |
 //! | [`open`](Engine::open) | 1 | 1 by each |
 //! | [`open_to`](Engine::open_to) P_i | 1 | 1 by P_{i+1} |
@@ -183,8 +183,9 @@ impl Engine for Rep3 {
         self.reshare("product", part)
     }
 
-    fn ands(&mut self, gates: &[Gate<'_, Rep3Share<B64>>]) -> Result<Rep3Share<B64>, Abort> {
-        let part = self.ands_part(gates);
+    fn ands(&mut self, gates: Vec<Gate<'_, Rep3Share<B64>>>) -> Result<Rep3Share<B64>, Abort> {
+        let part = self.ands_part(&gates);
+        drop(gates);
         self.reshare("and", part)
     }
 
@@ -240,8 +241,13 @@ impl Engine for Rep3 {
         self.retrieved(ask, offer)
     }
 
-    fn difference<R: Ring>(&mut self, x: &Rep3Share<R>, products: &[usize]) -> Result<Difference<Rep3Share<B64>>, Abort> {
-        self.as_difference(x, products)
+    fn difference<R: Ring>(
+        &mut self,
+        x: Rep3Share<R>,
+        borrows: &[usize],
+        subtrahend: &[usize],
+    ) -> Result<Difference<Rep3Share<B64>>, Abort> {
+        self.as_difference(x, borrows, subtrahend)
     }
 
     fn near_quotient<R: Ring, S: Ring>(&mut self, x: &Rep3Share<R>, divisors: &[u128]) -> Result<Rep3Share<S>, Abort> {

@@ -61,14 +61,11 @@ impl Rep3 {
         let mut round = self.session.round("rows retrieved, shared");
         let tickets = (bits.exchange(&mut round), fp61.exchange(&mut round), fp127.exchange(&mut round));
         let mut inbox = round.run()?;
+        let fp61 = fp61.share(left, tickets.1, &mut inbox);
+        let fp127 = fp127.share(left, tickets.2, &mut inbox);
         let bits = bits.share(left, tickets.0, &mut inbox);
         let check = sizes.check_bits();
-        Ok(Retrieved {
-            check: bits.planes(0..check),
-            bits: bits.planes(check..sizes.bits().planes),
-            fp61: fp61.share(left, tickets.1, &mut inbox),
-            fp127: fp127.share(left, tickets.2, &mut inbox),
-        })
+        Ok(Retrieved { check: bits.planes(0..check), bits: bits.planes(check..sizes.bits().planes), fp61, fp127 })
     }
 
     /// The functions that asker and owner share: of keys, of tags, of what stands for no key.
@@ -85,7 +82,9 @@ impl Rep3 {
         round.send(roles.third, sent(&tags, sizes));
         let store = round.recv::<B64>(roles.owner, sizes.store());
         let store = from_planes(&round.run()?.take(store), &sizes.limbs());
-        Ok(sizes.parts(&store::decode(&sizes.shape(), &store, &tags, sizes.limbs().len(), &of_tags), false))
+        let values = Zeroizing::new(store::decode(&sizes.shape(), &store, &tags, sizes.limbs().len(), &of_tags));
+        drop((tags, store));
+        Ok(sizes.parts(&values, false))
     }
 
     fn offer(&mut self, offer: &Offer<'_>, sizes: &Sizes, roles: &Roles, tags: Step, pads: Step) -> Result<(), Abort> {
@@ -96,9 +95,12 @@ impl Rep3 {
         let values = sizes.hidden(rows, |row, out| pad.fill(tags[row], 0, out));
         let limbs = sizes.limbs();
         let store = store::encode(&sizes.shape(), &tags, &values, limbs.len(), &of_tags, &free);
+        drop((tags, values));
         let store = Zeroizing::new(store.ok_or(Abort::Exhausted("rows could not be encoded, which has probability 2^-40; ask again"))?);
+        let sent = planes(&store, &limbs, sizes.store().rows);
+        drop(store);
         let mut round = self.session.round("rows retrieved");
-        round.send(roles.asker, planes(&store, &limbs, sizes.store().rows));
+        round.send(roles.asker, sent);
         round.run().map(drop)
     }
 
@@ -112,6 +114,7 @@ impl Rep3 {
         for (tag, out) in tags.chunks_exact(2).zip(pads.chunks_exact_mut(width)) {
             pad.fill(u128::from(tag[0]) | u128::from(tag[1]) << 64, 0, out);
         }
+        drop(tags);
         Ok(sizes.parts(&pads, true))
     }
 

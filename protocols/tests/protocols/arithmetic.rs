@@ -57,9 +57,9 @@ impl<R: Ring> Protocol for Conversions<R> {
         let (x, y) = (shared(e, &self.values)?, shared(e, &self.others)?);
         let width = R::BITS as usize;
         let results = [
-            circuit::field_bits::<E, R>(e, &x, width)?,
-            circuit::is_negative::<E, R>(e, &x)?,
-            circuit::is_zero::<E, R>(e, &x)?,
+            circuit::field_bits::<E, R>(e, x.clone(), width)?,
+            circuit::is_negative::<E, R>(e, x.clone())?,
+            circuit::is_zero::<E, R>(e, x.clone())?,
             circuit::field_less::<E, R>(e, &x, &y)?,
             circuit::field_equal::<E, R>(e, &x, &y)?,
         ];
@@ -119,7 +119,7 @@ impl<R: Ring> Protocol for Narrow<R> {
         let unsigned: Vec<R> = self.values.iter().map(|v| element(*v)).collect();
         let signed: Vec<R> = self.values.iter().map(|v| element(v - (1 << (self.width - 1)))).collect();
         let (x, y) = (shared(e, &unsigned)?, shared(e, &signed)?);
-        let (x, y) = (circuit::field_bits::<E, R>(e, &x, self.width)?, circuit::signed_field_bits::<E, R>(e, &y, self.width)?);
+        let (x, y) = (circuit::field_bits::<E, R>(e, x, self.width)?, circuit::signed_field_bits::<E, R>(e, &y, self.width)?);
         Ok([opened(e, x)?, opened(e, y)?])
     }
 }

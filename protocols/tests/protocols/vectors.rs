@@ -199,7 +199,7 @@ fn words_to_bits() {
             let column = |c: usize| Column::from_rows(vec![components[c % 3]]);
             let mut e = Rep3::new(session);
             let x = Rep3Share::from_components(column(i), column(i + 1));
-            let (bits, sign) = (circuit::field_bits::<_, Z64>(&mut e, &x, 64)?, circuit::is_negative::<_, Z64>(&mut e, &x)?);
+            let (bits, sign) = (circuit::field_bits::<_, Z64>(&mut e, x.clone(), 64)?, circuit::is_negative::<_, Z64>(&mut e, x)?);
             let (bits, sign) = (e.verify(bits)?, e.verify(sign)?);
             Ok((e.open(&bits)?.to_uints()[0], e.open(&sign)?.to_uints()[0]))
         });

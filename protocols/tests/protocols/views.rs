@@ -201,22 +201,22 @@ fn element_to_bits() {
     for own in [[0, 0], [1, 2]] {
         let difference = |e: &mut Rep3, x: u128, c: u8| {
             let x = held::<Tiny<3>>(e, c, own, x);
-            e.difference(&x, &[0, 1]).map(drop)
+            e.difference(x, &[0, 1], &[1]).map(drop)
         };
         assert!(is_private(&[0, 1, 2], difference, nothing));
         let without_products = |e: &mut Rep3, x: u128, c: u8| {
             let x = held::<Tiny<7>>(e, c, own, x);
-            e.difference(&x, &[]).map(drop)
+            e.difference(x, &[], &[0]).map(drop)
         };
         assert!(is_private(&[0, 1, 2, 3, 4, 5, 6], without_products, nothing));
         let sign = |e: &mut Rep3, x: u128, c: u8| {
             let x = held::<Tiny<3>>(e, c, own, x);
-            circuit::is_negative::<Rep3, Tiny<3>>(e, &x).map(drop)
+            circuit::is_negative::<Rep3, Tiny<3>>(e, x).map(drop)
         };
         assert!(is_private(&[0, 1, 2], sign, nothing));
         let zero = |e: &mut Rep3, x: u128, c: u8| {
             let x = held::<Tiny<3>>(e, c, own, x);
-            circuit::is_zero::<Rep3, Tiny<3>>(e, &x).map(drop)
+            circuit::is_zero::<Rep3, Tiny<3>>(e, x).map(drop)
         };
         assert!(is_private(&[0, 1, 2], zero, nothing));
     }
@@ -359,8 +359,8 @@ fn everything(session: mpc_core::Session) -> Result<Components, Abort> {
     let converted = e.bits_to::<Fp31>(&less)?;
     let times = e.mul(&converted, &number)?;
     let dot = e.dot(&times, &number)?;
-    let negative = circuit::is_negative::<Rep3, Fp31>(&mut e, &dot)?;
-    let number_bits = circuit::field_bits::<Rep3, Fp31>(&mut e, &dot, 31)?;
+    let negative = circuit::is_negative::<Rep3, Fp31>(&mut e, dot.clone())?;
+    let number_bits = circuit::field_bits::<Rep3, Fp31>(&mut e, dot.clone(), 31)?;
     let near = e.near_quotient::<_, Fp31>(&dot, &[10])?;
     fn wire<R: Ring>(share: &Rep3Share<R>) -> (Vec<u8>, Vec<u8>) {
         let encode = |c: &Column<R>| {

@@ -109,7 +109,7 @@ fn safe<R: Field + Cell, E: Engine>(engine: &mut E, sums: &E::Share<R>, guards: 
             sums.planes([g]).sub(&least)
         })
         .collect();
-    let below = circuit::is_negative::<E, R>(engine, &Share::concat(&above.iter().collect::<Vec<_>>()))?;
+    let below = circuit::is_negative::<E, R>(engine, Share::concat(&above.iter().collect::<Vec<_>>()))?;
     let all = engine.not(&below);
     let mut all: Vec<Bits<E>> = (0..guards.len()).map(|g| all.slice(g * rows..(g + 1) * rows)).collect();
     while all.len() > 1 {

@@ -60,8 +60,8 @@ impl Engine for Spy {
     fn bits_as<R: Ring>(&mut self, bits: &Column<B64>, layout: Layout) -> Result<Column<R>, Abort> {
         self.plain.bits_as(bits, layout)
     }
-    fn difference<R: Ring>(&mut self, x: &Column<R>, products: &[usize]) -> Result<Difference<Column<B64>>, Abort> {
-        self.plain.difference(x, products)
+    fn difference<R: Ring>(&mut self, x: Column<R>, borrows: &[usize], subtrahend: &[usize]) -> Result<Difference<Column<B64>>, Abort> {
+        self.plain.difference(x, borrows, subtrahend)
     }
     fn near_quotient<R: Ring, S: Ring>(&mut self, x: &Column<R>, divisors: &[u128]) -> Result<Column<S>, Abort> {
         self.plain.near_quotient(x, divisors)

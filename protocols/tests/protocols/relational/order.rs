@@ -92,8 +92,9 @@ fn samplesort_sorts_every_kind_of_key_stably() {
             assert!(sorted.is_sorted() && sorted.len() == rows);
         }
     }
-    for width in [1, 2, 33, 64] {
-        let keys = keys(200, width).pop().expect("random keys");
+    // by quarters from 2^16 on
+    for (rows, width) in [(200, 1), (200, 2), (200, 33), (200, 64), (65_536, 40), (65_537, 12)] {
+        let keys = keys(rows, width).pop().expect("random keys");
         let (places, _) = same_everywhere(&Sort { keys: keys.clone(), width, sorting: Sorting::Samplesort });
         assert_eq!(places, clear_places(&keys));
     }
@@ -143,4 +144,7 @@ fn the_network_decides_how_to_sort() {
     assert_eq!(choose(100, 32, moved(100), far), Sorting::Samplesort);
     let all = choices(1000, 64, moved(1000), Network::WAN);
     assert!(all.len() == 7 && all.is_sorted_by(|a, b| a.seconds <= b.seconds));
+    // digits of three bits take more than three times their share columns
+    let many = choices(65_537, 64, moved(65_537), far);
+    assert!(many.len() == 5 && many.iter().all(|c| !matches!(c.sorting, Sorting::Radix(Radix { digit: 3, .. }))));
 }

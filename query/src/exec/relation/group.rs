@@ -74,7 +74,7 @@ pub(super) fn group_as_they_are<E: Engine>(
     let Front { keys: mut columns, folds: mut done, mut last } = front(engine, &sorted, &sums, folds, true)?;
     if let Some(count) = done.remove(&folds.len()) {
         let (last_rows, count) = (last.slice(0..places), count.elements::<Fp61>().slice(0..places));
-        let none = is_zero::<E, Fp61>(engine, &count)?;
+        let none = is_zero::<E, Fp61>(engine, count)?;
         let some = engine.not(&none);
         last = engine.mul(&last_rows, &some)?;
     }

@@ -141,7 +141,7 @@ fn masked<E: Engine>(
         done.extend(sums::<Fp127, E>(engine, input, folds, &wide, &bits, &lift127, &elements127)?);
     }
     let counts: Vec<E::Share<Fp61>> = masks.iter().map(|m| elements61.planes([position(&lift61, *m)]).sum()).collect();
-    let none = is_zero::<E, Fp61>(engine, &Share::concat(&counts.iter().collect::<Vec<_>>()))?;
+    let none = is_zero::<E, Fp61>(engine, Share::concat(&counts.iter().collect::<Vec<_>>()))?;
     let row = engine.not(&none);
 
     let mut columns: Vec<Cells<E>> = Vec::with_capacity(relation.columns.len());

@@ -158,9 +158,9 @@ impl Layout<'_> {
         let all: E::Share<R> = Share::concat(&all.iter().collect::<Vec<_>>());
         let bits = match kind {
             Kind::Planes(_, 0) => engine.constant(&Column::zeros(Shape::new(all.layout().rows, 0))),
-            Kind::Planes(_, width) => field_bits::<E, R>(engine, &all, width)?,
-            Kind::Negative(_) => is_negative::<E, R>(engine, &all)?,
-            Kind::Zero(_) => is_zero::<E, R>(engine, &all)?,
+            Kind::Planes(_, width) => field_bits::<E, R>(engine, all, width)?,
+            Kind::Negative(_) => is_negative::<E, R>(engine, all)?,
+            Kind::Zero(_) => is_zero::<E, R>(engine, all)?,
         };
         run.converted.extend(nodes.iter().enumerate().map(|(at, id)| (*id, bits.slice(at * places..(at + 1) * places))));
         Ok(())
@@ -220,7 +220,7 @@ impl Layout<'_> {
     fn planes<R: Elements, E: Engine>(&self, engine: &mut E, id: usize, of: &E::Share<R>, run: &Running<'_, E>) -> Result<Bits<E>, Abort> {
         match gates::width(self.nodes[id].kind) {
             0 => Ok(engine.constant(&Column::zeros(Shape::new(run.input.places, 0)))),
-            width => field_bits::<E, R>(engine, of, width),
+            width => field_bits::<E, R>(engine, of.clone(), width),
         }
     }
 

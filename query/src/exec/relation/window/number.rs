@@ -83,7 +83,7 @@ fn tile_sizes<E: Engine>(engine: &mut E, rows: &E::Share<Fp61>, tiles: u64) -> R
     let size = divide_public::<E, Fp61>(engine, rows, tiles.into(), width as u32, Sign::Unsigned, Rounding::TowardZero)?;
     let multiple = size.scale(&Column::splat(Fp61::from_i128(tiles.into()), Layout::new(places, 1)));
     let rest = rows.sub(&multiple);
-    Ok((field_bits::<E, Fp61>(engine, &size, width)?, field_bits::<E, Fp61>(engine, &rest, width)?))
+    Ok((field_bits::<E, Fp61>(engine, size, width)?, field_bits::<E, Fp61>(engine, rest, width)?))
 }
 
 /// The value of a column so many rows before, NULL outside the partition.
