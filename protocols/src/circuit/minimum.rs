@@ -1,6 +1,6 @@
 //! The lesser and the greater of two integers, unsigned or in two's complement.
 //!
-//! *Protocol.* [`less`], then [`select`].
+//! *Functionality.* Of each row the lesser, or the greater, integer. *Protocol.* [`less`], then [`select`].
 //! *Cost.* The sum of both: for even k, 3.5 k - 2 - ceil(log2 k) bits a row, 2 + ceil(log2 k) rounds
 //! ([`cost::minimum`](crate::cost::minimum)). *Leakage.* None.
 

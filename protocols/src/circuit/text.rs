@@ -2,7 +2,7 @@
 //!
 //! *Functionality.* Strings of at most L bytes as 8 L bit-planes whose unsigned order is the order of the strings byte by byte, a shorter one before its
 //! continuations; [`lengthen`] to more bytes. Compare them with [`equal`](super::equal()), [`less`](super::less()), [`is_in`](super::is_in), [`at_least`](super::at_least).
-//! *Encoding.* The first byte is the most significant; shorter strings are filled with zero bytes. Order and equality are those of the
+//! *Protocol.* An encoding alone: the first byte is the most significant; shorter strings are filled with zero bytes. Order and equality are those of the
 //! strings where no string contains a zero byte, which [`text_planes`] refuses. *Cost.* None here; comparisons those of 8 L bits. *Leakage.* L alone.
 
 use super::Bits;

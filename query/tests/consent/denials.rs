@@ -23,6 +23,7 @@ fn asked(sql: &str, contracts: &[SignedContract], change: impl FnOnce(&mut Ask<'
 #[track_caller]
 fn denied(sql: &str, says: &[&str], fix: &[&str]) {
     let denial = asked(sql, &[standing()], |_| {}).expect_err(sql);
+    assert!(!denial.to_string().contains("moment"), "the compiler's own name: {denial}");
     says.iter().for_each(|part| assert!(denial.to_string().contains(part), "{part} in {denial}"));
     fix.iter().for_each(|part| assert!(denial.fix.contains(part), "{part} in {}", denial.fix));
 }
@@ -94,6 +95,17 @@ fn a_refusal_names_clause_column_and_operator_and_what_would_do() {
         &["leave the condition on kwh out"],
     );
     denied("SELECT SUM(kwh) AS n FROM energy.meters GROUP BY zone HAVING MAX(kwh) > 100", &["kwh"], &["AVG or SUM of kwh"]);
+}
+
+/// Rows of which one owner forms the groups: the aggregate is called what it is.
+#[test]
+fn a_refusal_of_what_one_owner_folds_names_the_aggregate() {
+    let sql = "SELECT resident, AVG(peak) AS a FROM energy.meters GROUP BY resident";
+    let plan = compile(sql, &TOWN).expect("it compiles");
+    assert!(!plan.relations.is_empty(), "its groups are rows");
+    let allowed = meters(&[("*", &[Operation::Count]), ("resident", &[Operation::Group, Operation::Release])]);
+    let denial = asked(sql, &[allowed], |_| {}).expect_err("nothing of peak").to_string();
+    assert!(denial.contains("peak in AVG (sum of peak)"), "{denial}");
 }
 
 #[test]

@@ -142,6 +142,11 @@ impl Rows<'_> {
     ) -> Result<Released, SqlError> {
         let got = self.lower(plan, demands)?;
         let id = self.exactly(got);
+        let first = demands.len() - moments.len();
+        // a moment is called what it is, not what this compiler called it
+        for (column, moment) in self.relations[id.0].columns[first..].iter_mut().zip(moments) {
+            column.words.clone_from(&moment.words);
+        }
         let relation = self.relation(id);
         let width = relation.columns.len();
         let valid = |c: usize| relation.columns[c].nullable.then_some(width + c);
@@ -157,12 +162,11 @@ impl Rows<'_> {
         let name = format!("rows{number}");
         let per =
             if matches!(relation.op, Op::Total { .. }) || relation.places == 1 { "all rows together" } else { "each row of the answer" };
-        let first = demands.len() - moments.len();
         let mut reveals = Vec::new();
         for (i, column) in relation.columns.iter().enumerate() {
             let moment = i.checked_sub(first).and_then(|m| moments.get(m));
-            let (what, why) = moment.map_or((&column.words, &column.words), |m| (&m.words, &m.why));
-            reveals.push(Reveal { release: number, what: what.clone(), per: per.into(), why: why.clone() });
+            let why = moment.map_or(&column.words, |m| &m.why);
+            reveals.push(Reveal { release: number, what: column.words.clone(), per: per.into(), why: why.clone() });
         }
         if per != "all rows together" {
             reveals.insert(

@@ -105,6 +105,11 @@ const CASES: &[(&str, Code, &str)] = &[
         "1:128: neither energy.grades nor transport.fhv_daily is known to have one row for each key (g.score = t.n), and 177 × 100000 places are too many pairs: aggregate one with GROUP BY the key in a sub-query first, or declare in the catalogue the key of one of them, or in how many rows a key is at most (repeats)",
     ),
     (
+        "SELECT COUNT(*) FROM transport.fhv_daily f JOIN energy.grades g ON f.trips < g.score",
+        Code::Unsupported,
+        "1:44: energy.grades (177 places) and transport.fhv_daily (100000 places) are joined without an equality of columns: 17700000 pairs: join them on equal keys",
+    ),
+    (
         "SELECT DISTINCT c.grade {both}",
         Code::Unsupported,
         "1:1: the answer would show rows of the private table energy.grades, health.covid: aggregate: SELECT COUNT(*), SUM(…), AVG(…) …; or have its owner declare release = \"rows\" in the catalogue",
