@@ -40,7 +40,7 @@ pub(super) enum Kind {
         /// Whether it was the value of a single row.
         row: bool,
         /// The aggregates it had gone through, of groups that who may see them may see as they are.
-        folded: BTreeSet<Operation>,
+        folded: Folds,
     },
     /// There is one such value for each value of the column: rows were grouped by it. Where the group has been joined on the
     /// column since, it is the join that says so.
@@ -56,8 +56,12 @@ pub(super) struct Atom {
     pub(super) source: Source,
     pub(super) kind: Kind,
     /// The aggregates it went through.
-    pub(super) folds: BTreeSet<Operation>,
+    pub(super) folds: Folds,
 }
+
+/// A set of aggregates: a bit for each, since labels are copied at every expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Folds(u16);
 
 /// All that a value derives from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,12 +69,40 @@ pub(super) struct Label(pub(super) BTreeSet<Atom>);
 
 impl Atom {
     pub(super) fn new(source: Source, kind: Kind) -> Self {
-        Atom { source, kind, folds: BTreeSet::new() }
+        Atom { source, kind, folds: Folds::NONE }
     }
 
     /// Whether it is a number or text that says something of the column's own values.
     pub(super) fn is_value(&self) -> bool {
         matches!(self.kind, Kind::Value | Kind::Computed | Kind::Key)
+    }
+}
+
+impl Folds {
+    pub(super) const NONE: Self = Self(0);
+
+    pub(super) const fn of(fold: Operation) -> Self {
+        Self(1 << fold as u16)
+    }
+
+    pub(super) const fn and(self, fold: Operation) -> Self {
+        Self(self.0 | Self::of(fold).0)
+    }
+
+    pub(super) const fn without(self, fold: Operation) -> Self {
+        Self(self.0 & !Self::of(fold).0)
+    }
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) const fn is_within(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = Operation> {
+        Operation::ALL.into_iter().filter(move |fold| Self::of(*fold).is_within(self))
     }
 }
 
@@ -114,7 +146,7 @@ impl Label {
         self.map(|atom| {
             let row = atom.folds.is_empty() && atom.kind != Kind::Key;
             let test = || {
-                let folded = if joined { BTreeSet::new() } else { atom.folds.clone() };
+                let folded = if joined { Folds::NONE } else { atom.folds };
                 Atom::new(atom.source.clone(), Kind::Test { of, words: words.clone(), row, folded })
             };
             Some(match &atom.kind {

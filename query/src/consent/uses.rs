@@ -8,7 +8,7 @@ use std::{
 
 use ledger::contract::Operation;
 
-use super::label::{Atom, Kind, Label, Source, is_public};
+use super::label::{Atom, Folds, Kind, Label, Source, is_public};
 
 /// One thing a plan does with a private column, or with the rows of a table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,12 +81,12 @@ impl Uses {
     }
 
     /// What a comparison tells of a column.
-    fn test(&mut self, source: &Source, of: Operation, folded: &BTreeSet<Operation>) {
-        match (of, folded.first()) {
+    fn test(&mut self, source: &Source, of: Operation, folded: Folds) {
+        match (of, folded.iter().next()) {
             (Operation::Order, _) => self.orders.push((source.clone(), self.place.clone())),
             // the join says so
             (Operation::Join, _) => {}
-            (_, Some(fold)) => self.note(source, Need::Compare(*fold)),
+            (_, Some(fold)) => self.note(source, Need::Compare(fold)),
             (_, None) => self.operation(source, Operation::Filter),
         }
     }
@@ -96,7 +96,7 @@ impl Uses {
         for atom in &label.0 {
             match &atom.kind {
                 Kind::Value | Kind::Computed | Kind::Key => self.operation(&atom.source, Operation::Filter),
-                Kind::Test { of, folded, .. } => self.test(&atom.source, *of, folded),
+                Kind::Test { of, folded, .. } => self.test(&atom.source, *of, *folded),
                 Kind::Presence if matches!(atom.source, Source::Rows(_)) => {}
                 Kind::Presence => self.note(&atom.source, Need::Anything),
                 Kind::Split { .. } => self.split(atom, Need::Split),
@@ -127,10 +127,10 @@ impl Uses {
             // a group was joined with what is counted: it stands for rows of its table
             Kind::Split { joined: true } => {
                 let Source::Column(table, _) = &atom.source else { return None };
-                Some(Atom { source: Source::Rows(table.clone()), kind: Kind::Presence, folds: BTreeSet::from([Operation::Count]) })
+                Some(Atom { source: Source::Rows(table.clone()), kind: Kind::Presence, folds: Folds::of(Operation::Count) })
             }
-            Kind::Split { .. } => Some(Atom { folds: BTreeSet::from([Operation::CountDistinct]), ..atom.clone() }),
-            _ => Some(Atom { folds: BTreeSet::from([Operation::Count]), ..atom.clone() }),
+            Kind::Split { .. } => Some(Atom { folds: Folds::of(Operation::CountDistinct), ..atom.clone() }),
+            _ => Some(Atom { folds: Folds::of(Operation::Count), ..atom.clone() }),
         })
     }
 
@@ -144,22 +144,21 @@ impl Uses {
         let mut out = BTreeSet::new();
         let mut again = true;
         for atom in &label.0 {
-            let before = &atom.folds;
-            let parts = BTreeSet::from([Sum, Count, Operation::CountDistinct]);
+            let before = atom.folds;
             let same = !before.is_empty()
                 && atom.kind != Kind::Computed
                 && match operation {
-                    Sum => before.is_subset(&parts),
-                    Min | Max => before.iter().eq([&operation]),
+                    Sum => before.is_within(PARTS),
+                    Min | Max => before == Folds::of(operation),
                     _ => false,
                 };
-            let mut folds = before.clone();
+            let mut folds = before;
             if !same {
                 // the mean of sums is a mean
                 if matches!(operation, Avg | Var | Corr | Median) {
-                    folds.retain(|fold| !matches!(fold, Sum | Count));
+                    folds = folds.without(Sum).without(Count);
                 }
-                folds.insert(operation);
+                folds = folds.and(operation);
             }
             match &atom.kind {
                 Kind::Value | Kind::Computed | Kind::Key => {
@@ -173,7 +172,7 @@ impl Uses {
                 }
                 Kind::Presence if (has_value || counted) && matches!(atom.source, Source::Rows(_)) => {}
                 Kind::Presence if has_value => self.note(&atom.source, Need::Anything),
-                Kind::Presence => drop(out.insert(Atom { folds: BTreeSet::from([Count]), ..atom.clone() })),
+                Kind::Presence => drop(out.insert(Atom { folds: Folds::of(Count), ..atom.clone() })),
                 Kind::Split { .. } => {}
             }
         }
@@ -198,7 +197,7 @@ impl Uses {
                 None
             }
             Kind::Presence | Kind::Split { .. } => None,
-            _ => Some(Atom { folds: BTreeSet::from([Operation::Max]), ..atom.clone() }),
+            _ => Some(Atom { folds: Folds::of(Operation::Max), ..atom.clone() }),
         })
     }
 
@@ -214,7 +213,7 @@ impl Uses {
     /// What comes out, or a part of it.
     pub(super) fn out(&mut self, label: &Label, role: Role) {
         for atom in &label.0 {
-            let (source, folds) = (&atom.source, &atom.folds);
+            let (source, folds) = (&atom.source, atom.folds);
             let rows = matches!(source, Source::Rows(_));
             match &atom.kind {
                 Kind::Value | Kind::Computed | Kind::Key => {
@@ -224,8 +223,8 @@ impl Uses {
                     } else if folds.is_empty() {
                         self.operation(source, Operation::Release);
                     }
-                    let part = |fold: &&Operation| role != Role::Plain && matches!(fold, Operation::Sum | Operation::Count);
-                    folds.iter().filter(|fold| !part(fold)).for_each(|fold| self.operation(source, *fold));
+                    let part = |fold: &Operation| role != Role::Plain && matches!(fold, Operation::Sum | Operation::Count);
+                    folds.iter().filter(|fold| !part(fold)).for_each(|fold| self.operation(source, fold));
                     if let Role::Of(operation) = role
                         && folds.iter().any(|fold| part(&fold))
                     {
@@ -233,7 +232,7 @@ impl Uses {
                     }
                 }
                 Kind::Test { of, row, folded, .. } => {
-                    self.test(source, *of, folded);
+                    self.test(source, *of, *folded);
                     if folds.is_empty() && *row {
                         self.operation(source, Operation::Release);
                     }
@@ -357,6 +356,9 @@ impl Node {
         }
     }
 }
+
+/// What a sum may be taken of again: a sum in two steps is a sum.
+const PARTS: Folds = Folds::of(Operation::Sum).and(Operation::Count).and(Operation::CountDistinct);
 
 /// The connected parts of what is matched.
 fn components(edges: &[(Source, Source, String)]) -> Vec<BTreeMap<Node, BTreeSet<Source>>> {

@@ -105,7 +105,7 @@ fn a_refusal_of_what_one_owner_folds_names_the_aggregate() {
     assert!(!plan.relations.is_empty(), "its groups are rows");
     let allowed = meters(&[("*", &[Operation::Count]), ("resident", &[Operation::Group, Operation::Release])]);
     let denial = asked(sql, &[allowed], |_| {}).expect_err("nothing of peak").to_string();
-    assert!(denial.contains("peak in AVG (sum of peak)"), "{denial}");
+    assert!(denial.contains("peak in AVG (sum of energy.meters.peak)"), "{denial}");
 }
 
 #[test]
