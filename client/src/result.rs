@@ -21,7 +21,7 @@ use std::time::Duration;
 pub struct Answer {
     /// Its rows.
     pub rows: RecordBatch,
-    /// What did not come out since it was of too few entities; `None` if nothing had to be of any number.
+    /// What did not come out since it was of too few entities, or too much of one; `None` if no contract asks for that.
     pub suppressed: Option<Suppressed>,
     /// What was run: the plan of the question, on as many places as owners told that they had rows.
     pub plan: Plan,

@@ -11,7 +11,7 @@
 //!  emit       what is left is written down as scans and nodes
 //!  total      what an owner computes at home has a value for every row: nothing of it can fail
 //!  rows       where public keys do not serve: relations over private rows
-//!  protect    what contracts ask of what comes out: clamps, caps, groups of enough entities
+//!  protect    what contracts ask of what comes out: clamps, caps, groups of enough entities, sums of which no one has too much
 //! ```
 //!
 //! Everything here is a function of the text and the catalogue alone.
@@ -159,7 +159,7 @@ fn compile_here(sql: &str, catalog: &Catalog, protection: Option<&Protection>) -
     if let Some(protection) = protection {
         plan = protect::bounded(plan, protection, catalog)?;
     }
-    let groups = protection.map(|protection| Groups { protection, catalog, text: &text });
+    let groups = protection.map(|protection| Groups::of(&plan, protection, catalog, &text));
     let mut plan = planned(&plan, &text, catalog, groups)?;
     plan.protection = protection.cloned();
     Ok(plan)

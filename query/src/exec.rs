@@ -11,7 +11,7 @@
 //! lift       all bits that are counted or multiplied, as field elements: two rounds for each ring
 //! multiply   products of one depth in one round
 //! sum        sums of public groups: linear ones are local, sums of products cost one element a group in one round
-//! suppress   cells of too few entities are zeroed: a sign for each threshold, a product for each opening
+//! suppress   cells that may not come out are zeroed: a sign for each threshold, a product for each opening
 //! relation   rows that meet on private keys, one step for each relation: map, join, group, sort, …
 //! blank      the rows that are opened: nothing is left in places without a row, nor of where a row was
 //! release    after the barrier: each party's part of everything the plan opens to the planner

@@ -54,11 +54,11 @@ pub enum FinishError {
 pub struct Answer {
     /// Its rows.
     pub rows: RecordBatch,
-    /// Cells of too few entities; `None` if the plan protects none, or if it does not show which there are.
+    /// Cells that contracts hold back; `None` if they hold none back, or if it does not show which there are.
     pub suppressed: Option<Suppressed>,
 }
 
-/// Cells whose values are NULL because too few entities are in them, or none.
+/// Cells whose values are NULL because too few entities are in them, or none, or because one has too much of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suppressed {
     /// So many.

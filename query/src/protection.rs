@@ -1,4 +1,4 @@
-//! What contracts ask of what comes out: values within bounds, few rows of an entity, groups of enough entities. It is part of the plan that runs, so
+//! What contracts ask of what comes out: values within bounds, few rows of an entity, groups of enough entities, sums of which no one has too much. It is part of the plan that runs, so
 //! that parties agree on it before anything is shared.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +11,8 @@ use serde::Serialize;
 pub struct Protection {
     /// What comes out is of at least so many entities of each of these data sets; 1 asks for nothing.
     pub min_group: u64,
+    /// Of a sum that comes out no entity of these data sets has more than so many per cent; 100 asks for nothing.
+    pub dominance_pct: u64,
     /// The data sets that are protected.
     pub datasets: BTreeMap<String, Protected>,
 }
@@ -31,8 +33,8 @@ impl Protection {
     pub fn of(terms: &Terms) -> Option<Self> {
         let datasets: BTreeMap<_, _> = terms.datasets.iter().map(|(name, terms)| (name.clone(), Protected::of(terms))).collect();
         let changed = |data: &Protected| !data.clamp.is_empty() || data.max_rows_per_entity.is_some();
-        let protects = terms.min_group > 1 || datasets.values().any(changed);
-        protects.then_some(Protection { min_group: terms.min_group, datasets })
+        let protects = terms.min_group > 1 || terms.dominance_pct < 100 || datasets.values().any(changed);
+        protects.then_some(Protection { min_group: terms.min_group, dominance_pct: terms.dominance_pct, datasets })
     }
 
     /// What it is, a line each.
@@ -56,6 +58,11 @@ impl Protection {
             if data.entity_keys.is_empty() {
                 lines.push(format!("what comes out is of at least {least} rows of {name}, or NULL"));
             }
+        }
+        for (name, data) in self.datasets.iter().filter(|_| self.dominance_pct < 100) {
+            let most = self.dominance_pct;
+            let keys = data.entity_keys.iter().map(String::as_str).chain(data.entity_keys.is_empty().then_some("row"));
+            lines.extend(keys.map(|key| format!("no {key} of {name} has more than {most} % of a sum that comes out, or it is NULL")));
         }
         lines
     }

@@ -127,7 +127,7 @@ async fn missing(client: &Client, job: QueryId, progress: &Progress, quiet: bool
 fn footer(answer: &Answer) -> String {
     let rows = render::plural(answer.rows.num_rows(), "row");
     let few = match answer.suppressed {
-        Some(few) if few.cells > 0 => format!("{} of {} of too few entities: NULL; ", render::plural(few.cells, "cell"), few.of),
+        Some(few) if few.cells > 0 => format!("{} of {} held back by contracts: NULL; ", render::plural(few.cells, "cell"), few.of),
         _ => String::new(),
     };
     format!("({rows}; {few}{}; {})", render::duration(answer.elapsed), answer.costs.words())

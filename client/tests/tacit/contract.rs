@@ -144,13 +144,11 @@ fn what_is_wrong_is_said_all_at_once() {
     let draft = desk.path("c.draft");
     assert_eq!(desk.new_contract(&draft, &["--allow", "amount=SUM"]).code, 0);
     let edited = std::fs::read_to_string(&draft).expect("the draft");
-    let edited = edited
-        .replace("\"dominance_pct\": 100", "\"dominance_pct\": 15")
-        .replace("\"amount\"", "\"amounts\"")
-        .replace("\"example\"", "\"Example\"");
+    let edited =
+        edited.replace("\"semi-honest\"", "\"malicious\"").replace("\"amount\"", "\"amounts\"").replace("\"example\"", "\"Example\"");
     std::fs::write(&draft, edited.replace("dpv#", "dpv #")).expect("written");
     let found = desk.check(&draft);
-    for wrong in ["`id` is empty", "`purposes` is empty", "no column `amounts`", "does not enforce dominance_pct yet"] {
+    for wrong in ["`id` is empty", "`purposes` is empty", "no column `amounts`", "does not enforce security yet"] {
         assert!(found["wrong"].to_string().contains(wrong), "{wrong}: {found}");
     }
     // A note that was changed, one by a stranger's key, and what is no contract at all.

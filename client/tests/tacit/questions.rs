@@ -139,7 +139,7 @@ fn groups_of_too_few_do_not_come_out(town: &Town) {
     let rows: Value = serde_json::from_str(&json.out).expect("JSON");
     assert_eq!(rows, serde_json::json!([{"n": null}]), "{}", json.out);
     let table = town.run(&["query", sql]);
-    assert!(table.out.contains("1 cell of 1 of too few entities: NULL"), "{}", table.out);
+    assert!(table.out.contains("1 cell of 1 held back by contracts: NULL"), "{}", table.out);
 }
 
 fn sql_that_cannot_be_run_is_refused_before_anything_is_sent(town: &Town) {

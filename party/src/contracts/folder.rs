@@ -90,7 +90,9 @@ fn contract(note: &str, node: Option<&str>, owners: &BTreeMap<&str, VerifierKey>
         && let [first, rest @ ..] = &not_enforced(&signed.contract)[..]
     {
         let all = rest.iter().fold(format!("`{first}`"), |all, next| format!("{all}, `{next}`"));
-        return Err(format!("this release does not enforce {all} yet, and what its own agency asks for a node keeps or does not start"));
+        return Err(format!(
+            "this release does not enforce {all} yet, and a node that cannot keep what its own agency asks for does not start; leave it out of the contract"
+        ));
     }
     Ok(signed)
 }
@@ -119,11 +121,7 @@ pub fn unknown(contract: &Contract, catalog: &Catalog) -> Vec<String> {
 
 /// The terms of a contract that this release does not enforce, by their fields' names.
 pub fn not_enforced(contract: &Contract) -> Vec<&'static str> {
-    let asked = [
-        ("dominance_pct", contract.dominance_pct < 100),
-        ("dp", contract.dp.is_some()),
-        ("price", contract.price.is_some()),
-        ("security", contract.security > Security::SemiHonest),
-    ];
+    let asked =
+        [("dp", contract.dp.is_some()), ("price", contract.price.is_some()), ("security", contract.security > Security::SemiHonest)];
     asked.into_iter().filter(|(_, asked)| *asked).map(|(field, _)| field).collect()
 }

@@ -197,8 +197,7 @@ fn a_bad_file_is_named_with_its_reason_and_nothing_is_taken() {
 #[test]
 fn what_this_release_does_not_enforce_its_own_agency_is_told() {
     type Change = fn(&mut Contract);
-    let changes: [(&str, Change); 4] = [
-        ("dominance_pct", |c| c.dominance_pct = 50),
+    let changes: [(&str, Change); 3] = [
         ("dp", |c| {
             let number = |text: &str| text.parse().expect("a number");
             let delta = "0".parse().expect("a number");

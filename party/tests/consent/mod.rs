@@ -1,7 +1,7 @@
 //! What the nodes' contracts allow, forbid and end.
 
 use crate::city::{City, Line, PARTIES, SQL, TABLES_OF, now};
-use ledger::contract::{Contract, Operation, PUBLIC_BENEFIT, everything};
+use ledger::contract::{Contract, Operation, PUBLIC_BENEFIT, Security, everything};
 use mpc_core::identity::Identity;
 use party::contracts::signs;
 use query::message::Code;
@@ -154,11 +154,11 @@ async fn a_revocation_ends_what_runs_and_forgets_what_was_sealed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_node_cannot_keep_of_its_own_contracts_keeps_it_from_starting() {
     let city = City::new();
-    city.put_contract(1, |c| c.dominance_pct = 15);
+    city.put_contract(1, |c| c.security = Security::Malicious);
     let error = party::run(city.config(1), std::future::pending()).await.expect_err("it does not start").to_string();
-    assert!(error.contains("energy.contract: this release does not enforce `dominance_pct` yet"), "{error}");
+    assert!(error.contains("energy.contract: this release does not enforce `security` yet"), "{error}");
     let findings = party::doctor::check(&city.config(1)).await;
-    assert!(findings.iter().any(|f| f.check == "contracts" && f.what.contains("`dominance_pct`") && !f.fix.is_empty()), "{findings:?}");
+    assert!(findings.iter().any(|f| f.check == "contracts" && f.what.contains("`security`") && !f.fix.is_empty()), "{findings:?}");
     std::fs::remove_dir_all(city.path("contracts")).expect("removed");
     let error = party::run(city.config(0), std::future::pending()).await.expect_err("it does not start").to_string();
     assert!(error.contains("there is no such folder; make it"), "{error}");

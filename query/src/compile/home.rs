@@ -73,9 +73,9 @@ impl Compiler<'_> {
 
     /// GROUP BY at home: sums and counts for each group are shared, and finished at the planner.
     fn release_aggregate(&mut self, a: &Aggregate) -> Result<Released, SqlError> {
-        let counted = self.groups.filter(|g| g.concern(&a.input)).map(|g| g.counted(&a.input)).transpose()?;
+        let mut counted = self.groups.filter(|g| g.concern(&a.input)).map(|g| g.counted(&a.input)).transpose()?;
+        let enough = counted.as_mut().map(|c| c.folds(a, self.catalog)).transpose()?;
         let below = counted.as_ref().map_or(a.input.as_ref(), |c| &c.plan);
-        let enough = counted.as_ref().map_or(Ok(Vec::new()), |c| c.folds(a, self.catalog))?;
         let input = Facts::of(below, self.catalog);
         let schema = below.schema();
         let over = facts::Input { schema, columns: &input.columns, catalog: self.catalog };
@@ -102,7 +102,7 @@ impl Compiler<'_> {
             finishes.push(if moments { statistic(f.func.name(), f.params.args.len(), &mut home)? } else { home.whole(expr) });
         }
         let parts = home.parts;
-        let all = parts.iter().map(|p| &p.expr).chain(enough.iter().map(|(count, _)| count));
+        let all = parts.iter().map(|p| &p.expr).chain(enough.iter().flat_map(|enough| &enough.aggregates));
         let aggregates: Vec<_> = all.enumerate().map(|(i, e)| e.clone().alias(format!("a{i}"))).collect();
         // DataFusion wants at least one key or aggregate; SELECT key … GROUP BY key has no aggregate
         let groups: Vec<_> = a.group_expr.iter().enumerate().map(|(i, e)| unaliased(e).alias(format!("g{i}"))).collect();
@@ -114,11 +114,17 @@ impl Compiler<'_> {
         let side = facts::owners(&plan).into_iter().next().map_or(Side::Public, Side::Owner);
         let unit = self.frames.attach(frame, side.clone(), &plan, on, true, keys.is_empty())?;
         let mut present = self.frames.present(unit, &mut self.bits);
-        for (i, (_, least)) in enough.iter().enumerate() {
-            let index = keys.len() + parts.len() + i;
-            let count = self.frames.value(unit, index, facts.columns[index].clone()).expr;
-            let bit = self.bits.local(side.clone(), Expr::IsTrue(Box::new(count.gt_eq(lit(*least)))));
-            present = self.bits.and([present, bit]);
+        let mut safe = false;
+        if let Some(enough) = &enough {
+            let first = keys.len() + parts.len();
+            let columns: Vec<Expr> = (first..first + enough.aggregates.len())
+                .map(|index| self.frames.value(unit, index, facts.columns[index].clone()).expr)
+                .collect();
+            if let Some(holds) = enough.holds(&columns)? {
+                let bit = self.bits.local(side.clone(), Expr::IsTrue(Box::new(holds)));
+                present = self.bits.and([present, bit]);
+                safe = true;
+            }
         }
         let mut requests = Requests::default();
         let mut openings = Vec::new();
@@ -170,7 +176,7 @@ impl Compiler<'_> {
             rows_a_group: Some(1),
             requests,
             columns: released,
-            safe: !enough.is_empty(),
+            safe,
             guards: Vec::new(),
         };
         self.release(draft, &a.schema.columns())

@@ -4,11 +4,13 @@
 //!  scans      clamps and caps: what the owner of a table reads of it
 //!  entities   how many entities each row of a relation is made of, carried up to where groups come out
 //!  given      which rows an aggregate is made of
+//!  dominance  how much of a sum is of one entity
 //! ```
 //!
-//! A minimum group is a condition on groups like HAVING, and goes the same way: what may not come out is dropped, or zeroed, on shares. It is set where a
+//! A minimum group, or a greatest share, is a condition on groups like HAVING, and goes the same way: what may not come out is dropped, or zeroed, on shares. It is set where a
 //! group is formed, below the query's own HAVING, ORDER BY and LIMIT, so that these see nothing of what is hidden.
 
+mod dominance;
 mod entities;
 mod given;
 mod scans;
@@ -18,6 +20,7 @@ pub(super) use scans::bounded;
 
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
+use self::entities::Rule;
 use super::{SqlError, facts, internal, locate::Text};
 use crate::{catalog::Catalog, message::Code, protection::Protection};
 
@@ -27,12 +30,25 @@ pub(super) struct Groups<'a> {
     pub(super) protection: &'a Protection,
     pub(super) catalog: &'a Catalog,
     pub(super) text: &'a Text,
+    /// Whether the question sums anything.
+    sums: bool,
 }
 
-impl Groups<'_> {
+impl<'a> Groups<'a> {
+    /// What is asked of the groups of a question.
+    pub(super) fn of(plan: &LogicalPlan, protection: &'a Protection, catalog: &'a Catalog, text: &'a Text) -> Self {
+        Groups { protection, catalog, text, sums: dominance::sums(plan) }
+    }
+
+    fn rule(self) -> Rule {
+        let percent = self.protection.dominance_pct;
+        Rule { min_group: self.protection.min_group, percent: (self.sums && percent < 100).then_some(percent) }
+    }
+
     /// Whether anything is asked of the groups of a plan.
     pub(super) fn concern(self, plan: &LogicalPlan) -> bool {
-        self.protection.min_group > 1 && facts::tables(plan).iter().any(|t| self.protection.datasets.contains_key(t))
+        let Rule { min_group, percent } = self.rule();
+        (min_group > 1 || percent.is_some()) && facts::tables(plan).iter().any(|t| self.protection.datasets.contains_key(t))
     }
 
     /// Of which entities the rows of a plan are.

@@ -90,6 +90,7 @@ pub(super) struct Draft {
 
 /// A sum of a group that must reach a threshold.
 pub(super) struct Held {
+    /// What it says of the group, in words.
     of: String,
     request: Request,
     least: i64,
@@ -185,7 +186,7 @@ impl Compiler<'_> {
             count.unwrap_or_else(|| requests.open(Request::Any(Bits::TRUE), what.into(), why))
         };
         let exists = if safe {
-            Existence::Safe(whether("whether it is of enough entities", "what may come out"))
+            Existence::Safe(whether("whether it may come out", "what contracts ask"))
         } else if held.is_empty() && grouped && (mask != Bits::TRUE || !secret.is_empty()) {
             Existence::NonZero(whether("whether there is any row", "which groups are in the answer"))
         } else if held.is_empty() {
@@ -239,7 +240,7 @@ impl Compiler<'_> {
         if !held.is_empty() {
             let mut of: Vec<&str> = held.iter().map(|h| h.of.as_str()).collect();
             of.dedup();
-            let what = format!("whether it is of at least {}", of.join(", and of "));
+            let what = format!("whether {}", of.join(", and "));
             self.reveals.push(Reveal { release: number, what, per: per.clone(), why: "what may come out".into() });
         }
         let name = if number == 0 { "released".to_owned() } else { format!("released_{}", number + 1) };

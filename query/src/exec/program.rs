@@ -407,7 +407,7 @@ impl<'p> Program<'p> {
             }
             let cells = self.plan.releases[release].cells.len() * groups;
             if of(release, &|o| usize::from(matches!(o, Opening::Safe { .. }))) > 0 {
-                let what = format!("{}, those of too few entities", counted(cells, "cells"));
+                let what = format!("{}, those that contracts hold back", counted(cells, "cells"));
                 steps.push(self.step(StepKind::Suppress(release), "suppress", what, cells));
             }
         }

@@ -1,4 +1,4 @@
-//! Cells of too few entities, zeroed before anything of them opens: Σ ≥ threshold is a sign, and what is not safe is multiplied by 0.
+//! Cells that may not come out, zeroed before anything of them opens: Σ ≥ threshold is a sign, and what is not safe is multiplied by 0.
 //!
 //! *Rounds.* The signs of all thresholds of all cells at once (8 over Fp61), a tree of ANDs where a cell has several; then one for the bits, and a lift and a
 //! product for each field.

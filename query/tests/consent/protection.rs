@@ -28,10 +28,10 @@ fn terms_that_ask_for_nothing_leave_the_plan_as_it_is() {
 }
 
 #[test]
-fn a_minimum_group_clamps_and_caps_are_in_the_plan_that_runs() {
+fn what_contracts_ask_is_in_the_plan_that_runs() {
     let (free, _) = protected(|_| ());
     type Change = fn(&mut Contract);
-    let changes: [(&str, Change); 3] = [
+    let changes: [(&str, Change); 4] = [
         ("what comes out is of at least 3 different resident of energy.meters, or NULL", |c| {
             (c.min_group, c.entity_key) = (3, Some("resident".into()));
         }),
@@ -40,6 +40,10 @@ fn a_minimum_group_clamps_and_caps_are_in_the_plan_that_runs() {
         }),
         ("energy.meters: of the rows of a resident at most 2 count", |c| {
             (c.max_rows_per_entity, c.entity_key) = (Some(2), Some("resident".into()))
+        }),
+        ("no resident of energy.meters has more than 40 % of a sum that comes out, or it is NULL", |c| {
+            (c.dominance_pct, c.entity_key) = (40, Some("resident".into()));
+            c.clamp = [("kwh".to_owned(), ("0".parse().expect("a bound"), "9".parse().expect("a bound")))].into();
         }),
     ];
     for (words, change) in changes {
@@ -68,7 +72,7 @@ fn numbers_of_rows_are_not_told_where_groups_have_a_minimum() {
 fn parties_with_other_terms_have_other_plans() {
     let sql = "SELECT COUNT(*) AS n FROM energy.meters";
     let with = |min_group| {
-        let protection = Protection { min_group, datasets: [("energy.meters".to_owned(), Default::default())].into() };
+        let protection = Protection { min_group, dominance_pct: 100, datasets: [("energy.meters".to_owned(), Default::default())].into() };
         compile_protected(sql, &TOWN, &protection).expect("a plan").hash()
     };
     assert_ne!(with(5), with(6));

@@ -1,6 +1,8 @@
-//! Protected answers: clamps and caps against DataFusion on tables that are clamped and capped by hand, minimum groups against a plain reference.
+//! Protected answers: clamps and caps against DataFusion on tables that are clamped and capped by hand, minimum groups against a plain
+//! reference, greatest shares against the same rule as SQL.
 
 mod bounds;
+mod dominance;
 mod groups;
 
 use super::pool::{On, Pool};
@@ -130,7 +132,11 @@ impl City {
 /// Both data sets, groups of at least so many homes.
 fn homes(min_group: u64) -> Protection {
     let data = || Protected { entity_keys: ["home".to_owned()].into(), ..Protected::default() };
-    Protection { min_group, datasets: [("energy.meters".to_owned(), data()), ("health.stays".to_owned(), data())].into() }
+    Protection {
+        min_group,
+        dominance_pct: 100,
+        datasets: [("energy.meters".to_owned(), data()), ("health.stays".to_owned(), data())].into(),
+    }
 }
 
 /// A protected answer; among three parties, at the stated price, the same.

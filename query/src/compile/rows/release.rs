@@ -7,7 +7,7 @@ mod permit;
 use datafusion::{
     arrow::datatypes::DataType,
     common::{Column, ExprSchema, ScalarValue},
-    logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Sort, lit},
+    logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Sort},
 };
 
 pub(in crate::compile) use self::moments::no_percentile;
@@ -232,8 +232,9 @@ impl Rows<'_> {
     }
 
     fn with_moments(&self, plan: &LogicalPlan, a: &Aggregate) -> Result<Extended, SqlError> {
-        let counted = self.groups.filter(|g| g.concern(&a.input)).map(|g| g.counted(&a.input)).transpose()?;
-        let enough = counted.as_ref().map_or(Ok(Vec::new()), |c| c.folds(a, self.catalog))?;
+        let mut counted = self.groups.filter(|g| g.concern(&a.input)).map(|g| g.counted(&a.input)).transpose()?;
+        let enough = counted.as_mut().map(|c| c.folds(a, self.catalog)).transpose()?;
+        let counts = enough.as_ref().map_or(&[][..], |enough| enough.aggregates.as_slice());
         let below = counted.map_or_else(|| a.input.as_ref().clone(), |c| c.plan);
         let input = Facts::of(&below, self.catalog);
         let rows = home::places(&input, self.catalog).ok_or_else(|| internal("a relation without a bound"))?;
@@ -262,12 +263,13 @@ impl Rows<'_> {
         let parts = moments.parts;
         let mut aggregates = a.aggr_expr.clone();
         aggregates.extend(parts.iter().enumerate().map(|(i, p)| p.aggregate.clone().alias(format!("moment {i}"))));
-        aggregates.extend(enough.iter().enumerate().map(|(i, (count, _))| count.clone().alias(format!("entities {i}"))));
+        aggregates.extend(counts.iter().enumerate().map(|(i, count)| count.clone().alias(format!("entities {i}"))));
         let mut extended = LogicalPlanBuilder::from(below.clone()).aggregate(a.group_expr.clone(), aggregates).map_err(internal)?;
         // groups of too few entities are none, for HAVING, ORDER BY and LIMIT as well
-        let counts: Vec<Expr> = extended.schema().columns().into_iter().map(Expr::Column).collect();
-        let counts = counts[counts.len() - enough.len()..].iter().cloned().zip(&enough).map(|(c, (_, least))| c.gt_eq(lit(*least)));
-        if let Some(condition) = counts.reduce(Expr::and) {
+        let columns: Vec<Expr> = extended.schema().columns().into_iter().map(Expr::Column).collect();
+        let holds = enough.as_ref().map(|enough| enough.holds(&columns[columns.len() - counts.len()..])).transpose()?;
+        let guarded = !counts.is_empty();
+        if let Some(condition) = holds.flatten() {
             extended = extended.filter(condition).map_err(internal)?;
         }
         let extended = replaced(plan, extended.build().map_err(internal)?)?;
@@ -300,7 +302,7 @@ impl Rows<'_> {
                 }
             }
         }
-        Ok(Extended { plan: extended, keys, moments: demands, parts, finishes, guarded: !enough.is_empty() })
+        Ok(Extended { plan: extended, keys, moments: demands, parts, finishes, guarded })
     }
 }
 

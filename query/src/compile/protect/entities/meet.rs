@@ -18,6 +18,7 @@ use crate::{
         SqlError,
         facts::{Facts, plain},
         internal,
+        protect::dominance::Portions,
     },
 };
 
@@ -66,6 +67,7 @@ impl Walk<'_> {
         };
         let known: Option<Vec<Entities>> = other.of.iter().map(|e| same(e).map(|c| e.clone().with(c))).collect();
         if let Some(known) = known {
+            let known = known.into_iter().map(|e| Entities { portions: Portions::default(), ..e });
             let straight = j.join_type == JoinType::LeftSemi;
             let (left, right) = if straight { (kept.plan, other.plan) } else { (other.plan, kept.plan) };
             let plan = rebuilt_join(j, left, right, j.on.clone(), j.join_type)?;
@@ -110,6 +112,9 @@ impl Walk<'_> {
     /// Rows of some inputs are of no entity of what only others read.
     pub(super) fn union(&mut self, u: &Union, plan: &LogicalPlan) -> Result<Counted, SqlError> {
         let inputs = u.inputs.iter().map(|i| self.plan(i)).collect::<Result<Vec<_>, _>>()?;
+        if inputs.iter().flat_map(|input| &input.of).any(|e| !e.portions.sums().is_empty()) {
+            return Err(self.uncounted("UNION ALL of sums, whose greatest shares are of different sums"));
+        }
         let mut all: Vec<(String, Option<String>, usize)> = Vec::new();
         for input in &inputs {
             all.extend(input.occurrences());
@@ -142,7 +147,14 @@ impl Walk<'_> {
                 let first = types.next()?;
                 types.all(|t| t == first).then_some(first)
             });
-            let e = Entities { table: table.clone(), key: key.clone(), are: Are::Numbered { number: lit(0i64), most: Some(0) } };
+            let values = plan.schema().columns().into_iter().enumerate().filter(|(column, _)| {
+                arms.iter().any(|(_, original, _, found)| {
+                    let of_arm = Expr::Column(at(original.schema(), *column));
+                    found[i].is_some_and(|e: &Entities| e.portions.concern(&of_arm))
+                })
+            });
+            let portions = Portions::whole(values.map(|(_, column)| column));
+            let e = Entities { table: table.clone(), key: key.clone(), are: Are::Numbered { number: lit(0i64), most: Some(0) }, portions };
             let name = self.name(&e);
             let mut most = Some(0u128);
             for ((arm, _, facts, found), columns) in arms.iter().zip(&mut columns) {

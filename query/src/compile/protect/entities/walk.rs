@@ -6,10 +6,10 @@ use datafusion::{
     common::{Column, DFSchema},
     functions::core::expr_fn::least,
     functions_aggregate::expr_fn::{max, sum},
-    logical_expr::{Aggregate, Distinct, Expr, LogicalPlan, Projection, lit},
+    logical_expr::{Aggregate, Distinct, Expr, LogicalPlan, Projection, Window, lit},
 };
 
-use super::{Are, Counted, Entities, MOST, named, or_none, over, unalias};
+use super::{Are, Counted, Entities, MOST, Rule, enough::Share, named, or_none, over, unalias};
 use crate::{
     catalog::Catalog,
     compile::{
@@ -17,7 +17,8 @@ use crate::{
         facts::{self, Facts, plain},
         internal,
         locate::Text,
-        protect::refused,
+        protect::{dominance::Portions, refused},
+        release::aggregate_function,
         rows::{form, order},
     },
     protection::Protection,
@@ -28,6 +29,7 @@ pub(super) struct Walk<'a> {
     pub(super) protection: &'a Protection,
     pub(super) catalog: &'a Catalog,
     pub(super) text: &'a Text,
+    pub(super) rule: Rule,
     pub(super) next: usize,
 }
 
@@ -62,7 +64,7 @@ impl Walk<'_> {
                 if !w.window_expr.iter().all(|e| inner.of_own(e)) {
                     return Err(self.uncounted("a window function that brings values of other rows"));
                 }
-                self.first(inner, &plan.schema().columns())
+                self.first(inner, w, &plan.schema().columns())
             }
             LogicalPlan::Distinct(Distinct::All(input)) => {
                 let inner = self.plan(input)?;
@@ -81,23 +83,22 @@ impl Walk<'_> {
     /// The rows of a table: of the entities that its contract says, or by themselves, which its key may name.
     fn scanned(&self, name: &str, schema: &DFSchema) -> Result<Vec<Entities>, SqlError> {
         let data = self.protection.datasets.get(name).ok_or_else(|| internal("a table that is protected"))?;
+        let portions = || if self.rule.percent.is_some() { Portions::whole(schema.columns()) } else { Portions::default() };
+        let entities = |key: Option<&String>, are| Entities { table: name.to_owned(), key: key.cloned(), are, portions: portions() };
         let named = |key: &String, entity: Option<&String>| {
             let column = schema.columns().into_iter().find(|c| c.name == *key).ok_or_else(|| internal("a scan has all columns"))?;
-            Ok(Entities { table: name.to_owned(), key: entity.cloned(), are: Are::Named(column) })
+            Ok(entities(entity, Are::Named(column)))
         };
         let key = self.catalog.table(name).and_then(|table| if let [key] = table.key.as_slice() { Some(key) } else { None });
         match (data.entity_keys.is_empty(), key) {
             (false, _) => data.entity_keys.iter().map(|key| named(key, Some(key))).collect(),
             (true, Some(key)) => Ok(vec![named(key, None)?]),
-            (true, None) => {
-                let are = Are::Numbered { number: lit(1i64), most: Some(1) };
-                Ok(vec![Entities { table: name.to_owned(), key: None, are }])
-            }
+            (true, None) => Ok(vec![entities(None, Are::Numbered { number: lit(1i64), most: Some(1) })]),
         }
     }
 
     pub(super) fn counted(&self, plan: LogicalPlan, of: Vec<Entities>) -> Counted {
-        Counted { plan, of, min_group: self.protection.min_group }
+        Counted { plan, of, rule: self.rule }
     }
 
     pub(super) fn protects(&self, plan: &LogicalPlan) -> bool {
@@ -131,18 +132,25 @@ impl Walk<'_> {
 
     fn projection(&mut self, p: &Projection) -> Result<Counted, SqlError> {
         let inner = self.plan(&p.input)?;
-        let mut exprs = p.expr.clone();
-        let mut places = Vec::new();
+        let facts = Facts::of(&inner.plan, self.catalog);
+        let input = facts::Input { schema: inner.plan.schema(), columns: &facts.columns, catalog: self.catalog };
+        let (mut exprs, own) = (p.expr.clone(), p.expr.len());
+        let (mut places, mut portions) = (Vec::new(), Vec::new());
         for e in &inner.of {
             let value = e.value();
-            places.push((!value.column_refs().is_empty()).then(|| {
+            let place = (!value.column_refs().is_empty()).then(|| {
                 exprs.iter().position(|p| *unalias(p) == value).unwrap_or_else(|| {
                     exprs.push(value.alias(self.name(e)));
                     exprs.len() - 1
                 })
-            }));
+            });
+            portions.push(e.portions.projected(&mut exprs, own, input, || self.name(e)));
+            places.push(place);
         }
-        self.projected(inner, exprs, places)
+        let mut counted = self.projected(inner, exprs, places)?;
+        let schema = counted.plan.schema();
+        counted.of.iter_mut().zip(portions).for_each(|(e, portions)| e.portions = portions.at(|place| at(schema, place)));
+        Ok(counted)
     }
 
     /// These expressions of a relation, and where among them its entities are; `None`: as they were.
@@ -156,24 +164,31 @@ impl Walk<'_> {
         Ok(self.counted(plan, of))
     }
 
-    /// These columns first, and then those that only count.
-    fn first(&mut self, inner: Counted, columns: &[Column]) -> Result<Counted, SqlError> {
+    /// These columns of a window first, and then those that only count.
+    fn first(&mut self, mut inner: Counted, w: &Window, columns: &[Column]) -> Result<Counted, SqlError> {
         let exprs = columns.iter().cloned().map(Expr::Column);
-        let more =
-            inner.of.iter().flat_map(|e| e.value().column_refs().into_iter().cloned().collect::<Vec<_>>()).filter(|c| !columns.contains(c));
-        let more: BTreeSet<Column> = more.collect();
+        let more: BTreeSet<Column> = inner.of.iter().flat_map(Entities::columns).filter(|c| !columns.contains(c)).collect();
         let exprs: Vec<Expr> = exprs.chain(more.into_iter().map(Expr::Column)).collect();
+        let of_window = columns.len() - w.window_expr.len();
+        for e in &mut inner.of {
+            for (column, _) in columns[of_window..].iter().zip(&w.window_expr).filter(|(_, f)| e.portions.concern(f)).collect::<Vec<_>>() {
+                e.portions.add(column.clone(), Expr::Column(column.clone()));
+            }
+        }
         let places = vec![None; inner.of.len()];
         self.projected(inner, exprs, places)
     }
 
-    pub(super) fn folded(&mut self, inner: Counted, groups: Vec<Expr>, aggregates: Vec<Expr>) -> Result<Counted, SqlError> {
+    pub(super) fn folded(&mut self, mut inner: Counted, groups: Vec<Expr>, aggregates: Vec<Expr>) -> Result<Counted, SqlError> {
+        let shares = inner.shares(&groups, &aggregates, self.catalog)?;
         let facts = Facts::of(&inner.plan, self.catalog);
         let given = inner.given(&aggregates, &facts, self.catalog)?;
         let schema = inner.plan.schema().clone();
-        let mut all = aggregates;
-        let mut of: Vec<(Entities, Fold)> = Vec::new();
-        for e in &inner.of {
+        let (keys, mut all) = (groups.len(), aggregates);
+        // columns of the fold that are made of values of a data set
+        let of_values: Vec<Expr> = groups.iter().chain(&all).cloned().collect();
+        let mut of: Vec<(Entities, Fold, Vec<(Option<usize>, usize)>)> = Vec::new();
+        for (e, shares) in inner.of.iter().zip(shares) {
             let key = match &e.are {
                 Are::Named(c) => groups.iter().position(|g| matches!(unalias(g), Expr::Column(g) if g == c)),
                 Are::Numbered { .. } => None,
@@ -186,7 +201,7 @@ impl Walk<'_> {
                     Fold::Counts(first..all.len(), groups_of(c, &groups, &schema, &facts, self.catalog))
                 }
                 (Are::Numbered { number, most: None }, None) if number.column_refs().is_empty() => {
-                    return Err(e.lost(self.protection.min_group));
+                    return Err(e.lost(self.rule));
                 }
                 (Are::Numbered { number, most }, None) => {
                     let first = all.len();
@@ -198,11 +213,27 @@ impl Walk<'_> {
                     Fold::Counts(first..all.len(), *most)
                 }
             };
-            of.push((e.clone(), fold));
+            // the greatest share of each sum, and the sum; which column of the fold that is
+            let mut sums = Vec::new();
+            for Share { summand, greatest, total } in shares.apart() {
+                let own = of_values[keys..].iter().position(|f| summand.is(f, &schema));
+                sums.push((own.map(|i| keys + i), keys + all.len()));
+                all.extend([greatest, total].map(|fold| fold.alias(self.name(e))));
+            }
+            of.push((e.clone(), fold, sums));
         }
-        let keys = groups.len();
         let plan = LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(inner.plan), groups, all).map_err(internal)?);
-        let of = of.into_iter().map(|(e, fold)| match fold {
+        let column = |place| Expr::Column(at(plan.schema(), place));
+        let of = of.into_iter().map(|(e, fold, sums)| {
+            let concerned = (0..of_values.len()).filter(|i| !is_count(&of_values[*i]) && e.portions.concern(&of_values[*i]));
+            let mut portions = Portions::whole(concerned.map(|i| at(plan.schema(), i)));
+            for (own, greatest) in sums {
+                own.into_iter().for_each(|own| portions.add(at(plan.schema(), own), column(greatest)));
+                portions.show(column(greatest), column(greatest + 1));
+            }
+            (Entities { portions, ..e }, fold)
+        });
+        let of = of.map(|(e, fold)| match fold {
             Fold::Key(key) => Entities { are: Are::Named(at(plan.schema(), key)), ..e },
             Fold::Counts(places, most) => {
                 // of no rows, or of NULLs alone, there is no sum
@@ -237,6 +268,11 @@ impl Walk<'_> {
         let word = ["EXISTS", "IN", "OR", "WHERE"].into_iter().find(|w| construct.starts_with("NOT") && self.text.word(w).is_some());
         refused(what, fix).at(word.and_then(|w| self.text.word(w)).or_else(|| self.text.keyword("SELECT")))
     }
+}
+
+/// Of who is counted each is one.
+fn is_count(e: &Expr) -> bool {
+    aggregate_function(e).is_some_and(|f| matches!(f.func.name(), "count" | "regr_count" | "approx_distinct"))
 }
 
 /// How the entities of a group are known: by a key of the group, or from the columns of some aggregates.
