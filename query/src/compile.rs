@@ -159,7 +159,7 @@ fn compile_here(sql: &str, catalog: &Catalog, protection: Option<&Protection>) -
     if let Some(protection) = protection {
         plan = protect::bounded(plan, protection, catalog)?;
     }
-    let groups = protection.map(|protection| Groups::of(&plan, protection, catalog, &text));
+    let groups = protection.map(|protection| Groups::of(&plan, protection, catalog, &text)).transpose()?;
     let mut plan = planned(&plan, &text, catalog, groups)?;
     plan.protection = protection.cloned();
     Ok(plan)

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 
 use datafusion::{
     arrow::datatypes::DataType,
-    common::ScalarValue,
+    common::{
+        ScalarValue,
+        tree_node::{Transformed, TreeNode},
+    },
     functions_aggregate::expr_fn::{count, sum},
     logical_expr::{Aggregate, Case, Expr, LogicalPlan, LogicalPlanBuilder, lit},
 };
@@ -107,6 +110,7 @@ impl Compiler<'_> {
         // DataFusion wants at least one key or aggregate; SELECT key … GROUP BY key has no aggregate
         let groups: Vec<_> = a.group_expr.iter().enumerate().map(|(i, e)| unaliased(e).alias(format!("g{i}"))).collect();
         let plan = LogicalPlanBuilder::from(below.clone()).aggregate(groups, aggregates).and_then(|b| b.build()).map_err(internal)?;
+        let (plan, holds) = enough.map_or_else(|| Ok((plan.clone(), None)), |enough| enough.of(plan.clone()))?;
         let facts = Facts::of(&plan, self.catalog);
         let frame = self.frames.frame(axes)?;
         let columns = plan.schema().columns();
@@ -114,17 +118,17 @@ impl Compiler<'_> {
         let side = facts::owners(&plan).into_iter().next().map_or(Side::Public, Side::Owner);
         let unit = self.frames.attach(frame, side.clone(), &plan, on, true, keys.is_empty())?;
         let mut present = self.frames.present(unit, &mut self.bits);
-        let mut safe = false;
-        if let Some(enough) = &enough {
-            let first = keys.len() + parts.len();
-            let columns: Vec<Expr> = (first..first + enough.aggregates.len())
-                .map(|index| self.frames.value(unit, index, facts.columns[index].clone()).expr)
-                .collect();
-            if let Some(holds) = enough.holds(&columns)? {
-                let bit = self.bits.local(side.clone(), Expr::IsTrue(Box::new(holds)));
-                present = self.bits.and([present, bit]);
-                safe = true;
-            }
+        let safe = holds.is_some();
+        if let Some(holds) = holds {
+            let holds = holds.transform(|e| match &e {
+                Expr::Column(c) => {
+                    let index = plan.schema().index_of_column(c)?;
+                    Ok(Transformed::yes(self.frames.value(unit, index, facts.columns[index].clone()).expr))
+                }
+                _ => Ok(Transformed::no(e)),
+            });
+            let bit = self.bits.local(side.clone(), Expr::IsTrue(Box::new(holds.map_err(internal)?.data)));
+            present = self.bits.and([present, bit]);
         }
         let mut requests = Requests::default();
         let mut openings = Vec::new();

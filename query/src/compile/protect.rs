@@ -5,6 +5,7 @@
 //!  entities   how many entities each row of a relation is made of, carried up to where groups come out
 //!  given      which rows an aggregate is made of
 //!  dominance  how much of a sum is of one entity
+//!  margins    groups beside their total
 //! ```
 //!
 //! A minimum group, or a greatest share, is a condition on groups like HAVING, and goes the same way: what may not come out is dropped, or zeroed, on shares. It is set where a
@@ -13,6 +14,7 @@
 mod dominance;
 mod entities;
 mod given;
+mod margins;
 mod scans;
 
 pub(super) use entities::{Counted, Weight};
@@ -32,22 +34,30 @@ pub(super) struct Groups<'a> {
     pub(super) text: &'a Text,
     /// Whether the question sums anything.
     sums: bool,
+    /// Whether it shows groups beside their total.
+    beside_total: bool,
 }
 
 impl<'a> Groups<'a> {
     /// What is asked of the groups of a question.
-    pub(super) fn of(plan: &LogicalPlan, protection: &'a Protection, catalog: &'a Catalog, text: &'a Text) -> Self {
-        Groups { protection, catalog, text, sums: dominance::sums(plan) }
+    pub(super) fn of(plan: &LogicalPlan, protection: &'a Protection, catalog: &'a Catalog, text: &'a Text) -> Result<Self, SqlError> {
+        let groups = Groups { protection, catalog, text, sums: dominance::sums(plan), beside_total: false };
+        let asked = groups.concern(plan);
+        Ok(Groups { beside_total: asked && margins::beside_total(plan, protection)?, ..groups })
     }
 
     fn rule(self) -> Rule {
         let percent = self.protection.dominance_pct;
-        Rule { min_group: self.protection.min_group, percent: (self.sums && percent < 100).then_some(percent) }
+        Rule {
+            min_group: self.protection.min_group,
+            percent: (self.sums && percent < 100).then_some(percent),
+            beside_total: self.beside_total,
+        }
     }
 
     /// Whether anything is asked of the groups of a plan.
     pub(super) fn concern(self, plan: &LogicalPlan) -> bool {
-        let Rule { min_group, percent } = self.rule();
+        let Rule { min_group, percent, .. } = self.rule();
         (min_group > 1 || percent.is_some()) && facts::tables(plan).iter().any(|t| self.protection.datasets.contains_key(t))
     }
 
@@ -79,9 +89,9 @@ impl<'a> Groups<'a> {
             return plan.with_new_exprs(plan.expressions(), vec![self.kept(below)?]).map_err(internal);
         }
         let counted = self.counted(plan)?;
-        let Some(enough) = counted.enough()? else { return Ok(plan.clone()) };
         let columns: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
-        let kept = LogicalPlanBuilder::from(counted.plan).filter(enough).and_then(|b| b.project(columns));
+        let (counted, Some(enough)) = counted.enough(&columns)? else { return Ok(plan.clone()) };
+        let kept = LogicalPlanBuilder::from(counted).filter(enough).and_then(|b| b.project(columns));
         kept.and_then(|b| b.build()).map_err(internal)
     }
 }

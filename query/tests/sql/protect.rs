@@ -4,6 +4,7 @@
 mod bounds;
 mod dominance;
 mod groups;
+mod margins;
 
 use super::pool::{On, Pool};
 use query::datafusion::arrow::array::RecordBatch;

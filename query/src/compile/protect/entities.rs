@@ -45,6 +45,8 @@ pub(super) struct Rule {
     pub(super) min_group: u64,
     /// The most of a sum that one entity may have, in per cent; none: all.
     pub(super) percent: Option<u64>,
+    /// Whether groups come out beside their total.
+    pub(super) beside_total: bool,
 }
 
 /// The entities of a data set.
@@ -150,7 +152,7 @@ fn or_none(number: Expr) -> Expr {
     coalesce(vec![number, lit(0i64)])
 }
 
-fn choose(when: Expr, then: Expr, otherwise: Expr) -> Expr {
+pub(super) fn choose(when: Expr, then: Expr, otherwise: Expr) -> Expr {
     Expr::Case(Case::new(None, vec![(Box::new(when), Box::new(then))], Some(Box::new(otherwise))))
 }
 

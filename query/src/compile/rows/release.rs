@@ -264,15 +264,16 @@ impl Rows<'_> {
         let mut aggregates = a.aggr_expr.clone();
         aggregates.extend(parts.iter().enumerate().map(|(i, p)| p.aggregate.clone().alias(format!("moment {i}"))));
         aggregates.extend(counts.iter().enumerate().map(|(i, count)| count.clone().alias(format!("entities {i}"))));
-        let mut extended = LogicalPlanBuilder::from(below.clone()).aggregate(a.group_expr.clone(), aggregates).map_err(internal)?;
+        let extended = LogicalPlanBuilder::from(below.clone()).aggregate(a.group_expr.clone(), aggregates);
+        let mut extended = extended.and_then(|b| b.build()).map_err(internal)?;
         // groups of too few entities are none, for HAVING, ORDER BY and LIMIT as well
-        let columns: Vec<Expr> = extended.schema().columns().into_iter().map(Expr::Column).collect();
-        let holds = enough.as_ref().map(|enough| enough.holds(&columns[columns.len() - counts.len()..])).transpose()?;
         let guarded = !counts.is_empty();
-        if let Some(condition) = holds.flatten() {
-            extended = extended.filter(condition).map_err(internal)?;
+        if let Some(enough) = &enough
+            && let (groups, Some(condition)) = enough.of(extended.clone())?
+        {
+            extended = LogicalPlanBuilder::from(groups).filter(condition).and_then(|b| b.build()).map_err(internal)?;
         }
-        let extended = replaced(plan, extended.build().map_err(internal)?)?;
+        let extended = replaced(plan, extended)?;
         let moment = |i: usize| -> Result<Expr, SqlError> {
             let columns = extended.schema().columns();
             let name = format!("moment {i}");

@@ -6,7 +6,7 @@ use datafusion::{
     arrow::datatypes::DataType,
     functions::core::expr_fn::least,
     functions_aggregate::expr_fn::sum,
-    logical_expr::{Aggregate, Expr, ExprSchemable, lit},
+    logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, lit},
 };
 
 use super::{Are, Counted, Entities, MOST, Rule, choose, named, over, unalias, walk::at};
@@ -19,7 +19,9 @@ use crate::{
         internal,
         protect::{
             dominance::{Summand, left, may_be_negative, with_windows, within},
-            given, refused,
+            given,
+            margins::Conditions,
+            refused,
         },
     },
 };
@@ -29,6 +31,8 @@ use crate::{
 pub(in crate::compile) struct Enough {
     pub(in crate::compile) aggregates: Vec<Expr>,
     tests: Vec<Test>,
+    /// Of a group of several, how many keys it has.
+    beside_total: Option<usize>,
 }
 
 enum Test {
@@ -55,48 +59,54 @@ pub(super) struct Share {
 }
 
 impl Enough {
-    /// Whether all of it holds, given the columns of the aggregates; `None`: nothing is asked.
-    pub(in crate::compile) fn holds(&self, columns: &[Expr]) -> Result<Option<Expr>, SqlError> {
-        let mut columns = columns.iter().cloned();
-        let mut next = || columns.next().ok_or_else(|| internal("an aggregate is a column"));
-        let mut all: Option<Expr> = None;
+    /// The groups with more columns, and which of them may come out; `None`: nothing is asked. The last columns of the groups are the aggregates.
+    pub(in crate::compile) fn of(&self, groups: LogicalPlan) -> Result<(LogicalPlan, Option<Expr>), SqlError> {
+        let columns: Vec<Expr> = groups.schema().columns().into_iter().map(Expr::Column).collect();
+        let mut own = columns[columns.len() - self.aggregates.len()..].iter().cloned();
+        let mut next = || own.next().ok_or_else(|| internal("an aggregate is a column"));
+        let mut conditions = Conditions::default();
         for test in &self.tests {
-            let holds = match test {
-                Test::Least(least) => next()?.gt_eq(lit(*least)),
-                Test::Share(percent, types) => within(next()?, next()?, *percent, types)?,
-            };
-            all = Some(all.map_or(holds.clone(), |all| all.and(holds)));
+            match test {
+                Test::Least(least) => conditions.counts.push((next()?, *least)),
+                Test::Share(percent, types) => conditions.others.push(within(next()?, next()?, *percent, types)?),
+            }
         }
-        Ok(all)
+        match self.beside_total {
+            Some(keys) => conditions.beside_total(groups, &columns[..keys]),
+            None => Ok((groups, conditions.all())),
+        }
     }
 }
 
 impl Counted {
-    /// The condition that each row is of enough entities; `None` if no data set asks for it.
-    pub(in crate::compile) fn enough(&self) -> Result<Option<Expr>, SqlError> {
-        let mut all: Option<Expr> = None;
-        let mut hold = |e: Expr| all = Some(all.take().map_or(e.clone(), |all| all.and(e)));
+    /// The rows with more columns, and which of them may come out; `None` if no data set asks for anything. `columns` tell the rows apart.
+    pub(in crate::compile) fn enough(self, columns: &[Expr]) -> Result<(LogicalPlan, Option<Expr>), SqlError> {
+        let mut conditions = Conditions::default();
         for e in &self.of {
             match &e.are {
                 Are::Numbered { number, .. } if !number.column_refs().is_empty() => {
                     if self.rule.min_group > 1 {
-                        hold(number.clone().gt_eq(lit(self.least())));
+                        conditions.counts.push((number.clone(), self.least()));
                     }
                 }
                 _ => return Err(e.single(self.rule)),
             }
             for (greatest, whole) in e.portions.sums() {
                 let types = self.types([greatest, whole])?;
-                hold(within(greatest.clone(), whole.clone(), self.rule.percent.unwrap_or(100), &types)?);
+                conditions.others.push(within(greatest.clone(), whole.clone(), self.rule.percent.unwrap_or(100), &types)?);
             }
         }
-        Ok(all)
+        match self.rule.beside_total {
+            true => conditions.beside_total(self.plan, columns),
+            false => Ok((self.plan, conditions.all())),
+        }
     }
 
     /// The same, of groups of rows.
     pub(in crate::compile) fn folds(&mut self, a: &Aggregate, catalog: &Catalog) -> Result<Enough, SqlError> {
         let facts = Facts::of(&self.plan, catalog);
-        let mut enough = Enough::default();
+        let beside_total = (self.rule.beside_total && !a.group_expr.is_empty()).then_some(a.group_expr.len());
+        let mut enough = Enough { beside_total, ..Enough::default() };
         if self.rule.min_group > 1 {
             self.in_common(&a.group_expr)?;
             for given in self.given(&a.aggr_expr, &facts, catalog)? {
@@ -129,6 +139,9 @@ impl Counted {
     pub(in crate::compile) fn weights(&self, a: &Aggregate, catalog: &Catalog) -> Result<Vec<Weight>, SqlError> {
         let facts = Facts::of(&self.plan, catalog);
         let input = Input { schema: self.plan.schema(), columns: &facts.columns, catalog };
+        if self.rule.beside_total && !a.group_expr.is_empty() {
+            return Err(over_public_rows("hiding a second group beside their total".into()));
+        }
         let mut weights = Vec::new();
         if self.rule.min_group > 1 {
             self.in_common(&a.group_expr)?;
