@@ -64,6 +64,9 @@ impl Protection {
             let keys = data.entity_keys.iter().map(String::as_str).chain(data.entity_keys.is_empty().then_some("row"));
             lines.extend(keys.map(|key| format!("no {key} of {name} has more than {most} % of a sum that comes out, or it is NULL")));
         }
+        if self.min_group > 1 || self.dominance_pct < 100 {
+            lines.push("of groups beside their total at least two are NULL, or none".into());
+        }
         lines
     }
 }

@@ -5,7 +5,7 @@
 //! entity beside each sum. An entity may be in several of them, and what is added up then are the greatest shares: no less than any one can have.
 //! A count is no sum: of who is counted each is one. Nor is a MIN, a MAX or a percentile, which is one row's by nature.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::{
     arrow::datatypes::DataType,
@@ -59,6 +59,11 @@ fn moments(name: &str) -> Option<&'static [&'static [usize]]> {
         name if name.starts_with("regr_") && name != "regr_count" => &[&[0], &[1], &[0, 0], &[1, 1], &[0, 1]],
         _ => return None,
     })
+}
+
+/// Whether an aggregate sums.
+pub(super) fn is_sum(aggregate: &Expr) -> bool {
+    aggregate_function(aggregate).is_some_and(|f| moments(f.func.name()).is_some())
 }
 
 /// What is summed of a group: values, NULL in the rows that are left out.
@@ -141,6 +146,8 @@ impl Summand {
 pub(super) struct Portions {
     /// Of these columns, the most that one entity has: the column itself, where that may be all.
     of: BTreeMap<Column, Expr>,
+    /// Those of them that are computed of sums.
+    summed: BTreeSet<Column>,
     /// Sums that the row shows: the most that one entity has of each, and the whole.
     sums: Vec<(Expr, Expr)>,
 }
@@ -148,11 +155,21 @@ pub(super) struct Portions {
 impl Portions {
     /// All of these columns may be of one.
     pub(super) fn whole(columns: impl IntoIterator<Item = Column>) -> Self {
-        Portions { of: columns.into_iter().map(|c| (c.clone(), Expr::Column(c))).collect(), sums: Vec::new() }
+        Portions { of: columns.into_iter().map(|c| (c.clone(), Expr::Column(c))).collect(), ..Portions::default() }
     }
 
     pub(super) fn add(&mut self, column: Column, portion: Expr) {
         self.of.insert(column, portion);
+    }
+
+    /// A column is computed of sums.
+    pub(super) fn sum(&mut self, column: Column) {
+        self.summed.insert(column);
+    }
+
+    /// Whether a value is computed of sums.
+    pub(super) fn summed(&self, e: &Expr) -> bool {
+        e.column_refs().into_iter().any(|c| self.summed.contains(c))
     }
 
     pub(super) fn show(&mut self, greatest: Expr, whole: Expr) {
@@ -231,6 +248,11 @@ impl Portions {
                 moved.of.insert(column, to(portion)?);
             }
         }
+        for column in &self.summed {
+            if let Expr::Column(column) = to(&Expr::Column(column.clone()))? {
+                moved.summed.insert(column);
+            }
+        }
         for (greatest, whole) in &self.sums {
             moved.sums.push((to(greatest)?, to(whole)?));
         }
@@ -248,6 +270,7 @@ impl Portions {
         let mut projected = Projected::default();
         for i in 0..own {
             let value = unalias(&exprs[i]).clone();
+            projected.summed.extend(self.summed(&value).then_some(i));
             match self.of(&value, input) {
                 Some(of) if of == value => projected.of.push((i, i)),
                 Some(of) => projected.of.push((i, place(exprs, of))),
@@ -265,6 +288,7 @@ impl Portions {
 #[derive(Default)]
 pub(super) struct Projected {
     of: Vec<(usize, usize)>,
+    summed: Vec<usize>,
     sums: Vec<(usize, usize)>,
 }
 
@@ -273,6 +297,7 @@ impl Projected {
         let expr = |place| Expr::Column(column(place));
         Portions {
             of: self.of.into_iter().map(|(c, portion)| (column(c), expr(portion))).collect(),
+            summed: self.summed.into_iter().map(&column).collect(),
             sums: self.sums.into_iter().map(|(greatest, whole)| (expr(greatest), expr(whole))).collect(),
         }
     }

@@ -314,6 +314,16 @@ fn what_has_no_shares_is_refused() {
             &at_most(50),
             "UNION ALL of sums",
         ),
+        (
+            "SELECT zone, MAX(x.s) AS m FROM (SELECT zone, home, SUM(kwh) AS s FROM energy.meters GROUP BY zone, home) x GROUP BY zone",
+            &at_most(50),
+            "shows single sums",
+        ),
+        (
+            "SELECT x.t, COUNT(*) AS n FROM (SELECT zone, SUM(kwh) + 1 AS t FROM energy.meters GROUP BY zone) x GROUP BY x.t",
+            &at_most(50),
+            "shows single sums",
+        ),
     ] {
         let said = refusal(&pool, sql, protection);
         assert!(said.contains(what), "{sql}\n{said}");

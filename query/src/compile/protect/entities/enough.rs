@@ -9,7 +9,10 @@ use datafusion::{
     logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, lit},
 };
 
-use super::{Are, Counted, Entities, MOST, Rule, choose, named, over, unalias, walk::at};
+use super::{
+    Are, Counted, Entities, MOST, Rule, choose, named, over, unalias,
+    walk::{at, is_count},
+};
 use crate::{
     catalog::Catalog,
     compile::{
@@ -18,7 +21,7 @@ use crate::{
         facts::{Facts, Input},
         internal,
         protect::{
-            dominance::{Summand, left, may_be_negative, with_windows, within},
+            dominance::{Summand, is_sum, left, may_be_negative, with_windows, within},
             given,
             margins::Conditions,
             refused,
@@ -168,6 +171,7 @@ impl Counted {
             weights.push(Weight { of: "it has a row".into(), number: lit(1i64), given: None, least: 1 });
         }
         let Some(percent) = self.rule.percent else { return Ok(weights) };
+        self.none_of_sums(&a.group_expr, &a.aggr_expr)?;
         for summand in Summand::of(&a.aggr_expr, input)? {
             for e in &self.of {
                 let Some(portion) = self.portion(e, &summand, input)? else { continue };
@@ -190,6 +194,7 @@ impl Counted {
         }
         let (facts, schema) = (Facts::of(&self.plan, catalog), self.plan.schema().clone());
         let input = Input { schema: &schema, columns: &facts.columns, catalog };
+        self.none_of_sums(groups, aggregates)?;
         let summands = Summand::of(aggregates, input)?;
         let mut all = Vec::new();
         for e in &self.of {
@@ -245,6 +250,19 @@ impl Counted {
             return Err(refused(what, fix));
         }
         Ok(portion)
+    }
+
+    /// Of several sums a MIN, a MAX or a percentile shows one, and a group key all: whoever has most of these is not looked at.
+    fn none_of_sums(&self, groups: &[Expr], aggregates: &[Expr]) -> Result<(), SqlError> {
+        let picks = |f: &&Expr| !is_sum(f) && !is_count(f);
+        for e in &self.of {
+            if let Some(shown) = groups.iter().chain(aggregates.iter().filter(picks)).find(|shown| e.portions.summed(shown)) {
+                let percent = self.rule.percent.unwrap_or(100);
+                let what = format!("{} shows single sums, and by the contract for {} {} a sum", said(shown), e.table, e.no_one(percent));
+                return Err(refused(what, "sum them, take their mean, or count them"));
+            }
+        }
+        Ok(())
     }
 
     /// Whether the groups are not of one entity each.

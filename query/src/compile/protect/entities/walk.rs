@@ -17,7 +17,10 @@ use crate::{
         facts::{self, Facts, plain},
         internal,
         locate::Text,
-        protect::{dominance::Portions, refused},
+        protect::{
+            dominance::{Portions, is_sum},
+            refused,
+        },
         release::aggregate_function,
         rows::{form, order},
     },
@@ -173,6 +176,7 @@ impl Walk<'_> {
         for e in &mut inner.of {
             for (column, _) in columns[of_window..].iter().zip(&w.window_expr).filter(|(_, f)| e.portions.concern(f)).collect::<Vec<_>>() {
                 e.portions.add(column.clone(), Expr::Column(column.clone()));
+                e.portions.sum(column.clone());
             }
         }
         let places = vec![None; inner.of.len()];
@@ -227,6 +231,9 @@ impl Walk<'_> {
         let of = of.into_iter().map(|(e, fold, sums)| {
             let concerned = (0..of_values.len()).filter(|i| !is_count(&of_values[*i]) && e.portions.concern(&of_values[*i]));
             let mut portions = Portions::whole(concerned.map(|i| at(plan.schema(), i)));
+            for i in (0..of_values.len()).filter(|i| is_sum(&of_values[*i]) && e.portions.concern(&of_values[*i])) {
+                portions.sum(at(plan.schema(), i));
+            }
             for (own, greatest) in sums {
                 own.into_iter().for_each(|own| portions.add(at(plan.schema(), own), column(greatest)));
                 portions.show(column(greatest), column(greatest + 1));
@@ -271,7 +278,7 @@ impl Walk<'_> {
 }
 
 /// Of who is counted each is one.
-fn is_count(e: &Expr) -> bool {
+pub(super) fn is_count(e: &Expr) -> bool {
     aggregate_function(e).is_some_and(|f| matches!(f.func.name(), "count" | "regr_count" | "approx_distinct"))
 }
 
