@@ -412,8 +412,9 @@ impl Query {
         if !is_text(&self.purpose, 1000) {
             return Err("`purpose` is empty or longer than 1,000 bytes");
         }
-        if reads.len() != self.reads.len() || !(1..=64).contains(&reads.len()) || !self.reads.iter().all(columns) {
-            return Err("`reads` is empty, too long, or names a data set twice");
+        // A question of public tables alone reads none.
+        if reads.len() != self.reads.len() || reads.len() > 64 || !self.reads.iter().all(columns) {
+            return Err("`reads` is too long, or names a data set twice");
         }
         if !self.reads.iter().all(|read| owner(&read.dataset).is_some()) {
             return Err("a `dataset` is not `agency.table`");
@@ -440,6 +441,25 @@ pub fn countersign(entry: &str, name: &str, signer: &impl Signer) -> Result<Stri
     let entry = format!("{entry}{}\n", signed::sign_line(text, name, signer)?);
     Entry::parse(entry.as_bytes())?;
     Ok(entry)
+}
+
+/// One entry of copies that were signed apart: the text of all, with the signatures of all.
+///
+/// # Errors
+/// There is none, a copy is no entry, or they are not of one text.
+pub fn join<'a>(copies: impl IntoIterator<Item = &'a str>) -> Result<String, EntryError> {
+    let mut copies = copies.into_iter();
+    let mut joined = copies.next().ok_or(EntryError::Field("nobody signed it"))?.to_owned();
+    let text = Entry::parse(joined.as_bytes())?.text.to_owned();
+    for copy in copies {
+        let copy = Entry::parse(copy.as_bytes())?;
+        if copy.text != text {
+            return Err(EntryError::Field("its copies differ"));
+        }
+        copy.signatures.iter().for_each(|signature| joined += &format!("{}\n", signature.line()));
+    }
+    Entry::parse(joined.as_bytes())?;
+    Ok(joined)
 }
 
 /// The agency a data set belongs to: `energy` of `energy.buildings`.

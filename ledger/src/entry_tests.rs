@@ -83,7 +83,6 @@ fn fields_out_of_bounds_are_neither_signed_nor_read() {
         refused(Body::Query(query));
     };
     query(&|q| q.purpose = String::new());
-    query(&|q| q.reads.clear());
     query(&|q| q.reads.push(q.reads[0].clone()));
     query(&|q| q.reads[0].dataset = "buildings".into());
     query(&|q| q.contracts.push(q.contracts[0]));
@@ -100,6 +99,18 @@ fn fields_out_of_bounds_are_neither_signed_nor_read() {
     refused(Body::Evidence(Exhibit { evidence: "believe me".into() }));
     for dataset in ["", ".", "energy.", ".buildings", "Energy.buildings", "energy"] {
         refused(Body::Contract(Contract { dataset: dataset.into(), terms: json!({"dataset": dataset}) }));
+    }
+}
+
+#[test]
+fn copies_that_were_signed_apart_are_one_entry() {
+    let start = |attempt| Body::Start(Start { job: hash("one"), attempt, plan_hash: hash("plan") });
+    let copies = ["energy", "transport", "health"].map(|name| start(1).sign(name, &key(name)).expect("signed"));
+    let joined = join(copies.iter().map(String::as_str)).expect("one text");
+    assert_eq!(joined, testing::signed(start(1), &["energy", "transport", "health"]));
+    let other = start(2).sign("health", &key("health")).expect("signed");
+    for copies in [&[copies[0].as_str(), &other][..], &[&copies[0], &copies[0]], &[&copies[0], "x"], &["x"], &[]] {
+        assert!(join(copies.iter().copied()).is_err(), "{copies:?}");
     }
 }
 

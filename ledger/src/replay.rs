@@ -13,7 +13,7 @@
 //! | job-query | the job is new, the parties are agencies; for each data set: its latest snapshot and a contract that stands | the planner |
 //! | job-debit | the query reads the data set under this contract, which stands, and nothing is debited yet | the data set's owner |
 //! | job-start | every owner's debit is there, no contract is revoked, the plan is the query's, the attempt is a later one, none runs | all parties |
-//! | job-result | that attempt runs, and no contract is revoked | all parties |
+//! | job-result | that attempt runs, and no contract is revoked that ends jobs at once | all parties |
 //! | job-abort | that attempt runs, or is the next | a party, an owner or the planner |
 //! | evidence | it verifies | any member |
 //! | handover | it is the first entry of a log that was handed this one | a quorum of agencies |
@@ -23,6 +23,7 @@ use crate::checkpoint::{Checkpoint, Head};
 use crate::entry::{self, Body, Entry, EntryError, HandOver, Member, Query, Role, Standing};
 use crate::key::VerifierKey;
 use crate::policy::{self, Agency, Policy, PolicyError};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What the entries so far amount to.
@@ -44,6 +45,10 @@ pub struct Replay {
 #[derive(Debug, Clone)]
 struct Contract {
     dataset: String,
+    /// Its place in the log.
+    at: u64,
+    /// It lets jobs that run end when it is revoked.
+    lets_end: bool,
     revoked: bool,
 }
 
@@ -54,12 +59,16 @@ pub struct Job {
     pub planner: String,
     /// What.
     pub query: Query,
+    /// The query's place in the log.
+    pub asked: u64,
     /// What it cost: data set, and the debit.
     pub debits: BTreeMap<String, entry::Debit>,
     /// The last attempt that was started or given up; 0 before the first.
     pub attempt: u64,
     /// Where it is.
     pub phase: Phase,
+    /// The place of its result in the log, once it is done.
+    pub answered: Option<u64>,
 }
 
 /// Where a job is.
@@ -178,9 +187,24 @@ impl Replay {
         self.contracts.get(contract).is_some_and(|contract| !contract.revoked)
     }
 
+    /// Whether a contract is in the log, and revoked.
+    pub fn is_revoked(&self, contract: &Hash) -> bool {
+        self.contracts.get(contract).is_some_and(|contract| contract.revoked)
+    }
+
+    /// The places of the contracts that stand.
+    pub fn contracts(&self) -> impl Iterator<Item = u64> {
+        self.contracts.values().filter(|contract| !contract.revoked).map(|contract| contract.at)
+    }
+
     /// A data set's latest snapshot.
     pub fn snapshot(&self, dataset: &str) -> Option<Hash> {
         self.snapshots.get(dataset).copied()
+    }
+
+    /// The latest snapshot of every data set.
+    pub fn snapshots(&self) -> &BTreeMap<String, Hash> {
+        &self.snapshots
     }
 
     /// Takes the next entry: checks it, its signatures and the rules.
@@ -264,7 +288,8 @@ impl Replay {
             }
             Body::Result(result) => {
                 let job = self.known(&result.job)?;
-                self.check_contracts(&job.query)?;
+                let ends = |id: &&Hash| self.contracts.get(*id).is_none_or(|contract| !contract.lets_end);
+                job.query.contracts.iter().filter(ends).try_for_each(|id| self.standing(id).map(drop))?;
                 if !job.runs() || result.attempt != job.attempt {
                     return Err(RuleError::Order("this attempt does not run"));
                 }
@@ -298,7 +323,8 @@ impl Replay {
         match entry.body {
             Body::Member(member) => Undo::Member(member.name.clone(), self.members.insert(member.name.clone(), *member).map(Box::new)),
             Body::Contract(contract) => {
-                self.contracts.insert(entry.id, Contract { dataset: contract.dataset, revoked: false });
+                let lets_end = contract.terms.get("revocation").and_then(Value::as_str) == Some(LETS_END);
+                self.contracts.insert(entry.id, Contract { dataset: contract.dataset, at: index, lets_end, revoked: false });
                 Undo::Contract(entry.id)
             }
             Body::Revoke(revoke) => {
@@ -309,7 +335,8 @@ impl Replay {
             Body::Query(query) => {
                 let planner = entry.signatures.first().map(|signature| signature.name.to_owned()).unwrap_or_default();
                 let id = query.job;
-                self.jobs.insert(id, Job { planner, query, debits: BTreeMap::new(), attempt: 0, phase: Phase::Waiting });
+                let job = Job { planner, query, asked: index, debits: BTreeMap::new(), attempt: 0, phase: Phase::Waiting, answered: None };
+                self.jobs.insert(id, job);
                 Undo::Query(id)
             }
             Body::Debit(debit) => {
@@ -318,7 +345,11 @@ impl Replay {
                 Undo::Debit(job, dataset)
             }
             Body::Start(start) => self.enter(start.job, start.attempt, Phase::Running { since: index }),
-            Body::Result(result) => self.enter(result.job, result.attempt, Phase::Done { result: result.result }),
+            Body::Result(result) => {
+                let undo = self.enter(result.job, result.attempt, Phase::Done { result: result.result });
+                self.jobs.entry(result.job).and_modify(|job| job.answered = Some(index));
+                undo
+            }
             Body::Abort(abort) => self.enter(abort.job, abort.attempt, Phase::Waiting),
             Body::Evidence(_) => {
                 self.evidence.insert(entry.id);
@@ -344,7 +375,10 @@ impl Replay {
             Undo::DataSet(name, old) => restore(&mut self.snapshots, name, old),
             Undo::Query(id) => drop(self.jobs.remove(&id)),
             Undo::Debit(job, dataset) => drop(self.jobs.entry(job).and_modify(|job| drop(job.debits.remove(&dataset)))),
-            Undo::Job(id, attempt, phase) => drop(self.jobs.entry(id).and_modify(|job| (job.attempt, job.phase) = (attempt, phase))),
+            // Nothing follows a result: what is taken back was before there was one.
+            Undo::Job(id, attempt, phase) => {
+                drop(self.jobs.entry(id).and_modify(|job| (job.attempt, job.phase, job.answered) = (attempt, phase, None)));
+            }
             Undo::Evidence(id) => drop(self.evidence.remove(&id)),
             Undo::HandOver(previous) => self.previous = previous.map(|previous| *previous),
         }
@@ -443,6 +477,9 @@ impl Replay {
         self.by_quorum(signers)
     }
 }
+
+/// The term `revocation` of a contract that lets jobs that run end.
+const LETS_END: &str = "new-jobs";
 
 fn signer(name: &str) -> RuleError {
     RuleError::Signer(format!("it lacks the signature of {name}"))

@@ -29,6 +29,7 @@ fn a_job_goes_from_question_to_result() {
     let done = replay.job(&hash("one")).expect("the job");
     assert_eq!((done.planner.as_str(), done.attempt, done.phase), (PLANNER, 1, Phase::Done { result: hash("result") }));
     assert_eq!(done.debits.values().map(|debit| debit.epsilon).sum::<u64>(), 1_000_000);
+    assert_eq!((done.asked, done.answered), (8, Some(12)));
     assert_eq!((replay.size(), replay.agencies().len(), replay.quorum()), (13, 3, 3));
 }
 
@@ -150,6 +151,29 @@ fn a_revoked_contract_stops_every_step() {
     assert!(!replay.stands(&id(&contract(DATASETS[0], 1))) && replay.stands(&id(&contract(DATASETS[1], 1))));
     // A new contract over the same data is a new consent.
     replay.admit(contract(DATASETS[0], 2).as_bytes()).expect("a new one");
+}
+
+#[test]
+fn a_contract_may_let_jobs_that_run_end() {
+    let lenient = |dataset: &str| {
+        let terms = serde_json::json!({"dataset": dataset, "nonce": 7, "revocation": "new-jobs"});
+        signed(Body::Contract(crate::entry::Contract { dataset: dataset.into(), terms }), &[entry::owner(dataset).expect("an owner")])
+    };
+    let ids: Vec<Hash> = DATASETS.iter().map(|dataset| id(&lenient(dataset))).collect();
+    let mut steps: Vec<String> = DATASETS.iter().map(|dataset| lenient(dataset)).collect();
+    steps.push(signed(Body::Query(Query { contracts: ids.clone(), ..query("one") }), &[PLANNER]));
+    for (contract, dataset) in ids.iter().zip(DATASETS) {
+        let debit = Debit { contract: *contract, ..debit("one", dataset) };
+        steps.push(signed(Body::Debit(debit), &[entry::owner(dataset).expect("an owner")]));
+    }
+    let revoke = signed(Body::Revoke(Revoke { contract: ids[0], reason: None }), &["energy"]);
+    let [.., start, result] = &job("one")[..] else { panic!("five steps") };
+    let mut replay = after(&steps);
+    replay.admit(revoke.as_bytes()).expect("revoked before the start");
+    refused(&replay, start, "E_REVOKED");
+    let mut replay = after(&steps);
+    [start, &revoke, result].iter().for_each(|entry| replay.admit(entry.as_bytes()).expect("what ran may end"));
+    assert!(replay.is_revoked(&ids[0]) && !replay.is_revoked(&ids[1]) && !replay.is_revoked(&hash("none")));
 }
 
 #[test]

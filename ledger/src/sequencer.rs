@@ -131,6 +131,34 @@ impl Sequencer {
         Ok(self.store.size() + self.batch.len() as u64 - 1)
     }
 
+    /// Takes a step of a job into the batch, whole or not at all, and says which place its last entry will have. What stands already of the
+    /// entries before the last is passed over: a query and its debits are for all attempts.
+    ///
+    /// # Errors
+    /// An entry may not stand here, or the batch is full.
+    pub fn submit_step(&mut self, entries: &[&[u8]]) -> Result<u64, SequencerError> {
+        self.check_remembered()?;
+        if self.batch.len() + entries.len() > MAX_BATCH {
+            return Err(SequencerError::Busy);
+        }
+        let (before, mut undo) = (self.batch.len(), Vec::new());
+        for (at, entry) in entries.iter().enumerate() {
+            match self.replay.step(entry) {
+                Ok(step) => {
+                    undo.push(step);
+                    self.batch.push(entry.to_vec());
+                }
+                Err(RuleError::Again(_)) if at + 1 < entries.len() => {}
+                Err(error) => {
+                    undo.into_iter().rev().for_each(|step| self.replay.undo(step));
+                    self.batch.truncate(before);
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(self.store.size() + self.batch.len() as u64 - 1)
+    }
+
     /// Appends the batch, then signs the new head. Nothing happens if the batch is empty.
     ///
     /// # Errors

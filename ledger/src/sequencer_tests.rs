@@ -1,4 +1,5 @@
 use super::*;
+use crate::entry::{Abort, Body, Start};
 use crate::testing::*;
 use std::fs;
 
@@ -136,6 +137,30 @@ fn answers_that_are_none_are_refused() {
     assert_eq!(told(good_w, (202, b"9\n8\n\n")), Ok(Progress::Again));
     assert_eq!(told(good_w, good_v), Ok(Progress::Done));
     assert!(city.sequencer.answered("nobody", good_w, good_v).is_err());
+}
+
+#[test]
+fn a_step_of_a_job_is_taken_whole_or_not_at_all() {
+    let mut city = City::founded();
+    let steps = job("one");
+    let step = |city: &mut City, entries: &[&String]| {
+        let entries: Vec<&[u8]> = entries.iter().map(|entry| entry.as_bytes()).collect();
+        city.sequencer.submit_step(&entries).map_err(|error| error.code())
+    };
+    // Without a debit the start may not stand, and so nothing of it does: least of all the other debit.
+    assert_eq!(step(&mut city, &[&steps[0], &steps[1], &steps[3]]), Err("E_LEDGER_RULE"));
+    assert_eq!((city.sequencer.replay().size(), city.sequencer.replay().job(&hash("one")).is_none()), (8, true));
+    assert_eq!(city.sequencer.seal().expect("nothing to seal").size, 8);
+    assert_eq!(step(&mut city, &[&steps[0], &steps[1], &steps[2], &steps[3]]), Ok(11));
+    // A second attempt: query and debits stand already, the first one ends, the second starts.
+    let abort = Body::Abort(Abort { job: hash("one"), attempt: 1, code: "E_PEER".into() });
+    let (abort, start) = (signed(abort, &["health"]), Start { job: hash("one"), attempt: 2, plan_hash: hash("plan") });
+    let start = signed(Body::Start(start), &AGENCIES);
+    assert_eq!(step(&mut city, &[&steps[0], &steps[1], &steps[2], &start]), Err("E_LEDGER_REPLAY"), "one runs");
+    assert_eq!(step(&mut city, &[&steps[0], &steps[1], &steps[2], &abort, &start]), Ok(13));
+    assert_eq!(step(&mut city, &[&steps[0], &start]), Err("E_LEDGER_REPLAY"), "what comes last is new");
+    city.append(&[], 2_000);
+    assert_eq!((city.published().head().size, city.cosigners[0].store().size()), (14, 14));
 }
 
 #[test]

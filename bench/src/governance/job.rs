@@ -22,10 +22,9 @@ use hyper_util::rt::TokioIo;
 use ledger::bytes::Hash;
 use ledger::checkpoint::Checkpoint;
 use ledger::cosigner::Cosigner;
-use ledger::entry::{Body as Statement, Entry};
+use ledger::entry::{self, Body as Statement, Entry};
 use ledger::policy::Window;
 use ledger::sequencer::{Progress, Sequencer};
-use ledger::signed::SignedNote;
 use ledger::wire::MAX_ADD_ENTRIES;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -73,7 +72,7 @@ impl City {
         let signed: Vec<Signed> = signed.iter().map(|answer| Ok(serde_json::from_slice(answer)?)).collect::<Result<_>>()?;
         let mut entries = vec![query];
         entries.extend(signed.iter().flat_map(|signed| signed.debits.clone()));
-        entries.push(joined(signed.iter().map(|signed| signed.step.as_str()))?);
+        entries.push(entry::join(signed.iter().map(|signed| signed.step.as_str()))?);
         self.append(&entries).await?;
 
         let checkpoint = self.log.published().context("no quorum cosigned the start")?.note();
@@ -81,7 +80,7 @@ impl City {
 
         let signed = self.ask_all("end", job.to_string()).await?;
         let signed: Vec<&str> = signed.iter().map(|answer| Ok(std::str::from_utf8(answer)?)).collect::<Result<_>>()?;
-        self.append(&[joined(signed.into_iter())?]).await
+        self.append(&[entry::join(signed)?]).await
     }
 
     /// Appends entries, and has all agencies cosign.
@@ -107,16 +106,6 @@ impl City {
         let answers = tokio::try_join!(a.ask(what, body.clone()), b.ask(what, body.clone()), c.ask(what, body.clone()))?;
         Ok(answers.into())
     }
-}
-
-/// One entry with the signatures of all.
-fn joined<'a>(mut copies: impl Iterator<Item = &'a str>) -> Result<String> {
-    let mut entry = copies.next().context("nobody signed")?.to_owned();
-    for copy in copies {
-        let note = SignedNote::parse(copy, copy.len())?;
-        note.signatures.iter().for_each(|signature| entry += &format!("{}\n", signature.line()));
-    }
-    Ok(entry)
 }
 
 /// A connection that is kept open.
