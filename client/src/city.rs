@@ -167,7 +167,7 @@ impl City {
         }
         write(
             &format!("{PLANNER}/planner.toml"),
-            &(common("planner", PLANNER, false) + CONTRACTS + &init::purpose_line() + &table_lines(plan.public.iter())),
+            &(common("planner", PLANNER, false) + CONTRACTS + POLICY + &init::purpose_line() + &table_lines(plan.public.iter())),
         )?;
         Ok(Self { folder: folder.into(), roster, nodes, running: Vec::new(), program })
     }
@@ -400,6 +400,7 @@ impl Plan<'_> {
 }
 
 const CONTRACTS: &str = "contracts = \"../contracts\"\n";
+const POLICY: &str = "policy = \"../city.policy\"\n";
 
 fn common(key: &str, name: &str, state: bool) -> String {
     let state = if state { "state = \"state\"\n" } else { "" };

@@ -8,13 +8,18 @@ use crate::pooled::public_tables;
 use crate::result::{self, Answer};
 use ledger::bytes::{Base64, Hash};
 use ledger::contract::{Security, SignedContract};
+use ledger::entry::Body;
+use ledger::policy::Policy;
+use mpc_core::file::Kind;
 use mpc_core::identity::Identity;
 use mpc_core::roster::Roster;
+use mpc_core::stack;
 use party::seal::OutputKey;
 use query::catalog::Catalog;
 use query::compile::{SqlError, compile};
-use query::consent;
+use query::consent::{self, Effective};
 use query::explain::{Consent, ContractLine, Explain, ExplainError, explain};
+use query::joblog::QueryEntry;
 use query::message::job::{CityStatus, Event, JobState, JobStatus, PartyRefusal, SealedResults, Submit, Submitted, What, Word};
 use query::message::{Cancel, Code, Query, QueryId, Refusal, Statement};
 use query::plan::Plan;
@@ -27,6 +32,8 @@ pub struct Client {
     roster: Roster,
     catalog: Catalog,
     api: Api,
+    /// Whom to believe of the city's log.
+    policy: Option<Policy>,
 }
 
 /// How a question is asked.
@@ -54,6 +61,8 @@ pub struct Asked {
     pub plan: Plan,
     pub(crate) key: OutputKey,
     pub(crate) since: Instant,
+    /// What was signed of it for the city's log.
+    pub(crate) entry: Option<QueryEntry>,
 }
 
 impl Client {
@@ -81,7 +90,12 @@ impl Client {
         }
         let base = config.coordinator.as_deref().or(roster.coordinator().api.as_deref());
         let api = Api::new(base.ok_or_else(|| Error::config("the roster has no `api` for the coordinator"))?)?;
-        Ok(Self { config, identity, roster, catalog, api })
+        let policy = config.policy.as_deref().map(|file| {
+            let policy = crate::config::read(file, Kind::Policy)?.parse::<Policy>();
+            policy.map_err(|e| Error::config(format!("{}: {e}", file.display())))
+        });
+        let policy = policy.transpose()?;
+        Ok(Self { config, identity, roster, catalog, api, policy })
     }
 
     /// The catalogue the questions are about.
@@ -137,27 +151,46 @@ impl Client {
 
     /// The plan that runs, and what the contracts say of it that are here. The nodes decide by their own: what is not allowed here, or without contracts, is as it was
     /// asked.
-    fn agreed(&self, sql: &str, purpose: &str) -> Result<(Plan, Consent), Error> {
-        let plan = self.compile(sql)?;
-        let Some(folder) = &self.config.contracts else { return Ok((plan, Consent::NotChecked)) };
-        let standing = party::contracts::standing(folder, &self.roster, &self.catalog).map_err(|e| Error::config(e.to_string()))?;
+    pub(crate) fn agreed(&self, sql: &str, purpose: &str) -> Result<(Plan, Consent), Error> {
+        let Some(standing) = self.own_contracts()? else { return Ok((self.compile(sql)?, Consent::NotChecked)) };
+        let (plan, agreed) = self.check(self.compile(sql)?, sql, &self.purpose(purpose), &standing)?;
+        let allows = |id: &Hash| standing.iter().find(|signed| signed.id == *id).map(contract_line);
+        let consent = match agreed {
+            Err(denial) => Consent::Refused(denial),
+            Ok(effective) => Consent::Allowed(effective.contracts.values().filter_map(allows).collect()),
+        };
+        Ok((plan, consent))
+    }
+
+    /// The contracts that stand by this planner's folder; nothing without one.
+    pub(crate) fn own_contracts(&self) -> Result<Option<Vec<SignedContract>>, Error> {
+        let standing = |folder| party::contracts::standing(folder, &self.roster, &self.catalog).map_err(|e| Error::config(e.to_string()));
+        self.config.contracts.as_deref().map(standing).transpose()
+    }
+
+    /// The plan that runs of one as it was asked, and what these contracts say of it.
+    pub(crate) fn check(
+        &self,
+        plan: Plan,
+        sql: &str,
+        purpose: &str,
+        standing: &[SignedContract],
+    ) -> Result<(Plan, Result<Effective, Refusal>), Error> {
         let planner = party::contracts::signs(&self.config.planner, &self.identity.public());
         let planner = planner.ok_or_else(|| Error::internal("the planner's name is not one a note allows"))?;
         let ask = consent::Ask {
             sql,
             planner: &planner,
             receivers: &[&self.config.planner],
-            purpose: &self.purpose(purpose),
+            purpose,
             security: Security::SemiHonest,
             now: now(),
         };
-        match consent::check(&plan, None, &standing, &ask) {
-            Err(denial) => Ok((plan, Consent::Refused(denial.into()))),
+        match consent::check(&plan, None, standing, &ask) {
+            Err(denial) => Ok((plan, Err(denial.into()))),
             Ok(effective) => {
-                let allows = |id: &Hash| standing.iter().find(|signed| signed.id == *id).map(contract_line);
-                let consent = Consent::Allowed(effective.contracts.values().filter_map(allows).collect());
                 let plan = effective.plan(plan, sql, &self.catalog).map_err(|e| Error::Sql(point_at(sql, &e)))?;
-                Ok((plan, consent))
+                Ok((plan, Ok(effective)))
             }
         }
     }
@@ -178,11 +211,12 @@ impl Client {
     /// It does not compile, or the coordinator is out of reach or declines it.
     pub async fn submit(&self, sql: &str, ask: &Ask) -> Result<Asked, Error> {
         let since = Instant::now();
-        let (plan, _) = self.agreed(sql, &ask.purpose)?;
+        let plan = self.compile(sql)?;
         let key = OutputKey::generate().map_err(|e| Error::internal(e.to_string()))?;
-        let note = self.sign(sql, ask, &key)?;
+        let (query, note) = self.sign(sql, ask, &key)?;
         let job = QueryId::of(&note);
-        let answer: Result<Submitted, Problem> = self.api.post("/v1/jobs", &Submit { note }).await?;
+        let (plan, entry) = self.with_entry(plan, &query, &note).await?;
+        let answer: Result<Submitted, Problem> = self.api.post("/v1/jobs", &Submit { note, entry: entry.clone() }).await?;
         let submitted = answer.map_err(|problem| self.refused(problem))?;
         if submitted.job != job {
             return Err(Error::Untrusted(format!(
@@ -190,7 +224,7 @@ impl Client {
                 submitted.job.short()
             )));
         }
-        Ok(Asked { job, plan, key, since })
+        Ok(Asked { job, plan, key, since, entry })
     }
 
     /// Follows a job until it is over, across lost connections and a coordinator that restarts.
@@ -228,7 +262,7 @@ impl Client {
         let public = public_tables(&self.config, &self.catalog)?;
         // A thread of its own: finishing runs SQL, on a runtime that must not stand on another's.
         std::thread::scope(|scope| {
-            let opened = scope.spawn(|| result::open(asked, &sealed, &self.roster, &public)).join();
+            let opened = scope.spawn(|| result::open(asked, &sealed, &self.roster, self.policy.as_ref(), &public)).join();
             opened.map_err(|_| Error::internal("finishing the answer failed"))?
         })
     }
@@ -239,7 +273,7 @@ impl Client {
     /// The coordinator is out of reach, or the job is over already.
     pub async fn cancel(&self, job: QueryId) -> Result<(), Error> {
         let note = Cancel { job }.sign(&self.config.planner, &self.identity).map_err(|e| Error::internal(e.to_string()))?;
-        let answer: Result<serde_json::Value, Problem> = self.api.delete(&format!("/v1/jobs/{job}"), &Submit { note }).await?;
+        let answer: Result<serde_json::Value, Problem> = self.api.delete(&format!("/v1/jobs/{job}"), &Submit { note, entry: None }).await?;
         answer.map(|_| ()).map_err(|problem| self.declined(problem))
     }
 
@@ -279,7 +313,7 @@ impl Client {
         }
     }
 
-    fn sign(&self, sql: &str, ask: &Ask, key: &OutputKey) -> Result<String, Error> {
+    fn sign(&self, sql: &str, ask: &Ask, key: &OutputKey) -> Result<(Query, String), Error> {
         let mut nonce = [0; 32];
         getrandom::fill(&mut nonce).map_err(|e| Error::internal(format!("no randomness: {e}")))?;
         let issued = now();
@@ -297,7 +331,20 @@ impl Client {
             expires: issued.saturating_add(ask.valid_for.as_secs()),
             analyze: ask.analyze,
         };
-        query.sign(&self.config.planner, &self.identity).map_err(|e| Error::config(format!("the query cannot be signed: {e}")))
+        let note = query.sign(&self.config.planner, &self.identity);
+        Ok((query, note.map_err(|e| Error::config(format!("the query cannot be signed: {e}")))?))
+    }
+
+    /// Signs an entry for the city's log.
+    pub(crate) fn sign_entry(&self, body: &Body) -> Result<String, Error> {
+        let signed = stack::wiped(|| body.sign(&self.config.planner, self.identity.signing_key()));
+        signed.map_err(|e| {
+            Error::config(format!("what the city's log is to have of the question cannot be signed: {e} (`--purpose` says what it is for)"))
+        })
+    }
+
+    pub(crate) fn api(&self) -> &Api {
+        &self.api
     }
 
     /// One connection's worth of events; the final state, if it was among them.
@@ -367,7 +414,7 @@ impl Client {
     }
 
     /// Anything else it does not do.
-    fn declined(&self, problem: Problem) -> Error {
+    pub(crate) fn declined(&self, problem: Problem) -> Error {
         let at = self.api.base();
         Error::Failed(match serde_json::from_str::<Refusal>(&problem.body) {
             Ok(refusal) => format!("the coordinator at {at}: {refusal}\n  to mend it: {}", refusal.fix),

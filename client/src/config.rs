@@ -7,6 +7,7 @@
 //! catalogue = "../catalogue.toml"        # the same file at every node
 //! contracts = "../contracts"             # folder, the same at every node: what may be asked; if left out, EXPLAIN does not say
 //! purpose = "https://w3id.org/dpv#PublicBenefit"   # what questions are for, if they do not say: an IRI that contracts name
+//! policy = "../city.policy"              # whom to believe of the city's log, the same file at every node; if left out, receipts are not checked
 //! # coordinator = "http://127.0.0.1:7180"  # if left out, the `api` of the coordinator in the roster
 //!
 //! [[table]]                              # one for each public table; its content must have the catalogue's hash
@@ -36,6 +37,8 @@ pub struct Config {
     pub catalogue: PathBuf,
     /// The folder of contracts, to say beforehand what they allow.
     pub contracts: Option<PathBuf>,
+    /// Whom to believe of the city's log.
+    pub policy: Option<PathBuf>,
     /// The purpose of questions that name none.
     pub purpose: Option<String>,
     /// The coordinator's HTTP address; `None`: what the roster says.
@@ -107,6 +110,7 @@ impl Config {
             roster: base.join(file.roster),
             catalogue: base.join(file.catalogue),
             contracts: file.contracts.map(|folder| base.join(folder)),
+            policy: file.policy.map(|policy| base.join(policy)),
             purpose: file.purpose,
             coordinator: file.coordinator,
             tables: tables.collect(),
@@ -133,6 +137,7 @@ struct File {
     roster: PathBuf,
     catalogue: PathBuf,
     contracts: Option<PathBuf>,
+    policy: Option<PathBuf>,
     purpose: Option<String>,
     coordinator: Option<String>,
     #[serde(default)]

@@ -13,7 +13,7 @@ use crate::result::Answer;
 use crate::signals::Signals;
 use query::datafusion::arrow::array::RecordBatch;
 use query::message::Code;
-use query::message::job::PartyRefusal;
+use query::message::job::{PartyRefusal, Places};
 use scenarios::Question;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -86,6 +86,9 @@ pub struct Asked {
     pub rows: usize,
     /// Whether it equals the same SQL in clear on the pooled tables.
     pub equal: bool,
+    /// The places of its query and its result in the city's log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<Places>,
     /// Where it differs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub difference: Option<String>,
@@ -313,6 +316,7 @@ fn check(client: &Client, question: &'static Question, answer: &Answer, pooled: 
         seconds: answer.elapsed.as_secs_f64(),
         rows: answer.rows.num_rows(),
         equal: difference.is_none(),
+        log: answer.log.as_ref().map(|log| log.places),
         difference,
         answer: cells(&answer.rows)?,
     })

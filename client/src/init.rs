@@ -417,6 +417,7 @@ identity = "{name}.key"        # its private key, mode 0600: whoever has it can 
 roster = "{shared}/roster.toml"               # the same file at every node
 catalogue = "{shared}/catalogue.toml"         # the same file at every node
 contracts = "{shared}/contracts"              # folder, the same at every node: what may be asked; if left out, `tacit explain` does not say
+policy = "{shared}/city.policy"               # whom to believe of the city's log, the same file at every node; if left out, receipts are not checked
 purpose = "{purpose}"   # what questions are for, if they do not say
 # coordinator = "http://127.0.0.1:7180" # if left out, the `api` of the coordinator in the roster
 

@@ -26,6 +26,7 @@ pub mod error;
 mod founding;
 pub mod http;
 pub mod init;
+mod joblog;
 pub mod pooled;
 mod progress;
 pub mod render;
@@ -34,4 +35,5 @@ mod signals;
 
 pub use client::{Ask, Client};
 pub use error::Error;
+pub use joblog::Logged;
 pub use result::Answer;

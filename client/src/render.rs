@@ -3,10 +3,19 @@
 use query::datafusion::arrow::array::{Array, RecordBatch};
 use query::datafusion::arrow::datatypes::DataType;
 use query::datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use query::message::job::Places;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
+
+/// Where a job stands in the city's log, in words.
+pub fn places(places: &Places) -> String {
+    match places.result {
+        Some(result) => format!("entries {} and {result} of the log", places.query),
+        None => format!("entry {} of the log", places.query),
+    }
+}
 
 /// How an answer is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]

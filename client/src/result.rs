@@ -3,8 +3,10 @@
 
 use crate::client::Asked;
 use crate::error::Error;
+use crate::joblog::{self, Logged};
 use crate::render;
 use ledger::bytes::Hash;
+use ledger::policy::Policy;
 use mpc_core::roster::Roster;
 use query::datafusion::arrow::array::RecordBatch;
 use query::finish::{FinishError, Suppressed, answer as finish};
@@ -29,6 +31,8 @@ pub struct Answer {
     pub costs: Costs,
     /// From signing to the finished answer.
     pub elapsed: Duration,
+    /// Where it stands in the city's log; nothing where that is is not kept.
+    pub log: Option<Logged>,
 }
 
 /// What the parties say an answer cost.
@@ -59,6 +63,7 @@ impl Costs {
 pub(crate) struct Share {
     pub party: String,
     pub sealed: Sealed,
+    pub note: String,
     pub bytes: party::seal::Opened,
 }
 
@@ -94,14 +99,25 @@ pub(crate) fn verify(asked: &Asked, results: &SealedResults, roster: &Roster) ->
             return Err(wrong(format!("the shares of {} and {name} are of different sessions", first.party)));
         }
         let bytes = party::seal::open(&asked.key, &sealed, name).map_err(|e| wrong(format!("the share of {name}: {e}")))?;
-        shares.push(Share { party: name.clone(), sealed, bytes });
+        shares.push(Share { party: name.clone(), sealed, note: note.note.clone(), bytes });
     }
     Ok(shares)
 }
 
 /// Verifies, opens, adds up and finishes.
-pub(crate) fn open(asked: &Asked, results: &SealedResults, roster: &Roster, public: &Tables) -> Result<Answer, Error> {
+pub(crate) fn open(
+    asked: &Asked,
+    results: &SealedResults,
+    roster: &Roster,
+    policy: Option<&Policy>,
+    public: &Tables,
+) -> Result<Answer, Error> {
     let shares = verify(asked, results, roster)?;
+    let logged = |entry| {
+        let sealed: Vec<(&Sealed, &str)> = shares.iter().map(|share| (&share.sealed, share.note.as_str())).collect();
+        joblog::check(entry, results, &sealed, roster, policy).map_err(Error::Untrusted)
+    };
+    let log = asked.entry.as_ref().map(logged).transpose()?;
     let local = Local::new(FINISH_MEMORY).map_err(|e| Error::internal(e.to_string()))?;
     let ground = Ground::new(&asked.plan, &local, public).map_err(|e| Error::Failed(e.to_string()))?;
     let wrong = |party: &str| Error::Untrusted(format!("the share of {party} has not the shape its plan prescribes"));
@@ -118,7 +134,7 @@ pub(crate) fn open(asked: &Asked, results: &SealedResults, roster: &Roster, publ
         FinishError::Answer(_) | FinishError::Type(..) => Error::Failed(e.to_string()),
         _ => Error::Untrusted(e.to_string()),
     })?;
-    Ok(Answer { rows, suppressed, plan, costs, elapsed: asked.since.elapsed() })
+    Ok(Answer { rows, suppressed, plan, costs, elapsed: asked.since.elapsed(), log })
 }
 
 /// What finishing an answer may use; released tables are small.
@@ -170,7 +186,7 @@ mod tests {
             reveals,
             protection: None,
         };
-        Asked { job: JOB, plan, key: OutputKey::generate().expect("randomness"), since: Instant::now() }
+        Asked { job: JOB, plan, key: OutputKey::generate().expect("randomness"), since: Instant::now(), entry: None }
     }
 
     /// A party's note as it should be, but for `change` (made before it is signed).
@@ -184,7 +200,7 @@ mod tests {
     }
 
     fn results(asked: &Asked) -> SealedResults {
-        SealedResults { job: JOB, attempt: 1, sealed: (0..3).map(|at| note(asked, at, |_| {})).collect() }
+        SealedResults { job: JOB, attempt: 1, sealed: (0..3).map(|at| note(asked, at, |_| {})).collect(), log: None }
     }
 
     fn untrusted(asked: &Asked, results: &SealedResults, says: &str) {

@@ -3,7 +3,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `POST /v1/jobs` (a signed query) | [`Submitted`]; the same note twice is one job |
+//! | `POST /v1/jobs` (a signed query, as JSON with its entry for the log) | [`Submitted`]; the same note twice is one job |
 //! | `GET /v1/jobs` | the newest jobs, as a list of `JobStatus` |
 //! | `GET /v1/jobs/{id}` | `JobStatus` |
 //! | `GET /v1/jobs/{id}/events` | server-sent [`Event`]s, resumable with `Last-Event-ID` |
@@ -11,6 +11,7 @@
 //! | `DELETE /v1/jobs/{id}` (a signed cancel) | [`Submitted`] |
 //! | `GET /v1/catalog`, `GET /v1/roster` | the TOML text |
 //! | `GET /v1/status` | `CityStatus` |
+//! | `GET /v1/standing` | `Standing`: what a planner must know of the log to ask |
 //! | `GET /healthz`, `GET /metrics` | plain text |
 //! | `GET /ledger/checkpoint`, `GET /ledger/tile/…` | the city's log, as <https://c2sp.org/tlog-tiles> |
 //! | `POST /ledger/entries` (an entry) | `{"index"}`, once a quorum cosigned it |
@@ -30,8 +31,9 @@ use axum::{Json, Router};
 use futures_util::Stream;
 use ledger::bytes::Hash;
 use ledger::note::MAX_NOTE;
+use ledger::tile::MAX_ENTRY;
 use mpc_core::roster::Roster;
-use query::message::job::{CityStatus, Event, JobStatus, SealedResults, Submit, Submitted};
+use query::message::job::{CityStatus, Event, JobStatus, SealedResults, Standing, Submit, Submitted};
 use query::message::{Cancel, Code, Query, QueryId, Refusal, Statement};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -64,6 +66,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/catalog", get(|State(api): State<Api>| async move { toml_text(&api.catalog_text) }))
         .route("/v1/roster", get(|State(api): State<Api>| async move { toml_text(&api.roster_text) }))
         .route("/v1/status", get(city))
+        .route("/v1/standing", get(standing))
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics))
         .route("/ledger/entries", post(enter))
@@ -74,21 +77,30 @@ pub(crate) fn router(api: Api) -> Router {
         .with_state(api)
 }
 
-async fn submit(State(api): State<Api>, SignedNote(note): SignedNote) -> Result<(StatusCode, Json<Submitted>), Problem> {
+async fn submit(State(api): State<Api>, SignedNote(submit): SignedNote) -> Result<(StatusCode, Json<Submitted>), Problem> {
+    if submit.entry.is_some() && api.handle.ledger().is_none() {
+        return Err(
+            Refusal::new(Code::LedgerEntry, "this city keeps no log, and the query comes with an entry for one", "leave it out").into()
+        );
+    }
     let slot = api.checking.clone().acquire_owned().await.map_err(|_| internal("no more queries are checked"))?;
     let (roster, catalog_hash, compile) = (api.roster.clone(), api.catalog_hash, api.compile.clone());
     // Verifying and compiling are work: not on a thread that serves connections.
     let admitted = tokio::task::spawn_blocking(move || {
         let _slot = slot; // held to the end: a planner who hangs up does not end the work
-        let (job, query) = Query::admit(&note, &roster, catalog_hash, Now::read().unix())?;
+        let (job, query) = Query::admit(&submit.note, &roster, catalog_hash, Now::read().unix())?;
         compile(&query)?;
-        Ok::<_, Refusal>((job, query, note))
+        Ok::<_, Refusal>((job, query, submit))
     });
-    let (job, query, note) = admitted.await.map_err(|_| internal("the query could not be checked"))??;
-    Ok((StatusCode::ACCEPTED, Json(api.handle.submit(job, query, note).await?)))
+    let (job, query, submit) = admitted.await.map_err(|_| internal("the query could not be checked"))??;
+    Ok((StatusCode::ACCEPTED, Json(api.handle.submit(job, query, submit).await?)))
 }
 
-async fn cancel(State(api): State<Api>, JobId(job): JobId, SignedNote(note): SignedNote) -> Result<Json<Submitted>, Problem> {
+async fn cancel(
+    State(api): State<Api>,
+    JobId(job): JobId,
+    SignedNote(Submit { note, .. }): SignedNote,
+) -> Result<Json<Submitted>, Problem> {
     let name = api.handle.planner_of(job).await?.ok_or_else(|| not_found("there is no such job"))?;
     let planner = api.roster.planner(&name).ok_or_else(|| internal("the job's planner is not in the roster"))?;
     let signed = Cancel::open(&note, &planner.name, &planner.key).map_err(|e| {
@@ -136,6 +148,12 @@ fn event_of(event: &Event) -> sse::Event {
 
 async fn city(State(api): State<Api>) -> Result<Json<CityStatus>, Problem> {
     Ok(Json(api.handle.city().await?))
+}
+
+async fn standing(State(api): State<Api>) -> Result<Json<Standing>, Problem> {
+    let ledger = api.handle.ledger().ok_or_else(|| not_found("this city keeps no log"))?;
+    let standing = ledger.standing().await;
+    Ok(Json(standing.ok_or_else(|| internal("the log is closed, or cannot be read"))?))
 }
 
 async fn healthz(State(api): State<Api>) -> Response {
@@ -197,7 +215,7 @@ impl<S: Send + Sync> FromRequestParts<S> for JobId {
 }
 
 /// A body that is a signed note: its bare text, or [`Submit`] as JSON.
-struct SignedNote(String);
+struct SignedNote(Submit);
 
 impl<S: Send + Sync> FromRequest<S> for SignedNote {
     type Rejection = Problem;
@@ -214,9 +232,10 @@ impl<S: Send + Sync> FromRequest<S> for SignedNote {
         })?;
         if body.starts_with(b"{") {
             let submit: Submit = serde_json::from_slice(&body).map_err(|_| request("the body is not {\"note\": \"…\"}".into()))?;
-            return Ok(Self(submit.note));
+            return Ok(Self(submit));
         }
-        String::from_utf8(body.into()).map(Self).map_err(|_| request("the body is not a signed note".into()).into())
+        let note = String::from_utf8(body.into()).map_err(|_| request("the body is not a signed note".into()))?;
+        Ok(Self(Submit { note, entry: None }))
     }
 }
 
@@ -243,6 +262,15 @@ impl IntoResponse for Problem {
             Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Code::Peer | Code::Desync | Code::Deadline => StatusCode::BAD_GATEWAY,
+            Code::LedgerReplay => StatusCode::CONFLICT,
+            Code::LedgerEntry | Code::LedgerSignature | Code::LedgerRule => StatusCode::UNPROCESSABLE_ENTITY,
+            Code::LedgerJob
+            | Code::LedgerBehind
+            | Code::LedgerStale
+            | Code::LedgerQuorum
+            | Code::LedgerFork
+            | Code::LedgerRollback
+            | Code::Ledger => StatusCode::SERVICE_UNAVAILABLE,
             Code::NotYet | Code::Sql | Code::Width | Code::Unsupported | Code::Data | Code::Plan | Code::OutputKey => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
@@ -264,5 +292,5 @@ fn internal(reason: &str) -> Refusal {
 }
 
 /// A note inside a JSON string may double in length at worst.
-const MAX_BODY: usize = 2 * MAX_NOTE + 64;
+const MAX_BODY: usize = 2 * (MAX_NOTE + MAX_ENTRY) + 256;
 const KEEP_ALIVE: Duration = Duration::from_secs(10);

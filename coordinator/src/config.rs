@@ -25,7 +25,7 @@
 //! seal = 60                       # for the last sealed result to come after the first
 //! rejoin = 60                     # after a restart: for the parties to come back to jobs that ran
 //!
-//! [ledger]                        # if left out, the city keeps no log
+//! [ledger]                        # if left out, the city keeps no log, and jobs stand on none
 //! key = "log.key"                 # the log's own key, mode 0600
 //! policy = "city.policy"          # the log's name and key, and the agencies' cosigners; the same file at every node
 //! founding = "founding"           # folder: NAME.entry of each founder, what an empty log begins with

@@ -4,9 +4,10 @@
 use crate::clock::Now;
 use crate::events::Follow;
 use crate::ledger::{self, Ledger};
-use crate::scheduler::Scheduler;
+use crate::scheduler::{ForLog, Scheduler};
 use query::message::frame::{FromParty, ToParty};
-use query::message::job::{CityStatus, JobStatus, SealedResults, Submitted};
+use query::message::job::{CityStatus, JobStatus, SealedResults, Submit, Submitted};
+use query::message::mirror::Refused;
 use query::message::{Code, Query, QueryId, Refusal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,14 +37,16 @@ pub(crate) struct Line {
 pub(crate) fn start(scheduler: Scheduler, ledger: Option<Ledger>) -> std::io::Result<(Handle, JoinHandle<()>)> {
     let (commands, receiver) = mpsc::channel(COMMANDS);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let thread = std::thread::Builder::new().name("scheduler".into()).spawn(move || runtime.block_on(serve(scheduler, receiver)))?;
+    let (log, entered) = (ledger.clone(), commands.downgrade());
+    let serving = move || runtime.block_on(serve(scheduler, receiver, log, entered));
+    let thread = std::thread::Builder::new().name("scheduler".into()).spawn(serving)?;
     Ok((Handle { commands, epochs: Arc::default(), ledger }, thread))
 }
 
 impl Handle {
     /// Adds a job whose note has been verified.
-    pub(crate) async fn submit(&self, job: QueryId, query: Query, note: String) -> Result<Submitted, Refusal> {
-        self.ask(move |s, now| s.submit(job, &query, &note, now)).await?
+    pub(crate) async fn submit(&self, job: QueryId, query: Query, submitted: Submit) -> Result<Submitted, Refusal> {
+        self.ask(move |s, now| s.submit(job, &query, &submitted, now)).await?
     }
 
     /// Ends a job; the caller has verified that its planner wants it.
@@ -56,7 +59,11 @@ impl Handle {
     }
 
     pub(crate) async fn status(&self, job: QueryId) -> Result<JobStatus, Refusal> {
-        self.ask(move |s, _| s.status(job)).await?
+        let mut status = self.ask(move |s, _| s.status(job)).await??;
+        if let Some(ledger) = &self.ledger {
+            status.log = ledger.places(job).await;
+        }
+        Ok(status)
     }
 
     pub(crate) async fn list(&self) -> Result<Vec<JobStatus>, Refusal> {
@@ -64,7 +71,11 @@ impl Handle {
     }
 
     pub(crate) async fn sealed(&self, job: QueryId) -> Result<SealedResults, Refusal> {
-        self.ask(move |s, _| s.sealed(job)).await?
+        let mut results = self.ask(move |s, _| s.sealed(job)).await??;
+        if let Some(ledger) = &self.ledger {
+            results.log = ledger.receipts(job).await;
+        }
+        Ok(results)
     }
 
     pub(crate) async fn follow(&self, job: QueryId, seq: u64) -> Result<Follow, Refusal> {
@@ -152,7 +163,12 @@ enum Command {
 
 type Change = Box<dyn FnOnce(&mut Scheduler, Now) + Send>;
 
-async fn serve(mut scheduler: Scheduler, mut commands: mpsc::Receiver<Command>) {
+async fn serve(
+    mut scheduler: Scheduler,
+    mut commands: mpsc::Receiver<Command>,
+    ledger: Option<Ledger>,
+    entered: mpsc::WeakSender<Command>,
+) {
     loop {
         let due = scheduler.next_tick(Now::read());
         tokio::select! {
@@ -163,6 +179,29 @@ async fn serve(mut scheduler: Scheduler, mut commands: mpsc::Receiver<Command>) 
             () = tokio::time::sleep_until(due.into()) => {}
         }
         scheduler.tick(Now::read());
+        for step in scheduler.for_log() {
+            tokio::spawn(enter(step, ledger.clone(), entered.clone()));
+        }
+    }
+}
+
+/// Has the log take something, and tells the scheduler if it waits for it.
+async fn enter(step: ForLog, ledger: Option<Ledger>, entered: mpsc::WeakSender<Command>) {
+    match (step, ledger) {
+        // It may stand there already, or never have been started there: then nothing is amiss.
+        (ForLog::Abort(entry), Some(ledger)) => drop(ledger.submit(entry.into()).await),
+        (ForLog::Abort(_), None) => {}
+        (ForLog::Step { job, attempt, entries }, ledger) => {
+            let result = match ledger {
+                Some(ledger) => ledger.enter(entries).await,
+                None => Err(Refused::new("E_LEDGER_CONFIG", "this coordinator keeps no log")),
+            };
+            if let Some(commands) = entered.upgrade() {
+                let tell: Change = Box::new(move |scheduler, now| scheduler.entered(job, attempt, result, now));
+                // After the scheduler's end there is nobody to tell.
+                let _ = commands.send(Command::Do(tell)).await;
+            }
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 //! believed at a job's start. Nothing is sealed after a start before enough parties have shown the checkpoints they hold: a folder
 //! that was put back is noticed by them.
 
+mod steps;
+
 use crate::config::LedgerConfig;
 use ledger::checkpoint::Checkpoint;
 use ledger::policy::{minority, quorum};
@@ -13,8 +15,9 @@ use ledger::wire::Response;
 use ledger::{bytes::Hash, entry::Entry, key::KeyKind};
 use mpc_core::roster::Roster;
 use query::citylog;
+use query::message::QueryId;
 use query::message::frame::ToParty;
-use query::message::job::{LedgerAgency, LedgerStatus};
+use query::message::job::{LedgerAgency, LedgerStatus, OnLog, Places, Standing};
 use query::message::mirror::{self, Answer, FromMirror, Held, Refused, Taken, ToMirror};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -33,6 +36,10 @@ enum Command {
     Said { party: usize, epoch: u64, said: FromMirror },
     Lost { party: usize, epoch: u64 },
     Submit { entry: Vec<u8>, reply: oneshot::Sender<Result<u64, Refused>> },
+    Enter { entries: Vec<String>, reply: oneshot::Sender<Result<String, Refused>> },
+    Standing { reply: oneshot::Sender<Option<Standing>> },
+    Places { job: QueryId, reply: oneshot::Sender<Option<Places>> },
+    Receipts { job: QueryId, reply: oneshot::Sender<Option<OnLog>> },
     Get { path: String, reply: oneshot::Sender<Response> },
     Status { reply: oneshot::Sender<LedgerStatus> },
     Stop { reply: oneshot::Sender<()> },
@@ -74,27 +81,17 @@ impl Ledger {
     pub async fn submit(&self, entry: Vec<u8>) -> Result<u64, Refused> {
         let (reply, answer) = oneshot::channel();
         self.tell(Command::Submit { entry, reply }).await;
-        match tokio::time::timeout(PATIENCE, answer).await {
-            Ok(answer) => answer.unwrap_or_else(|_| Err(stopping())),
-            Err(_) => {
-                let reason = "no quorum of agencies has cosigned the entry yet; it stands once one has: ask for the log's state";
-                Err(Refused::new("E_LEDGER_QUORUM", reason))
-            }
-        }
+        patiently(answer).await
     }
 
     /// Answers a GET below the log's prefix.
     pub async fn get(&self, path: String) -> Option<Response> {
-        let (reply, answer) = oneshot::channel();
-        self.tell(Command::Get { path, reply }).await;
-        answer.await.ok()
+        self.ask(|reply| Command::Get { path, reply }).await
     }
 
     /// How it is.
     pub async fn status(&self) -> Option<LedgerStatus> {
-        let (reply, answer) = oneshot::channel();
-        self.tell(Command::Status { reply }).await;
-        answer.await.ok()
+        self.ask(|reply| Command::Status { reply }).await
     }
 
     /// Closes the log; its folder is free once this returns.
@@ -103,6 +100,12 @@ impl Ledger {
         self.tell(Command::Stop { reply }).await;
         // If it has ended already, that is what was wanted.
         let _ = stopped.await;
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(command(reply)).await;
+        answer.await.ok()
     }
 
     async fn tell(&self, command: Command) {
@@ -115,6 +118,11 @@ struct Log {
     sequencer: Sequencer,
     seats: Vec<Seat>,
     waiting: Vec<(u64, oneshot::Sender<Result<u64, Refused>>)>,
+    /// Steps of jobs, which wait for every agency and not only for a quorum.
+    steps: Vec<(u64, oneshot::Sender<Result<String, Refused>>)>,
+    /// What stood when the head was sealed, and when the published one was.
+    sealed_standing: steps::Stands,
+    standing: steps::Stands,
     /// When the head was signed, and when a quorum last cosigned it.
     sealed: Instant,
     cosigned: Option<Instant>,
@@ -150,7 +158,12 @@ impl Log {
         let seat =
             |name: &str| Seat { name: name.into(), line: None, shown: false, asked: None, cosigned: None, trouble: None, retry: now };
         let seats = roster.parties().map(|party| seat(&party.name)).collect();
-        let log = Self { sequencer, seats, waiting: Vec::new(), sealed: now, cosigned: None, trouble: None, retry: now };
+        let sealed_standing = steps::Stands::of(&sequencer);
+        let published = sequencer.published().map(|checkpoint| checkpoint.head()) == Some(sequencer.head());
+        let standing = if published { sealed_standing.clone() } else { steps::Stands::default() };
+        let (waiting, steps) = (Vec::new(), Vec::new());
+        let log =
+            Self { sequencer, seats, waiting, steps, sealed_standing, standing, sealed: now, cosigned: None, trouble: None, retry: now };
         tracing::info!(origin = log.sequencer.head().origin, entries = log.sequencer.store().size(), "the log is open");
         Ok(log)
     }
@@ -201,6 +214,16 @@ impl Log {
                 // Whoever asked may have gone.
                 Err(refused) => drop(reply.send(Err(refused))),
             },
+            Command::Enter { entries, reply } => match self.enter(&entries) {
+                Ok(index) => {
+                    self.steps.push((index, reply));
+                    self.steps_cosigned();
+                }
+                Err(refused) => drop(reply.send(Err(refused))),
+            },
+            Command::Standing { reply } => drop(reply.send(self.standing())),
+            Command::Places { job, reply } => drop(reply.send(self.places(job))),
+            Command::Receipts { job, reply } => drop(reply.send(self.receipts(job))),
             Command::Get { path, reply } => drop(reply.send(self.sequencer.get(&path))),
             Command::Status { reply } => drop(reply.send(self.status())),
             // The loop has seen to it.
@@ -268,6 +291,7 @@ impl Log {
         let published = self.sequencer.published().map(|checkpoint| checkpoint.head());
         if published == Some(self.sequencer.head()) {
             self.cosigned = self.renewed();
+            self.standing.clone_from(&self.sealed_standing);
         }
         let published = published.map_or(0, |head| head.size);
         for (index, reply) in std::mem::take(&mut self.waiting) {
@@ -277,6 +301,7 @@ impl Log {
                 false => self.waiting.push((index, reply)),
             }
         }
+        self.steps_cosigned();
     }
 
     /// Since when a quorum's cosignatures are under the head.
@@ -299,6 +324,7 @@ impl Log {
                 Ok(head) => {
                     tracing::info!(entries = head.size, "sealed");
                     (self.sealed, self.trouble) = (now, None);
+                    self.sealed_standing = steps::Stands::of(&self.sequencer);
                 }
                 Err(error) => {
                     self.retry = now + RETRY;
@@ -407,6 +433,17 @@ pub(crate) fn metrics(status: &LedgerStatus) -> String {
         gauge("cosigned_age_seconds", "Time since a quorum last cosigned.", age);
     }
     text
+}
+
+/// The answer to who waits for cosignatures, for as long as they may take.
+async fn patiently<T>(answer: oneshot::Receiver<Result<T, Refused>>) -> Result<T, Refused> {
+    match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(answer) => answer.unwrap_or_else(|_| Err(stopping())),
+        Err(_) => {
+            let reason = "no quorum of agencies has cosigned the entry yet; it stands once one has: ask for the log's state";
+            Err(Refused::new("E_LEDGER_QUORUM", reason))
+        }
+    }
 }
 
 fn stopping() -> Refused {

@@ -6,19 +6,24 @@
 //!    ▲                 └── Refuse, deadline ────────────┴─ Failed, loss, deadline ──► Failed
 //!    └── restart of the coordinator, loss of a party before anything is shared ◄┘
 //! ```
+//!
+//! Where a job stands on the city's log ([`onlog`]), it runs once its start is there, and is done once its result is.
 
 mod attempt;
+mod onlog;
 mod report;
 
 use crate::clock::Now;
 use crate::config::{Deadlines, Limits};
 use crate::events::{Follow, Log};
 use crate::store::{Record, Store, StoreError};
-use attempt::Attempt;
+use attempt::{Attempt, Part};
 use ledger::bytes::Hash;
 use mpc_core::roster::{Node, Roster};
+use onlog::Ending;
+pub(crate) use onlog::ForLog;
 use query::message::frame::{FromParty, Offer, Ready, Start, Stop, StopCode, ToParty};
-use query::message::job::{JobState, PartyRefusal, SealedNote, SealedResults, Submitted, What};
+use query::message::job::{JobState, PartyRefusal, SealedNote, SealedResults, Submit, Submitted, What};
 use query::message::{Accept, Code, Failed, Query, QueryId, Refusal, Refuse, Sealed, Statement};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -38,6 +43,10 @@ pub(crate) struct Scheduler {
     interrupted: HashMap<QueryId, Instant>,
     /// What comes in of the attempts at these.
     kept: HashMap<QueryId, Kept>,
+    /// Jobs whose results are on their way into the log.
+    ending: HashMap<QueryId, Ending>,
+    /// What the log is to take next.
+    for_log: Vec<ForLog>,
     /// Jobs that lost a party, and when they may be offered again.
     not_before: HashMap<QueryId, Instant>,
     seats: Vec<Seat>,
@@ -65,7 +74,7 @@ pub(crate) struct Seat {
 struct Kept {
     number: u32,
     plan: Hash,
-    sealed: Vec<Option<(Hash, String)>>,
+    sealed: Vec<Option<Part>>,
 }
 
 struct Link {
@@ -89,6 +98,8 @@ impl Scheduler {
             running: HashMap::new(),
             interrupted: HashMap::new(),
             kept: HashMap::new(),
+            ending: HashMap::new(),
+            for_log: Vec::new(),
             not_before: HashMap::new(),
             seats,
             finished: [0; 3],
@@ -123,7 +134,7 @@ impl Scheduler {
     }
 
     /// Adds a job, or finds it: a query sent twice is one job.
-    pub(crate) fn submit(&mut self, job: QueryId, query: &Query, note: &str, now: Now) -> Result<Submitted, Refusal> {
+    pub(crate) fn submit(&mut self, job: QueryId, query: &Query, submitted: &Submit, now: Now) -> Result<Submitted, Refusal> {
         if let Some(record) = self.jobs.get(&job) {
             return Ok(Submitted { job, state: record.state });
         }
@@ -139,9 +150,10 @@ impl Scheduler {
             finished: None,
             expires: query.expires,
             plan_hash: None,
+            on_log: submitted.entry.is_some(),
             refusals: vec![],
         };
-        self.store.insert(&record, note).map_err(|e| store_refusal(&e))?;
+        self.store.insert(&record, submitted).map_err(|e| store_refusal(&e))?;
         self.next_order += 1;
         tracing::info!(job = %job.short(), planner = %record.planner, "job queued");
         self.queue.insert(record.order, job);
@@ -200,7 +212,7 @@ impl Scheduler {
         }
         let notes = self.store.sealed(job).map_err(|e| store_refusal(&e))?;
         let sealed = self.seats.iter().zip(notes).map(|(seat, note)| SealedNote { party: seat.node.name.clone(), note });
-        Ok(SealedResults { job, attempt: record.attempt, sealed: sealed.collect() })
+        Ok(SealedResults { job, attempt: record.attempt, sealed: sealed.collect(), log: None })
     }
 
     /// The events of a job behind `seq`.
@@ -260,13 +272,18 @@ impl Scheduler {
                 self.progress(party, progress, now);
                 Ok(())
             }
-            FromParty::Accept(signed) => Accept::open(&signed.note, &node.name, &node.key).map(|accept| self.accepted(party, &accept, now)),
+            FromParty::Accept(stated) => {
+                Accept::open(&stated.note, &node.name, &node.key).map(|accept| self.accepted(party, &accept, stated.entries, now))
+            }
             FromParty::Refuse(signed) => Refuse::open(&signed.note, &node.name, &node.key)
                 .map(|Refuse { job, attempt, refusal }| self.declined(party, job, attempt, refusal, signed.note, now)),
-            FromParty::Failed(signed) => Failed::open(&signed.note, &node.name, &node.key)
-                .map(|Failed { job, attempt, refusal }| self.declined(party, job, attempt, refusal, signed.note, now)),
-            FromParty::Sealed(signed) => {
-                Sealed::open(&signed.note, &node.name, &node.key).map(|sealed| self.sealed_by(party, sealed, signed.note, now))
+            FromParty::Failed(stated) => Failed::open(&stated.note, &node.name, &node.key).map(|Failed { job, attempt, refusal }| {
+                // Whatever has become of the job meanwhile: the log is to say that the attempt is over.
+                self.for_log.extend(stated.entries.into_iter().map(ForLog::Abort));
+                self.declined(party, job, attempt, refusal, stated.note, now);
+            }),
+            FromParty::Sealed(stated) => {
+                Sealed::open(&stated.note, &node.name, &node.key).map(|sealed| self.sealed_by(party, &sealed, stated, now))
             }
             // This city keeps no log.
             FromParty::Ledger(_) => Ok(()),
@@ -410,8 +427,8 @@ impl Scheduler {
     }
 
     fn offer(&mut self, job: QueryId, now: Now) {
-        let note = match self.store.note(job) {
-            Ok(Some(note)) => note,
+        let Submit { note, entry } = match self.store.submitted(job) {
+            Ok(Some(submitted)) => submitted,
             Ok(None) => return self.end_by_store(job, &StoreError::Failed("the job's note is gone".into()), now),
             Err(error) => return self.end_by_store(job, &error, now),
         };
@@ -426,10 +443,11 @@ impl Scheduler {
         record.attempt += 1;
         record.started = Some(now.unix());
         let attempt = record.attempt;
-        self.running.insert(job, Attempt::new(attempt, self.seats.len(), now.at + self.city.deadlines.offer()));
+        let deadline = now.at + self.city.deadlines.offer();
+        self.running.insert(job, Attempt::new(attempt, entry.as_ref().map(|entry| entry.entry.clone()), self.seats.len(), deadline));
         // The attempt is on disk before anyone hears of it: no two offers ever carry the same number.
         self.enter(job, JobState::Offered, now);
-        self.send_all(job, &ToParty::Offer(Offer { job, attempt, note }), now);
+        self.send_all(job, &ToParty::Offer(Offer { job, attempt, note, entry }), now);
     }
 
     /// Changes a job's state, on disk first.
@@ -470,6 +488,7 @@ impl Scheduler {
     fn forget(&mut self, job: QueryId) {
         self.interrupted.remove(&job);
         self.kept.remove(&job);
+        self.ending.remove(&job);
         self.not_before.remove(&job);
     }
 

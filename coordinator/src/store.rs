@@ -3,7 +3,7 @@
 
 use ledger::bytes::Hash;
 use query::message::QueryId;
-use query::message::job::{JobState, PartyRefusal};
+use query::message::job::{JobState, PartyRefusal, Submit};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -25,6 +25,9 @@ pub(crate) struct Record {
     /// When the query expires.
     pub expires: u64,
     pub plan_hash: Option<Hash>,
+    /// Whether it stands on the city's log.
+    #[serde(default)]
+    pub on_log: bool,
     pub refusals: Vec<PartyRefusal>,
 }
 
@@ -70,10 +73,14 @@ impl Store {
         Ok(records)
     }
 
-    /// Adds a job with its note.
-    pub(crate) fn insert(&self, record: &Record, note: &str) -> Result<(), StoreError> {
+    /// Adds a job with its note, and its entry for the log.
+    pub(crate) fn insert(&self, record: &Record, submitted: &Submit) -> Result<(), StoreError> {
         self.write(|transaction| {
-            transaction.open_table(NOTES)?.insert(&record.job.0.0, note)?;
+            transaction.open_table(NOTES)?.insert(&record.job.0.0, submitted.note.as_str())?;
+            if let Some(entry) = &submitted.entry {
+                let text = serde_json::to_vec(entry).map_err(|e| redb::Error::Io(e.into()))?;
+                transaction.open_table(ENTRIES)?.insert(&record.job.0.0, text.as_slice())?;
+            }
             put(transaction, record)
         })
     }
@@ -96,11 +103,15 @@ impl Store {
         })
     }
 
-    /// The planner's note of a job.
-    pub(crate) fn note(&self, job: QueryId) -> Result<Option<String>, StoreError> {
-        let read = || -> Result<Option<String>, redb::Error> {
-            let table = self.db.begin_read()?.open_table(NOTES)?;
-            Ok(table.get(&job.0.0)?.map(|note| note.value().to_owned()))
+    /// The planner's note of a job, and its entry.
+    pub(crate) fn submitted(&self, job: QueryId) -> Result<Option<Submit>, StoreError> {
+        let read = || -> Result<Option<Submit>, redb::Error> {
+            let transaction = self.db.begin_read()?;
+            let (notes, entries) = (transaction.open_table(NOTES)?, transaction.open_table(ENTRIES)?);
+            let Some(note) = notes.get(&job.0.0)?.map(|note| note.value().to_owned()) else { return Ok(None) };
+            let entry = entries.get(&job.0.0)?.map(|text| serde_json::from_slice(text.value()));
+            let unreadable = |_| redb::Error::Corrupted("a job's entry is unreadable".into());
+            Ok(Some(Submit { note, entry: entry.transpose().map_err(unreadable)? }))
         };
         read().map_err(failed)
     }
@@ -122,8 +133,9 @@ impl Store {
     pub(crate) fn remove(&self, jobs: &[QueryId]) -> Result<(), StoreError> {
         self.write(|transaction| {
             let (mut records, mut notes) = (transaction.open_table(JOBS)?, transaction.open_table(NOTES)?);
-            let mut sealed = transaction.open_table(SEALED)?;
+            let (mut sealed, mut entries) = (transaction.open_table(SEALED)?, transaction.open_table(ENTRIES)?);
             for job in jobs {
+                entries.remove(&job.0.0)?;
                 records.remove(&job.0.0)?;
                 notes.remove(&job.0.0)?;
                 sealed.retain_in((&job.0.0, 0)..=(&job.0.0, u8::MAX), |_, _| false)?;
@@ -136,6 +148,7 @@ impl Store {
         self.write(|transaction| {
             transaction.open_table(JOBS)?;
             transaction.open_table(NOTES)?;
+            transaction.open_table(ENTRIES)?;
             transaction.open_table(SEALED)?;
             Ok(())
         })
@@ -165,6 +178,7 @@ pub(crate) enum StoreError {
 
 const JOBS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("jobs/v1");
 const NOTES: TableDefinition<&[u8; 32], &str> = TableDefinition::new("notes/v1");
+const ENTRIES: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("entries/v1");
 const SEALED: TableDefinition<(&[u8; 32], u8), &str> = TableDefinition::new("sealed/v1");
 
 fn failed(error: redb::Error) -> StoreError {
@@ -188,6 +202,7 @@ fn make_folder(folder: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use query::joblog::QueryEntry;
     use query::message::{Code, Refusal};
 
     fn record(byte: u8, order: u64) -> Record {
@@ -202,6 +217,7 @@ mod tests {
             finished: None,
             expires: 99,
             plan_hash: None,
+            on_log: false,
             refusals: vec![PartyRefusal::of_coordinator(Refusal::new(Code::Busy, "r", "f"))],
         }
     }
@@ -211,34 +227,38 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (first, second) = (record(9, 1), record(1, 2));
         let store = Store::open(folder.path()).expect("opened");
-        store.insert(&second, "second").expect("inserted");
-        store.insert(&first, "first").expect("inserted");
+        let entry = QueryEntry { entry: "an entry".into(), salt: Hash([4; 32]) };
+        let submitted = |note: &str, entry| Submit { note: note.into(), entry };
+        store.insert(&second, &submitted("second", None)).expect("inserted");
+        store.insert(&first, &submitted("first", Some(entry.clone()))).expect("inserted");
         let done = Record { state: JobState::Done, ..second.clone() };
         store.finish(&done, &["a", "b", "c"]).expect("finished");
         drop(store);
         let store = Store::open(folder.path()).expect("opened again");
         assert_eq!(store.records().expect("read"), [first.clone(), done]);
-        assert_eq!(store.note(first.job).expect("read").as_deref(), Some("first"));
+        assert_eq!(store.submitted(first.job).expect("read"), Some(submitted("first", Some(entry))));
+        assert_eq!(store.submitted(second.job).expect("read"), Some(submitted("second", None)));
         assert_eq!(store.sealed(second.job).expect("read"), ["a", "b", "c"]);
         assert!(store.sealed(first.job).expect("read").is_empty());
         store.remove(&[second.job]).expect("removed");
         assert_eq!(store.records().expect("read"), std::slice::from_ref(&first));
         assert!(store.sealed(second.job).expect("read").is_empty());
-        assert_eq!(store.note(second.job).expect("read"), None);
+        assert_eq!(store.submitted(second.job).expect("read"), None);
     }
 
     #[test]
     fn what_is_written_survives_a_crash() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(folder.path()).expect("opened");
-        store.insert(&record(1, 1), "note").expect("inserted");
+        let submitted = |note: &str| Submit { note: note.into(), entry: None };
+        store.insert(&record(1, 1), &submitted("note")).expect("inserted");
         // What lies on disk while the store is open is what a killed process leaves behind.
         let left = tempfile::tempdir().expect("a folder");
         std::fs::copy(folder.path().join("jobs.redb"), left.path().join("jobs.redb")).expect("copied");
-        store.insert(&record(2, 2), "later").expect("inserted");
+        store.insert(&record(2, 2), &submitted("later")).expect("inserted");
         let found = Store::open(left.path()).expect("opened");
         assert_eq!(found.records().expect("read"), [record(1, 1)]);
-        assert_eq!(found.note(record(1, 1).job).expect("read").as_deref(), Some("note"));
+        assert_eq!(found.submitted(record(1, 1).job).expect("read"), Some(submitted("note")));
     }
 
     #[test]

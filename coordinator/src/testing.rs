@@ -3,9 +3,11 @@
 use crate::config::{Deadlines, Limits};
 use crate::scheduler::City;
 use ledger::bytes::{Base64, Hash};
+use ledger::entry::{self, Body};
 use mpc_core::identity::Identity;
 use mpc_core::roster::{Node, Planner, Role, Roster};
-use query::message::frame::{FromParty, Ready, Signed};
+use query::joblog::QueryEntry;
+use query::message::frame::{FromParty, Ready, Signed, Stated};
 use query::message::{Accept, Code, Failed, Query, QueryId, Refusal, Refuse, Sealed, Statement};
 use std::sync::Arc;
 
@@ -97,7 +99,7 @@ pub(crate) fn ready(catalog_hash: Hash) -> FromParty {
 }
 
 pub(crate) fn accept(party: usize, job: QueryId, attempt: u32, plan_hash: Hash) -> FromParty {
-    FromParty::Accept(signed(party, &Accept { job, attempt, plan_hash }))
+    FromParty::Accept(stated(party, &Accept { job, attempt, plan_hash }))
 }
 
 pub(crate) fn refuse(party: usize, job: QueryId, attempt: u32, code: Code) -> FromParty {
@@ -107,13 +109,46 @@ pub(crate) fn refuse(party: usize, job: QueryId, attempt: u32, code: Code) -> Fr
 
 pub(crate) fn failed(party: usize, job: QueryId, attempt: u32, code: Code) -> FromParty {
     let refusal = Refusal::new(code, format!("{} failed", PARTIES[party]), "mend it");
-    FromParty::Failed(signed(party, &Failed { job, attempt, refusal }))
+    FromParty::Failed(stated(party, &Failed { job, attempt, refusal }))
 }
 
 pub(crate) fn sealed(party: usize, job: QueryId, attempt: u32, sid: Hash) -> FromParty {
     let sealed =
         Sealed { job, attempt, sid, plan_hash: PLAN, encapsulated: Base64(vec![1; 32]), ciphertext: Base64(vec![2; 40]), measured: vec![] };
-    FromParty::Sealed(signed(party, &sealed))
+    FromParty::Sealed(stated(party, &sealed))
+}
+
+/// The same frame, with what the party signs for the log.
+pub(crate) fn with_entry(party: usize, frame: FromParty, body: &Body) -> FromParty {
+    let name = PARTIES[party];
+    let entry = body.sign(name, identity(name).signing_key()).expect("signed");
+    let add = |stated: Stated| Stated { entries: [stated.entries, vec![entry]].concat(), ..stated };
+    match frame {
+        FromParty::Accept(stated) => FromParty::Accept(add(stated)),
+        FromParty::Sealed(stated) => FromParty::Sealed(add(stated)),
+        FromParty::Failed(stated) => FromParty::Failed(add(stated)),
+        other => other,
+    }
+}
+
+/// The planner's entry about a query.
+pub(crate) fn entry(job: QueryId) -> QueryEntry {
+    let body = Body::Query(entry::Query {
+        job: job.0,
+        purpose: "the bus plan".into(),
+        contracts: vec![],
+        reads: vec![],
+        parties: PARTIES.map(String::from).into(),
+        receivers: vec![PLANNER.into()],
+        plan_hash: PLAN,
+        statement: Hash([9; 32]),
+        expires: 4_000_000_000,
+    });
+    QueryEntry { entry: body.sign(PLANNER, identity(PLANNER).signing_key()).expect("signed"), salt: Hash([9; 32]) }
+}
+
+fn stated(party: usize, statement: &impl Statement) -> Stated {
+    Stated { note: signed(party, statement).note, entries: vec![] }
 }
 
 fn signed(party: usize, statement: &impl Statement) -> Signed {

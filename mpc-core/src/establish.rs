@@ -8,8 +8,8 @@
 //! K_ij      = HKDF-SHA-256(X25519(e_i, e_j), salt = sid, info = "edge" || min(i,j) || max(i,j))
 //! ```
 //!
-//! Parties that would run different plans, rosters, catalogues, attempts or versions, or by other contracts, stop at the first flight. A party that says
-//! different things to different peers is found out at the second: the session ids differ. Nothing secret leaves before every
+//! Parties that would run different plans, rosters, catalogues, attempts or versions, by other contracts or on another log, stop at the first flight. A party
+//! that says different things to different peers is found out at the second: the session ids differ. Nothing secret leaves before every
 //! Confirm has been checked. Every attempt has fresh ephemeral keys, wiped when the edge keys exist, so every attempt has fresh
 //! randomness, and nothing recorded in one attempt is accepted in another. That an attempt number is never used twice is the caller's
 //! business: it keeps the numbers it has signed on disk.
@@ -37,6 +37,8 @@ pub struct Terms {
     pub catalog_hash: [u8; 32],
     /// A hash of the contracts under which this party admitted the query.
     pub contracts: [u8; 32],
+    /// A hash of the head of the city's log that this party believes the attempt to be started in; zeros if it stands on none.
+    pub log: [u8; 32],
     /// Which attempt at the query this is; never used before at this party.
     pub attempt: u32,
     /// The version of the engine; see [`ENGINE_VERSION`].
@@ -46,7 +48,7 @@ pub struct Terms {
 }
 
 /// The version of protocols and encodings this code speaks. It changes whenever two builds could not compute together.
-pub const ENGINE_VERSION: u32 = 2;
+pub const ENGINE_VERSION: u32 = 3;
 
 /// Agrees on `terms` with every other party of the roster and returns the session. On any error the peers are told, so that nobody
 /// waits.
@@ -128,8 +130,8 @@ fn agree(identity: &Identity, roster: &Roster, me: PartyId, terms: &Terms, link:
 
 // ---------------------------------------------------------------- messages
 
-/// Bytes of a signed Hello: party, six 32-byte fields of the terms and two numbers, ephemeral key, nonce, signature.
-const HELLO: usize = 1 + 6 * 32 + 2 * 4 + 32 + 32 + SIGNATURE;
+/// Bytes of a signed Hello: party, seven 32-byte fields of the terms and two numbers, ephemeral key, nonce, signature.
+const HELLO: usize = 1 + 7 * 32 + 2 * 4 + 32 + 32 + SIGNATURE;
 /// Bytes of a Confirm: session id, signature.
 const CONFIRM: usize = 32 + SIGNATURE;
 const SIGNATURE: usize = 64;
@@ -149,7 +151,7 @@ impl Hello {
         let t = &self.terms;
         let mut body = Vec::with_capacity(HELLO);
         body.push(self.party.0);
-        for field in [&t.qid, &t.plan_hash, &t.roster_hash, &t.catalog_hash, &t.contracts, &t.params] {
+        for field in [&t.qid, &t.plan_hash, &t.roster_hash, &t.catalog_hash, &t.contracts, &t.log, &t.params] {
             body.extend_from_slice(field);
         }
         body.extend_from_slice(&t.attempt.to_le_bytes());
@@ -171,11 +173,11 @@ impl Hello {
         if party != peer.0 {
             return Err(Abort::Cheating { check: "party of the Hello", culprit: Some(peer) });
         }
-        let [qid, plan_hash, roster_hash, catalog_hash, contracts, params] = std::array::from_fn(|_| fields.take());
+        let [qid, plan_hash, roster_hash, catalog_hash, contracts, log, params] = std::array::from_fn(|_| fields.take());
         let [attempt, engine_version] = std::array::from_fn(|_| u32::from_le_bytes(fields.take()));
         let ephemeral = MontgomeryPoint(fields.take());
         let nonce = fields.take();
-        let terms = Terms { qid, plan_hash, roster_hash, catalog_hash, contracts, attempt, engine_version, params };
+        let terms = Terms { qid, plan_hash, roster_hash, catalog_hash, contracts, log, attempt, engine_version, params };
         Ok(Hello { party: peer, terms, ephemeral, nonce })
     }
 }
@@ -202,6 +204,7 @@ fn agree_on(mine: &Terms, theirs: &Terms, roster: &Roster, peer: PartyId) -> Res
         ("attempt", number(mine.attempt), number(theirs.attempt), mine.attempt == theirs.attempt),
         ("plan", hash(&mine.plan_hash), hash(&theirs.plan_hash), mine.plan_hash == theirs.plan_hash),
         ("set of contracts", hash(&mine.contracts), hash(&theirs.contracts), mine.contracts == theirs.contracts),
+        ("head of the city's log", hash(&mine.log), hash(&theirs.log), mine.log == theirs.log),
         ("parameters", hash(&mine.params), hash(&theirs.params), mine.params == theirs.params),
     ];
     match terms.into_iter().find(|(.., equal)| !equal) {

@@ -21,7 +21,7 @@
 //! job_deadline_s = 300            # a job that has not ended by then is stopped
 //! peer_timeout_s = 120            # how long a live peer may keep a round waiting, its local stage included
 //!
-//! [ledger]                        # if left out, this node keeps no log
+//! [ledger]                        # if left out, this node keeps no log, and takes only jobs that stand on none
 //! policy = "city.policy"          # the log's name and key, and the agencies' cosigners; the same file at every node
 //! witness = "witness.key"         # signs that the log only grew, mode 0600
 //! validated = "validated.key"     # signs that this node holds every entry, and that each may stand

@@ -169,8 +169,7 @@ impl Contracts {
     /// The same for an attempt that runs: some contracts let it end.
     pub fn ended_at_once(&self, consent: &Consent) -> Option<Arc<SignedContract>> {
         let held = self.held();
-        let at_once = consent.contracts.iter().filter(|signed| signed.contract.revocation == Revocation::Immediate);
-        at_once.clone().find(|signed| !held.standing.contains_key(&signed.id)).cloned()
+        consent.ending_at_once().find(|signed| !held.standing.contains_key(&signed.id)).cloned().map(Arc::new)
     }
 
     /// Sets a use of each of these aside, for an attempt that begins.
@@ -253,6 +252,11 @@ impl Consent {
     /// What parties compare before a share moves.
     pub fn hash(&self) -> Hash {
         hash(self.contracts.iter().map(|signed| &signed.id))
+    }
+
+    /// Those whose revocation ends what runs.
+    pub fn ending_at_once(&self) -> impl Iterator<Item = &SignedContract> {
+        self.contracts().filter(|signed| signed.contract.revocation == Revocation::Immediate)
     }
 
     /// The contracts, in the order of the data sets.

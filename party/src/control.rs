@@ -3,13 +3,15 @@
 
 use crate::contracts::Consent;
 use crate::job::{self, Desk, Ending, Stop};
-use crate::ledger::{Mirror, Worker};
+use crate::joblog;
+use crate::ledger::Worker;
 use crate::node::now;
 use crate::offer::Admitted;
 use ledger::bytes::Hash;
+use ledger::contract::SignedContract;
 use mpc_quic::quinn::{Connection, RecvStream, SendStream, VarInt};
 use mpc_quic::{Backoff, DialError, Endpoint};
-use query::message::frame::{self, FromParty, Offer, Ready, Signed, Start, ToParty};
+use query::message::frame::{self, FromParty, Offer, Ready, Signed, Start, Stated, ToParty};
 use query::message::{Accept, Code, Failed, QueryId, Refusal, Refuse, Statement};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,7 +41,7 @@ struct Table {
     accepted: HashMap<QueryId, (Admitted, Instant)>,
     running: HashMap<QueryId, Running>,
     /// The last sealed results: a query is answered once, so a coordinator that lost its answer gets the same again.
-    answered: VecDeque<(QueryId, Consent, String)>,
+    answered: VecDeque<(QueryId, Consent, Stated)>,
     closed: bool,
 }
 
@@ -60,16 +62,16 @@ const ACCEPTED: usize = 64;
 const ANSWERED: usize = 16;
 
 impl Jobs {
-    /// Of a node that is, or is not, a mirror of the city's log.
+    /// Of this node, with a thread for its mirror of the city's log, if it keeps that.
     ///
     /// # Errors
     /// The system has no thread for it.
-    pub fn new(desk: Arc<Desk>, mirror: Option<Mirror>) -> std::io::Result<Self> {
+    pub fn new(desk: Arc<Desk>) -> std::io::Result<Self> {
         let (running, _) = watch::channel(0);
         let judging = Arc::new(Semaphore::new(JUDGING));
         let outbox = Arc::new(Outbox::default());
         let out = outbox.clone();
-        let ledger = mirror.map(|mirror| Worker::start(mirror, move |frame| out.push(frame))).transpose()?;
+        let ledger = desk.mirror.clone().map(|mirror| Worker::start(mirror, move |frame| out.push(frame))).transpose()?;
         Ok(Self(Arc::new(Inner { desk, table: Mutex::default(), running, judging, outbox, ledger })))
     }
 
@@ -87,8 +89,13 @@ impl Jobs {
                 let running =
                     table.running.get(&stop.job).filter(|running| running.attempt == stop.attempt).map(|running| running.stop.clone());
                 drop(table);
-                if let Some(running) = running {
-                    running.now(Ending::Told(stop.code), &self.0.desk.mesh, stop.job);
+                match running {
+                    Some(running) => running.now(Ending::Told(stop.code), &self.0.desk.mesh, stop.job),
+                    // It was started in the log, and never or no more here.
+                    None if joblog::runs(&self.0.desk, stop.job, stop.attempt) => {
+                        self.fail(stop.job, stop.attempt, Ending::Told(stop.code).refusal(), true);
+                    }
+                    None => {}
                 }
             }
             ToParty::Ledger(said) => {
@@ -132,23 +139,24 @@ impl Jobs {
         };
         let new = |job, query: &_, attempt| desk.attempts().check(job, query, attempt);
         let admitted = busy().and_then(|()| desk.grounds.admit(offer, new, now()));
-        let signed = admitted.and_then(|admitted| {
+        let signed = admitted.and_then(|mut admitted| {
+            let entries = joblog::accept(desk, offer, &mut admitted)?;
             let Admitted { job, attempt, plan_hash, .. } = admitted;
             let accept = Accept { job, attempt, plan_hash }.sign(&desk.node, &desk.identity);
             let note = accept.map_err(|e| Refusal::new(Code::Internal, e.to_string(), "please report the query"))?;
-            Ok((admitted, note))
+            Ok((admitted, Stated { note, entries }))
         });
         match signed {
-            Ok((admitted, note)) => {
+            Ok((admitted, stated)) => {
                 let Admitted { job, attempt, .. } = admitted;
                 tracing::info!(job = %job.short(), attempt, planner = admitted.query.planner, plan = admitted.plan_hash.short(), "accepted");
                 self.table().accept(admitted);
-                self.0.outbox.push(FromParty::Accept(Signed { note }));
+                self.0.outbox.push(FromParty::Accept(stated));
             }
             Err(refusal) => {
-                let answered = self.table().answered.iter().find(|(job, ..)| *job == offer.job).map(|(.., note)| note.clone());
-                if let (Code::Replay, Some(note)) = (refusal.code, answered) {
-                    self.0.outbox.push(FromParty::Sealed(Signed { note }));
+                let answered = self.table().answered.iter().find(|(job, ..)| *job == offer.job).map(|(.., stated)| stated.clone());
+                if let (Code::Replay, Some(stated)) = (refusal.code, answered) {
+                    self.0.outbox.push(FromParty::Sealed(stated));
                 }
                 self.refuse(offer, refusal);
             }
@@ -160,11 +168,11 @@ impl Jobs {
         log("refused", offer.job, offer.attempt, &refusal);
         desk.observed.refused(refusal.code);
         let refuse = Refuse { job: offer.job, attempt: offer.attempt, refusal };
-        self.send(refuse.sign(&desk.node, &desk.identity), FromParty::Refuse);
+        self.send(refuse.sign(&desk.node, &desk.identity), |note| FromParty::Refuse(Signed { note }));
     }
 
     fn start(&self, start: Start) {
-        let Start { job, attempt } = start;
+        let Start { job, attempt, checkpoint } = start;
         let desk = self.0.desk.clone();
         let mut table = self.table();
         let admitted = match table.begin(job, attempt, desk.limits.jobs, &desk.node) {
@@ -176,20 +184,21 @@ impl Jobs {
             other => other,
         };
         let admitted = match admitted {
-            Ok(admitted) => admitted,
+            Ok(admitted) => Admitted { checkpoint, ..admitted },
             Err(refusal) => {
                 drop(table);
                 desk.observed.refused(refusal.code);
-                return self.fail(job, attempt, refusal);
+                return self.fail(job, attempt, refusal, joblog::runs(&desk, job, attempt));
             }
         };
+        let on_log = admitted.entry.is_some();
         let stop = Arc::new(Stop::default());
         table.running.insert(job, Running { attempt, consent: admitted.consent.clone(), stop: stop.clone() });
         drop(table);
         // After it is seen to run: what ends from here on ends it.
         if desk.grounds.contracts().ended(&admitted.consent).is_some() {
             self.free(job, attempt);
-            return self.fail(job, attempt, Ending::Revoked.refusal());
+            return self.fail(job, attempt, Ending::Revoked.refusal(), on_log);
         }
         self.0.running.send_modify(|n| *n += 1);
         let (jobs, stopping) = (self.clone(), stop.clone());
@@ -200,7 +209,7 @@ impl Jobs {
             self.free(job, attempt);
             self.0.running.send_modify(|n| *n = n.saturating_sub(1));
             let reason = format!("`{}` cannot start a thread: {error}", desk.node);
-            return self.fail(job, attempt, Refusal::new(Code::Busy, reason, "ask again when fewer jobs run"));
+            return self.fail(job, attempt, Refusal::new(Code::Busy, reason, "ask again when fewer jobs run"), on_log);
         }
         // Weak, so that neither the attempt nor the node lives on for it.
         let (deadline, stop, desk) = (desk.limits.job_deadline(), Arc::downgrade(&stop), Arc::downgrade(&desk));
@@ -222,25 +231,28 @@ impl Jobs {
         // Its place is free before the coordinator hears of the end; the count falls after, so that a shutdown waits for the note.
         self.free(job, attempt);
         match result {
-            Ok(note) => {
+            Ok(stated) => {
                 tracing::info!(job = %job.short(), attempt, millis, "done");
-                self.table().answered(job, admitted.consent.clone(), note.clone());
-                self.0.outbox.push(FromParty::Sealed(Signed { note }));
+                self.table().answered(job, admitted.consent.clone(), stated.clone());
+                self.0.outbox.push(FromParty::Sealed(stated));
             }
-            Err(refusal) => self.fail(job, attempt, refusal),
+            Err(refusal) => self.fail(job, attempt, refusal, admitted.entry.is_some()),
         }
         self.0.running.send_modify(|n| *n = n.saturating_sub(1));
     }
 
-    fn fail(&self, job: QueryId, attempt: u32, refusal: Refusal) {
+    /// Tells of the end of an attempt, and the log if it stands there.
+    fn fail(&self, job: QueryId, attempt: u32, refusal: Refusal, on_log: bool) {
         log("failed", job, attempt, &refusal);
+        let desk = &self.0.desk;
+        let entries = if on_log { joblog::abort(desk, job, attempt, refusal.code) } else { Vec::new() };
         let failed = Failed { job, attempt, refusal };
-        self.send(failed.sign(&self.0.desk.node, &self.0.desk.identity), FromParty::Failed);
+        self.send(failed.sign(&desk.node, &desk.identity), |note| FromParty::Failed(Stated { note, entries }));
     }
 
-    fn send(&self, note: Result<String, ledger::note::NoteError>, frame: impl FnOnce(Signed) -> FromParty) {
+    fn send(&self, note: Result<String, ledger::note::NoteError>, frame: impl FnOnce(String) -> FromParty) {
         match note {
-            Ok(note) => self.0.outbox.push(frame(Signed { note })),
+            Ok(note) => self.0.outbox.push(frame(note)),
             // A refusal of ours is within all bounds.
             Err(error) => tracing::error!(%error, "a note could not be signed"),
         }
@@ -253,15 +265,19 @@ impl Jobs {
         }
     }
 
-    /// Ends what runs under contracts that stand no more, and forgets what was sealed under them.
+    /// Ends what runs under contracts that stand no more, here or in the log, and forgets what was sealed under them.
     pub fn contracts_changed(&self) {
-        let contracts = self.0.desk.grounds.contracts();
+        let desk = &self.0.desk;
+        let ended_at_once = |consent: &Consent| {
+            let revoked = |signed: &&SignedContract| desk.mirror.as_ref().is_some_and(|mirror| mirror.is_revoked(&signed.id));
+            desk.grounds.contracts().ended_at_once(consent).or_else(|| consent.ending_at_once().find(revoked).cloned().map(Arc::new))
+        };
         let mut table = self.table();
-        table.answered.retain(|(_, consent, _)| contracts.ended_at_once(consent).is_none());
+        table.answered.retain(|(_, consent, _)| ended_at_once(consent).is_none());
         let running: Vec<(QueryId, Running)> = table.running.iter().map(|(job, running)| (*job, running.clone())).collect();
         drop(table);
         for (job, Running { attempt, consent, stop }) in running {
-            if let Some(ended) = contracts.ended_at_once(&consent) {
+            if let Some(ended) = ended_at_once(&consent) {
                 let (contract, dataset) = (&ended.contract.id, &ended.contract.dataset);
                 tracing::warn!(job = %job.short(), attempt, contract, dataset, "stopped: its contract was revoked or taken away");
                 stop.now(Ending::Revoked, &self.0.desk.mesh, job);
@@ -309,11 +325,11 @@ impl Table {
         self.accepted.insert(admitted.job, (admitted, Instant::now()));
     }
 
-    fn answered(&mut self, job: QueryId, consent: Consent, note: String) {
+    fn answered(&mut self, job: QueryId, consent: Consent, stated: Stated) {
         if self.answered.len() >= ANSWERED {
             self.answered.pop_front();
         }
-        self.answered.push_back((job, consent, note));
+        self.answered.push_back((job, consent, stated));
     }
 
     /// Takes what was accepted under this number, if it may start.

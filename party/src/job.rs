@@ -7,24 +7,27 @@ mod revoked;
 
 use crate::attempts::Attempts;
 use crate::config::Limits;
+use crate::joblog;
+use crate::ledger::Mirror;
 use crate::node::now;
 use crate::observe::Observed;
 use crate::offer::{Admitted, Grounds};
 use crate::seal::{self, Context};
 use crate::source::Sources;
 use failure::{of_abort, of_local, of_public};
+use joblog::Failure;
 use ledger::bytes::Hash;
 use mpc_core::establish::{ENGINE_VERSION, Terms, establish};
 use mpc_core::identity::Identity;
 use mpc_core::link::Link;
 use mpc_core::meter::Counters;
-use mpc_core::{Abort, Meter, PartyId};
+use mpc_core::{Abort, Meter, PartyId, Session};
 use mpc_quic::Mesh;
 use protocols::Rep3;
 use query::exec::{Part, Program, Step, StepKind, disclose};
 use query::ground::Ground;
 use query::local::{AtHome, Local};
-use query::message::frame::{FromParty, Progress, Stage, StopCode};
+use query::message::frame::{FromParty, Progress, Stage, Stated, StopCode};
 use query::message::{Code, Measured, QueryId, Refusal, Sealed, Statement};
 use query::plan::Plan;
 use query::trace::Trace;
@@ -45,6 +48,8 @@ pub(crate) struct Desk {
     pub mesh: Mesh,
     pub limits: Limits,
     pub observed: Observed,
+    /// The city's log, if this node keeps it.
+    pub mirror: Option<Mirror>,
 }
 
 impl Desk {
@@ -122,8 +127,8 @@ impl Ending {
 /// Where an attempt's frames go.
 pub(crate) type Out = dyn Fn(FromParty) + Send + Sync;
 
-/// Runs an attempt to its end. The result is the signed note of the sealed shares.
-pub(crate) fn run(desk: &Desk, admitted: &Admitted, stop: &Stop, out: &Out) -> Result<String, Refusal> {
+/// Runs an attempt to its end. The result is the signed note of the sealed shares, and what goes with it onto the log.
+pub(crate) fn run(desk: &Desk, admitted: &Admitted, stop: &Stop, out: &Out) -> Result<Stated, Refusal> {
     let mut attempt = Attempt { desk, admitted, stop, out, last: None, counters: None, reserved: false };
     let result = contained(&desk.node, || attempt.run());
     // Why it was stopped says more than how the stop was felt.
@@ -160,9 +165,10 @@ struct Attempt<'a> {
 const PROGRESS: Duration = Duration::from_millis(if cfg!(test) { 0 } else { 100 });
 
 impl Attempt<'_> {
-    fn run(&mut self) -> Result<String, Refusal> {
-        let Admitted { job, attempt, query, plan, plan_hash, consent } = self.admitted;
+    fn run(&mut self) -> Result<Stated, Refusal> {
+        let Admitted { job, attempt, query, consent, .. } = self.admitted;
         let contracts = self.desk.grounds.contracts();
+        let log = joblog::gate(self.desk, self.admitted)?;
         // From here on this attempt is used up, whatever becomes of it.
         self.desk.attempts().begin(*job, query, *attempt, now())?;
         contracts.reserve(consent)?;
@@ -176,43 +182,50 @@ impl Attempt<'_> {
         self.stop.check()?;
         let link: Box<dyn Link> = Box::new(link);
         let roster = self.desk.grounds.roster();
-        let session = establish(&self.desk.identity, roster, self.desk.me, &self.terms(), link);
+        let session = establish(&self.desk.identity, roster, self.desk.me, &self.terms(log), link);
         let session = session.map_err(|abort| self.refusal(&abort, Stage::Session))?;
         self.counters = Some(session.counters());
-        let sid = Hash(*session.id());
         let mut engine = Rep3::new(session);
-
-        match self.compute(&mut engine) {
-            Ok((message, measured)) => {
-                let context = Context { job: *job, attempt: *attempt, sid, plan_hash: *plan_hash, party: &self.desk.node };
-                let sealed = seal::seal(&query.output_key.0, &context, &message);
-                let seal::Envelope { encapsulated, ciphertext } = sealed.map_err(|e| Refusal::new(Code::OutputKey, e.to_string(), ""))?;
-                let sealed = Sealed {
-                    job: *job,
-                    attempt: *attempt,
-                    sid,
-                    plan_hash: *plan_hash,
-                    encapsulated,
-                    ciphertext,
-                    measured: query::trace::told(measured, query.analyze),
-                };
-                let note = sealed.sign(&self.desk.node, &self.desk.identity).map_err(|e| {
-                    Refusal::new(Code::Internal, format!("the sealed result cannot be signed: {e}"), "please report the query")
-                })?;
-                // The last moment at which a revocation keeps the answer from being opened.
-                self.stop.check()?;
-                contracts.count(consent)?;
-                // From here on the query is answered: no further attempt at it is ever begun here.
-                self.desk.attempts().seal(*job, query, *attempt, now())?;
-                tracing::debug!(job = %job.short(), frames = plan.frames.len(), "sealed");
-                Ok(note)
-            }
-            Err(refusal) => {
-                // So that nobody waits for this node.
-                engine.into_session().abandon();
-                Err(refusal)
-            }
+        let computed = self.compute(&mut engine);
+        let mut session = engine.into_session();
+        let stated = computed.and_then(|(message, measured)| self.seal(&mut session, &message, measured));
+        if stated.is_err() {
+            // So that nobody waits for this node.
+            session.abandon();
         }
+        stated
+    }
+
+    /// Seals this node's part; once this returns, the query is answered.
+    fn seal(&self, session: &mut Session, message: &[u8], measured: Vec<Measured>) -> Result<Stated, Refusal> {
+        let Admitted { job, attempt, query, plan, plan_hash, consent, .. } = self.admitted;
+        let sid = Hash(*session.id());
+        let context = Context { job: *job, attempt: *attempt, sid, plan_hash: *plan_hash, party: &self.desk.node };
+        let sealed = seal::seal(&query.output_key.0, &context, message);
+        let seal::Envelope { encapsulated, ciphertext } = sealed.map_err(|e| Refusal::new(Code::OutputKey, e.to_string(), ""))?;
+        let sealed = Sealed {
+            job: *job,
+            attempt: *attempt,
+            sid,
+            plan_hash: *plan_hash,
+            encapsulated,
+            ciphertext,
+            measured: query::trace::told(measured, query.analyze),
+        };
+        let note = sealed
+            .sign(&self.desk.node, &self.desk.identity)
+            .map_err(|e| Refusal::new(Code::Internal, format!("the sealed result cannot be signed: {e}"), "please report the query"))?;
+        let entries = joblog::result(self.desk, self.admitted, session, &note).map_err(|failure| match failure {
+            Failure::Session(abort) => self.refusal(&abort, Stage::Release),
+            Failure::Refused(refusal) => refusal,
+        })?;
+        // The last moment at which a revocation keeps the answer from being opened.
+        self.stop.check()?;
+        self.desk.grounds.contracts().count(consent)?;
+        // From here on the query is answered: no further attempt at it is ever begun here.
+        self.desk.attempts().seal(*job, query, *attempt, now())?;
+        tracing::debug!(job = %job.short(), frames = plan.frames.len(), "sealed");
+        Ok(Stated { note, entries })
     }
 
     /// The local stage, the joint stage and the release: what is to be sealed, and what each step cost.
@@ -269,7 +282,7 @@ impl Attempt<'_> {
         message.ok_or_else(|| Refusal::new(Code::Internal, "the released shares are not those of this scheme", "please report the query"))
     }
 
-    fn terms(&self) -> Terms {
+    fn terms(&self, log: [u8; 32]) -> Terms {
         let Admitted { job, attempt, query, plan_hash, consent, .. } = self.admitted;
         // Whatever decides how the plan runs beside the plan itself: today the scheme and what it promises.
         let params = Hash::sha256(&[b"tacit/v1/params\n", query.protocol.as_bytes(), b"\n", query.security.as_bytes()]);
@@ -279,6 +292,7 @@ impl Attempt<'_> {
             roster_hash: self.desk.grounds.roster().hash(),
             catalog_hash: self.desk.grounds.catalog_hash().0,
             contracts: consent.hash().0,
+            log,
             attempt: *attempt,
             engine_version: ENGINE_VERSION,
             params: params.0,

@@ -4,6 +4,8 @@
 //! It cosigns nothing once it has seen its folder put back, or two logs: it says so in log, health and metrics, and keeps the other
 //! log's checkpoint for `tacit ledger evidence`.
 
+mod job;
+
 use crate::config::LedgerConfig;
 use axum::Router;
 use axum::body::Bytes;
@@ -20,9 +22,10 @@ use mpc_core::roster::Roster;
 use query::citylog;
 use query::message::frame::{FromParty, Signed};
 use query::message::mirror::{Answer, FromMirror, Held, Parts, Refused, Taken, ToMirror, Update};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// The agency's cosigner. Cheap to clone.
 #[derive(Clone)]
@@ -32,6 +35,10 @@ struct Inner {
     state: Mutex<State>,
     /// Where another log's checkpoint is kept.
     fork: PathBuf,
+    /// The entries it holds.
+    grown: watch::Sender<u64>,
+    /// What this node's tables hold, once they have been read for it.
+    tables: watch::Sender<Option<BTreeMap<String, ledger::bytes::Hash>>>,
 }
 
 struct State {
@@ -86,7 +93,8 @@ impl Mirror {
             state.halts(forked(&fork));
         }
         tracing::info!(origin = state.cosigner.replay().log().name(), entries = state.cosigner.store().size(), "the log's mirror is open");
-        Ok(Self(Arc::new(Inner { state: Mutex::new(state), fork })))
+        let (grown, tables) = (watch::Sender::new(state.cosigner.store().size()), watch::Sender::new(None));
+        Ok(Self(Arc::new(Inner { state: Mutex::new(state), fork, grown, tables })))
     }
 
     /// Wants these signed entries to stand in the log, besides those it wanted before; says which it asks for now.
@@ -154,6 +162,7 @@ impl Mirror {
         }
         let answers = state.cosigner.update(update.checkpoint.as_bytes(), entries, now);
         state.judge(&answers);
+        self.tell_grown(&state);
         answers
     }
 
@@ -166,8 +175,17 @@ impl Mirror {
         match (&state.halted, what) {
             (Some(halted), _) => unavailable(halted),
             (None, Posted::Checkpoint) => state.cosigner.add_checkpoint(body, now),
-            (None, Posted::Entries) => state.cosigner.add_entries(body, now),
+            (None, Posted::Entries) => {
+                let answer = state.cosigner.add_entries(body, now);
+                self.tell_grown(&state);
+                answer
+            }
         }
+    }
+
+    fn tell_grown(&self, state: &State) {
+        let size = state.cosigner.store().size();
+        self.0.grown.send_if_modified(|known| std::mem::replace(known, size) != size);
     }
 
     /// Whether a body of `add-checkpoint` is of another log than this agency holds, signed by the log all the same. If so it is kept.

@@ -9,6 +9,7 @@
 //!           contracts  what the agencies allow, as it stands now
 //!           attempts which attempts were begun, on disk
 //!           job      one attempt: session, local stage, joint stage, release, on a thread of its own
+//!           joblog   what it signs of a job for the city's log, and whether that lets an attempt begin
 //!           ledger   witness and mirror of the city's log, and what this node wants to stand there
 //!           snapshot what this node says there that its tables hold
 //!           seal     what is released, readable by the planner alone
@@ -21,6 +22,7 @@ pub mod contracts;
 mod control;
 pub mod doctor;
 mod job;
+mod joblog;
 pub mod ledger;
 mod node;
 pub mod observe;

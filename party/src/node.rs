@@ -52,8 +52,9 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
     tracing::info!(node = config.node, listen = %mesh.local_addr(), tables = sources.summaries().len(), "party is up");
 
     let grounds = Grounds::new(&config.node, roster, catalog, config.limits.plan(), Arc::new(contracts));
-    let (node, limits) = (config.node.clone(), config.limits);
-    let desk = Desk { node, me, identity, grounds, sources, attempts: Mutex::new(attempts), mesh, limits, observed: observed.clone() };
+    let (node, limits, attempts) = (config.node.clone(), config.limits, Mutex::new(attempts));
+    let (observing, keeping) = (observed.clone(), mirror.clone());
+    let desk = Desk { node, me, identity, grounds, sources, attempts, mesh, limits, observed: observing, mirror: keeping };
     let desk = Arc::new(desk);
     let at = Arc::downgrade(&desk);
     observed.peers(move || {
@@ -61,8 +62,9 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
         status.into_iter().map(|peer| (peer.name, peer.connected, peer.last_error)).collect()
     });
 
-    if let Some(mirror) = mirror.clone() {
-        observed.ledger(move || mirror.summary());
+    match mirror.clone() {
+        Some(mirror) => observed.ledger(move || mirror.summary()),
+        None => tracing::warn!("this node keeps no log ([ledger] in its configuration): nobody can audit what it computes"),
     }
 
     let (stop_http, http_stopped) = tokio::sync::oneshot::channel::<()>();
@@ -76,12 +78,12 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
         }
     };
 
-    let jobs = Jobs::new(desk.clone(), mirror.clone()).map_err(|_| NodeError::Fault)?;
-    if mirror.is_some() {
+    let jobs = Jobs::new(desk.clone()).map_err(|_| NodeError::Fault)?;
+    if let Some(mirror) = mirror {
         let (desk, jobs) = (desk.clone(), jobs.clone());
         // Neither jobs nor the node's end wait for it: a large table is read once more.
         let thread = std::thread::Builder::new().name("snapshot".into());
-        thread.spawn(move || state_all(&desk, &config.state, &jobs)).map_err(|_| NodeError::Fault)?;
+        thread.spawn(move || state_all(&desk, &mirror, &config.state, &jobs)).map_err(|_| NodeError::Fault)?;
     }
     let control = Control::start(line.clone(), jobs.clone());
     let watching = tokio::spawn(watch_contracts(desk.clone(), jobs.clone(), hangup));
@@ -168,8 +170,10 @@ pub enum NodeError {
     Fault,
 }
 
-/// Reads the contracts again whenever their folder has changed, and at once on SIGHUP, so that a revocation holds within a second.
+/// Reads the contracts again whenever their folder has changed, and at once on SIGHUP, so that a revocation holds within a second; one in the log
+/// does as soon as this node's mirror has it.
 async fn watch_contracts(desk: Arc<Desk>, jobs: Jobs, mut hangup: Option<Signal>) {
+    let mut grown = desk.mirror.as_ref().map(Mirror::grown);
     let mut pause = tokio::time::interval(LOOK_AT_CONTRACTS);
     pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -179,9 +183,20 @@ async fn watch_contracts(desk: Arc<Desk>, jobs: Jobs, mut hangup: Option<Signal>
                 None => std::future::pending().await,
             }
         };
+        let grows = async {
+            match &mut grown {
+                Some(grown) => grown.changed().await,
+                None => std::future::pending().await,
+            }
+        };
         let anyway = tokio::select! {
             _ = pause.tick() => false,
             Some(()) = told => true,
+            Ok(()) = grows => {
+                // What it has grown by may be a revocation.
+                jobs.contracts_changed();
+                continue;
+            }
         };
         let contracts = desk.grounds.contracts().clone();
         let read = tokio::task::spawn_blocking(move || contracts.reread(anyway)).await;
@@ -225,12 +240,15 @@ impl Keys {
 }
 
 /// Has the log say what this node's contracts are, and what its tables hold.
-fn state_all(desk: &Desk, state: &Path, jobs: &Jobs) {
+fn state_all(desk: &Desk, mirror: &Mirror, state: &Path, jobs: &Jobs) {
     jobs.want_on_log(|| ledger::consents(desk.grounds.contracts().folder(), &desk.node));
-    match snapshot::entries(&desk.node, &desk.identity, desk.grounds.catalog(), &desk.sources, state) {
-        Ok(entries) => jobs.want_on_log(|| entries),
-        Err(why) => tracing::error!(why, "the log does not say what this node's tables hold"),
-    }
+    let entries = snapshot::entries(&desk.node, &desk.identity, desk.grounds.catalog(), &desk.sources, state);
+    let entries = entries.unwrap_or_else(|why| {
+        tracing::error!(why, "the log does not say what this node's tables hold, and no job reads them");
+        Vec::new()
+    });
+    mirror.holds(&entries);
+    jobs.want_on_log(|| entries);
 }
 
 /// Loads the data on a thread that may block.

@@ -146,7 +146,7 @@ impl Observed {
         });
         let ledger = self.0.ledger.get().map(|ask| ask());
         let health = serde_json::json!({
-            "ledger": ledger,
+            "ledger": ledger.map_or_else(|| "none: the jobs of this node stand on no log".into(), |ledger| serde_json::json!(ledger)),
             "node": self.0.node,
             "version": env!("CARGO_PKG_VERSION"),
             "status": if ready { "ok" } else { "degraded" },

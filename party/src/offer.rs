@@ -6,9 +6,11 @@ use crate::attempts::Attempts;
 use crate::contracts::{Consent, Contracts};
 use crate::seal;
 use ledger::bytes::Hash;
+use ledger::entry;
 use mpc_core::roster::Roster;
 use query::catalog::Catalog;
 use query::compile::{SqlError, compile};
+use query::consent::Effective;
 use query::message::frame::Offer;
 use query::message::{Code, Query, QueryId, Refusal};
 use query::plan::Plan;
@@ -41,6 +43,12 @@ pub struct Admitted {
     pub plan_hash: Hash,
     /// The contracts that allow it.
     pub consent: Consent,
+    /// What it does under them.
+    pub effective: Effective,
+    /// The planner's entry about it, where it stands on the city's log.
+    pub entry: Option<Arc<entry::Query>>,
+    /// The checkpoint with which it was started there.
+    pub checkpoint: Option<String>,
 }
 
 impl Grounds {
@@ -99,7 +107,8 @@ impl Grounds {
         let plan = effective.plan(plan, &query.sql, &self.catalog).map_err(of_sql)?;
         Size::of(&plan).admit(&self.bounds, &self.node)?;
         let plan_hash = Hash(plan.hash());
-        Ok(Admitted { job, attempt: offer.attempt, query, plan: Arc::new(plan), plan_hash, consent })
+        let (attempt, plan) = (offer.attempt, Arc::new(plan));
+        Ok(Admitted { job, attempt, query, plan, plan_hash, consent, effective, entry: None, checkpoint: None })
     }
 }
 
@@ -190,7 +199,7 @@ mod tests {
         }
 
         fn judge(&self, note: String) -> Result<Admitted, Refusal> {
-            self.admit(&Offer { job: QueryId::of(&note), attempt: 1, note })
+            self.admit(&Offer { job: QueryId::of(&note), attempt: 1, note, entry: None })
         }
 
         fn admit(&self, offer: &Offer) -> Result<Admitted, Refusal> {
@@ -258,7 +267,7 @@ mod tests {
                 assert!(desk.judge(changed).is_err(), "byte {at}");
             }
         }
-        let other = Offer { job: QueryId::of("another"), attempt: 1, note };
+        let other = Offer { job: QueryId::of("another"), attempt: 1, note, entry: None };
         let refusal = desk.admit(&other).map(|_| ()).expect_err("refused");
         assert_eq!(refusal.code, Code::Signature);
     }
@@ -308,7 +317,7 @@ mod tests {
         let later = desk.query();
         let later = Query { issued: NOW + 366 * 86_400, expires: NOW + 366 * 86_400 + 60, ..later };
         let note = sign(&later);
-        let offer = Offer { job: QueryId::of(&note), attempt: 1, note };
+        let offer = Offer { job: QueryId::of(&note), attempt: 1, note, entry: None };
         let refusal = desk.grounds.admit(&offer, |_, _, _| Ok(()), later.issued).map(|_| ()).expect_err("its contract has ended");
         assert!(refusal.code == Code::NoConsent && refusal.reason.contains("ended at"), "{refusal}");
         // Without any contract: default deny.
@@ -324,7 +333,7 @@ mod tests {
         let admitted = desk.judge(note.clone()).expect("admitted");
         desk.attempts.begin(admitted.job, &admitted.query, 1, NOW).expect("begun");
         desk.refused(note.clone(), Code::Replay);
-        let next = Offer { job: admitted.job, attempt: 2, note };
+        let next = Offer { job: admitted.job, attempt: 2, note, entry: None };
         assert_eq!(desk.admit(&next).expect("admitted").attempt, 2);
         // Another question under the same nonce.
         desk.changed(Code::Replay, |q| q.purpose = "another".into());

@@ -2,6 +2,7 @@
 
 mod city;
 mod consent;
+mod joblog;
 
 use city::{ANSWER, CANARY, City, PARTIES, SQL, Said};
 use ledger::bytes::Hash;

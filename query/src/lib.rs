@@ -10,6 +10,7 @@ pub mod exec;
 pub mod explain;
 pub mod finish;
 pub mod ground;
+pub mod joblog;
 pub mod local;
 pub mod message;
 pub mod moments;

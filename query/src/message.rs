@@ -4,11 +4,19 @@
 //!
 //! ```text
 //! planner ──Query──► coordinator ──Offer──► party        (the same note all the way: everyone verifies it alone)
+//!           query                            query
 //!                                ◄─Accept── / Refuse
+//!                                  debits, start
 //!                                ──Start──►
+//!                                  checkpoint
 //!                                ◄Progress─  ◄─Sealed── / Failed
+//!                                              result     abort
 //! planner ◄─ three Sealed ─
+//!              receipts
 //! ```
+//!
+//! Below each stands what goes with it where the city keeps a log ([`crate::joblog`]): signed entries, which the coordinator appends,
+//! the checkpoint of the log with the start, and receipts.
 
 pub mod frame;
 pub mod job;
@@ -425,6 +433,39 @@ pub enum Code {
     /// The plan, or what was sent, is larger than a bound that is configured.
     #[serde(rename = "E_TOO_LARGE")]
     TooLarge,
+    /// The job's entry in the city's log is missing, none, or not what this node finds.
+    #[serde(rename = "E_LEDGER_ENTRY")]
+    LedgerEntry,
+    /// A signature of an entry or a checkpoint is missing or does not verify.
+    #[serde(rename = "E_LEDGER_SIGNATURE")]
+    LedgerSignature,
+    /// An entry may not stand in the log.
+    #[serde(rename = "E_LEDGER_RULE")]
+    LedgerRule,
+    /// An entry stands there already.
+    #[serde(rename = "E_LEDGER_REPLAY")]
+    LedgerReplay,
+    /// The job is not at this point in the log.
+    #[serde(rename = "E_LEDGER_JOB")]
+    LedgerJob,
+    /// A node's mirror of the log lags.
+    #[serde(rename = "E_LEDGER_BEHIND")]
+    LedgerBehind,
+    /// A checkpoint is out of date.
+    #[serde(rename = "E_LEDGER_STALE")]
+    LedgerStale,
+    /// Too few agencies cosigned.
+    #[serde(rename = "E_LEDGER_QUORUM")]
+    LedgerQuorum,
+    /// The log is two.
+    #[serde(rename = "E_LEDGER_FORK")]
+    LedgerFork,
+    /// A ledger was put back.
+    #[serde(rename = "E_LEDGER_ROLLBACK")]
+    LedgerRollback,
+    /// Whatever else keeps the log from going on; the reason has its own code.
+    #[serde(rename = "E_LEDGER")]
+    Ledger,
     /// The coordinator's API: there is no such thing.
     #[serde(rename = "E_NOT_FOUND")]
     NotFound,
@@ -434,6 +475,13 @@ pub enum Code {
     /// The coordinator's API: the request makes no sense.
     #[serde(rename = "E_REQUEST")]
     Request,
+}
+
+impl Code {
+    /// What the ledger calls so.
+    pub fn of_ledger(code: &str) -> Self {
+        Self::deserialize(serde::de::value::StrDeserializer::<serde::de::value::Error>::new(code)).unwrap_or(Self::Ledger)
+    }
 }
 
 impl fmt::Display for Code {

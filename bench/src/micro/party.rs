@@ -41,6 +41,7 @@ pub fn run() -> Result<()> {
         roster_hash: roster.hash(),
         catalog_hash: [0; 32],
         contracts: [0; 32],
+        log: [0; 32],
         attempt: 1,
         engine_version: ENGINE_VERSION,
         params: [0; 32],

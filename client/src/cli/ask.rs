@@ -130,7 +130,8 @@ fn footer(answer: &Answer) -> String {
         Some(few) if few.cells > 0 => format!("{} of {} held back by contracts: NULL; ", render::plural(few.cells, "cell"), few.of),
         _ => String::new(),
     };
-    format!("({rows}; {few}{}; {})", render::duration(answer.elapsed), answer.costs.words())
+    let log = answer.log.as_ref().map(|log| format!("; {}", render::places(&log.places))).unwrap_or_default();
+    format!("({rows}; {few}{}; {}{log})", render::duration(answer.elapsed), answer.costs.words())
 }
 
 /// The file an answer goes to, found writable before anything is asked.
@@ -294,6 +295,9 @@ fn one(job: &JobStatus, roster: &Roster) -> String {
     }
     if let Some(plan) = &job.plan_hash {
         writeln!(text, "plan     {plan}").ok();
+    }
+    if let Some(places) = &job.log {
+        writeln!(text, "log      {}", render::places(places)).ok();
     }
     for p in &job.progress {
         let p = (&p.party, &p.progress);

@@ -44,9 +44,28 @@ fn the_log_grows_and_survives_the_death_of_its_nodes() {
     assert_eq!(entered(&town, &contract(&town, 2)), begun + 3);
     equal_everywhere(&town, begun + 4);
 
+    // A question is on it from the query to the result, which the planner's client checks.
+    let said = town.run(&["query", QUICK]);
+    assert!(
+        said.code == 0 && said.out.contains(&format!("entries {} and {} of the log", begun + 4, begun + 7)),
+        "{}{}",
+        said.out,
+        said.err
+    );
+    equal_everywhere(&town, begun + 8);
+    let audited = audit(&town, "health", &["--json", "--checkpoint", text(&folder(&town, "coordinator").join("checkpoint"))]);
+    let audited: Value = serde_json::from_str(&audited.out).expect("JSON");
+    for kind in ["job-query", "job-debit", "job-start", "job-result"] {
+        assert_eq!(audited["entries"][kind], 1, "{kind}: {audited}");
+    }
+    assert_eq!(audited["jobs"]["done"], 1, "{audited}");
     let client = town.client();
     let answer = town.runtime.block_on(client.ask(QUICK, &Ask::default(), |_| {}));
-    assert!(answer.unwrap_or_else(|e| panic!("{e}\n{}", town.logs())).rows.num_rows() > 0);
+    let answer = answer.unwrap_or_else(|e| panic!("{e}\n{}", town.logs()));
+    let log = answer.log.expect("on the log");
+    assert_eq!((log.places.query, log.places.result), (begun + 8, Some(begun + 11)));
+    let (status, job) = http(&base(&town, "coordinator"), &format!("GET /v1/jobs/{}", newest(&town)), "");
+    assert!(status == 200 && job.contains(&format!("\"log\":{{\"query\":{},\"result\":{}}}", begun + 8, begun + 11)), "{job}");
     let doctor = town.run(&["doctor"]);
     assert!(doctor.code == 0 && doctor.out.contains("ledger"), "{}{}", doctor.out, doctor.err);
 
@@ -61,8 +80,8 @@ fn the_log_grows_and_survives_the_death_of_its_nodes() {
     let ended = signed(&town, &Body::Revoke(Revoke { contract, reason: Some("no longer".into()) }));
     fs::write(contracts.join("ended.new"), &ended).expect("written");
     fs::rename(contracts.join("ended.new"), contracts.join("ended.revoke")).expect("in place");
-    until(|| ledger(&town).published.filter(|published| *published == begun + 5));
-    let last = run(&["ledger", "show", text(&folder(&town, "energy")), &(begun + 4).to_string()]);
+    until(|| ledger(&town).published.filter(|published| *published == begun + 13));
+    let last = run(&["ledger", "show", text(&folder(&town, "energy")), &(begun + 12).to_string()]);
     assert_eq!(last.out, ended);
 }
 
@@ -122,6 +141,12 @@ fn whoever_puts_a_folder_back_or_forks_the_log_is_stopped() {
     assert!(trouble.starts_with("E_LEDGER_ROLLBACK: "), "{trouble}");
     let (status, refused) = post(&town, &contract(&town, 2));
     assert!(status == 503 && refused["code"] == "E_LEDGER_ROLLBACK", "{status} {refused}");
+}
+
+/// The id of the newest job.
+fn newest(town: &Town) -> String {
+    let jobs = town.runtime.block_on(town.client().jobs()).expect("the jobs");
+    jobs.first().expect("one was asked").job.to_string()
 }
 
 /// Waits until the log has what it begins with: every member, every contract, and what each table holds. Says how many entries.

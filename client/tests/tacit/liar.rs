@@ -18,7 +18,11 @@ fn a_coordinator_that_lies_is_refused_by_every_party() {
     for party in scenarios::PARTIES {
         // One of the lies has them wait for a party that does not come.
         let config = town.city.node_config(party).expect("a configuration");
-        let text = std::fs::read_to_string(config).expect("the file") + "\n[limits]\npeer_timeout_s = 2\n";
+        let text = std::fs::read_to_string(config).expect("the file");
+        // Of the log it can lie as well; that is in the tests of the nodes.
+        let (before, after) = text.split_once("\n[ledger]").expect("it keeps the log");
+        let (_, tables) = after.split_once("\n[[table]]").expect("its tables");
+        let text = format!("{before}\n[[table]]{tables}\n[limits]\npeer_timeout_s = 2\n");
         std::fs::write(config, text).expect("written");
         town.city.start(party).expect("started");
     }
@@ -135,7 +139,7 @@ impl Liar {
 
     async fn all_refuse_as(&mut self, job: QueryId, note: &str, code: Code) {
         for (name, line) in &mut self.lines {
-            line.say(&ToParty::Offer(Offer { job, attempt: 1, note: note.into() })).await;
+            line.say(&ToParty::Offer(Offer { job, attempt: 1, note: note.into(), entry: None })).await;
             let refusal = line.refusal(name).await;
             assert_eq!(refusal.code, code, "{name}: {refusal}");
             assert!(refusal.reason.len() > 20 && !refusal.fix.is_empty(), "{name}: {refusal:?}");
@@ -148,12 +152,12 @@ impl Liar {
         let job = QueryId::of(&one);
         for (name, line) in &mut self.lines {
             let note = if name == "health" { &other } else { &one };
-            line.say(&ToParty::Offer(Offer { job: QueryId::of(note), attempt: 1, note: note.clone() })).await;
+            line.say(&ToParty::Offer(Offer { job: QueryId::of(note), attempt: 1, note: note.clone(), entry: None })).await;
             assert!(matches!(line.hear().await, FromParty::Accept(_)), "{name}");
         }
         for (name, line) in &mut self.lines {
             let job = if name == "health" { QueryId::of(&other) } else { job };
-            line.say(&ToParty::Start(Start { job, attempt: 1 })).await;
+            line.say(&ToParty::Start(Start { job, attempt: 1, checkpoint: None })).await;
         }
         // transport and energy meet and miss health; nobody has a session of three, so nobody seals anything.
         for (name, line) in &mut self.lines {
@@ -165,13 +169,13 @@ impl Liar {
     async fn all_refuse_a_replay(&mut self, city: &client::city::City) {
         let note = self.note(city, |_| {});
         let job = QueryId::of(&note);
-        let offer = ToParty::Offer(Offer { job, attempt: 1, note: note.clone() });
+        let offer = ToParty::Offer(Offer { job, attempt: 1, note: note.clone(), entry: None });
         for line in self.lines.values_mut() {
             line.say(&offer).await;
             assert!(matches!(line.hear().await, FromParty::Accept(_)));
         }
         for line in self.lines.values_mut() {
-            line.say(&ToParty::Start(Start { job, attempt: 1 })).await;
+            line.say(&ToParty::Start(Start { job, attempt: 1, checkpoint: None })).await;
         }
         for (name, line) in &mut self.lines {
             loop {

@@ -1,7 +1,7 @@
 use super::*;
-use crate::testing::{PARTIES, PLANNER, identity, roster};
+use crate::testing::{PARTIES, PLAN, PLANNER, identity, roster};
 use ledger::cosigner::Cosigner;
-use ledger::entry::{Body, Contract};
+use ledger::entry::{self, Body, Contract};
 use ledger::key::VerifierKey;
 use ledger::policy::{Agency, Policy};
 use query::message::mirror::{Parts, Reply};
@@ -164,6 +164,40 @@ async fn entries_stand_once_a_quorum_cosigned_and_stay_over_a_restart() {
         roots.push(mirror.await.expect("its line ended").cosigner.store().root());
     }
     assert!(roots.iter().all(|root| *root == roots[0]));
+}
+
+#[tokio::test]
+async fn a_step_of_a_job_waits_for_every_agency_and_has_receipts() {
+    let mut site = Site::open();
+    let mirrors = site.connect_all().await;
+    site.ledger.submit(contract(0)).await.expect("it stands");
+    let job = QueryId(Hash([5; 32]));
+    let signed = |body: &Body| {
+        let copies = PARTIES.map(|name| body.sign(name, identity(name).signing_key()).expect("signed"));
+        entry::join(copies.iter().map(String::as_str)).expect("one text")
+    };
+    let start = signed(&Body::Start(entry::Start { job: job.0, attempt: 1, plan_hash: PLAN }));
+    let result = |result| signed(&Body::Result(entry::Outcome { job: job.0, attempt: 1, result }));
+    let checkpoint = site.ledger.enter(vec![crate::testing::entry(job).entry, start]).await.expect("it stands");
+    assert!(checkpoint.starts_with("demo/ledger\n7\n") && checkpoint.matches("validated").count() == 3, "{checkpoint}");
+    assert_eq!(site.ledger.places(job).await, Some(Places { query: 5, result: None }));
+    assert_eq!(site.ledger.receipts(job).await, None);
+    let standing = site.ledger.standing().await.expect("it is open");
+    assert_eq!((standing.contracts, standing.snapshots.len()), (vec![String::from_utf8(contract(0)).expect("text")], 0));
+    site.ledger.enter(vec![result(PLAN)]).await.expect("it stands");
+    site.ledger.enter(vec![result(PLAN)]).await.expect("it stands already");
+    assert_eq!(site.ledger.enter(vec![result(Hash([1; 32]))]).await.expect_err("another").code, "E_LEDGER_RULE");
+    let policy: Policy = std::fs::read_to_string(site.folder.path().join("city.policy")).expect("read").parse().expect("a policy");
+    let receipts = site.ledger.receipts(job).await.expect("it is done");
+    for (receipted, index) in [(&receipts.query, 5), (&receipts.result, 7)] {
+        let receipt: ledger::receipt::Receipt = receipted.receipt.parse().expect("a receipt");
+        receipt.verify(receipted.entry.as_bytes(), &policy, None).expect("it proves");
+        assert_eq!(receipt.index, index);
+    }
+    site.ledger.stop().await;
+    for mirror in mirrors {
+        drop(mirror.await.expect("its line ended"));
+    }
 }
 
 #[tokio::test]

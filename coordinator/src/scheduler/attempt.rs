@@ -1,7 +1,7 @@
 //! One attempt at a job: what each party has answered, and what follows from it.
 
 use super::*;
-use query::message::frame::{Progress, Stage};
+use query::message::frame::{Progress, Stage, Stated};
 use query::message::job::PartyProgress;
 
 /// An attempt, from its offer to its end.
@@ -10,6 +10,8 @@ pub(crate) struct Attempt {
     pub phase: Phase,
     /// When the phase is over, come what may.
     pub deadline: Instant,
+    /// The planner's entry, if the job stands on the log.
+    pub entry: Option<String>,
     parties: Vec<Answers>,
     refusals: Vec<PartyRefusal>,
 }
@@ -19,6 +21,8 @@ pub(crate) struct Attempt {
 pub(crate) enum Phase {
     /// The parties are asked.
     Offered,
+    /// They have accepted; the start is on its way into the log.
+    Entering,
     /// The parties compute.
     Running,
     /// A party is out before the start; the others' answers are awaited, for they may have reasons of their own.
@@ -30,17 +34,32 @@ pub(crate) enum Phase {
 
 #[derive(Default)]
 struct Answers {
-    accepted: Option<Hash>,
+    /// The plan, and what goes onto the log with it.
+    accepted: Option<(Hash, Vec<String>)>,
     progress: Option<Progress>,
-    sealed: Option<(Hash, String)>,
+    sealed: Option<Part>,
     /// It has refused, failed, or is gone.
     out: bool,
 }
 
+/// A party's sealed part of a result.
+#[derive(Clone)]
+pub(crate) struct Part {
+    pub sid: Hash,
+    pub note: String,
+    /// The entry about the result, signed by the party.
+    pub entry: Option<String>,
+}
+
 impl Attempt {
-    pub(crate) fn new(number: u32, parties: usize, deadline: Instant) -> Self {
+    pub(crate) fn new(number: u32, entry: Option<String>, parties: usize, deadline: Instant) -> Self {
         let parties = std::iter::repeat_with(Answers::default).take(parties).collect();
-        Self { number, phase: Phase::Offered, deadline, parties, refusals: vec![] }
+        Self { number, phase: Phase::Offered, deadline, entry, parties, refusals: vec![] }
+    }
+
+    /// What each party has signed for the log with its acceptance.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &[String]> {
+        self.parties.iter().map(|answers| answers.accepted.as_ref().map_or(&[][..], |(_, entries)| entries.as_slice()))
     }
 
     /// Whether nothing more is expected of this party.
@@ -65,6 +84,7 @@ impl Attempt {
     fn waiting_for(&self) -> Vec<usize> {
         let waits = |party: &usize| match self.phase {
             Phase::Offered | Phase::Refused => !self.parties[*party].out && self.parties[*party].accepted.is_none(),
+            Phase::Entering => false,
             Phase::Running | Phase::Stopping => !self.is_answered(*party),
         };
         (0..self.parties.len()).filter(waits).collect()
@@ -92,19 +112,19 @@ impl Attempt {
 
 impl Scheduler {
     /// The attempt, if this is the one under way.
-    fn attempt(&mut self, job: QueryId, number: u32) -> Option<&mut Attempt> {
+    pub(super) fn attempt(&mut self, job: QueryId, number: u32) -> Option<&mut Attempt> {
         // Words about any other attempt are late, not wrong.
         self.running.get_mut(&job).filter(|attempt| attempt.number == number)
     }
 
-    pub(super) fn accepted(&mut self, party: usize, accept: &Accept, now: Now) {
+    pub(super) fn accepted(&mut self, party: usize, accept: &Accept, entries: Vec<String>, now: Now) {
         let (job, plan_hash) = (accept.job, accept.plan_hash);
         let Some(attempt) = self.attempt(job, accept.attempt) else { return };
         let answers = &mut attempt.parties[party];
         if answers.out || answers.accepted.is_some() {
             return;
         }
-        answers.accepted = Some(plan_hash);
+        answers.accepted = Some((plan_hash, entries));
         let name = self.seats[party].node.name.clone();
         self.tell(job, now, What::Accepted { party: name, plan_hash });
         self.start_if_all_accepted(job, now);
@@ -113,19 +133,29 @@ impl Scheduler {
 
     fn start_if_all_accepted(&mut self, job: QueryId, now: Now) {
         let Some(attempt) = self.running.get_mut(&job).filter(|attempt| attempt.phase == Phase::Offered) else { return };
-        let Some(plans) = attempt.parties.iter().map(|answers| answers.accepted).collect::<Option<Vec<Hash>>>() else { return };
+        let plan = |answers: &Answers| answers.accepted.as_ref().map(|(plan, _)| *plan);
+        let Some(plans) = attempt.parties.iter().map(plan).collect::<Option<Vec<Hash>>>() else { return };
         if plans.iter().any(|plan| *plan != plans[0]) {
             let refusals = self.plans_differ(&plans);
             return self.end(job, JobState::Failed, refusals, now);
         }
-        attempt.phase = Phase::Running;
-        attempt.deadline = now.at + self.city.deadlines.run();
-        let number = attempt.number;
         if let Some(record) = self.jobs.get_mut(&job) {
             record.plan_hash = Some(plans[0]);
         }
+        match self.running.get(&job).is_some_and(|attempt| attempt.entry.is_some()) {
+            true => self.enter_start(job, now),
+            false => self.start(job, None, now),
+        }
+    }
+
+    /// All have accepted the same plan, and the log says so if it is to.
+    pub(super) fn start(&mut self, job: QueryId, checkpoint: Option<String>, now: Now) {
+        let Some(attempt) = self.running.get_mut(&job) else { return };
+        attempt.phase = Phase::Running;
+        attempt.deadline = now.at + self.city.deadlines.run();
+        let number = attempt.number;
         self.enter(job, JobState::Running, now);
-        self.send_all(job, &ToParty::Start(Start { job, attempt: number }), now);
+        self.send_all(job, &ToParty::Start(Start { job, attempt: number, checkpoint }), now);
     }
 
     fn plans_differ(&self, plans: &[Hash]) -> Vec<PartyRefusal> {
@@ -156,7 +186,7 @@ impl Scheduler {
         attempt.parties[party].out = true;
         attempt.refusals.push(refusal);
         match attempt.phase {
-            Phase::Offered => {
+            Phase::Offered | Phase::Entering => {
                 attempt.phase = Phase::Refused;
                 attempt.deadline = attempt.deadline.min(now.at + GRACE_OFFERED);
             }
@@ -207,22 +237,23 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn sealed_by(&mut self, party: usize, sealed: Sealed, note: String, now: Now) {
+    pub(super) fn sealed_by(&mut self, party: usize, sealed: &Sealed, stated: Stated, now: Now) {
         let (job, seal) = (sealed.job, self.city.deadlines.seal());
+        let part = Part { sid: sealed.sid, note: stated.note, entry: stated.entries.into_iter().next() };
         if self.attempt(job, sealed.attempt).is_none() {
-            return self.sealed_before_restart(party, sealed, note, now);
+            return self.sealed_before_restart(party, sealed, part, now);
         }
         let Some(attempt) = self.attempt(job, sealed.attempt).filter(|attempt| attempt.phase == Phase::Running) else { return };
         if attempt.is_answered(party) {
             return;
         }
-        if attempt.parties[party].accepted != Some(sealed.plan_hash) {
+        if attempt.parties[party].accepted.as_ref().is_none_or(|(plan, _)| *plan != sealed.plan_hash) {
             let name = &self.seats[party].node.name;
             let reason = format!("`{name}` sealed a result of another plan than it accepted");
             let refusal = Refusal::new(Code::Plan, reason, format!("tell the operator of `{name}`"));
             return self.fault(job, party, PartyRefusal::of_coordinator(refusal), now);
         }
-        attempt.parties[party].sealed = Some((sealed.sid, note));
+        attempt.parties[party].sealed = Some(part);
         attempt.deadline = attempt.deadline.min(now.at + seal);
         let name = self.seats[party].node.name.clone();
         self.tell(job, now, What::Sealed { party: name });
@@ -231,19 +262,19 @@ impl Scheduler {
 
     /// A result of the attempt that ran when the coordinator ended. Its party answers a query once and will not run it again, so
     /// three of these are the answer.
-    fn sealed_before_restart(&mut self, party: usize, sealed: Sealed, note: String, now: Now) {
+    fn sealed_before_restart(&mut self, party: usize, sealed: &Sealed, part: Part, now: Now) {
         let job = sealed.job;
         let Some(kept) = self.kept.get_mut(&job).filter(|kept| (kept.number, kept.plan) == (sealed.attempt, sealed.plan_hash)) else {
             // Words about any other attempt are late, not wrong.
             return;
         };
-        kept.sealed[party] = Some((sealed.sid, note));
+        kept.sealed[party] = Some(part);
         let Some(all) = kept.sealed.iter().cloned().collect::<Option<Vec<_>>>() else { return };
-        if all.iter().any(|(sid, _)| *sid != all[0].0) {
+        if all.iter().any(|part| part.sid != all[0].sid) {
             return;
         }
         let stopped = self.running.remove(&job).map(|attempt| (attempt.number, attempt.still_at_it()));
-        self.finish(job, sealed.attempt, &all.iter().map(|(_, note)| note.as_str()).collect::<Vec<_>>(), now);
+        self.all_sealed(job, sealed.attempt, all, now);
         let (attempt, parties) = stopped.unwrap_or_default();
         for party in parties {
             self.send(party, ToParty::Stop(Stop { job, attempt, code: StopCode::Peer }), now);
@@ -252,21 +283,30 @@ impl Scheduler {
 
     fn finish_if_all_sealed(&mut self, job: QueryId, now: Now) {
         let Some(attempt) = self.running.get(&job) else { return };
-        let sealed: Option<Vec<(Hash, String)>> = attempt.parties.iter().map(|answers| answers.sealed.clone()).collect();
+        let sealed: Option<Vec<Part>> = attempt.parties.iter().map(|answers| answers.sealed.clone()).collect();
         let (Some(sealed), number) = (sealed, attempt.number) else { return };
-        if sealed.iter().any(|(sid, _)| *sid != sealed[0].0) {
+        if sealed.iter().any(|part| part.sid != sealed[0].sid) {
             let reason = "the parties sealed results of different sessions";
             let refusal = Refusal::new(Code::Desync, reason, "ask again; if it recurs, tell the operators");
             return self.end(job, JobState::Failed, vec![PartyRefusal::of_coordinator(refusal)], now);
         }
-        self.finish(job, number, &sealed.iter().map(|(_, note)| note.as_str()).collect::<Vec<_>>(), now);
+        self.all_sealed(job, number, sealed, now);
     }
 
     /// Three sealed results of one session are here.
-    fn finish(&mut self, job: QueryId, attempt: u32, notes: &[&str], now: Now) {
+    fn all_sealed(&mut self, job: QueryId, attempt: u32, sealed: Vec<Part>, now: Now) {
+        match self.jobs.get(&job).is_some_and(|record| record.on_log) {
+            true => self.enter_result(job, attempt, sealed, now),
+            false => self.finish(job, attempt, &sealed, now),
+        }
+    }
+
+    /// They are the answer, and the log says so if it is to.
+    pub(super) fn finish(&mut self, job: QueryId, attempt: u32, sealed: &[Part], now: Now) {
+        let notes: Vec<&str> = sealed.iter().map(|part| part.note.as_str()).collect();
         let Some(record) = self.jobs.get_mut(&job) else { return };
         let done = Record { state: JobState::Done, attempt, finished: Some(now.unix()), refusals: vec![], ..record.clone() };
-        if let Err(error) = self.store.finish(&done, notes) {
+        if let Err(error) = self.store.finish(&done, &notes) {
             return self.end_by_store(job, &error, now);
         }
         *record = done;
@@ -282,11 +322,14 @@ impl Scheduler {
         let due: Vec<QueryId> = self.running.iter().filter(|(_, attempt)| attempt.deadline <= now.at).map(|(job, _)| *job).collect();
         for job in due {
             let Some(attempt) = self.running.get_mut(&job) else { continue };
-            if matches!(attempt.phase, Phase::Offered | Phase::Running) {
-                let what = if attempt.phase == Phase::Offered { "answer the offer" } else { "finish" };
-                let late = attempt.waiting_for();
+            if matches!(attempt.phase, Phase::Offered | Phase::Entering | Phase::Running) {
+                let (phase, late) = (attempt.phase, attempt.waiting_for());
                 let names = self.names(&late).join(", ");
-                let reason = format!("these parties did not {what} in time: {names}");
+                let reason = match phase {
+                    Phase::Entering => "the city's log did not take the start in time".into(),
+                    Phase::Offered => format!("these parties did not answer the offer in time: {names}"),
+                    _ => format!("these parties did not finish in time: {names}"),
+                };
                 let refusal = Refusal::new(Code::Deadline, reason, "ask again; if it recurs, tell these nodes' operators");
                 let refusal = PartyRefusal::of_coordinator(refusal);
                 if let Some(attempt) = self.running.get_mut(&job) {

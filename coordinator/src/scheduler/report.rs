@@ -38,6 +38,7 @@ impl Scheduler {
             plan_hash: record.plan_hash,
             progress: progress.collect(),
             refusals: record.refusals.clone(),
+            log: None,
         }
     }
 

@@ -4,6 +4,7 @@ use query::message::frame::{Progress, Stage};
 use tempfile::TempDir;
 
 mod again;
+mod onlog;
 
 const CATALOG_HASH: Hash = Hash([3; 32]);
 const START: u64 = 1_800_000_000;
@@ -74,7 +75,8 @@ impl Town {
     fn try_submit(&mut self, planner: &str, number: u8) -> Result<QueryId, Refusal> {
         let query = Query { planner: planner.into(), ..testing::query(number, self.now.unix(), CATALOG_HASH) };
         let note = sign(&query);
-        let submitted = self.scheduler.submit(QueryId::of(&note), &query, &note, self.now)?;
+        let job = QueryId::of(&note);
+        let submitted = self.scheduler.submit(job, &query, &Submit { note, entry: None }, self.now)?;
         self.scheduler.tick(self.now);
         Ok(submitted.job)
     }
@@ -136,7 +138,7 @@ fn a_job_is_offered_started_sealed_and_done() {
     }
     assert_eq!(town.state(job), JobState::Running);
     for party in 0..3 {
-        assert_eq!(town.heard(party), [ToParty::Start(Start { job, attempt: 1 })]);
+        assert_eq!(town.heard(party), [ToParty::Start(Start { job, attempt: 1, checkpoint: None })]);
     }
     let progress = Progress { job, attempt: 1, stage: Stage::Joint, done: 1, of: 2, rounds: 3, bytes: 4 };
     town.say(1, FromParty::Progress(progress.clone()));

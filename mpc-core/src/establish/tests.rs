@@ -30,6 +30,7 @@ fn terms() -> Terms {
         roster_hash: [3; 32],
         catalog_hash: [4; 32],
         contracts: [6; 32],
+        log: [8; 32],
         attempt: 7,
         engine_version: ENGINE_VERSION,
         params: [5; 32],
@@ -154,10 +155,11 @@ fn every_attempt_has_its_own_session_id() {
 #[test]
 fn a_term_on_which_parties_differ_is_named_with_the_peer() {
     type Change = fn(&mut Terms);
-    let changes: [(&str, Change); 8] = [
+    let changes: [(&str, Change); 9] = [
         ("another query", |t| t.qid[0] ^= 1),
         ("another plan", |t| t.plan_hash[31] ^= 1),
         ("another set of contracts", |t| t.contracts[0] ^= 1),
+        ("another head of the city's log", |t| t.log[0] ^= 1),
         ("another roster", |t| t.roster_hash[0] ^= 1),
         ("another catalogue", |t| t.catalog_hash[0] ^= 1),
         ("another attempt (8; here 7)", |t| t.attempt += 1),

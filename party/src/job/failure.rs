@@ -51,6 +51,7 @@ fn refused(what: &str, stage: Stage, node: &str) -> Refusal {
                 ("another catalogue", Code::Catalog),
                 ("another plan", Code::Plan),
                 ("another set of contracts", Code::NoConsent),
+                ("another head of the city's log", Code::LedgerFork),
                 ("has run here", Code::Replay),
             ];
             terms.iter().find(|(term, _)| what.contains(term)).map_or(Code::Desync, |(_, code)| *code)
@@ -110,12 +111,14 @@ mod tests {
         let gone = Abort::PeerGone { peer: PartyId(1), label: "share", reason: "it was killed".into() };
         let plan = Abort::Refused("party 2 (`health`) has another plan (aa; here bb): compare their releases".into());
         let contracts = Abort::Refused("party 1 (`energy`) has another set of contracts (aa; here bb): put the same".into());
+        let log = Abort::Refused("party 1 (`energy`) has another head of the city's log (aa; here bb): the coordinator".into());
         let late = Abort::Refused("attempt 1 at this job runs or has run here; take the next number".into());
         for (abort, stage, code, says) in [
             (gone, Stage::Joint, Code::Peer, "`energy` is gone (seen by `transport` at `share`): it was killed"),
             (plan.clone(), Stage::Session, Code::Plan, "another plan"),
             (plan, Stage::Joint, Code::Internal, "another plan"),
             (contracts, Stage::Session, Code::NoConsent, "another set of contracts"),
+            (log, Stage::Session, Code::LedgerFork, "another head of the city's log"),
             (late, Stage::Session, Code::Replay, "has run here"),
             (Abort::Cheating { check: "c", culprit: Some(PartyId(2)) }, Stage::Session, Code::Desync, "`health` deviated"),
         ] {

@@ -94,7 +94,7 @@ impl City {
 
     /// Runs the question at all three; at the owner's progress number `at` its contract is revoked. Results, and how often the owner told
     /// of progress.
-    fn run(self: &Arc<Self>, at: usize) -> (Vec<Result<String, Refusal>>, usize) {
+    fn run(self: &Arc<Self>, at: usize) -> (Vec<Result<Stated, Refusal>>, usize) {
         let (offer, told) = (self.offer(), Arc::new(AtomicUsize::new(0)));
         let running: Vec<_> = (0..3)
             .map(|party| {
@@ -133,7 +133,7 @@ impl City {
             analyze: false,
         };
         let note = query.sign("office", &self.planner).expect("signed");
-        Offer { job: QueryId::of(&note), attempt: 1, note }
+        Offer { job: QueryId::of(&note), attempt: 1, note, entry: None }
     }
 }
 
@@ -152,7 +152,7 @@ fn desk(folder: &Path, name: &str, table: &str, roster: Arc<Roster>, catalog: Ar
     let me = roster.party_id(name).expect("in the roster");
     let limits = Limits::default();
     let grounds = Grounds::new(name, roster, catalog, limits.plan(), Arc::new(contracts));
-    Desk { node: name.into(), me, identity, grounds, sources, attempts, mesh, limits, observed }
+    Desk { node: name.into(), me, identity, grounds, sources, attempts, mesh, limits, observed, mirror: None }
 }
 
 fn catalogue() -> String {
@@ -184,7 +184,7 @@ fn a_revocation_at_any_step_keeps_the_answer_from_being_opened() {
         let refusal = results[OWNER].as_ref().map(|_| ()).expect_err("its part is not sealed");
         assert_eq!(refusal.code, Code::Revoked, "at {at}: {refusal}");
         // The others feel it, or had sealed parts of which nothing follows.
-        let felt = |result: &Result<String, Refusal>| result.as_ref().err().is_none_or(|refusal| refusal.code == Code::Peer);
+        let felt = |result: &Result<Stated, Refusal>| result.as_ref().err().is_none_or(|refusal| refusal.code == Code::Peer);
         assert!(results.iter().enumerate().all(|(party, result)| party == OWNER || felt(result)), "at {at}: {results:?}");
     }
     city.put_contract(OWNER);

@@ -1,8 +1,11 @@
 //! A city in one process: three party nodes as they really run, and a coordinator of the test's own, which may lie.
 
+pub mod log;
+
 use ledger::bytes::{Base64, Hash};
 use ledger::contract::{Contract, PUBLIC_BENEFIT, Pattern, SignedContract, everything};
 use ledger::entry::{Body, Revoke};
+use ledger::sequencer::Sequencer;
 use mpc_core::PartyId;
 use mpc_core::establish::{ENGINE_VERSION, Terms, establish};
 use mpc_core::identity::Identity;
@@ -18,9 +21,10 @@ use query::datafusion::arrow::array::{ArrayRef, Int32Array, RecordBatch};
 use query::datafusion::parquet::arrow::ArrowWriter;
 use query::message::frame::{self, FromParty, Offer, PREFIX, Progress, Stage, Start, Stop, StopCode, ToParty};
 use query::message::{Accept, Code, Failed, Query, QueryId, Refusal, Refuse, Sealed, Statement};
+use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -59,6 +63,8 @@ pub struct City {
     coordinator: Endpoint,
     incoming: Incoming,
     nodes: Vec<Option<Running>>,
+    /// The city's log, if it keeps one.
+    log: Option<Mutex<Sequencer>>,
 }
 
 struct Running {
@@ -73,6 +79,12 @@ pub struct Line {
     pub send: SendStream,
     recv: RecvStream,
     pub progress: Vec<Progress>,
+    /// What it signed for the log with what it said last.
+    pub entries: Vec<String>,
+    /// What it said that was not heard yet.
+    waiting: VecDeque<FromParty>,
+    /// The note of the part it sealed last.
+    pub sealed: String,
 }
 
 /// What a party said that is not progress, opened.
@@ -120,7 +132,7 @@ impl City {
         let catalog = Catalog::parse(&catalogue()).expect("a catalogue");
         let key = OutputKey::generate().expect("randomness");
         std::fs::create_dir(folder.path().join("contracts")).expect("made");
-        let city = Self { folder, roster, catalog, key, planner, coordinator, incoming, nodes: vec![None, None, None] };
+        let city = Self { folder, roster, catalog, key, planner, coordinator, incoming, nodes: vec![None, None, None], log: None };
         (0..3).for_each(|party| city.put_contract(party, |_| {}));
         city
     }
@@ -183,6 +195,9 @@ impl City {
              [[table]]\nname = \"{table}\"\npath = \"{name}.{}\"\n",
             if name == "energy" { "parquet" } else { "csv" }
         );
+        let section =
+            format!("[ledger]\npolicy = \"city.policy\"\nwitness = \"{name}.witness.key\"\nvalidated = \"{name}.validated.key\"\n");
+        let text = if self.log.is_some() { text + &section } else { text };
         Config::parse(&text, &self.path(&format!("{name}.toml"))).expect("a configuration")
     }
 
@@ -216,7 +231,8 @@ impl City {
                 }
             };
             let party = peer.party.expect("only parties connect").index();
-            let mut line = Line { party, connection, send, recv, progress: Vec::new() };
+            let (progress, entries, waiting, sealed) = Default::default();
+            let mut line = Line { party, connection, send, recv, progress, entries, waiting, sealed };
             let FromParty::Ready(ready) = line.read().await else { panic!("the first frame is Ready") };
             assert_eq!((ready.roster_hash.0, ready.catalog_hash.0), (self.roster.hash(), self.catalog.hash()));
             line
@@ -267,7 +283,8 @@ impl City {
             analyze: true,
         };
         let note = query.sign("office", &self.planner).expect("signed");
-        Offer { job: QueryId::of(&note), attempt: 1, note }
+        let entry = self.log.as_ref().map(|_| self.entry(&note, |_| {}, None));
+        Offer { job: QueryId::of(&note), attempt: 1, note, entry }
     }
 
     /// What the party says next, but for progress.
@@ -276,18 +293,26 @@ impl City {
         let key = &self.roster.node(name).expect("in the roster").key;
         let hear = async {
             loop {
-                return match line.read().await {
+                let (said, entries) = match line.read().await {
                     FromParty::Progress(progress) => {
                         line.progress.push(progress);
                         continue;
                     }
                     FromParty::Ready(_) => panic!("ready is said once"),
-                    FromParty::Ledger(_) => panic!("this city keeps no log"),
-                    FromParty::Accept(signed) => Said::Accept(Accept::open(&signed.note, name, key).expect("signed")),
-                    FromParty::Refuse(signed) => Said::Refuse(Refuse::open(&signed.note, name, key).expect("signed")),
-                    FromParty::Sealed(signed) => Said::Sealed(Box::new(Sealed::open(&signed.note, name, key).expect("signed"))),
-                    FromParty::Failed(signed) => Said::Failed(Failed::open(&signed.note, name, key).expect("signed")),
+                    said @ FromParty::Ledger(_) => {
+                        self.keep(line, said).await;
+                        continue;
+                    }
+                    FromParty::Accept(stated) => (Said::Accept(Accept::open(&stated.note, name, key).expect("signed")), stated.entries),
+                    FromParty::Refuse(signed) => (Said::Refuse(Refuse::open(&signed.note, name, key).expect("signed")), Vec::new()),
+                    FromParty::Sealed(stated) => {
+                        line.sealed.clone_from(&stated.note);
+                        (Said::Sealed(Box::new(Sealed::open(&stated.note, name, key).expect("signed"))), stated.entries)
+                    }
+                    FromParty::Failed(stated) => (Said::Failed(Failed::open(&stated.note, name, key).expect("signed")), stated.entries),
                 };
+                line.entries = entries;
+                return said;
             }
         };
         tokio::time::timeout(PATIENCE, hear).await.expect("the party says something")
@@ -299,6 +324,7 @@ impl City {
             while line.progress.last().is_none_or(|progress| progress.stage < stage) {
                 match line.read().await {
                     FromParty::Progress(progress) => line.progress.push(progress),
+                    said @ FromParty::Ledger(_) => self.keep(line, said).await,
                     other => panic!("not in progress: {other:?}"),
                 }
             }
@@ -322,6 +348,7 @@ impl City {
             roster_hash: self.roster.hash(),
             catalog_hash: self.catalog.hash(),
             contracts: contracts.admit(&plan, &query, now()).expect("allowed").1.hash().0,
+            log: [0; 32],
             attempt: offer.attempt,
             engine_version: ENGINE_VERSION,
             params: Hash::sha256(&[b"tacit/v1/params\n", query.protocol.as_bytes(), b"\n", query.security.as_bytes()]).0,
@@ -425,7 +452,12 @@ impl Line {
     }
 
     pub async fn start(&mut self, offer: &Offer) {
-        self.say(&ToParty::Start(Start { job: offer.job, attempt: offer.attempt })).await;
+        self.start_at(offer, None).await;
+    }
+
+    /// Starts it with a checkpoint of the log.
+    pub async fn start_at(&mut self, offer: &Offer, checkpoint: Option<String>) {
+        self.say(&ToParty::Start(Start { job: offer.job, attempt: offer.attempt, checkpoint })).await;
     }
 
     pub async fn stop(&mut self, offer: &Offer, code: StopCode) {
@@ -433,6 +465,14 @@ impl Line {
     }
 
     async fn read(&mut self) -> FromParty {
+        match self.waiting.pop_front() {
+            Some(said) => said,
+            None => self.frame().await,
+        }
+    }
+
+    /// The next frame on the line.
+    async fn frame(&mut self) -> FromParty {
         let mut prefix = [0; PREFIX];
         self.recv.read_exact(&mut prefix).await.expect("a frame");
         let mut body = vec![0; frame::length(prefix).expect("a length")];

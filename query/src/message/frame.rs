@@ -5,7 +5,9 @@
 
 use super::mirror::{FromMirror, ToMirror};
 use super::{Code, QueryId, within};
+use crate::joblog::QueryEntry;
 use ledger::bytes::Hash;
+use ledger::checkpoint::MAX_CHECKPOINT;
 use ledger::note::MAX_NOTE;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -34,16 +36,16 @@ pub enum ToParty {
 pub enum FromParty {
     /// The first frame of a connection.
     Ready(Ready),
-    /// A signed [`super::Accept`].
-    Accept(Signed),
+    /// A signed [`super::Accept`]; for the log the party's debits, its signature of the start, and the end of an earlier attempt.
+    Accept(Stated),
     /// A signed [`super::Refuse`].
     Refuse(Signed),
     /// How far an attempt is.
     Progress(Progress),
-    /// A signed [`super::Sealed`].
-    Sealed(Signed),
-    /// A signed [`super::Failed`].
-    Failed(Signed),
+    /// A signed [`super::Sealed`]; for the log the party's signature of the result.
+    Sealed(Stated),
+    /// A signed [`super::Failed`]; for the log the end of the attempt.
+    Failed(Stated),
     /// The same log.
     Ledger(FromMirror),
 }
@@ -70,6 +72,9 @@ pub struct Offer {
     pub attempt: u32,
     /// The signed [`super::Query`].
     pub note: String,
+    /// The planner's entry about it; without one the job stands on no log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<QueryEntry>,
 }
 
 /// Go.
@@ -80,6 +85,9 @@ pub struct Start {
     pub job: QueryId,
     /// Which attempt.
     pub attempt: u32,
+    /// The checkpoint of the city's log in which the attempt is started, cosigned by all parties.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
 }
 
 /// No further.
@@ -138,6 +146,27 @@ pub struct Signed {
     pub note: String,
 }
 
+/// A signed note, and what goes with it onto the city's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stated {
+    /// Its text.
+    pub note: String,
+    /// Signed entries, where the job stands on the log.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entries: Vec<String>,
+}
+
+impl Stated {
+    /// The longest entries of one note together, in bytes.
+    pub const MAX_ENTRIES: usize = 128 * 1024;
+
+    fn check(&self) -> Result<(), &'static str> {
+        within(self.note.len() <= MAX_NOTE, "`note` is too long")?;
+        within(self.entries.iter().map(String::len).sum::<usize>() <= Self::MAX_ENTRIES, "`entries` are too long")
+    }
+}
+
 /// How far a party is with an attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -192,11 +221,16 @@ pub trait Message: Serialize + DeserializeOwned {
 impl Message for ToParty {
     fn check(&self) -> Result<(), &'static str> {
         match self {
-            Self::Offer(Offer { attempt, note, .. }) => {
+            Self::Offer(Offer { attempt, note, entry, .. }) => {
                 within(*attempt > 0, "`attempt` counts from 1")?;
+                entry.as_ref().map_or(Ok(()), QueryEntry::check)?;
                 within(note.len() <= MAX_NOTE, "`note` is too long")
             }
-            Self::Start(Start { attempt, .. }) | Self::Stop(Stop { attempt, .. }) => within(*attempt > 0, "`attempt` counts from 1"),
+            Self::Start(Start { attempt, checkpoint, .. }) => {
+                within(checkpoint.as_ref().is_none_or(|note| note.len() <= MAX_CHECKPOINT), "`checkpoint` is too long")?;
+                within(*attempt > 0, "`attempt` counts from 1")
+            }
+            Self::Stop(Stop { attempt, .. }) => within(*attempt > 0, "`attempt` counts from 1"),
             Self::Ledger(said) => said.check(),
         }
     }
@@ -206,9 +240,8 @@ impl Message for FromParty {
     fn check(&self) -> Result<(), &'static str> {
         match self {
             Self::Ready(ready) => within(ready.version.len() <= 100, "`version` is too long"),
-            Self::Accept(signed) | Self::Refuse(signed) | Self::Sealed(signed) | Self::Failed(signed) => {
-                within(signed.note.len() <= MAX_NOTE, "`note` is too long")
-            }
+            Self::Accept(stated) | Self::Sealed(stated) | Self::Failed(stated) => stated.check(),
+            Self::Refuse(signed) => within(signed.note.len() <= MAX_NOTE, "`note` is too long"),
             Self::Progress(progress) => {
                 within(progress.attempt > 0, "`attempt` counts from 1")?;
                 within(progress.done <= progress.of, "`done` is beyond `of`")

@@ -2,9 +2,11 @@
 
 use super::frame::Progress;
 use super::{Failed, QueryId, Refusal, Refuse, Statement};
+use crate::joblog::QueryEntry;
 use ledger::bytes::Hash;
 use mpc_core::roster::Roster;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Where a job is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -73,6 +75,19 @@ pub struct JobStatus {
     /// Why it failed, or why the last attempt did; all refusals of all parties.
     #[serde(default)]
     pub refusals: Vec<PartyRefusal>,
+    /// Where it stands in the city's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<Places>,
+}
+
+/// The places of a job's entries in the city's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Places {
+    /// Of its query.
+    pub query: u64,
+    /// Of its result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<u64>,
 }
 
 /// How far one party is.
@@ -171,6 +186,9 @@ pub enum What {
 pub struct Submit {
     /// The signed [`super::Query`], or [`super::Cancel`].
     pub note: String,
+    /// The entry about the query, where the city keeps a log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<QueryEntry>,
 }
 
 /// `POST /v1/jobs` answers with this.
@@ -191,6 +209,38 @@ pub struct SealedResults {
     pub attempt: u32,
     /// One signed [`super::Sealed`] a party, in the order of the roster.
     pub sealed: Vec<SealedNote>,
+    /// Its query and its result in the city's log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<OnLog>,
+}
+
+/// A job in the city's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnLog {
+    /// What was asked.
+    pub query: Receipted,
+    /// That it was answered.
+    pub result: Receipted,
+}
+
+/// An entry of the city's log, and that it is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipted {
+    /// The entry.
+    pub entry: String,
+    /// Its receipt, as <https://c2sp.org/tlog-proof> has it.
+    pub receipt: String,
+}
+
+/// `GET /v1/standing` answers with this: what a planner must know of the log to ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The log's name.
+    pub origin: String,
+    /// The contracts that are not revoked, as they stand there.
+    pub contracts: Vec<String>,
+    /// The latest snapshot of every data set.
+    pub snapshots: BTreeMap<String, Hash>,
 }
 
 /// A party's signed [`super::Sealed`].

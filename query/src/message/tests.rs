@@ -1,5 +1,5 @@
 use super::frame::{
-    self, FrameError, FromParty, MAX_FRAME, Message, Offer, Progress, Ready, Signed, Stage, Start, Stop, StopCode, ToParty,
+    self, FrameError, FromParty, MAX_FRAME, Message, Offer, Progress, Ready, Stage, Start, Stated, Stop, StopCode, ToParty,
 };
 use super::job::{Event, PartyRefusal, What, Word};
 use super::*;
@@ -124,7 +124,7 @@ fn sealed_results_are_bounded_and_fit_a_frame() {
     assert_eq!(Sealed::open(&note, "transport", &identity(1).public()), Ok(sealed()));
     let largest = Sealed { ciphertext: Base64(vec![2; Sealed::MAX_CIPHERTEXT]), ..sealed() };
     let note = sign(&largest).expect("signed");
-    let frame = frame::encode(&FromParty::Sealed(Signed { note })).expect("fits");
+    let frame = frame::encode(&FromParty::Sealed(Stated { note, entries: vec![] })).expect("fits");
     assert!(frame.len() <= MAX_FRAME);
     assert!(sign(&Sealed { ciphertext: Base64(vec![2; Sealed::MAX_CIPHERTEXT + 1]), ..sealed() }).is_err());
     assert!(sign(&Sealed { encapsulated: Base64(vec![1; 31]), ..sealed() }).is_err());
@@ -145,7 +145,7 @@ fn frames() -> Vec<FromParty> {
     let progress = Progress { job, attempt: 1, stage: Stage::Joint, done: 1, of: 4, rounds: 12, bytes: 3456 };
     vec![
         FromParty::Ready(Ready { version: "0.1.0".into(), roster_hash: Hash([1; 32]), catalog_hash: CATALOG }),
-        FromParty::Accept(Signed { note: "a note".into() }),
+        FromParty::Accept(Stated { note: "a note".into(), entries: vec!["an entry".into()] }),
         FromParty::Progress(progress),
     ]
 }
@@ -184,18 +184,39 @@ fn frames_read_back_and_their_lengths_are_capped() {
     for message in frames() {
         assert_eq!(read(&frame::encode(&message).expect("encoded")), Ok(message));
     }
-    let start = frame::encode(&ToParty::Start(Start { job: QueryId(Hash([5; 32])), attempt: 1 })).expect("encoded");
+    let start = frame::encode(&ToParty::Start(Start { job: QueryId(Hash([5; 32])), attempt: 1, checkpoint: None })).expect("encoded");
     assert_eq!(read(&start), Err(FrameError::Malformed), "a frame of the other side");
     assert_eq!(frame::length([0; 4]), Err(FrameError::Malformed));
     assert_eq!(frame::length([0, 0x10, 0, 0]), Ok(MAX_FRAME));
     assert_eq!(frame::length([0, 0x10, 0, 1]), Err(FrameError::TooLong(MAX_FRAME + 1)));
     assert_eq!(frame::length([0xff; 4]), Err(FrameError::TooLong(u32::MAX as usize)));
     let job = QueryId(Hash([5; 32]));
-    let offer = |attempt, note: String| frame::encode(&ToParty::Offer(Offer { job, attempt, note }));
+    let offer = |attempt, note: String| frame::encode(&ToParty::Offer(Offer { job, attempt, note, entry: None }));
     assert!(offer(1, "x".repeat(note::MAX_NOTE)).is_ok());
     assert!(offer(1, "x".repeat(note::MAX_NOTE + 1)).is_err());
     assert!(offer(0, String::new()).is_err());
     assert!(matches!(offer(1, "\"".repeat(note::MAX_NOTE)), Err(FrameError::TooLong(_))));
+}
+
+#[test]
+fn what_goes_with_a_note_is_bounded() {
+    let job = QueryId(Hash([5; 32]));
+    let stated = |length| frame::encode(&FromParty::Failed(Stated { note: String::new(), entries: vec!["x".repeat(length)] }));
+    assert!(stated(Stated::MAX_ENTRIES).is_ok() && stated(Stated::MAX_ENTRIES + 1).is_err());
+    let entry = |length| Some(crate::joblog::QueryEntry { entry: "x".repeat(length), salt: CATALOG });
+    let offer = |length| frame::encode(&ToParty::Offer(Offer { job, attempt: 1, note: String::new(), entry: entry(length) }));
+    assert!(offer(ledger::tile::MAX_ENTRY).is_ok() && offer(ledger::tile::MAX_ENTRY + 1).is_err());
+    let start = |length: usize| frame::encode(&ToParty::Start(Start { job, attempt: 1, checkpoint: Some("x".repeat(length)) }));
+    let longest = ledger::checkpoint::MAX_CHECKPOINT;
+    assert!(start(longest).is_ok() && start(longest + 1).is_err());
+}
+
+#[test]
+fn ledger_codes_are_called_as_the_ledger_calls_them() {
+    for code in ["E_LEDGER_ENTRY", "E_LEDGER_RULE", "E_LEDGER_STALE", "E_LEDGER_FORK", "E_REVOKED"] {
+        assert_eq!(Code::of_ledger(code).to_string(), code);
+    }
+    assert_eq!(Code::of_ledger("E_LEDGER_CONFIG"), Code::Ledger);
 }
 
 #[test]

@@ -104,6 +104,7 @@ fn terms(city: &City, job: u8) -> Terms {
         roster_hash: city.roster.hash(),
         catalog_hash: [4; 32],
         contracts: [0; 32],
+        log: [0; 32],
         attempt: 1,
         engine_version: ENGINE_VERSION,
         params: [0; 32],

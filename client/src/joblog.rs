@@ -1,0 +1,165 @@
+//! The planner's side of a job on the city's log: what is signed for it with a question, and what is checked of it with the answer.
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::http::Problem;
+use ledger::bytes::Hash;
+use ledger::contract::SignedContract;
+use ledger::entry::{Body, Entry};
+use ledger::key::VerifierKey;
+use ledger::policy::Policy;
+use ledger::receipt::Receipt;
+use ledger::signed::SignedNote;
+use ledger::tile::MAX_ENTRY;
+use mpc_core::roster::Roster;
+use party::contracts::signs;
+use query::consent::{self, Effective};
+use query::joblog::{Compiled, QueryEntry, digest, result};
+use query::message::job::{OnLog, Places, SealedResults, Standing};
+use query::message::{Query, QueryId, Sealed};
+use query::plan::Plan;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+impl Client {
+    /// What of a plan as it was asked will run, and the entry for the log that goes with it. There is none if the city keeps no log; nor if no contract on it
+    /// allows the question: then every agency says for itself what is not allowed.
+    pub(crate) async fn with_entry(&self, asked: Plan, query: &Query, note: &str) -> Result<(Plan, Option<QueryEntry>), Error> {
+        let since = Instant::now();
+        loop {
+            let Some(standing) = self.standing().await? else { return Ok((self.agreed(&query.sql, &query.purpose)?.0, None)) };
+            let (plan, agreed) = self.by_log(&asked, query, &standing)?;
+            let missing = match agreed {
+                Agreed::Refused => return Ok((plan, None)),
+                Agreed::Wait(missing) => missing,
+                Agreed::Allowed(effective) => {
+                    let compiled = Compiled { job: QueryId::of(note), query, plan_hash: Hash(plan.hash()), effective: &effective };
+                    let mut salt = Hash([0; 32]);
+                    getrandom::fill(&mut salt.0).map_err(|e| Error::internal(format!("no randomness: {e}")))?;
+                    let parties = self.roster().parties().map(|party| party.name.as_str());
+                    match compiled.entry(parties, |dataset| standing.snapshots.get(dataset).copied(), salt) {
+                        Ok(body) => {
+                            let entry = self.sign_entry(&Body::Query(body))?;
+                            return Ok((plan, Some(QueryEntry { entry, salt })));
+                        }
+                        Err(dataset) => format!("what `{dataset}` holds"),
+                    }
+                }
+            };
+            if since.elapsed() > STATED_WITHIN {
+                return Err(Error::Failed(format!(
+                    "the city's log does not have yet {missing}; see that the agencies' nodes run (`tacit doctor`), and ask again"
+                )));
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// What the contracts on the log say of a question; first those of them that this planner's own folder has, as the nodes' folders
+    /// should. What an agency has just put into its folder is on the log in a moment, and so is, after it, what its tables hold.
+    fn by_log(&self, asked: &Plan, query: &Query, standing: &Standing) -> Result<(Plan, Agreed), Error> {
+        let check = |contracts: &[SignedContract]| self.check(asked.clone(), &query.sql, &query.purpose, contracts);
+        let (own, log) = (self.own_contracts()?.unwrap_or_default(), self.on_log(standing));
+        let here: Vec<SignedContract> = own.iter().filter(|signed| log.contains_key(&signed.id)).cloned().collect();
+        if let (plan, Ok(effective)) = check(&here)? {
+            return Ok((plan, Agreed::Allowed(Box::new(effective))));
+        }
+        if check(&own)?.1.is_ok() {
+            return Ok((asked.clone(), Agreed::Wait("the contracts that are in this planner's folder".into())));
+        }
+        Ok(match (check(&log.into_values().collect::<Vec<_>>())?, self.unstated(asked, standing)) {
+            ((plan, Ok(effective)), _) => (plan, Agreed::Allowed(Box::new(effective))),
+            ((plan, Err(_)), Some(dataset)) => (plan, Agreed::Wait(format!("what `{dataset}` holds"))),
+            ((plan, Err(_)), None) => (plan, Agreed::Refused),
+        })
+    }
+
+    /// What the coordinator says of the log; nothing if the city keeps none. If it lies, the nodes refuse.
+    async fn standing(&self) -> Result<Option<Standing>, Error> {
+        let answer: Result<Standing, Problem> = self.api().get("/v1/standing").await?;
+        match answer {
+            Ok(standing) => Ok(Some(standing)),
+            Err(problem) if problem.status == 404 => Ok(None),
+            Err(problem) => Err(self.declined(problem)),
+        }
+    }
+
+    /// The contracts that stand on the log, by id as the nodes have them.
+    fn on_log(&self, standing: &Standing) -> BTreeMap<Hash, SignedContract> {
+        let owners: BTreeMap<&str, VerifierKey> =
+            self.roster().parties().filter_map(|party| Some((party.name.as_str(), signs(&party.name, &party.key)?))).collect();
+        // What is no contract by this release's rules allows nothing.
+        let opened = standing.contracts.iter().filter_map(|note| SignedContract::open_by(note, |name| owners.get(name)).ok());
+        opened.map(|signed| (signed.id, signed)).collect()
+    }
+
+    /// A private table that the plan reads and the log has no snapshot of.
+    fn unstated(&self, plan: &Plan, standing: &Standing) -> Option<String> {
+        let tables = consent::interpret(plan).ok()?.tables;
+        let private = |name: &String| self.catalog().table(name).is_some_and(|table| table.owner().is_some());
+        tables.into_iter().filter(private).find(|name| !standing.snapshots.contains_key(name))
+    }
+}
+
+/// What the contracts on the log say of a question.
+enum Agreed {
+    /// They allow it.
+    Allowed(Box<Effective>),
+    /// Something is not there yet.
+    Wait(String),
+    /// They do not allow it.
+    Refused,
+}
+
+/// Where a job is in the log, with the proof of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logged {
+    /// The places of its query and its result.
+    pub places: Places,
+    /// The entries with their receipts.
+    pub receipts: OnLog,
+}
+
+/// Checks that the log has the question as it was signed, and as its result what the coordinator hands over, signed by all agencies. With
+/// a policy the receipts are checked, too; without one the places are the coordinator's word.
+pub(crate) fn check(
+    entry: &QueryEntry,
+    results: &SealedResults,
+    sealed: &[(&Sealed, &str)],
+    roster: &Roster,
+    policy: Option<&Policy>,
+) -> Result<Logged, String> {
+    let receipts = results.log.as_ref().ok_or("the coordinator does not show the job's entries in the city's log")?;
+    if receipts.query.entry != entry.entry {
+        return Err("the city's log has another entry about this question than the one that was signed".into());
+    }
+    let first = sealed.first().ok_or("there is no share")?.0;
+    let stated = Entry::parse(receipts.result.entry.as_bytes()).map_err(|error| format!("the result's entry in the log: {error}"))?;
+    let released = result(first.sid, sealed.iter().map(|(_, note)| digest(note))).commitment();
+    match &stated.body {
+        Body::Result(outcome)
+            if outcome.job == first.job.0 && outcome.attempt == u64::from(first.attempt) && outcome.result == released => {}
+        _ => return Err("the result that the city's log has of this job is not the one that was handed over".into()),
+    }
+    let note = SignedNote::parse(&receipts.result.entry, MAX_ENTRY).map_err(|error| error.to_string())?;
+    for party in roster.parties() {
+        let key = signs(&party.name, &party.key).ok_or("an agency's name is none that a note allows")?;
+        if note.verify(&[&key]).map_err(|error| format!("the result's entry in the log: {error}"))?.is_empty() {
+            return Err(format!("the result's entry in the log is not signed by {}", party.name));
+        }
+    }
+    let place = |receipted: &query::message::job::Receipted| {
+        let receipt: Receipt = receipted.receipt.parse().map_err(|error| format!("a receipt of the city's log: {error}"))?;
+        if let Some(policy) = policy {
+            let verified = receipt.verify(receipted.entry.as_bytes(), policy, None);
+            verified.map_err(|error| format!("a receipt of the city's log: {}: {error}", error.code()))?;
+        }
+        Ok::<u64, String>(receipt.index)
+    };
+    let places = Places { query: place(&receipts.query)?, result: Some(place(&receipts.result)?) };
+    Ok(Logged { places, receipts: receipts.clone() })
+}
+
+/// How long a question waits for the log to say what tables hold: agencies that have just started read them once more for that.
+const STATED_WITHIN: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);

@@ -1,0 +1,117 @@
+//! Jobs in the log: their steps, each a batch of its own and cosigned by everybody; and what planners must know to ask, and are given
+//! as proof.
+
+use super::*;
+use ledger::audit::prove;
+use ledger::entry::Body;
+use ledger::replay::Phase;
+use query::message::job::Receipted;
+use std::collections::BTreeMap;
+
+impl Ledger {
+    /// Enters a step of a job, whole or not at all, and waits until every agency has cosigned. What stands already of the entries before the last is
+    /// passed over. Says the checkpoint.
+    ///
+    /// # Errors
+    /// An entry may not stand, or not all cosign in time.
+    pub async fn enter(&self, entries: Vec<String>) -> Result<String, Refused> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(Command::Enter { entries, reply }).await;
+        patiently(answer).await
+    }
+
+    /// What planners must know to ask.
+    pub async fn standing(&self) -> Option<Standing> {
+        self.ask(|reply| Command::Standing { reply }).await.flatten()
+    }
+
+    /// Where a job is in the log.
+    pub async fn places(&self, job: QueryId) -> Option<Places> {
+        self.ask(|reply| Command::Places { job, reply }).await.flatten()
+    }
+
+    /// The proof that a job was asked and answered.
+    pub async fn receipts(&self, job: QueryId) -> Option<OnLog> {
+        self.ask(|reply| Command::Receipts { job, reply }).await.flatten()
+    }
+}
+
+/// What stands at some size: the places of the contracts, and the snapshots.
+#[derive(Clone, Default)]
+pub(super) struct Stands {
+    contracts: Vec<u64>,
+    snapshots: BTreeMap<String, Hash>,
+}
+
+impl Stands {
+    pub(super) fn of(sequencer: &Sequencer) -> Self {
+        let replay = sequencer.replay();
+        let mut contracts: Vec<u64> = replay.contracts().collect();
+        contracts.sort_unstable();
+        Self { contracts, snapshots: replay.snapshots().clone() }
+    }
+}
+
+impl Log {
+    pub(super) fn enter(&mut self, entries: &[String]) -> Result<u64, Refused> {
+        if let Some(place) = entries.last().and_then(|last| self.result_stands(last)) {
+            return Ok(place);
+        }
+        let entries: Vec<&[u8]> = entries.iter().map(String::as_bytes).collect();
+        self.sequencer.submit_step(&entries).map_err(|error| {
+            if matches!(error, SequencerError::Forgotten { .. }) {
+                self.stops(&error);
+            }
+            Refused::new(error.code(), error)
+        })
+    }
+
+    /// The place of this very result: a coordinator that was restarted enters it again.
+    fn result_stands(&self, entry: &str) -> Option<u64> {
+        let Body::Result(outcome) = Entry::parse(entry.as_bytes()).ok()?.body else { return None };
+        let job = self.sequencer.replay().job(&outcome.job)?;
+        job.answered.filter(|_| job.phase == Phase::Done { result: outcome.result })
+    }
+
+    /// Answers those whose step all agencies have cosigned. A party passes no attempt before.
+    pub(super) fn steps_cosigned(&mut self) {
+        let Some(published) = self.sequencer.published() else { return };
+        let size = published.head().size;
+        let by = |seat: &Seat| seat.cosigned.is_some_and(|(cosigned, _)| cosigned == size);
+        if !self.seats.iter().all(by) {
+            return;
+        }
+        let note = published.note().to_owned();
+        for (index, reply) in std::mem::take(&mut self.steps) {
+            match index < size {
+                // Whoever asked may have gone.
+                true => drop(reply.send(Ok(note.clone()))),
+                false if reply.is_closed() => {}
+                false => self.steps.push((index, reply)),
+            }
+        }
+    }
+
+    pub(super) fn standing(&self) -> Option<Standing> {
+        let note = |index: &u64| self.sequencer.store().entry(*index).ok().and_then(|entry| String::from_utf8(entry).ok());
+        let contracts = self.standing.contracts.iter().map(note).collect::<Option<_>>()?;
+        Some(Standing { origin: self.sequencer.head().origin.clone(), contracts, snapshots: self.standing.snapshots.clone() })
+    }
+
+    pub(super) fn places(&self, job: QueryId) -> Option<Places> {
+        let sealed = |place: &u64| *place < self.sequencer.store().size();
+        let job = self.sequencer.replay().job(&job.0)?;
+        sealed(&job.asked).then(|| Places { query: job.asked, result: job.answered.filter(sealed) })
+    }
+
+    pub(super) fn receipts(&self, job: QueryId) -> Option<OnLog> {
+        let Places { query, result } = self.places(job)?;
+        let checkpoint = self.sequencer.published()?;
+        let receipted = |index: u64| {
+            let entry = String::from_utf8(self.sequencer.store().entry(index).ok()?).ok()?;
+            let receipt = prove(self.sequencer.store(), checkpoint, index).ok()?.to_string();
+            Some(Receipted { entry, receipt })
+        };
+        Some(OnLog { query: receipted(query)?, result: receipted(result?)? })
+    }
+}
