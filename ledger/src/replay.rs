@@ -377,7 +377,7 @@ impl Replay {
             Undo::Debit(job, dataset) => drop(self.jobs.entry(job).and_modify(|job| drop(job.debits.remove(&dataset)))),
             // Nothing follows a result: what is taken back was before there was one.
             Undo::Job(id, attempt, phase) => {
-                drop(self.jobs.entry(id).and_modify(|job| (job.attempt, job.phase, job.answered) = (attempt, phase, None)));
+                self.jobs.entry(id).and_modify(|job| (job.attempt, job.phase, job.answered) = (attempt, phase, None));
             }
             Undo::Evidence(id) => drop(self.evidence.remove(&id)),
             Undo::HandOver(previous) => self.previous = previous.map(|previous| *previous),

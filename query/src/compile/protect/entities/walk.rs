@@ -191,7 +191,7 @@ impl Walk<'_> {
         let (keys, mut all) = (groups.len(), aggregates);
         // columns of the fold that are made of values of a data set
         let of_values: Vec<Expr> = groups.iter().chain(&all).cloned().collect();
-        let mut of: Vec<(Entities, Fold, Vec<(Option<usize>, usize)>)> = Vec::new();
+        let mut of = Vec::new();
         for (e, shares) in inner.of.iter().zip(shares) {
             let key = match &e.are {
                 Are::Named(c) => groups.iter().position(|g| matches!(unalias(g), Expr::Column(g) if g == c)),
