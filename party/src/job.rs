@@ -7,6 +7,7 @@ mod revoked;
 
 use crate::attempts::Attempts;
 use crate::config::Limits;
+use crate::difference::{Asked, Guard, Refused, Told};
 use crate::joblog;
 use crate::ledger::Mirror;
 use crate::node::now;
@@ -26,7 +27,7 @@ use mpc_quic::Mesh;
 use protocols::Rep3;
 use query::exec::{Part, Program, Step, StepKind, disclose};
 use query::ground::Ground;
-use query::local::{AtHome, Local};
+use query::local::{AtHome, Local, LocalError};
 use query::message::frame::{FromParty, Progress, Stage, Stated, StopCode};
 use query::message::{Code, Measured, QueryId, Refusal, Sealed, Statement};
 use query::plan::Plan;
@@ -45,6 +46,7 @@ pub(crate) struct Desk {
     pub grounds: Grounds,
     pub sources: Sources,
     pub attempts: Mutex<Attempts>,
+    pub guard: Guard,
     pub mesh: Mesh,
     pub limits: Limits,
     pub observed: Observed,
@@ -129,10 +131,13 @@ pub(crate) type Out = dyn Fn(FromParty) + Send + Sync;
 
 /// Runs an attempt to its end. The result is the signed note of the sealed shares, and what goes with it onto the log.
 pub(crate) fn run(desk: &Desk, admitted: &Admitted, stop: &Stop, out: &Out) -> Result<Stated, Refusal> {
-    let mut attempt = Attempt { desk, admitted, stop, out, last: None, counters: None, reserved: false };
+    let mut attempt = Attempt { desk, admitted, stop, out, last: None, counters: None, reserved: false, told: None };
     let result = contained(&desk.node, || attempt.run());
-    // Why it was stopped says more than how the stop was felt.
-    let result = result.or_else(|refusal| stop.check().map_or_else(Err, |()| Err(refusal)));
+    // Why it was stopped says more than how the stop was felt; but what a node found in its own data is why the others stop.
+    let result = result.or_else(|refusal| match stop.check() {
+        Err(why) if !matches!(refusal.code, Code::Difference | Code::Data) => Err(why),
+        _ => Err(refusal),
+    });
     let (spent, reserved) = (attempt.spent(), attempt.reserved);
     if reserved {
         desk.grounds.contracts().release(&admitted.consent);
@@ -159,6 +164,8 @@ struct Attempt<'a> {
     counters: Option<Counters>,
     /// Whether a use of its contracts is set aside.
     reserved: bool,
+    /// What its answer tells of this node's tables.
+    told: Option<Told<'a>>,
 }
 
 /// Progress within a stage is told no more often; in tests of every step.
@@ -221,6 +228,7 @@ impl Attempt<'_> {
         })?;
         // The last moment at which a revocation keeps the answer from being opened.
         self.stop.check()?;
+        self.told.as_ref().map_or(Ok(()), Told::keep)?;
         self.desk.grounds.contracts().count(consent)?;
         // From here on the query is answered: no further attempt at it is ever begun here.
         self.desk.attempts().seal(*job, query, *attempt, now())?;
@@ -266,15 +274,22 @@ impl Attempt<'_> {
         self.encode(&plan, &parts).map(|message| (message, trace.into_measured()))
     }
 
-    fn local(&self) -> Result<(Ground, AtHome), Refusal> {
-        let (plan, node) = (&*self.admitted.plan, &self.desk.node);
+    fn local(&mut self) -> Result<(Ground, AtHome), Refusal> {
+        let (desk, plan, node) = (self.desk, &*self.admitted.plan, &self.desk.node);
         let local = Local::new(self.desk.limits.memory()).map_err(|e| {
             let reason = format!("`{node}` cannot set up its local stage: {e}");
             Refusal::new(Code::Internal, reason, "its operator should look at the node's log")
         })?;
-        let ground = Ground::new(plan, &local, self.desk.sources.public()).map_err(|e| of_public(&e, node))?;
-        let home = local.at_home(plan, node, &ground, self.desk.sources.tables());
-        Ok((ground, home.map_err(|e| of_local(&e, node, self.admitted.job))?))
+        let ground = Ground::new(plan, &local, desk.sources.public()).map_err(|e| of_public(&e, node))?;
+        let failed = |e: LocalError| of_local(&e, node, self.admitted.job);
+        let home = local.at_home(plan, node, &ground, desk.sources.tables()).map_err(failed)?;
+        let asked = Asked { plan, ground: &ground, local: &local, sources: &desk.sources, catalog: desk.grounds.catalog() };
+        let told = desk.guard.admit(&asked).map_err(|refused| match refused {
+            Refused::Here(refusal) => refusal,
+            Refused::Local(error) => failed(error),
+        })?;
+        self.told = Some(told);
+        Ok((ground, home))
     }
 
     fn encode(&self, plan: &Plan, parts: &[Part]) -> Result<Zeroizing<Vec<u8>>, Refusal> {

@@ -12,6 +12,7 @@
 //!           joblog   what it signs of a job for the city's log, and whether that lets an attempt begin
 //!           ledger   witness and mirror of the city's log, and what this node wants to stand there
 //!           snapshot what this node says there that its tables hold
+//!           difference  what was told of protected tables, that no two answers differ in too few entities
 //!           seal     what is released, readable by the planner alone
 //!           observe  health and metrics · doctor   what is wrong before the node starts
 //! ```
@@ -20,6 +21,7 @@ pub mod attempts;
 pub mod config;
 pub mod contracts;
 mod control;
+mod difference;
 pub mod doctor;
 mod job;
 mod joblog;

@@ -4,6 +4,7 @@ use crate::attempts::{Attempts, AttemptsError};
 use crate::config::{Config, Profile};
 use crate::contracts::{Contracts, ContractsError};
 use crate::control::{Control, Jobs};
+use crate::difference::Guard;
 use crate::job::Desk;
 use crate::ledger::{self, Mirror};
 use crate::observe::{self, Observed};
@@ -53,8 +54,9 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
 
     let grounds = Grounds::new(&config.node, roster, catalog, config.limits.plan(), Arc::new(contracts));
     let (node, limits, attempts) = (config.node.clone(), config.limits, Mutex::new(attempts));
+    let guard = Guard::new(&config.node, &config.state);
     let (observing, keeping) = (observed.clone(), mirror.clone());
-    let desk = Desk { node, me, identity, grounds, sources, attempts, mesh, limits, observed: observing, mirror: keeping };
+    let desk = Desk { node, me, identity, grounds, sources, attempts, guard, mesh, limits, observed: observing, mirror: keeping };
     let desk = Arc::new(desk);
     let at = Arc::downgrade(&desk);
     observed.peers(move || {

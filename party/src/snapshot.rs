@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroizing;
 
 /// A signed `dataset` entry for each table of this node's own.
@@ -35,13 +35,8 @@ use zeroize::Zeroizing;
 /// The secret cannot be kept in `state`, or a table cannot be read again; never with a value.
 pub fn entries(node: &str, identity: &Identity, catalog: &Catalog, sources: &Sources, state: &Path) -> Result<Vec<String>, String> {
     let secret = secret(&state.join("snapshot.secret"))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
     let entry = |table: &Table| {
-        let unread = || format!("the table `{}` could not be read again for its snapshot", table.name);
-        let provider = sources.tables().get(&table.name).ok_or_else(unread)?;
-        let (digests, rows) = runtime.block_on(digests(table, provider.clone())).ok_or_else(unread)?;
-        let leaves: Vec<Hash> = table.columns.iter().zip(&digests).map(|(column, digest)| leaf(&secret, column, digest, rows)).collect();
-        let snapshot = root(&leaves[..], leaves.len() as u64).unwrap_or_else(|never| match never {});
+        let snapshot = of(table, sources, &secret)?;
         let columns =
             table.columns.iter().map(|column| entry::Column { name: column.name.clone(), sql_type: column.column_type.to_string() });
         let body = Body::DataSet(DataSet { dataset: table.name.clone(), snapshot, columns: columns.collect() });
@@ -49,6 +44,19 @@ pub fn entries(node: &str, identity: &Identity, catalog: &Catalog, sources: &Sou
         signed.map_err(|error| format!("the snapshot of `{}`: {error}", table.name))
     };
     catalog.tables_of(node).map(entry).collect()
+}
+
+/// The snapshot of one table of this node's own.
+///
+/// # Errors
+/// It could not be read again.
+pub(crate) fn of(table: &Table, sources: &Sources, secret: &[u8; 32]) -> Result<Hash, String> {
+    let unread = || format!("the table `{}` could not be read again for its snapshot", table.name);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
+    let provider = sources.tables().get(&table.name).ok_or_else(unread)?;
+    let (digests, rows) = runtime.block_on(digests(table, provider.clone())).ok_or_else(unread)?;
+    let leaves: Vec<Hash> = table.columns.iter().zip(&digests).map(|(column, digest)| leaf(secret, column, digest, rows)).collect();
+    Ok(root(&leaves[..], leaves.len() as u64).unwrap_or_else(|never| match never {}))
 }
 
 fn leaf(secret: &[u8; 32], column: &Column, digest: &Hash, rows: u64) -> Hash {
@@ -103,7 +111,10 @@ fn digest(values: &ArrayRef, declared: &DataType, hasher: &mut Sha256) -> Option
 }
 
 /// What salts are made of; made at the first start, read by nobody but this user.
-fn secret(file: &Path) -> Result<Zeroizing<[u8; 32]>, String> {
+pub(crate) fn secret(file: &Path) -> Result<Zeroizing<[u8; 32]>, String> {
+    // Whoever looks for it first makes it.
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let failed = |error: &dyn Display| format!("{}: {error}; it is the secret behind this node's snapshots, 32 bytes", file.display());
     let mut secret = Zeroizing::new([0; 32]);
     match std::fs::read(file).map(Zeroizing::new) {

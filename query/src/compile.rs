@@ -43,6 +43,7 @@ use datafusion::logical_expr::LogicalPlan;
 
 pub(crate) use self::facts::tables;
 pub(crate) use self::locate::place_of;
+pub(crate) use self::protect::{Level, Trail, View, follow};
 use self::{emit::Emitted, frame::Frames, locate::Text, protect::Groups, symbol::Bits};
 use crate::{
     catalog::Catalog,

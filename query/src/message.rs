@@ -406,6 +406,9 @@ pub enum Code {
     /// A contract under which it ran was revoked.
     #[serde(rename = "E_REVOKED")]
     Revoked,
+    /// Its answer would differ in too few entities from another.
+    #[serde(rename = "E_DIFFERENCE")]
+    Difference,
     /// A party's data are not as declared.
     #[serde(rename = "E_DATA")]
     Data,

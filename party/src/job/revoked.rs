@@ -152,7 +152,8 @@ fn desk(folder: &Path, name: &str, table: &str, roster: Arc<Roster>, catalog: Ar
     let me = roster.party_id(name).expect("in the roster");
     let limits = Limits::default();
     let grounds = Grounds::new(name, roster, catalog, limits.plan(), Arc::new(contracts));
-    Desk { node: name.into(), me, identity, grounds, sources, attempts, mesh, limits, observed, mirror: None }
+    let guard = Guard::new(name, &config.state);
+    Desk { node: name.into(), me, identity, grounds, sources, attempts, guard, mesh, limits, observed, mirror: None }
 }
 
 fn catalogue() -> String {

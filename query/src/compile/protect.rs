@@ -6,6 +6,7 @@
 //!  given      which rows an aggregate is made of
 //!  dominance  how much of a sum is of one entity
 //!  margins    groups beside their total
+//!  follow     which rows of a table a row of an owner's sub-plan is made of, and with which values
 //! ```
 //!
 //! A minimum group, or a greatest share, is a condition on groups like HAVING, and goes the same way: what may not come out is dropped, or zeroed, on shares. It is set where a
@@ -13,12 +14,15 @@
 
 mod dominance;
 mod entities;
+mod follow;
 mod given;
 mod margins;
 mod scans;
 
 pub(super) use entities::{Counted, Weight};
 pub(super) use scans::bounded;
+
+pub(crate) use follow::{Level, Trail, View, follow};
 
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 

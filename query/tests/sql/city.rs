@@ -113,7 +113,7 @@ impl Table {
     }
 }
 
-fn pool(data: &Path, work: &Path) -> Pool {
+pub(super) fn pool(data: &Path, work: &Path) -> Pool {
     let city = City::open(data, work).expect("the folder is a city");
     let mut pool = Pool::new(PARTIES, &city.catalog_toml()).expect("the catalogue is sound");
     for source in PARTIES.iter().flat_map(|p| city.sources(p)).chain(city.public_sources()) {

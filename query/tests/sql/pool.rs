@@ -14,6 +14,7 @@ use query::datafusion::arrow::compute::cast;
 use query::datafusion::arrow::compute::kernels::cast_utils::{Parser, parse_decimal};
 use query::datafusion::arrow::datatypes::Decimal128Type;
 use query::datafusion::datasource::MemTable;
+use query::difference::Cell;
 use query::exec::Program;
 use query::explain::{price, price_of_disclosing};
 use query::finish::{Answer, answer};
@@ -24,6 +25,8 @@ use query::oracle::{Oracle, Tolerance, compare};
 use query::plan::Plan;
 use query::protection::Protection;
 use query::wire;
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::sync::Arc;
 
@@ -117,6 +120,17 @@ impl Pool {
     /// The plan of a query whose answer is protected.
     pub fn protected(&self, sql: &str, protection: &Protection) -> Result<Plan, NoAnswer> {
         compile_protected(sql, &self.catalog, protection).map_err(|e| NoAnswer::Refused(Box::new(e)))
+    }
+
+    /// What a party contributes to an answer.
+    pub fn cells(&self, plan: &Plan, party: &str) -> Result<BTreeMap<String, Vec<Cell>>, NoAnswer> {
+        let fingerprint = |parts: &[&[u8]]| {
+            let mut hasher = DefaultHasher::new();
+            parts.hash(&mut hasher);
+            hasher.finish()
+        };
+        let cells = self.local.cells(plan, party, &self.ground(plan)?, &self.at(party), &self.catalog, &fingerprint);
+        cells.map_err(|e| NoAnswer::Failed(e.to_string()))
     }
 
     /// The public part of a plan.

@@ -2,6 +2,7 @@
 //! reference, greatest shares against the same rule as SQL.
 
 mod bounds;
+mod difference;
 mod dominance;
 mod groups;
 mod margins;
