@@ -4,6 +4,7 @@
 //! * [`City`] opens such a folder (real or invented): it says which file is which agency's table, derives the public tables
 //!   and writes the catalogue that all nodes share;
 //! * [`questions`] are the SQL questions, each with who holds what;
+//! * [`pairs`] are questions of which two together tell more than each, and which nodes therefore refuse;
 //! * [`allowed`] is what the agencies' contracts allow to be asked;
 //! * [`shared_data`] finds the real data pack, where there is one;
 //! * [`tpch`] is the field's benchmark, dealt out to three agencies.
@@ -16,6 +17,7 @@ mod city;
 mod consent;
 mod error;
 mod layout;
+mod pairs;
 mod public;
 mod questions;
 mod shared;
@@ -25,5 +27,6 @@ pub use city::{DEMO_SEED, generate};
 pub use consent::{Allowed, allowed};
 pub use error::DataError;
 pub use layout::{City, Format, PARTIES, Source};
+pub use pairs::{Pair, pairs};
 pub use questions::{Question, demo, question, questions, real, records, refused};
 pub use shared::shared_data;

@@ -3,6 +3,7 @@
 use client::city::{Allowed, City, Program};
 use client::config::Config;
 use client::{Client, demo};
+use ledger::contract::{Contract, SignedContract};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -65,17 +66,25 @@ pub struct Town {
 impl Town {
     /// The small invented city, nothing started yet.
     pub fn invented() -> Self {
+        Self::invented_with(Program { executable: binary(), prefix: Vec::new() })
+    }
+
+    /// The same, of nodes that are this program's.
+    pub fn invented_with(program: Program) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("data");
         scenarios::generate(&data, scenarios::DEMO_SEED).expect("generated");
-        Self::of(folder, &data)
+        Self::made(folder, &data, program)
     }
 
     /// A city on a data folder, whose contracts allow everything.
     pub fn of(folder: TempDir, data: &Path) -> Self {
+        Self::made(folder, data, Program { executable: binary(), prefix: Vec::new() })
+    }
+
+    fn made(folder: TempDir, data: &Path, program: Program) -> Self {
         let data = data.canonicalize().expect("the folder");
         let files = scenarios::City::open(&data, folder.path()).expect("a city's files");
-        let program = Program { executable: binary(), prefix: Vec::new() };
         let city = demo::make(&folder, &files, Allowed::Everything, program).expect("made");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Self { city, runtime, folder }
@@ -89,6 +98,22 @@ impl Town {
         if let Err(e) = runtime.block_on(city.connected(Duration::from_secs(60))) {
             panic!("{e}");
         }
+    }
+
+    /// An agency's contract for a table with other terms, before its node starts.
+    pub fn terms(&self, table: &str, change: impl FnOnce(&mut Contract)) {
+        let agency = table.split_once('.').expect("a schema").0;
+        let identity = self.city.identity(agency).expect("its key");
+        let owner = party::contracts::signs(agency, &identity.public()).expect("a key");
+        let files =
+            std::fs::read_dir(self.city.folder().join("contracts")).expect("the contracts").map(|file| file.expect("a file").path());
+        let signed = files.filter_map(|path| {
+            let note = std::fs::read_to_string(&path).expect("a contract");
+            Some((SignedContract::open(&note, &owner).ok()?.contract, path))
+        });
+        let (mut contract, path) = signed.into_iter().find(|(contract, _)| contract.dataset == table).expect("the contract");
+        change(&mut contract);
+        std::fs::write(path, contract.sign(identity.signing_key()).expect("signed")).expect("written");
     }
 
     pub fn healthy(&mut self) {

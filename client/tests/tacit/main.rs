@@ -6,6 +6,7 @@ mod citylog;
 mod command;
 mod contract;
 mod demo;
+mod difference;
 mod failures;
 mod fixture;
 mod handover;
