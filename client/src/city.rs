@@ -312,6 +312,11 @@ impl City {
         self.running.iter().any(|r| r.name == name) && self.ended(name).is_none()
     }
 
+    /// The process of a running node.
+    pub fn pid(&self, name: &str) -> Option<u32> {
+        self.running.iter().find(|r| r.name == name).map(|r| r.child.id())
+    }
+
     /// The largest resident memory a running node ever had, in bytes, where the system says so.
     pub fn peak_rss(&self, name: &str) -> Option<u64> {
         let running = self.running.iter().find(|r| r.name == name)?;
