@@ -7,6 +7,7 @@ use query::message::job::{JobState, PartyRefusal, Submit};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// A job, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +34,9 @@ pub(crate) struct Record {
 
 /// The file.
 pub(crate) struct Store {
-    db: Database,
+    file: PathBuf,
+    /// Closed when the disk fails, since redb gives a database up then, and opened again when it is needed next.
+    db: Mutex<Option<Database>>,
 }
 
 impl Store {
@@ -48,15 +51,15 @@ impl Store {
             }
             other => error(other.to_string()),
         })?;
-        let store = Self { db };
+        let store = Self { file: file.clone(), db: Mutex::new(Some(db)) };
         store.create_tables().map_err(|e| error(e.to_string()))?;
         Ok(store)
     }
 
     /// All records, in the order of submission.
     pub(crate) fn records(&self) -> Result<Vec<Record>, StoreError> {
-        let read = || -> Result<Vec<Record>, redb::Error> {
-            let transaction = self.db.begin_read()?;
+        let mut records = self.with(|db| {
+            let transaction = db.begin_read()?;
             let table = transaction.open_table(JOBS)?;
             let mut records = Vec::new();
             for entry in table.iter()? {
@@ -67,8 +70,7 @@ impl Store {
                 }
             }
             Ok(records)
-        };
-        let mut records = read().map_err(failed)?;
+        })?;
         records.sort_by_key(|record| record.order);
         Ok(records)
     }
@@ -105,28 +107,26 @@ impl Store {
 
     /// The planner's note of a job, and its entry.
     pub(crate) fn submitted(&self, job: QueryId) -> Result<Option<Submit>, StoreError> {
-        let read = || -> Result<Option<Submit>, redb::Error> {
-            let transaction = self.db.begin_read()?;
+        self.with(|db| {
+            let transaction = db.begin_read()?;
             let (notes, entries) = (transaction.open_table(NOTES)?, transaction.open_table(ENTRIES)?);
             let Some(note) = notes.get(&job.0.0)?.map(|note| note.value().to_owned()) else { return Ok(None) };
             let entry = entries.get(&job.0.0)?.map(|text| serde_json::from_slice(text.value()));
             let unreadable = |_| redb::Error::Corrupted("a job's entry is unreadable".into());
             Ok(Some(Submit { note, entry: entry.transpose().map_err(unreadable)? }))
-        };
-        read().map_err(failed)
+        })
     }
 
     /// The sealed results of a job, in the order of the parties.
     pub(crate) fn sealed(&self, job: QueryId) -> Result<Vec<String>, StoreError> {
-        let read = || -> Result<Vec<String>, redb::Error> {
-            let table = self.db.begin_read()?.open_table(SEALED)?;
+        self.with(|db| {
+            let table = db.begin_read()?.open_table(SEALED)?;
             let mut notes = Vec::new();
             for entry in table.range((&job.0.0, 0)..=(&job.0.0, u8::MAX))? {
                 notes.push(entry?.1.value().to_owned());
             }
             Ok(notes)
-        };
-        read().map_err(failed)
+        })
     }
 
     /// Removes jobs with all that belongs to them.
@@ -155,13 +155,26 @@ impl Store {
     }
 
     fn write(&self, change: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>) -> Result<(), StoreError> {
-        let write = || -> Result<(), redb::Error> {
-            let transaction = self.db.begin_write()?;
+        self.with(|db| {
+            let transaction = db.begin_write()?;
             change(&transaction)?;
             transaction.commit()?;
             Ok(())
+        })
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, StoreError> {
+        // Whatever a panic left undone, redb undoes.
+        let mut open = self.db.lock().unwrap_or_else(PoisonError::into_inner);
+        let db = match open.take() {
+            Some(db) => db,
+            None => Database::create(&self.file).map_err(|error| failed(error.into()))?,
         };
-        write().map_err(failed)
+        let done = work(&db);
+        if !matches!(done, Err(redb::Error::Io(_) | redb::Error::PreviousIo)) {
+            *open = Some(db);
+        }
+        done.map_err(failed)
     }
 }
 

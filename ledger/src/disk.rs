@@ -101,7 +101,7 @@ impl Disk {
     pub fn error(&self, name: &str, what: &'static str) -> impl FnOnce(io::Error) -> StoreError {
         let path = self.path(name);
         move |error| match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full { path },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => StoreError::Full { path },
             _ => StoreError::Io { what, path, error },
         }
     }

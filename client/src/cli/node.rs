@@ -118,6 +118,8 @@ fn start_log(format: LogFormat) -> Result<(), Error> {
         _ => EnvFilter::new("warn,client=info,party=info,coordinator=info,mpc_quic=info"),
     };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that cannot be written, on a full disk say, ends nothing: to complain of it there would.
+    let log = log.log_internal_errors(false);
     // A log that somebody else has set up (a test) stays.
     match format {
         LogFormat::Text => log.with_ansi(super::on_terminal()).try_init().ok(),

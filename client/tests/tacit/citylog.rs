@@ -150,7 +150,7 @@ fn newest(town: &Town) -> String {
 }
 
 /// Waits until the log has what it begins with: every member, every contract, and what each table holds. Says how many entries.
-fn settled(town: &Town) -> u64 {
+pub fn settled(town: &Town) -> u64 {
     let tables: usize = AGENCIES.iter().map(|name| tables(town, name)).sum();
     let contracts = fs::read_dir(town.city.folder().join("contracts")).expect("a folder").count();
     let all = (AGENCIES.len() + 1 + tables + contracts) as u64;
@@ -165,7 +165,7 @@ fn tables(town: &Town, agency: &str) -> usize {
 }
 
 /// Every agency mirrors the coordinator's log, and an audit of each folder finds nothing wrong.
-fn equal_everywhere(town: &Town, size: u64) {
+pub fn equal_everywhere(town: &Town, size: u64) {
     let published = checkpoint(town, "coordinator");
     assert_eq!(published.head().size, size);
     let log = folder(town, "coordinator").join("checkpoint");
@@ -184,7 +184,7 @@ fn audit(town: &Town, name: &str, more: &[&str]) -> Said {
     run(&[&["ledger", "audit", text(&log), "--policy", text(&policy), "--roster", text(&roster)], more].concat())
 }
 
-fn contract(town: &Town, n: u64) -> String {
+pub fn contract(town: &Town, n: u64) -> String {
     let dataset = "energy.buildings";
     signed(town, &Body::Contract(Contract { dataset: dataset.into(), terms: serde_json::json!({"dataset": dataset, "nonce": n}) }))
 }
@@ -210,12 +210,12 @@ fn checkpoint(town: &Town, name: &str) -> Checkpoint {
     Checkpoint::parse(&note).expect("a checkpoint")
 }
 
-fn health(town: &Town, name: &str) -> Value {
+pub fn health(town: &Town, name: &str) -> Value {
     let (_, health) = http(&base(town, name), "GET /healthz", "");
     serde_json::from_str::<Value>(&health).expect("JSON")["ledger"].take()
 }
 
-fn ledger(town: &Town) -> LedgerStatus {
+pub fn ledger(town: &Town) -> LedgerStatus {
     let (_, status) = http(&base(town, "coordinator"), "GET /v1/status", "");
     serde_json::from_str::<CityStatus>(&status).expect("the city's state").ledger.expect("a log")
 }
@@ -236,7 +236,7 @@ fn entered(town: &Town, entry: &str) -> u64 {
 }
 
 /// Hands an entry in from a thread of its own; says its place once a quorum cosigned it.
-fn handed_in(town: &Town, entry: &str) -> std::thread::JoinHandle<u64> {
+pub fn handed_in(town: &Town, entry: &str) -> std::thread::JoinHandle<u64> {
     let (base, entry) = (base(town, "coordinator"), entry.to_owned());
     std::thread::spawn(move || {
         let (status, answer) = posted(&base, &entry);

@@ -10,6 +10,7 @@ mod demo;
 mod difference;
 mod failures;
 mod fixture;
+mod full;
 mod handover;
 mod ledger;
 mod liar;
