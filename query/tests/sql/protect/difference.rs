@@ -139,7 +139,11 @@ fn questions_of_the_city_are_not_taken_for_attacks() {
         ("health.restaurants", "camis"),
     ];
     let data = |key: &str| Protected { entity_keys: [key.to_owned()].into(), ..Protected::default() };
-    let protection = Protection { min_group: 10, datasets: keys.iter().map(|(table, key)| ((*table).to_owned(), data(key))).collect() };
+    let protection = Protection {
+        min_group: 10,
+        dominance_pct: 100,
+        datasets: keys.iter().map(|(table, key)| ((*table).to_owned(), data(key))).collect(),
+    };
     let mut before: BTreeMap<String, Vec<(&str, Cell)>> = BTreeMap::new();
     let (mut asked, mut found) = (0, Vec::new());
     for question in scenarios::questions() {
