@@ -227,6 +227,9 @@ struct Seen {
     told: bool,
 }
 
+/// Which groups, the group, the level, the view of it, and what is made of it there.
+type Place = (usize, u64, usize, usize, Sort);
+
 impl Followed {
     fn run(
         local: &Local,
@@ -268,7 +271,7 @@ impl Followed {
         self.each_way(&next, &mut |entity, _, way| {
             way.iter().zip(&mut of_one).for_each(|(row, of)| of[*row].meets(entity));
         });
-        let mut found: HashMap<(usize, u64, usize, usize, Sort), HashMap<u64, u64>> = HashMap::new();
+        let mut found: HashMap<Place, HashMap<u64, u64>> = HashMap::new();
         self.each_way(&next, &mut |entity, row, way| {
             let Some(last) = way.last() else { return };
             for (number, groups) in groups.iter().enumerate() {
@@ -288,7 +291,7 @@ impl Followed {
                 }
             }
         });
-        let sorted = |((.., sort), cell): ((_, _, _, _, Sort), HashMap<u64, u64>)| {
+        let sorted = |((.., sort), cell): (Place, HashMap<u64, u64>)| {
             let mut of: Vec<(u64, u64)> = cell.into_iter().collect();
             of.sort_unstable();
             Cell { sort, of }
