@@ -134,9 +134,9 @@ pub(crate) fn run(desk: &Desk, admitted: &Admitted, stop: &Stop, out: &Out) -> R
     let mut attempt = Attempt { desk, admitted, stop, out, last: None, counters: None, reserved: false, told: None };
     let result = contained(&desk.node, || attempt.run());
     // Why it was stopped says more than how the stop was felt; but what a node found in its own data is why the others stop.
-    let result = result.or_else(|refusal| match stop.check() {
-        Err(why) if !matches!(refusal.code, Code::Difference | Code::Data) => Err(why),
-        _ => Err(refusal),
+    let result = result.map_err(|refusal| match stop.check() {
+        Err(why) if !matches!(refusal.code, Code::Difference | Code::Data) => why,
+        _ => refusal,
     });
     let (spent, reserved) = (attempt.spent(), attempt.reserved);
     if reserved {
