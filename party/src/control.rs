@@ -197,8 +197,7 @@ impl Jobs {
         drop(table);
         // After it is seen to run: what ends from here on ends it.
         if desk.grounds.contracts().ended(&admitted.consent).is_some() {
-            self.free(job, attempt);
-            return self.fail(job, attempt, Ending::Revoked.refusal(), on_log);
+            return drop(self.end(job, attempt, self.failed(job, attempt, Ending::Revoked.refusal(), on_log)));
         }
         self.0.running.send_modify(|n| *n += 1);
         let (jobs, stopping) = (self.clone(), stop.clone());
@@ -206,10 +205,10 @@ impl Jobs {
         let thread = std::thread::Builder::new().name("job".into()).stack_size(STACK);
         let spawned = thread.spawn(move || jobs.run(&admitted, &stopping));
         if let Err(error) = spawned {
-            self.free(job, attempt);
-            self.0.running.send_modify(|n| *n = n.saturating_sub(1));
             let reason = format!("`{}` cannot start a thread: {error}", desk.node);
-            return self.fail(job, attempt, Refusal::new(Code::Busy, reason, "ask again when fewer jobs run"), on_log);
+            let refusal = Refusal::new(Code::Busy, reason, "ask again when fewer jobs run");
+            drop(self.end(job, attempt, self.failed(job, attempt, refusal, on_log)));
+            return self.0.running.send_modify(|n| *n = n.saturating_sub(1));
         }
         // Weak, so that neither the attempt nor the node lives on for it.
         let (deadline, stop, desk) = (desk.limits.job_deadline(), Arc::downgrade(&stop), Arc::downgrade(&desk));
@@ -228,26 +227,36 @@ impl Jobs {
         let outbox = self.0.clone();
         let result = job::run(&self.0.desk, admitted, stop, &move |frame| outbox.outbox.push(frame));
         let millis = started.elapsed().as_millis() as u64;
-        // Its place is free before the coordinator hears of the end; the count falls after, so that a shutdown waits for the note.
-        self.free(job, attempt);
-        match result {
+        let said = match &result {
             Ok(stated) => {
                 tracing::info!(job = %job.short(), attempt, millis, "done");
-                self.table().answered(job, admitted.consent.clone(), stated.clone());
-                self.0.outbox.push(FromParty::Sealed(stated));
+                Some(FromParty::Sealed(stated.clone()))
             }
-            Err(refusal) => self.fail(job, attempt, refusal, admitted.entry.is_some()),
+            Err(refusal) => self.failed(job, attempt, refusal.clone(), admitted.entry.is_some()),
+        };
+        let mut table = self.end(job, attempt, said);
+        if let Ok(stated) = result {
+            table.answered(job, admitted.consent.clone(), stated);
         }
+        drop(table);
+        // Only now, so that a shutdown waits for the note.
         self.0.running.send_modify(|n| *n = n.saturating_sub(1));
     }
 
-    /// Tells of the end of an attempt, and the log if it stands there.
+    /// Tells of the end of an attempt that has no place here.
     fn fail(&self, job: QueryId, attempt: u32, refusal: Refusal, on_log: bool) {
+        self.failed(job, attempt, refusal, on_log).into_iter().for_each(|said| self.0.outbox.push(said));
+    }
+
+    /// What is told of the end of an attempt, and to the log if it stands there.
+    fn failed(&self, job: QueryId, attempt: u32, refusal: Refusal, on_log: bool) -> Option<FromParty> {
         log("failed", job, attempt, &refusal);
         let desk = &self.0.desk;
         let entries = if on_log { joblog::abort(desk, job, attempt, refusal.code) } else { Vec::new() };
-        let failed = Failed { job, attempt, refusal };
-        self.send(failed.sign(&desk.node, &desk.identity), |note| FromParty::Failed(Stated { note, entries }));
+        let note = Failed { job, attempt, refusal }.sign(&desk.node, &desk.identity);
+        // A refusal of ours is within all bounds.
+        let note = note.inspect_err(|error| tracing::error!(%error, "a note could not be signed")).ok()?;
+        Some(FromParty::Failed(Stated { note, entries }))
     }
 
     fn send(&self, note: Result<String, ledger::note::NoteError>, frame: impl FnOnce(String) -> FromParty) {
@@ -258,11 +267,15 @@ impl Jobs {
         }
     }
 
-    fn free(&self, job: QueryId, attempt: u32) {
+    /// Frees the place of an attempt and says how it ended. The place is free before the coordinator hears of the end; and whoever finds it free, a Stop
+    /// that comes late, finds it told: of two ends the coordinator would believe the first.
+    fn end(&self, job: QueryId, attempt: u32, said: Option<FromParty>) -> MutexGuard<'_, Table> {
         let mut table = self.table();
         if table.running.get(&job).is_some_and(|running| running.attempt == attempt) {
             table.running.remove(&job);
         }
+        said.into_iter().for_each(|said| self.0.outbox.push(said));
+        table
     }
 
     /// Ends what runs under contracts that stand no more, here or in the log, and forgets what was sealed under them.
