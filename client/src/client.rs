@@ -7,7 +7,7 @@ use crate::http::{Api, Problem};
 use crate::pooled::public_tables;
 use crate::result::{self, Answer};
 use ledger::bytes::{Base64, Hash};
-use ledger::contract::{Security, SignedContract};
+use ledger::contract::{Epsilon, Security, SignedContract};
 use ledger::entry::Body;
 use ledger::policy::Policy;
 use mpc_core::file::Kind;
@@ -41,6 +41,8 @@ pub struct Client {
 pub struct Ask {
     /// What the answer is for: an IRI that contracts name, and words; or words, which the configured IRI is put before.
     pub purpose: String,
+    /// What it may spend of privacy budgets: by default what contracts let a question, where they ask for noise.
+    pub epsilon: Option<Epsilon>,
     /// Whether measured figures are wanted for each operator.
     pub analyze: bool,
     /// How long the query stands before nobody starts on it any more.
@@ -49,7 +51,7 @@ pub struct Ask {
 
 impl Default for Ask {
     fn default() -> Self {
-        Self { purpose: String::new(), analyze: false, valid_for: Duration::from_secs(3600) }
+        Self { purpose: String::new(), epsilon: None, analyze: false, valid_for: Duration::from_secs(3600) }
     }
 }
 
@@ -125,8 +127,8 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::compile`]; or a public table is not as the catalogue pins it, or the folder of contracts cannot be read.
-    pub fn explain(&self, sql: &str, purpose: &str) -> Result<Explain, Error> {
-        let (plan, consent) = self.agreed(sql, purpose)?;
+    pub fn explain(&self, sql: &str, purpose: &str, epsilon: Option<Epsilon>) -> Result<Explain, Error> {
+        let (plan, consent) = self.agreed(sql, purpose, epsilon)?;
         Ok(self.explained(&plan)?.under(consent))
     }
 
@@ -134,8 +136,8 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::explain`].
-    pub fn analyze(&self, sql: &str, purpose: &str, answer: &Answer) -> Result<Explain, Error> {
-        let (plan, consent) = self.agreed(sql, purpose)?;
+    pub fn analyze(&self, sql: &str, ask: &Ask, answer: &Answer) -> Result<Explain, Error> {
+        let (plan, consent) = self.agreed(sql, &ask.purpose, ask.epsilon)?;
         let explained = self.explained(&answer.plan)?.analyze(&answer.costs.parties);
         Ok(Explain { plan: Hash(plan.hash()).to_string(), ..explained }.under(consent))
     }
@@ -151,9 +153,9 @@ impl Client {
 
     /// The plan that runs, and what the contracts say of it that are here. The nodes decide by their own: what is not allowed here, or without contracts, is as it was
     /// asked.
-    pub(crate) fn agreed(&self, sql: &str, purpose: &str) -> Result<(Plan, Consent), Error> {
+    pub(crate) fn agreed(&self, sql: &str, purpose: &str, epsilon: Option<Epsilon>) -> Result<(Plan, Consent), Error> {
         let Some(standing) = self.own_contracts()? else { return Ok((self.compile(sql)?, Consent::NotChecked)) };
-        let (plan, agreed) = self.check(self.compile(sql)?, sql, &self.purpose(purpose), &standing)?;
+        let (plan, agreed) = self.check(self.compile(sql)?, sql, (&self.purpose(purpose), epsilon), &standing)?;
         let allows = |id: &Hash| standing.iter().find(|signed| signed.id == *id).map(contract_line);
         let consent = match agreed {
             Err(denial) => Consent::Refused(denial),
@@ -173,7 +175,7 @@ impl Client {
         &self,
         plan: Plan,
         sql: &str,
-        purpose: &str,
+        (purpose, epsilon): (&str, Option<Epsilon>),
         standing: &[SignedContract],
     ) -> Result<(Plan, Result<Effective, Refusal>), Error> {
         let planner = party::contracts::signs(&self.config.planner, &self.identity.public());
@@ -189,7 +191,7 @@ impl Client {
         match consent::check(&plan, None, standing, &ask) {
             Err(denial) => Ok((plan, Err(denial.into()))),
             Ok(effective) => {
-                let plan = effective.plan(plan, sql, &self.catalog).map_err(|e| Error::Sql(point_at(sql, &e)))?;
+                let plan = effective.plan(plan, sql, &self.catalog, epsilon).map_err(|e| Error::Sql(point_at(sql, &e)))?;
                 Ok((plan, Ok(effective)))
             }
         }
@@ -326,6 +328,7 @@ impl Client {
             purpose: self.purpose(&ask.purpose),
             security: "semi-honest".into(),
             protocol: "rep3".into(),
+            epsilon: ask.epsilon,
             nonce: Hash(nonce),
             issued,
             expires: issued.saturating_add(ask.valid_for.as_secs()),

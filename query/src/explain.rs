@@ -3,7 +3,10 @@
 //! The figures are not estimates: the joint stage is run on [`protocols::Estimate`], the same program over shapes instead of shares,
 //! so that they are what the meters of real parties will show. EXPLAIN ANALYZE puts those beside them.
 
+mod noise;
 mod text;
+
+pub use noise::{NoiseLine, NoiseLines, SpentLine};
 
 use crate::exec::disclose::{self, told};
 use crate::exec::{Decision, NETWORK, Program, ProgramError, Step, Way, are_shared, order_at_home};
@@ -19,6 +22,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
 use ledger::contract::Sizes;
 use mpc_core::{Abort, Layout, PartyId};
+use protocols::privacy::Unfit;
 use protocols::relational::Sorting;
 use protocols::{Cost, Estimate};
 use serde::{Deserialize, Serialize};
@@ -43,6 +47,9 @@ pub enum ExplainError {
     /// The answer is too large to be released.
     #[error("{0}")]
     TooLarge(Refusal),
+    /// There is no noise of the plan's laws.
+    #[error("the noise of the plan cannot be made: {0}")]
+    Noise(#[from] Unfit),
     /// DataFusion could not be started.
     #[error("the local engine could not be started: {0}")]
     Engine(#[from] std::io::Error),
@@ -78,6 +85,9 @@ pub struct Explain {
     /// What contracts ask of what comes out, and is done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub privacy: Vec<String>,
+    /// The noise on what comes out, and what it spends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<NoiseLines>,
     /// Everything the planner learns.
     pub reveals: Vec<RevealLine>,
     /// What the planner computes from it, in clear.
@@ -257,6 +267,7 @@ pub fn explain(plan: &Plan, public: &Tables, parties: &[&str]) -> Result<Explain
         memory: Size::of(plan).memory,
         assumed: assumed(),
         privacy: plan.protection.as_ref().map(Protection::words).unwrap_or_default(),
+        noise: NoiseLines::of(plan)?,
         reveals: plan.reveals.iter().map(|r| RevealLine { what: r.what.clone(), per: r.per.clone(), why: r.why.clone() }).collect(),
         answer: local.shown(&plan.answer),
     })

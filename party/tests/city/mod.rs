@@ -277,6 +277,7 @@ impl City {
             purpose: purpose.into(),
             security: "semi-honest".into(),
             protocol: "rep3".into(),
+            epsilon: None,
             nonce: Hash(nonce),
             issued: now,
             expires: now + 600,
@@ -352,6 +353,7 @@ impl City {
             attempt: offer.attempt,
             engine_version: ENGINE_VERSION,
             params: Hash::sha256(&[b"tacit/v1/params\n", query.protocol.as_bytes(), b"\n", query.security.as_bytes()]).0,
+            data: [0; 32],
         };
         let (roster, job, attempt) = (self.roster.clone(), offer.job.0.0, offer.attempt);
         tokio::task::spawn_blocking(move || {
