@@ -14,6 +14,15 @@ fn body(entry: &str) -> Body {
     Entry::parse(entry.as_bytes()).expect("an entry").body
 }
 
+/// A city with a log that is as it begins, and a question in it.
+async fn asked() -> (City, [Line; 3], Offer) {
+    let mut city = City::with_log();
+    let mut lines = city.start_all().await;
+    city.settled(&mut lines).await;
+    let offer = city.ask(SQL);
+    (city, lines, offer)
+}
+
 /// All accept; says the step with which the attempt begins.
 async fn accepted(city: &City, lines: &mut [Line], offer: &Offer) -> Vec<String> {
     let (mut step, mut starts) = (vec![offer.entry.as_ref().expect("on the log").entry.clone()], Vec::new());
@@ -47,10 +56,7 @@ async fn sealed(city: &City, lines: &mut [Line]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_stands_on_the_log_from_question_to_result() {
-    let mut city = City::with_log();
-    let mut lines = city.start_all().await;
-    city.settled(&mut lines).await;
-    let offer = city.ask(SQL);
+    let (city, mut lines, offer) = asked().await;
     let step = accepted(&city, &mut lines, &offer).await;
     let kinds: Vec<&str> = step.iter().map(|entry| body(entry).kind()).collect();
     assert_eq!(kinds, ["job-query", "job-debit", "job-debit", "job-debit", "job-start"]);
@@ -79,10 +85,7 @@ async fn a_job_stands_on_the_log_from_question_to_result() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_that_is_not_what_a_node_finds_is_refused() {
-    let mut city = City::with_log();
-    let mut lines = city.start_all().await;
-    city.settled(&mut lines).await;
-    let offer = city.ask(SQL);
+    let (city, mut lines, offer) = asked().await;
     let line = &mut lines[0];
     let without = Offer { entry: None, ..offer.clone() };
     let refusal = city.refusal(line, &without).await;
@@ -129,10 +132,7 @@ async fn an_entry_that_is_not_what_a_node_finds_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_that_the_log_does_not_bear_out_begins_nothing() {
-    let mut city = City::with_log();
-    let mut lines = city.start_all().await;
-    city.settled(&mut lines).await;
-    let offer = city.ask(SQL);
+    let (city, mut lines, offer) = asked().await;
     let step = accepted(&city, &mut lines, &offer).await;
     let before = city.cosigned(&mut lines).await;
     let refused = async |city: &City, line: &mut Line, checkpoint: Option<String>, code: Code, says: &str| {
@@ -175,10 +175,7 @@ async fn a_start_that_the_log_does_not_bear_out_begins_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parties_on_different_heads_stop_before_a_share_moves() {
-    let mut city = City::with_log();
-    let mut lines = city.start_all().await;
-    city.settled(&mut lines).await;
-    let offer = city.ask(SQL);
+    let (city, mut lines, offer) = asked().await;
     let step = accepted(&city, &mut lines, &offer).await;
     let first = city.enter(&mut lines, &step).await;
     let more = city.signed(1, &city.contract(1, |_| {}));
@@ -201,10 +198,7 @@ async fn parties_on_different_heads_stop_before_a_share_moves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_goes_on_in_a_later_attempt_after_a_restart() {
-    let mut city = City::with_log();
-    let mut lines = city.start_all().await;
-    city.settled(&mut lines).await;
-    let offer = city.ask(SQL);
+    let (mut city, mut lines, offer) = asked().await;
     let step = accepted(&city, &mut lines, &offer).await;
     city.enter(&mut lines, &step).await;
     // The coordinator ends here, and one party too; nobody was told to start.
@@ -225,10 +219,7 @@ async fn a_job_goes_on_in_a_later_attempt_after_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_of_what_runs_in_the_log_alone_is_signed_for_it() {
-    let mut city = City::with_log();
-    let mut lines = city.start_all().await;
-    city.settled(&mut lines).await;
-    let offer = city.ask(SQL);
+    let (city, mut lines, offer) = asked().await;
     let step = accepted(&city, &mut lines, &offer).await;
     city.enter(&mut lines, &step).await;
     lines[0].stop(&offer, StopCode::Cancelled).await;
@@ -241,10 +232,7 @@ async fn a_stop_of_what_runs_in_the_log_alone_is_signed_for_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revocation_in_the_log_ends_what_runs_at_every_node() {
-    let mut city = City::with_log();
-    let mut lines = city.start_all().await;
-    city.settled(&mut lines).await;
-    let offer = city.ask(SQL);
+    let (city, mut lines, offer) = asked().await;
     let step = accepted(&city, &mut lines, &offer).await;
     let checkpoint = city.enter(&mut lines, &step).await;
     // One waits for the others, who are not told to start. In no folder is there a revocation.

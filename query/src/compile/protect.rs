@@ -24,7 +24,7 @@ pub(super) use scans::bounded;
 
 pub(crate) use follow::{Level, Trail, View, follow};
 
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Subquery};
 
 use self::entities::Rule;
 use super::{SqlError, facts, internal, locate::Text};
@@ -115,4 +115,14 @@ fn compares(plan: &LogicalPlan) -> bool {
 /// What contracts do not allow to come out, whatever columns it is of.
 fn refused(what: impl Into<String>, fix: impl Into<String>) -> SqlError {
     SqlError::new(Code::NoConsent, what, fix)
+}
+
+/// The sub-query that an expression is.
+fn subquery(e: &Expr) -> Option<&Subquery> {
+    match e {
+        Expr::ScalarSubquery(subquery) => Some(subquery),
+        Expr::Exists(exists) => Some(&exists.subquery),
+        Expr::InSubquery(within) => Some(&within.subquery),
+        _ => None,
+    }
 }

@@ -14,7 +14,7 @@ use datafusion::{
     logical_expr::{Aggregate, Case, Distinct, Expr, ExprSchemable, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Union, lit},
 };
 
-use super::given;
+use super::{given, subquery};
 use crate::{
     catalog::Catalog,
     compile::{
@@ -199,13 +199,7 @@ impl Walk<'_> {
         let mut alone: Vec<Arc<LogicalPlan>> = Vec::new();
         let all = plan.apply_expressions(|e| {
             e.apply(|e| {
-                let subquery = match e {
-                    Expr::ScalarSubquery(s) => Some(s),
-                    Expr::Exists(e) => Some(&e.subquery),
-                    Expr::InSubquery(i) => Some(&i.subquery),
-                    _ => None,
-                };
-                alone.extend(subquery.filter(|s| s.outer_ref_columns.is_empty()).map(|s| s.subquery.clone()));
+                alone.extend(subquery(e).filter(|s| s.outer_ref_columns.is_empty()).map(|s| s.subquery.clone()));
                 Ok(TreeNodeRecursion::Continue)
             })
         });

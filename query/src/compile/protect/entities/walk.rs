@@ -19,7 +19,7 @@ use crate::{
         locate::Text,
         protect::{
             dominance::{Portions, is_sum},
-            refused,
+            refused, subquery,
         },
         release::aggregate_function,
         rows::{form, order},
@@ -114,13 +114,7 @@ impl Walk<'_> {
         let mut found = false;
         let _ = plan.apply_expressions(|e| {
             e.apply(|e| {
-                let subquery = match e {
-                    Expr::ScalarSubquery(s) => Some(s),
-                    Expr::Exists(e) => Some(&e.subquery),
-                    Expr::InSubquery(i) => Some(&i.subquery),
-                    _ => None,
-                };
-                found |= subquery.is_some_and(|s| self.protects(&s.subquery));
+                found |= subquery(e).is_some_and(|s| self.protects(&s.subquery));
                 Ok(TreeNodeRecursion::Continue)
             })
         });
