@@ -6,8 +6,9 @@ use crate::error::{Declined, Error, Refusals};
 use crate::http::{Api, Problem};
 use crate::pooled::public_tables;
 use crate::result::{self, Answer};
+use ledger::budget::{Loss, month};
 use ledger::bytes::{Base64, Hash};
-use ledger::contract::{Security, SignedContract};
+use ledger::contract::{Epsilon, Security, SignedContract};
 use ledger::entry::Body;
 use ledger::policy::Policy;
 use mpc_core::file::Kind;
@@ -20,7 +21,7 @@ use query::compile::{SqlError, compile};
 use query::consent::{self, Effective};
 use query::explain::{Consent, ContractLine, Explain, ExplainError, explain};
 use query::joblog::QueryEntry;
-use query::message::job::{CityStatus, Event, JobState, JobStatus, PartyRefusal, SealedResults, Submit, Submitted, What, Word};
+use query::message::job::{CityStatus, Event, JobState, JobStatus, PartyRefusal, SealedResults, Spent, Submit, Submitted, What, Word};
 use query::message::{Cancel, Code, Query, QueryId, Refusal, Statement};
 use query::plan::Plan;
 use std::time::{Duration, Instant};
@@ -41,6 +42,8 @@ pub struct Client {
 pub struct Ask {
     /// What the answer is for: an IRI that contracts name, and words; or words, which the configured IRI is put before.
     pub purpose: String,
+    /// What it may spend of privacy budgets: by default what contracts let a question, where they ask for noise.
+    pub epsilon: Option<Epsilon>,
     /// Whether measured figures are wanted for each operator.
     pub analyze: bool,
     /// How long the query stands before nobody starts on it any more.
@@ -49,7 +52,7 @@ pub struct Ask {
 
 impl Default for Ask {
     fn default() -> Self {
-        Self { purpose: String::new(), analyze: false, valid_for: Duration::from_secs(3600) }
+        Self { purpose: String::new(), epsilon: None, analyze: false, valid_for: Duration::from_secs(3600) }
     }
 }
 
@@ -125,17 +128,36 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::compile`]; or a public table is not as the catalogue pins it, or the folder of contracts cannot be read.
-    pub fn explain(&self, sql: &str, purpose: &str) -> Result<Explain, Error> {
-        let (plan, consent) = self.agreed(sql, purpose)?;
+    pub fn explain(&self, sql: &str, purpose: &str, epsilon: Option<Epsilon>) -> Result<Explain, Error> {
+        let (plan, consent) = self.agreed(sql, purpose, epsilon)?;
         Ok(self.explained(&plan)?.under(consent))
+    }
+
+    /// Has the city's log say what is left of the budgets that a question would spend of. Of the question itself nothing is sent; nodes and auditors count for themselves.
+    ///
+    /// # Errors
+    /// The coordinator does not answer.
+    pub async fn with_budgets(&self, mut explained: Explain) -> Result<Explain, Error> {
+        let Some(noise) = explained.noise.as_mut().filter(|noise| noise.spent.iter().any(|line| line.month.is_some())) else {
+            return Ok(explained);
+        };
+        let Some(standing) = self.standing().await? else { return Ok(explained) };
+        let this_month = month(now());
+        for line in &mut noise.spent {
+            let mine =
+                |spent: &&Spent| (&spent.planner, &spent.dataset, &spent.month) == (&self.config.planner, &line.dataset, &this_month);
+            let spent = standing.spent.iter().find(mine).map_or(Loss::default(), |spent| spent.loss);
+            line.left = line.month.map(|most| most.less(spent));
+        }
+        Ok(explained)
     }
 
     /// What a question did and cost, beside what it was said to. Outside any async runtime.
     ///
     /// # Errors
     /// As [`Client::explain`].
-    pub fn analyze(&self, sql: &str, purpose: &str, answer: &Answer) -> Result<Explain, Error> {
-        let (plan, consent) = self.agreed(sql, purpose)?;
+    pub fn analyze(&self, sql: &str, ask: &Ask, answer: &Answer) -> Result<Explain, Error> {
+        let (plan, consent) = self.agreed(sql, &ask.purpose, ask.epsilon)?;
         let explained = self.explained(&answer.plan)?.analyze(&answer.costs.parties);
         Ok(Explain { plan: Hash(plan.hash()).to_string(), ..explained }.under(consent))
     }
@@ -151,9 +173,9 @@ impl Client {
 
     /// The plan that runs, and what the contracts say of it that are here. The nodes decide by their own: what is not allowed here, or without contracts, is as it was
     /// asked.
-    pub(crate) fn agreed(&self, sql: &str, purpose: &str) -> Result<(Plan, Consent), Error> {
+    pub(crate) fn agreed(&self, sql: &str, purpose: &str, epsilon: Option<Epsilon>) -> Result<(Plan, Consent), Error> {
         let Some(standing) = self.own_contracts()? else { return Ok((self.compile(sql)?, Consent::NotChecked)) };
-        let (plan, agreed) = self.check(self.compile(sql)?, sql, &self.purpose(purpose), &standing)?;
+        let (plan, agreed) = self.check(self.compile(sql)?, sql, (&self.purpose(purpose), epsilon), &standing)?;
         let allows = |id: &Hash| standing.iter().find(|signed| signed.id == *id).map(contract_line);
         let consent = match agreed {
             Err(denial) => Consent::Refused(denial),
@@ -173,7 +195,7 @@ impl Client {
         &self,
         plan: Plan,
         sql: &str,
-        purpose: &str,
+        (purpose, epsilon): (&str, Option<Epsilon>),
         standing: &[SignedContract],
     ) -> Result<(Plan, Result<Effective, Refusal>), Error> {
         let planner = party::contracts::signs(&self.config.planner, &self.identity.public());
@@ -189,7 +211,7 @@ impl Client {
         match consent::check(&plan, None, standing, &ask) {
             Err(denial) => Ok((plan, Err(denial.into()))),
             Ok(effective) => {
-                let plan = effective.plan(plan, sql, &self.catalog).map_err(|e| Error::Sql(point_at(sql, &e)))?;
+                let plan = effective.plan(plan, sql, &self.catalog, epsilon).map_err(|e| Error::Sql(point_at(sql, &e)))?;
                 Ok((plan, Ok(effective)))
             }
         }
@@ -326,6 +348,7 @@ impl Client {
             purpose: self.purpose(&ask.purpose),
             security: "semi-honest".into(),
             protocol: "rep3".into(),
+            epsilon: ask.epsilon,
             nonce: Hash(nonce),
             issued,
             expires: issued.saturating_add(ask.valid_for.as_secs()),
@@ -431,6 +454,7 @@ fn contract_line(signed: &SignedContract) -> ContractLine {
         dataset: contract.dataset.clone(),
         purposes: contract.purposes.iter().cloned().collect(),
         until: contract.not_after.to_string(),
+        budget: contract.dp.as_ref().map(Loss::of_month),
     }
 }
 

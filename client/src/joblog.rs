@@ -27,7 +27,9 @@ impl Client {
     pub(crate) async fn with_entry(&self, asked: Plan, query: &Query, note: &str) -> Result<(Plan, Option<QueryEntry>), Error> {
         let since = Instant::now();
         loop {
-            let Some(standing) = self.standing().await? else { return Ok((self.agreed(&query.sql, &query.purpose)?.0, None)) };
+            let Some(standing) = self.standing().await? else {
+                return Ok((self.agreed(&query.sql, &query.purpose, query.epsilon)?.0, None));
+            };
             let (plan, agreed) = self.by_log(&asked, query, &standing)?;
             let missing = match agreed {
                 Agreed::Refused => return Ok((plan, None)),
@@ -58,7 +60,7 @@ impl Client {
     /// What the contracts on the log say of a question; first those of them that this planner's own folder has, as the nodes' folders
     /// should. What an agency has just put into its folder is on the log in a moment, and so is, after it, what its tables hold.
     fn by_log(&self, asked: &Plan, query: &Query, standing: &Standing) -> Result<(Plan, Agreed), Error> {
-        let check = |contracts: &[SignedContract]| self.check(asked.clone(), &query.sql, &query.purpose, contracts);
+        let check = |contracts: &[SignedContract]| self.check(asked.clone(), &query.sql, (&query.purpose, query.epsilon), contracts);
         let (own, log) = (self.own_contracts()?.unwrap_or_default(), self.on_log(standing));
         let here: Vec<SignedContract> = own.iter().filter(|signed| log.contains_key(&signed.id)).cloned().collect();
         if let (plan, Ok(effective)) = check(&here)? {
@@ -75,7 +77,7 @@ impl Client {
     }
 
     /// What the coordinator says of the log; nothing if the city keeps none. If it lies, the nodes refuse.
-    async fn standing(&self) -> Result<Option<Standing>, Error> {
+    pub(crate) async fn standing(&self) -> Result<Option<Standing>, Error> {
         let answer: Result<Standing, Problem> = self.api().get("/v1/standing").await?;
         match answer {
             Ok(standing) => Ok(Some(standing)),

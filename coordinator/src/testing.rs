@@ -83,6 +83,7 @@ pub(crate) fn query(number: u8, now: u64, catalog_hash: Hash) -> Query {
         purpose: "the bus plan".into(),
         security: "semi-honest".into(),
         protocol: "rep3".into(),
+        epsilon: None,
         nonce: Hash([number; 32]),
         issued: now,
         expires: now + 600,

@@ -6,6 +6,7 @@
 
 use crate::bytes::Hash;
 use crate::checkpoint::Checkpoint;
+use crate::contract::{Decimal, Delta};
 use crate::evidence::Evidence;
 use crate::json::{self, JsonError};
 use crate::key::{KeyKind, Signer, VerifierKey};
@@ -195,6 +196,20 @@ pub struct Debit {
     pub uses: u64,
     /// Millionths of ε.
     pub epsilon: u64,
+    /// δ.
+    #[serde(default = "no_delta", skip_serializing_if = "is_no_delta")]
+    pub delta: Delta,
+    /// Which noise it pays for: a job with the same noise shows nothing that this one does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<Hash>,
+}
+
+fn no_delta() -> Delta {
+    Decimal(0)
+}
+
+fn is_no_delta(delta: &Delta) -> bool {
+    delta.0 == 0
 }
 
 /// The beginning of an attempt, signed by all parties.
@@ -359,6 +374,9 @@ impl Body {
             Self::Query(query) => query.check(),
             Self::Debit(debit) => {
                 owner(&debit.dataset).ok_or("`dataset` is not `agency.table`")?;
+                within(debit.delta.0 >= 0, "`delta` is negative")?;
+                let named = debit.noise.is_some() || debit.epsilon == 0 && debit.delta.0 == 0;
+                within(named, "`noise` is missing: ε is spent, and not said for what")?;
                 within(is_month(&debit.month), "`month` is not a month such as `2026-11`")
             }
             Self::Start(start) => within(start.attempt > 0, "`attempt` is 0"),

@@ -16,6 +16,7 @@
 
 pub mod audit;
 mod batch;
+pub mod budget;
 pub mod bytes;
 pub mod checkpoint;
 pub mod contract;

@@ -11,18 +11,21 @@
 //! | revoke | the contract is there and not revoked | the contract's owner |
 //! | dataset | the snapshot is new | its owner |
 //! | job-query | the job is new, the parties are agencies; for each data set: its latest snapshot and a contract that stands | the planner |
-//! | job-debit | the query reads the data set under this contract, which stands, and nothing is debited yet | the data set's owner |
+//! | job-debit | the query reads the data set under this contract, which stands; nothing is debited yet, and so much of the month's budget is left | the data set's owner |
 //! | job-start | every owner's debit is there, no contract is revoked, the plan is the query's, the attempt is a later one, none runs | all parties |
 //! | job-result | that attempt runs, and no contract is revoked that ends jobs at once | all parties |
 //! | job-abort | that attempt runs, or is the next | a party, an owner or the planner |
 //! | evidence | it verifies | any member |
 //! | handover | it is the first entry of a log that was handed this one | a quorum of agencies |
 
+use crate::budget::{Accounts, Exhausted};
 use crate::bytes::Hash;
 use crate::checkpoint::{Checkpoint, Head};
+use crate::contract::Dp;
 use crate::entry::{self, Body, Entry, EntryError, HandOver, Member, Query, Role, Standing};
 use crate::key::VerifierKey;
 use crate::policy::{self, Agency, Policy, PolicyError};
+use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -37,6 +40,7 @@ pub struct Replay {
     contracts: HashMap<Hash, Contract>,
     snapshots: BTreeMap<String, Hash>,
     jobs: HashMap<Hash, Job>,
+    accounts: Accounts,
     evidence: BTreeSet<Hash>,
     /// The log before, until it is handed over.
     previous: Option<(VerifierKey, Head)>,
@@ -49,6 +53,8 @@ struct Contract {
     at: u64,
     /// It lets jobs that run end when it is revoked.
     lets_end: bool,
+    /// What its planners may spend.
+    dp: Option<Dp>,
     revoked: bool,
 }
 
@@ -95,7 +101,7 @@ pub(crate) enum Undo {
     Revoke(Hash),
     DataSet(String, Option<Hash>),
     Query(Hash),
-    Debit(Hash, String),
+    Debit(Hash, String, bool),
     Job(Hash, u64, Phase),
     Evidence(Hash),
     HandOver(Option<Box<(VerifierKey, Head)>>),
@@ -118,6 +124,7 @@ impl Replay {
             contracts: HashMap::new(),
             snapshots: BTreeMap::new(),
             jobs: HashMap::new(),
+            accounts: Accounts::default(),
             evidence: BTreeSet::new(),
             previous: None,
         }
@@ -197,6 +204,11 @@ impl Replay {
         self.contracts.values().filter(|contract| !contract.revoked).map(|contract| contract.at)
     }
 
+    /// What all planners have spent.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
     /// A data set's latest snapshot.
     pub fn snapshot(&self, dataset: &str) -> Option<Hash> {
         self.snapshots.get(dataset).copied()
@@ -270,6 +282,8 @@ impl Replay {
                 if !read || self.standing(&debit.contract)?.dataset != debit.dataset {
                     return Err(RuleError::Reference("the job does not read this data set under this contract"));
                 }
+                let dp = self.standing(&debit.contract)?.dp.as_ref();
+                self.accounts.admit(&job.planner, dp, debit).map_err(|exhausted| RuleError::Budget(exhausted.into()))?;
                 by_owner(&debit.dataset, &signers)
             }
             Body::Start(start) => {
@@ -324,7 +338,8 @@ impl Replay {
             Body::Member(member) => Undo::Member(member.name.clone(), self.members.insert(member.name.clone(), *member).map(Box::new)),
             Body::Contract(contract) => {
                 let lets_end = contract.terms.get("revocation").and_then(Value::as_str) == Some(LETS_END);
-                self.contracts.insert(entry.id, Contract { dataset: contract.dataset, at: index, lets_end, revoked: false });
+                let dp = contract.terms.get("dp").and_then(|dp| Dp::deserialize(dp).ok());
+                self.contracts.insert(entry.id, Contract { dataset: contract.dataset, at: index, lets_end, dp, revoked: false });
                 Undo::Contract(entry.id)
             }
             Body::Revoke(revoke) => {
@@ -340,9 +355,14 @@ impl Replay {
                 Undo::Query(id)
             }
             Body::Debit(debit) => {
-                let (job, dataset) = (debit.job, debit.dataset.clone());
-                self.jobs.entry(job).and_modify(|job| drop(job.debits.insert(debit.dataset.clone(), debit)));
-                Undo::Debit(job, dataset)
+                let (id, dataset) = (debit.job, debit.dataset.clone());
+                let mut paid = false;
+                if let Some(job) = self.jobs.get_mut(&id) {
+                    paid = debit.noise.is_some_and(|noise| self.accounts.is_paid(&job.planner, &dataset, &noise));
+                    self.accounts.debit(&job.planner, &debit);
+                    job.debits.insert(dataset.clone(), debit);
+                }
+                Undo::Debit(id, dataset, paid)
             }
             Body::Start(start) => self.enter(start.job, start.attempt, Phase::Running { since: index }),
             Body::Result(result) => {
@@ -374,7 +394,13 @@ impl Replay {
             Undo::Revoke(id) => drop(self.contracts.entry(id).and_modify(|contract| contract.revoked = false)),
             Undo::DataSet(name, old) => restore(&mut self.snapshots, name, old),
             Undo::Query(id) => drop(self.jobs.remove(&id)),
-            Undo::Debit(job, dataset) => drop(self.jobs.entry(job).and_modify(|job| drop(job.debits.remove(&dataset)))),
+            Undo::Debit(id, dataset, paid) => {
+                if let Some(job) = self.jobs.get_mut(&id)
+                    && let Some(debit) = job.debits.remove(&dataset)
+                {
+                    self.accounts.undo(&job.planner, &debit, paid);
+                }
+            }
             // Nothing follows a result: what is taken back was before there was one.
             Undo::Job(id, attempt, phase) => {
                 self.jobs.entry(id).and_modify(|job| (job.attempt, job.phase, job.answered) = (attempt, phase, None));
@@ -519,6 +545,9 @@ pub enum RuleError {
         /// The data set.
         dataset: String,
     },
+    /// It spends what is not there.
+    #[error("the debit is refused: {0}")]
+    Budget(Box<Exhausted>),
     /// The checkpoint it holds is not believed.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -533,6 +562,7 @@ impl RuleError {
             Self::Again(_) => "E_LEDGER_REPLAY",
             Self::Reference(_) | Self::Order(_) => "E_LEDGER_RULE",
             Self::Revoked { .. } => "E_REVOKED",
+            Self::Budget(_) => "E_BUDGET",
             Self::Policy(error) => error.code(),
         }
     }

@@ -118,6 +118,35 @@ fn a_debit_is_of_a_data_set_the_job_reads_under_its_contract() {
 }
 
 #[test]
+fn a_debit_is_within_what_is_left_of_the_month() {
+    let asked = after(&job("one")[..1]);
+    let debit = |word: &str, change: &dyn Fn(&mut Debit)| {
+        let mut debit = debit(word, DATASETS[0]);
+        change(&mut debit);
+        signed(Body::Debit(debit), &["energy"])
+    };
+    refused(&asked, &debit("one", &|d| d.epsilon = 1_000_000_001), "E_BUDGET");
+    refused(&asked, &debit("one", &|d| d.delta = "0.0000011".parse().expect("a number")), "E_BUDGET");
+    refused(&asked, &debit("one", &|d| (d.epsilon, d.delta) = (0, "0".parse().expect("a number"))), "E_BUDGET");
+    let mut spent = asked.clone();
+    spent.admit(debit("one", &|d| d.epsilon = 999_999_999).as_bytes()).expect("all but a millionth");
+    assert_eq!(spent.accounts().spent(PLANNER, DATASETS[0], "2026-11").epsilon.to_string(), "999.999999");
+    // another job: the same noise is paid for, other noise costs more than there is, and next month there is more
+    spent.admit(signed(Body::Query(query("two")), &[PLANNER]).as_bytes()).expect("another question");
+    refused(&spent, &debit("two", &|_| ()), "E_BUDGET");
+    for change in [
+        &(|d: &mut Debit| (d.epsilon, d.noise) = (0, Some(hash("one")))) as &dyn Fn(&mut Debit),
+        &|d: &mut Debit| d.month = "2026-12".into(),
+        &|d: &mut Debit| d.epsilon = 1,
+    ] {
+        let mut spent = spent.clone();
+        spent.admit(debit("two", change).as_bytes()).expect("there is so much");
+    }
+    let exact = |d: &mut Debit| (d.epsilon, d.delta, d.noise) = (0, "0".parse().expect("a number"), None);
+    spent.admit(debit("two", &exact).as_bytes()).expect("no noise costs nothing");
+}
+
+#[test]
 fn a_query_names_contracts_snapshots_and_members_of_the_log() {
     let founded = founded();
     let query = |change: &dyn Fn(&mut Query)| {
@@ -163,7 +192,7 @@ fn a_contract_may_let_jobs_that_run_end() {
     let mut steps: Vec<String> = DATASETS.iter().map(|dataset| lenient(dataset)).collect();
     steps.push(signed(Body::Query(Query { contracts: ids.clone(), ..query("one") }), &[PLANNER]));
     for (contract, dataset) in ids.iter().zip(DATASETS) {
-        let debit = Debit { contract: *contract, ..debit("one", dataset) };
+        let debit = Debit { contract: *contract, epsilon: 0, delta: "0".parse().expect("a number"), noise: None, ..debit("one", dataset) };
         steps.push(signed(Body::Debit(debit), &[entry::owner(dataset).expect("an owner")]));
     }
     let revoke = signed(Body::Revoke(Revoke { contract: ids[0], reason: None }), &["energy"]);

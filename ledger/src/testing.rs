@@ -2,6 +2,7 @@
 
 use crate::bytes::Hash;
 use crate::checkpoint::{Checkpoint, Head};
+use crate::contract::Decimal;
 use crate::cosigner::{Cosigner, NamedSigner};
 use crate::entry::*;
 use crate::key::{KeyKind, VerifierKey};
@@ -58,7 +59,10 @@ pub fn replay() -> Replay {
 }
 
 pub fn contract(dataset: &str, nonce: u64) -> String {
-    let terms = json!({"dataset": dataset, "min_group": 10, "nonce": nonce});
+    let terms = json!({
+        "dataset": dataset, "min_group": 10, "nonce": nonce,
+        "dp": {"epsilon_per_query_max": "1", "epsilon_month": "1000", "delta": "0.000001", "mode": "required"},
+    });
     signed(Body::Contract(Contract { dataset: dataset.into(), terms }), &[owner(dataset).expect("an owner")])
 }
 
@@ -98,7 +102,16 @@ pub fn query(word: &str) -> Query {
 
 pub fn debit(word: &str, dataset: &str) -> Debit {
     let contract = id(&contract(dataset, 1));
-    Debit { job: hash(word), dataset: dataset.into(), contract, month: "2026-11".into(), uses: 1, epsilon: 500_000 }
+    Debit {
+        job: hash(word),
+        dataset: dataset.into(),
+        contract,
+        month: "2026-11".into(),
+        uses: 1,
+        epsilon: 500_000,
+        delta: Decimal(1),
+        noise: Some(hash(word)),
+    }
 }
 
 /// A job from question to result: five entries.

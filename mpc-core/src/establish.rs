@@ -6,6 +6,8 @@
 //! sid       = merlin("tacit/v1/session"){ Hello_0 .. Hello_{n-1} }           with their signatures, by party id
 //! Confirm_i = sid, Sign_i(i, sid)                                            to every peer
 //! K_ij      = HKDF-SHA-256(X25519(e_i, e_j), salt = sid, info = "edge" || min(i,j) || max(i,j))
+//! same      = merlin("tacit/v1/noise"){ plan, roster, catalogue, data }
+//! N_ij      = HKDF-SHA-256(X25519(id_i, id_j), salt = same, info = "noise" || min(i,j) || max(i,j))
 //! ```
 //!
 //! Parties that would run different plans, rosters, catalogues, attempts or versions, by other contracts or on another log, stop at the first flight. A party
@@ -13,6 +15,21 @@
 //! Confirm has been checked. Every attempt has fresh ephemeral keys, wiped when the edge keys exist, so every attempt has fresh
 //! randomness, and nothing recorded in one attempt is accepted in another. That an attempt number is never used twice is the caller's
 //! business: it keeps the numbers it has signed on disk.
+//!
+//! ## Noise that stays the same
+//!
+//! Who may ask one question a thousand times and take the mean has it without noise. So the random bits of noise, and nothing else, are made with keys of their own, N_ij: they depend on
+//! the parties' identities, the plan, and the snapshots of the data that it reads, but not on the attempt. The same plan on the same data yields the same noise bit by
+//! bit, before and after a restart; any other plan, and any change of the data, has keys that are independent of these, as HKDF is a PRF. Where no snapshots are known, noise is of
+//! the attempt.
+//!
+//! *Why bits may be used again.* They are an input of the computation, shared once: component i is F(N, i), which two of three parties know, the same two each time. A second run shows no party
+//! a component that it did not have; all else in it (masks, shuffles, the sharing of what comes out) is made with the K_ij of that attempt, as if it were the first. What opens is
+//! the same function of the same data and bits, hence the same value. An attempt that died in the middle opened nothing, or has opened to some what the next one opens to all. So n
+//! runs tell what one does: a planner who asks again learns nothing new, nor does a party.
+//!
+//! *What it rests on.* That a snapshot changes when the data do: an owner that computes on other data under the same snapshot shows the difference of two exact values, of its own data. That the local
+//! stage is a function of plan and data. And that identities stay secret: who has those of two parties knows all noise there was, as two parties do anyway.
 
 use crate::identity::{Identity, PublicKey};
 use crate::link::{Frame, Head, Kind, Link, LinkError};
@@ -45,10 +62,27 @@ pub struct Terms {
     pub engine_version: u32,
     /// A hash of whatever else decides how the plan runs: scheme, security level, block sizes.
     pub params: [u8; 32],
+    /// A hash of the snapshots of the data that the plan reads; zeros if there are none.
+    pub data: [u8; 32],
+}
+
+impl Terms {
+    /// What noise is a function of, besides the parties' keys: attempts that agree on it have the same noise. `None` if no snapshots are known, as it is the attempt's own then.
+    fn noise(&self) -> Option<[u8; 32]> {
+        noise(&self.plan_hash, &self.roster_hash, &self.catalog_hash, &self.data)
+    }
+}
+
+/// What names the noise of a plan of this roster and catalogue on these data: who has had it once learns nothing by having it again. `None` if the data are not known by their snapshots.
+pub fn noise(plan: &[u8; 32], roster: &[u8; 32], catalogue: &[u8; 32], data: &[u8; 32]) -> Option<[u8; 32]> {
+    let mut same = Transcript::new(b"tacit/v1/noise");
+    let of: [(&'static [u8], _); 4] = [(b"plan", plan), (b"roster", roster), (b"catalogue", catalogue), (b"data", data)];
+    of.into_iter().for_each(|(label, hash)| same.absorb(label, hash));
+    (*data != [0; 32]).then(|| same.challenge(b"same"))
 }
 
 /// The version of protocols and encodings this code speaks. It changes whenever two builds could not compute together.
-pub const ENGINE_VERSION: u32 = 3;
+pub const ENGINE_VERSION: u32 = 4;
 
 /// Agrees on `terms` with every other party of the roster and returns the session. On any error the peers are told, so that nobody
 /// waits.
@@ -58,7 +92,7 @@ pub const ENGINE_VERSION: u32 = 3;
 /// the rest are the link's.
 pub fn establish(identity: &Identity, roster: &Roster, me: PartyId, terms: &Terms, mut link: Box<dyn Link>) -> Result<Session, Abort> {
     match agree(identity, roster, me, terms, &mut *link) {
-        Ok((id, keys)) => Ok(Session::new(me, id, keys, link)),
+        Ok(Agreed { id, keys, noise }) => Ok(Session::new(me, id, keys, link).with_noise(noise)),
         Err(abort) => {
             let head = head(Kind::Abort, 0);
             for peer in peers(roster, me) {
@@ -70,7 +104,11 @@ pub fn establish(identity: &Identity, roster: &Roster, me: PartyId, terms: &Term
     }
 }
 
-type Agreed = ([u8; 32], Vec<Option<EdgeKey>>);
+struct Agreed {
+    id: [u8; 32],
+    keys: Vec<Option<EdgeKey>>,
+    noise: Vec<Option<EdgeKey>>,
+}
 
 fn agree(identity: &Identity, roster: &Roster, me: PartyId, terms: &Terms, link: &mut dyn Link) -> Result<Agreed, Abort> {
     let listed = roster.party(me).ok_or(Abort::Exhausted("this party's id is not in the roster"))?;
@@ -125,13 +163,14 @@ fn agree(identity: &Identity, roster: &Roster, me: PartyId, terms: &Terms, link:
             hello.as_ref().map(|hello| secret.edge(&hello.ephemeral, &sid, me, peer)).transpose()
         })
         .collect::<Result<_, _>>()?;
-    Ok((sid, keys))
+    let noise = noise_keys(identity, roster, me, terms)?;
+    Ok(Agreed { id: sid, keys, noise })
 }
 
 // ---------------------------------------------------------------- messages
 
-/// Bytes of a signed Hello: party, seven 32-byte fields of the terms and two numbers, ephemeral key, nonce, signature.
-const HELLO: usize = 1 + 7 * 32 + 2 * 4 + 32 + 32 + SIGNATURE;
+/// Bytes of a signed Hello: party, eight 32-byte fields of the terms and two numbers, ephemeral key, nonce, signature.
+const HELLO: usize = 1 + 8 * 32 + 2 * 4 + 32 + 32 + SIGNATURE;
 /// Bytes of a Confirm: session id, signature.
 const CONFIRM: usize = 32 + SIGNATURE;
 const SIGNATURE: usize = 64;
@@ -151,7 +190,7 @@ impl Hello {
         let t = &self.terms;
         let mut body = Vec::with_capacity(HELLO);
         body.push(self.party.0);
-        for field in [&t.qid, &t.plan_hash, &t.roster_hash, &t.catalog_hash, &t.contracts, &t.log, &t.params] {
+        for field in [&t.qid, &t.plan_hash, &t.roster_hash, &t.catalog_hash, &t.contracts, &t.log, &t.params, &t.data] {
             body.extend_from_slice(field);
         }
         body.extend_from_slice(&t.attempt.to_le_bytes());
@@ -173,11 +212,11 @@ impl Hello {
         if party != peer.0 {
             return Err(Abort::Cheating { check: "party of the Hello", culprit: Some(peer) });
         }
-        let [qid, plan_hash, roster_hash, catalog_hash, contracts, log, params] = std::array::from_fn(|_| fields.take());
+        let [qid, plan_hash, roster_hash, catalog_hash, contracts, log, params, data] = std::array::from_fn(|_| fields.take());
         let [attempt, engine_version] = std::array::from_fn(|_| u32::from_le_bytes(fields.take()));
         let ephemeral = MontgomeryPoint(fields.take());
         let nonce = fields.take();
-        let terms = Terms { qid, plan_hash, roster_hash, catalog_hash, contracts, log, attempt, engine_version, params };
+        let terms = Terms { qid, plan_hash, roster_hash, catalog_hash, contracts, log, attempt, engine_version, params, data };
         Ok(Hello { party: peer, terms, ephemeral, nonce })
     }
 }
@@ -205,6 +244,7 @@ fn agree_on(mine: &Terms, theirs: &Terms, roster: &Roster, peer: PartyId) -> Res
         ("plan", hash(&mine.plan_hash), hash(&theirs.plan_hash), mine.plan_hash == theirs.plan_hash),
         ("set of contracts", hash(&mine.contracts), hash(&theirs.contracts), mine.contracts == theirs.contracts),
         ("head of the city's log", hash(&mine.log), hash(&theirs.log), mine.log == theirs.log),
+        ("set of snapshots", hash(&mine.data), hash(&theirs.data), mine.data == theirs.data),
         ("parameters", hash(&mine.params), hash(&theirs.params), mine.params == theirs.params),
     ];
     match terms.into_iter().find(|(.., equal)| !equal) {
@@ -274,6 +314,19 @@ impl Ephemeral {
             Ok(EdgeKey::derive(&shared, sid, &info))
         })
     }
+}
+
+/// The keys of noise with each peer: of the identities, the plan and the data, and of no attempt.
+fn noise_keys(identity: &Identity, roster: &Roster, me: PartyId, terms: &Terms) -> Result<Vec<Option<EdgeKey>>, Abort> {
+    let parties = roster.parties().len() as u8;
+    let Some(salt) = terms.noise() else { return Ok((0..parties).map(|_| None).collect()) };
+    let key = |peer: PartyId| {
+        let shared = identity.shared(key(roster, peer)?);
+        let shared = shared.ok_or(Abort::Cheating { check: "key of the roster", culprit: Some(peer) })?;
+        let info = [&b"noise"[..], &[me.0.min(peer.0), me.0.max(peer.0)]].concat();
+        Ok(EdgeKey::derive(&shared, &salt, &info))
+    };
+    (0..parties).map(PartyId).map(|peer| (peer != me).then(|| key(peer)).transpose()).collect()
 }
 
 fn random(bytes: &mut [u8]) -> Result<(), Abort> {

@@ -265,6 +265,7 @@ mod tests {
             purpose: String::new(),
             security: "semi-honest".into(),
             protocol: "rep3".into(),
+            epsilon: None,
             nonce: Hash([nonce; 32]),
             issued: NOW,
             expires: NOW + 100,

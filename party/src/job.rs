@@ -6,6 +6,7 @@ mod failure;
 mod revoked;
 
 use crate::attempts::Attempts;
+use crate::budget;
 use crate::config::Limits;
 use crate::difference::{Asked, Guard, Refused, Told};
 use crate::joblog;
@@ -298,7 +299,7 @@ impl Attempt<'_> {
     }
 
     fn terms(&self, log: [u8; 32]) -> Terms {
-        let Admitted { job, attempt, query, plan_hash, consent, .. } = self.admitted;
+        let Admitted { job, attempt, query, plan_hash, consent, entry, .. } = self.admitted;
         // Whatever decides how the plan runs beside the plan itself: today the scheme and what it promises.
         let params = Hash::sha256(&[b"tacit/v1/params\n", query.protocol.as_bytes(), b"\n", query.security.as_bytes()]);
         Terms {
@@ -311,6 +312,7 @@ impl Attempt<'_> {
             attempt: *attempt,
             engine_version: ENGINE_VERSION,
             params: params.0,
+            data: entry.as_deref().map_or([0; 32], budget::data),
         }
     }
 

@@ -2,20 +2,19 @@
 //! Nothing the coordinator says counts here: the planner's entry is held against this node's own plan, contracts, tables and mirror, and a
 //! start against the mirror.
 
+use crate::budget;
 use crate::job::Desk;
 use crate::ledger::Mirror;
 use crate::node::now;
 use crate::offer::Admitted;
 use ledger::bytes::Hash;
-use ledger::contract::Time;
-use ledger::entry::{self, Body, Debit, EntryError, Outcome};
+use ledger::entry::{self, Body, EntryError, Outcome};
 use ledger::replay::{Job, Phase};
 use mpc_core::{Abort, Column, Layout, PartyId, Session, Z64, stack};
 use query::joblog::{Compiled, QueryEntry, difference, digest, result as commitment};
 use query::message::frame::Offer;
 use query::message::mirror::Refused;
 use query::message::{Code, QueryId, Refusal};
-use query::plan::Plan;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,7 +25,7 @@ use std::sync::Arc;
 /// The planner's entry is not what this node finds, or there is none although this node keeps the log.
 pub(crate) fn accept(desk: &Desk, offer: &Offer, admitted: &mut Admitted) -> Result<Vec<String>, Refusal> {
     match (&desk.mirror, &offer.entry) {
-        (None, None) => Ok(Vec::new()),
+        (None, None) => budget::none(desk, admitted).map(|()| Vec::new()),
         (None, Some(_)) => Err(Refusal::new(
             Code::LedgerEntry,
             format!("the job stands on the city's log, and `{}` keeps none", desk.node),
@@ -86,10 +85,17 @@ fn judged(desk: &Desk, mirror: &Mirror, given: &QueryEntry, admitted: &Admitted)
 
 fn signed(desk: &Desk, mirror: &Mirror, admitted: &Admitted) -> Result<Vec<String>, Refusal> {
     let Admitted { job, attempt, plan_hash, .. } = admitted;
-    let known = look(desk, mirror, |replay| replay.job(&job.0).cloned())?;
-    let debited = known.as_ref().map(|job| &job.debits);
-    let mut bodies: Vec<Body> =
-        debits(desk, admitted).filter(|debit| debited.is_none_or(|debits| !debits.contains_key(&debit.dataset))).map(Body::Debit).collect();
+    let (known, debits) = look(desk, mirror, |replay| {
+        let known = replay.job(&job.0).cloned();
+        // They cover all attempts.
+        let debits = if known.as_ref().is_some_and(|job| has_paid(desk, admitted, job)) {
+            Ok(Vec::new())
+        } else {
+            budget::debits(desk, admitted, replay.accounts(), now())
+        };
+        (known, debits)
+    })?;
+    let mut bodies: Vec<Body> = debits?.into_iter().map(Body::Debit).collect();
     if *attempt > 1 {
         // Whoever accepts an attempt takes part in no earlier one: the log need not hold it to be running.
         let runs = known.filter(|job| matches!(job.phase, Phase::Running { .. })).map(|job| job.attempt);
@@ -100,19 +106,10 @@ fn signed(desk: &Desk, mirror: &Mirror, admitted: &Admitted) -> Result<Vec<Strin
     bodies.iter().map(|body| sign(desk, body).map_err(|error| defect(&error))).collect()
 }
 
-/// What a job costs this node's data sets.
-fn debits<'a>(desk: &'a Desk, admitted: &'a Admitted) -> impl Iterator<Item = Debit> + 'a {
-    let month = Time(now()).to_string().chars().take("2026-11".len()).collect::<String>();
-    let mine = admitted.effective.contracts.iter().filter(move |(dataset, _)| entry::owner(dataset) == Some(desk.node.as_str()));
-    mine.map(move |(dataset, contract)| {
-        let (uses, epsilon) = cost(&admitted.plan, dataset);
-        Debit { job: admitted.job.0, dataset: dataset.clone(), contract: *contract, month: month.clone(), uses, epsilon }
-    })
-}
-
-/// What a plan costs the budget of a data set: uses, and millionths of ε. No plan spends ε yet.
-fn cost(_plan: &Plan, _dataset: &str) -> (u64, u64) {
-    (1, 0)
+/// Whether all data sets of this node are debited for a job.
+fn has_paid(desk: &Desk, admitted: &Admitted, job: &Job) -> bool {
+    let mut mine = admitted.effective.contracts.keys().filter(|dataset| entry::owner(dataset) == Some(desk.node.as_str()));
+    mine.all(|dataset| job.debits.contains_key(dataset))
 }
 
 /// Whether the attempt may begin, as far as the log says; what of that goes into the terms of the session.

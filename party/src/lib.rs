@@ -18,6 +18,7 @@
 //! ```
 
 pub mod attempts;
+mod budget;
 pub mod config;
 pub mod contracts;
 mod control;

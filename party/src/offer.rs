@@ -104,7 +104,7 @@ impl Grounds {
         Size::of(&plan).admit(&self.bounds, &self.node)?;
         let (effective, consent) = self.contracts.admit(&plan, &query, now)?;
         // What runs is what the contracts make of it.
-        let plan = effective.plan(plan, &query.sql, &self.catalog).map_err(of_sql)?;
+        let plan = effective.plan(plan, &query.sql, &self.catalog, query.epsilon).map_err(of_sql)?;
         Size::of(&plan).admit(&self.bounds, &self.node)?;
         let plan_hash = Hash(plan.hash());
         let (attempt, plan) = (offer.attempt, Arc::new(plan));
@@ -191,6 +191,7 @@ mod tests {
                 purpose: format!("{PUBLIC_BENEFIT} to test"),
                 security: "semi-honest".into(),
                 protocol: "rep3".into(),
+                epsilon: None,
                 nonce: Hash([3; 32]),
                 issued: NOW - 10,
                 expires: NOW + 3600,

@@ -83,7 +83,7 @@ impl fmt::Display for SqlError {
 impl std::error::Error for SqlError {}
 
 impl SqlError {
-    fn new(code: Code, message: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub(crate) fn new(code: Code, message: impl Into<String>, fix: impl Into<String>) -> Self {
         SqlError { code, message: message.into(), line: None, column: None, fix: fix.into() }
     }
 
@@ -160,10 +160,12 @@ fn compile_here(sql: &str, catalog: &Catalog, protection: Option<&Protection>) -
     if let Some(protection) = protection {
         plan = protect::bounded(plan, protection, catalog)?;
     }
-    let groups = protection.map(|protection| Groups::of(&plan, protection, catalog, &text)).transpose()?;
-    let mut plan = planned(&plan, &text, catalog, groups)?;
-    plan.protection = protection.cloned();
-    Ok(plan)
+    protect::split(|parts| {
+        let groups = protection.map(|protection| Groups::of(&plan, protection, catalog, &text, parts)).transpose()?;
+        let mut planned = planned(&plan, &text, catalog, groups)?;
+        planned.protection = protection.cloned();
+        Ok(planned)
+    })
 }
 
 fn planned(plan: &LogicalPlan, text: &Text, catalog: &Catalog, groups: Option<Groups<'_>>) -> Result<Plan, SqlError> {

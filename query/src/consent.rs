@@ -40,7 +40,7 @@ use std::{
 
 use ledger::{
     bytes::Hash,
-    contract::{ROWS, Security, SignedContract, Sizes, Terms},
+    contract::{Epsilon, ROWS, Security, SignedContract, Sizes, Terms},
     key::VerifierKey,
 };
 
@@ -80,12 +80,13 @@ pub struct Effective {
 }
 
 impl Effective {
-    /// The plan that runs: the one that was checked, or the same question as the terms protect it.
+    /// The plan that runs: the one that was checked, or the same question as the terms protect it, and with the noise that makes it spend `epsilon` if
+    /// that is asked for.
     ///
     /// # Errors
-    /// The terms ask for what the question does not allow to be done.
-    pub fn plan(&self, checked: Plan, sql: &str, catalog: &Catalog) -> Result<Plan, SqlError> {
-        match self.terms.as_ref().and_then(Protection::of) {
+    /// The terms ask for what the question does not allow to be done, or do not allow what it asks to spend.
+    pub fn plan(&self, checked: Plan, sql: &str, catalog: &Catalog, epsilon: Option<Epsilon>) -> Result<Plan, SqlError> {
+        match self.terms.as_ref().map(|terms| Protection::of(terms, epsilon)).transpose()?.flatten() {
             Some(protection) => compile_protected(sql, catalog, &protection),
             None => Ok(checked),
         }

@@ -86,7 +86,9 @@ impl Local {
         let Some(protection) = plan.protection.as_ref().filter(|protection| protection.min_group > 1) else { return Ok(all) };
         let (summed, keys) = (uses::summed(plan), uses::keys(plan));
         for (home, subplan, place) in homes(plan, party) {
-            for (dataset, data) in protection.datasets.iter().filter(|(name, _)| owned(name, party)) {
+            // noise hides every difference that one of its entities makes
+            let exact = |name: &String| !protection.noise.as_ref().is_some_and(|noise| noise.datasets.contains(name));
+            for (dataset, data) in protection.datasets.iter().filter(|(name, _)| owned(name, party) && exact(name)) {
                 let defect = || LocalError::Defect { place: place.clone(), what: "what it is made of can be followed" };
                 let wanted = home.wanted(plan, &summed);
                 let trails = deep(|| follow(subplan.logical(), &wanted, dataset, data, catalog));

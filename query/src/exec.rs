@@ -11,6 +11,7 @@
 //! lift       all bits that are counted or multiplied, as field elements: two rounds for each ring
 //! multiply   products of one depth in one round
 //! sum        sums of public groups: linear ones are local, sums of products cost one element a group in one round
+//! noise      on sums of public groups, made of random bits that nobody knows: all at once
 //! suppress   cells that may not come out are zeroed: a sign for each threshold, a product for each opening
 //! relation   rows that meet on private keys, one step for each relation: map, join, group, sort, …
 //! blank      the rows that are opened: nothing is left in places without a row, nor of where a row was
@@ -22,6 +23,7 @@ pub mod disclose;
 mod exists;
 mod field;
 mod graph;
+mod noise;
 mod program;
 mod relation;
 mod step;
@@ -109,6 +111,7 @@ impl Program<'_> {
                     let sums = run.sums::<Fp127>(engine, release)?;
                     run.fp127.sums.insert(release, sums);
                 }
+                StepKind::Noise(release) => run.noise(engine, release)?,
                 StepKind::Suppress(release) => {
                     let bits = run.suppress(engine, release, exists.remove(&release))?;
                     exists.insert(release, bits);

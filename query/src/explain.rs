@@ -3,7 +3,10 @@
 //! The figures are not estimates: the joint stage is run on [`protocols::Estimate`], the same program over shapes instead of shares,
 //! so that they are what the meters of real parties will show. EXPLAIN ANALYZE puts those beside them.
 
+mod noise;
 mod text;
+
+pub use noise::{NoiseLine, NoiseLines, SpentLine};
 
 use crate::exec::disclose::{self, told};
 use crate::exec::{Decision, NETWORK, Program, ProgramError, Step, Way, are_shared, order_at_home};
@@ -17,8 +20,10 @@ use crate::size::Size;
 use crate::wire;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::LogicalPlan;
+use ledger::budget::Loss;
 use ledger::contract::Sizes;
 use mpc_core::{Abort, Layout, PartyId};
+use protocols::privacy::Unfit;
 use protocols::relational::Sorting;
 use protocols::{Cost, Estimate};
 use serde::{Deserialize, Serialize};
@@ -43,6 +48,9 @@ pub enum ExplainError {
     /// The answer is too large to be released.
     #[error("{0}")]
     TooLarge(Refusal),
+    /// There is no noise of the plan's laws.
+    #[error("the noise of the plan cannot be made: {0}")]
+    Noise(#[from] Unfit),
     /// DataFusion could not be started.
     #[error("the local engine could not be started: {0}")]
     Engine(#[from] std::io::Error),
@@ -78,6 +86,9 @@ pub struct Explain {
     /// What contracts ask of what comes out, and is done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub privacy: Vec<String>,
+    /// The noise on what comes out, and what it spends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<NoiseLines>,
     /// Everything the planner learns.
     pub reveals: Vec<RevealLine>,
     /// What the planner computes from it, in clear.
@@ -109,6 +120,9 @@ pub struct ContractLine {
     pub purposes: Vec<String>,
     /// Until when.
     pub until: String,
+    /// What a planner may spend in a month, if it asks for noise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Loss>,
 }
 
 /// A frame.
@@ -257,6 +271,7 @@ pub fn explain(plan: &Plan, public: &Tables, parties: &[&str]) -> Result<Explain
         memory: Size::of(plan).memory,
         assumed: assumed(),
         privacy: plan.protection.as_ref().map(Protection::words).unwrap_or_default(),
+        noise: NoiseLines::of(plan)?,
         reveals: plan.reveals.iter().map(|r| RevealLine { what: r.what.clone(), per: r.per.clone(), why: r.why.clone() }).collect(),
         answer: local.shown(&plan.answer),
     })
@@ -276,6 +291,10 @@ impl Explain {
 
     /// Puts beside it what contracts say of it.
     pub fn under(mut self, consent: Consent) -> Self {
+        if let (Some(noise), Consent::Allowed(contracts)) = (&mut self.noise, &consent) {
+            let budget = |dataset: &String| contracts.iter().find(|c| c.dataset == *dataset)?.budget;
+            noise.spent.iter_mut().for_each(|line| line.month = budget(&line.dataset));
+        }
         self.consent = Some(consent);
         self
     }

@@ -299,8 +299,14 @@ fn finished(column: &ReleasedColumn, of: &dyn Fn(usize) -> Vec<i128>) -> Option<
             let values = values.into_iter().enumerate().map(|(r, v)| some.as_ref().is_none_or(|s| s[r] != 0).then_some(v));
             typed(values.collect(), *scale, data_type)?
         }
-        Finish::Average { n, x, scale } => {
-            let (n, x) = (of(*n), of(*x));
+        Finish::Average { n, x, scale, within } => {
+            let (n, mut x) = (of(*n), of(*x));
+            if let Some((min, max)) = within {
+                // with noise a sum may be beyond what so many values can have
+                x.iter_mut().zip(&n).filter(|(_, n)| **n > 0).for_each(|(x, n)| {
+                    *x = (*x).clamp(min.saturating_mul(*n), max.saturating_mul(*n));
+                });
+            }
             if let DataType::Decimal128(precision, to) = data_type {
                 let extra = u32::try_from(i32::from(*to) - i32::from(*scale)).ok()?;
                 let mean = |r: usize| match moments::mean_decimal(n[r], x[r], extra) {

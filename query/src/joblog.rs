@@ -5,6 +5,7 @@ use crate::consent::Effective;
 use crate::message::{Query, QueryId};
 use crate::protection::Protection;
 use ledger::bytes::Hash;
+use ledger::contract::Epsilon;
 use ledger::entry::{self, Body, Entry, Opening, Read};
 use ledger::key::VerifierKey;
 use ledger::signed::SignedNote;
@@ -76,7 +77,7 @@ impl Compiled<'_> {
             job: job.0,
             purpose: query.purpose.clone(),
             contracts: effective.contracts.values().copied().collect(),
-            reads: reads(effective).into_iter().map(read).collect::<Result<_, String>>()?,
+            reads: reads(effective, query.epsilon).into_iter().map(read).collect::<Result<_, String>>()?,
             parties: parties.map(ToOwned::to_owned).collect(),
             receivers: vec![query.planner.clone()],
             plan_hash,
@@ -87,7 +88,7 @@ impl Compiled<'_> {
 }
 
 /// What a question touches: of each data set the columns that something is done with, and those by which its entities are counted.
-fn reads(effective: &Effective) -> BTreeMap<String, BTreeSet<String>> {
+fn reads(effective: &Effective, epsilon: Option<Epsilon>) -> BTreeMap<String, BTreeSet<String>> {
     let mut reads: BTreeMap<String, BTreeSet<String>> =
         effective.contracts.keys().map(|dataset| (dataset.clone(), BTreeSet::new())).collect();
     for used in &effective.uses {
@@ -95,7 +96,8 @@ fn reads(effective: &Effective) -> BTreeMap<String, BTreeSet<String>> {
             columns.insert(column.clone());
         }
     }
-    for (dataset, protected) in effective.terms.as_ref().and_then(Protection::of).iter().flat_map(|protection| &protection.datasets) {
+    let protection = effective.terms.as_ref().and_then(|terms| Protection::of(terms, epsilon).ok().flatten());
+    for (dataset, protected) in protection.iter().flat_map(|protection| &protection.datasets) {
         if let Some(columns) = reads.get_mut(dataset) {
             columns.extend(protected.entity_keys.iter().cloned());
         }
@@ -153,6 +155,7 @@ mod tests {
             purpose: "urn:plan chargers".into(),
             security: "semi-honest".into(),
             protocol: "rep3".into(),
+            epsilon: None,
             nonce: Hash([3; 32]),
             issued: 10,
             expires: 20,

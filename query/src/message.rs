@@ -23,6 +23,7 @@ pub mod job;
 pub mod mirror;
 
 use ledger::bytes::{Base64, Hash};
+use ledger::contract::Epsilon;
 use ledger::note::{self, NoteError};
 use mpc_core::identity::{Identity, PublicKey};
 use mpc_core::roster::Roster;
@@ -119,6 +120,9 @@ pub struct Query {
     pub security: String,
     /// `rep3`.
     pub protocol: String,
+    /// What the question may spend of privacy budgets, if it is less than contracts let it, or if they leave noise to the planner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epsilon: Option<Epsilon>,
     /// 32 random bytes: no two queries are the same.
     pub nonce: Hash,
     /// Unix seconds of the signature.
@@ -201,6 +205,8 @@ impl Statement for Query {
         within(is_name(&self.planner), "`planner` is not a name")?;
         within(self.output_key.0.len() == 32, "`output_key` must be 32 bytes long")?;
         within(self.purpose.len() <= Self::MAX_PURPOSE, "`purpose` must be at most 1000 bytes long")?;
+        let spends = self.epsilon.is_none_or(|epsilon| (1..=1000 * Epsilon::ONE.0).contains(&epsilon.0));
+        within(spends, "`epsilon` must be above 0 and at most 1000")?;
         within(self.security.len() <= 32, "`security` is too long")?;
         within(self.protocol.len() <= 32, "`protocol` is too long")?;
         within(self.issued <= MAX_TIME && self.expires <= MAX_TIME, "`issued` or `expires` is no Unix time")
@@ -409,6 +415,9 @@ pub enum Code {
     /// Its answer would differ in too few entities from another.
     #[serde(rename = "E_DIFFERENCE")]
     Difference,
+    /// It spends more than is left of a privacy budget.
+    #[serde(rename = "E_BUDGET")]
+    Budget,
     /// A party's data are not as declared.
     #[serde(rename = "E_DATA")]
     Data,

@@ -27,6 +27,7 @@
 //!   the nodes: a node is never NULL.
 //! * Every node has a range that the compiler proved from the catalogue; the owner checks its columns against it before sharing.
 
+pub mod noise;
 pub mod relation;
 mod release;
 pub mod sizes;

@@ -1,10 +1,16 @@
 //! What contracts ask of what comes out: values within bounds, few rows of an entity, groups of enough entities, sums of which no one has too much. It is part of the plan that runs, so
 //! that parties agree on it before anything is shared.
 
+mod noise;
+
+pub use self::noise::Noise;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledger::contract::{Bound, DataTerms, Terms};
+use ledger::contract::{Bound, DataTerms, Epsilon, Terms};
 use serde::Serialize;
+
+use crate::compile::SqlError;
 
 /// How the answer of a query is protected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -15,6 +21,9 @@ pub struct Protection {
     pub dominance_pct: u64,
     /// The data sets that are protected.
     pub datasets: BTreeMap<String, Protected>,
+    /// The noise on all of it, if there is any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise: Option<Noise>,
 }
 
 /// How one data set is.
@@ -29,12 +38,16 @@ pub struct Protected {
 }
 
 impl Protection {
-    /// What terms ask for; `None` if that is nothing.
-    pub fn of(terms: &Terms) -> Option<Self> {
+    /// What terms ask for, and the planner: to spend so much of ε. `None` if that is nothing.
+    ///
+    /// # Errors
+    /// The planner asks for what the terms do not allow.
+    pub fn of(terms: &Terms, epsilon: Option<Epsilon>) -> Result<Option<Self>, SqlError> {
         let datasets: BTreeMap<_, _> = terms.datasets.iter().map(|(name, terms)| (name.clone(), Protected::of(terms))).collect();
         let changed = |data: &Protected| !data.clamp.is_empty() || data.max_rows_per_entity.is_some();
-        let protects = terms.min_group > 1 || terms.dominance_pct < 100 || datasets.values().any(changed);
-        protects.then_some(Protection { min_group: terms.min_group, dominance_pct: terms.dominance_pct, datasets })
+        let noise = Noise::of(terms, epsilon)?;
+        let protects = terms.min_group > 1 || terms.dominance_pct < 100 || datasets.values().any(changed) || noise.is_some();
+        Ok(protects.then_some(Protection { min_group: terms.min_group, dominance_pct: terms.dominance_pct, datasets, noise }))
     }
 
     /// What it is, a line each.

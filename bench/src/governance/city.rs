@@ -3,6 +3,7 @@
 use anyhow::Result;
 use ledger::bytes::Hash;
 use ledger::checkpoint::{Checkpoint, Head};
+use ledger::contract::Decimal;
 use ledger::cosigner::{Cosigner, NamedSigner};
 use ledger::entry::{self, Body, Column, Contract, DataSet, Debit, Entry, Member, Opening, Outcome, Query, Read, Role, Standing, Start};
 use ledger::key::{KeyKind, VerifierKey};
@@ -124,7 +125,16 @@ fn plan() -> Hash {
 
 pub fn debit(job: Hash, dataset: &str) -> Result<Body> {
     let contract = contract_id(dataset)?;
-    Ok(Body::Debit(Debit { job, dataset: dataset.into(), contract, month: "2026-11".into(), uses: 1, epsilon: 500_000 }))
+    Ok(Body::Debit(Debit {
+        job,
+        dataset: dataset.into(),
+        contract,
+        month: "2026-11".into(),
+        uses: 1,
+        epsilon: 0,
+        delta: Decimal(0),
+        noise: None,
+    }))
 }
 
 pub fn start(job: Hash) -> Body {

@@ -45,6 +45,7 @@ pub fn run() -> Result<()> {
         attempt: 1,
         engine_version: ENGINE_VERSION,
         params: [0; 32],
+        data: [0; 32],
     };
     let mut engine = Rep3::new(establish(&identity, &roster, me, &terms, Box::new(link))?);
     let mut prepared: Option<Ready> = None;

@@ -9,9 +9,11 @@ use crate::progress::Progress;
 use crate::render::{self, Format, Table};
 use crate::result::Answer;
 use clap::Args;
+use ledger::contract::Epsilon;
 use mpc_core::roster::Roster;
 use query::message::QueryId;
 use query::message::job::{JobState, JobStatus};
+use query::plan::{Plan, noise::Noised};
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -35,6 +37,9 @@ pub(super) struct QueryArgs {
     /// What the answer is for: one of the contracts' IRIs, and words of your own; if it begins with no IRI, the configured one is put before it
     #[arg(long, value_name = "TEXT", default_value = "")]
     purpose: String,
+    /// What the question may spend of privacy budgets, such as 0.2: the less, the more noise. By default what the contracts let it
+    #[arg(long, value_name = "EPSILON")]
+    epsilon: Option<Epsilon>,
     /// Seconds the query stands: after that nobody starts on it
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     valid_for: u64,
@@ -57,29 +62,33 @@ pub(super) fn query(args: QueryArgs) -> Done {
     let (sql, explain) = take_explain(&text);
     let client = Client::open(Config::find(args.planner.config.as_deref())?)?;
     if explain == Explain::Only {
-        return Ok(print(&explained(&client.explain(&sql, &args.purpose)?, args.format == Format::Json)?)?);
+        return Ok(print(&explained(&foretold(&client, &sql, &args.purpose, args.epsilon)?, args.format == Format::Json)?)?);
     }
     let output = args.output.as_deref().map(Output::open).transpose()?;
     let analyze = explain == Explain::Analyze;
-    let ask = Ask { purpose: args.purpose, analyze, valid_for: Duration::from_secs(args.valid_for) };
+    let ask = Ask { purpose: args.purpose, epsilon: args.epsilon, analyze, valid_for: Duration::from_secs(args.valid_for) };
     let answer = runtime()?.block_on(wait(&client, &sql, &ask, args.quiet))?;
     let mut text = match analyze {
-        true => explained(&client.analyze(&sql, &ask.purpose, &answer)?, args.format == Format::Json)?,
+        true => explained(&client.analyze(&sql, &ask, &answer)?, args.format == Format::Json)?,
         false => Table::from_batch(&answer.rows).map_err(Error::internal)?.render(args.format),
     };
     let footer = footer(&answer);
     let shows_footer = !args.quiet && !analyze && args.format == Format::Table;
+    let noise = noise(&answer.plan).filter(|_| !args.quiet && !analyze);
     match output {
         Some(output) => {
             output.write(&text)?;
             if !args.quiet {
-                writeln!(std::io::stderr(), "{footer}").ok();
+                writeln!(std::io::stderr(), "{}{footer}", noise.unwrap_or_default()).ok();
             }
         }
+        // rows for programs stay rows
+        None if !shows_footer => {
+            write!(std::io::stderr(), "{}", noise.unwrap_or_default()).ok();
+            print(&text)?;
+        }
         None => {
-            if shows_footer {
-                writeln!(text, "{footer}").ok();
-            }
+            writeln!(text, "{}{footer}", noise.unwrap_or_default()).ok();
             print(&text)?;
         }
     }
@@ -124,6 +133,13 @@ async fn missing(client: &Client, job: QueryId, progress: &Progress, quiet: bool
     }
 }
 
+/// How much noise is on what came out, a line; `None` if there is none.
+fn noise(plan: &Plan) -> Option<String> {
+    let of = |noised: &Noised| Some(format!("{} ± {}", noised.words, noised.error().ok()?));
+    let sums: Vec<String> = plan.noised().filter(|noised| noised.guard.is_none()).filter_map(of).collect();
+    (!sums.is_empty()).then(|| format!("(with noise, at 95 %: {})\n", sums.join("; ")))
+}
+
 fn footer(answer: &Answer) -> String {
     let rows = render::plural(answer.rows.num_rows(), "row");
     let few = match answer.suppressed {
@@ -155,7 +171,7 @@ impl<'a> Output<'a> {
     }
 }
 
-/// Print what a question would do, cost and reveal; nothing is sent
+/// Print what a question would do, cost and reveal; nothing of it is sent
 #[derive(Debug, Args)]
 #[command(after_long_help = EXPLAIN_HELP)]
 pub(super) struct ExplainArgs {
@@ -166,6 +182,9 @@ pub(super) struct ExplainArgs {
     /// What the answer would be for: contracts are for certain purposes
     #[arg(long, value_name = "TEXT", default_value = "")]
     purpose: String,
+    /// What the question may spend of privacy budgets; by default what the contracts let it
+    #[arg(long, value_name = "EPSILON")]
+    epsilon: Option<Epsilon>,
     /// Prints it as JSON
     #[arg(long)]
     json: bool,
@@ -183,7 +202,13 @@ pub(super) fn explain(args: ExplainArgs) -> Done {
         return Err(Error::config("EXPLAIN ANALYZE runs the question: use `tacit query \"EXPLAIN ANALYZE …\"`").into());
     }
     let client = Client::open(Config::find(args.planner.config.as_deref())?)?;
-    Ok(print(&explained(&client.explain(&sql, &args.purpose)?, args.json)?)?)
+    Ok(print(&explained(&foretold(&client, &sql, &args.purpose, args.epsilon)?, args.json)?)?)
+}
+
+/// What a question would do; and where it would spend of budgets what is left of them, if the coordinator answers.
+fn foretold(client: &Client, sql: &str, purpose: &str, epsilon: Option<Epsilon>) -> Result<query::explain::Explain, Error> {
+    let explain = client.explain(sql, purpose, epsilon)?;
+    Ok(runtime()?.block_on(client.with_budgets(explain.clone())).unwrap_or(explain))
 }
 
 fn explained(explain: &query::explain::Explain, json: bool) -> Result<String, Error> {

@@ -65,7 +65,16 @@ fn query(word: &str, columns: &[&str], purpose: &str) -> String {
 fn debits(word: &str, month: &str) -> [String; 2] {
     [DATASET, "health.stays"].map(|dataset| {
         let contract = id(&terms(dataset));
-        let debit = Debit { job: hash(word), dataset: dataset.into(), contract, month: month.into(), uses: 1, epsilon: 750_000 };
+        let debit = Debit {
+            job: hash(word),
+            dataset: dataset.into(),
+            contract,
+            month: month.into(),
+            uses: 1,
+            epsilon: 750_000,
+            delta: Decimal(0),
+            noise: Some(hash(word)),
+        };
         signed(&Body::Debit(debit), entry::owner(dataset).expect("an owner"))
     })
 }

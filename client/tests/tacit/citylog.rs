@@ -204,7 +204,7 @@ fn base(town: &Town, name: &str) -> String {
     http.unwrap_or_else(|| town.city.roster().coordinator().api.clone().expect("an address")).replace("http://", "")
 }
 
-fn checkpoint(town: &Town, name: &str) -> Checkpoint {
+pub fn checkpoint(town: &Town, name: &str) -> Checkpoint {
     let (status, note) = http(&base(town, name), "GET /ledger/checkpoint", "");
     assert_eq!(status, 200, "{name}: {note}");
     Checkpoint::parse(&note).expect("a checkpoint")

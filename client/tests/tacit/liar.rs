@@ -112,6 +112,7 @@ impl Liar {
             purpose: ledger::contract::PUBLIC_BENEFIT.into(),
             security: "semi-honest".into(),
             protocol: "rep3".into(),
+            epsilon: None,
             nonce: Hash(nonce),
             issued: now,
             expires: now + 600,

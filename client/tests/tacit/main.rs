@@ -15,6 +15,7 @@ mod handover;
 mod ledger;
 mod liar;
 mod log;
+mod noise;
 mod questions;
 mod readme;
 mod real;

@@ -5,7 +5,7 @@ use super::*;
 use ledger::audit::prove;
 use ledger::entry::Body;
 use ledger::replay::Phase;
-use query::message::job::Receipted;
+use query::message::job::{Receipted, Spent};
 use std::collections::BTreeMap;
 
 impl Ledger {
@@ -36,11 +36,12 @@ impl Ledger {
     }
 }
 
-/// What stands at some size: the places of the contracts, and the snapshots.
+/// What stands at some size: the places of the contracts, the snapshots, and what is spent.
 #[derive(Clone, Default)]
 pub(super) struct Stands {
     contracts: Vec<u64>,
     snapshots: BTreeMap<String, Hash>,
+    spent: Vec<Spent>,
 }
 
 impl Stands {
@@ -48,7 +49,13 @@ impl Stands {
         let replay = sequencer.replay();
         let mut contracts: Vec<u64> = replay.contracts().collect();
         contracts.sort_unstable();
-        Self { contracts, snapshots: replay.snapshots().clone() }
+        let spent = replay.accounts().all().map(|(planner, dataset, month, loss)| Spent {
+            planner: planner.to_owned(),
+            dataset: dataset.to_owned(),
+            month: month.to_owned(),
+            loss,
+        });
+        Self { contracts, snapshots: replay.snapshots().clone(), spent: spent.collect() }
     }
 }
 
@@ -95,7 +102,8 @@ impl Log {
     pub(super) fn standing(&self) -> Option<Standing> {
         let note = |index: &u64| self.sequencer.store().entry(*index).ok().and_then(|entry| String::from_utf8(entry).ok());
         let contracts = self.standing.contracts.iter().map(note).collect::<Option<_>>()?;
-        Some(Standing { origin: self.sequencer.head().origin.clone(), contracts, snapshots: self.standing.snapshots.clone() })
+        let Stands { snapshots, spent, .. } = self.standing.clone();
+        Some(Standing { origin: self.sequencer.head().origin.clone(), contracts, snapshots, spent })
     }
 
     pub(super) fn places(&self, job: QueryId) -> Option<Places> {

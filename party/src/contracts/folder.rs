@@ -121,7 +121,6 @@ pub fn unknown(contract: &Contract, catalog: &Catalog) -> Vec<String> {
 
 /// The terms of a contract that this release does not enforce, by their fields' names.
 pub fn not_enforced(contract: &Contract) -> Vec<&'static str> {
-    let asked =
-        [("dp", contract.dp.is_some()), ("price", contract.price.is_some()), ("security", contract.security > Security::SemiHonest)];
+    let asked = [("price", contract.price.is_some()), ("security", contract.security > Security::SemiHonest)];
     asked.into_iter().filter(|(_, asked)| *asked).map(|(field, _)| field).collect()
 }

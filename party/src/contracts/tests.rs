@@ -1,6 +1,6 @@
 use super::*;
 use ledger::bytes::Base64;
-use ledger::contract::{Contract, Dp, DpMode, Operation, PUBLIC_BENEFIT, Pattern, Price, everything};
+use ledger::contract::{Contract, Operation, PUBLIC_BENEFIT, Pattern, Price, everything};
 use ledger::entry::{Body, Revoke, countersign};
 use mpc_core::identity::Identity;
 use query::compile::compile;
@@ -107,6 +107,7 @@ fn query(change: impl FnOnce(&mut Query)) -> Query {
         purpose: format!("{PUBLIC_BENEFIT} the bus plan"),
         security: "semi-honest".into(),
         protocol: "rep3".into(),
+        epsilon: None,
         nonce: Hash([1; 32]),
         issued: NOW,
         expires: NOW + 100,
@@ -197,15 +198,8 @@ fn a_bad_file_is_named_with_its_reason_and_nothing_is_taken() {
 #[test]
 fn what_this_release_does_not_enforce_its_own_agency_is_told() {
     type Change = fn(&mut Contract);
-    let changes: [(&str, Change); 3] = [
-        ("dp", |c| {
-            let number = |text: &str| text.parse().expect("a number");
-            let delta = "0".parse().expect("a number");
-            c.dp = Some(Dp { epsilon_per_query_max: number("0.5"), epsilon_month: number("4"), delta, mode: DpMode::Required });
-        }),
-        ("price", |c| c.price = Some(Price { unit: "credit".into(), per_use: 1 })),
-        ("security", |c| c.security = Security::Malicious),
-    ];
+    let changes: [(&str, Change); 2] =
+        [("price", |c| c.price = Some(Price { unit: "credit".into(), per_use: 1 })), ("security", |c| c.security = Security::Malicious)];
     for (field, change) in changes {
         let mut contract = contract();
         change(&mut contract);

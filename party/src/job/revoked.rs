@@ -127,6 +127,7 @@ impl City {
             purpose: PUBLIC_BENEFIT.into(),
             security: "semi-honest".into(),
             protocol: "rep3".into(),
+            epsilon: None,
             nonce: Hash([self.asked.fetch_add(1, Ordering::SeqCst); 32]),
             issued: now(),
             expires: now() + 600,

@@ -9,8 +9,10 @@ use ledger::policy::{Agency, Policy};
 use ledger::sequencer::{Progress as Cosigned, Sequencer};
 use party::contracts::Contracts;
 use query::citylog;
+use query::consent::Effective;
 use query::joblog::{Compiled, QueryEntry};
 use query::message::mirror::{self, FromMirror, Refused, Taken, ToMirror};
+use query::plan::Plan;
 use std::sync::MutexGuard;
 
 pub const ORIGIN: &str = "test/ledger";
@@ -119,13 +121,7 @@ impl City {
 
     /// The planner's entry about a query, but for what is changed; signed by the planner, or by somebody else.
     pub fn entry(&self, note: &str, change: impl FnOnce(&mut ledger::entry::Query), by: Option<&Identity>) -> QueryEntry {
-        let query = Query::open(note, "office", &self.planner.public()).expect("signed");
-        let asked = compile(&query.sql, &self.catalog).expect("a plan");
-        let catalog = Arc::new(self.catalog.clone());
-        let contracts =
-            Contracts::open(&self.path("contracts"), self.folder.path(), PARTIES[0], self.roster.clone(), catalog).expect("contracts");
-        let (effective, _) = contracts.admit(&asked, &query, now()).expect("allowed");
-        let plan = effective.plan(asked, &query.sql, &self.catalog).expect("a plan");
+        let (query, plan, effective) = self.protected(note);
         let compiled = Compiled { job: QueryId::of(note), query: &query, plan_hash: Hash(plan.hash()), effective: &effective };
         let salt = query.nonce;
         let entry = compiled.entry(PARTIES.into_iter(), |dataset| self.sequencer().replay().snapshot(dataset), salt);
@@ -133,6 +129,18 @@ impl City {
         change(&mut entry);
         let signed = Body::Query(entry).sign("office", by.unwrap_or(&self.planner).signing_key()).expect("signed");
         QueryEntry { entry: signed, salt }
+    }
+
+    /// A query, and the plan that the contracts which all share make of it.
+    pub fn protected(&self, note: &str) -> (Query, Plan, Effective) {
+        let query = Query::open(note, "office", &self.planner.public()).expect("signed");
+        let asked = compile(&query.sql, &self.catalog).expect("a plan");
+        let catalog = Arc::new(self.catalog.clone());
+        let contracts =
+            Contracts::open(&self.path("contracts"), self.folder.path(), PARTIES[0], self.roster.clone(), catalog).expect("contracts");
+        let (effective, _) = contracts.admit(&asked, &query, now()).expect("allowed");
+        let plan = effective.plan(asked, &query.sql, &self.catalog, query.epsilon).expect("a plan");
+        (query, plan, effective)
     }
 
     /// The checkpoint of a head as the log and these agencies' cosigners sign it at a time: the test has all keys.

@@ -21,7 +21,8 @@ use query::datafusion::arrow::array::{ArrayRef, Int32Array, RecordBatch};
 use query::datafusion::parquet::arrow::ArrowWriter;
 use query::message::frame::{self, FromParty, Offer, PREFIX, Progress, Stage, Start, Stop, StopCode, ToParty};
 use query::message::{Accept, Code, Failed, Query, QueryId, Refusal, Refuse, Sealed, Statement};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -277,6 +278,7 @@ impl City {
             purpose: purpose.into(),
             security: "semi-honest".into(),
             protocol: "rep3".into(),
+            epsilon: None,
             nonce: Hash(nonce),
             issued: now,
             expires: now + 600,
@@ -352,6 +354,7 @@ impl City {
             attempt: offer.attempt,
             engine_version: ENGINE_VERSION,
             params: Hash::sha256(&[b"tacit/v1/params\n", query.protocol.as_bytes(), b"\n", query.security.as_bytes()]).0,
+            data: [0; 32],
         };
         let (roster, job, attempt) = (self.roster.clone(), offer.job.0.0, offer.attempt);
         tokio::task::spawn_blocking(move || {
@@ -520,12 +523,14 @@ pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs()
 }
 
-/// A port that is free for UDP and TCP at the moment.
+/// A port that is free for UDP and TCP at the moment, no two times the same, and below those that systems give to whoever names none: none of these takes it.
 fn free_port() -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().expect("no test has panicked here");
     loop {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
-        let port = socket.local_addr().expect("an address").port();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let port = 12_000 + (RandomState::new().hash_one("port") % 20_000) as u16;
+        let is_free = UdpSocket::bind(("127.0.0.1", port)).is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if is_free && given.insert(port) {
             return port;
         }
     }

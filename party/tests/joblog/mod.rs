@@ -1,5 +1,7 @@
 //! Jobs that stand on the city's log: what a node signs for them, and what it does not begin whatever the coordinator says.
 
+mod noise;
+
 use crate::city::{City, Line, PARTIES, SQL, Said, TABLES_OF, log::ORIGIN, now};
 use ledger::bytes::Hash;
 use ledger::checkpoint::Head;

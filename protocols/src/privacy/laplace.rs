@@ -81,27 +81,53 @@ impl Laplace {
 
     /// One value a row.
     pub fn sample<E: Engine, R: Ring>(&self, e: &mut E, rows: usize) -> Result<E::Share<R>, Abort> {
-        let random = e.random_bits(self.random(rows))?;
+        let random = e.noise_bits(self.random(rows))?;
         self.from_random::<E, R>(e, &random)
     }
 
     /// The random bits that `rows` values take: rows are bits of the noise, from the lowest to the sign, for all values each.
     pub fn random(&self, rows: usize) -> Layout {
-        Layout::new(self.biased() * rows, self.precision as usize)
+        Self::random_of(&[self], rows)
     }
 
     /// The values that these random bits give.
     pub fn from_random<E: Engine, R: Ring>(&self, e: &mut E, random: &Bits<E>) -> Result<E::Share<R>, Abort> {
-        assert!(self.bits() + 2 < R::BITS, "the plan's ranges leave room for the noise");
         let layout = random.layout();
-        let (biased, rows) = (self.biased(), layout.rows / self.biased());
+        let rows = layout.rows / self.biased();
         assert_eq!(layout, self.random(rows), "as many random bits as the values take");
-        let biases = self.thresholds.iter().chain(&self.thresholds[..1]);
+        Self::of_random::<E, R>(e, &[self], rows, random)
+    }
+
+    /// `rows` values of each law, law by law, all at once: in the rounds that one of them takes. The laws are of one precision.
+    pub fn sample_each<E: Engine, R: Ring>(e: &mut E, laws: &[&Laplace], rows: usize) -> Result<E::Share<R>, Abort> {
+        let random = e.noise_bits(Self::random_of(laws, rows))?;
+        Self::of_random::<E, R>(e, laws, rows, &random)
+    }
+
+    fn random_of(laws: &[&Laplace], rows: usize) -> Layout {
+        let precision = laws.first().map_or(Self::PRECISION, |law| law.precision);
+        assert!(laws.iter().all(|law| law.precision == precision), "laws of one precision");
+        Layout::new(laws.iter().map(|law| law.biased()).sum::<usize>() * rows, precision as usize)
+    }
+
+    fn of_random<E: Engine, R: Ring>(e: &mut E, laws: &[&Laplace], rows: usize, random: &Bits<E>) -> Result<E::Share<R>, Abort> {
+        assert!(laws.iter().all(|law| law.bits() + 2 < R::BITS), "the plan's ranges leave room for the noise");
+        let biases = laws.iter().flat_map(|law| law.thresholds.iter().chain(&law.thresholds[..1]));
         let thresholds: Vec<_> = biases.flat_map(|t| std::iter::repeat_n(i128::from(*t), rows)).collect();
-        let bits = circuit::less_public(e, random, &Column::from_ints(&thresholds, layout.planes))?;
-        let bit = |i: usize| bits.slice(i * rows..(i + 1) * rows);
-        let sign = bit(biased - 1);
-        let planes: Vec<_> = (0..biased - 1).map(|i| bit(i).add(&sign)).chain([sign.clone()]).collect();
+        let bits = circuit::less_public(e, random, &Column::from_ints(&thresholds, random.layout().planes))?;
+        let widest = laws.iter().map(|law| law.biased()).max().unwrap_or(1);
+        // all in two's complement of the widest: above its own bits a value has its sign
+        let mut planes: Vec<Vec<Bits<E>>> = vec![Vec::new(); widest];
+        let mut first = 0;
+        for law in laws {
+            let bit = |i: usize| bits.slice((first + i) * rows..(first + i + 1) * rows);
+            let sign = bit(law.biased() - 1);
+            for (i, plane) in planes.iter_mut().enumerate() {
+                plane.push(if i + 1 < law.biased() { bit(i).add(&sign) } else { sign.clone() });
+            }
+            first += law.biased();
+        }
+        let planes: Vec<Bits<E>> = planes.iter().map(|of| Share::<B64>::concat(&of.iter().collect::<Vec<_>>())).collect();
         circuit::integer::<E, R>(e, &Share::<B64>::stack(&planes.iter().collect::<Vec<_>>()), Sign::Signed)
     }
 

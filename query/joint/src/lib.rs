@@ -32,10 +32,10 @@ pub fn rep3_disclose(engine: &mut Rep3, plan: &Plan, owner: &dyn Fn(&str) -> Opt
     disclose(engine, plan, owner, home)
 }
 
-/// [`Program::run`] in clear: the oracle.
+/// [`Program::run`] in clear: the oracle, with the noise of a seed.
 ///
 /// # Errors
 /// As there.
-pub fn plain(program: &Program<'_>, owner: &dyn Fn(&str) -> Option<PartyId>, inputs: &Inputs) -> Result<Vec<Part>, Abort> {
-    program.run(&mut Plain::new(), owner, inputs, &mut |_, _| ())
+pub fn plain(program: &Program<'_>, seed: u64, owner: &dyn Fn(&str) -> Option<PartyId>, inputs: &Inputs) -> Result<Vec<Part>, Abort> {
+    program.run(&mut Plain::seeded(seed), owner, inputs, &mut |_, _| ())
 }

@@ -220,9 +220,20 @@ impl Compiler<'_> {
             };
             columns.push((ty, finish));
         }
+        self.rows_have_no_noise(plan)?;
         let safe = self.groups.is_some_and(|groups| groups.concern(plan));
-        let draft =
-            Draft { joint, by, secret: Vec::new(), grouped: true, rows_a_group: Some(1), requests, columns, safe, guards: Vec::new() };
+        let draft = Draft {
+            joint,
+            by,
+            secret: Vec::new(),
+            grouped: true,
+            rows_a_group: Some(1),
+            requests,
+            columns,
+            safe,
+            guards: Vec::new(),
+            spreads: None,
+        };
         self.release(draft, &names)
     }
 

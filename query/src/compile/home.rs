@@ -21,7 +21,7 @@ use super::{
     frame::{self, Axis},
     internal, range,
     relation::Joint,
-    release::{Draft, Moments, Request, Requests, aggregate_function, exact_argument, is_statistic, statistic},
+    release::{Draft, Held, Moments, Request, Requests, aggregate_function, exact_argument, is_statistic, statistic},
     rows::form,
     symbol::{Bits, Side, Val},
     temporal,
@@ -79,6 +79,11 @@ impl Compiler<'_> {
         let mut counted = self.groups.filter(|g| g.concern(&a.input)).map(|g| g.counted(&a.input)).transpose()?;
         let enough = counted.as_mut().map(|c| c.folds(a, self.catalog)).transpose()?;
         let below = counted.as_ref().map_or(a.input.as_ref(), |c| &c.plan);
+        let spreads = self.groups.map_or(Ok(None), |g| g.spreads(a, below))?;
+        // noise is made on shares, and what is compared behind it as well
+        let counts = enough.as_ref().filter(|_| spreads.is_some()).map_or(Vec::new(), |enough| enough.counts());
+        let folds: Vec<Expr> = counts.iter().map(|(fold, ..)| fold.clone()).collect();
+        let moved = self.groups.filter(|_| !folds.is_empty()).map_or(Ok(Vec::new()), |g| g.moves(a, below, &folds))?;
         let input = Facts::of(below, self.catalog);
         let schema = below.schema();
         let over = facts::Input { schema, columns: &input.columns, catalog: self.catalog };
@@ -110,7 +115,10 @@ impl Compiler<'_> {
         // DataFusion wants at least one key or aggregate; SELECT key … GROUP BY key has no aggregate
         let groups: Vec<_> = a.group_expr.iter().enumerate().map(|(i, e)| unaliased(e).alias(format!("g{i}"))).collect();
         let plan = LogicalPlanBuilder::from(below.clone()).aggregate(groups, aggregates).and_then(|b| b.build()).map_err(internal)?;
-        let (plan, holds) = enough.map_or_else(|| Ok((plan.clone(), None)), |enough| enough.of(plan.clone()))?;
+        let (plan, holds) = match &enough {
+            Some(enough) if spreads.is_none() => enough.of(plan)?,
+            _ => (plan, None),
+        };
         let facts = Facts::of(&plan, self.catalog);
         let frame = self.frames.frame(axes)?;
         let columns = plan.schema().columns();
@@ -118,6 +126,14 @@ impl Compiler<'_> {
         let side = facts::owners(&plan).into_iter().next().map_or(Side::Public, Side::Owner);
         let unit = self.frames.attach(frame, side.clone(), &plan, on, true, keys.is_empty())?;
         let mut present = self.frames.present(unit, &mut self.bits);
+        let mut guards = Vec::new();
+        for (i, ((_, least, of), moved)) in counts.into_iter().zip(moved).enumerate() {
+            let index = keys.len() + parts.len() + i;
+            let count = self.frames.value(unit, index, facts.columns[index].clone());
+            let num = self.as_num(Val::Local(count), &Expr::Column(columns[index].clone()))?;
+            let request = Request::Sum { products: num.products, range: num.range, given: Bits::TRUE, place: None };
+            guards.push(Held { of, request, least, moved: Some(moved) });
+        }
         let safe = holds.is_some();
         if let Some(holds) = holds {
             let holds = holds.transform(|e| match &e {
@@ -181,7 +197,8 @@ impl Compiler<'_> {
             requests,
             columns: released,
             safe,
-            guards: Vec::new(),
+            guards,
+            spreads,
         };
         self.release(draft, &a.schema.columns())
     }
@@ -193,6 +210,7 @@ impl Compiler<'_> {
             let tables = facts::tables(plan).into_iter().filter(|t| !t.starts_with("public.")).collect();
             return Err(self.raw_rows(&tables, plan));
         }
+        self.rows_have_no_noise(plan)?;
         let kept = self.groups.map_or_else(|| Ok(plan.clone()), |groups| groups.kept(plan))?;
         let (plan, facts) = (&kept, Facts::of(&kept, self.catalog));
         let columns = plan.schema().columns();

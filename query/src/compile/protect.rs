@@ -7,6 +7,7 @@
 //!  dominance  how much of a sum is of one entity
 //!  margins    groups beside their total
 //!  follow     which rows of a table a row of an owner's sub-plan is made of, and with which values
+//!  noise      how far one entity moves a sum, and the noise that hides it
 //! ```
 //!
 //! A minimum group, or a greatest share, is a condition on groups like HAVING, and goes the same way: what may not come out is dropped, or zeroed, on shares. It is set where a
@@ -17,9 +18,11 @@ mod entities;
 mod follow;
 mod given;
 mod margins;
+mod noise;
 mod scans;
 
 pub(super) use entities::{Counted, Weight};
+pub(super) use noise::{Moved, Spread, split};
 pub(super) use scans::bounded;
 
 pub(crate) use follow::{Level, Trail, View, follow};
@@ -36,6 +39,8 @@ pub(super) struct Groups<'a> {
     pub(super) protection: &'a Protection,
     pub(super) catalog: &'a Catalog,
     pub(super) text: &'a Text,
+    /// Among how many noised sums ε is split.
+    parts: u64,
     /// Whether the question sums anything.
     sums: bool,
     /// Whether it shows groups beside their total.
@@ -44,8 +49,18 @@ pub(super) struct Groups<'a> {
 
 impl<'a> Groups<'a> {
     /// What is asked of the groups of a question.
-    pub(super) fn of(plan: &LogicalPlan, protection: &'a Protection, catalog: &'a Catalog, text: &'a Text) -> Result<Self, SqlError> {
-        let groups = Groups { protection, catalog, text, sums: dominance::sums(plan), beside_total: false };
+    pub(super) fn of(
+        plan: &LogicalPlan,
+        protection: &'a Protection,
+        catalog: &'a Catalog,
+        text: &'a Text,
+        parts: u64,
+    ) -> Result<Self, SqlError> {
+        let groups = Groups { protection, catalog, text, parts, sums: dominance::sums(plan), beside_total: false };
+        if groups.noise(plan).is_some() {
+            // a difference to a total has the noise of all that it is of
+            return groups.without_dominance();
+        }
         let asked = groups.concern(plan);
         Ok(Groups { beside_total: asked && margins::beside_total(plan, protection)?, ..groups })
     }
@@ -56,6 +71,7 @@ impl<'a> Groups<'a> {
             min_group: self.protection.min_group,
             percent: (self.sums && percent < 100).then_some(percent),
             beside_total: self.beside_total,
+            noisy: self.protection.noise.is_some(),
         }
     }
 

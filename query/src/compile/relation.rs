@@ -88,7 +88,9 @@ impl Compiler<'_> {
                     input => {
                         let joint = self.joint(input, below)?;
                         let weights = counted.as_ref().map_or(Ok(Vec::new()), |c| c.weights(a, self.catalog))?;
-                        Ok(Lowered::Released(self.aggregate(a, below.schema(), joint, weights)?))
+                        let weights = self.groups.map_or(Ok(weights.clone()), |g| g.weighed(a, below, weights))?;
+                        let spreads = self.groups.map_or(Ok(None), |g| g.spreads(a, below))?;
+                        Ok(Lowered::Released(self.aggregate(a, below.schema(), joint, weights, spreads)?))
                     }
                 }
             }

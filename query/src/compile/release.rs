@@ -2,6 +2,7 @@
 
 mod cells;
 mod moments;
+mod noised;
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ use super::{
     answer::Released,
     emit::Guards,
     expr::Scope,
-    protect::Weight,
+    protect::{Moved, Spread, Weight},
     range::{self, Interval, ten},
     relation::Joint,
     symbol::{BitId, Bits, Num, Product, Side, Tri, Val},
@@ -28,6 +29,7 @@ use crate::plan::{
     Cell, ColumnKind, Existence, Finish, FrameId, Guard, Opening, Release, ReleasedColumn, Reveal, Ring, ScanId, Term, Type,
 };
 use cells::Keys;
+use noised::Noises;
 
 /// Something to open for each group, over the rows that are there.
 #[derive(Clone, Debug)]
@@ -86,19 +88,30 @@ pub(super) struct Draft {
     pub(super) safe: bool,
     /// What must hold of a group, else nothing of it comes out.
     pub(super) guards: Vec<Held>,
+    /// How far one entity moves each column, keys aside, if that is to be hidden by noise.
+    pub(super) spreads: Option<Vec<Spread>>,
 }
 
 /// A sum of a group that must reach a threshold.
 pub(super) struct Held {
     /// What it says of the group, in words.
-    of: String,
-    request: Request,
-    least: i64,
+    pub(super) of: String,
+    pub(super) request: Request,
+    pub(super) least: i64,
+    /// How far one entity moves it, if that is to be hidden by noise.
+    pub(super) moved: Option<Moved>,
 }
 
 impl Compiler<'_> {
     /// GROUP BY and aggregates over a joint relation.
-    pub(super) fn aggregate(&mut self, a: &Aggregate, schema: &DFSchema, joint: Joint, weights: Vec<Weight>) -> Result<Released, SqlError> {
+    pub(super) fn aggregate(
+        &mut self,
+        a: &Aggregate,
+        schema: &DFSchema,
+        joint: Joint,
+        weights: Vec<Weight>,
+        spreads: Option<Vec<Spread>>,
+    ) -> Result<Released, SqlError> {
         let keys = self.group_keys(&a.group_expr, schema, &joint)?;
         let mut requests = Requests::default();
         let mut columns = keys.columns(a);
@@ -110,14 +123,14 @@ impl Compiler<'_> {
             columns.push((field.data_type().clone(), finish));
         }
         let mut guards = Vec::new();
-        for Weight { of, number, given, least } in weights {
+        for Weight { of, number, given, least, moved } in weights {
             let scope = Scope { schema, columns: &joint.columns, present: joint.present };
             let given = given.map_or(Ok(Bits::TRUE), |e| self.tri(&e, scope).map(|x| x.t))?;
             let num = self.num(&number, scope)?;
-            guards.push(Held { of, request: Request::Sum { products: num.products, range: num.range, given, place: None }, least });
+            guards.push(Held { of, request: Request::Sum { products: num.products, range: num.range, given, place: None }, least, moved });
         }
         let Keys { by, secret, grouped, .. } = keys;
-        let draft = Draft { joint, by, secret, grouped, rows_a_group: None, requests, columns, safe: false, guards };
+        let draft = Draft { joint, by, secret, grouped, rows_a_group: None, requests, columns, safe: false, guards, spreads };
         let names: Vec<_> = a.schema.columns();
         self.release(draft, &names)
     }
@@ -168,14 +181,16 @@ impl Compiler<'_> {
 
     /// Writes a release down.
     pub(super) fn release(&mut self, draft: Draft, names: &[datafusion::common::Column]) -> Result<Released, SqlError> {
-        let Draft { joint, by, secret, grouped, rows_a_group, mut requests, columns, safe, guards: held } = draft;
+        let Draft { joint, by, secret, grouped, rows_a_group, mut requests, mut columns, safe, guards: held, spreads } = draft;
+        let noisy = spreads.is_some();
+        let noise = self.noise(spreads, &mut columns, &mut requests, &held)?;
         let frame = joint.frame;
         let most_rows = rows_a_group.unwrap_or(self.frames.all[frame].max_rows);
         let (public, private): (Vec<_>, Vec<_>) =
             self.bits.terms(joint.present).into_iter().partition(|t| matches!(self.bits.as_local(*t), Some((Side::Public, _))));
         let mask = self.bits.and(private);
         let public = self.bits.and(public);
-        fits(&columns, &requests, most_rows)?;
+        fits(&columns, &requests, &noise, most_rows)?;
         let number = self.releases.len();
         // a group is there if one of its rows is
         let mut whether = |what: &str, why| {
@@ -187,7 +202,7 @@ impl Compiler<'_> {
         };
         let exists = if safe {
             Existence::Safe(whether("whether it may come out", "what contracts ask"))
-        } else if held.is_empty() && grouped && (mask != Bits::TRUE || !secret.is_empty()) {
+        } else if held.is_empty() && grouped && !noisy && (mask != Bits::TRUE || !secret.is_empty()) {
             Existence::NonZero(whether("whether there is any row", "which groups are in the answer"))
         } else if held.is_empty() {
             Existence::Always
@@ -196,11 +211,12 @@ impl Compiler<'_> {
         };
         let guards = self.guards(joint.present);
         let all = requests.all.iter().map(|(r, what, _)| (r, what)).chain(held.iter().map(|h| (&h.request, &h.of)));
+        let all = all.enumerate().map(|(i, (r, what))| (r, what, noise.reach(i)));
         let ring = Self::ring(most_rows, all)?;
         let mut cells = Vec::new();
         for (keys, member) in cells::combinations(&secret, &mut self.bits) {
             let mut openings = Vec::new();
-            for (request, ..) in &requests.all {
+            for (i, (request, ..)) in requests.all.iter().enumerate() {
                 openings.push(match request {
                     Request::Any(given) => {
                         let bit = self.bits.and([mask, member, *given]);
@@ -210,17 +226,18 @@ impl Compiler<'_> {
                         let bit = self.bits.and([mask, member, *given, public]);
                         let terms = self.summed(frame, ring, products, bit, &guards)?;
                         let total = range.with_zero().times(most_rows.into()).unwrap_or(*range);
-                        Opening::Sum { ring, terms, min: total.min, max: total.max }
+                        let reach = noise.reach(i);
+                        Opening::Sum { ring, terms, min: total.min.saturating_sub(reach), max: total.max.saturating_add(reach) }
                     }
                 });
             }
             if !held.is_empty() {
                 let mut safe = Vec::new();
-                for Held { of, request, least } in &held {
+                for (i, Held { of, request, least, .. }) in held.iter().enumerate() {
                     let Request::Sum { products, given, .. } = request else { return Err(super::internal("a threshold is of a sum")) };
                     let bit = self.bits.and([mask, member, *given, public]);
                     let terms = self.summed(frame, ring, products, bit, &guards)?;
-                    safe.push(Guard { of: of.clone(), terms, least: (*least).into() });
+                    safe.push(Guard { of: of.clone(), terms, least: i128::from(*least) + noise.error(requests.all.len() + i) });
                 }
                 openings.push(Opening::Safe { ring, guards: safe });
             }
@@ -240,7 +257,8 @@ impl Compiler<'_> {
         if !held.is_empty() {
             let mut of: Vec<&str> = held.iter().map(|h| h.of.as_str()).collect();
             of.dedup();
-            let what = format!("whether {}", of.join(", and "));
+            let noisily = if noisy { ", counted with noise" } else { "" };
+            let what = format!("whether {}{noisily}", of.join(", and "));
             self.reveals.push(Reveal { release: number, what, per: per.clone(), why: "what may come out".into() });
         }
         let name = if number == 0 { "released".to_owned() } else { format!("released_{}", number + 1) };
@@ -251,7 +269,16 @@ impl Compiler<'_> {
         });
         let released: Vec<_> = released.collect();
         let result = Released::new(&name, &released, names, !grouped)?;
-        self.releases.push(Release { name, frame: FrameId(frame), rows, by: by_columns, cells, exists, columns: released });
+        self.releases.push(Release {
+            name,
+            frame: FrameId(frame),
+            rows,
+            by: by_columns,
+            cells,
+            exists,
+            columns: released,
+            noise: noise.of_release(&requests, &held),
+        });
         Ok(result)
     }
 
@@ -281,10 +308,10 @@ impl Compiler<'_> {
     }
 
     /// The field that holds every factor, product and sum of a release.
-    fn ring<'r>(rows: u64, requests: impl Iterator<Item = (&'r Request, &'r String)>) -> Result<Ring, SqlError> {
+    fn ring<'r>(rows: u64, requests: impl Iterator<Item = (&'r Request, &'r String, i128)>) -> Result<Ring, SqlError> {
         let rows = i128::from(rows);
         let mut most = 0i128;
-        for (request, what) in requests {
+        for (request, what, noise) in requests {
             let Request::Sum { products, range, place, .. } = request else { continue };
             let too_wide = |bound: String| {
                 SqlError::width(
@@ -293,7 +320,7 @@ impl Compiler<'_> {
                 )
                 .at(*place)
             };
-            let sum = range.with_zero().times(rows).map(|i| i.magnitude());
+            let sum = range.with_zero().times(rows).map(|i| i.magnitude().saturating_add(noise));
             let mut largest = sum.ok_or_else(|| too_wide(format!("{} × {rows} rows", range.magnitude())))?;
             for p in products {
                 let product = p.factors.values().try_fold(p.coefficient.saturating_abs(), |m, f| m.checked_mul(f.range.magnitude().max(1)));
@@ -312,11 +339,13 @@ impl Compiler<'_> {
 }
 
 /// What is released must be a value of its type: a SUM that DataFusion would let wrap around is refused.
-fn fits(columns: &[(DataType, Finish)], requests: &Requests, rows: u64) -> Result<(), SqlError> {
+fn fits(columns: &[(DataType, Finish)], requests: &Requests, noise: &Noises, rows: u64) -> Result<(), SqlError> {
     for (ty, finish) in columns {
         let (Finish::Value { of, .. }, Some(limits)) = (finish, range::limits(ty)) else { continue };
         let Some((Request::Sum { range, place, .. }, what, _)) = requests.all.get(*of) else { continue };
-        if !range.with_zero().times(rows.into()).is_some_and(|total| total.within(limits)) {
+        let reach = noise.reach(*of);
+        let total = range.with_zero().times(rows.into()).and_then(|total| total.add(Interval { min: -reach, max: reach }));
+        if !total.is_some_and(|total| total.within(limits)) {
             let message = format!("{what} can leave its type {}", range::sql_type(ty));
             return Err(SqlError::width(message, "CAST what is summed to DECIMAL(38, s)").at(*place));
         }

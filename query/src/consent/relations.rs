@@ -101,6 +101,11 @@ impl Home {
                 let columns = folds.iter().enumerate().map(|(i, fold)| self.at(place(i), |me| me.row_fold(fold, of)));
                 Labels { columns: columns.collect::<Result<_, _>>()?, rows: Label::default() }
             }
+            // noise asks for nothing, and hides
+            Operator::Noise { input, .. } => {
+                let of = labels(input);
+                Labels { columns: of.columns[..relation.columns.len()].to_vec(), rows: of.rows.clone() }
+            }
             Operator::Top { input, by, .. } => {
                 let of = labels(input);
                 self.sorted(by, of, plan.relation(*input));

@@ -68,6 +68,6 @@ fn origin(plan: &Plan, relation: RelationId, column: usize) -> Option<(RelationI
         },
         Operator::Top { input, .. } => origin(plan, *input, column),
         Operator::Window { input, .. } => (column < width(*input)).then(|| origin(plan, *input, column)).flatten(),
-        Operator::Total { .. } | Operator::Union { .. } => None,
+        Operator::Total { .. } | Operator::Union { .. } | Operator::Noise { .. } => None,
     }
 }

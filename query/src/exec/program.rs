@@ -406,6 +406,11 @@ impl<'p> Program<'p> {
                 }
             }
             let cells = self.plan.releases[release].cells.len() * groups;
+            let noised = self.plan.releases[release].noise.len();
+            if noised > 0 {
+                let what = format!("{} in {}", counted(noised, "sums"), counted(cells, "cells"));
+                steps.push(self.step(StepKind::Noise(release), "noise", what, cells));
+            }
             if of(release, &|o| usize::from(matches!(o, Opening::Safe { .. }))) > 0 {
                 let what = format!("{}, those that contracts hold back", counted(cells, "cells"));
                 steps.push(self.step(StepKind::Suppress(release), "suppress", what, cells));

@@ -10,6 +10,7 @@ mod keys;
 mod logic;
 mod lookup;
 mod map;
+mod noise;
 mod order;
 mod pairs;
 mod released;
@@ -244,6 +245,7 @@ impl<'p> Relations<'p> {
                     ("group", what)
                 }
                 Operator::Total { input, folds } => ("total", format!("{} of {} places", counted(folds.len(), "folds"), places(input))),
+                Operator::Noise { noised, .. } => ("noise", counted(noised.len(), "sums")),
                 Operator::Top { input, by, skip } => {
                     let words: Vec<&str> = by.iter().map(|k| plan.relation(*input).columns[k.column].words.as_str()).collect();
                     ("sort", format!("{} places by {}, {rows} after {skip}", places(input), words.join(", ")))
@@ -317,6 +319,7 @@ impl Operator {
             Operator::Map { input, .. }
             | Operator::Group { input, .. }
             | Operator::Total { input, .. }
+            | Operator::Noise { input, .. }
             | Operator::Top { input, .. }
             | Operator::Window { input, .. } => vec![*input],
             Operator::Lookup { base, table, .. } => vec![*base, *table],
@@ -360,6 +363,7 @@ impl<E: Engine> Run<'_, E> {
             Operator::Cross { left, right } => combine::cross(engine, of(left), of(right))?,
             Operator::Union { inputs } => combine::union(engine, &inputs.iter().map(of).collect::<Vec<_>>(), relation),
             Operator::Total { input, folds } => total::total(engine, of(input), folds, relation, &laid.seed)?,
+            Operator::Noise { input, noised, least } => noise::noise(engine, of(input), noised, least, relation)?,
             Operator::Top { input, by, skip } => top::top(engine, of(input), by, *skip as usize, relation)?,
             Operator::Lookup { base, table, on, proved, search: Search::Ask, .. } => {
                 let words = || on.iter().map(|(_, t)| plan.relation(*table).columns[*t].words.as_str()).collect::<Vec<_>>().join(", ");

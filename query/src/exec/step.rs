@@ -41,6 +41,8 @@ pub enum StepKind {
     Sum61(usize),
     /// The same, in the wide domain.
     Sum127(usize),
+    /// The noise on the sums of a release.
+    Noise(usize),
     /// What of a release may not come out.
     Suppress(usize),
     /// A relation.

@@ -1,6 +1,6 @@
 //! EXPLAIN as text: aligned, readable without colour, the same on every machine.
 
-use super::{Consent, ContractLine, Explain, StepLine};
+use super::{Consent, ContractLine, Explain, NoiseLines, StepLine};
 use ledger::contract::Sizes;
 use std::fmt;
 
@@ -51,9 +51,10 @@ impl fmt::Display for Explain {
         writeln!(f, "\nTogether (on shares)")?;
         self.steps(f)?;
         self.choices(f)?;
-        if !self.privacy.is_empty() {
+        let noise = self.noise.as_ref().map(NoiseLines::words).unwrap_or_default();
+        if !self.privacy.is_empty() || !noise.is_empty() {
             writeln!(f, "\nPrivacy (as the contracts ask)")?;
-            self.privacy.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
+            self.privacy.iter().chain(&noise).try_for_each(|line| writeln!(f, "  {line}"))?;
         }
         let told: Vec<_> = self.rows.iter().filter(|rows| rows.sizes != Sizes::Hidden).collect();
         if !told.is_empty() {

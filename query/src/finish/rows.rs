@@ -163,18 +163,3 @@ pub(super) fn table(plan: &Plan, release: &RowRelease, opened: &OpenedRows) -> R
     RecordBatch::try_new_with_options(schema.clone(), columns, &options)
         .map_err(|_| FinishError::Type(release.name.clone(), format!("{schema:?}")))
 }
-
-impl Finish {
-    /// The openings it reads.
-    fn openings(&self) -> Vec<usize> {
-        match self {
-            Finish::Public(_) | Finish::Secret(_) => Vec::new(),
-            Finish::Value { of, some, .. } | Finish::Text { of, some } => std::iter::once(*of).chain(*some).collect(),
-            Finish::Average { n, x, .. } => vec![*n, *x],
-            Finish::Variance { n, x, xx, .. } => vec![*n, *x, *xx],
-            Finish::Covariance { n, x, y, xy, .. } => vec![*n, *x, *y, *xy],
-            Finish::Correlation { n, x, y, xx, yy, xy } => vec![*n, *x, *y, *xx, *yy, *xy],
-            Finish::Percentile { n, lower, upper, .. } => vec![*n, *lower, *upper],
-        }
-    }
-}

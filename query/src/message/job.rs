@@ -3,6 +3,7 @@
 use super::frame::Progress;
 use super::{Failed, QueryId, Refusal, Refuse, Statement};
 use crate::joblog::QueryEntry;
+use ledger::budget::Loss;
 use ledger::bytes::Hash;
 use mpc_core::roster::Roster;
 use serde::{Deserialize, Serialize};
@@ -241,6 +242,22 @@ pub struct Standing {
     pub contracts: Vec<String>,
     /// The latest snapshot of every data set.
     pub snapshots: BTreeMap<String, Hash>,
+    /// What planners have spent of budgets of noise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spent: Vec<Spent>,
+}
+
+/// What a planner has spent of a data set's budget in a month.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Who.
+    pub planner: String,
+    /// Of what.
+    pub dataset: String,
+    /// When: `2026-11`.
+    pub month: String,
+    /// How much.
+    pub loss: Loss,
 }
 
 /// A party's signed [`super::Sealed`].

@@ -37,6 +37,7 @@ fn query() -> Query {
         purpose: "the bus plan".into(),
         security: "semi-honest".into(),
         protocol: "rep3".into(),
+        epsilon: None,
         nonce: Hash([1; 32]),
         issued: NOW,
         expires: NOW + 600,

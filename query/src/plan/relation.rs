@@ -10,6 +10,7 @@
 //!  Total     one row for all                                              aggregates without GROUP BY
 //!  Top       the first rows in an order                                   ORDER BY … LIMIT
 //!  Union     the rows of several                                          UNION ALL
+//!  Noise     its sums with noise                                      differential privacy
 //!  Window    columns computed from a row's partition                      OVER (PARTITION BY … ORDER BY …)
 //! ```
 //!
@@ -17,7 +18,7 @@
 //! them hold a row is a secret bit. A NULL is a valid bit 0 beside a value whose planes or element are all 0; a place without a row holds
 //! anything. The order of places means nothing except after [`Operator::Top`].
 
-use super::{Ring, Source, Subplan, as_text};
+use super::{Ring, Source, Subplan, as_text, noise::Noised};
 use ledger::contract::Sizes;
 use serde::Serialize;
 
@@ -206,6 +207,17 @@ pub enum Operator {
     Union {
         /// Of these.
         inputs: Vec<RelationId>,
+    },
+    /// The one row of `input` with noise on its sums, 0 for NULL, without its last columns, which are compared only: there is no row if one of them is less
+    /// than its threshold, noise and all.
+    Noise {
+        /// Of this row.
+        input: RelationId,
+        /// The noise on columns of form Field.
+        noised: Vec<Noised>,
+        /// The thresholds of the last columns.
+        #[serde(serialize_with = "texts")]
+        least: Vec<i128>,
     },
     /// The columns of `input`, then one for each function.
     Window {
@@ -430,4 +442,8 @@ pub enum DatePart {
 
 fn as_terms<S: serde::Serializer>(terms: &[(i128, RowNodeId)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(terms.iter().map(|(c, n)| (c.to_string(), n)))
+}
+
+fn texts<S: serde::Serializer>(all: &[i128], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(all.iter().map(i128::to_string))
 }

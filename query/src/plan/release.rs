@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{FrameId, NodeId, Ring, ScanId, Type, as_text, relation::RelationId};
+use super::{FrameId, NodeId, Ring, ScanId, Type, as_text, noise::Noised, relation::RelationId};
 
 /// What is opened to the planner: for every output group, the openings below and nothing else.
 ///
@@ -28,6 +28,9 @@ pub struct Release {
     pub exists: Existence,
     /// The columns of the released table.
     pub columns: Vec<ReleasedColumn>,
+    /// Which sums have noise before anything of them is compared or opened.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub noise: Vec<Noised>,
 }
 
 /// Rows opened to the planner: every place of a relation, its columns blanked where it holds no row.
@@ -165,6 +168,9 @@ pub enum Finish {
         x: usize,
         /// Decimal scale of x.
         scale: i8,
+        /// Where it must lie: the mean of sums with noise is brought there.
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_texts")]
+        within: Option<(i128, i128)>,
     },
     /// VAR_SAMP, VAR_POP, STDDEV_SAMP, STDDEV_POP from n, Σx, Σx².
     Variance {
@@ -229,12 +235,25 @@ pub enum Finish {
 }
 
 impl Finish {
+    /// The openings it reads.
+    pub(crate) fn openings(&self) -> Vec<usize> {
+        match self {
+            Finish::Public(_) | Finish::Secret(_) => Vec::new(),
+            Finish::Value { of, some, .. } | Finish::Text { of, some } => std::iter::once(*of).chain(*some).collect(),
+            Finish::Average { n, x, .. } => vec![*n, *x],
+            Finish::Variance { n, x, xx, .. } => vec![*n, *x, *xx],
+            Finish::Covariance { n, x, y, xy, .. } => vec![*n, *x, *y, *xy],
+            Finish::Correlation { n, x, y, xx, yy, xy } => vec![*n, *x, *y, *xx, *yy, *xy],
+            Finish::Percentile { n, lower, upper, .. } => vec![*n, *lower, *upper],
+        }
+    }
+
     /// The same of openings with other numbers.
     pub fn moved(self, m: impl Fn(usize) -> usize) -> Self {
         match self {
             Finish::Value { of, scale, some } => Finish::Value { of: m(of), scale, some: some.map(m) },
             Finish::Text { of, some } => Finish::Text { of: m(of), some: some.map(m) },
-            Finish::Average { n, x, scale } => Finish::Average { n: m(n), x: m(x), scale },
+            Finish::Average { n, x, scale, within } => Finish::Average { n: m(n), x: m(x), scale, within },
             Finish::Variance { n, x, xx, scale, sample, root } => Finish::Variance { n: m(n), x: m(x), xx: m(xx), scale, sample, root },
             Finish::Covariance { n, x, y, xy, scale, sample } => Finish::Covariance { n: m(n), x: m(x), y: m(y), xy: m(xy), scale, sample },
             Finish::Correlation { n, x, y, xx, yy, xy } => {
@@ -259,4 +278,8 @@ pub struct Reveal {
     pub per: String,
     /// Why: the aggregates of the query that need it.
     pub why: String,
+}
+
+fn as_texts<S: serde::Serializer>(of: &Option<(i128, i128)>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(of.iter().flat_map(|(min, max)| [min.to_string(), max.to_string()]))
 }

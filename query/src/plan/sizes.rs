@@ -83,7 +83,7 @@ fn rounded_up(rows: u64) -> u64 {
 /// The places of a relation that follow from those of others; never more than it has.
 fn places_of(relation: &Relation, of: impl Fn(&RelationId) -> u64) -> u64 {
     let most = match &relation.op {
-        Operator::Home { .. } | Operator::Total { .. } => relation.places,
+        Operator::Home { .. } | Operator::Total { .. } | Operator::Noise { .. } => relation.places,
         Operator::Map { input, .. } | Operator::Group { input, .. } | Operator::Top { input, .. } | Operator::Window { input, .. } => {
             of(input)
         }

@@ -17,13 +17,13 @@ fn protected(change: impl Fn(&mut Contract)) -> (query::plan::Plan, Effective) {
     let plan = compile(sql, &TOWN).expect("a plan");
     let planner = key("ana");
     let effective = check(&plan, None, &contracts, &ask(sql, &planner)).expect("all is allowed");
-    (effective.plan(plan, sql, &TOWN).expect("a protected plan"), effective)
+    (effective.plan(plan, sql, &TOWN, None).expect("a protected plan"), effective)
 }
 
 #[test]
 fn terms_that_ask_for_nothing_leave_the_plan_as_it_is() {
     let (plan, effective) = protected(|_| ());
-    assert_eq!(effective.terms.as_ref().and_then(Protection::of), None);
+    assert_eq!(effective.terms.as_ref().map(|terms| Protection::of(terms, None)), Some(Ok(None)));
     assert!(plan.protection.is_none());
 }
 
@@ -72,7 +72,8 @@ fn numbers_of_rows_are_not_told_where_groups_have_a_minimum() {
 fn parties_with_other_terms_have_other_plans() {
     let sql = "SELECT COUNT(*) AS n FROM energy.meters";
     let with = |min_group| {
-        let protection = Protection { min_group, dominance_pct: 100, datasets: [("energy.meters".to_owned(), Default::default())].into() };
+        let protection =
+            Protection { min_group, dominance_pct: 100, datasets: [("energy.meters".to_owned(), Default::default())].into(), noise: None };
         compile_protected(sql, &TOWN, &protection).expect("a plan").hash()
     };
     assert_ne!(with(5), with(6));

@@ -34,7 +34,7 @@ pub fn check(city: &City, local: &Local, sql: &str) -> Result<(), String> {
 
     let mut pooled = Inputs::default();
     inputs.iter().for_each(|i| pooled.extend(i.clone()));
-    let parts = joint::plain(&program, &owner, &pooled).map_err(|e| e.to_string())?;
+    let parts = joint::plain(&program, 0, &owner, &pooled).map_err(|e| e.to_string())?;
     let answer = finish(&plan, &ground, local, &[("everyone".into(), parts)]).map_err(|e| format!("clear engine: {e}"))?;
     compare(&expected, &answer, tolerance).map_err(|e| format!("clear engine: {e}"))?;
 

@@ -156,6 +156,7 @@ fn plan(tables: &Tables) -> Plan {
             by: vec![(ScanId(0), 0)],
             cells: vec![Cell { keys: vec![], openings }],
             exists: Existence::NonZero(2),
+            noise: Vec::new(),
             columns,
         }],
         relations: vec![],
@@ -203,7 +204,7 @@ fn a_plan_by_hand_gives_the_same_answer_in_clear_and_among_three_parties_at_the_
     let mut pooled = Inputs::default();
     inputs.iter().for_each(|i| pooled.extend(i.clone()));
     let program = Program::new(&plan, &ground).expect("the plan is executable");
-    let parts = joint::plain(&program, &owner, &pooled).expect("the clear engine does not abort");
+    let parts = joint::plain(&program, 0, &owner, &pooled).expect("the clear engine does not abort");
     let answer = finish(&plan, &ground, &local, &[("all".into(), parts)]).expect("an answer");
     assert_eq!(rows(&answer), expected());
 

@@ -17,7 +17,7 @@ use query::datafusion::datasource::MemTable;
 use query::difference::Cell;
 use query::exec::Program;
 use query::explain::{price, price_of_disclosing};
-use query::finish::{Answer, answer};
+use query::finish::{Answer, OpenedNumbers, answer, reconstruct};
 use query::ground::Ground;
 use query::local::{AtHome, Inputs, Local, Tables};
 use query::message::Code;
@@ -171,7 +171,7 @@ impl Pool {
             On::Plain => {
                 let mut pooled = Inputs::default();
                 inputs.iter().for_each(|i| pooled.extend(i.clone()));
-                let parts = joint::plain(&program, &owner, &pooled).map_err(|e| failed(&e))?;
+                let parts = joint::plain(&program, 0, &owner, &pooled).map_err(|e| failed(&e))?;
                 vec![("everyone".to_owned(), parts)]
             }
             On::Rep3 => {
@@ -197,6 +197,27 @@ impl Pool {
             }
         };
         answer(plan, ground, &self.local, &parts).map_err(|e| failed(&e))
+    }
+
+    /// What a plan opens in clear, with the noise of each seed.
+    pub fn opened(&self, plan: &Plan, ground: &Ground, seeds: std::ops::Range<u64>) -> Result<Vec<OpenedNumbers>, NoAnswer> {
+        let failed = |e: &dyn std::fmt::Display| NoAnswer::Failed(e.to_string());
+        let mut pooled = Inputs::default();
+        for home in self.at_home(plan, ground)? {
+            pooled.extend(home.inputs(plan).map_err(|e| failed(&e))?);
+        }
+        let program = Program::new(plan, ground).map_err(|e| failed(&e))?;
+        let owner = |name: &str| self.parties.iter().position(|p| *p == name).map(|p| PartyId(p as u8));
+        let of = |seed| {
+            let parts = joint::plain(&program, seed, &owner, &pooled).map_err(|e| failed(&e))?;
+            reconstruct(plan, ground, &[("everyone".to_owned(), parts)]).map_err(|e| failed(&e))
+        };
+        seeds.map(of).collect()
+    }
+
+    /// The public tables.
+    pub fn public(&self) -> Tables {
+        self.at(PUBLIC_SCHEMA)
     }
 
     /// Answers a query both ways, and on shares by every [search]. `Ok(Some(_))`: it is refused, and why; `Err`: the answers differ, or there is none.

@@ -6,6 +6,7 @@ mod difference;
 mod dominance;
 mod groups;
 mod margins;
+mod noise;
 
 use super::pool::{On, Pool};
 use query::datafusion::arrow::array::RecordBatch;
@@ -138,6 +139,7 @@ fn homes(min_group: u64) -> Protection {
         min_group,
         dominance_pct: 100,
         datasets: [("energy.meters".to_owned(), data()), ("health.stays".to_owned(), data())].into(),
+        noise: None,
     }
 }
 

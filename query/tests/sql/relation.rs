@@ -157,7 +157,7 @@ impl Build {
         let program = Program::new(plan, ground).expect("the plan is executable");
         let mut pooled = Inputs::default();
         inputs.iter().for_each(|i| pooled.extend(i.clone()));
-        let parts = joint::plain(&program, &owner, &pooled).expect("the clear engine does not abort");
+        let parts = joint::plain(&program, 0, &owner, &pooled).expect("the clear engine does not abort");
         let clear = rows(plan, ground, &[("all".into(), parts)]);
 
         let ran = World::new(3, 7).run_ok(|session| {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::testing::{entry, with_entry};
+use ledger::contract::Decimal;
 use ledger::entry::{Abort, Body, Debit, Entry, Outcome, Start as Started};
 use query::message::mirror::Refused;
 
@@ -66,7 +67,16 @@ fn a_job_runs_once_its_start_is_on_the_log_and_is_done_once_its_result_is() {
     let ToParty::Offer(offer) = town.heard(0).remove(0) else { panic!("an offer") };
     assert_eq!(offer.entry, Some(entry(job)));
     (1..3).for_each(|party| drop(town.heard(party)));
-    let debit = Debit { job: job.0, dataset: "energy.use".into(), contract: SID, month: "2026-11".into(), uses: 1, epsilon: 0 };
+    let debit = Debit {
+        job: job.0,
+        dataset: "energy.use".into(),
+        contract: SID,
+        month: "2026-11".into(),
+        uses: 1,
+        epsilon: 0,
+        delta: Decimal(0),
+        noise: None,
+    };
     let start = Body::Start(Started { job: job.0, attempt: 1, plan_hash: PLAN });
     town.say(0, with_entry(0, accept(0, job, 1, PLAN), &start));
     town.say(2, with_entry(2, accept(2, job, 1, PLAN), &start));

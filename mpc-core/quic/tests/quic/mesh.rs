@@ -108,6 +108,7 @@ fn terms(city: &City, job: u8) -> Terms {
         attempt: 1,
         engine_version: ENGINE_VERSION,
         params: [0; 32],
+        data: [0; 32],
     }
 }
 

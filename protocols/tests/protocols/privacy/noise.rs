@@ -1,6 +1,7 @@
 //! Noise: its exact law from all coins, its samples, its cost, and that nobody knows it.
 
 use super::{SIZES, input, open};
+use mpc_core::prss::EdgeKey;
 use mpc_core::world::{Script, World};
 use mpc_core::{B64, Column, Fp61, Fp127, Layout, PartyId};
 use num_bigint::BigUint;
@@ -341,4 +342,60 @@ fn what_cannot_be_made_is_refused() {
     assert!(Binomial::new(loss(1_000_000, 0), &ONE).is_err(), "binomial noise is never pure");
     assert!(Binomial::new(loss(1_000, 1), &ONE).unwrap_err().to_string().contains("Laplace"));
     assert!(Binomial::new(loss(0, 1), &ONE).is_err());
+}
+
+struct Together(Vec<Laplace>, usize);
+
+impl Protocol for Together {
+    type Output = Vec<i128>;
+    fn run<E: Engine>(&self, e: &mut E) -> Result<Vec<i128>, Abort> {
+        let noise = Laplace::sample_each::<E, Fp61>(e, &self.0.iter().collect::<Vec<_>>(), self.1)?;
+        open::<E, Fp61>(e, &noise)
+    }
+}
+
+/// Several laws at once: the bits are compared together, and each value has the law of its own.
+#[test]
+fn laws_are_sampled_together_in_the_rounds_of_one() {
+    let rows = 700;
+    let laws = vec![laplace(1_000_000, 1, 64), laplace(100_000, 7, 64), laplace(300_000, 1, 64)];
+    let together = Together(laws.clone(), rows);
+    let (values, cost) = metered(&together, 1);
+    let values = &values[0];
+    assert_eq!(cost, estimated(&together));
+    assert_eq!(values.len(), laws.len() * rows);
+    for (law, values) in laws.iter().zip(values.chunks(rows)) {
+        let beyond = |t: u128| values.iter().filter(|v| v.unsigned_abs() > t).count();
+        let error = law.error(20);
+        // a twentieth is beyond, of 700 values 35
+        assert!((10..80).contains(&beyond(error)) && beyond(law.error(1_000_000_000)) == 0, "{} of {rows} beyond {error}", beyond(error));
+        assert!(values.iter().any(|v| *v > 0) && values.iter().any(|v| *v < 0));
+    }
+    assert_eq!(cost.rounds, estimated(&Together(vec![laws[1].clone()], rows)).rounds);
+}
+
+/// Two sessions that have nothing in common but their keys of noise have the same noise; all else in them is their own.
+#[test]
+fn keys_of_noise_decide_it() {
+    let law = laplace(100_000, 1, 64);
+    let noise = |world: u64, of: Option<u8>| {
+        let opened = World::new(3, world).run_ok(|session| {
+            let me = session.me().0;
+            let edge = |peer: u8, of: u8| EdgeKey::new([3 * me.min(peer) + me.max(peer) + of; 32]);
+            let mut engine = Rep3::new(match of {
+                Some(of) => session.with_noise((0..3).map(|peer| (peer != me).then(|| edge(peer, of))).collect()),
+                None => session,
+            });
+            let first = law.sample::<_, Fp61>(&mut engine, 40)?;
+            let second = law.sample::<_, Fp61>(&mut engine, 40)?;
+            Ok([open::<_, Fp61>(&mut engine, &first)?, open::<_, Fp61>(&mut engine, &second)?])
+        });
+        assert!(opened.iter().all(|(values, _)| *values == opened[0].0));
+        opened.into_iter().next().expect("three parties").0
+    };
+    let [first, second] = noise(1, Some(10));
+    assert_ne!(first, second, "no bit is drawn twice in one session");
+    assert_eq!(noise(2, Some(10)), [first.clone(), second]);
+    assert_ne!(noise(1, Some(20))[0], first);
+    assert_ne!(noise(1, None), noise(2, None), "without keys of its own it is of the session");
 }

@@ -47,6 +47,8 @@ pub(super) struct Rule {
     pub(super) percent: Option<u64>,
     /// Whether groups come out beside their total.
     pub(super) beside_total: bool,
+    /// Whether numbers are compared with noise: one entity must not move them far.
+    pub(super) noisy: bool,
 }
 
 /// The entities of a data set.

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The column that numbers the rows of an entity.
-const NUMBER: &str = "row of its entity";
+pub(super) const NUMBER: &str = "row of its entity";
 
 /// The plan with every scan clamped and capped.
 pub(in crate::compile) fn bounded(plan: LogicalPlan, protection: &Protection, catalog: &Catalog) -> Result<LogicalPlan, SqlError> {

@@ -33,7 +33,7 @@ pub(in crate::compile) fn statistic(name: &str, arguments: usize, m: &mut dyn Mo
     Ok(match (name, arguments) {
         ("count", _) => Finish::Value { of: m.count(&(0..arguments).collect::<Vec<_>>())?, scale: 0, some: None },
         ("sum", 1) => Finish::Value { of: m.sum(&[0], &[0])?, scale: m.scale(0)?, some: m.some(&[0])? },
-        ("avg", 1) => Finish::Average { n: m.count(&[0])?, x: m.sum(&[0], &[0])?, scale: m.scale(0)? },
+        ("avg", 1) => Finish::Average { n: m.count(&[0])?, x: m.sum(&[0], &[0])?, scale: m.scale(0)?, within: None },
         ("var" | "var_pop" | "stddev" | "stddev_pop", 1) => Finish::Variance {
             n: m.count(&[0])?,
             x: m.sum(&[0], &[0])?,

@@ -59,7 +59,7 @@ impl Rows<'_> {
     /// What may be disclosed of the number of rows: what each private table that they come of allows.
     fn disclosed(&self, plan: &LogicalPlan) -> Sizes {
         // how many rows pass a filter is a group too
-        if self.groups.is_some_and(|groups| groups.concern(plan)) {
+        if self.groups.is_some_and(|groups| groups.concern(plan) || groups.noise(plan).is_some()) {
             return Sizes::Hidden;
         }
         let tables = facts::tables(plan);

@@ -2,12 +2,14 @@
 
 mod chain;
 mod moments;
+mod noised;
 mod permit;
 
 use datafusion::{
     arrow::datatypes::DataType,
     common::{Column, ExprSchema, ScalarValue},
-    logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Sort},
+    functions::core::expr_fn::coalesce,
+    logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Sort, lit},
 };
 
 pub(in crate::compile) use self::moments::no_percentile;
@@ -16,7 +18,7 @@ use self::{
     chain::{in_order, limited, over_aggregate, rebased, replaced},
     moments::{How, Part, RowMoments, wide_integer},
 };
-use super::{Demand, Rows, emit::unalias, home, order};
+use super::{Demand, Rows, emit::unalias, form, home, order};
 use crate::{
     compile::{
         SqlError,
@@ -116,6 +118,9 @@ impl Rows<'_> {
         if facts.raw {
             self.may_show_rows(plan)?;
         }
+        if let Some(groups) = self.groups {
+            groups.inexact(plan, "here rows would come out as they are", "ask for COUNT, SUM or AVG of all of them")?;
+        }
         let plan = &self.groups.map_or_else(|| Ok(plan.clone()), |groups| groups.kept(plan))?;
         let mut demands = Vec::new();
         let mut finishes = Vec::new();
@@ -189,7 +194,10 @@ impl Rows<'_> {
     /// Filters, orders and limits over an aggregate: keys, and the moments from which its columns follow.
     fn release_aggregate(&mut self, plan: &LogicalPlan, a: &Aggregate, names: &[Column]) -> Result<Released, SqlError> {
         self.may_show_keys(a)?;
-        let Extended { plan: extended, keys: mut demands, moments, parts, finishes, guarded } = self.with_moments(plan, a)?;
+        if self.groups.is_some_and(|groups| groups.noise(&a.input).is_some()) {
+            return self.release_noised(plan, a, names);
+        }
+        let Extended { plan: extended, keys: mut demands, moments, parts, finishes, guarded, .. } = self.with_moments(plan, a)?;
         let base = demands.len();
         demands.extend(moments);
         let mut columns = Vec::new();
@@ -211,6 +219,9 @@ impl Rows<'_> {
         a: &Aggregate,
     ) -> Result<Released, SqlError> {
         self.may_show_keys(a)?;
+        if let Some(groups) = self.groups {
+            groups.inexact(&a.input, "LIMIT chooses by exact values", "leave LIMIT out")?;
+        }
         let below = &projection.input;
         let Extended { plan: extended, keys: mut demands, moments, parts, finishes, .. } = self.with_moments(below, a)?;
         // the limit, with its order computed over the aggregate itself
@@ -268,7 +279,9 @@ impl Rows<'_> {
         let mut extended = extended.and_then(|b| b.build()).map_err(internal)?;
         // groups of too few entities are none, for HAVING, ORDER BY and LIMIT as well
         let guarded = !counts.is_empty();
-        if let Some(enough) = &enough
+        // with noise they are compared behind it
+        let noisy = self.groups.is_some_and(|groups| groups.noise(&a.input).is_some());
+        if let Some(enough) = enough.as_ref().filter(|_| !noisy)
             && let (groups, Some(condition)) = enough.of(extended.clone())?
         {
             extended = LogicalPlanBuilder::from(groups).filter(condition).and_then(|b| b.build()).map_err(internal)?;
@@ -284,7 +297,7 @@ impl Rows<'_> {
             let column = moment(i)?;
             // a sum of no value is 0: whether there is one is another moment
             let zero = ScalarValue::new_zero(&aggregate.get_type(below.schema()).map_err(internal)?).map_err(internal)?;
-            let expr = datafusion::functions::core::expr_fn::coalesce(vec![column.clone(), Expr::Literal(zero, None)]);
+            let expr = coalesce(vec![column.clone(), Expr::Literal(zero, None)]);
             let summed = matches!(unalias(aggregate), Expr::AggregateFunction(f) if f.func.name() == "sum");
             demands.push(Demand { expr: if summed { expr } else { column }, form: form.clone() });
         }
@@ -303,7 +316,19 @@ impl Rows<'_> {
                 }
             }
         }
-        Ok(Extended { plan: extended, keys, moments: demands, parts, finishes, guarded })
+        let (columns, known) = (extended.schema().columns(), Facts::of(&extended, self.catalog).columns);
+        let counted = enough.iter().flat_map(|enough| enough.counts());
+        let entities = counted.enumerate().map(|(i, (fold, least, words))| {
+            let at = columns.iter().position(|c| c.name == format!("entities {i}"));
+            let at = at.ok_or_else(|| internal("a number of entities is a column"))?;
+            let form = known[at].range.and_then(|range| form::field(range, 0)).ok_or_else(|| internal("a count is small"))?;
+            // a sum of none is none
+            let column = Expr::Column(columns[at].clone());
+            let expr = if known[at].nullable { coalesce(vec![column, lit(0i64)]) } else { column };
+            Ok(Compared { fold, demand: Demand { expr, form }, least, words })
+        });
+        let least = if noisy { entities.collect::<Result<_, SqlError>>()? } else { Vec::new() };
+        Ok(Extended { plan: extended, keys, moments: demands, parts, finishes, guarded, below, least })
     }
 }
 
@@ -319,6 +344,18 @@ struct Extended {
     finishes: Vec<One>,
     /// Whether groups may be left out as of too few entities.
     guarded: bool,
+    /// What is folded.
+    below: LogicalPlan,
+    /// With noise: numbers of entities.
+    least: Vec<Compared>,
+}
+
+/// A number of entities, and how much it must be.
+struct Compared {
+    fold: Expr,
+    demand: Demand,
+    least: i64,
+    words: String,
 }
 
 fn unnamed(plan: &LogicalPlan) -> &LogicalPlan {

@@ -54,6 +54,16 @@ fn operator(plan: &Plan, relation: &Relation) -> Result<(), ProgramError> {
             expect(!folds.iter().any(|f| matches!(f.op, FoldOp::Same(_))), "rows have a value in common by their keys")?;
             folded(of(input), folds, &relation.columns)
         }
+        Operator::Noise { input, noised, least } => {
+            let input = of(input);
+            expect(relation.places == 1 && input.places == 1 && input.full, "noise is on one row")?;
+            expect(relation.full == least.is_empty(), "a row with a condition may be none")?;
+            expect(input.columns.len() == relation.columns.len() + least.len(), "noise leaves the columns that are not compared only")?;
+            let sums = noised.iter().all(|n| input.columns.get(n.of).is_some_and(|c| c.form.ring().is_some()));
+            expect(sums, "noise is on sums")?;
+            let fits = |(out, of): (&RowColumn, &RowColumn)| out.form.ring() == of.form.ring() && !out.nullable;
+            expect(relation.columns.iter().zip(&input.columns).all(fits), "noise leaves columns in their fields")
+        }
         Operator::Lookup { base, table, on, columns, .. } => {
             let (base, table) = (of(base), of(table));
             expect(relation.places == base.places && relation.full == base.full, "a look-up has the places of its base")?;

@@ -143,6 +143,7 @@ fn questions_of_the_city_are_not_taken_for_attacks() {
         min_group: 10,
         dominance_pct: 100,
         datasets: keys.iter().map(|(table, key)| ((*table).to_owned(), data(key))).collect(),
+        noise: None,
     };
     let mut before: BTreeMap<String, Vec<(&str, Cell)>> = BTreeMap::new();
     let (mut asked, mut found) = (0, Vec::new());

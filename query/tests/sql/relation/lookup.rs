@@ -135,7 +135,7 @@ fn two_rows_of_one_key_end_the_session() {
             let program = Program::new(plan, &ground).expect("the plan is executable");
             let mut pooled = Inputs::default();
             inputs.iter().for_each(|i| pooled.extend(i.clone()));
-            let clear = joint::plain(&program, &owner, &pooled).err();
+            let clear = joint::plain(&program, 0, &owner, &pooled).err();
             let shared = World::new(3, 7).run(|session| {
                 let me = session.me().index();
                 joint::rep3(&program, &mut Rep3::new(session), &owner, &inputs[me], &mut |_, _| ()).map(|_| ())

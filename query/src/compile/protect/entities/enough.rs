@@ -24,6 +24,7 @@ use crate::{
             dominance::{Summand, is_sum, left, may_be_negative, with_windows, within},
             given,
             margins::Conditions,
+            noise::Moved,
             refused,
         },
     },
@@ -39,19 +40,22 @@ pub(in crate::compile) struct Enough {
 }
 
 enum Test {
-    /// The next aggregate is at least so much.
-    Least(i64),
+    /// The next aggregate is at least so much: in words, of the group.
+    Least(i64, String),
     /// The next is at most so many per cent of the one after it. Their types.
     Share(u64, [DataType; 2]),
 }
 
 /// Σ of a number over the rows of a group in which a condition holds, and how much it has to be.
+#[derive(Clone)]
 pub(in crate::compile) struct Weight {
     /// What it says of the group, in words.
     pub(in crate::compile) of: String,
     pub(in crate::compile) number: Expr,
     pub(in crate::compile) given: Option<Expr>,
     pub(in crate::compile) least: i64,
+    /// How far one entity moves it, if that is to be hidden by noise.
+    pub(in crate::compile) moved: Option<Moved>,
 }
 
 /// How much of a sum is of one entity: two aggregates.
@@ -62,6 +66,12 @@ pub(super) struct Share {
 }
 
 impl Enough {
+    /// The aggregates that count entities, how much each has to be, and what that says of the group.
+    pub(in crate::compile) fn counts(&self) -> Vec<(Expr, i64, String)> {
+        let least = self.tests.iter().map_while(|test| if let Test::Least(least, words) = test { Some((*least, words)) } else { None });
+        self.aggregates.iter().zip(least).map(|(fold, (least, words))| (fold.clone(), least, words.clone())).collect()
+    }
+
     /// The groups with more columns, and which of them may come out; `None`: nothing is asked. The last columns of the groups are the aggregates.
     pub(in crate::compile) fn of(&self, groups: LogicalPlan) -> Result<(LogicalPlan, Option<Expr>), SqlError> {
         let columns: Vec<Expr> = groups.schema().columns().into_iter().map(Expr::Column).collect();
@@ -70,7 +80,7 @@ impl Enough {
         let mut conditions = Conditions::default();
         for test in &self.tests {
             match test {
-                Test::Least(least) => conditions.counts.push((next()?, *least)),
+                Test::Least(least, _) => conditions.counts.push((next()?, *least)),
                 Test::Share(percent, types) => conditions.others.push(within(next()?, next()?, *percent, types)?),
             }
         }
@@ -122,7 +132,7 @@ impl Counted {
                         }
                     };
                     enough.aggregates.push(over(fold, given.clone()));
-                    enough.tests.push(Test::Least(least));
+                    enough.tests.push(Test::Least(least, e.at_least(self.rule.min_group)));
                 }
             }
         }
@@ -163,12 +173,12 @@ impl Counted {
                         }
                         Are::Numbered { number, most } => self.weight(e, number, *most)?,
                     };
-                    let of = format!("it is of at least {}", e.words(self.rule.min_group));
-                    weights.push(Weight { of, number, given: given.clone(), least });
+                    let of = e.at_least(self.rule.min_group);
+                    weights.push(Weight { of, number, given: given.clone(), least, moved: None });
                 }
             }
         } else if !a.group_expr.is_empty() {
-            weights.push(Weight { of: "it has a row".into(), number: lit(1i64), given: None, least: 1 });
+            weights.push(Weight { of: "it has a row".into(), number: lit(1i64), given: None, least: 1, moved: None });
         }
         let Some(percent) = self.rule.percent else { return Ok(weights) };
         self.none_of_sums(&a.group_expr, &a.aggr_expr)?;
@@ -181,7 +191,7 @@ impl Counted {
                 }
                 let number = left(portion, summand.value.clone(), percent, self.plan.schema())?;
                 let of = format!("{} the sum of {}", e.no_one(percent), said(&summand.value));
-                weights.push(Weight { of, number, given: summand.given.clone(), least: 0 });
+                weights.push(Weight { of, number, given: summand.given.clone(), least: 0, moved: None });
             }
         }
         Ok(weights)
@@ -273,6 +283,9 @@ impl Counted {
 
     /// A number that adds up to the threshold only over rows of enough entities: a row that has enough by itself is as good.
     fn weight(&self, of: &Entities, number: &Expr, most: Option<u128>) -> Result<(Expr, i64), SqlError> {
+        if self.rule.noisy {
+            return most.map(|most| (number.clone(), self.times(most))).ok_or_else(|| of.lost(self.rule));
+        }
         let enough = number.clone().gt_eq(lit(self.least()));
         match most.filter(|most| most.saturating_mul(self.rule.min_group.into()) <= MOST) {
             Some(most) => {
@@ -321,6 +334,10 @@ impl Shares {
 }
 
 impl Entities {
+    fn at_least(&self, least: u64) -> String {
+        format!("it is of at least {}", self.words(least))
+    }
+
     fn words(&self, least: u64) -> String {
         match &self.key {
             Some(key) => format!("{least} different {key} of {}", self.table),

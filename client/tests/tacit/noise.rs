@@ -1,0 +1,82 @@
+//! Noise and budgets among real processes: what is spent and what is left, the same answer at no cost, also after a restart, and the end of a month's budget.
+
+use crate::fixture::{Said, Town, said};
+use ledger::contract::{Dp, DpMode};
+use serde_json::Value;
+
+const POINTS: &str = "SELECT COUNT(*) AS n, SUM(latest_score) AS points FROM health.restaurants";
+
+#[test]
+fn a_budget_is_spent_once_for_each_answer_and_ends() {
+    let mut town = Town::invented();
+    let number = |text: &str| text.parse().expect("a number");
+    let delta = "0.000001".parse().expect("a number");
+    let dp = Dp { epsilon_per_query_max: number("0.6"), epsilon_month: number("1"), delta, mode: DpMode::Optional };
+    town.terms("health.restaurants", |contract| {
+        (contract.entity_key, contract.dp) = (Some("camis".into()), Some(dp));
+        contract.clamp.insert("latest_score".into(), ("0".parse().expect("a bound"), "50".parse().expect("a bound")));
+    });
+    town.up();
+
+    // exact as long as nobody asks for noise, and refused where more is asked than a question may spend
+    let exact = answered(&town, &[]);
+    assert!(!exact.err.contains("with noise"), "{}", exact.err);
+    let refused = asked(&town, &["--epsilon", "0.7"]);
+    assert!(refused.code != 0 && refused.err.contains("at most ε = 0.6") && refused.err.contains("to mend it"), "{}", refused.err);
+
+    let before = explained(&town, "0.4");
+    assert_eq!((&before["spent"][0]["dataset"], &before["spent"][0]["epsilon"]), (&"health.restaurants".into(), &"0.4".into()));
+    assert_eq!(left(&before), "1", "nothing is spent yet");
+    assert_eq!(before["sums"].as_array().map(Vec::len), Some(2), "{before}");
+    let told = town.run(&["explain", POINTS, "--epsilon", "0.4"]);
+    for part in [
+        "noise spends ε = 0.4",
+        "health.restaurants: ε = 1, δ = 0.000001 are left of this month's ε = 1, ",
+        "sum of health.restaurants.latest_score: ± ",
+    ] {
+        assert!(told.out.contains(part), "{part}: {}{}", told.out, told.err);
+    }
+
+    let first = answered(&town, &["--epsilon", "0.4"]);
+    assert!(first.err.contains("with noise, at 95 %: number of rows ± ") && first.out != exact.out, "{}{}", first.out, first.err);
+    assert_eq!(left(&explained(&town, "0.4")), "0.6");
+    let other = answered(&town, &["--epsilon", "0.6"]);
+    assert!(other.out != first.out && left(&explained(&town, "0.4")) == "0", "{} {}", other.out, first.out);
+
+    for restarted in [false, true] {
+        if restarted {
+            for node in ["health", "coordinator"] {
+                town.city.kill(node);
+            }
+            town.up();
+        }
+        assert_eq!(answered(&town, &["--epsilon", "0.4"]).out, first.out, "the same question again, restarted: {restarted}");
+        assert_eq!(answered(&town, &["--epsilon", "0.6"]).out, other.out);
+        let refused = asked(&town, &["--epsilon", "0.1"]);
+        assert!(refused.code != 0 && refused.out.is_empty(), "{}", refused.out);
+        for part in ["E_BUDGET", "`health`", "costs ε = 0.1", "has ε = 0, ", "asked before costs nothing"] {
+            assert!(refused.err.contains(part), "{part}: {}\n{}", refused.err, town.logs());
+        }
+    }
+}
+
+fn asked(town: &Town, more: &[&str]) -> Said {
+    said(town.command(&[&["query", POINTS, "--format", "csv"], more].concat()))
+}
+
+fn answered(town: &Town, more: &[&str]) -> Said {
+    let said = asked(town, more);
+    assert_eq!(said.code, 0, "{}\n{}", said.err, town.logs());
+    said
+}
+
+/// What EXPLAIN says of noise.
+fn explained(town: &Town, epsilon: &str) -> Value {
+    let said = town.run(&["explain", POINTS, "--json", "--epsilon", epsilon]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    serde_json::from_str::<Value>(&said.out).expect("JSON")["noise"].take()
+}
+
+fn left(noise: &Value) -> &str {
+    noise["spent"][0]["left"]["epsilon"].as_str().unwrap_or_else(|| panic!("{noise}"))
+}

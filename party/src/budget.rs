@@ -1,0 +1,119 @@
+//! What a question costs this node's data sets, and whether what is left of their budgets bears it. The city's log is what counts: debits stand there before anything is computed, every
+//! node and every auditor adds them up alike ([`ledger::budget`]), and no node keeps a sum of its own.
+
+use crate::job::Desk;
+use crate::offer::Admitted;
+use ledger::budget::{Accounts, Exhausted, month};
+use ledger::bytes::Hash;
+use ledger::contract::{Decimal, Dp};
+use ledger::entry::{self, Debit};
+use mpc_core::establish::noise;
+use query::message::{Code, Refusal};
+
+/// What a job costs this node's data sets, if their budgets bear it. Noise that the planner has paid for costs nothing: the answer is the one that it had.
+///
+/// # Errors
+/// What is left, and when there is more.
+pub(crate) fn debits(desk: &Desk, admitted: &Admitted, accounts: &Accounts, now: u64) -> Result<Vec<Debit>, Refusal> {
+    let spent = admitted.plan.spent().map_err(|e| Refusal::new(Code::Internal, e.to_string(), "please report the query"))?;
+    let planner = &admitted.query.planner;
+    let mut debits = Vec::new();
+    for (dataset, contract) in admitted.effective.contracts.iter().filter(|(dataset, _)| entry::owner(dataset) == Some(&desk.node)) {
+        let free = Debit {
+            job: admitted.job.0,
+            dataset: dataset.clone(),
+            contract: *contract,
+            month: month(now),
+            uses: 1,
+            epsilon: 0,
+            delta: Decimal(0),
+            noise: None,
+        };
+        let Some(loss) = spent.get(dataset).filter(|loss| loss.epsilon.0 > 0) else {
+            debits.push(free);
+            continue;
+        };
+        let of = noise_of(desk, admitted);
+        let paid = of.is_some_and(|noise| accounts.is_paid(planner, dataset, &noise));
+        let (epsilon, delta) = if paid { (0, 0) } else { (loss.epsilon.0, i128::try_from(loss.delta.0).unwrap_or(i128::MAX)) };
+        let debit = Debit { epsilon, delta: Decimal(delta), noise: of, ..free };
+        let dp = admitted.consent.contracts().find(|signed| signed.id == *contract).and_then(|signed| signed.contract.dp.as_ref());
+        accounts.admit(planner, dp, &debit).map_err(|exhausted| refusal(&desk.node, dp, &exhausted))?;
+        debits.push(debit);
+    }
+    Ok(debits)
+}
+
+/// Without the city's log there are no budgets, and what spends of this node's is refused.
+///
+/// # Errors
+/// The plan spends ε of a data set of this node.
+pub(crate) fn none(desk: &Desk, admitted: &Admitted) -> Result<(), Refusal> {
+    let spent = admitted.plan.spent().unwrap_or_default();
+    match spent.keys().find(|dataset| entry::owner(dataset) == Some(&desk.node)) {
+        None => Ok(()),
+        Some(dataset) => Err(Refusal::new(
+            Code::Budget,
+            format!("the question spends of the privacy budget of {dataset}, and `{}` keeps no log to debit it on", desk.node),
+            "its operator should give it a section [ledger] (docs/ledger.md); or ask without `--epsilon`, if contracts allow it",
+        )),
+    }
+}
+
+/// A hash of the snapshots of what is read, as parties and log have them.
+pub(crate) fn data(query: &entry::Query) -> [u8; 32] {
+    let mut reads: Vec<(&str, &Hash)> = query.reads.iter().map(|read| (read.dataset.as_str(), &read.snapshot)).collect();
+    reads.sort();
+    let mut text = b"tacit/v1/data\n".to_vec();
+    for (dataset, snapshot) in reads {
+        text.extend_from_slice(dataset.as_bytes());
+        text.push(b'\n');
+        text.extend_from_slice(&snapshot.0);
+    }
+    Hash::sha256(&[&text]).0
+}
+
+fn noise_of(desk: &Desk, admitted: &Admitted) -> Option<Hash> {
+    let data = data(admitted.entry.as_deref()?);
+    noise(&admitted.plan_hash.0, &desk.grounds.roster().hash(), &desk.grounds.catalog_hash().0, &data).map(Hash)
+}
+
+fn refusal(node: &str, dp: Option<&Dp>, exhausted: &Exhausted) -> Refusal {
+    let fix = match dp {
+        Some(_) => {
+            format!("ask for less with `--epsilon`, or again from {}; a question that was asked before costs nothing", exhausted.renewed)
+        }
+        None => "have its owner sign a contract with `dp`".to_owned(),
+    };
+    Refusal::new(Code::Budget, format!("`{node}`: {exhausted}"), fix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ledger::entry::Read;
+
+    #[test]
+    fn data_are_their_snapshots_in_any_order() {
+        let read =
+            |dataset: &str, snapshot: u8| Read { dataset: dataset.into(), snapshot: Hash([snapshot; 32]), columns: vec!["zone".into()] };
+        let of = |reads: Vec<Read>| {
+            data(&entry::Query {
+                job: Hash([1; 32]),
+                purpose: "for the bus plan".into(),
+                contracts: Vec::new(),
+                reads,
+                parties: Vec::new(),
+                receivers: Vec::new(),
+                plan_hash: Hash([2; 32]),
+                statement: Hash([3; 32]),
+                expires: 0,
+            })
+        };
+        let both = of(vec![read("energy.use", 1), read("health.stays", 2)]);
+        assert_eq!(of(vec![read("health.stays", 2), read("energy.use", 1)]), both);
+        assert_ne!(of(vec![read("energy.use", 2), read("health.stays", 1)]), both);
+        assert_ne!(of(vec![read("energy.use", 1), read("health.stays", 3)]), both);
+        assert_ne!(of(vec![read("energy.use", 1)]), both);
+    }
+}

@@ -1,0 +1,103 @@
+//! Noise that contracts ask for: the same question has the same noise, and a month's budget ends.
+
+use super::{accepted, body};
+use crate::city::{City, Line, PARTIES, Said};
+use ledger::contract::{Dp, DpMode};
+use ledger::entry::{Body, Debit, join};
+use query::finish::finish;
+use query::ground::Ground;
+use query::local::Local;
+use query::message::Code;
+use query::message::frame::Offer;
+use query::wire;
+
+const SUM: &str = "SELECT COUNT(*) AS n, SUM(kwh) AS s FROM energy.use WHERE kwh < 100";
+
+/// A city whose energy agency lets a question spend 0.5, and a month 1.
+fn city() -> City {
+    let city = City::with_log();
+    let number = |text: &str| text.parse().expect("a number");
+    let delta = "0.000001".parse().expect("a number");
+    let dp = Dp { epsilon_per_query_max: number("0.5"), epsilon_month: number("1"), delta, mode: DpMode::Required };
+    city.put_contract(1, |contract| contract.dp = Some(dp));
+    city
+}
+
+/// Asks, and says the debits and what comes out.
+async fn asked(city: &City, lines: &mut [Line], sql: &str) -> (Vec<Debit>, Vec<String>) {
+    let offer = city.ask(sql);
+    let step = accepted(city, lines, &offer).await;
+    let debits = step.iter().filter_map(|entry| if let Body::Debit(debit) = body(entry) { Some(debit) } else { None });
+    let debits: Vec<Debit> = debits.collect();
+    let checkpoint = city.enter(lines, &step).await;
+    for line in lines.iter_mut() {
+        line.start_at(&offer, Some(checkpoint.clone())).await;
+    }
+    let (mut parts, mut entries) = (Vec::new(), Vec::new());
+    for line in lines.iter_mut() {
+        let Said::Sealed(part) = city.hear(line).await else { panic!("a sealed part") };
+        let name = PARTIES[line.party];
+        parts.push((name.to_owned(), party::seal::open(&city.key, &part, name).expect("opened").to_vec()));
+        entries.append(&mut line.entries);
+    }
+    city.enter(lines, &[join(entries.iter().map(String::as_str)).expect("one result")]).await;
+    (debits, tokio::task::block_in_place(|| finished(city, &offer, &parts)))
+}
+
+fn finished(city: &City, offer: &Offer, parts: &[(String, Vec<u8>)]) -> Vec<String> {
+    let (_, plan, _) = city.protected(&offer.note);
+    let local = Local::new(1 << 28).expect("a local stage");
+    let sources = party::source::Sources::load(&city.config(0), &city.catalog).expect("loaded");
+    let ground = Ground::new(&plan, &local, sources.public()).expect("public rows");
+    let parts = parts.iter().map(|(name, bytes)| (name.clone(), wire::decode(bytes, &plan, &ground).expect("a release")));
+    let answer = finish(&plan, &ground, &local, &parts.collect::<Vec<_>>()).expect("an answer");
+    let shown = |column| query::datafusion::arrow::util::display::array_value_to_string(column, 0).expect("shown");
+    answer.columns().iter().map(|column| shown(column)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_is_paid_for_once_and_has_one_answer() {
+    let mut city = city();
+    let mut lines = city.start_all().await;
+    city.settled(&mut lines).await;
+    let (debits, first) = asked(&city, &mut lines, SUM).await;
+    let [paid] = &debits[..] else { panic!("one debit: {debits:?}") };
+    assert!((paid.dataset.as_str(), paid.epsilon) == ("energy.use", 500_000) && paid.delta.0 > 0 && paid.noise.is_some(), "{paid:?}");
+    // another job, another session
+    let (debits, again) = asked(&city, &mut lines, SUM).await;
+    assert_eq!(again, first);
+    assert!((debits[0].epsilon, debits[0].delta.0, debits[0].noise) == (0, 0, paid.noise), "{debits:?}");
+    // other processes
+    for party in 0..3 {
+        city.stop(party).await;
+    }
+    let mut lines = city.start_all().await;
+    city.settled(&mut lines).await;
+    let (debits, again) = asked(&city, &mut lines, SUM).await;
+    assert!(again == first && debits[0].epsilon == 0, "{again:?} {debits:?}");
+    // another plan has other noise: of values this wide it is the same by accident once in some ten million
+    let (debits, other) = asked(&city, &mut lines, &SUM.replace("100", "101")).await;
+    assert!(debits[0].epsilon == 500_000 && debits[0].noise != paid.noise && other[1] != first[1], "{other:?} {first:?}");
+    // which was all of this month
+    let offer = city.ask(&SUM.replace("100", "102"));
+    let refusal = city.refusal(&mut lines[1], &offer).await;
+    assert_eq!(refusal.code, Code::Budget, "{refusal}");
+    assert!(refusal.reason.contains("costs ε = 0.5") && refusal.reason.contains("ε = 0, ") && refusal.reason.contains("-01"), "{refusal}");
+    assert!(refusal.fix.contains("asked before costs nothing"), "{}", refusal.fix);
+    let (debits, again) = asked(&city, &mut lines, SUM).await;
+    assert!(again == first && debits[0].epsilon == 0);
+    city.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_without_a_log_spends_nothing() {
+    let mut city = City::new();
+    let number = |text: &str| text.parse().expect("a number");
+    let delta = "0.000001".parse().expect("a number");
+    let dp = Dp { epsilon_per_query_max: number("0.5"), epsilon_month: number("1"), delta, mode: DpMode::Required };
+    city.put_contract(1, |contract| contract.dp = Some(dp));
+    let mut line = city.start(1).await;
+    let refusal = city.refusal(&mut line, &city.ask(SUM)).await;
+    assert!(refusal.code == Code::Budget && refusal.reason.contains("keeps no log"), "{refusal}");
+    city.stop_all().await;
+}
