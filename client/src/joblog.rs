@@ -58,18 +58,45 @@ impl Client {
     }
 
     /// What the contracts on the log say of a question; first those of them that this planner's own folder has, as the nodes' folders
-    /// should. What an agency has just put into its folder is on the log in a moment, and so is, after it, what its tables hold.
+    /// should. What an agency has just put into its folder is on the log in a moment, and so is, after it, what its tables hold. A contract that
+    /// is used up by the log's debits is named only if no other will do: an attempt that ended without an answer used none, and the nodes know.
     fn by_log(&self, asked: &Plan, query: &Query, standing: &Standing) -> Result<(Plan, Agreed), Error> {
+        let (mut own, mut log) = (self.own_contracts()?.unwrap_or_default(), self.on_log(standing));
+        own.retain(|signed| !standing.revoked.contains(&signed.id));
+        let fresh = |signed: &SignedContract| {
+            let used = standing.used.get(&signed.id).copied().unwrap_or_default();
+            signed.contract.max_uses.is_none_or(|most| used < most)
+        };
+        if own.iter().chain(log.values()).all(fresh) {
+            return self.by_these(asked, query, standing, &own, &log);
+        }
+        let (all_own, all_log) = (own.clone(), log.clone());
+        own.retain(fresh);
+        log.retain(|_, signed| fresh(signed));
+        match self.by_these(asked, query, standing, &own, &log)? {
+            (_, Agreed::Refused) => self.by_these(asked, query, standing, &all_own, &all_log),
+            agreed => Ok(agreed),
+        }
+    }
+
+    /// What the contracts in this planner's folder and those on the log say of a question.
+    fn by_these(
+        &self,
+        asked: &Plan,
+        query: &Query,
+        standing: &Standing,
+        own: &[SignedContract],
+        log: &BTreeMap<Hash, SignedContract>,
+    ) -> Result<(Plan, Agreed), Error> {
         let check = |contracts: &[SignedContract]| self.check(asked.clone(), &query.sql, (&query.purpose, query.epsilon), contracts);
-        let (own, log) = (self.own_contracts()?.unwrap_or_default(), self.on_log(standing));
         let here: Vec<SignedContract> = own.iter().filter(|signed| log.contains_key(&signed.id)).cloned().collect();
         if let (plan, Ok(effective)) = check(&here)? {
             return Ok((plan, Agreed::Allowed(Box::new(effective))));
         }
-        if check(&own)?.1.is_ok() {
+        if check(own)?.1.is_ok() {
             return Ok((asked.clone(), Agreed::Wait("the contracts that are in this planner's folder".into())));
         }
-        Ok(match (check(&log.into_values().collect::<Vec<_>>())?, self.unstated(asked, standing)) {
+        Ok(match (check(&log.values().cloned().collect::<Vec<_>>())?, self.unstated(asked, standing)) {
             ((plan, Ok(effective)), _) => (plan, Agreed::Allowed(Box::new(effective))),
             ((plan, Err(_)), Some(dataset)) => (plan, Agreed::Wait(format!("what `{dataset}` holds"))),
             ((plan, Err(_)), None) => (plan, Agreed::Refused),

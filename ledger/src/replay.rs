@@ -55,6 +55,8 @@ struct Contract {
     lets_end: bool,
     /// What its planners may spend.
     dp: Option<Dp>,
+    /// Uses that were debited.
+    used: u64,
     revoked: bool,
 }
 
@@ -209,6 +211,16 @@ impl Replay {
         &self.accounts
     }
 
+    /// The contracts that were revoked.
+    pub fn revoked(&self) -> impl Iterator<Item = &Hash> {
+        self.contracts.iter().filter(|(_, contract)| contract.revoked).map(|(id, _)| id)
+    }
+
+    /// How many uses of contracts were debited; of those that stand, and have been used.
+    pub fn used(&self) -> impl Iterator<Item = (&Hash, u64)> {
+        self.contracts.iter().filter(|(_, contract)| !contract.revoked && contract.used > 0).map(|(id, contract)| (id, contract.used))
+    }
+
     /// A data set's latest snapshot.
     pub fn snapshot(&self, dataset: &str) -> Option<Hash> {
         self.snapshots.get(dataset).copied()
@@ -339,7 +351,7 @@ impl Replay {
             Body::Contract(contract) => {
                 let lets_end = contract.terms.get("revocation").and_then(Value::as_str) == Some(LETS_END);
                 let dp = contract.terms.get("dp").and_then(|dp| Dp::deserialize(dp).ok());
-                self.contracts.insert(entry.id, Contract { dataset: contract.dataset, at: index, lets_end, dp, revoked: false });
+                self.contracts.insert(entry.id, Contract { dataset: contract.dataset, at: index, lets_end, dp, used: 0, revoked: false });
                 Undo::Contract(entry.id)
             }
             Body::Revoke(revoke) => {
@@ -356,6 +368,7 @@ impl Replay {
             }
             Body::Debit(debit) => {
                 let (id, dataset) = (debit.job, debit.dataset.clone());
+                self.contracts.entry(debit.contract).and_modify(|contract| contract.used = contract.used.saturating_add(debit.uses));
                 let mut paid = false;
                 if let Some(job) = self.jobs.get_mut(&id) {
                     paid = debit.noise.is_some_and(|noise| self.accounts.is_paid(&job.planner, &dataset, &noise));
@@ -399,6 +412,7 @@ impl Replay {
                     && let Some(debit) = job.debits.remove(&dataset)
                 {
                     self.accounts.undo(&job.planner, &debit, paid);
+                    self.contracts.entry(debit.contract).and_modify(|contract| contract.used = contract.used.saturating_sub(debit.uses));
                 }
             }
             // Nothing follows a result: what is taken back was before there was one.

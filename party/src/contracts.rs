@@ -118,11 +118,12 @@ impl Contracts {
         self.held().summary()
     }
 
-    /// Whether the contracts that stand allow a plan, of all data sets it touches; under which terms, and which they are.
+    /// Whether the contracts that stand allow a plan, of all data sets it touches; under which terms, and which they are. Where several would do, it is
+    /// for the planner to say under which he asks: those that are `named`, if they do.
     ///
     /// # Errors
     /// `E_NO_CONSENT`: what is not allowed, and what would be.
-    pub fn admit(&self, plan: &Plan, query: &Query, now: u64) -> Result<(Effective, Consent), Refusal> {
+    pub fn admit(&self, plan: &Plan, query: &Query, named: &[Hash], now: u64) -> Result<(Effective, Consent), Refusal> {
         let planner = self.roster.planner(&query.planner).and_then(|planner| signs(&planner.name, &planner.key));
         let Some(planner) = planner else {
             return Err(Refusal::new(Code::Planner, "the planner has no key in this roster", "ask the city's operators to add it"));
@@ -141,20 +142,33 @@ impl Contracts {
             let uses = lock(&self.uses);
             held.standing.values().filter(|signed| uses.left(signed) == Some(0)).map(|signed| signed.id).collect::<Vec<_>>()
         };
-        let check = |all: bool| {
-            let standing = held.standing.values().filter(|signed| all || !used_up.contains(&signed.id));
+        let check = |of: &dyn Fn(&Hash) -> bool| {
+            let standing = held.standing.values().filter(|signed| of(&signed.id));
             let contracts: Vec<SignedContract> = standing.map(|signed| SignedContract::clone(signed)).collect();
             consent::check(plan, None, &contracts, &ask)
         };
-        let effective = check(false).map_err(|denial| match check(true) {
-            // What else is not allowed is said first.
-            _ if used_up.is_empty() => Refusal::from(denial),
-            Err(denial) => Refusal::from(denial),
-            Ok(all) => {
-                let spent = all.contracts.into_values().find(|id| used_up.contains(id)).and_then(|id| held.standing.get(&id));
-                spent.map_or_else(|| Refusal::from(denial), |signed| uses::used_up(signed))
+        // What else is not allowed is said first.
+        let left = |of: &dyn Fn(&Hash) -> bool| {
+            check(&|id| of(id) && !used_up.contains(id)).map_err(|denial| match check(of) {
+                _ if used_up.is_empty() => Refusal::from(denial),
+                Err(denial) => Refusal::from(denial),
+                Ok(all) => {
+                    let spent = all.contracts.into_values().find(|id| used_up.contains(id)).and_then(|id| held.standing.get(&id));
+                    spent.map_or_else(|| Refusal::from(denial), |signed| uses::used_up(signed))
+                }
+            })
+        };
+        let by_named = |id: &Hash| named.contains(id);
+        let effective = if named.is_empty() {
+            left(&|_| true)?
+        } else {
+            match left(&by_named) {
+                Ok(effective) => effective,
+                Err(used_up) if check(&by_named).is_ok() => return Err(used_up),
+                // Those do not allow it. If others do, the planner's entry is not what is found here, and that is said.
+                Err(_) => left(&|_| true)?,
             }
-        })?;
+        };
         let contracts = effective.contracts.values().filter_map(|id| held.standing.get(id).cloned());
         let consent = Consent { contracts: contracts.collect() };
         Ok((effective, consent))

@@ -6,7 +6,7 @@ use crate::attempts::Attempts;
 use crate::contracts::{Consent, Contracts};
 use crate::seal;
 use ledger::bytes::Hash;
-use ledger::entry;
+use ledger::entry::{self, Body, Entry};
 use mpc_core::roster::Roster;
 use query::catalog::Catalog;
 use query::compile::{SqlError, compile};
@@ -102,13 +102,21 @@ impl Grounds {
             return Err(Refusal::new(Code::Unsupported, reason, "leave them out, or have the party added to the roster"));
         }
         Size::of(&plan).admit(&self.bounds, &self.node)?;
-        let (effective, consent) = self.contracts.admit(&plan, &query, now)?;
+        let (effective, consent) = self.contracts.admit(&plan, &query, &named(offer), now)?;
         // What runs is what the contracts make of it.
         let plan = effective.plan(plan, &query.sql, &self.catalog, query.epsilon).map_err(of_sql)?;
         Size::of(&plan).admit(&self.bounds, &self.node)?;
         let plan_hash = Hash(plan.hash());
         let (attempt, plan) = (offer.attempt, Arc::new(plan));
         Ok(Admitted { job, attempt, query, plan, plan_hash, consent, effective, entry: None, checkpoint: None })
+    }
+}
+
+/// The contracts that the planner's entry names, if there is one; whether it is in order is asked later.
+fn named(offer: &Offer) -> Vec<Hash> {
+    match offer.entry.as_ref().and_then(|given| Entry::parse(given.entry.as_bytes()).ok()).map(|entry| entry.body) {
+        Some(Body::Query(query)) => query.contracts,
+        _ => Vec::new(),
     }
 }
 

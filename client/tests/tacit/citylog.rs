@@ -149,6 +149,30 @@ fn newest(town: &Town) -> String {
     jobs.first().expect("one was asked").job.to_string()
 }
 
+#[test]
+fn a_question_is_asked_under_a_contract_that_has_uses_left() {
+    let mut town = Town::invented();
+    let (table, now) = ("health.covid_modzcta", std::time::UNIX_EPOCH.elapsed().expect("a clock").as_secs());
+    town.terms(table, |c| c.max_uses = Some(1));
+    town.more_terms(table, "more.contract", |c| c.max_uses = Some(1));
+    town.more_terms(table, "ended.contract", |c| c.not_after.0 = now - 1);
+    town.more_terms(table, "later.contract", |c| (c.not_before.0, c.not_after.0) = (now + 86_400, now + 90_000));
+    town.more_terms(table, "revoked.contract", |_| {});
+    town.up();
+    settled(&town);
+    // On the log alone, before it is in anybody's folder.
+    let note = fs::read_to_string(town.city.folder().join("contracts/revoked.contract")).expect("a contract");
+    let contract = Entry::parse(note.as_bytes()).expect("an entry").id;
+    let health = town.city.identity("health").expect("a key");
+    entered(&town, &Body::Revoke(Revoke { contract, reason: None }).sign("health", health.signing_key()).expect("signed"));
+    for _ in 0..2 {
+        let said = town.run(&["query", QUICK]);
+        assert_eq!(said.code, 0, "{}{}\n{}", said.out, said.err, town.logs());
+    }
+    let said = town.run(&["query", QUICK]);
+    assert!(said.code != 0 && said.err.contains("is used up: it is for 1 answers"), "{}{}", said.out, said.err);
+}
+
 /// Waits until the log has what it begins with: every member, every contract, and what each table holds. Says how many entries.
 pub fn settled(town: &Town) -> u64 {
     let tables: usize = AGENCIES.iter().map(|name| tables(town, name)).sum();

@@ -102,6 +102,18 @@ impl Town {
 
     /// An agency's contract for a table with other terms, before its node starts.
     pub fn terms(&self, table: &str, change: impl FnOnce(&mut Contract)) {
+        self.put_terms(table, None, change);
+    }
+
+    /// One contract more for a table, in a file of this name.
+    pub fn more_terms(&self, table: &str, name: &str, change: impl FnOnce(&mut Contract)) {
+        self.put_terms(table, Some(name), |contract| {
+            contract.nonce = ledger::bytes::Hash::sha256(&[name.as_bytes()]);
+            change(contract);
+        });
+    }
+
+    fn put_terms(&self, table: &str, name: Option<&str>, change: impl FnOnce(&mut Contract)) {
         let agency = table.split_once('.').expect("a schema").0;
         let identity = self.city.identity(agency).expect("its key");
         let owner = party::contracts::signs(agency, &identity.public()).expect("a key");
@@ -113,6 +125,7 @@ impl Town {
         });
         let (mut contract, path) = signed.into_iter().find(|(contract, _)| contract.dataset == table).expect("the contract");
         change(&mut contract);
+        let path = name.map_or(path, |name| self.city.folder().join("contracts").join(name));
         std::fs::write(path, contract.sign(identity.signing_key()).expect("signed")).expect("written");
     }
 

@@ -6,7 +6,7 @@ use ledger::audit::prove;
 use ledger::entry::Body;
 use ledger::replay::Phase;
 use query::message::job::{Receipted, Spent};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl Ledger {
     /// Enters a step of a job, whole or not at all, and waits until every agency has cosigned. What stands already of the entries before the last is
@@ -36,12 +36,14 @@ impl Ledger {
     }
 }
 
-/// What stands at some size: the places of the contracts, the snapshots, and what is spent.
+/// What stands at some size: the places of the contracts, what was used of them, which are revoked, the snapshots, and what is spent.
 #[derive(Clone, Default)]
 pub(super) struct Stands {
     contracts: Vec<u64>,
     snapshots: BTreeMap<String, Hash>,
     spent: Vec<Spent>,
+    used: BTreeMap<Hash, u64>,
+    revoked: BTreeSet<Hash>,
 }
 
 impl Stands {
@@ -55,7 +57,14 @@ impl Stands {
             month: month.to_owned(),
             loss,
         });
-        Self { contracts, snapshots: replay.snapshots().clone(), spent: spent.collect() }
+        let used = replay.used().map(|(contract, used)| (*contract, used)).collect();
+        Self {
+            contracts,
+            snapshots: replay.snapshots().clone(),
+            used,
+            revoked: replay.revoked().copied().collect(),
+            spent: spent.collect(),
+        }
     }
 }
 
@@ -102,8 +111,8 @@ impl Log {
     pub(super) fn standing(&self) -> Option<Standing> {
         let note = |index: &u64| self.sequencer.store().entry(*index).ok().and_then(|entry| String::from_utf8(entry).ok());
         let contracts = self.standing.contracts.iter().map(note).collect::<Option<_>>()?;
-        let Stands { snapshots, spent, .. } = self.standing.clone();
-        Some(Standing { origin: self.sequencer.head().origin.clone(), contracts, snapshots, spent })
+        let Stands { snapshots, used, revoked, spent, .. } = self.standing.clone();
+        Some(Standing { origin: self.sequencer.head().origin.clone(), contracts, snapshots, used, revoked, spent })
     }
 
     pub(super) fn places(&self, job: QueryId) -> Option<Places> {

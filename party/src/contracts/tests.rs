@@ -120,7 +120,7 @@ fn query(change: impl FnOnce(&mut Query)) -> Query {
 fn admit(contracts: &Contracts, change: impl FnOnce(&mut Query), now: u64) -> Result<Consent, Refusal> {
     let query = query(change);
     let plan = compile(&query.sql, &catalog()).expect("it compiles");
-    contracts.admit(&plan, &query, now).map(|(_, consent)| consent)
+    contracts.admit(&plan, &query, &[], now).map(|(_, consent)| consent)
 }
 
 fn says(refused: Result<Consent, Refusal>, words: &str) {
@@ -325,7 +325,39 @@ fn uses_are_counted_for_good() {
     // Another contract for the same data set serves.
     desk.put("more.contract", &sign(&Contract { max_uses: None, ..self::contract() }));
     contracts.reread(false);
-    admit(&contracts, |_| {}, NOW).expect("by the other one");
+    let other = admit(&contracts, |_| {}, NOW).expect("by the other one");
+    // Where the planner names one, it is that one; or it is said why not.
+    let named = |signed: &Consent| {
+        let ids: Vec<Hash> = signed.contracts().map(|signed| signed.id).collect();
+        let query = query(|_| {});
+        let plan = compile(&query.sql, &catalog()).expect("it compiles");
+        contracts.admit(&plan, &query, &ids, NOW).map(|(_, consent)| consent)
+    };
+    assert_eq!(named(&other).expect("named").hash(), other.hash());
+    says(named(&consent), "is used up");
+}
+
+#[test]
+fn the_planner_says_under_which_of_several_contracts_he_asks() {
+    let desk = Desk::with("one", &contract());
+    desk.put("two.contract", &sign(&contract()));
+    let ended = Contract { not_after: ledger::contract::Time(NOW + 1), ..contract() };
+    desk.put("ended.contract", &sign(&ended));
+    let contracts = desk.open();
+    let query = query(|_| {});
+    let plan = compile(&query.sql, &catalog()).expect("it compiles");
+    let chosen = |named: &[Hash]| {
+        let (_, consent) = contracts.admit(&plan, &query, named, NOW + 2).expect("allowed");
+        consent.contracts().map(|signed| signed.id).collect::<Vec<_>>()
+    };
+    for name in ["one", "two"] {
+        let note = std::fs::read_to_string(desk.folder.path().join(format!("contracts/{name}.contract"))).expect("a contract");
+        assert_eq!(chosen(&[id(&note)]), [id(&note)], "{name}");
+    }
+    // What does not allow it, or is not there, leaves the choice to the node; its entry differs then from the planner's.
+    for other in [id(&sign(&ended)), Hash([7; 32])] {
+        assert_eq!(chosen(&[other]), chosen(&[]));
+    }
 }
 
 #[test]

@@ -138,7 +138,7 @@ impl City {
         let catalog = Arc::new(self.catalog.clone());
         let contracts =
             Contracts::open(&self.path("contracts"), self.folder.path(), PARTIES[0], self.roster.clone(), catalog).expect("contracts");
-        let (effective, _) = contracts.admit(&asked, &query, now()).expect("allowed");
+        let (effective, _) = contracts.admit(&asked, &query, &[], now()).expect("allowed");
         let plan = effective.plan(asked, &query.sql, &self.catalog, query.epsilon).expect("a plan");
         (query, plan, effective)
     }

@@ -349,7 +349,7 @@ impl City {
             plan_hash: plan.hash(),
             roster_hash: self.roster.hash(),
             catalog_hash: self.catalog.hash(),
-            contracts: contracts.admit(&plan, &query, now()).expect("allowed").1.hash().0,
+            contracts: contracts.admit(&plan, &query, &[], now()).expect("allowed").1.hash().0,
             log: [0; 32],
             attempt: offer.attempt,
             engine_version: ENGINE_VERSION,

@@ -7,7 +7,7 @@ use ledger::budget::Loss;
 use ledger::bytes::Hash;
 use mpc_core::roster::Roster;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a job is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -242,6 +242,12 @@ pub struct Standing {
     pub contracts: Vec<String>,
     /// The latest snapshot of every data set.
     pub snapshots: BTreeMap<String, Hash>,
+    /// How many uses of these contracts were debited, where any were.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub used: BTreeMap<Hash, u64>,
+    /// The contracts that were revoked.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub revoked: BTreeSet<Hash>,
     /// What planners have spent of budgets of noise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spent: Vec<Spent>,
