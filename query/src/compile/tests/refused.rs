@@ -110,6 +110,11 @@ const CASES: &[(&str, Code, &str)] = &[
         "1:44: energy.grades (177 places) and transport.fhv_daily (100000 places) are joined without an equality of columns: 17700000 pairs: join them on equal keys",
     ),
     (
+        "SELECT COUNT(*) FROM transport.fhv_daily f, energy.grades g",
+        Code::Unsupported,
+        "1:17: energy.grades (177 places) and transport.fhv_daily (100000 places) are joined without an equality of columns: 17700000 pairs: join them on equal keys",
+    ),
+    (
         "SELECT DISTINCT c.grade {both}",
         Code::Unsupported,
         "1:1: the answer would show rows of the private table energy.grades, health.covid: aggregate: SELECT COUNT(*), SUM(…), AVG(…) …; or have its owner declare release = \"rows\" in the catalogue",

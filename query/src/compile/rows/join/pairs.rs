@@ -113,7 +113,11 @@ impl<'a> Rows<'a> {
     }
 
     fn too_many_pairs(&self, join: &Join, a: u64, b: u64) -> SqlError {
-        let place = join.on.iter().find_map(|(l, r)| self.text.expr(l).or_else(|| self.text.expr(r))).or_else(|| self.text.keyword("JOIN"));
+        let place = join
+            .on
+            .iter()
+            .find_map(|(l, r)| self.text.expr(l).or_else(|| self.text.expr(r)))
+            .or_else(|| self.text.keyword("JOIN").or_else(|| self.text.keyword("FROM")));
         let (l, r) = (facts::tables(&join.left).join(", "), facts::tables(&join.right).join(", "));
         if join.on.is_empty() {
             return SqlError::unsupported(
