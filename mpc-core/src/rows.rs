@@ -176,8 +176,16 @@ impl<R: Ring> Column<R> {
 
     /// Writes words of row bits to the bit-planes from `first` on: the inverse of [`by_rows`](Self::by_rows).
     pub fn set_rows<W: Ring>(&mut self, first: usize, rows: &Column<W>) {
-        assert!(R::ROWS == 64 && W::ROWS == 1 && rows.planes() == 1, "words of rows become bit-planes");
         assert_eq!(rows.rows(), self.layout.rows, "the same rows");
+        self.set_rows_at(0, first, rows);
+    }
+
+    /// As [`set_rows`](Self::set_rows), of the rows from `row` on, a multiple of 64; their number is one too, or all that are left.
+    pub fn set_rows_at<W: Ring>(&mut self, row: usize, first: usize, rows: &Column<W>) {
+        assert!(R::ROWS == 64 && W::ROWS == 1 && rows.planes() == 1, "words of rows become bit-planes");
+        let end = row + rows.rows();
+        assert!(row.is_multiple_of(64) && (end == self.layout.rows || end < self.layout.rows && end.is_multiple_of(64)), "whole words");
+        let from = row / 64;
         let width = rows.layout.width::<W>() as usize;
         let stride = self.layout.stride::<R>();
         let planes = &mut self.data[first * stride..(first + width) * stride];
@@ -189,7 +197,7 @@ impl<R: Ring> Column<R> {
                     let block = turn8(rows.iter().rev().fold(0, |v, row| v << 8 | row.to_bits() as u64));
                     words.iter_mut().enumerate().for_each(|(i, w)| *w |= (block >> (8 * i) & 0xff) << (8 * eight));
                 }
-                planes[word..].iter_mut().step_by(stride).zip(words).for_each(|(v, bits)| *v = plane_word(bits));
+                planes[from + word..].iter_mut().step_by(stride).zip(words).for_each(|(v, bits)| *v = plane_word(bits));
             }
             return;
         }
@@ -201,7 +209,7 @@ impl<R: Ring> Column<R> {
                 turn64(block);
             }
             for (i, plane) in planes.chunks_mut(stride).enumerate() {
-                let words = plane[at * LINE..].iter_mut().zip(&blocks);
+                let words = plane[from + at * LINE..].iter_mut().zip(&blocks);
                 words.for_each(|(v, block)| *v = plane_word(block[i]));
             }
         }

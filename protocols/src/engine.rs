@@ -158,7 +158,7 @@ pub trait Engine: Sized {
 
     /// For each key that one party asks for the row of another's with this key, if there is one: two parties of the session. Two rounds; nobody learns
     /// anything of the keys, nor which were found.
-    fn retrieve(&mut self, ask: &Ask<'_>, offer: &Offer<'_>) -> Result<Retrieved<Self>, Abort>;
+    fn retrieve(&mut self, ask: Ask, offer: Offer<'_>) -> Result<Retrieved<Self>, Abort>;
 
     /// Integers a and c of R::BITS bits with `x` = a - c in `R`, for `x` of one plane: where their bits differ, those of c at the positions `subtrahend`, and where c
     /// has a bit that a has not, at `borrows`. The first step from `R` to bits, which schemes take differently. Two rounds; one if nothing borrows.
@@ -213,6 +213,11 @@ pub trait Engine: Sized {
     /// Element-wise product (AND for bits).
     fn mul<R: Ring>(&mut self, x: &Self::Share<R>, y: &Self::Share<R>) -> Result<Self::Share<R>, Abort> {
         self.sum_of_products(&[(x, y)])
+    }
+
+    /// [`mul`](Self::mul) with a factor that is given up, and freed before anything arrives.
+    fn mul_freeing<R: Ring>(&mut self, x: Self::Share<R>, y: &Self::Share<R>) -> Result<Self::Share<R>, Abort> {
+        self.mul(&x, y)
     }
 
     /// The ANDs of pairs of wires, one plane each in the result: all gates of one level of a circuit in one message. There must be at

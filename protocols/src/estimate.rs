@@ -214,13 +214,13 @@ impl Engine for Estimate {
         Ok(table)
     }
 
-    fn retrieve(&mut self, ask: &Ask<'_>, offer: &Offer<'_>) -> Result<Retrieved<Self>, Abort> {
+    fn retrieve(&mut self, ask: Ask, offer: Offer<'_>) -> Result<Retrieved<Self>, Abort> {
         if ask.owner.0 >= 3 || offer.owner.0 >= 3 || ask.owner == offer.owner {
             return Err(Abort::Refused(format!("party {} and party {} are not two parties of this session", ask.owner, offer.owner)));
         }
         self.spend(cost::retrieve((ask.owner, ask.count), (offer.owner, offer.count), offer.payload));
         self.work += find_work(ask.count, offer.count);
-        let sizes = Sizes::of(ask, offer);
+        let sizes = Sizes::of(&ask, &offer);
         let bits = Shape(sizes.bits());
         Ok(Retrieved {
             check: bits.with_planes(sizes.check_bits()),

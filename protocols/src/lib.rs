@@ -26,6 +26,6 @@ pub use cost::{Cost, Estimate};
 pub use engine::{Difference, Engine, Input, Opened, Pair, Ranked, Released, Security, Share, Verified};
 pub use plain::Plain;
 pub use rep3::{Rep3, Rep3Share};
-pub use retrieve::{Ask, Offer, Offered, Payload, Retrieved};
+pub use retrieve::{Ask, KeySet, KeyWords, Offer, Offered, Payload, Retrieved};
 pub use table::{Cell, Message, Table};
 pub use wire::{Gate, Wire};

@@ -148,11 +148,13 @@ impl Engine for Plain {
     }
 
     /// Where nothing is found there are ones in the check and zeros beside it.
-    fn retrieve(&mut self, ask: &Ask<'_>, offer: &Offer<'_>) -> Result<Retrieved<Self>, Abort> {
+    fn retrieve(&mut self, ask: Ask, offer: Offer<'_>) -> Result<Retrieved<Self>, Abort> {
         let missing = || Abort::Refused("keys that are asked for, or offered, are missing or not as declared".into());
-        let (keys, rows, sizes) = (asked(ask).ok_or_else(missing)?, offered(offer).ok_or_else(missing)?, Sizes::of(ask, offer));
-        let places: HashMap<&[u64], usize> = rows.keys.iter().zip(0..).map(|(key, row)| (*key, row)).collect();
-        let found: Vec<Option<usize>> = keys.iter().map(|key| key.and_then(|key| places.get(key).copied())).collect();
+        let (sizes, count) = (Sizes::of(&ask, &offer), ask.count);
+        let (keys, rows) = (asked(count, ask.keys).ok_or_else(missing)?, offered(offer).ok_or_else(missing)?);
+        let places: HashMap<&[u64], usize> = rows.keys.iter().zip(&rows.keys.rows).map(|(key, row)| (key, *row as usize)).collect();
+        let none = std::iter::repeat_n(None, count - keys.rows.len());
+        let found: Vec<Option<usize>> = none.chain(keys.iter().map(|key| places.get(key).copied())).collect();
         let check = Column::from_bools(&found.iter().map(Option::is_none).collect::<Vec<_>>());
         Ok(Retrieved {
             check: check.pick_planes(std::iter::repeat_n(0, sizes.check_bits())),

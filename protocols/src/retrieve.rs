@@ -9,14 +9,28 @@ use zeroize::Zeroizing;
 /// What is wrong happens with probability 2^-40 at most.
 const CERTAINTY: u32 = 40;
 
+/// The keys of rows in clear, as words.
+pub struct KeyWords {
+    words: Zeroizing<Vec<u64>>,
+    width: usize,
+}
+
+/// Keys of which no two are equal: those of some rows.
+pub struct KeySet {
+    /// The keys of all rows.
+    pub words: KeyWords,
+    /// Which rows.
+    pub rows: Vec<u32>,
+}
+
 /// What one party asks for.
-pub struct Ask<'a> {
+pub struct Ask {
     /// Who asks.
     pub owner: PartyId,
     /// How often: public.
     pub count: usize,
-    /// The keys, no two equal, at who asks; where there is none, nothing is found.
-    pub keys: Option<&'a [Option<&'a [u64]>]>,
+    /// The keys at who asks. Where there are fewer than it asks for, the first questions are for none, and nothing is found.
+    pub keys: Option<KeySet>,
 }
 
 /// What another party offers.
@@ -31,15 +45,15 @@ pub struct Offer<'a> {
     pub rows: Option<Offered<'a>>,
 }
 
-/// Rows that are offered. Their columns have a row for each key.
+/// Rows that are offered.
 pub struct Offered<'a> {
-    /// The keys, no two equal, of as many words as those asked for.
-    pub keys: &'a [&'a [u64]],
-    /// Bits.
+    /// Which, by their keys: of as many words as those asked for.
+    pub keys: KeySet,
+    /// Bits of all rows, also those that are not offered.
     pub bits: &'a Column<B64>,
-    /// Elements.
+    /// Elements of all rows.
     pub fp61: &'a Column<Fp61>,
-    /// Wide elements.
+    /// Wide elements of all rows.
     pub fp127: &'a Column<Fp127>,
 }
 
@@ -66,22 +80,50 @@ pub struct Retrieved<E: Engine> {
     pub fp127: E::Share<Fp127>,
 }
 
+impl KeyWords {
+    /// Those that bit-planes hold.
+    pub fn of(planes: &Column<B64>) -> Self {
+        KeyWords { words: words(planes), width: planes.planes().div_ceil(64) }
+    }
+
+    /// The key of a row.
+    pub fn key(&self, row: u32) -> &[u64] {
+        &self.words[row as usize * self.width..][..self.width]
+    }
+
+    /// The rows by their keys, those of equal keys in the order of their numbers.
+    pub fn sorted(&self, rows: impl Iterator<Item = u32>) -> Vec<u32> {
+        // with the first word beside the number most comparisons are of neighbours in memory
+        let first = |row: u32| self.key(row).first().copied().unwrap_or(0);
+        let mut all: Zeroizing<Vec<(u64, u32)>> = Zeroizing::new(rows.map(|row| (first(row), row)).collect());
+        all.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| self.key(a.1).cmp(self.key(b.1))).then(a.1.cmp(&b.1)));
+        all.iter().map(|(_, row)| *row).collect()
+    }
+}
+
+impl KeySet {
+    /// The keys one by one.
+    pub fn iter(&self) -> impl Iterator<Item = &[u64]> {
+        self.rows.iter().map(|row| self.words.key(*row))
+    }
+}
+
 impl Offered<'_> {
     fn fits(&self, payload: Payload) -> bool {
-        let rows = self.keys.len();
+        let rows = self.bits.rows();
         let of = |layout: Layout, planes| layout == Layout::new(rows, planes);
         of(self.bits.layout(), payload.bits) && of(self.fp61.layout(), payload.fp61) && of(self.fp127.layout(), payload.fp127)
     }
 }
 
 /// What asker and owner must supply, where they must: `None` if it does not fit what everyone knows of it.
-pub(crate) fn asked<'a>(ask: &Ask<'a>) -> Option<&'a [Option<&'a [u64]>]> {
-    ask.keys.filter(|keys| keys.len() == ask.count)
+pub(crate) fn asked(count: usize, keys: Option<KeySet>) -> Option<KeySet> {
+    keys.filter(|keys| keys.rows.len() <= count)
 }
 
 /// [`asked`], of an offer.
-pub(crate) fn offered<'o, 'a>(offer: &'o Offer<'a>) -> Option<&'o Offered<'a>> {
-    offer.rows.as_ref().filter(|rows| rows.keys.len() <= offer.count && rows.fits(offer.payload))
+pub(crate) fn offered(offer: Offer<'_>) -> Option<Offered<'_>> {
+    offer.rows.filter(|rows| rows.keys.rows.len() <= offer.count && rows.fits(offer.payload))
 }
 
 /// Public sizes.
@@ -93,7 +135,7 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    pub fn of(ask: &Ask<'_>, offer: &Offer<'_>) -> Self {
+    pub fn of(ask: &Ask, offer: &Offer<'_>) -> Self {
         Sizes { asked: ask.count, offered: offer.count, payload: offer.payload }
     }
 
@@ -146,55 +188,69 @@ impl Sizes {
         self.bit_words() + 2 * (self.payload.fp61 + self.payload.fp127)
     }
 
-    /// The words of rows of the store that are `rows` of the owner, each hidden by its pad: bits by exclusive or, elements by their sum.
-    pub fn hidden(&self, rows: &Offered<'_>, mut pad: impl FnMut(usize, &mut [u64])) -> Zeroizing<Vec<u64>> {
-        let (count, width) = (rows.keys.len(), self.limbs().len());
-        let check = Column::zeros(Layout::new(count, self.check_bits()));
-        let bits = words(&Column::stack(&[&check, rows.bits]));
-        let mut all = Zeroizing::new(vec![0; count * width]);
-        let mut pads = Zeroizing::new(vec![0; self.pad_words()]);
-        for (row, out) in all.chunks_exact_mut(width).enumerate() {
-            pad(row, &mut pads);
-            let (pad_bits, pad_elements) = pads.split_at(self.bit_words());
-            let (out_bits, out_elements) = out.split_at_mut(self.bit_words());
-            let here = &bits[row * self.bit_words()..];
-            out_bits.iter_mut().zip(here).zip(pad_bits).for_each(|((out, v), pad)| *out = v ^ pad);
-            let (narrow, wide) = out_elements.split_at_mut(self.payload.fp61);
-            let (pad_narrow, pad_wide) = pad_elements.split_at(2 * self.payload.fp61);
-            for ((plane, out), pad) in narrow.iter_mut().enumerate().zip(pad_narrow.chunks_exact(2)) {
-                *out = rows.fp61.plane(plane)[row].add(pad_element(pad)).to_bits() as u64;
-            }
-            for ((plane, out), pad) in wide.chunks_exact_mut(2).enumerate().zip(pad_wide.chunks_exact(2)) {
-                let hidden = rows.fp127.plane(plane)[row].add(pad_element(pad)).to_bits();
-                out.copy_from_slice(&[hidden as u64, (hidden >> 64) as u64]);
-            }
-        }
-        all
-    }
-
-    /// What the asker takes from the words of rows of the store, or, with `pads`, what the third party takes off.
-    pub fn parts(&self, words: &[u64], pads: bool) -> Parts {
+    /// What the asker takes from the words of rows of the store, or, with `pads`, what the third party takes off: of the rows from `row` on, a multiple of 64.
+    pub fn take(&self, parts: &mut Parts, row: usize, words: &[u64], pads: bool) {
         let width = if pads { self.pad_words() } else { self.limbs().len() };
-        let mut bits = Column::zeros(self.bits());
         for (at, first) in (0..self.bits().planes).step_by(64).enumerate() {
-            bits.set_rows(first, &limb(words, at, width, (self.bits().planes - first).min(64)));
+            parts.bits.set_rows_at(row, first, &limb(words, at, width, (self.bits().planes - first).min(64)));
         }
         let narrow = self.bit_words();
         let wide = narrow + if pads { 2 } else { 1 } * self.payload.fp61;
-        let elements_at = |at: usize, two: bool| {
-            let value = move |row: &[u64]| u128::from(row[at]) | if two { u128::from(row[at + 1]) << 64 } else { 0 };
-            words.chunks_exact(width).map(value)
-        };
-        let mut fp61 = Vec::with_capacity(self.payload.fp61 * self.asked);
-        (0..self.payload.fp61)
-            .for_each(|i| fp61.extend(elements_at(narrow + if pads { 2 * i } else { i }, pads).map(|v| part::<Fp61>(v, pads))));
-        let mut fp127 = Vec::with_capacity(self.payload.fp127 * self.asked);
-        (0..self.payload.fp127).for_each(|i| fp127.extend(elements_at(wide + 2 * i, true).map(|v| part::<Fp127>(v, pads))));
-        let fits = "an element for each row and plane";
-        Parts {
-            bits,
-            fp61: Column::from_elements(fp61, self.elements::<Fp61>()).expect(fits),
-            fp127: Column::from_elements(fp127, self.elements::<Fp127>()).expect(fits),
+        for i in 0..self.payload.fp61 {
+            let at = narrow + if pads { 2 * i } else { i };
+            let out = parts.fp61.as_mut_slice()[i * self.asked + row..].iter_mut();
+            out.zip(words.chunks_exact(width)).for_each(|(out, words)| *out = part(words, at, pads, pads));
+        }
+        for i in 0..self.payload.fp127 {
+            let out = parts.fp127.as_mut_slice()[i * self.asked + row..].iter_mut();
+            out.zip(words.chunks_exact(width)).for_each(|(out, words)| *out = part(words, wide + 2 * i, true, pads));
+        }
+    }
+
+    /// Nothing yet of what [`take`](Self::take) takes.
+    pub fn parts(&self) -> Parts {
+        let (fp61, fp127) = (Column::zeros(self.elements::<Fp61>()), Column::zeros(self.elements::<Fp127>()));
+        Parts { bits: Column::zeros(self.bits()), fp61, fp127 }
+    }
+}
+
+/// Rows of the owner as rows of the store.
+pub(crate) struct Hidden<'a> {
+    sizes: Sizes,
+    rows: Offered<'a>,
+    bits: Zeroizing<Vec<u64>>,
+    pad: Zeroizing<Vec<u64>>,
+}
+
+impl<'a> Hidden<'a> {
+    pub fn new(sizes: &Sizes, rows: Offered<'a>) -> Self {
+        Hidden { sizes: *sizes, bits: words(rows.bits), rows, pad: Zeroizing::new(vec![0; sizes.pad_words()]) }
+    }
+
+    /// The words of the row with a key of this number, hidden by its pad: bits by exclusive or, elements by their sum.
+    pub fn row(&mut self, number: usize, pad: impl FnOnce(&mut [u64]), out: &mut [u64]) {
+        let (sizes, row) = (&self.sizes, self.rows.keys.rows[number] as usize);
+        pad(&mut self.pad);
+        let (pad_bits, pad_elements) = self.pad.split_at(sizes.bit_words());
+        let (out_bits, out_elements) = out.split_at_mut(sizes.bit_words());
+        out_bits.copy_from_slice(pad_bits);
+        // above the check, which is 0
+        let width = sizes.payload.bits.div_ceil(64);
+        for (at, word) in self.bits[row * width..][..width].iter().enumerate() {
+            let first = sizes.check_bits() + 64 * at;
+            out_bits[first / 64] ^= word << (first % 64);
+            if let Some(next) = out_bits.get_mut(first / 64 + 1) {
+                *next ^= word.checked_shr(64 - first as u32 % 64).unwrap_or(0);
+            }
+        }
+        let (narrow, wide) = out_elements.split_at_mut(sizes.payload.fp61);
+        let (pad_narrow, pad_wide) = pad_elements.split_at(2 * sizes.payload.fp61);
+        for ((plane, out), pad) in narrow.iter_mut().enumerate().zip(pad_narrow.chunks_exact(2)) {
+            *out = self.rows.fp61.plane(plane)[row].add(pad_element(pad)).to_bits() as u64;
+        }
+        for ((plane, out), pad) in wide.chunks_exact_mut(2).enumerate().zip(pad_wide.chunks_exact(2)) {
+            let hidden = self.rows.fp127.plane(plane)[row].add(pad_element(pad)).to_bits();
+            out.copy_from_slice(&[hidden as u64, (hidden >> 64) as u64]);
         }
     }
 }
@@ -206,9 +262,10 @@ pub(crate) struct Parts {
     pub fp127: Column<Fp127>,
 }
 
-fn part<R: Ring>(v: u128, pad: bool) -> R {
-    let v = element::<R>(v);
-    if pad { R::ZERO.sub(v) } else { v }
+/// The element of one word or two, or what takes it off.
+fn part<R: Ring>(words: &[u64], at: usize, two: bool, off: bool) -> R {
+    let v = element::<R>(u128::from(words[at]) | if two { u128::from(words[at + 1]) << 64 } else { 0 });
+    if off { R::ZERO.sub(v) } else { v }
 }
 
 /// 128 bits as an element: uniform but for 2^-67.
@@ -227,18 +284,51 @@ pub(crate) fn words(planes: &Column<B64>) -> Zeroizing<Vec<u64>> {
     all
 }
 
-/// Words of so many bits each, row by row, as bit-planes without gaps.
-pub(crate) fn planes(words: &[u64], bits: &[usize], rows: usize) -> Column<B64> {
-    let mut all = Column::zeros(Layout::new(rows, bits.iter().sum()));
-    let mut first = 0;
-    for (at, width) in bits.iter().enumerate().filter(|(_, width)| **width > 0) {
-        all.set_rows(first, &limb(words, at, bits.len(), *width));
-        first += width;
-    }
-    all
+/// Words of so many bits each, row by row, on their way to bit-planes without gaps: a piece at a time.
+pub(crate) struct Planes<'b> {
+    planes: Column<B64>,
+    bits: &'b [usize],
+    row: usize,
+    piece: Zeroizing<Vec<u64>>,
 }
 
-/// The inverse of [`planes`].
+/// Rows at a time, a multiple of 64: many beside what a piece costs, few beside all.
+pub(crate) const PIECE: usize = 4096;
+
+impl<'b> Planes<'b> {
+    pub fn new(bits: &'b [usize], rows: usize) -> Self {
+        let piece = Zeroizing::new(Vec::with_capacity(PIECE.min(rows) * bits.len()));
+        Planes { planes: Column::zeros(Layout::new(rows, bits.iter().sum())), bits, row: 0, piece }
+    }
+
+    /// Adds rows.
+    pub fn push(&mut self, words: &[u64]) {
+        for row in words.chunks_exact(self.bits.len()) {
+            self.piece.extend_from_slice(row);
+            if self.piece.len() == PIECE * self.bits.len() {
+                self.write();
+            }
+        }
+    }
+
+    /// All rows.
+    pub fn finish(mut self) -> Column<B64> {
+        self.write();
+        self.planes
+    }
+
+    fn write(&mut self) {
+        let mut first = 0;
+        for (at, width) in self.bits.iter().enumerate().filter(|(_, width)| **width > 0) {
+            self.planes.set_rows_at(self.row, first, &limb(&self.piece, at, self.bits.len(), *width));
+            first += width;
+        }
+        self.row += self.piece.len() / self.bits.len();
+        self.piece.clear();
+    }
+}
+
+/// The inverse of [`Planes`].
 pub(crate) fn from_planes(column: &Column<B64>, bits: &[usize]) -> Zeroizing<Vec<u64>> {
     let mut all = Zeroizing::new(vec![0; column.rows() * bits.len()]);
     let mut first = 0;

@@ -10,6 +10,8 @@
 //! *Size.* n + 41 rows up to 1024 tags; then some 1.8 rows a tag.
 
 use mpc_core::prf::Prf;
+use std::ops::Range;
+use zeroize::Zeroizing;
 
 /// Failure has probability 2^-40 at most.
 const CERTAINTY: u32 = 40;
@@ -50,11 +52,19 @@ impl Shape {
         ((u128::from(word[0]) * self.buckets as u128) >> 64) as usize
     }
 
-    /// The numbers of the tags in each bucket.
-    fn buckets(&self, tags: &[u128], of: &Prf) -> Vec<Vec<usize>> {
-        let mut buckets = vec![Vec::new(); self.buckets];
-        tags.iter().enumerate().for_each(|(number, tag)| buckets[self.bucket(*tag, of)].push(number));
-        buckets
+    /// The numbers of the tags by buckets, and where those of each begin.
+    fn buckets(&self, tags: &[u128], of: &Prf) -> (Vec<u32>, Vec<u32>) {
+        let mut starts = vec![0; self.buckets + 1];
+        let bucket: Vec<u32> = tags.iter().map(|tag| self.bucket(*tag, of) as u32).collect();
+        bucket.iter().for_each(|bucket| starts[*bucket as usize + 1] += 1);
+        (0..self.buckets).for_each(|bucket| starts[bucket + 1] += starts[bucket]);
+        let (mut next, mut numbers) = (starts.clone(), vec![0; tags.len()]);
+        for (number, bucket) in (0..).zip(bucket) {
+            let next = &mut next[bucket as usize];
+            numbers[*next as usize] = number;
+            *next += 1;
+        }
+        (numbers, starts)
     }
 
     /// Words of a vector.
@@ -108,33 +118,42 @@ fn log2(x: u64) -> u128 {
     log
 }
 
-/// The store of pairs: `limbs` words a value and a row of the store. Tags are distinct and no more than the shape holds. `of` is the function of the tags,
-/// `free` one that whoever gets the store does not know. `None` with probability 2^-40 at most, and if a tag is there twice.
-pub(crate) fn encode(shape: &Shape, tags: &[u128], values: &[u64], limbs: usize, of: &Prf, free: &Prf) -> Option<Vec<u64>> {
-    let mut store = vec![0; shape.rows() * limbs];
+/// The store of pairs of `tags` and values of `limbs` words: `value` says the value of a tag's number, `write` gets the rows of the store in their order, those of a bucket at
+/// a time. Tags are distinct and no more than the shape holds. `of` is the function of the tags, `free` one that whoever gets the store does not know. `None` with
+/// probability 2^-40 at most, and if a tag is there twice.
+pub(crate) fn encode(
+    shape: &Shape,
+    tags: &[u128],
+    limbs: usize,
+    (of, free): (&Prf, &Prf),
+    mut value: impl FnMut(usize, &mut [u64]),
+    mut write: impl FnMut(&[u64]),
+) -> Option<()> {
     // points beyond all tags
     let point = |row: usize| 1 << (mpc_core::prf::POINT_BITS - 1) | row as u128;
-    store.chunks_exact_mut(limbs.max(1)).enumerate().for_each(|(row, out)| free.fill(point(row), 0, out));
     let (words, width) = (shape.words(), shape.words() + limbs);
-    for (bucket, numbers) in shape.buckets(tags, of).iter().enumerate() {
+    let (numbers, starts) = shape.buckets(tags, of);
+    let mut rows = Zeroizing::new(vec![0; shape.rows * limbs]);
+    for (bucket, range) in starts.windows(2).enumerate() {
+        let numbers = &numbers[range[0] as usize..range[1] as usize];
         if numbers.len() > shape.load {
             return None;
         }
         // each equation a vector and its value
-        let mut equations = vec![0; numbers.len() * width];
+        let mut equations = Zeroizing::new(vec![0; numbers.len() * width]);
         let mut pivots = Vec::with_capacity(numbers.len());
         for (number, row) in numbers.iter().zip(0..) {
             let (solved, rest) = equations.split_at_mut(row * width);
             let equation = &mut rest[..width];
-            shape.vector(tags[*number], of, &mut equation[..words]);
-            equation[words..].copy_from_slice(&values[number * limbs..][..limbs]);
+            shape.vector(tags[*number as usize], of, &mut equation[..words]);
+            value(*number as usize, &mut equation[words..]);
             for (pivot, solved) in pivots.iter().zip(solved.chunks_exact(width)) {
                 add(equation, solved, bit(equation, *pivot));
             }
             let first = equation[..words].iter().position(|word| *word != 0)?;
             pivots.push(64 * first + equation[first].trailing_zeros() as usize);
         }
-        let rows = &mut store[bucket * shape.rows * limbs..][..shape.rows * limbs];
+        rows.chunks_exact_mut(limbs.max(1)).enumerate().for_each(|(row, out)| free.fill(point(bucket * shape.rows + row), 0, out));
         for (pivot, equation) in pivots.iter().zip(equations.chunks_exact(width)).rev() {
             let (vector, value) = equation.split_at(words);
             rows[pivot * limbs..][..limbs].fill(0);
@@ -142,13 +161,20 @@ pub(crate) fn encode(shape: &Shape, tags: &[u128], values: &[u64], limbs: usize,
             rows.chunks_exact(limbs.max(1)).enumerate().for_each(|(at, row)| add(&mut sum, row, bit(vector, at)));
             rows[pivot * limbs..][..limbs].copy_from_slice(&sum);
         }
+        write(&rows);
     }
-    Some(store)
+    Some(())
 }
 
-/// The values of tags, `limbs` words each.
-pub(crate) fn decode(shape: &Shape, store: &[u64], tags: &[u128], limbs: usize, of: &Prf) -> Vec<u64> {
-    let mut values = vec![0; tags.len() * limbs];
+/// The values of tags, `limbs` words each; `rows` gives those rows of the store.
+pub(crate) fn decode(
+    shape: &Shape,
+    tags: &[u128],
+    limbs: usize,
+    of: &Prf,
+    rows: impl Fn(Range<usize>) -> Zeroizing<Vec<u64>>,
+) -> Zeroizing<Vec<u64>> {
+    let mut values = Zeroizing::new(vec![0; tags.len() * limbs]);
     if shape.rows == 0 || limbs == 0 {
         return values;
     }
@@ -156,8 +182,9 @@ pub(crate) fn decode(shape: &Shape, store: &[u64], tags: &[u128], limbs: usize, 
     let groups = shape.rows.div_ceil(4);
     let mut sums = vec![0; groups * 16 * limbs];
     let mut vector = vec![0; shape.words()];
-    for (bucket, numbers) in shape.buckets(tags, of).iter().enumerate().filter(|(_, numbers)| !numbers.is_empty()) {
-        let rows = &store[bucket * shape.rows * limbs..][..shape.rows * limbs];
+    let (numbers, starts) = shape.buckets(tags, of);
+    for (bucket, range) in starts.windows(2).enumerate().filter(|(_, range)| range[0] < range[1]) {
+        let rows = rows(bucket * shape.rows..(bucket + 1) * shape.rows);
         for (four, sums) in rows.chunks(4 * limbs).zip(sums.chunks_exact_mut(16 * limbs)) {
             for (place, row) in four.chunks_exact(limbs).enumerate() {
                 let (without, with) = sums[..limbs << (place + 1)].split_at_mut(limbs << place);
@@ -166,9 +193,9 @@ pub(crate) fn decode(shape: &Shape, store: &[u64], tags: &[u128], limbs: usize, 
                 }
             }
         }
-        for number in numbers {
-            shape.vector(tags[*number], of, &mut vector);
-            let value = &mut values[number * limbs..][..limbs];
+        for number in &numbers[range[0] as usize..range[1] as usize] {
+            shape.vector(tags[*number as usize], of, &mut vector);
+            let value = &mut values[*number as usize * limbs..][..limbs];
             for (group, sums) in sums.chunks_exact(16 * limbs).enumerate() {
                 let choice = (vector[group / 16] >> (4 * (group % 16)) & 15) as usize;
                 value.iter_mut().zip(&sums[choice * limbs..]).for_each(|(v, sum)| *v ^= sum);
@@ -212,6 +239,18 @@ mod tests {
         out
     }
 
+    /// The store as a whole, of values side by side.
+    fn encoded(shape: &Shape, tags: &[u128], values: &[u64], limbs: usize, functions: (&Prf, &Prf)) -> Option<Vec<u64>> {
+        let mut store = Vec::new();
+        let value = |number: usize, out: &mut [u64]| out.copy_from_slice(&values[number * limbs..][..limbs]);
+        encode(shape, tags, limbs, functions, value, |rows| store.extend_from_slice(rows)).map(|()| store)
+    }
+
+    fn decoded(shape: &Shape, store: &[u64], tags: &[u128], limbs: usize, of: &Prf) -> Vec<u64> {
+        let rows = |range: Range<usize>| Zeroizing::new(store[range.start * limbs..range.end * limbs].to_vec());
+        decode(shape, tags, limbs, of, rows).to_vec()
+    }
+
     #[test]
     fn what_was_encoded_is_decoded() {
         let (of, free) = functions(1);
@@ -220,9 +259,9 @@ mod tests {
                 let shape = Shape::new(count);
                 let tags: Vec<u128> = (0..used as u128).map(|i| (i * i) << 20 | i).collect();
                 let values = words(7, used * limbs);
-                let store = encode(&shape, &tags, &values, limbs, &of, &free).expect("it fails with probability 2^-40");
+                let store = encoded(&shape, &tags, &values, limbs, (&of, &free)).expect("it fails with probability 2^-40");
                 assert_eq!(store.len(), shape.rows() * limbs);
-                assert_eq!(decode(&shape, &store, &tags, limbs, &of), values, "{used} of {count}");
+                assert_eq!(decoded(&shape, &store, &tags, limbs, &of), values, "{used} of {count}");
             }
         }
     }
@@ -232,9 +271,9 @@ mod tests {
         let (of, free) = functions(2);
         let shape = Shape::new(300);
         let tags: Vec<u128> = (0..200).collect();
-        let store = encode(&shape, &tags, &words(3, 200), 1, &of, &free).expect("it fails with probability 2^-40");
+        let store = encoded(&shape, &tags, &words(3, 200), 1, (&of, &free)).expect("it fails with probability 2^-40");
         let others: Vec<u128> = (200..1200).collect();
-        let mut values = decode(&shape, &store, &others, 1, &of);
+        let mut values = decoded(&shape, &store, &others, 1, &of);
         let ones: u32 = values.iter().map(|v| v.count_ones()).sum();
         assert!((31_000..33_000).contains(&ones), "{ones} of 64,000 bits are 1");
         values.extend(words(3, 200));
@@ -246,8 +285,8 @@ mod tests {
     #[test]
     fn a_tag_twice_and_too_many_tags_are_refused() {
         let (of, free) = functions(3);
-        let twice = encode(&Shape::new(4), &[1, 2, 1], &[1, 2, 3], 1, &of, &free);
-        let many = encode(&Shape::new(2), &[1, 2, 3], &[1, 2, 3], 1, &of, &free);
+        let twice = encoded(&Shape::new(4), &[1, 2, 1], &[1, 2, 3], 1, (&of, &free));
+        let many = encoded(&Shape::new(2), &[1, 2, 3], &[1, 2, 3], 1, (&of, &free));
         assert!(twice.is_none() && many.is_none());
     }
 
@@ -297,7 +336,7 @@ mod tests {
         let shape = Shape { buckets: 1, load: 8, rows: 10 };
         let sets = 4096;
         let failed =
-            (0..sets).filter(|set| encode(&shape, &(set * 8..set * 8 + 8).collect::<Vec<_>>(), &[0; 8], 1, &of, &of).is_none()).count();
+            (0..sets).filter(|set| encoded(&shape, &(set * 8..set * 8 + 8).collect::<Vec<_>>(), &[0; 8], 1, (&of, &of)).is_none()).count();
         // 1 - (1 - 2^-10) ... (1 - 2^-3) = 0.2303
         assert!((840..1050).contains(&failed), "{failed} of {sets}");
     }

@@ -206,6 +206,23 @@ fn rows_move_are_cut_joined_and_summed() {
 }
 
 #[test]
+fn planes_are_written_by_rows_piece_by_piece() {
+    let mut words = Words(97);
+    for (rows, piece) in ROWS.into_iter().chain([1000]).flat_map(|rows| [64, 576].map(|piece| (rows, piece))) {
+        for (planes, width) in [(1, 1), (9, 8), (70, 9), (140, 64)] {
+            let c = random::<B64>(Layout::new(rows, planes), &mut words);
+            let mut written = c.slice_planes(0..planes);
+            written.as_mut_slice()[(planes - width) * rows.div_ceil(64)..].fill(B64::ZERO);
+            for row in (0..rows).step_by(piece) {
+                let rows = c.slice_rows(row..rows.min(row + piece)).slice_planes(planes - width..planes).by_rows::<Row64>(0);
+                written.set_rows_at(row, planes - width, &rows);
+            }
+            assert!(written == c, "{rows} rows by {piece}, {width} of {planes} planes");
+        }
+    }
+}
+
+#[test]
 fn sums_before_run_over_all_planes() {
     let c = Column::from_elements([5, 1, 0, 7, 2, 2].map(Index).to_vec(), Layout::narrow(3, 2, 4)).expect("six elements");
     assert_eq!(c.sums_before().as_slice().iter().map(|v| v.0).collect::<Vec<_>>(), [0, 5, 6, 6, 13, 15]);

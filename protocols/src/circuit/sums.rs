@@ -30,7 +30,7 @@ pub fn filtered_sum<E: Engine, R: Ring>(e: &mut E, bit: &Bits<E>, values: &E::Sh
 /// The rows of `values` whose bit (one plane) is set, zero elsewhere.
 pub fn bit_times<E: Engine, R: Ring>(e: &mut E, bit: &Bits<E>, values: &E::Share<R>) -> Result<E::Share<R>, Abort> {
     let bit = spread::<E, R>(e, bit, values.layout())?;
-    e.mul(&bit, values)
+    e.mul_freeing(bit, values)
 }
 
 /// One converted bit for each plane of `layout`.

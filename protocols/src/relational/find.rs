@@ -15,10 +15,8 @@
 //! sort of both sides takes (4w + 1) + 7 (23w/3 + 11/3) bits a row of either at 16 bits of key, w = 18: some 2100 for each row of A. *Leakage.* None.
 
 use super::Bits;
-use crate::retrieve::words;
-use crate::{Abort, Ask, Engine, Input, Offer, Offered, Payload, Retrieved, Share, Table, circuit};
+use crate::{Abort, Ask, Engine, Input, KeySet, KeyWords, Offer, Offered, Payload, Retrieved, Share, Table, circuit};
 use mpc_core::{B64, Column, Fp61, Fp127, Layout, PartyId, Permutation};
-use std::collections::{HashMap, HashSet};
 
 /// Rows whose keys their owner knows in clear.
 pub struct Known<'a> {
@@ -82,22 +80,14 @@ pub fn find<E: Engine>(
             fp127: e.constant(&Column::zeros(layout(payload.fp127))),
         });
     }
-    let base_words = base.clear.map(|keys| words(keys.key));
-    let arranged = match (&base.clear, &base_words) {
-        (Some(keys), Some(words)) => Some(Arranged::new(keys.valid, words, questions(base.key), standing)?),
-        _ => None,
-    };
-    let ask = Ask { owner: base.owner, count: questions(base.key), keys: arranged.as_ref().map(|a| &a.asked[..]) };
-    let table_words = table.clear.map(|keys| words(keys.key));
-    let offered = match (&table.clear, &table_words, rows) {
-        (Some(keys), Some(words), Some(rows)) => Some(Distinct::new(keys.valid, words, rows)),
-        _ => None,
-    };
-    let offer = Offer { owner: table.owner, count: questions(table.key), payload, rows: offered.as_ref().map(Distinct::offered) };
-    let retrieved = e.retrieve(&ask, &offer)?;
-    let answers = answers(e, retrieved, payload)?;
+    let mut arranged = base.clear.map(|keys| Arranged::new(keys, questions(base.key), standing)).transpose()?;
+    let ask = Ask { owner: base.owner, count: questions(base.key), keys: arranged.as_mut().and_then(|a| a.asked.take()) };
+    let count = ask.count;
+    let offered = table.clear.zip(rows).map(|(keys, (bits, fp61, fp127))| Offered { keys: first_of_each(keys), bits, fp61, fp127 });
+    let offer = Offer { owner: table.owner, count: questions(table.key), payload, rows: offered };
+    let retrieved = e.retrieve(ask, offer)?;
 
-    let differences = answers.differences().padded(e, 0, places - ask.count);
+    let differences = answers(e, retrieved, payload)?.differences().padded(e, 0, places - count);
     let (heads, back) = (arranged.as_ref().map(|a| &a.heads), arranged.as_ref().and_then(|a| a.back.as_ref()));
     let spread = e.permute_by(base.owner, heads, differences)?.prefix_sums();
     let found = match standing {
@@ -111,9 +101,8 @@ pub fn find<E: Engine>(
 /// Opens whether two rows of `table` have the same key: 2 rounds, one bit in each.
 pub fn has_repeats<E: Engine>(e: &mut E, table: &Known<'_>) -> Result<bool, Abort> {
     let repeats = table.clear.map(|keys| {
-        let (words, width) = (words(keys.key), keys.key.planes().div_ceil(64));
-        let mut seen = HashSet::new();
-        let twice = valid_rows(keys.valid).any(|row| !seen.insert(&words[row * width..][..width]));
+        let words = KeyWords::of(keys.key);
+        let twice = words.sorted(valid_rows(keys.valid)).windows(2).any(|rows| words.key(rows[0]) == words.key(rows[1]));
         Column::from_bools(&[twice])
     });
     let bit = e.input(&[Input::new(table.owner, Layout::new(1, 1), repeats.as_ref())])?.remove(0);
@@ -127,21 +116,23 @@ pub(crate) fn questions(key: Layout) -> usize {
 }
 
 /// Whether each answer was found and, where it was, what it has: zeros elsewhere.
-fn answers<E: Engine>(e: &mut E, retrieved: Retrieved<E>, payload: Payload) -> Result<Table<E>, Abort> {
-    let zero = e.not(&retrieved.check);
-    drop(retrieved.check);
+fn answers<E: Engine>(e: &mut E, Retrieved { check, bits, fp61, fp127 }: Retrieved<E>, payload: Payload) -> Result<Table<E>, Abort> {
+    let zero = e.not(&check);
+    drop(check);
     let matched = circuit::all(e, &zero)?;
     drop(zero);
     let mut table = Table::new(matched.layout().rows).with::<B64>(matched.clone());
     if payload.bits > 0 {
         let spread = matched.planes(std::iter::repeat_n(0, payload.bits));
-        table = table.with::<B64>(e.mul(&spread, &retrieved.bits)?);
+        table = table.with::<B64>(e.mul_freeing(spread, &bits)?);
     }
+    drop(bits);
     if payload.fp61 > 0 {
-        table = table.with::<Fp61>(circuit::bit_times::<E, Fp61>(e, &matched, &retrieved.fp61)?);
+        table = table.with::<Fp61>(circuit::bit_times::<E, Fp61>(e, &matched, &fp61)?);
     }
+    drop(fp61);
     if payload.fp127 > 0 {
-        table = table.with::<Fp127>(circuit::bit_times::<E, Fp127>(e, &matched, &retrieved.fp127)?);
+        table = table.with::<Fp127>(circuit::bit_times::<E, Fp127>(e, &matched, &fp127)?);
     }
     Ok(table)
 }
@@ -159,100 +150,57 @@ fn taken<E: Engine>(e: &mut E, mut table: Table<E>, payload: Payload) -> Found<E
 }
 
 /// The rows that have a key.
-fn valid_rows(valid: &Column<B64>) -> impl Iterator<Item = usize> {
-    (0..valid.rows()).filter(|row| valid.bit(*row, 0))
+fn valid_rows(valid: &Column<B64>) -> impl Iterator<Item = u32> {
+    (0..valid.rows() as u32).filter(|row| valid.bit(*row as usize, 0))
+}
+
+/// Of the rows of each key the first.
+fn first_of_each(keys: Keys<'_>) -> KeySet {
+    let words = KeyWords::of(keys.key);
+    let mut rows = words.sorted(valid_rows(keys.valid));
+    rows.dedup_by(|row, before| words.key(*row) == words.key(*before));
+    KeySet { words, rows }
 }
 
 /// What the asker works out at home.
-struct Arranged<'a> {
-    /// The distinct keys, behind as many places without one as are left.
-    asked: Vec<Option<&'a [u64]>>,
+struct Arranged {
+    /// The keys to ask for, in the order in which the arrangement has them.
+    asked: Option<KeySet>,
     /// Each answer to the first row of its key in the arrangement, all else to the other rows.
     heads: Permutation,
     /// The arrangement's rows to where they stand; none if it is that order reversed.
     back: Option<Permutation>,
 }
 
-impl<'a> Arranged<'a> {
-    fn new(valid: &Column<B64>, words: &'a [u64], count: usize, standing: Standing) -> Result<Self, Abort> {
-        let (rows, width) = (valid.rows(), words.len() / valid.rows().max(1));
-        // the number of each row's key, from 1 in the order of its first row; 0 for none
-        let mut keys: Vec<&[u64]> = Vec::new();
-        let mut numbers: HashMap<&[u64], u32> = HashMap::new();
-        let mut key_of = vec![0; rows];
-        for row in valid_rows(valid) {
-            let key = &words[row * width..][..width];
-            key_of[row] = *numbers.entry(key).or_insert_with(|| {
-                keys.push(key);
-                keys.len() as u32
-            });
-        }
+impl Arranged {
+    fn new(Keys { key, valid }: Keys<'_>, count: usize, standing: Standing) -> Result<Self, Abort> {
+        let (words, rows) = (KeyWords::of(key), valid.rows() as u32);
+        let sorted = words.sorted(valid_rows(valid));
+        let distinct = sorted.chunk_by(|a, b| words.key(*a) == words.key(*b)).count();
         let order: Vec<u32> = match standing {
-            Standing::Together => (0..rows as u32).rev().collect(),
-            Standing::Anywhere => {
-                let mut next = vec![0; keys.len() + 1];
-                key_of.iter().for_each(|key| next[*key as usize] += 1);
-                let mut start = 0;
-                next.iter_mut().for_each(|n| start += std::mem::replace(n, start));
-                let mut order = vec![0; rows];
-                for (key, row) in key_of.iter().zip(0..) {
-                    let place = &mut next[*key as usize];
-                    order[*place as usize] = row;
-                    *place += 1;
-                }
-                order
-            }
+            Standing::Together => (0..rows).rev().collect(),
+            Standing::Anywhere => (0..rows).filter(|row| !valid.bit(*row as usize, 0)).chain(sorted).collect(),
         };
-        let mut asked = vec![None; count - keys.len()];
-        let mut heads = vec![0; rows];
-        let (mut next_head, mut next_other, mut last) = (asked.len(), 0, 0);
-        let others = |next: usize| if next < count - keys.len() { next } else { next + keys.len() };
+        let none = count - distinct;
+        let (mut asked, mut heads) = (Vec::with_capacity(distinct), vec![0; rows as usize]);
+        let (mut others, mut last) = ((0..none).chain(count..), None);
         for (place, row) in order.iter().enumerate() {
-            let key = key_of[*row as usize];
-            let from = if key != last {
-                if key == 0 || next_head == count {
+            let row = valid.bit(*row as usize, 0).then_some(*row);
+            let is_head = row.map(|row| words.key(row)) != last.map(|last| words.key(last));
+            let from = if is_head {
+                let Some(row) = row.filter(|_| asked.len() < distinct) else {
                     return Err(Abort::Refused("rows with equal keys do not stand together as this node was to sort them".into()));
-                }
-                asked.push(Some(keys[key as usize - 1]));
-                next_head += 1;
-                next_head - 1
+                };
+                asked.push(row);
+                none + asked.len() - 1
             } else {
-                next_other += 1;
-                others(next_other - 1)
+                others.next().expect("without end")
             };
             heads[from] = place as u32;
-            last = key;
+            last = row;
         }
         let each_once = "each place once";
         let back = (standing == Standing::Anywhere).then(|| Permutation::new(order).expect(each_once));
-        Ok(Arranged { asked, heads: Permutation::new(heads).expect(each_once), back })
-    }
-}
-
-/// The rows that are offered: of each key the first.
-struct Distinct<'a> {
-    keys: Vec<&'a [u64]>,
-    bits: Column<B64>,
-    fp61: Column<Fp61>,
-    fp127: Column<Fp127>,
-}
-
-impl<'a> Distinct<'a> {
-    fn new(valid: &Column<B64>, words: &'a [u64], (bits, fp61, fp127): Clear<'_>) -> Self {
-        let width = words.len() / valid.rows().max(1);
-        let mut seen = HashSet::new();
-        let (mut keys, mut rows) = (Vec::new(), Vec::new());
-        for row in valid_rows(valid) {
-            let key = &words[row * width..][..width];
-            if seen.insert(key) {
-                keys.push(key);
-                rows.push(row as u32);
-            }
-        }
-        Distinct { keys, bits: bits.pick(&rows), fp61: fp61.pick(&rows), fp127: fp127.pick(&rows) }
-    }
-
-    fn offered(&self) -> Offered<'_> {
-        Offered { keys: &self.keys, bits: &self.bits, fp61: &self.fp61, fp127: &self.fp127 }
+        Ok(Arranged { asked: Some(KeySet { words, rows: asked }), heads: Permutation::new(heads).expect(each_once), back })
     }
 }

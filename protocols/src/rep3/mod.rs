@@ -194,6 +194,13 @@ impl Engine for Rep3 {
         self.reshare("product", part)
     }
 
+    fn mul_freeing<R: Ring>(&mut self, x: Rep3Share<R>, y: &Rep3Share<R>) -> Result<Rep3Share<R>, Abort> {
+        assert_eq!(x.layout(), y.layout(), "factors have equal layouts");
+        let part = self.product_part(x.layout(), &[product::Term { x: x.slices(), y: y.slices() }]);
+        drop(x);
+        self.reshare("product", part)
+    }
+
     fn ands(&mut self, gates: Vec<Gate<'_, Rep3Share<B64>>>) -> Result<Rep3Share<B64>, Abort> {
         let part = self.ands_part(&gates);
         drop(gates);
@@ -248,7 +255,7 @@ impl Engine for Rep3 {
         self.permuted_by(owner, to, table)
     }
 
-    fn retrieve(&mut self, ask: &Ask<'_>, offer: &Offer<'_>) -> Result<Retrieved<Self>, Abort> {
+    fn retrieve(&mut self, ask: Ask, offer: Offer<'_>) -> Result<Retrieved<Self>, Abort> {
         self.retrieved(ask, offer)
     }
 

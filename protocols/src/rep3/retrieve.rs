@@ -25,7 +25,7 @@
 
 use super::{Rep3, Rep3Share};
 use crate::engine::Share;
-use crate::retrieve::{Ask, Offer, Parts, Retrieved, Sizes, asked, from_planes, offered, planes};
+use crate::retrieve::{Ask, Hidden, Offer, PIECE, Parts, Planes, Retrieved, Sizes, asked, from_planes, offered};
 use crate::store;
 use mpc_core::prf::Prf;
 use mpc_core::prss::Step;
@@ -41,9 +41,9 @@ struct Roles {
 }
 
 impl Rep3 {
-    pub(super) fn retrieved(&mut self, ask: &Ask<'_>, offer: &Offer<'_>) -> Result<Retrieved<Self>, Abort> {
+    pub(super) fn retrieved(&mut self, ask: Ask, offer: Offer<'_>) -> Result<Retrieved<Self>, Abort> {
         let roles = roles(ask.owner, offer.owner)?;
-        let sizes = Sizes::of(ask, offer);
+        let sizes = Sizes::of(&ask, &offer);
         let (tags, pads) = (self.session.step(), self.session.step());
         let parts = match self.session.me() {
             me if me == roles.asker => Some(self.ask(ask, &sizes, &roles, tags)?),
@@ -73,49 +73,60 @@ impl Rep3 {
         [0, 1, 2].map(|number| Prf::draw(self.session.prss(peer), step, number))
     }
 
-    fn ask(&mut self, ask: &Ask<'_>, sizes: &Sizes, roles: &Roles, step: Step) -> Result<Parts, Abort> {
-        let keys = asked(ask).ok_or_else(|| missing(ask.owner))?;
+    fn ask(&mut self, ask: Ask, sizes: &Sizes, roles: &Roles, step: Step) -> Result<Parts, Abort> {
+        let keys = asked(ask.count, ask.keys).ok_or_else(|| missing(ask.owner))?;
         let [of_keys, of_tags, of_none] = self.functions(roles.owner, step);
-        let tag = |(at, key): (usize, &Option<&[u64]>)| key.map_or_else(|| of_none.of_words(&[at as u64]), |key| of_keys.of_words(key));
-        let tags: Vec<u128> = keys.iter().enumerate().map(|key| shortened(tag(key), sizes)).collect();
+        let none = (0..(ask.count - keys.rows.len()) as u64).map(|at| of_none.of_words(&[at]));
+        let mut tags = Vec::with_capacity(ask.count);
+        tags.extend(none.chain(keys.iter().map(|key| of_keys.of_words(key))).map(|tag| shortened(tag, sizes)));
+        drop(keys);
         let mut round = self.session.round("rows retrieved");
         round.send(roles.third, sent(&tags, sizes));
         let store = round.recv::<B64>(roles.owner, sizes.store());
-        let store = from_planes(&round.run()?.take(store), &sizes.limbs());
-        let values = Zeroizing::new(store::decode(&sizes.shape(), &store, &tags, sizes.limbs().len(), &of_tags));
+        let store = round.run()?.take(store);
+        let limbs = sizes.limbs();
+        let rows = |range| from_planes(&store.slice_rows(range), &limbs);
+        let values = store::decode(&sizes.shape(), &tags, limbs.len(), &of_tags, rows);
         drop((tags, store));
-        Ok(sizes.parts(&values, false))
+        let mut parts = sizes.parts();
+        let pieces = values.chunks(PIECE * limbs.len()).zip((0..).step_by(PIECE));
+        pieces.for_each(|(words, row)| sizes.take(&mut parts, row, words, false));
+        Ok(parts)
     }
 
-    fn offer(&mut self, offer: &Offer<'_>, sizes: &Sizes, roles: &Roles, tags: Step, pads: Step) -> Result<(), Abort> {
-        let rows = offered(offer).ok_or_else(|| missing(offer.owner))?;
+    fn offer(&mut self, offer: Offer<'_>, sizes: &Sizes, roles: &Roles, tags: Step, pads: Step) -> Result<(), Abort> {
+        let owner = offer.owner;
+        let rows = offered(offer).ok_or_else(|| missing(owner))?;
         let [of_keys, of_tags, _] = self.functions(roles.asker, tags);
         let [pad, free] = [0, 1].map(|number| Prf::draw(self.session.prss(roles.third), pads, number));
         let tags: Vec<u128> = rows.keys.iter().map(|key| shortened(of_keys.of_words(key), sizes)).collect();
-        let values = sizes.hidden(rows, |row, out| pad.fill(tags[row], 0, out));
         let limbs = sizes.limbs();
-        let store = store::encode(&sizes.shape(), &tags, &values, limbs.len(), &of_tags, &free);
-        drop((tags, values));
-        let store = Zeroizing::new(store.ok_or(Abort::Exhausted("rows could not be encoded, which has probability 2^-40; ask again"))?);
-        let sent = planes(&store, &limbs, sizes.store().rows);
-        drop(store);
+        let (mut hidden, mut store) = (Hidden::new(sizes, rows), Planes::new(&limbs, sizes.store().rows));
+        let value = |number: usize, out: &mut [u64]| hidden.row(number, |words| pad.fill(tags[number], 0, words), out);
+        store::encode(&sizes.shape(), &tags, limbs.len(), (&of_tags, &free), value, |rows| store.push(rows))
+            .ok_or(Abort::Exhausted("rows could not be encoded, which has probability 2^-40; ask again"))?;
+        drop((tags, hidden));
         let mut round = self.session.round("rows retrieved");
-        round.send(roles.asker, sent);
+        round.send(roles.asker, store.finish());
         round.run().map(drop)
     }
 
     fn hide(&mut self, sizes: &Sizes, roles: &Roles, step: Step) -> Result<Parts, Abort> {
         let mut round = self.session.round("rows retrieved");
         let tags = round.recv::<B64>(roles.asker, sizes.tags());
-        let tags = from_planes(&round.run()?.take(tags), &tag_limbs(sizes));
+        let tags = round.run()?.take(tags);
         let pad = Prf::draw(self.session.prss(roles.owner), step, 0);
-        let width = sizes.pad_words();
-        let mut pads = Zeroizing::new(vec![0; sizes.asked * width]);
-        for (tag, out) in tags.chunks_exact(2).zip(pads.chunks_exact_mut(width)) {
-            pad.fill(u128::from(tag[0]) | u128::from(tag[1]) << 64, 0, out);
+        let mut parts = sizes.parts();
+        let mut pads = Zeroizing::new(vec![0; sizes.pad_words() * PIECE.min(sizes.asked)]);
+        for row in (0..sizes.asked).step_by(PIECE) {
+            let tags = from_planes(&tags.slice_rows(row..sizes.asked.min(row + PIECE)), &tag_limbs(sizes));
+            let pads = &mut pads[..tags.len() / 2 * sizes.pad_words()];
+            for (tag, out) in tags.chunks_exact(2).zip(pads.chunks_exact_mut(sizes.pad_words())) {
+                pad.fill(u128::from(tag[0]) | u128::from(tag[1]) << 64, 0, out);
+            }
+            sizes.take(&mut parts, row, pads, true);
         }
-        drop(tags);
-        Ok(sizes.parts(&pads, true))
+        Ok(parts)
     }
 
     /// This party's side of the sharing of two summands, the asker's and the third party's.
@@ -184,6 +195,8 @@ fn tag_limbs(sizes: &Sizes) -> [usize; 2] {
 }
 
 fn sent(tags: &[u128], sizes: &Sizes) -> Column<B64> {
-    let words: Zeroizing<Vec<u64>> = Zeroizing::new(tags.iter().flat_map(|tag| [*tag as u64, (tag >> 64) as u64]).collect());
-    planes(&words, &tag_limbs(sizes), tags.len())
+    let limbs = tag_limbs(sizes);
+    let mut planes = Planes::new(&limbs, tags.len());
+    tags.iter().for_each(|tag| planes.push(&[*tag as u64, (tag >> 64) as u64]));
+    planes.finish()
 }

@@ -77,7 +77,7 @@ impl Engine for Spy {
     fn permute_by(&mut self, _: PartyId, _: Option<&Permutation>, _: Table<Self>) -> Result<Table<Self>, Abort> {
         unreachable!("no owner's permutation is tested here")
     }
-    fn retrieve(&mut self, _: &Ask<'_>, _: &Offer<'_>) -> Result<Retrieved<Self>, Abort> {
+    fn retrieve(&mut self, _: Ask, _: Offer<'_>) -> Result<Retrieved<Self>, Abort> {
         unreachable!("nothing is retrieved here")
     }
     fn barrier(&mut self) -> Result<(), Abort> {
