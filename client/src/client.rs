@@ -455,6 +455,7 @@ fn contract_line(signed: &SignedContract) -> ContractLine {
         purposes: contract.purposes.iter().cloned().collect(),
         until: contract.not_after.to_string(),
         budget: contract.dp.as_ref().map(Loss::of_month),
+        price: contract.price.as_ref().map(|price| format!("{} {}", price.per_use, price.unit)),
     }
 }
 

@@ -123,6 +123,9 @@ pub struct ContractLine {
     /// What a planner may spend in a month, if it asks for noise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Loss>,
+    /// What an answer costs, such as `3 credit`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<String>,
 }
 
 /// A frame.

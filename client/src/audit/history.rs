@@ -63,6 +63,8 @@ pub struct Question {
     pub snapshot: Hash,
     /// What it cost the data set.
     pub debit: Option<(Place, Debit)>,
+    /// What its contract asks for an answer: how much of what unit.
+    pub asks: Option<(u64, String)>,
     /// Its attempts, and how each ended.
     pub steps: Vec<(Place, Step)>,
 }
@@ -151,6 +153,12 @@ impl Question {
     /// Uses that were debited.
     pub fn uses(&self) -> u64 {
         self.debit.as_ref().map_or(0, |(_, debit)| debit.uses)
+    }
+
+    /// What it is to be paid, if it was answered: how much of what unit.
+    pub fn price(&self) -> Option<(u64, &str)> {
+        let answered = matches!(self.state(), State::Released(_));
+        self.asks.as_ref().filter(|_| answered).map(|(amount, unit)| (*amount, unit.as_str()))
     }
 
     /// Millionths of ε that were.
@@ -282,7 +290,7 @@ impl Reader {
                 history.columns.extend(columns.iter().cloned());
                 self.jobs.insert(query.job, history.questions.len());
                 let (planner, snapshot) = (signers.first().cloned().unwrap_or_default(), read.snapshot);
-                history.questions.push(Question { place, planner, columns, snapshot, query, debit: None, steps: Vec::new() });
+                history.questions.push(Question { place, planner, columns, snapshot, query, debit: None, asks: None, steps: Vec::new() });
                 true
             }
             Body::Debit(debit) => {
@@ -291,6 +299,8 @@ impl Reader {
                 if let Some(contract) = history.contracts.iter_mut().find(|contract| contract.id == debit.contract) {
                     contract.uses = contract.uses.saturating_add(debit.uses);
                     *contract.spent.entry((debit.month.clone(), question.planner.clone())).or_default() += i128::from(debit.epsilon);
+                    let price = contract.terms.as_ref().and_then(|terms| terms.price.as_ref());
+                    question.asks = price.map(|price| (price.per_use.saturating_mul(debit.uses), price.unit.clone()));
                 }
                 question.debit = Some((place, debit));
                 true

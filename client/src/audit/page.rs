@@ -74,7 +74,8 @@ impl Page<'_> {
         let (history, now) = (self.history, self.standing.time());
         html.leaf("h2", &[], "In short");
         let totals = Totals::of(self.questions.iter().copied());
-        let Total { questions, released, uses, epsilon: spent } = totals.all;
+        let paid = totals.all.paid();
+        let Total { questions, released, uses, epsilon: spent, .. } = totals.all;
         let mut say = |text: &str| {
             html.leaf("p", &[], text);
         };
@@ -108,6 +109,9 @@ impl Page<'_> {
             say(&format!("Nothing was asked of {}.", words::and(&unread)));
         }
         say(&format!("They cost {} of the data set's contracts and a privacy loss of ε {}.", counted(uses, "use"), epsilon(spent)));
+        if paid != "0" {
+            say(&format!("By the contracts, the answers are to be paid with {paid}."));
+        }
         let standing = history.contracts.iter().filter(|contract| contract.standing(now) == "in force");
         let standing: Vec<String> = standing.map(Contract::name).collect();
         say(&match standing.len() {
@@ -138,7 +142,7 @@ impl Page<'_> {
         let rows = rows.groups().into_iter().flat_map(|(what, all)| {
             all.iter().map(move |(name, total)| [vec![what.to_owned(), name.clone()], figures(total)].concat()).collect::<Vec<_>>()
         });
-        html.table(&["", "of", "questions", "answered", "uses", "ε"], &[2, 3, 4, 5], rows);
+        html.table(&["", "of", "questions", "answered", "uses", "ε", "price"], &[2, 3, 4, 5, 6], rows);
     }
 
     fn columns(&self, html: &mut Html) {
@@ -191,6 +195,7 @@ impl Page<'_> {
                 );
                 rows.push(("cost", cost));
             }
+            rows.extend(question.price().map(|(amount, unit)| ("price", format!("{amount} {unit}"))));
             rows.extend(question.steps.iter().map(|(place, step)| {
                 let what = match step {
                     Step::Started { attempt } => format!("attempt {attempt} began"),
@@ -302,7 +307,7 @@ pub fn timeline(history: &History) -> Vec<(Place, String)> {
 
 /// The cells of a total.
 pub fn figures(total: &Total) -> Vec<String> {
-    vec![total.questions.to_string(), total.released.to_string(), total.uses.to_string(), epsilon(total.epsilon)]
+    vec![total.questions.to_string(), total.released.to_string(), total.uses.to_string(), epsilon(total.epsilon), total.paid()]
 }
 
 fn counted(n: u64, word: &str) -> String {

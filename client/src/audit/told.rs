@@ -80,6 +80,7 @@ fn asked(history: &History, question: &Question, openings: &Openings) -> Value {
         "debit": question.debit.as_ref().map(|(place, debit)| json!({
             "at": at(*place), "contract": debit.contract, "month": debit.month, "uses": debit.uses, "epsilon": epsilon(debit.epsilon.into()),
         })),
+        "price": question.price().map(|(amount, unit)| json!({"amount": amount, "unit": unit})),
         "steps": steps.collect::<Vec<_>>(),
     })
 }
@@ -105,7 +106,7 @@ fn contracted(contract: &Contract, now: u64) -> Value {
 }
 
 fn total(total: &Total) -> Value {
-    json!({"questions": total.questions, "released": total.released, "uses": total.uses, "epsilon": epsilon(total.epsilon)})
+    json!({"questions": total.questions, "released": total.released, "uses": total.uses, "epsilon": epsilon(total.epsilon), "price": total.price})
 }
 
 fn all(totals: &BTreeMap<String, Total>) -> Vec<Value> {

@@ -4,7 +4,7 @@ use super::{Question, State};
 use std::collections::BTreeMap;
 
 /// Of some questions.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Total {
     /// How many there are.
     pub questions: u64,
@@ -14,6 +14,8 @@ pub struct Total {
     pub uses: u64,
     /// Millionths of ε that were.
     pub epsilon: i128,
+    /// What the answers are to be paid, by unit.
+    pub price: BTreeMap<String, u64>,
 }
 
 /// By what people ask for.
@@ -59,5 +61,17 @@ impl Total {
         self.released += u64::from(matches!(question.state(), State::Released(_)));
         self.uses = self.uses.saturating_add(question.uses());
         self.epsilon += question.epsilon();
+        if let Some((amount, unit)) = question.price() {
+            let sum = self.price.entry(unit.to_owned()).or_default();
+            *sum = sum.saturating_add(amount);
+        }
+    }
+
+    /// `3 credit`; by unit, if there are several; `0` if nothing is to be paid.
+    pub fn paid(&self) -> String {
+        match self.price.is_empty() {
+            true => "0".into(),
+            false => self.price.iter().map(|(unit, sum)| format!("{sum} {unit}")).collect::<Vec<_>>().join(", "),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::fixture::{Said, run, text};
 use crate::log::{AGENCIES, City, NOW, PLANNER, json, key, public, signed};
 use ledger::bytes::Hash;
-use ledger::contract::{Contract, Decimal, Dp, DpMode, everything};
+use ledger::contract::{Contract, Decimal, Dp, DpMode, Price, everything};
 use ledger::entry::{self, Abort, Body, Column, DataSet, Debit, Entry, Opening, Outcome, Query, Read, Revoke, Start, countersign};
 use ledger::key::KeyKind;
 use serde_json::Value;
@@ -22,13 +22,14 @@ fn id(entry: &str) -> Hash {
     Entry::parse(entry.as_bytes()).expect("an entry").id
 }
 
-/// Seven uses, and ε 2 a month.
+/// Seven uses, ε 2 a month, and 3 credit an answer.
 fn terms(dataset: &str) -> String {
     let owner = entry::owner(dataset).expect("an owner");
     let planners = vec![public(PLANNER, KeyKind::Note)];
     let contract = Contract::new(dataset, public(owner, KeyKind::Note), planners, everything(["zone", "kwh"]), NOW).expect("a contract");
     let dp = Dp { epsilon_per_query_max: Decimal(1_000_000), epsilon_month: Decimal(2_000_000), delta: Decimal(0), mode: DpMode::Optional };
-    let contract = Contract { max_uses: Some(7), dp: Some(dp), nonce: hash(dataset), ..contract };
+    let price = Price { unit: "credit".into(), per_use: 3 };
+    let contract = Contract { max_uses: Some(7), dp: Some(dp), price: Some(price), nonce: hash(dataset), ..contract };
     contract.sign(key(owner).signing_key()).expect("signed")
 }
 
@@ -146,6 +147,9 @@ fn every_question_that_touched_a_column_is_told_with_its_proof() {
         (one["questions"].as_u64(), one["released"].as_u64(), one["uses"].as_u64(), one["epsilon"].as_str().map(String::from))
     };
     assert_eq!(total("columns", "zone"), (Some(3), Some(1), Some(1), Some("0.75".into())));
+    // What is asked for an answer is to be paid for what was answered.
+    assert_eq!(of("price"), [json(r#"{"amount":3,"unit":"credit"}"#), Value::Null, Value::Null, Value::Null]);
+    assert_eq!(told["totals"]["all"]["price"], json(r#"{"credit":3}"#));
     assert_eq!(total("planners", PLANNER), (Some(4), Some(1), Some(2), Some("1.5".into())));
     assert_eq!(total("months", "2027-01"), (Some(3), Some(0), Some(1), Some("0.75".into())));
     assert_eq!(total("purposes", "charging"), (Some(2), Some(0), Some(0), Some("0".into())));
@@ -165,7 +169,7 @@ fn every_question_that_touched_a_column_is_told_with_its_proof() {
     let said = audit(&city, &city.path("log"), &[]);
     assert_eq!(said.code, 0, "{}", said.err);
     for part in [
-        "energy.buildings: 4 questions, 1 answered; 2 uses, ε 1.5",
+        "energy.buildings: 4 questions, 1 answered; 2 uses, ε 1.5, price 3 credit\n",
         "| released ",
         "| aborted, E_TIMEOUT ",
         "| https://w3id.org/dpv#PublicBenefit heating ",

@@ -153,11 +153,12 @@ fn newest(town: &Town) -> String {
 fn a_question_is_asked_under_a_contract_that_has_uses_left() {
     let mut town = Town::invented();
     let (table, now) = ("health.covid_modzcta", std::time::UNIX_EPOCH.elapsed().expect("a clock").as_secs());
-    town.terms(table, |c| c.max_uses = Some(1));
-    town.more_terms(table, "more.contract", |c| c.max_uses = Some(1));
+    let price = ledger::contract::Price { unit: "credit".into(), per_use: 3 };
+    town.terms(table, |c| (c.max_uses, c.price) = (Some(1), Some(price.clone())));
+    town.more_terms(table, "more.contract", |c| (c.max_uses, c.price) = (Some(1), Some(price.clone())));
     town.more_terms(table, "ended.contract", |c| c.not_after.0 = now - 1);
     town.more_terms(table, "later.contract", |c| (c.not_before.0, c.not_after.0) = (now + 86_400, now + 90_000));
-    town.more_terms(table, "revoked.contract", |_| {});
+    town.more_terms(table, "revoked.contract", |c| c.price = Some(price.clone()));
     town.up();
     settled(&town);
     // On the log alone, before it is in anybody's folder.
@@ -165,6 +166,8 @@ fn a_question_is_asked_under_a_contract_that_has_uses_left() {
     let contract = Entry::parse(note.as_bytes()).expect("an entry").id;
     let health = town.city.identity("health").expect("a key");
     entered(&town, &Body::Revoke(Revoke { contract, reason: None }).sign("health", health.signing_key()).expect("signed"));
+    let said = town.run(&["explain", QUICK]);
+    assert!(said.out.contains("  price  ") && said.out.contains("  3 credit  "), "{}{}", said.out, said.err);
     for _ in 0..2 {
         let said = town.run(&["query", QUICK]);
         assert_eq!(said.code, 0, "{}{}\n{}", said.out, said.err, town.logs());
@@ -202,7 +205,7 @@ pub fn equal_everywhere(town: &Town, size: u64) {
     assert_eq!(said.code, 0, "{}", said.err);
 }
 
-fn audit(town: &Town, name: &str, more: &[&str]) -> Said {
+pub fn audit(town: &Town, name: &str, more: &[&str]) -> Said {
     let (log, files) = (folder(town, name), town.city.folder());
     let (policy, roster) = (files.join("city.policy"), files.join("roster.toml"));
     run(&[&["ledger", "audit", text(&log), "--policy", text(&policy), "--roster", text(&roster)], more].concat())
@@ -217,12 +220,12 @@ fn signed(town: &Town, body: &Body) -> String {
     body.sign("energy", town.city.identity("energy").expect("a key").signing_key()).expect("signed")
 }
 
-fn folder(town: &Town, name: &str) -> PathBuf {
+pub fn folder(town: &Town, name: &str) -> PathBuf {
     town.city.folder().join(name).join("state/ledger")
 }
 
 /// Where a node answers over HTTP.
-fn base(town: &Town, name: &str) -> String {
+pub fn base(town: &Town, name: &str) -> String {
     let config = fs::read_to_string(town.city.node_config(name).expect("its configuration")).expect("read");
     let http = config.lines().find_map(|line| line.strip_prefix("http = ")).map(|http| http.trim_matches('"').to_owned());
     http.unwrap_or_else(|| town.city.roster().coordinator().api.clone().expect("an address")).replace("http://", "")
@@ -269,7 +272,7 @@ pub fn handed_in(town: &Town, entry: &str) -> std::thread::JoinHandle<u64> {
     })
 }
 
-fn http(base: &str, request: &str, body: &str) -> (u16, String) {
+pub fn http(base: &str, request: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(base).expect("connected");
     write!(stream, "{request} HTTP/1.0\r\nContent-Length: {}\r\n\r\n{body}", body.len()).expect("sent");
     let mut answer = String::new();

@@ -148,7 +148,7 @@ fn what_is_wrong_is_said_all_at_once() {
         edited.replace("\"semi-honest\"", "\"malicious\"").replace("\"amount\"", "\"amounts\"").replace("\"example\"", "\"Example\"");
     std::fs::write(&draft, edited.replace("dpv#", "dpv #")).expect("written");
     let found = desk.check(&draft);
-    for wrong in ["`id` is empty", "`purposes` is empty", "no column `amounts`", "does not enforce security yet"] {
+    for wrong in ["`id` is empty", "`purposes` is empty", "no column `amounts`", "does not enforce security (no protocol"] {
         assert!(found["wrong"].to_string().contains(wrong), "{wrong}: {found}");
     }
     // A note that was changed, one by a stranger's key, and what is no contract at all.
@@ -275,6 +275,21 @@ fn whether_a_question_would_be_allowed_and_by_which_clause_is_said() {
     let said = explain(&[], "SELECT SUM(amount) AS s FROM energy.example");
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
     assert!(said.out.starts_with("Allowed.\n") && said.out.contains("`example`, columns.amount: SUM"), "{}", said.out);
+    assert!(!said.out.contains("costs"), "{}", said.out);
+    // What it costs is said as well; what no node could keep is, with what to write instead.
+    let free = std::fs::read_to_string(&draft).expect("a draft");
+    let mut terms: Value = serde_json::from_str(&free).expect("JSON");
+    (terms["price"], terms["security"]) = (serde_json::json!({"unit": "credit", "per_use": 3}), "malicious".into());
+    std::fs::write(&draft, terms.to_string()).expect("written");
+    let check = desk.contract("check", &[text(&draft)]);
+    assert!(check.out.contains("An answer costs 3 credit") && check.out.contains("write \"security\": \"semi-honest\""), "{}", check.out);
+    let said = explain(&[], "SELECT SUM(amount) AS s FROM energy.example");
+    assert!(said.code == 1 && said.out.contains("with \"security\": \"semi-honest\""), "{}", said.out);
+    terms["security"] = "semi-honest".into();
+    std::fs::write(&draft, terms.to_string()).expect("written");
+    let said = explain(&[], "SELECT SUM(amount) AS s FROM energy.example");
+    assert!(said.code == 0 && said.out.contains("`example`: an answer costs 3 credit"), "{}", said.out);
+    std::fs::write(&draft, free).expect("written");
     let said = explain(&[], "SELECT AVG(amount) AS m FROM energy.example");
     assert_eq!(said.code, 1);
     assert!(said.out.starts_with("Not allowed: ") && said.out.contains("✗") && said.out.contains("to mend it"), "{}", said.out);

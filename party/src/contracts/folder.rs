@@ -87,11 +87,10 @@ fn contract(note: &str, node: Option<&str>, owners: &BTreeMap<&str, VerifierKey>
         return Err(format!("{}; correct it, or get the catalogue that has it", strange.join("; ")));
     }
     if node == Some(signed.contract.owner.name())
-        && let [first, rest @ ..] = &not_enforced(&signed.contract)[..]
+        && let Some(unkept) = not_enforced(&signed.contract)
     {
-        let all = rest.iter().fold(format!("`{first}`"), |all, next| format!("{all}, `{next}`"));
         return Err(format!(
-            "this release does not enforce {all} yet, and a node that cannot keep what its own agency asks for does not start; leave it out of the contract"
+            "this release does not enforce {unkept} yet, and a node that cannot keep what its own agency asks for does not start"
         ));
     }
     Ok(signed)
@@ -119,8 +118,10 @@ pub fn unknown(contract: &Contract, catalog: &Catalog) -> Vec<String> {
     strange.map(|column| format!("{} has no column `{column}` in the catalogue", contract.dataset)).collect()
 }
 
-/// The terms of a contract that this release does not enforce, by their fields' names.
-pub fn not_enforced(contract: &Contract) -> Vec<&'static str> {
-    let asked = [("price", contract.price.is_some()), ("security", contract.security > Security::SemiHonest)];
-    asked.into_iter().filter(|(_, asked)| *asked).map(|(field, _)| field).collect()
+/// What this release does not enforce of a contract, and what to write instead.
+pub fn not_enforced(contract: &Contract) -> Option<&'static str> {
+    let asked = contract.security > Security::SemiHonest;
+    asked.then_some(
+        "`security`: \"malicious\" (no protocol of this release holds against parties who cheat; write \"security\": \"semi-honest\", or wait with the contract)",
+    )
 }

@@ -105,7 +105,12 @@ impl Denial {
 
     pub(super) fn security(contract: &Contract) -> Self {
         let reason = "asks for a protocol that holds against parties who cheat".into();
-        Self::of(contract, reason, format!("ask with security `malicious`, or leave {} out", contract.dataset))
+        let fix = format!(
+            "leave {} out, or ask {} for a contract with \"security\": \"semi-honest\": no protocol of this release holds against parties who cheat",
+            contract.dataset,
+            owner(&contract.dataset)
+        );
+        Self::of(contract, reason, fix)
     }
 
     pub(super) fn partner(contract: &Contract, other: &str, ask: &Ask<'_>) -> Self {

@@ -95,9 +95,14 @@ impl Explain {
             }
             Consent::Allowed(contracts) if contracts.is_empty() => writeln!(f, "  none is needed: no agency's table is read"),
             Consent::Allowed(contracts) => {
-                let head = ["  data set", "contract", "id", "until", "for"].map(String::from).to_vec();
+                let mut head = ["  data set", "contract", "id", "until", "for"].map(String::from).to_vec();
+                let costs = contracts.iter().any(|contract| contract.price.is_some());
+                head.splice(4..4, costs.then(|| "price".to_owned()));
                 let line = |c: &ContractLine| {
-                    vec![format!("  {}", c.dataset), c.contract.clone(), c.id.clone(), c.until.clone(), c.purposes.join(", ")]
+                    let mut line =
+                        vec![format!("  {}", c.dataset), c.contract.clone(), c.id.clone(), c.until.clone(), c.purposes.join(", ")];
+                    line.splice(4..4, costs.then(|| c.price.clone().unwrap_or_else(|| "none".into())));
+                    line
                 };
                 let rows: Vec<Vec<String>> = std::iter::once(head).chain(contracts.iter().map(line)).collect();
                 table(f, &rows, &[])

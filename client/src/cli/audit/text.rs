@@ -24,8 +24,9 @@ fn head(history: &History, questions: &[&Question], standing: &Standing) -> Stri
         all if all == questions.len() => String::new(),
         all => format!(" (of {all})"),
     };
+    let paid = if all.price.is_empty() { String::new() } else { format!(", price {}", all.paid()) };
     let mut text = format!(
-        "{}: {}{of}, {} answered; {}, ε {}\n",
+        "{}: {}{of}, {} answered; {}, ε {}{paid}\n",
         history.dataset,
         plural(questions.len(), "question"),
         all.released,
@@ -39,7 +40,8 @@ fn head(history: &History, questions: &[&Question], standing: &Standing) -> Stri
 }
 
 fn asked(history: &History, questions: &[&Question], standing: &Standing) -> String {
-    let head = ["entry", "month", "asked by", "what for", "columns", "under", "snapshot", "state", "result", "uses", "ε", "statement"];
+    let head =
+        ["entry", "month", "asked by", "what for", "columns", "under", "snapshot", "state", "result", "uses", "ε", "price", "statement"];
     let mut table = Table::new(head);
     for question in questions {
         let result = if let State::Released(result) = question.state() { result.short() } else { String::new() };
@@ -57,6 +59,7 @@ fn asked(history: &History, questions: &[&Question], standing: &Standing) -> Str
             result,
             question.uses().to_string(),
             epsilon(question.epsilon()),
+            question.price().map_or_else(|| "0".into(), |(amount, unit)| format!("{amount} {unit}")),
             question.query.statement.short(),
         ]);
     }
@@ -79,9 +82,9 @@ fn opened(questions: &[&Question], standing: &Standing, openings: &Openings) -> 
 
 fn totals(history: &History, questions: &[&Question]) -> String {
     let totals = Totals::of(questions.iter().copied());
-    let mut table = Table::new(["", "of", "questions", "answered", "uses", "ε"]);
+    let mut table = Table::new(["", "of", "questions", "answered", "uses", "ε", "price"]);
     for name in &history.columns {
-        let total = totals.columns.get(name).copied().unwrap_or_default();
+        let total = totals.columns.get(name).cloned().unwrap_or_default();
         table.push([vec!["column".to_owned(), name.clone()], figures(&total)].concat());
     }
     for (what, all) in totals.groups() {

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::render::plain;
 use clap::Args;
 use ledger::bytes::Hash;
-use ledger::contract::{Security, SignedContract, Time};
+use ledger::contract::{Contract, Security, SignedContract, Time};
 use query::compile::compile;
 use query::consent::{self, Use};
 use serde_json::json;
@@ -102,6 +102,11 @@ pub(super) fn explain(args: &ExplainArgs) -> Done {
             }
             for (table, sizes) in disclosed.iter().filter(|(table, _)| concerned(table)) {
                 text += &format!("· {table} tells others how many rows are left at home ({})\n", sizes.name());
+            }
+            for Contract { id, price, .. } in given.iter().map(|signed| &signed.contract) {
+                if let Some(price) = price {
+                    text += &format!("· `{id}`: an answer costs {} {}\n", price.per_use, price.unit);
+                }
             }
             for table in unlooked {
                 text += &format!("· {table} is not looked at: no contract of its agency is given\n");
