@@ -293,7 +293,7 @@ async fn coordinator(path: &Path) -> Vec<Finding> {
     findings.push(key(&config.identity, &config.node, node.as_ref().map(|n| n.key), roster.as_ref(), "[[node]]"));
     findings.push(writable("state", &config.state));
     if let (Some(log), Some(roster)) = (&config.ledger, &roster) {
-        let looked = citylog::beginning(&log.policy, roster).and_then(|beginning| {
+        let looked = citylog::beginning(&log.policy, roster, log.before.as_ref()).and_then(|beginning| {
             let signer = citylog::signer(beginning.log().name(), KeyKind::Note, &log.key)?;
             let (origin, file) = (beginning.log().name(), log.key.display());
             if signer.key() == beginning.log() {

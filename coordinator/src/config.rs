@@ -30,11 +30,14 @@
 //! policy = "city.policy"          # the log's name and key, and the agencies' cosigners; the same file at every node
 //! founding = "founding"           # folder: NAME.entry of each founder, what an empty log begins with
 //! folder = "state/ledger"         # if left out, `ledger` below `state`
+//! handover = "second.handover"    # for a log that goes on where another ended: the hand-over that a quorum signed
+//! after = ["energy.ledger"]       # with it: the folders of the logs before, the oldest first; an agency's mirror, or tiles
 //! ```
 //!
 //! Paths are relative to the folder of the file.
 
 use mpc_core::file;
+use query::citylog::Before;
 use query::size::Bounds;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -79,6 +82,8 @@ pub struct LedgerConfig {
     pub founding: PathBuf,
     /// The folder of its entries.
     pub folder: PathBuf,
+    /// The logs before it.
+    pub before: Option<Before>,
 }
 
 /// The kind of network between the nodes.
@@ -212,11 +217,15 @@ impl Config {
             return Err(error(None, format!("`{name} = {value}` must be from 1 to {most}")));
         }
         let base = path.parent().unwrap_or(Path::new(""));
-        let ledger = file.ledger.map(|LedgerFile { key, policy, founding, folder }| LedgerConfig {
-            key: base.join(key),
-            policy: base.join(policy),
-            founding: base.join(founding),
-            folder: base.join(folder.unwrap_or_else(|| file.state.join("ledger"))),
+        let ledger = file.ledger.map(|LedgerFile { key, policy, founding, folder, handover, after }| {
+            let before = Before::of(handover.map(|file| base.join(file)), after.iter().map(|folder| base.join(folder)).collect());
+            Ok(LedgerConfig {
+                key: base.join(key),
+                policy: base.join(policy),
+                founding: base.join(founding),
+                folder: base.join(folder.unwrap_or_else(|| file.state.join("ledger"))),
+                before: before.map_err(|what| ConfigError { file: path.into(), line: None, what: what.into() })?,
+            })
         });
         Ok(Self {
             node: file.node,
@@ -229,7 +238,7 @@ impl Config {
             profile: file.profile,
             limits: file.limits,
             deadlines: file.deadlines,
-            ledger,
+            ledger: ledger.transpose()?,
         })
     }
 }
@@ -272,6 +281,9 @@ struct LedgerFile {
     policy: PathBuf,
     founding: PathBuf,
     folder: Option<PathBuf>,
+    handover: Option<PathBuf>,
+    #[serde(default)]
+    after: Vec<PathBuf>,
 }
 
 #[cfg(test)]

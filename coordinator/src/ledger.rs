@@ -123,6 +123,8 @@ struct Log {
     /// What stood when the head was sealed, and when the published one was.
     sealed_standing: steps::Stands,
     standing: steps::Stands,
+    /// The contracts of logs before this one.
+    earlier: steps::Earlier,
     /// When the head was signed, and when a quorum last cosigned it.
     sealed: Instant,
     cosigned: Option<Instant>,
@@ -147,23 +149,38 @@ struct Seat {
 
 impl Log {
     fn open(config: &LedgerConfig, roster: &Roster) -> Result<Self, String> {
-        let beginning = citylog::beginning(&config.policy, roster)?;
+        let beginning = citylog::beginning(&config.policy, roster, config.before.as_ref())?;
         let signer = citylog::signer(beginning.log().name(), KeyKind::Note, &config.key)?;
         let coded = |error: SequencerError| format!("{}: {error} (the log's folder is {})", error.code(), config.folder.display());
         let mut sequencer = Sequencer::open(&config.folder, beginning, signer).map_err(coded)?;
         if sequencer.store().size() == 0 {
-            found(&mut sequencer, &config.founding)?;
+            match &config.before {
+                Some(before) => drop(sequencer.submit(before.text()?.as_bytes()).map_err(coded)?),
+                None => found(&mut sequencer, &config.founding)?,
+            }
         }
         let now = Instant::now();
         let seat =
             |name: &str| Seat { name: name.into(), line: None, shown: false, asked: None, cosigned: None, trouble: None, retry: now };
         let seats = roster.parties().map(|party| seat(&party.name)).collect();
+        let earlier = steps::earlier(&sequencer, config.before.as_ref())?;
         let sealed_standing = steps::Stands::of(&sequencer);
         let published = sequencer.published().map(|checkpoint| checkpoint.head()) == Some(sequencer.head());
         let standing = if published { sealed_standing.clone() } else { steps::Stands::default() };
         let (waiting, steps) = (Vec::new(), Vec::new());
-        let log =
-            Self { sequencer, seats, waiting, steps, sealed_standing, standing, sealed: now, cosigned: None, trouble: None, retry: now };
+        let log = Self {
+            sequencer,
+            seats,
+            waiting,
+            steps,
+            sealed_standing,
+            standing,
+            earlier,
+            sealed: now,
+            cosigned: None,
+            trouble: None,
+            retry: now,
+        };
         tracing::info!(origin = log.sequencer.head().origin, entries = log.sequencer.store().size(), "the log is open");
         Ok(log)
     }

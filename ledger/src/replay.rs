@@ -42,6 +42,8 @@ pub struct Replay {
     jobs: HashMap<Hash, Job>,
     accounts: Accounts,
     evidence: BTreeSet<Hash>,
+    /// How many logs were before this one.
+    earlier: usize,
     /// The log before, until it is handed over.
     previous: Option<(VerifierKey, Head)>,
 }
@@ -49,8 +51,8 @@ pub struct Replay {
 #[derive(Debug, Clone)]
 struct Contract {
     dataset: String,
-    /// Its place in the log.
-    at: u64,
+    /// Its place: in which log, 0 is the first, and where.
+    at: (usize, u64),
     /// It lets jobs that run end when it is revoked.
     lets_end: bool,
     /// What its planners may spend.
@@ -67,7 +69,9 @@ pub struct Job {
     pub planner: String,
     /// What.
     pub query: Query,
-    /// The query's place in the log.
+    /// In which log it was asked: 0 is the first.
+    pub log: usize,
+    /// The query's place there.
     pub asked: u64,
     /// What it cost: data set, and the debit.
     pub debits: BTreeMap<String, entry::Debit>,
@@ -128,6 +132,7 @@ impl Replay {
             jobs: HashMap::new(),
             accounts: Accounts::default(),
             evidence: BTreeSet::new(),
+            earlier: 0,
             previous: None,
         }
     }
@@ -136,12 +141,17 @@ impl Replay {
     /// entries replayed here.
     pub fn succeed(&self, log: VerifierKey, root: Hash) -> Self {
         let head = Head { origin: self.log.name().into(), size: self.size, root };
-        Self { log, size: 0, previous: Some((self.log.clone(), head)), ..self.clone() }
+        Self { log, size: 0, earlier: self.earlier + 1, previous: Some((self.log.clone(), head)), ..self.clone() }
     }
 
     /// How many entries were replayed.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// How many logs were before this one, and handed over.
+    pub fn earlier(&self) -> usize {
+        self.earlier
     }
 
     /// The log's key.
@@ -201,8 +211,8 @@ impl Replay {
         self.contracts.get(contract).is_some_and(|contract| contract.revoked)
     }
 
-    /// The places of the contracts that stand.
-    pub fn contracts(&self) -> impl Iterator<Item = u64> {
+    /// The places of the contracts that stand: in which log, 0 is the first, and where.
+    pub fn contracts(&self) -> impl Iterator<Item = (usize, u64)> {
         self.contracts.values().filter(|contract| !contract.revoked).map(|contract| contract.at)
     }
 
@@ -351,7 +361,10 @@ impl Replay {
             Body::Contract(contract) => {
                 let lets_end = contract.terms.get("revocation").and_then(Value::as_str) == Some(LETS_END);
                 let dp = contract.terms.get("dp").and_then(|dp| Dp::deserialize(dp).ok());
-                self.contracts.insert(entry.id, Contract { dataset: contract.dataset, at: index, lets_end, dp, used: 0, revoked: false });
+                self.contracts.insert(
+                    entry.id,
+                    Contract { dataset: contract.dataset, at: (self.earlier, index), lets_end, dp, used: 0, revoked: false },
+                );
                 Undo::Contract(entry.id)
             }
             Body::Revoke(revoke) => {
@@ -362,7 +375,9 @@ impl Replay {
             Body::Query(query) => {
                 let planner = entry.signatures.first().map(|signature| signature.name.to_owned()).unwrap_or_default();
                 let id = query.job;
-                let job = Job { planner, query, asked: index, debits: BTreeMap::new(), attempt: 0, phase: Phase::Waiting, answered: None };
+                let log = self.earlier;
+                let job =
+                    Job { planner, query, log, asked: index, debits: BTreeMap::new(), attempt: 0, phase: Phase::Waiting, answered: None };
                 self.jobs.insert(id, job);
                 Undo::Query(id)
             }

@@ -26,6 +26,8 @@
 //! witness = "witness.key"         # signs that the log only grew, mode 0600
 //! validated = "validated.key"     # signs that this node holds every entry, and that each may stand
 //! folder = "transport.state/ledger" # if left out, `ledger` below `state`
+//! handover = "second.handover"    # for a log that goes on where another ended: the hand-over that a quorum signed
+//! after = ["transport.state/first"] # with it: the folders of the logs before, the oldest first; this node's mirrors, or others'
 //!
 //! [[table]]                       # one for each public table and for each table of this node's schema
 //! name = "public.zones"
@@ -42,6 +44,7 @@
 //! Paths are relative to the folder of the file.
 
 use mpc_core::file;
+use query::citylog::Before;
 use query::size::Bounds;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -95,6 +98,9 @@ pub struct LedgerConfig {
     pub validated: PathBuf,
     /// The folder of the log's entries.
     pub folder: PathBuf,
+    /// The logs before it.
+    #[serde(flatten)]
+    pub before: Option<Before>,
 }
 
 /// The kind of network between the nodes.
@@ -277,6 +283,9 @@ struct LedgerFile {
     witness: Spanned<PathBuf>,
     validated: Spanned<PathBuf>,
     folder: Option<Spanned<PathBuf>>,
+    handover: Option<Spanned<PathBuf>>,
+    #[serde(default)]
+    after: Vec<Spanned<PathBuf>>,
 }
 
 #[derive(Deserialize)]
@@ -334,9 +343,13 @@ impl File {
         let state = resolve(base, &self.state, "state")?;
         let ledger = self.ledger.map(|file| {
             let folder = file.folder.map_or_else(|| Ok(state.join("ledger")), |folder| resolve(base, &folder, "folder"))?;
+            let at = file.policy.span();
             let [policy, witness, validated] = [("policy", file.policy), ("witness", file.witness), ("validated", file.validated)]
                 .map(|(field, path)| resolve(base, &path, field));
-            Ok(LedgerConfig { policy: policy?, witness: witness?, validated: validated?, folder })
+            let handover = file.handover.as_ref().map(|handover| resolve(base, handover, "handover")).transpose()?;
+            let after = file.after.iter().map(|folder| resolve(base, folder, "after")).collect::<At<_>>()?;
+            let before = Before::of(handover, after).map_err(|what| (at, what.to_owned()))?;
+            Ok(LedgerConfig { before, policy: policy?, witness: witness?, validated: validated?, folder })
         });
         Ok(Config {
             identity: resolve(base, &self.identity, "identity")?,
@@ -492,6 +505,11 @@ format = "parquet"
         );
         let again = Config::parse(&config.to_toml(), Path::new("elsewhere.toml")).expect("written back");
         assert_eq!(again.ledger, config.ledger);
+        let second = with("handover = \"second.handover\"\nafter = [\"first\"]").expect("a configuration");
+        let before = second.ledger.as_ref().and_then(|ledger| ledger.before.as_ref()).expect("it goes on");
+        assert_eq!((before.handover.as_path(), before.after.len()), (Path::new("/srv/tacit/second.handover"), 1));
+        assert_eq!(Config::parse(&second.to_toml(), Path::new("elsewhere.toml")).expect("written back").ledger, second.ledger);
+        assert!(with("handover = \"second.handover\"").expect_err("no log before").to_string().contains("belong together"));
         let elsewhere = with("folder = \"/log\"").expect("a configuration").ledger.expect("a log");
         assert_eq!(elsewhere.folder, Path::new("/log"));
         assert!(with("folder = \"\"").expect_err("no folder").to_string().contains("`folder` is empty"));

@@ -83,7 +83,7 @@ impl Mirror {
     /// # Errors
     /// A file of its configuration is not what it should be, or its store holds what this log cannot; in words.
     pub fn open(node: &str, config: &LedgerConfig, roster: &Roster) -> Result<Self, String> {
-        let beginning = citylog::beginning(&config.policy, roster)?;
+        let beginning = citylog::beginning(&config.policy, roster, config.before.as_ref())?;
         let [witness, validated] = cosigners(node, config)?;
         let coded = |error: CosignerError| format!("{}: {error} (the log's folder is {})", error.code(), config.folder.display());
         let cosigner = Cosigner::open(&config.folder, beginning, witness, validated).map_err(coded)?;
@@ -269,7 +269,7 @@ impl State {
 /// # Errors
 /// As [`Mirror::open`].
 pub fn look(node: &str, config: &LedgerConfig, roster: &Roster) -> Result<String, String> {
-    let beginning = citylog::beginning(&config.policy, roster)?;
+    let beginning = citylog::beginning(&config.policy, roster, config.before.as_ref())?;
     cosigners(node, config).map(|_| beginning.log().name().to_owned())
 }
 

@@ -1,5 +1,8 @@
 //! What all nodes of a city must have in common to keep one log: whose log it is, who may admit itself, and what becomes of a member's entry.
 
+mod before;
+
+pub use before::Before;
 use ledger::cosigner::NamedSigner;
 use ledger::entry::{Body, EntryError, Member, Role, Standing};
 use ledger::key::{BadKey, KeyKind, Signer, VerifierKey, VerifyingKey};
@@ -21,14 +24,22 @@ pub fn founders(roster: &Roster) -> Result<Vec<VerifierKey>, BadKey> {
     members.map(|(name, key)| VerifierKey::new(name, KeyKind::Note, key.verifying_key())).collect()
 }
 
-/// The empty log that a policy file and a roster are of.
+/// The empty log that a policy file and a roster are of; it goes on where those `before` it ended, if there were any.
 ///
 /// # Errors
-/// The file is no policy or names several logs; in words that begin with the file's name.
-pub fn beginning(policy: &Path, roster: &Roster) -> Result<Replay, String> {
+/// The file is no policy, or names several logs of which none was handed over; or those before are not what they should be. In words that begin with a
+/// file's name.
+pub fn beginning(policy: &Path, roster: &Roster, before: Option<&Before>) -> Result<Replay, String> {
+    if let Some(before) = before {
+        return before.beginning(policy, roster);
+    }
     let failed = |what: String| format!("{}: {what}", policy.display());
     let parsed = read(policy)?;
-    let [log] = parsed.logs() else { return Err(failed("a node keeps one log: leave the line of that one only".into())) };
+    let [log] = parsed.logs() else {
+        return Err(failed(
+            "a node keeps one log: leave the line of that one only, or say with `handover` and `after` which was before".into(),
+        ));
+    };
     Ok(Replay::new(log.clone(), founders(roster).map_err(|error| failed(error.to_string()))?))
 }
 

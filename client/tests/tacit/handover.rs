@@ -1,6 +1,7 @@
 //! `tacit ledger hand-over`, from the files of a city whose coordinator is gone to a log that goes on.
 
-use crate::fixture::{Said, run, text};
+use crate::citylog::{base, equal_everywhere, http, ledger, settled};
+use crate::fixture::{QUICK, Said, Town, run, text, until};
 use crate::log::cosign;
 use ledger::cosigner::Cosigner;
 use ledger::key::{KeyKind, VerifierKey};
@@ -27,7 +28,7 @@ impl City {
         let city = folder.path().join("city");
         assert_eq!(run(&["init", text(&city)]).code, 0);
         let roster = Roster::load(city.join("roster.toml")).expect("a roster");
-        let beginning = citylog::beginning(&city.join("city.policy"), &roster).expect("a log");
+        let beginning = citylog::beginning(&city.join("city.policy"), &roster, None).expect("a log");
         let signer = citylog::signer(beginning.log().name(), KeyKind::Note, &city.join("coordinator/log.key")).expect("a key");
         let mut old = Sequencer::open(&city.join("coordinator/state/ledger"), beginning.clone(), signer).expect("opened");
         for name in AGENCIES.iter().chain([&"planning-office"]) {
@@ -121,6 +122,83 @@ fn agencies_hand_a_log_over_and_another_begins_with_it() {
     let (roster, before) = (city.path("city/roster.toml"), city.path("city/energy/state/ledger"));
     let audit = run(&["ledger", "audit", text(&second), "--after", text(&before), "--policy", text(&both), "--roster", text(&roster)]);
     assert!(audit.code == 0 && audit.out.contains("handover"), "{}{}", audit.out, audit.err);
+}
+
+#[test]
+fn a_city_goes_on_with_the_log_that_was_handed_over() {
+    let mut town = Town::invented();
+    let table = "health.covid_modzcta";
+    town.terms(table, |c| c.max_uses = Some(1));
+    town.more_terms(table, "more.contract", |c| c.max_uses = Some(2));
+    town.up();
+    let begun = settled(&town);
+    let said = town.run(&["query", QUICK]);
+    assert_eq!(said.code, 0, "{}\n{}", said.err, town.logs());
+    equal_everywhere(&town, begun + 4);
+
+    // The coordinator's machine is lost, and the log's key with it.
+    let files = town.city.folder().to_owned();
+    let at = |name: &str| files.join(name);
+    for node in AGENCIES.iter().chain([&"coordinator"]) {
+        town.city.kill(node);
+    }
+    let last = at("last.checkpoint");
+    fs::copy(at("coordinator/state/ledger/checkpoint"), &last).expect("copied");
+    fs::remove_dir_all(at("coordinator/state")).expect("lost");
+    fs::remove_file(at("coordinator/log.key")).expect("lost");
+    let (key, over) = (at("coordinator/second.key"), at("second.handover"));
+    let made = run(&["key", "new", text(&key)]);
+    let first = ["--to", "city/second", "--key", made.out.trim(), "--checkpoint", text(&last)];
+    let mut line = String::new();
+    for (agency, more) in AGENCIES.iter().zip([&first[..], &[], &[]]) {
+        let config = town.city.node_config(agency).expect("its configuration").to_owned();
+        let said = run(&[&["ledger", "hand-over", "sign", text(&over), "--config", text(&config)], more].concat());
+        assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+        line = said.out.lines().find(|line| line.starts_with("log ")).expect("a line of a policy").into();
+    }
+    let policy = fs::read_to_string(at("city.policy")).expect("a policy");
+    fs::write(at("city.policy"), format!("{line}\n{policy}")).expect("written");
+    let goes_on = |node: &str, after: &str, from: &str, to: &str| {
+        let config = town.city.node_config(node).expect("its configuration");
+        let text = fs::read_to_string(config).expect("read");
+        let section = format!("[ledger]\nfolder = \"state/second\"\nhandover = \"../second.handover\"\nafter = [\"{after}\"]\n");
+        let (before, rest) = text.split_once("[ledger]").expect("it keeps the log");
+        let (_, rest) = rest.split_once('\n').expect("more lines");
+        fs::write(config, format!("{before}{section}{rest}").replace(from, to)).expect("written");
+    };
+    AGENCIES.iter().for_each(|agency| goes_on(agency, "state/ledger", "", ""));
+    goes_on("coordinator", "../energy/state/ledger", "\"log.key\"", "\"second.key\"");
+    town.up();
+
+    // What stood stands: contracts and snapshots need not be entered again, and what was used is used.
+    until(|| ledger(&town).published.filter(|published| *published == 1));
+    let (status, standing) = http(&base(&town, "coordinator"), "GET /v1/standing", "");
+    let standing: serde_json::Value = serde_json::from_str(&standing).expect("JSON");
+    let contracts = fs::read_dir(at("contracts")).expect("a folder").count();
+    assert_eq!((status, standing["contracts"].as_array().map(Vec::len)), (200, Some(contracts)), "{standing}");
+    assert_eq!(standing["used"].as_object().map(serde_json::Map::len), Some(1), "{standing}");
+    for n in 0..2 {
+        let said = town.run(&["query", QUICK]);
+        let places = format!("entries {} and {} of the log", 1 + 4 * n, 4 + 4 * n);
+        assert!(said.code == 0 && said.out.contains(&places), "{places}: {}{}\n{}", said.out, said.err, town.logs());
+        // So it does after a restart.
+        town.city.kill("coordinator");
+        town.city.kill("health");
+        town.up();
+    }
+    let said = town.run(&["query", QUICK]);
+    assert!(said.code != 0 && said.err.contains("is used up"), "three answers in all: {}{}", said.out, said.err);
+    for agency in AGENCIES {
+        let (second, first, roster, policy) =
+            (at(agency).join("state/second"), at(agency).join("state/ledger"), at("roster.toml"), at("city.policy"));
+        let newest = at("coordinator/state/second/checkpoint");
+        let args = ["ledger", "audit", text(&second), "--after", text(&first), "--checkpoint", text(&newest), "--json"];
+        let said = run(&[&args[..], &["--policy", text(&policy), "--roster", text(&roster)]].concat());
+        let audited: serde_json::Value = serde_json::from_str(&said.out).unwrap_or_else(|e| panic!("{e}: {}{}", said.out, said.err));
+        assert_eq!((&audited["entries"]["job-result"], &audited["jobs"]["done"]), (&2.into(), &3.into()), "{agency}: {audited}");
+    }
+    let said = town.run(&["doctor"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::*;
 use ledger::audit::prove;
 use ledger::entry::Body;
 use ledger::replay::Phase;
+use query::citylog::Before;
 use query::message::job::{Receipted, Spent};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,17 +40,31 @@ impl Ledger {
 /// What stands at some size: the places of the contracts, what was used of them, which are revoked, the snapshots, and what is spent.
 #[derive(Clone, Default)]
 pub(super) struct Stands {
-    contracts: Vec<u64>,
+    contracts: Vec<(usize, u64)>,
     snapshots: BTreeMap<String, Hash>,
     spent: Vec<Spent>,
     used: BTreeMap<Hash, u64>,
     revoked: BTreeSet<Hash>,
 }
 
+/// Contracts by their places in logs before this one.
+pub(super) type Earlier = BTreeMap<(usize, u64), String>;
+
+/// Reads the contracts that stand from the logs before this one.
+pub(super) fn earlier(sequencer: &Sequencer, before: Option<&Before>) -> Result<Earlier, String> {
+    let replay = sequencer.replay();
+    let Some(before) = before else { return Ok(Earlier::new()) };
+    let read = |place: (usize, u64)| {
+        let entry = before.entry(place.0, place.1)?;
+        Ok((place, String::from_utf8(entry).map_err(|error| error.to_string())?))
+    };
+    replay.contracts().filter(|(log, _)| *log < replay.earlier()).map(read).collect()
+}
+
 impl Stands {
     pub(super) fn of(sequencer: &Sequencer) -> Self {
         let replay = sequencer.replay();
-        let mut contracts: Vec<u64> = replay.contracts().collect();
+        let mut contracts: Vec<(usize, u64)> = replay.contracts().collect();
         contracts.sort_unstable();
         let spent = replay.accounts().all().map(|(planner, dataset, month, loss)| Spent {
             planner: planner.to_owned(),
@@ -72,6 +87,12 @@ impl Log {
     pub(super) fn enter(&mut self, entries: &[String]) -> Result<u64, Refused> {
         if let Some(place) = entries.last().and_then(|last| self.result_stands(last)) {
             return Ok(place);
+        }
+        if let Some(Body::Query(query)) = entries.first().and_then(|first| Entry::parse(first.as_bytes()).ok()).map(|entry| entry.body)
+            && self.sequencer.replay().job(&query.job).is_some_and(|job| job.log < self.sequencer.replay().earlier())
+        {
+            // Its planner could not be shown a proof of both ends.
+            return Err(Refused::new("E_LEDGER_REPLAY", "the query stands in the log before this one, and its answer would in this one"));
         }
         let entries: Vec<&[u8]> = entries.iter().map(String::as_bytes).collect();
         self.sequencer.submit_step(&entries).map_err(|error| {
@@ -109,7 +130,8 @@ impl Log {
     }
 
     pub(super) fn standing(&self) -> Option<Standing> {
-        let note = |index: &u64| self.sequencer.store().entry(*index).ok().and_then(|entry| String::from_utf8(entry).ok());
+        let here = |index| self.sequencer.store().entry(index).ok().and_then(|entry| String::from_utf8(entry).ok());
+        let note = |place: &(usize, u64)| self.earlier.get(place).cloned().or_else(|| here(place.1));
         let contracts = self.standing.contracts.iter().map(note).collect::<Option<_>>()?;
         let Stands { snapshots, used, revoked, spent, .. } = self.standing.clone();
         Some(Standing { origin: self.sequencer.head().origin.clone(), contracts, snapshots, used, revoked, spent })
@@ -117,7 +139,7 @@ impl Log {
 
     pub(super) fn places(&self, job: QueryId) -> Option<Places> {
         let sealed = |place: &u64| *place < self.sequencer.store().size();
-        let job = self.sequencer.replay().job(&job.0)?;
+        let job = self.sequencer.replay().job(&job.0).filter(|job| job.log == self.sequencer.replay().earlier())?;
         sealed(&job.asked).then(|| Places { query: job.asked, result: job.answered.filter(sealed) })
     }
 

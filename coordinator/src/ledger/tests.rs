@@ -39,7 +39,7 @@ fn contract(n: u64) -> Vec<u8> {
 
 fn config(folder: &TempDir) -> LedgerConfig {
     let at = |name: &str| folder.path().join(name);
-    LedgerConfig { key: at("log.key"), policy: at("city.policy"), founding: at("founding"), folder: at("log") }
+    LedgerConfig { key: at("log.key"), policy: at("city.policy"), founding: at("founding"), folder: at("log"), before: None }
 }
 
 /// What `tacit init` makes.
@@ -80,7 +80,7 @@ impl Site {
             citylog::signer(&name, KeyKind::Cosignature, &file).expect("a key")
         };
         let [witness, validated] = [key(citylog::witness_name(name)), key(citylog::validated_name(name))];
-        let beginning = citylog::beginning(&self.folder.path().join("city.policy"), &roster()).expect("a log");
+        let beginning = citylog::beginning(&self.folder.path().join("city.policy"), &roster(), None).expect("a log");
         Cosigner::open(&self.folder.path().join(name), beginning, witness, validated).expect("opened")
     }
 

@@ -39,7 +39,7 @@ impl City {
         members.push(citylog::member("office", "office", &city.planner, None).expect("an entry"));
         let policy = Policy::of_agencies(&log, &agencies, 3).expect("a policy");
         std::fs::write(city.path("city.policy"), policy.to_string()).expect("written");
-        let beginning = citylog::beginning(&city.path("city.policy"), &city.roster).expect("a log");
+        let beginning = citylog::beginning(&city.path("city.policy"), &city.roster, None).expect("a log");
         let signer: NamedSigner = citylog::signer(ORIGIN, KeyKind::Note, &city.path("log.key")).expect("its key");
         let mut sequencer = Sequencer::open(&city.path("log"), beginning, signer).expect("opened");
         for entry in &members {

@@ -23,7 +23,7 @@ impl Agency {
         let keeps_none = || Error::config(format!("{}: this node keeps no log: it has no section [ledger]", file.display()));
         let ledger = config.ledger.as_ref().ok_or_else(keeps_none)?;
         let roster = Roster::load(&config.roster).map_err(|error| Error::config(error.to_string()))?;
-        let beginning = citylog::beginning(&ledger.policy, &roster).map_err(Error::config)?;
+        let beginning = citylog::beginning(&ledger.policy, &roster, ledger.before.as_ref()).map_err(Error::config)?;
         let signer = |name: String, key: &Path| citylog::cosigner(&ledger.policy, &name, key).map_err(Error::config);
         let witness = signer(witness_name(&config.node), &ledger.witness)?;
         let validated = signer(validated_name(&config.node), &ledger.validated)?;
