@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::http::Problem;
 use ledger::bytes::Hash;
+use ledger::checkpoint::Head;
 use ledger::contract::SignedContract;
 use ledger::entry::{Body, Entry};
 use ledger::key::VerifierKey;
@@ -15,10 +16,10 @@ use mpc_core::roster::Roster;
 use party::contracts::signs;
 use query::consent::{self, Effective};
 use query::joblog::{Compiled, QueryEntry, digest, result};
-use query::message::job::{OnLog, Places, SealedResults, Standing};
+use query::message::job::{OnLog, Places, Receipted, SealedResults, Standing};
 use query::message::{Query, QueryId, Sealed};
 use query::plan::Plan;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 impl Client {
@@ -145,12 +146,18 @@ enum Agreed {
 pub struct Logged {
     /// The places of its query and its result.
     pub places: Places,
+    /// Those of its debits.
+    pub debits: Vec<u64>,
+    /// And of the start of the attempt that answered it.
+    pub start: u64,
+    /// How far the log was, of which the receipts are.
+    pub head: Head,
     /// The entries with their receipts.
     pub receipts: OnLog,
 }
 
-/// Checks that the log has the question as it was signed, and as its result what the coordinator hands over, signed by all agencies. With
-/// a policy the receipts are checked, too; without one the places are the coordinator's word.
+/// Checks that the log has the question as it was signed, the debits of all that it reads, the start of the attempt, and as its result what the coordinator
+/// hands over, signed by all agencies. With a policy the receipts are checked, too; without one the places are the coordinator's word.
 pub(crate) fn check(
     entry: &QueryEntry,
     results: &SealedResults,
@@ -177,8 +184,13 @@ pub(crate) fn check(
             return Err(format!("the result's entry in the log is not signed by {}", party.name));
         }
     }
-    let place = |receipted: &query::message::job::Receipted| {
+    begun(receipts, first)?;
+    let head = head(&receipts.result)?;
+    let place = |receipted: &Receipted| {
         let receipt: Receipt = receipted.receipt.parse().map_err(|error| format!("a receipt of the city's log: {error}"))?;
+        if *receipt.checkpoint.head() != head {
+            return Err("the receipts of the city's log are of different checkpoints".into());
+        }
         if let Some(policy) = policy {
             let verified = receipt.verify(receipted.entry.as_bytes(), policy, None);
             verified.map_err(|error| format!("a receipt of the city's log: {}: {error}", error.code()))?;
@@ -186,7 +198,34 @@ pub(crate) fn check(
         Ok::<u64, String>(receipt.index)
     };
     let places = Places { query: place(&receipts.query)?, result: Some(place(&receipts.result)?) };
-    Ok(Logged { places, receipts: receipts.clone() })
+    let debits = receipts.debits.iter().map(place).collect::<Result<_, _>>()?;
+    Ok(Logged { places, debits, start: place(&receipts.start)?, head, receipts: receipts.clone() })
+}
+
+/// Whether what is shown as an attempt's beginning is that: a debit of each data set that the question reads, and the start.
+fn begun(receipts: &OnLog, sealed: &Sealed) -> Result<(), String> {
+    let parse = |shown: &Receipted| Entry::parse(shown.entry.as_bytes()).map(|entry| entry.body);
+    let wrong = |error| format!("an entry of the job in the city's log: {error}");
+    let Body::Query(query) = parse(&receipts.query).map_err(wrong)? else { return Err("the query's entry is none".into()) };
+    let mut debited = BTreeSet::new();
+    for shown in &receipts.debits {
+        match parse(shown).map_err(wrong)? {
+            Body::Debit(debit) if debit.job == sealed.job.0 => drop(debited.insert(debit.dataset)),
+            _ => return Err("what the coordinator shows as a debit of the job in the city's log is none".into()),
+        }
+    }
+    if let Some(read) = query.reads.iter().find(|read| !debited.contains(&read.dataset)) {
+        return Err(format!("the coordinator does not show the debit of {} in the city's log", read.dataset));
+    }
+    match parse(&receipts.start).map_err(wrong)? {
+        Body::Start(start) if start.job == sealed.job.0 && start.attempt == u64::from(sealed.attempt) => Ok(()),
+        _ => Err("the start that the coordinator shows in the city's log is not that of this attempt".into()),
+    }
+}
+
+fn head(receipted: &Receipted) -> Result<Head, String> {
+    let receipt: Receipt = receipted.receipt.parse().map_err(|error| format!("a receipt of the city's log: {error}"))?;
+    Ok(receipt.checkpoint.head().clone())
 }
 
 /// How long a question waits for the log to say what tables hold: agencies that have just started read them once more for that.

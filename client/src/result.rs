@@ -13,7 +13,7 @@ use query::finish::{FinishError, Suppressed, answer as finish};
 use query::ground::Ground;
 use query::local::{Local, Tables};
 use query::message::job::SealedResults;
-use query::message::{Measured, Sealed, Statement};
+use query::message::{Measured, QueryId, Sealed, Statement};
 use query::plan::Plan;
 use query::wire;
 use std::time::Duration;
@@ -21,6 +21,8 @@ use std::time::Duration;
 /// An answer that checked out.
 #[derive(Debug)]
 pub struct Answer {
+    /// The job that it is of.
+    pub job: QueryId,
     /// Its rows.
     pub rows: RecordBatch,
     /// What did not come out since it was of too few entities, or too much of one; `None` if no contract asks for that.
@@ -134,7 +136,7 @@ pub(crate) fn open(
         FinishError::Answer(_) | FinishError::Type(..) => Error::Failed(e.to_string()),
         _ => Error::Untrusted(e.to_string()),
     })?;
-    Ok(Answer { rows, suppressed, plan, costs, elapsed: asked.since.elapsed(), log })
+    Ok(Answer { job: asked.job, rows, suppressed, plan, costs, elapsed: asked.since.elapsed(), log })
 }
 
 /// What finishing an answer may use; released tables are small.
@@ -147,7 +149,6 @@ mod tests {
     use mpc_core::identity::Identity;
     use party::seal::{Context, Envelope, OutputKey, seal};
     use query::datafusion::logical_expr::LogicalPlanBuilder;
-    use query::message::QueryId;
     use query::message::job::SealedNote;
     use query::plan::{PLAN_VERSION, Subplan};
     use std::time::Instant;

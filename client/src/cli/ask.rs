@@ -9,11 +9,13 @@ use crate::progress::Progress;
 use crate::render::{self, Format, Table};
 use crate::result::Answer;
 use clap::Args;
+use ledger::bytes::Base64;
 use ledger::contract::Epsilon;
 use mpc_core::roster::Roster;
 use query::message::QueryId;
-use query::message::job::{JobState, JobStatus};
-use query::plan::{Plan, noise::Noised};
+use query::message::job::{JobState, JobStatus, Places};
+use query::plan::Plan;
+use serde_json::json;
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -28,7 +30,7 @@ pub(super) struct QueryArgs {
     sql: SqlArgs,
     #[command(flatten)]
     planner: PlannerArgs,
-    /// How the answer is printed
+    /// How the answer is printed; JSON has, beside its rows, the job and where it stands in the city's log
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
     /// Writes the answer to a file instead of standard output
@@ -70,7 +72,10 @@ pub(super) fn query(args: QueryArgs) -> Done {
     let answer = runtime()?.block_on(wait(&client, &sql, &ask, args.quiet))?;
     let mut text = match analyze {
         true => explained(&client.analyze(&sql, &ask, &answer)?, args.format == Format::Json)?,
-        false => Table::from_batch(&answer.rows).map_err(Error::internal)?.render(args.format),
+        false => {
+            let table = Table::from_batch(&answer.rows).map_err(Error::internal)?;
+            if args.format == Format::Json { object(&answer, &table) } else { table.render(args.format) }
+        }
     };
     let footer = footer(&answer);
     let shows_footer = !args.quiet && !analyze && args.format == Format::Table;
@@ -135,9 +140,13 @@ async fn missing(client: &Client, job: QueryId, progress: &Progress, quiet: bool
 
 /// How much noise is on what came out, a line; `None` if there is none.
 fn noise(plan: &Plan) -> Option<String> {
-    let of = |noised: &Noised| Some(format!("{} ± {}", noised.words, noised.error().ok()?));
-    let sums: Vec<String> = plan.noised().filter(|noised| noised.guard.is_none()).filter_map(of).collect();
+    let sums: Vec<String> = errors(plan).map(|(what, error)| format!("{what} ± {error}")).collect();
     (!sums.is_empty()).then(|| format!("(with noise, at 95 %: {})\n", sums.join("; ")))
+}
+
+/// What came out with noise, and how much of it there is at most, 19 times out of 20.
+fn errors(plan: &Plan) -> impl Iterator<Item = (&str, String)> {
+    plan.noised().filter(|noised| noised.guard.is_none()).filter_map(|noised| Some((noised.words.as_str(), noised.error().ok()?)))
 }
 
 fn footer(answer: &Answer) -> String {
@@ -148,6 +157,28 @@ fn footer(answer: &Answer) -> String {
     };
     let log = answer.log.as_ref().map(|log| format!("; {}", render::places(&log.places))).unwrap_or_default();
     format!("({rows}; {few}{}; {}{log})", render::duration(answer.elapsed), answer.costs.words())
+}
+
+/// An answer for programs: its rows, and what the footer says of it.
+fn object(answer: &Answer, rows: &Table) -> String {
+    let log = answer.log.as_ref().map(|log| {
+        let (Places { query, result }, head) = (&log.places, &log.head);
+        let checkpoint = json!({"origin": head.origin, "size": head.size, "root": Base64(head.root.0.into())});
+        json!({"query": query, "debits": log.debits, "start": log.start, "result": result, "checkpoint": checkpoint})
+    });
+    let suppressed = answer.suppressed.map(|few| json!({"cells": few.cells, "of": few.of}));
+    let cost = json!({"rounds": answer.costs.rounds(), "bytes": answer.costs.bytes(), "seconds": answer.elapsed.as_secs_f64()});
+    let noise: Vec<_> = errors(&answer.plan).map(|(what, error)| json!({"of": what, "error": error})).collect();
+    // The rows as they are spelled: a number keeps every digit it has.
+    let rows = rows.render(Format::Json);
+    format!(
+        "{{\n\"job\": {},\n\"rows\": {},\n\"suppressed\": {},\n\"noise\": {},\n\"cost\": {cost},\n\"log\": {}\n}}\n",
+        json!(answer.job),
+        rows.trim_end(),
+        json!(suppressed),
+        json!(noise),
+        json!(log)
+    )
 }
 
 /// The file an answer goes to, found writable before anything is asked.

@@ -34,11 +34,31 @@ fn answers_come_as_tables_csv_and_json(town: &Town) {
     let mut lines = csv.out.lines();
     assert_eq!(lines.next(), Some("borough,zones,deaths"));
     let json = town.run(&["query", QUICK, "--format", "json"]);
-    let rows: Value = serde_json::from_str(&json.out).expect("JSON");
-    let rows = rows.as_array().expect("rows");
+    let answer: Value = serde_json::from_str(&json.out).expect("JSON");
+    let rows = answer["rows"].as_array().expect("rows");
     assert_eq!(rows.len(), lines.count());
+    assert!(answer["job"].is_string() && answer["suppressed"].is_null() && answer["cost"]["rounds"].is_number(), "{answer}");
+    the_log_is_where_json_says(town, &answer);
     assert!(rows.iter().all(|row| row["deaths"].is_number() && row["borough"].is_string()), "{}", json.out);
     assert_eq!(csv.err, "", "no progress without a terminal");
+}
+
+/// A question of one table: query, debit, start and result, at these places, under this checkpoint.
+fn the_log_is_where_json_says(town: &Town, answer: &Value) {
+    let (log, folder) = (&answer["log"], town.city.folder().join("health/state/ledger"));
+    let size = log["checkpoint"]["size"].as_u64().expect("a size");
+    let debits = log["debits"].as_array().expect("debits");
+    assert_eq!(debits.len(), 1, "{log}");
+    for (place, kind) in
+        [(&log["query"], "job-query"), (&debits[0], "job-debit"), (&log["start"], "job-start"), (&log["result"], "job-result")]
+    {
+        assert!(place.as_u64().expect("a place") < size, "{log}");
+        let entry = crate::fixture::run(&["ledger", "show", text(&folder), &place.to_string()]).out;
+        assert!(entry.starts_with(&format!("tacit/{kind}/")) && entry.contains(answer["job"].as_str().expect("a job")), "{kind}: {entry}");
+    }
+    let store = ledger::store::Store::read(&folder).expect("a mirror");
+    let root = ledger::bytes::Base64(store.root_at(size).expect("a root").0.into()).to_string();
+    assert_eq!(log["checkpoint"]["root"], root);
 }
 
 fn questions_come_from_files_and_standard_input(town: &Town) {
@@ -137,7 +157,8 @@ fn groups_of_too_few_do_not_come_out(town: &Town) {
     let json = town.run(&["query", sql, "--format", "json"]);
     assert_eq!(json.code, 0, "{}\n{}", json.err, town.logs());
     let rows: Value = serde_json::from_str(&json.out).expect("JSON");
-    assert_eq!(rows, serde_json::json!([{"n": null}]), "{}", json.out);
+    assert_eq!(rows["rows"], serde_json::json!([{"n": null}]), "{}", json.out);
+    assert_eq!(rows["suppressed"], serde_json::json!({"cells": 1, "of": 1}), "{}", json.out);
     let table = town.run(&["query", sql]);
     assert!(table.out.contains("1 cell of 1 held back by contracts: NULL"), "{}", table.out);
 }
@@ -232,7 +253,7 @@ fn nothing_secret_is_in_the_logs(town: &Town) {
         let key = std::fs::read_to_string(town.city.folder().join(node).join(format!("{node}.key"))).expect("a key");
         let secret = key.lines().find(|line| !line.starts_with('-')).expect("its bytes");
         assert!(!log.contains(secret), "{node}'s key is in its log");
-        for row in rows.as_array().expect("rows") {
+        for row in rows["rows"].as_array().expect("rows") {
             assert!(!log.contains(&format!("deaths={}", row["deaths"])), "{node}");
         }
     }

@@ -145,12 +145,30 @@ impl Log {
 
     pub(super) fn receipts(&self, job: QueryId) -> Option<OnLog> {
         let Places { query, result } = self.places(job)?;
+        let result = result?;
+        let (debits, start) = self.begun(job, query..result)?;
         let checkpoint = self.sequencer.published()?;
         let receipted = |index: u64| {
             let entry = String::from_utf8(self.sequencer.store().entry(index).ok()?).ok()?;
             let receipt = prove(self.sequencer.store(), checkpoint, index).ok()?.to_string();
             Some(Receipted { entry, receipt })
         };
-        Some(OnLog { query: receipted(query)?, result: receipted(result?)? })
+        let debits = debits.into_iter().map(receipted).collect::<Option<_>>()?;
+        Some(OnLog { query: receipted(query)?, debits, start: receipted(start)?, result: receipted(result)? })
+    }
+
+    /// The places of a job's debits, and of the start of its last attempt. A first attempt's are right behind the query.
+    fn begun(&self, job: QueryId, within: std::ops::Range<u64>) -> Option<(Vec<u64>, u64)> {
+        let attempt = self.sequencer.replay().job(&job.0)?.attempt;
+        let mut debits = Vec::new();
+        for index in within {
+            let entry = self.sequencer.store().entry(index).ok()?;
+            match Entry::parse(&entry).ok()?.body {
+                Body::Debit(debit) if debit.job == job.0 => debits.push(index),
+                Body::Start(start) if start.job == job.0 && start.attempt == attempt => return Some((debits, index)),
+                _ => {}
+            }
+        }
+        None
     }
 }

@@ -220,6 +220,10 @@ pub struct SealedResults {
 pub struct OnLog {
     /// What was asked.
     pub query: Receipted,
+    /// What it cost each data set.
+    pub debits: Vec<Receipted>,
+    /// The start of the attempt that answered it.
+    pub start: Receipted,
     /// That it was answered.
     pub result: Receipted,
 }
