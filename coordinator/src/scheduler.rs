@@ -371,8 +371,12 @@ impl Scheduler {
             .queue
             .values()
             .filter_map(|job| {
-                let expired = self.jobs.get(job)?.expires <= now.unix();
-                let abandoned = !missing.is_empty() && self.interrupted.get(job).is_some_and(|until| *until <= now.at);
+                let record = self.jobs.get(job)?;
+                let rejoins = self.interrupted.get(job).filter(|_| !missing.is_empty());
+                // Of what may run on the log, somebody has to sign the end.
+                let unheard = record.on_log && rejoins.is_some_and(|until| *until > now.at);
+                let expired = record.expires <= now.unix() && !unheard;
+                let abandoned = rejoins.is_some_and(|until| *until <= now.at);
                 (expired || abandoned).then_some((*job, expired))
             })
             .collect();
@@ -468,9 +472,12 @@ impl Scheduler {
         record.finished = Some(now.unix());
         record.refusals.clone_from(&refusals);
         self.queue.remove(&record.order);
+        // The log may take it to be running, and whoever takes part to be over: told so, a party that finds it there signs the end.
+        let cut_off = self.interrupted.contains_key(&job).then_some(record.attempt).filter(|_| record.on_log);
         self.forget(job);
         self.finished[usize::from(state == JobState::Cancelled) + 1] += 1;
         let stopped = self.running.remove(&job).map(|attempt| (attempt.number, attempt.still_at_it()));
+        let stopped = stopped.or_else(|| cut_off.map(|attempt| (attempt, (0..self.seats.len()).collect())));
         let code = StopCode::of(refusals.first().map_or(Code::Internal, |r| r.refusal.code));
         for refusal in refusals {
             tracing::warn!(job = %job.short(), code = %refusal.refusal.code, party = refusal.party.as_deref(), "job refused or failed");

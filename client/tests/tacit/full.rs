@@ -49,7 +49,7 @@ fn a_coordinator_whose_disk_is_full_says_so_and_goes_on() {
 }
 
 /// A city whose processes are told of a limit, instead of ended by it.
-fn town() -> Town {
+pub fn town() -> Town {
     let tacit = env!("CARGO_BIN_EXE_tacit");
     let program =
         Program { executable: "/bin/sh".into(), prefix: ["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", tacit].map(Into::into).into() };
@@ -59,7 +59,7 @@ fn town() -> Town {
 }
 
 /// How large the files of a node may be.
-fn disk(town: &Town, node: &str, bytes: &str) {
+pub fn disk(town: &Town, node: &str, bytes: &str) {
     let pid = town.city.pid(node).expect("it runs").to_string();
     let set = Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={bytes}:unlimited")]).status().expect("prlimit runs");
     assert!(set.success());

@@ -6,6 +6,7 @@ mod canary;
 mod citylog;
 mod command;
 mod contract;
+mod crash;
 mod demo;
 mod difference;
 mod failures;

@@ -183,3 +183,35 @@ fn a_result_that_was_on_its_way_when_the_coordinator_ended_is_entered_again() {
     town.entered(job, 1, Ok("a checkpoint"));
     assert_eq!((town.state(job), town.scheduler.status(job).expect("on record").attempt), (JobState::Done, 1));
 }
+
+#[test]
+fn what_was_cut_off_on_the_log_and_is_not_tried_again_is_ended_there() {
+    let mut town = Town::complete();
+    let job = town.submit_on_log(1);
+    // Its start is on its way into the log; whether it got there, a coordinator that starts again does not know.
+    town.accepted(job, 1);
+    let mut town = town.restart();
+    town.now.unix_ms += 600_000;
+    town.seat(0);
+    town.wait(1);
+    assert_eq!(town.state(job), JobState::Queued, "it has expired, and those who could sign the end are not all there");
+    (1..3).for_each(|party| town.seat(party));
+    town.wait(1);
+    assert_eq!(town.refusals(job), [(None, Code::Expired)]);
+    for party in 0..3 {
+        assert!(matches!(town.heard(party).as_slice(), [ToParty::Stop(stop)] if stop.job == job && stop.attempt == 1), "{party}");
+    }
+    let abort = Body::Abort(Abort { job: job.0, attempt: 1, code: "E_CANCELLED".into() });
+    town.say(2, with_entry(2, failed(2, job, 1, Code::Cancelled), &abort));
+    assert!(matches!(&town.scheduler.for_log()[..], [ForLog::Abort(_)]));
+
+    // Those who come back in time sign for those who do not.
+    let mut town = Town::complete();
+    let job = town.submit_on_log(1);
+    town.accepted(job, 1);
+    let mut town = town.restart();
+    town.seat(1);
+    town.wait(60);
+    assert_eq!(town.refusals(job), [(None, Code::Peer)]);
+    assert!(matches!(town.heard(1).as_slice(), [ToParty::Stop(stop)] if stop.attempt == 1));
+}
