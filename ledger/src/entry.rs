@@ -4,6 +4,10 @@
 //!
 //! An entry's id is the SHA-256 of its text, without signatures: who signs later does not change what it is called.
 
+mod opening;
+
+pub use opening::Opening;
+
 use crate::bytes::Hash;
 use crate::checkpoint::Checkpoint;
 use crate::contract::{Decimal, Delta};
@@ -498,39 +502,6 @@ fn is_month(text: &str) -> bool {
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     let parts = text.split_once('-').filter(|(year, month)| year.len() == 4 && month.len() == 2 && digits(year) && digits(month));
     parts.is_some_and(|(_, month)| ("01"..="12").contains(&month))
-}
-
-/// What a commitment hides. Whoever holds it can show it; without the salt nobody can guess it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Opening {
-    /// 32 random bytes.
-    pub salt: Hash,
-    /// What is committed to.
-    pub value: String,
-}
-
-impl Opening {
-    /// A fresh commitment's opening.
-    ///
-    /// # Errors
-    /// The operating system has no randomness to give.
-    pub fn fresh(value: String) -> Result<Self, getrandom::Error> {
-        let mut salt = Hash([0; 32]);
-        getrandom::fill(&mut salt.0)?;
-        Ok(Self { salt, value })
-    }
-
-    /// What stands in the log.
-    pub fn commitment(&self) -> Hash {
-        Hash::sha256(&[b"tacit/commitment/v1\n", &self.salt.0, self.value.as_bytes()])
-    }
-}
-
-impl std::fmt::Debug for Opening {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the opening of {}", self.commitment().short())
-    }
 }
 
 /// Why bytes are no entry. Nothing here quotes them.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::entry::{Abort, Debit, Exhibit, Outcome, Revoke, Start};
+use crate::entry::{Abort, Debit, Exhibit, HandOver, Outcome, Revoke, Start};
 use crate::evidence::Evidence;
 use crate::testing::*;
 
