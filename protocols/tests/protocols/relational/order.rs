@@ -92,8 +92,8 @@ fn samplesort_sorts_every_kind_of_key_stably() {
             assert!(sorted.is_sorted() && sorted.len() == rows);
         }
     }
-    // by quarters from 2^16 on
-    for (rows, width) in [(200, 1), (200, 2), (200, 33), (200, 64), (65_536, 40), (65_537, 12)] {
+    // by quarters above 2^17
+    for (rows, width) in [(200, 1), (200, 2), (200, 33), (200, 64), (131_072, 40), (131_073, 12)] {
         let keys = keys(rows, width).pop().expect("random keys");
         let (places, _) = same_everywhere(&Sort { keys: keys.clone(), width, sorting: Sorting::Samplesort });
         assert_eq!(places, clear_places(&keys));
@@ -145,6 +145,6 @@ fn the_network_decides_how_to_sort() {
     let all = choices(1000, 64, moved(1000), Network::WAN);
     assert!(all.len() == 7 && all.is_sorted_by(|a, b| a.seconds <= b.seconds));
     // digits of three bits take more than three times their share columns
-    let many = choices(65_537, 64, moved(65_537), far);
+    let many = choices(131_073, 64, moved(131_073), far);
     assert!(many.len() == 5 && many.iter().all(|c| !matches!(c.sorting, Sorting::Radix(Radix { digit: 3, .. }))));
 }
