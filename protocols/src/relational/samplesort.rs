@@ -103,7 +103,8 @@ fn sorted<E: Engine>(e: &mut E, key: Bits<E>) -> Result<Vec<u32>, Abort> {
     drop(parts);
     let key = others.pick(&bucketed);
     drop(others);
-    let ordered = quicksorted(e, key, segments, rows)?;
+    // by the number that each row has outside: without any comparison one order of all rows stands for what they say
+    let ordered = quicksorted(e, key, (segments, rows), |at| samples as u32 + bucketed[at as usize])?;
 
     let mut order = Vec::with_capacity(rows);
     for bucket in 0..=samples {
@@ -120,7 +121,12 @@ fn is_set(words: &[B64], row: usize) -> bool {
 }
 
 /// The rows of each segment in the order of their keys, of `all` rows that are sorted; all are compared with all once those are few.
-fn quicksorted<E: Engine>(e: &mut E, mut key: Bits<E>, segments: Vec<Range<usize>>, all: usize) -> Result<Vec<u32>, Abort> {
+fn quicksorted<E: Engine>(
+    e: &mut E,
+    mut key: Bits<E>,
+    (segments, all): (Vec<Range<usize>>, usize),
+    number: impl Fn(u32) -> u32,
+) -> Result<Vec<u32>, Abort> {
     let mut order: Vec<u32> = (0..key.layout().rows as u32).collect();
     let mut segments: Vec<_> = segments.into_iter().filter(|s| s.len() > 1).collect();
     // keys of rows that still have neighbours to be compared with, and where each row's is: segment by segment
@@ -128,7 +134,8 @@ fn quicksorted<E: Engine>(e: &mut E, mut key: Bits<E>, segments: Vec<Range<usize
     while !segments.is_empty() {
         let active: usize = segments.iter().map(ExactSizeIterator::len).sum();
         if active < key.layout().rows / 2 {
-            let rows: Vec<u32> = segments.iter().flat_map(|s| &order[s.clone()]).copied().collect();
+            let mut rows: Vec<u32> = Vec::with_capacity(active);
+            rows.extend(segments.iter().flat_map(|s| &order[s.clone()]));
             key = key.pick(&rows.iter().map(|row| held[*row as usize]).collect::<Vec<_>>());
             rows.iter().zip(0..).for_each(|(row, at)| held[*row as usize] = at);
         }
@@ -138,7 +145,7 @@ fn quicksorted<E: Engine>(e: &mut E, mut key: Bits<E>, segments: Vec<Range<usize
         let mut rest = &segments[..];
         while !rest.is_empty() {
             let (now, later) = rest.split_at(as_many(rest, whole, at_once(all)));
-            compared(e, &key, &held, &mut order, (now, whole), &mut next)?;
+            compared(e, &key, &held, &mut order, (now, whole), &number, &mut next)?;
             rest = later;
         }
         segments = next;
@@ -146,13 +153,14 @@ fn quicksorted<E: Engine>(e: &mut E, mut key: Bits<E>, segments: Vec<Range<usize
     Ok(order)
 }
 
-/// Compares the rows of neighbouring segments and puts them in their order as far as that is known then; what is left to do is appended to `next`.
+/// Compares the rows of neighbouring segments and puts them in their order as far as that is known then; what is left to do is appended to `next`. `number` is that of a row outside.
 fn compared<E: Engine>(
     e: &mut E,
     key: &Bits<E>,
     held: &[u32],
     order: &mut [u32],
     (segments, whole): (&[Range<usize>], bool),
+    number: &impl Fn(u32) -> u32,
     next: &mut Vec<Range<usize>>,
 ) -> Result<(), Abort> {
     let count = segments.iter().map(|s| comparisons(s.len(), whole)).sum();
@@ -173,7 +181,7 @@ fn compared<E: Engine>(
     let at = |rows: &[u32]| rows.iter().map(|row| held[*row as usize] - first).collect::<Vec<_>>();
     let operands = (key.pick(&at(&left)), key.pick(&at(&right)));
     drop(key);
-    let less = less_open(e, &operands.0, &operands.1, |i| (left[i], right[i]))?;
+    let less = less_open(e, &operands.0, &operands.1, |i| (number(left[i]), number(right[i])))?;
     drop((operands, left, right));
     let less = less.plane(0);
     let mut at = 0;
