@@ -238,7 +238,8 @@ impl<R: Ring> Column<R> {
         let one = columns.first().map_or(Layout::new(0, 0), |c| c.layout.with_rows(0));
         assert!(columns.iter().all(|c| c.layout.with_rows(0) == one), "concatenated columns have equal planes");
         let layout = one.with_rows(columns.iter().map(|c| c.rows()).sum());
-        let mut data: Vec<R> = Vec::with_capacity(layout.len::<R>());
+        // the last rows of each column may take a word more before they are moved up
+        let mut data: Vec<R> = Vec::with_capacity(layout.len::<R>() + columns.len());
         for i in 0..layout.planes {
             let mut filled = 0;
             for column in columns.iter().filter(|c| c.rows() > 0) {
