@@ -17,6 +17,8 @@ pub struct Size {
     pub wire: u64,
     /// Bytes that a party takes at its peak for shares and what it does with them.
     pub memory: u64,
+    /// Bytes of share columns among them: both components of all columns of the rows that a step reads, makes or leaves for later, at the step with most.
+    pub columns: u64,
     /// Bytes of each party's release, as far as rows are released; those of cells depend on how many groups the public tables have.
     pub release: usize,
 }
@@ -35,7 +37,7 @@ pub struct Bounds {
 impl Size {
     /// The size of a plan.
     pub fn of(plan: &Plan) -> Self {
-        let mut size = Size { rows: 1, wire: 0, memory: 0, release: wire::released_rows(plan) };
+        let mut size = Size { rows: 1, wire: 0, memory: 0, columns: 0, release: wire::released_rows(plan) };
         let rows = |frame: usize| plan.frames.get(frame).map_or(1, |frame| frame.max_rows.max(1));
         (0..plan.frames.len()).for_each(|frame| size.rows = size.rows.max(rows(frame)));
         for node in &plan.nodes {
@@ -61,8 +63,10 @@ impl Size {
             size.add(relation.places, width(relation).saturating_mul(4 * passes), 0);
         }
         let shared = are_shared(plan);
-        let steps = (0..=plan.relations.len()).filter(|id| shared.get(*id).is_none_or(|shared| *shared));
-        size.memory = size.memory.saturating_add(steps.map(|id| step(plan, id)).max().unwrap_or(0));
+        let steps = (0..=plan.relations.len()).filter(|id| shared.get(*id).is_none_or(|shared| *shared)).map(|id| step(plan, id));
+        let (columns, peak) = steps.fold((0, 0), |most, step| (most.0.max(step.0), most.1.max(step.1)));
+        size.columns = columns;
+        size.memory = size.memory.saturating_add(peak);
         size
     }
 
@@ -94,12 +98,13 @@ impl Size {
 /// A party's peak in an operator, over its share columns: those that the operator reads and those that it makes. Each operator is held to it by
 /// `protocols/tests/memory.rs`, and this to whole questions by `query/tests/memory.rs`.
 const PEAK: u64 = 3;
-/// Bytes a row that is sorted takes beside its columns, however narrow: two known permutations and an opened one, places, and the products of the bits of a digit, seven at
+/// Bytes a row that is sorted takes beside its columns, however narrow and however many (radix sort takes three bits at a time of up to 2^17 rows, two of more, and plans are sorted by
+/// nothing else): two known permutations and an opened one, places, and the products of the bits of a digit, seven at
 /// most, as indices, in what is held and what is sent.
 const SORTED: u64 = 12 + 2 * 8 + 7 * 12;
 
-/// Bytes at the peak of the step that computes relation `id`, or, one past the last, that releases rows: all that is held meanwhile, and the operator's own.
-fn step(plan: &Plan, id: usize) -> u64 {
+/// Of the step that computes relation `id`, or, one past the last, that releases rows: bytes of share columns, and all at its peak, the columns and the operator's own.
+fn step(plan: &Plan, id: usize) -> (u64, u64) {
     let sum =
         |relations: &[RelationId], of: fn(&Relation) -> u64| relations.iter().map(|id| of(plan.relation(*id))).fold(0, u64::saturating_add);
     let columns = |relation: &Relation| bytes(relation.places, width(relation));
@@ -114,7 +119,8 @@ fn step(plan: &Plan, id: usize) -> u64 {
     };
     let rows = if is_sorted { sum(&read, |relation| relation.places) } else { 0 };
     let operator = sum(&read, columns).saturating_add(made).saturating_mul(PEAK);
-    sum(&held, columns).saturating_add(operator).saturating_add(rows.saturating_mul(SORTED))
+    let held = sum(&held, columns);
+    (held, held.saturating_add(operator).saturating_add(rows.saturating_mul(SORTED)))
 }
 
 /// Bits of a place that the values of a map's nodes take, and what is done to each: some times what it does itself.

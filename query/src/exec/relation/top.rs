@@ -21,6 +21,7 @@ pub(super) fn top<E: Engine>(engine: &mut E, input: &Rows<E>, by: &[SortKey], sk
     }
     planes.extend(input.row.as_ref().map(|row| engine.not(row)));
     let key = joined(engine, input.places, &planes);
+    drop(planes);
     let sorted = if key.layout().planes == 0 {
         input.table()
     } else {
