@@ -1,6 +1,7 @@
 //! Operators on private rows among three processes over QUIC on loopback, measured as [`micro`](crate::micro) measures protocols; and the
 //! question of New York that needs most of them, through real nodes.
 
+mod local;
 mod work;
 
 use crate::micro::{Job, measure};
@@ -20,6 +21,9 @@ pub struct Args {
     /// Repetitions; the median counts
     #[arg(short = 'n', long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     repetitions: u32,
+    /// Measure instead what the cost model takes as local work of sorts
+    #[arg(long, conflicts_with_all = ["json", "work", "repetitions"])]
+    local: bool,
 }
 
 /// One thing to measure.
@@ -41,6 +45,9 @@ impl Choice {
 
 /// Runs them; `false` if a limit is exceeded.
 pub fn run(args: &Args) -> Result<bool> {
+    if args.local {
+        return local::run();
+    }
     let all = || Work::ALL.into_iter().map(Choice::Operator).chain([Choice::Nyc]).collect();
     let works = if args.work.is_empty() { all() } else { args.work.clone() };
     if !args.json {
