@@ -144,7 +144,7 @@ impl Contracts {
         };
         let check = |of: &dyn Fn(&Hash) -> bool| {
             let standing = held.standing.values().filter(|signed| of(&signed.id));
-            let contracts: Vec<SignedContract> = standing.map(|signed| SignedContract::clone(signed)).collect();
+            let contracts: Vec<Arc<SignedContract>> = standing.cloned().collect();
             consent::check(plan, None, &contracts, &ask)
         };
         // What else is not allowed is said first.

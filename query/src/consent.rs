@@ -34,6 +34,7 @@ mod relations;
 mod uses;
 
 use std::{
+    borrow::Borrow,
     collections::{BTreeMap, BTreeSet},
     fmt,
 };
@@ -98,7 +99,7 @@ impl Effective {
 ///
 /// # Errors
 /// What is not allowed, and what would be.
-pub fn check(plan: &Plan, owner: Option<&str>, contracts: &[SignedContract], ask: &Ask<'_>) -> Result<Effective, Box<Denial>> {
+pub fn check(plan: &Plan, owner: Option<&str>, contracts: &[impl Borrow<SignedContract>], ask: &Ask<'_>) -> Result<Effective, Box<Denial>> {
     let found = interpret(plan).map_err(|unknown| Box::new(Denial::unknown(&unknown, ask)))?;
     let mut chosen: BTreeMap<String, &SignedContract> = BTreeMap::new();
     for table in &found.tables {
@@ -107,7 +108,7 @@ pub fn check(plan: &Plan, owner: Option<&str>, contracts: &[SignedContract], ask
             continue;
         }
         let mut nearest: Option<Refused<'_>> = None;
-        for contract in contracts.iter().filter(|signed| signed.contract.dataset == *table) {
+        for contract in contracts.iter().map(Borrow::borrow).filter(|signed| signed.contract.dataset == *table) {
             match allows(contract, table, &found, ask) {
                 Ok(()) => {
                     chosen.insert(table.clone(), contract);

@@ -138,7 +138,7 @@ impl Home {
         all.map(|atom| {
             let differs = cells.iter().any(|cell| !cell.0.contains(atom));
             if differs && matches!(atom.kind, Kind::Test { .. }) {
-                let key = self.uses.key(&Label(BTreeSet::from([atom.clone()])));
+                let key = self.uses.key(&Label::from(BTreeSet::from([atom.clone()])));
                 self.uses.out(&key, Role::Plain);
                 return None;
             }

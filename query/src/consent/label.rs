@@ -63,9 +63,9 @@ pub(super) struct Atom {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Folds(u16);
 
-/// All that a value derives from.
+/// All that a value derives from. Shared: labels are copied at every expression, and few of them change there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Label(pub(super) BTreeSet<Atom>);
+pub(super) struct Label(pub(super) Rc<BTreeSet<Atom>>);
 
 impl Atom {
     pub(super) fn new(source: Source, kind: Kind) -> Self {
@@ -106,29 +106,42 @@ impl Folds {
     }
 }
 
+impl From<BTreeSet<Atom>> for Label {
+    fn from(atoms: BTreeSet<Atom>) -> Self {
+        Label(atoms.into())
+    }
+}
+
 impl Label {
     /// Of a column's value.
     pub(super) fn of(source: Source) -> Self {
-        Label(BTreeSet::from([Atom::new(source, Kind::Value)]))
+        Label::from(BTreeSet::from([Atom::new(source, Kind::Value)]))
     }
 
     /// Of a table's rows.
     pub(super) fn rows(table: &Rc<str>) -> Self {
-        Label(BTreeSet::from([Atom::new(Source::Rows(table.clone()), Kind::Presence)]))
+        Label::from(BTreeSet::from([Atom::new(Source::Rows(table.clone()), Kind::Presence)]))
     }
 
     pub(super) fn union<'a>(all: impl IntoIterator<Item = &'a Label>) -> Self {
-        Label(all.into_iter().flat_map(|label| label.0.iter().cloned()).collect())
+        all.into_iter().fold(Label::default(), Label::and)
     }
 
     pub(super) fn and(mut self, other: &Label) -> Self {
-        self.0.extend(other.0.iter().cloned());
+        if self.0.is_empty() || Rc::ptr_eq(&self.0, &other.0) {
+            return other.clone();
+        }
+        let mut new = other.0.iter().filter(|atom| !self.0.contains(*atom)).peekable();
+        if new.peek().is_some() {
+            let new: Vec<Atom> = new.cloned().collect();
+            Rc::make_mut(&mut self.0).extend(new);
+        }
         self
     }
 
     /// Every atom changed, or left out.
     pub(super) fn map(&self, change: impl FnMut(&Atom) -> Option<Atom>) -> Self {
-        Label(self.0.iter().filter_map(change).collect())
+        Label::from(self.0.iter().filter_map(change).collect::<BTreeSet<_>>())
     }
 
     /// Of an expression over values with this label: it has their values in it.
@@ -186,7 +199,7 @@ impl Label {
     pub(super) fn presence(&self, always: impl Fn(&Source) -> bool) -> Self {
         // an aggregate is there where one of its values is
         let (folded, rows): (BTreeSet<Atom>, BTreeSet<Atom>) = self.0.iter().cloned().partition(|atom| !atom.folds.is_empty());
-        let rows = Label(rows).map(|atom| {
+        let rows = Label::from(rows).map(|atom| {
             if !atom.is_value() {
                 return Some(atom.clone());
             }
@@ -196,7 +209,7 @@ impl Label {
                 source => Some(Atom::new(source.clone(), Kind::Presence)),
             }
         });
-        Label(folded).tested(Operation::Filter, "IS NOT NULL").and(&rows)
+        Label::from(folded).tested(Operation::Filter, "IS NOT NULL").and(&rows)
     }
 
     /// Of a row that exists only where a row with this label does.

@@ -93,7 +93,7 @@ impl Uses {
 
     /// What chooses rows, or between values.
     pub(super) fn filter(&mut self, label: &Label) {
-        for atom in &label.0 {
+        for atom in label.0.iter() {
             match &atom.kind {
                 Kind::Value | Kind::Computed | Kind::Key => self.operation(&atom.source, Operation::Filter),
                 Kind::Test { of, folded, .. } => self.test(&atom.source, *of, *folded),
@@ -143,7 +143,7 @@ impl Uses {
         let counted = label.0.iter().any(|atom| atom.kind == Kind::Presence && !matches!(atom.source, Source::Rows(_)));
         let mut out = BTreeSet::new();
         let mut again = true;
-        for atom in &label.0 {
+        for atom in label.0.iter() {
             let before = atom.folds;
             let same = !before.is_empty()
                 && atom.kind != Kind::Computed
@@ -177,16 +177,16 @@ impl Uses {
             }
         }
         if has_value && !again {
-            label.0.iter().chain(&rows.0).filter(|atom| atom.folds.is_empty()).for_each(|atom| self.split(atom, Need::Split));
+            label.0.iter().chain(rows.0.iter()).filter(|atom| atom.folds.is_empty()).for_each(|atom| self.split(atom, Need::Split));
         }
         if !has_value && !counted {
-            out.extend(self.count(rows).0);
+            out.extend(self.count(rows).0.iter().cloned());
         }
         if !has_value {
             let groups = label.map(|atom| matches!(atom.kind, Kind::Split { .. }).then(|| atom.clone()));
-            out.extend(self.count(&groups).0);
+            out.extend(self.count(&groups).0.iter().cloned());
         }
-        Label(out)
+        Label::from(out)
     }
 
     /// Whether a condition holds for any row.
@@ -212,7 +212,7 @@ impl Uses {
 
     /// What comes out, or a part of it.
     pub(super) fn out(&mut self, label: &Label, role: Role) {
-        for atom in &label.0 {
+        for atom in label.0.iter() {
             let (source, folds) = (&atom.source, atom.folds);
             let rows = matches!(source, Source::Rows(_));
             match &atom.kind {
@@ -256,7 +256,7 @@ impl Uses {
     /// That so many rows come out as they are left.
     pub(super) fn out_rows(&mut self, rows: &Label, counted: bool) {
         let single = rows.0.iter().any(|atom| matches!(atom.source, Source::Rows(_)));
-        for atom in &rows.0 {
+        for atom in rows.0.iter() {
             match &atom.kind {
                 // joined or not: they are the rows of the answer
                 Kind::Split { joined } if !(single && *joined) => {

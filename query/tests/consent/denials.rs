@@ -59,7 +59,10 @@ fn an_owner_looks_at_its_own_tables() {
     let ana = key("ana");
     let allowed = meters(&[("kwh", &[Operation::Sum]), ("resident", &[Operation::Join])]);
     assert!(check(&plan, Some("energy"), std::slice::from_ref(&allowed), &ask(sql, &ana)).is_ok());
-    assert!(check(&plan, Some("transport"), &[], &ask(sql, &ana)).is_ok_and(|effective| effective.terms.is_none()));
+    assert!(
+        check(&plan, Some("transport"), &Vec::<ledger::contract::SignedContract>::new(), &ask(sql, &ana))
+            .is_ok_and(|effective| effective.terms.is_none())
+    );
     let denial = check(&plan, None, &[allowed], &ask(sql, &ana)).expect_err("health has none");
     assert_eq!(denial.table.as_deref(), Some("health.stays"));
 }
