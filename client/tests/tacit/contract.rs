@@ -148,8 +148,7 @@ fn what_is_wrong_is_said_all_at_once() {
         edited.replace("\"semi-honest\"", "\"malicious\"").replace("\"amount\"", "\"amounts\"").replace("\"example\"", "\"Example\"");
     std::fs::write(&draft, edited.replace("dpv#", "dpv #")).expect("written");
     let found = desk.check(&draft);
-    for wrong in ["`id` is empty", "`purposes` is empty", "no column `amounts`", "does not enforce `security`: \"malicious\" (no protocol"]
-    {
+    for wrong in ["`id` is empty", "`purposes` is empty", "no column `amounts`", "does not enforce `security` yet ("] {
         assert!(found["wrong"].to_string().contains(wrong), "{wrong}: {found}");
     }
     // A note that was changed, one by a stranger's key, and what is no contract at all.

@@ -87,10 +87,10 @@ fn contract(note: &str, node: Option<&str>, owners: &BTreeMap<&str, VerifierKey>
         return Err(format!("{}; correct it, or get the catalogue that has it", strange.join("; ")));
     }
     if node == Some(signed.contract.owner.name())
-        && let Some(unkept) = not_enforced(&signed.contract)
+        && let Some((unkept, instead)) = not_enforced(&signed.contract)
     {
         return Err(format!(
-            "this release does not enforce {unkept} yet, and a node that cannot keep what its own agency asks for does not start"
+            "this release does not enforce `{unkept}` yet ({instead}), and a node that cannot keep what its own agency asks for does not start"
         ));
     }
     Ok(signed)
@@ -118,10 +118,9 @@ pub fn unknown(contract: &Contract, catalog: &Catalog) -> Vec<String> {
     strange.map(|column| format!("{} has no column `{column}` in the catalogue", contract.dataset)).collect()
 }
 
-/// What this release does not enforce of a contract, and what to write instead.
-pub fn not_enforced(contract: &Contract) -> Option<&'static str> {
-    let asked = contract.security > Security::SemiHonest;
-    asked.then_some(
-        "`security`: \"malicious\" (no protocol of this release holds against parties who cheat; write \"security\": \"semi-honest\", or wait with the contract)",
-    )
+/// The term of a contract that this release does not enforce, and what to write instead.
+pub fn not_enforced(contract: &Contract) -> Option<(&'static str, &'static str)> {
+    let instead =
+        "no protocol of this release holds against parties who cheat; write \"security\": \"semi-honest\", or wait with the contract";
+    (contract.security > Security::SemiHonest).then_some(("security", instead))
 }

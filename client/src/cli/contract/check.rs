@@ -50,9 +50,9 @@ pub(super) fn check(args: &CheckArgs) -> Done {
             for name in roster.iter().flat_map(|roster| document.iter().flat_map(|document| document.strangers(roster))) {
                 wrong.push(format!("the key of `{name}` is not the one that the roster has for it"));
             }
-            if let Some(unkept) = folder::not_enforced(contract) {
+            if let Some((unkept, instead)) = folder::not_enforced(contract) {
                 let agency = contract.owner.name();
-                wrong.push(format!("this release does not enforce {unkept} yet, and so `{agency}`'s node refuses it"));
+                wrong.push(format!("this release does not enforce `{unkept}` yet ({instead}), and so `{agency}`'s node refuses it"));
             }
             match now() {
                 now if now >= contract.not_after.0 => wrong.push(format!("it ended at {}", contract.not_after)),

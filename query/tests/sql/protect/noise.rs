@@ -285,6 +285,12 @@ fn what_would_be_exact_is_refused() {
     refused("SELECT zone, COUNT(*) AS n FROM energy.meters GROUP BY zone ORDER BY n DESC LIMIT 2", "exact");
     refused("SELECT m.zone, COUNT(*) AS n FROM energy.meters m JOIN health.stays s ON s.home = m.home GROUP BY m.zone", "would be exact");
     refused("SELECT meter, kwh FROM energy.meters", "would come out");
+    // called as the compiler calls its own
+    let number = "ROW_NUMBER() OVER (ORDER BY kwh) AS \"row of its entity\"";
+    refused(
+        &format!("SELECT COUNT(*) AS n FROM (SELECT kwh, {number} FROM energy.meters) w WHERE \"row of its entity\" < 3"),
+        "behind a window function",
+    );
     refused("SELECT COUNT(*) AS n FROM energy.meters WHERE home NOT IN (SELECT home FROM health.stays)", "decides on all rows");
     refused("SELECT m.kwh, s.days FROM energy.meters m JOIN health.stays s ON s.home = m.home", "would come out");
 }

@@ -15,7 +15,7 @@ use datafusion::{
     logical_expr::{Distinct, Expr, Join, JoinType, LogicalPlan, TableScan, expr::AggregateFunction},
 };
 
-use super::{super::scans::NUMBER, By, Groups};
+use super::{By, Groups};
 use crate::compile::{
     SqlError,
     facts::{self, Facts},
@@ -92,10 +92,12 @@ impl<'a> Walk<'a> {
                 let columns = p.expr.iter().map(|e| self.column(e, p.input.schema(), &input)).collect();
                 Ok(Reach { columns, ..input })
             }
-            // the number of a row among those of its entity: no other entity's rows have to do with it
-            LogicalPlan::Window(w) if matches!(w.window_expr.as_slice(), [Expr::Alias(a)] if a.name == NUMBER) => {
+            LogicalPlan::Window(w) => {
                 let mut reach = self.plan(&w.input)?;
-                reach.columns.push(Column::default());
+                if !w.window_expr.iter().all(|e| is_within_entity(e, w.input.schema(), &reach)) {
+                    return Err(self.unbounded("a window function", "aggregate with GROUP BY"));
+                }
+                reach.columns.extend(w.window_expr.iter().map(|_| Column::default()));
                 Ok(reach)
             }
             LogicalPlan::Join(j) => self.join(j),
@@ -152,7 +154,6 @@ impl<'a> Walk<'a> {
                 Ok(Reach { columns: vec![Column::default(); plan.schema().fields().len()], ..Reach::default() })
             }
             LogicalPlan::Limit(_) | LogicalPlan::Sort(_) => Err(self.unbounded("LIMIT", "leave it out, or set a condition instead")),
-            LogicalPlan::Window(_) => Err(self.unbounded("a window function", "aggregate with GROUP BY")),
             other => {
                 let name = other.display().to_string();
                 Err(self.unbounded(name.split([':', ' ']).next().unwrap_or("this construct"), "write it as joins and aggregates"))
@@ -390,6 +391,14 @@ fn same<'e>(e: &'e Expr, schema: &DFSchema) -> &'e Expr {
         },
         _ => e,
     }
+}
+
+/// Whether a window function tells rows of an entity apart, such as their number: no other entity's rows have to do with it.
+fn is_within_entity(e: &Expr, schema: &DFSchema, reach: &Reach) -> bool {
+    let Expr::WindowFunction(f) = e.clone().unalias() else { return false };
+    let of = |e: &Expr| facts::plain(e, schema).and_then(|at| reach.columns[at].entity.as_ref());
+    let one = |own: &String| reach.rows.keys().all(|dataset| dataset == own);
+    f.params.partition_by.iter().filter_map(of).any(one) && reach.columns.iter().all(|column| column.changed.is_empty())
 }
 
 fn magnitude(known: &facts::Known) -> Option<u128> {
