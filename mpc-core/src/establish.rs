@@ -28,8 +28,9 @@
 //! the same function of the same data and bits, hence the same value. An attempt that died in the middle opened nothing, or has opened to some what the next one opens to all. So n
 //! runs tell what one does: a planner who asks again learns nothing new, nor does a party.
 //!
-//! *What it rests on.* That a snapshot changes when the data do: an owner that computes on other data under the same snapshot shows the difference of two exact values, of its own data. That the local
-//! stage is a function of plan and data. And that identities stay secret: who has those of two parties knows all noise there was, as two parties do anyway.
+//! *What it rests on.* That a snapshot changes when the data do: an owner that computes on other data under the same snapshot shows the difference of two exact values.
+//! Of a join that is not of its own data alone: with none of its rows, and then with those of one key, it and a planner learn how many rows of that key the others have, exactly and as often as
+//! they like. That the local stage is a function of plan and data. And that identities stay secret: who has those of two parties knows all noise there was, as two parties do anyway.
 
 use crate::identity::{Identity, PublicKey};
 use crate::link::{Frame, Head, Kind, Link, LinkError};

@@ -57,10 +57,7 @@ impl<'a> Groups<'a> {
         parts: u64,
     ) -> Result<Self, SqlError> {
         let groups = Groups { protection, catalog, text, parts, sums: dominance::sums(plan), beside_total: false };
-        if groups.noise(plan).is_some() {
-            // a difference to a total has the noise of all that it is of
-            return groups.without_dominance();
-        }
+        let groups = if groups.noise(plan).is_some() { groups.without_dominance()? } else { groups };
         let asked = groups.concern(plan);
         Ok(Groups { beside_total: asked && margins::beside_total(plan, protection)?, ..groups })
     }

@@ -320,7 +320,8 @@ impl Compiler<'_> {
                 )
                 .at(*place)
             };
-            let sum = range.with_zero().times(rows).map(|i| i.magnitude().saturating_add(noise));
+            // as far as that may be from a threshold, which is raised by the noise
+            let sum = range.with_zero().times(rows).map(|i| i.magnitude().saturating_add(noise.saturating_mul(2)));
             let mut largest = sum.ok_or_else(|| too_wide(format!("{} × {rows} rows", range.magnitude())))?;
             for p in products {
                 let product = p.factors.values().try_fold(p.coefficient.saturating_abs(), |m, f| m.checked_mul(f.range.magnitude().max(1)));

@@ -32,7 +32,9 @@ pub(super) fn beside_total(plan: &LogicalPlan, protection: &Protection) -> Resul
     let mut shown = Shown::default();
     shown.plan(plan, false);
     let mut beside = false;
-    for table in protection.datasets.keys() {
+    // a difference to a total has the noise of all that it is of: of data sets that have noise, and of no others
+    let exact = |table: &&String| protection.noise.as_ref().is_none_or(|noise| !noise.datasets.contains(*table));
+    for table in protection.datasets.keys().filter(exact) {
         let of: Vec<&Fold> = shown.folds.iter().filter(|fold| fold.tables.contains(table)).collect();
         let kinds: BTreeSet<&[String]> = of.iter().map(|fold| fold.keys.as_slice()).collect();
         if kinds.len() < 2 {

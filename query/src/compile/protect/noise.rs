@@ -82,6 +82,10 @@ impl<'a> Groups<'a> {
         if self.noise(input).is_none() {
             return Ok(None);
         }
+        if self.beside_total && !a.group_expr.is_empty() {
+            let what = "groups beside their total would tell one another, of a data set without noise".to_owned();
+            return Err(refused(what, "ask for the total by itself").at(self.text.keyword("SELECT")));
+        }
         let walk = Walk { groups: self };
         let below = walk.folded(input, &a.group_expr)?;
         let spread = |expr: &Expr| {

@@ -357,3 +357,49 @@ fn explain_says_what_is_spent_and_how_much_noise_there_is() {
         assert!(text.contains(said), "{text}\nsays nothing of: {said}");
     }
 }
+
+/// Of a data set without noise, a hidden group would be told by the total and the others, whatever else the question asks.
+#[test]
+fn groups_beside_their_total_are_hidden_where_another_data_set_has_noise() {
+    let mut city = City::default();
+    for (zone, homes) in [(1, 5), (2, 4), (3, 1)] {
+        city.stays.extend((0..homes).map(|h| Stay { home: Some(1 + h + 5 * (zone - 1)), zone, days: Some(100) }));
+    }
+    let mut protection = noisy(3, 1_000_000);
+    protection.noise.as_mut().expect("there is").datasets = ["energy.meters".to_owned()].into();
+    let pool = city.pool();
+    let sql = "SELECT zone, COUNT(*) AS n, (SELECT COUNT(*) FROM health.stays) AS t FROM health.stays GROUP BY zone \
+               ORDER BY (SELECT COUNT(*) FROM energy.meters)";
+    let plan = plan(&pool, sql, &protection);
+    let ground = pool.ground(&plan).unwrap_or_else(|e| panic!("{e}"));
+    let rows = sorted(&pool.answer_by(&plan, &ground, On::Plain).unwrap_or_else(|e| panic!("{e}")));
+    assert_eq!(rows.iter().map(|row| row[1].as_str()).collect::<Vec<_>>(), ["5", "NULL", "NULL", "NULL", "NULL"], "{rows:?}");
+}
+
+/// A clamp makes several homes one, of which as many rows count: without one of these homes, rows of another do.
+#[test]
+fn a_clamped_key_has_no_noise() {
+    let mut protection = noisy(1, 1_000_000);
+    let data = protection.datasets.get_mut("energy.meters").expect("protected");
+    (data.entity_keys, data.max_rows_per_entity) = (["meter".to_owned()].into(), Some(1));
+    data.clamp.insert("meter".into(), ("1".parse().expect("a bound"), "1".parse().expect("a bound")));
+    assert!(refusal(&City::of(1).pool(), QUESTIONS[0], &protection).contains("clamps meter"));
+}
+
+/// What is paid for can be computed: fields have room for the noise and for thresholds, and columns for what comes out.
+#[test]
+fn however_much_noise_there_is_it_has_room_or_is_refused() {
+    let pool = City::of(5).pool();
+    let mut answered = 0;
+    for (millionths, k) in [1, 10, 15, 40, 100, 3_000].into_iter().flat_map(|e| [(e, 1), (e, 3)]) {
+        let mut protection = noisy(k, millionths);
+        protection.datasets.values_mut().for_each(|data| data.max_rows_per_entity = Some(1_000_000_000));
+        for sql in [QUESTIONS[0], QUESTIONS[6], QUESTIONS[8], QUESTIONS[9], QUESTIONS[11]] {
+            let Ok(plan) = pool.protected(sql, &protection) else { continue };
+            let ground = pool.ground(&plan).unwrap_or_else(|e| panic!("{e}"));
+            pool.answer_by(&plan, &ground, On::Plain).unwrap_or_else(|e| panic!("{millionths}, {k}: {sql}\n{e}"));
+            answered += 1;
+        }
+    }
+    assert!(answered > 10, "{answered}");
+}

@@ -169,6 +169,11 @@ impl<'a> Walk<'a> {
         let (true, Some(data), Some(table)) = (asks, protection.datasets.get(&name), catalog.table(&name)) else {
             return Ok(Reach { columns, ..Reach::default() });
         };
+        // entities that a clamp makes one are capped together: without one of them rows of the others count
+        if let Some(key) = data.entity_keys.iter().find(|key| data.clamp.contains_key(*key)) {
+            let what = format!("the contract for {name} asks for noise, and clamps {key}, which says whose a row is");
+            return Err(refused(what, "have its owner sign a contract that clamps other columns"));
+        }
         let single = |key: &String| table.key == [key.as_str()] || table.column(key).is_some_and(|c| c.repeats == Some(1) && !c.nullable);
         let most = match (data.entity_keys.iter().all(single), data.max_rows_per_entity, data.entity_keys.len()) {
             (true, ..) => 1,

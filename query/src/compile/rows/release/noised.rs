@@ -1,13 +1,20 @@
 //! One row of counts and sums over private rows, with noise. Groups by private keys have none: which of them there are would be exact.
 
 use datafusion::{
-    common::Column,
+    common::{Column, ExprSchema},
     logical_expr::{Aggregate, Expr, LogicalPlan},
 };
 
 use super::{Compared, Demand, Extended, One, Rows, unnamed};
 use crate::{
-    compile::{SqlError, answer::Released, internal, protect::Spread, range::Interval, rows::form},
+    compile::{
+        SqlError,
+        answer::Released,
+        internal,
+        protect::Spread,
+        range::{self, Interval},
+        rows::form,
+    },
     plan::{
         Finish, ReleasedColumn, Reveal, RowRelease, Type,
         noise::{Law, Noised},
@@ -21,6 +28,14 @@ struct Made {
     law: Law,
     /// Its values are less than this in magnitude, or this.
     reach: i128,
+}
+
+/// The same in a field in which it has room for noise of this reach, and is less than a threshold that is raised by as much.
+fn roomy(form: &RowForm, reach: i128) -> Option<RowForm> {
+    let RowForm::Field { scale, min, max, .. } = *form else { return None };
+    let room = reach.saturating_mul(2);
+    let ring = form::field(Interval { min: min.saturating_sub(room), max: max.saturating_add(room) }, scale)?.ring()?;
+    form::field_in(ring, Interval { min, max }, scale)
 }
 
 impl Rows<'_> {
@@ -74,9 +89,16 @@ impl Rows<'_> {
             let reach = law.as_ref().map_or(0, |made| made.reach);
             let range = Interval { min: min.saturating_sub(reach), max: max.saturating_add(reach) };
             let wide = || SqlError::width(format!("{} and its noise leave the widest field", part.words), "sum values of fewer digits");
-            let opened = form::field(range, scale).ok_or_else(wide)?;
-            let ring = opened.ring().ok_or_else(wide)?;
-            let form = form::field_in(ring, Interval { min, max }, scale).ok_or_else(wide)?;
+            let form = roomy(form, reach).ok_or_else(wide)?;
+            let opened = form.ring().and_then(|ring| form::field_in(ring, range, scale)).ok_or_else(wide)?;
+            let own = |finish: &Finish| matches!(finish, Finish::Value { of: value, .. } if value == of);
+            for column in columns.iter().zip(names).filter_map(|(finish, column)| own(finish).then_some(column)) {
+                let ty = plan.schema().field_from_column(column).map_err(internal)?.data_type();
+                if range::limits(ty).is_some_and(|limits| !range.within(limits)) {
+                    let what = format!("{} and its noise can leave the type {}", part.words, range::sql_type(ty));
+                    return Err(SqlError::width(what, "CAST what is summed to DECIMAL(38, s), or ask for less noise"));
+                }
+            }
             demands.push(Demand { expr: expr.clone(), form });
             out.push(RowColumn { words: part.words.clone(), form: opened, nullable: false });
             if let Some(Made { scale, law, .. }) = law {
@@ -89,12 +111,15 @@ impl Rows<'_> {
         for (number, (moved, Compared { demand, least, words, .. })) in groups.moves(a, &below, &folds)?.into_iter().zip(&least).enumerate()
         {
             let mut threshold = i128::from(*least);
+            let mut demand = demand.clone();
             if let Some((law, laplace)) = groups.law(&moved)? {
+                let wide = || SqlError::width(format!("whether {words}, and its noise, leave the widest field"), "ask for less noise");
+                demand.form = roomy(&demand.form, 1 << laplace.bits()).ok_or_else(wide)?;
                 threshold = threshold.saturating_add(i128::try_from(laplace.error(20)).unwrap_or(i128::MAX >> 1));
                 noised.push(Noised { of: opened + number, guard: Some(number), words: words.clone(), scale: moved.scale, law });
             }
             thresholds.push(threshold);
-            demands.push(demand.clone());
+            demands.push(demand);
         }
         let got = self.lower(&extended, &demands)?;
         let input = self.exactly(got);
@@ -105,7 +130,6 @@ impl Rows<'_> {
         let name = format!("rows{number}");
         let mut released = Vec::new();
         for (i, (finish, column)) in columns.into_iter().zip(names).enumerate() {
-            use datafusion::common::ExprSchema;
             let ty = plan.schema().field_from_column(column).map_err(internal)?.data_type().clone();
             released.push(ReleasedColumn { name: format!("c{i}"), data_type: Type(ty), value: finish.moved(place) });
         }
