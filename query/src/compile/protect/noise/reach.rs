@@ -403,7 +403,8 @@ fn is_within_entity(e: &Expr, schema: &DFSchema, reach: &Reach) -> bool {
     let Expr::WindowFunction(f) = e.clone().unalias() else { return false };
     let of = |e: &Expr| facts::plain(e, schema).and_then(|at| reach.columns[at].entity.as_ref());
     let one = |own: &String| reach.rows.keys().all(|dataset| dataset == own);
-    f.params.partition_by.iter().filter_map(of).any(one) && reach.columns.iter().all(|column| column.changed.is_empty())
+    let apart = reach.rows.is_empty() || f.params.partition_by.iter().filter_map(of).any(one);
+    apart && reach.columns.iter().all(|column| column.changed.is_empty())
 }
 
 fn magnitude(known: &facts::Known) -> Option<u128> {
