@@ -209,7 +209,7 @@ impl<R: Ring> Column<R> {
                 turn64(block);
             }
             for (i, plane) in planes.chunks_mut(stride).enumerate() {
-                let words = plane[from + at * LINE..].iter_mut().zip(&blocks);
+                let words = plane[from + at * LINE..].iter_mut().zip(&blocks[..rows.len().div_ceil(64)]);
                 words.for_each(|(v, block)| *v = plane_word(block[i]));
             }
         }

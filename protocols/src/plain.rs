@@ -152,7 +152,7 @@ impl Engine for Plain {
         let missing = || Abort::Refused("keys that are asked for, or offered, are missing or not as declared".into());
         let (sizes, count) = (Sizes::of(&ask, &offer), ask.count);
         let (keys, rows) = (asked(count, ask.keys).ok_or_else(missing)?, offered(offer).ok_or_else(missing)?);
-        let places: HashMap<&[u64], usize> = rows.keys.iter().zip(&rows.keys.rows).map(|(key, row)| (key, *row as usize)).collect();
+        let places: HashMap<&[u64], usize> = rows.keys.iter().zip(rows.keys.rows.iter()).map(|(key, row)| (key, *row as usize)).collect();
         let none = std::iter::repeat_n(None, count - keys.rows.len());
         let found: Vec<Option<usize>> = none.chain(keys.iter().map(|key| places.get(key).copied())).collect();
         let check = Column::from_bools(&found.iter().map(Option::is_none).collect::<Vec<_>>());

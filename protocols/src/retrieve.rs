@@ -13,6 +13,7 @@ const CERTAINTY: u32 = 40;
 pub struct KeyWords {
     words: Zeroizing<Vec<u64>>,
     width: usize,
+    rows: usize,
 }
 
 /// Keys of which no two are equal: those of some rows.
@@ -20,7 +21,7 @@ pub struct KeySet {
     /// The keys of all rows.
     pub words: KeyWords,
     /// Which rows.
-    pub rows: Vec<u32>,
+    pub rows: Zeroizing<Vec<u32>>,
 }
 
 /// What one party asks for.
@@ -83,7 +84,7 @@ pub struct Retrieved<E: Engine> {
 impl KeyWords {
     /// Those that bit-planes hold.
     pub fn of(planes: &Column<B64>) -> Self {
-        KeyWords { words: words(planes), width: planes.planes().div_ceil(64) }
+        KeyWords { words: words(planes), width: planes.planes().div_ceil(64), rows: planes.rows() }
     }
 
     /// The key of a row.
@@ -92,12 +93,14 @@ impl KeyWords {
     }
 
     /// The rows by their keys, those of equal keys in the order of their numbers.
-    pub fn sorted(&self, rows: impl Iterator<Item = u32>) -> Vec<u32> {
+    pub fn sorted(&self, rows: impl Iterator<Item = u32> + Clone) -> Zeroizing<Vec<u32>> {
         // with the first word beside the number most comparisons are of neighbours in memory
         let first = |row: u32| self.key(row).first().copied().unwrap_or(0);
-        let mut all: Zeroizing<Vec<(u64, u32)>> = Zeroizing::new(rows.map(|row| (first(row), row)).collect());
+        // a vector that grew would leave copies behind
+        let mut all: Zeroizing<Vec<(u64, u32)>> = Zeroizing::new(Vec::with_capacity(rows.clone().count()));
+        all.extend(rows.map(|row| (first(row), row)));
         all.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| self.key(a.1).cmp(self.key(b.1))).then(a.1.cmp(&b.1)));
-        all.iter().map(|(_, row)| *row).collect()
+        Zeroizing::new(all.iter().map(|(_, row)| *row).collect())
     }
 }
 
@@ -110,7 +113,7 @@ impl KeySet {
 
 impl Offered<'_> {
     fn fits(&self, payload: Payload) -> bool {
-        let rows = self.bits.rows();
+        let rows = self.keys.words.rows;
         let of = |layout: Layout, planes| layout == Layout::new(rows, planes);
         of(self.bits.layout(), payload.bits) && of(self.fp61.layout(), payload.fp61) && of(self.fp127.layout(), payload.fp127)
     }

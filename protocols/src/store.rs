@@ -53,14 +53,14 @@ impl Shape {
     }
 
     /// The numbers of the tags by buckets, and where those of each begin.
-    fn buckets(&self, tags: &[u128], of: &Prf) -> (Vec<u32>, Vec<u32>) {
+    fn buckets(&self, tags: &[u128], of: &Prf) -> (Zeroizing<Vec<u32>>, Vec<u32>) {
         let mut starts = vec![0; self.buckets + 1];
-        let bucket: Vec<u32> = tags.iter().map(|tag| self.bucket(*tag, of) as u32).collect();
+        let bucket: Zeroizing<Vec<u32>> = Zeroizing::new(tags.iter().map(|tag| self.bucket(*tag, of) as u32).collect());
         bucket.iter().for_each(|bucket| starts[*bucket as usize + 1] += 1);
         (0..self.buckets).for_each(|bucket| starts[bucket + 1] += starts[bucket]);
-        let (mut next, mut numbers) = (starts.clone(), vec![0; tags.len()]);
-        for (number, bucket) in (0..).zip(bucket) {
-            let next = &mut next[bucket as usize];
+        let (mut next, mut numbers) = (starts.clone(), Zeroizing::new(vec![0; tags.len()]));
+        for (number, bucket) in (0..).zip(bucket.iter()) {
+            let next = &mut next[*bucket as usize];
             numbers[*next as usize] = number;
             *next += 1;
         }

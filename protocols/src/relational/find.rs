@@ -17,6 +17,7 @@
 use super::Bits;
 use crate::{Abort, Ask, Engine, Input, KeySet, KeyWords, Offer, Offered, Payload, Retrieved, Share, Table, circuit};
 use mpc_core::{B64, Column, Fp61, Fp127, Layout, PartyId, Permutation};
+use zeroize::Zeroizing;
 
 /// Rows whose keys their owner knows in clear.
 pub struct Known<'a> {
@@ -150,7 +151,7 @@ fn taken<E: Engine>(e: &mut E, mut table: Table<E>, payload: Payload) -> Found<E
 }
 
 /// The rows that have a key.
-fn valid_rows(valid: &Column<B64>) -> impl Iterator<Item = u32> {
+fn valid_rows(valid: &Column<B64>) -> impl Iterator<Item = u32> + Clone {
     (0..valid.rows() as u32).filter(|row| valid.bit(*row as usize, 0))
 }
 
@@ -177,12 +178,16 @@ impl Arranged {
         let (words, rows) = (KeyWords::of(key), valid.rows() as u32);
         let sorted = words.sorted(valid_rows(valid));
         let distinct = sorted.chunk_by(|a, b| words.key(*a) == words.key(*b)).count();
-        let order: Vec<u32> = match standing {
-            Standing::Together => (0..rows).rev().collect(),
-            Standing::Anywhere => (0..rows).filter(|row| !valid.bit(*row as usize, 0)).chain(sorted).collect(),
-        };
+        let mut order = Vec::with_capacity(rows as usize);
+        match standing {
+            Standing::Together => order.extend((0..rows).rev()),
+            Standing::Anywhere => {
+                order.extend((0..rows).filter(|row| !valid.bit(*row as usize, 0)));
+                order.extend(sorted.iter());
+            }
+        }
         let none = count - distinct;
-        let (mut asked, mut heads) = (Vec::with_capacity(distinct), vec![0; rows as usize]);
+        let (mut asked, mut heads) = (Zeroizing::new(Vec::with_capacity(distinct)), vec![0; rows as usize]);
         let (mut others, mut last) = ((0..none).chain(count..), None);
         for (place, row) in order.iter().enumerate() {
             let row = valid.bit(*row as usize, 0).then_some(*row);
