@@ -18,7 +18,7 @@ use crate::{
         release::{aggregate_function, exact_argument},
         words::words,
     },
-    plan::{Plan, noise::Law},
+    plan::{Finish, Plan, noise::Law},
     protection::Noise,
 };
 
@@ -49,6 +49,23 @@ impl Moved {
     fn of(total: &By, rows: &By, scale: i8) -> Self {
         let most = |by: &By| by.values().copied().max().unwrap_or(0);
         Moved { total: most(total), rows: most(rows), scale }
+    }
+}
+
+impl Spread {
+    /// The sums that a released column follows from, and how far one entity moves each. What would be exact is taken out of the column: whether there is any value.
+    pub(in crate::compile) fn over(self, finish: &mut Finish) -> Result<Vec<(usize, Moved)>, SqlError> {
+        match (finish, self) {
+            (Finish::Value { of, scale, some }, Spread::Sum(moved)) if moved.scale == *scale => {
+                *some = None;
+                Ok(vec![(*of, moved)])
+            }
+            (Finish::Average { n, x, scale, within }, Spread::Mean { n: of_n, x: of_x, within: bounds }) if of_x.scale == *scale => {
+                *within = Some(bounds);
+                Ok(vec![(*n, of_n), (*x, of_x)])
+            }
+            _ => Err(internal("noise is on counts, sums and means")),
+        }
     }
 }
 

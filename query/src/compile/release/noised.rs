@@ -48,20 +48,8 @@ impl Compiler<'_> {
         let mut noises = BTreeMap::new();
         let mut spreads = spreads.into_iter();
         for (_, finish) in columns.iter_mut().filter(|(_, f)| !matches!(f, Finish::Public(_) | Finish::Secret(_))) {
-            let moved = match (&mut *finish, spreads.next()) {
-                (Finish::Value { of, scale, some }, Some(Spread::Sum(moved))) if moved.scale == *scale => {
-                    *some = None;
-                    vec![(*of, moved)]
-                }
-                (Finish::Average { n, x, scale, within }, Some(Spread::Mean { n: of_n, x: of_x, within: bounds }))
-                    if of_x.scale == *scale =>
-                {
-                    *within = Some(bounds);
-                    vec![(*n, of_n), (*x, of_x)]
-                }
-                _ => return Err(internal("noise is on counts, sums and means")),
-            };
-            for (of, moved) in moved {
+            let spread = spreads.next().ok_or_else(|| internal("every column but a key has a spread"))?;
+            for (of, moved) in spread.over(finish)? {
                 if let Some((law, laplace)) = groups.law(&moved)? {
                     noises.insert(of, (moved.scale, law, laplace));
                 }

@@ -11,7 +11,6 @@ use crate::{
         SqlError,
         answer::Released,
         internal,
-        protect::Spread,
         range::{self, Interval},
         rows::form,
     },
@@ -60,18 +59,7 @@ impl Rows<'_> {
         let mut read: Vec<(usize, Option<Made>)> = Vec::new();
         for (finish, spread) in finishes.into_iter().zip(spreads) {
             let One::Finish(mut finish) = finish else { return Err(internal("noise is on counts, sums and means")) };
-            let moved = match (&mut finish, spread) {
-                (Finish::Value { of, some, .. }, Spread::Sum(moved)) => {
-                    *some = None;
-                    vec![(*of, moved)]
-                }
-                (Finish::Average { n, x, within, .. }, Spread::Mean { n: of_n, x: of_x, within: bounds }) => {
-                    *within = Some(bounds);
-                    vec![(*n, of_n), (*x, of_x)]
-                }
-                _ => return Err(internal("noise is on counts, sums and means")),
-            };
-            for (of, moved) in moved {
+            for (of, moved) in spread.over(&mut finish)? {
                 let law = groups.law(&moved)?.map(|(law, laplace)| Made { scale: moved.scale, law, reach: 1 << laplace.bits() });
                 if !read.iter().any(|(r, _)| *r == of) {
                     read.push((of, law));
