@@ -256,7 +256,7 @@ impl IntoResponse for Problem {
             Code::Signature => StatusCode::UNAUTHORIZED,
             Code::Planner | Code::NoConsent | Code::Revoked | Code::Difference | Code::Budget => StatusCode::FORBIDDEN,
             Code::NotFound => StatusCode::NOT_FOUND,
-            Code::Roster | Code::Catalog | Code::Replay | Code::NotReady => StatusCode::CONFLICT,
+            Code::Roster | Code::Catalog | Code::Replay | Code::Answer | Code::NotReady => StatusCode::CONFLICT,
             Code::Cancelled | Code::Expired => StatusCode::GONE,
             Code::Busy => StatusCode::TOO_MANY_REQUESTS,
             Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,

@@ -2,8 +2,8 @@
 //!
 //! A contract says what its planners may spend of a data set in a calendar month (UTC). What a planner has spent are the debits of all its jobs in that month, under
 //! whatever contract; losses add up, and the sum stays within the limit also where later questions depend on earlier answers (Rogers, Roth, Ullman, Vadhan, NeurIPS'16,
-//! section 3). A debit stands before anything of its job is computed, covers all attempts, and is never given back. A join debits each of its data sets in full. Noise that was paid for
-//! is the same when it is asked for again, and costs nothing.
+//! section 3). A debit stands before anything of its job is computed, covers all attempts, and is never given back. A join debits each of its data sets in full. An answer with noise
+//! that was paid for is given again, the same one, at no cost.
 
 use crate::bytes::Hash;
 use crate::contract::{Decimal, Delta, Dp, Epsilon, Time};

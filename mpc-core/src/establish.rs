@@ -6,8 +6,6 @@
 //! sid       = merlin("tacit/v1/session"){ Hello_0 .. Hello_{n-1} }           with their signatures, by party id
 //! Confirm_i = sid, Sign_i(i, sid)                                            to every peer
 //! K_ij      = HKDF-SHA-256(X25519(e_i, e_j), salt = sid, info = "edge" || min(i,j) || max(i,j))
-//! same      = merlin("tacit/v1/noise"){ plan, roster, catalogue, data }
-//! N_ij      = HKDF-SHA-256(X25519(id_i, id_j), salt = same, info = "noise" || min(i,j) || max(i,j))
 //! ```
 //!
 //! Parties that would run different plans, rosters, catalogues, attempts or versions, by other contracts or on another log, stop at the first flight. A party
@@ -15,22 +13,6 @@
 //! Confirm has been checked. Every attempt has fresh ephemeral keys, wiped when the edge keys exist, so every attempt has fresh
 //! randomness, and nothing recorded in one attempt is accepted in another. That an attempt number is never used twice is the caller's
 //! business: it keeps the numbers it has signed on disk.
-//!
-//! ## Noise that stays the same
-//!
-//! Who may ask one question a thousand times and take the mean has it without noise. So the random bits of noise, and nothing else, are made with keys of their own, N_ij: they depend on
-//! the parties' identities, the plan, and the snapshots of the data that it reads, but not on the attempt. The same plan on the same data yields the same noise bit by
-//! bit, before and after a restart; any other plan, and any change of the data, has keys that are independent of these, as HKDF is a PRF. Where no snapshots are known, noise is of
-//! the attempt.
-//!
-//! *Why bits may be used again.* They are an input of the computation, shared once: component i is F(N, i), which two of three parties know, the same two each time. A second run shows no party
-//! a component that it did not have; all else in it (masks, shuffles, the sharing of what comes out) is made with the K_ij of that attempt, as if it were the first. What opens is
-//! the same function of the same data and bits, hence the same value. An attempt that died in the middle opened nothing, or has opened to some what the next one opens to all. So n
-//! runs tell what one does: a planner who asks again learns nothing new, nor does a party.
-//!
-//! *What it rests on.* That a snapshot changes when the data do: an owner that computes on other data under the same snapshot shows the difference of two exact values.
-//! Of a join that is not of its own data alone: with none of its rows, and then with those of one key, it and a planner learn how many rows of that key the others have, exactly and as often as
-//! they like. That the local stage is a function of plan and data. And that identities stay secret: who has those of two parties knows all noise there was, as two parties do anyway.
 
 use crate::identity::{Identity, PublicKey};
 use crate::link::{Frame, Head, Kind, Link, LinkError};
@@ -67,23 +49,8 @@ pub struct Terms {
     pub data: [u8; 32],
 }
 
-impl Terms {
-    /// What noise is a function of, besides the parties' keys: attempts that agree on it have the same noise. `None` if no snapshots are known, as it is the attempt's own then.
-    fn noise(&self) -> Option<[u8; 32]> {
-        noise(&self.plan_hash, &self.roster_hash, &self.catalog_hash, &self.data)
-    }
-}
-
-/// What names the noise of a plan of this roster and catalogue on these data: who has had it once learns nothing by having it again. `None` if the data are not known by their snapshots.
-pub fn noise(plan: &[u8; 32], roster: &[u8; 32], catalogue: &[u8; 32], data: &[u8; 32]) -> Option<[u8; 32]> {
-    let mut same = Transcript::new(b"tacit/v1/noise");
-    let of: [(&'static [u8], _); 4] = [(b"plan", plan), (b"roster", roster), (b"catalogue", catalogue), (b"data", data)];
-    of.into_iter().for_each(|(label, hash)| same.absorb(label, hash));
-    (*data != [0; 32]).then(|| same.challenge(b"same"))
-}
-
 /// The version of protocols and encodings this code speaks. It changes whenever two builds could not compute together.
-pub const ENGINE_VERSION: u32 = 4;
+pub const ENGINE_VERSION: u32 = 5;
 
 /// Agrees on `terms` with every other party of the roster and returns the session. On any error the peers are told, so that nobody
 /// waits.
@@ -93,7 +60,7 @@ pub const ENGINE_VERSION: u32 = 4;
 /// the rest are the link's.
 pub fn establish(identity: &Identity, roster: &Roster, me: PartyId, terms: &Terms, mut link: Box<dyn Link>) -> Result<Session, Abort> {
     match agree(identity, roster, me, terms, &mut *link) {
-        Ok(Agreed { id, keys, noise }) => Ok(Session::new(me, id, keys, link).with_noise(noise)),
+        Ok(Agreed { id, keys }) => Ok(Session::new(me, id, keys, link)),
         Err(abort) => {
             let head = head(Kind::Abort, 0);
             for peer in peers(roster, me) {
@@ -108,7 +75,6 @@ pub fn establish(identity: &Identity, roster: &Roster, me: PartyId, terms: &Term
 struct Agreed {
     id: [u8; 32],
     keys: Vec<Option<EdgeKey>>,
-    noise: Vec<Option<EdgeKey>>,
 }
 
 fn agree(identity: &Identity, roster: &Roster, me: PartyId, terms: &Terms, link: &mut dyn Link) -> Result<Agreed, Abort> {
@@ -164,8 +130,7 @@ fn agree(identity: &Identity, roster: &Roster, me: PartyId, terms: &Terms, link:
             hello.as_ref().map(|hello| secret.edge(&hello.ephemeral, &sid, me, peer)).transpose()
         })
         .collect::<Result<_, _>>()?;
-    let noise = noise_keys(identity, roster, me, terms)?;
-    Ok(Agreed { id: sid, keys, noise })
+    Ok(Agreed { id: sid, keys })
 }
 
 // ---------------------------------------------------------------- messages
@@ -315,19 +280,6 @@ impl Ephemeral {
             Ok(EdgeKey::derive(&shared, sid, &info))
         })
     }
-}
-
-/// The keys of noise with each peer: of the identities, the plan and the data, and of no attempt.
-fn noise_keys(identity: &Identity, roster: &Roster, me: PartyId, terms: &Terms) -> Result<Vec<Option<EdgeKey>>, Abort> {
-    let parties = roster.parties().len() as u8;
-    let Some(salt) = terms.noise() else { return Ok((0..parties).map(|_| None).collect()) };
-    let key = |peer: PartyId| {
-        let shared = identity.shared(key(roster, peer)?);
-        let shared = shared.ok_or(Abort::Cheating { check: "key of the roster", culprit: Some(peer) })?;
-        let info = [&b"noise"[..], &[me.0.min(peer.0), me.0.max(peer.0)]].concat();
-        Ok(EdgeKey::derive(&shared, &salt, &info))
-    };
-    (0..parties).map(PartyId).map(|peer| (peer != me).then(|| key(peer)).transpose()).collect()
 }
 
 fn random(bytes: &mut [u8]) -> Result<(), Abort> {

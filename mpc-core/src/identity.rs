@@ -84,16 +84,6 @@ impl Identity {
         stack::wiped(|| self.key.sign(message).to_bytes())
     }
 
-    /// What only the holders of the two keys know, as long as they have them: X25519 of the keys as points of Curve25519 (safe beside Ed25519 signatures: Thormarker, ePrint
-    /// 2021/509). `None` with one's own key, or one that gives nothing to know.
-    pub(crate) fn shared(&self, peer: &PublicKey) -> Option<Zeroizing<[u8; 32]>> {
-        stack::wiped(|| {
-            let secret = Zeroizing::new(self.key.to_scalar_bytes());
-            let shared = Zeroizing::new(peer.verifying_key().to_montgomery().mul_clamped(*secret).to_bytes());
-            (*peer != self.public && *shared != [0; 32]).then_some(shared)
-        })
-    }
-
     /// The key itself, for the two places that need it: signed notes and the TLS handshake.
     pub fn signing_key(&self) -> &SigningKey {
         &self.key

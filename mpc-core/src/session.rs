@@ -21,9 +21,6 @@ pub struct Session {
     link: Box<dyn Link>,
     keys: Vec<Option<EdgeKey>>,
     prss: Vec<Option<Prss>>,
-    /// The randomness of noise, which may outlive the session.
-    noise: Vec<Option<Prss>>,
-    noised: u64,
     counters: Counters,
 }
 
@@ -33,14 +30,7 @@ impl Session {
         let parties = u8::try_from(keys.len()).expect("a roster has at most 255 parties");
         assert!(keys.iter().enumerate().all(|(p, k)| k.is_none() == (p == me.index())), "one edge key for each peer");
         let prss = keys.iter().map(|k| k.as_ref().map(|k| Prss::new(k, 0))).collect();
-        let noise = vec![None; keys.len()];
-        Session { me, parties, id, lane: 0, opened: 0, step: 0, link, keys, prss, noise, noised: 0, counters: Counters::default() }
-    }
-
-    /// With keys of their own for the random bits of noise ([`establish`](crate::establish)). Without them these are the session's, like all others.
-    pub fn with_noise(mut self, keys: Vec<Option<EdgeKey>>) -> Self {
-        self.noise = keys.iter().map(|k| k.as_ref().map(|k| Prss::new(k, 0))).collect();
-        self
+        Session { me, parties, id, lane: 0, opened: 0, step: 0, link, keys, prss, counters: Counters::default() }
     }
 
     /// This party.
@@ -75,16 +65,6 @@ impl Session {
     /// If `peer` is this party: a program error, never a peer's doing.
     pub fn prss(&self, peer: PartyId) -> &Prss {
         self.prss[peer.index()].as_ref().expect("pairwise randomness is with a peer")
-    }
-
-    /// A fresh address for the randomness of noise, and that randomness with two peers: in every session with the same keys of noise the same, time by time.
-    pub fn noise(&mut self, peers: [PartyId; 2]) -> Option<(Step, [&Prss; 2])> {
-        let [a, b] = peers.map(PartyId::index);
-        if self.noise[a].is_none() || self.noise[b].is_none() {
-            return None;
-        }
-        self.noised += 1;
-        Some((Step(self.noised), [self.noise[a].as_ref()?, self.noise[b].as_ref()?]))
     }
 
     /// What this session has cost so far, all lanes.
@@ -122,9 +102,6 @@ impl Session {
                     step: 0,
                     link,
                     keys: self.keys.clone(),
-                    // noise is made where the session is
-                    noise: vec![None; self.keys.len()],
-                    noised: 0,
                     prss: self.keys.iter().zip(&self.prss).map(|(k, p)| Some(p.as_ref()?.in_lane(k.as_ref()?, lane))).collect(),
                     counters: self.counters.clone(),
                 })

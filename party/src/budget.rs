@@ -7,7 +7,6 @@ use ledger::budget::{Accounts, Exhausted, month};
 use ledger::bytes::Hash;
 use ledger::contract::{Decimal, Dp};
 use ledger::entry::{self, Debit};
-use mpc_core::establish::noise;
 use query::message::{Code, Refusal};
 
 /// What a job costs this node's data sets, if their budgets bear it. Noise that the planner has paid for costs nothing: the answer is the one that it had.
@@ -33,7 +32,7 @@ pub(crate) fn debits(desk: &Desk, admitted: &Admitted, accounts: &Accounts, now:
             debits.push(free);
             continue;
         };
-        let of = noise_of(desk, admitted);
+        let of = noise(desk, admitted);
         let paid = of.is_some_and(|noise| accounts.is_paid(planner, dataset, &noise));
         let (epsilon, delta) = if paid { (0, 0) } else { (loss.epsilon.0, i128::try_from(loss.delta.0).unwrap_or(i128::MAX)) };
         let debit = Debit { epsilon, delta: Decimal(delta), noise: of, ..free };
@@ -60,6 +59,15 @@ pub(crate) fn none(desk: &Desk, admitted: &Admitted) -> Result<(), Refusal> {
     }
 }
 
+/// What names the noise on an answer: a hash of plan, roster, catalogue, snapshots and contracts. `None` if there is none on it, or none that is debited.
+pub(crate) fn noise(desk: &Desk, admitted: &Admitted) -> Option<Hash> {
+    let data = data(admitted.entry.as_deref()?);
+    let spends = admitted.plan.spent().is_ok_and(|spent| !spent.is_empty());
+    let (grounds, contracts) = (&desk.grounds, admitted.consent.hash());
+    let of = [&admitted.plan_hash.0, &grounds.roster().hash(), &grounds.catalog_hash().0, &data, &contracts.0];
+    spends.then(|| Hash::sha256(&[&b"tacit/v1/noise\n"[..], &of.map(|hash| &hash[..]).concat()]))
+}
+
 /// A hash of the snapshots of what is read, as parties and log have them.
 pub(crate) fn data(query: &entry::Query) -> [u8; 32] {
     let mut reads: Vec<(&str, &Hash)> = query.reads.iter().map(|read| (read.dataset.as_str(), &read.snapshot)).collect();
@@ -71,11 +79,6 @@ pub(crate) fn data(query: &entry::Query) -> [u8; 32] {
         text.extend_from_slice(&snapshot.0);
     }
     Hash::sha256(&[&text]).0
-}
-
-fn noise_of(desk: &Desk, admitted: &Admitted) -> Option<Hash> {
-    let data = data(admitted.entry.as_deref()?);
-    noise(&admitted.plan_hash.0, &desk.grounds.roster().hash(), &desk.grounds.catalog_hash().0, &data).map(Hash)
 }
 
 fn refusal(node: &str, dp: Option<&Dp>, exhausted: &Exhausted) -> Refusal {

@@ -285,6 +285,7 @@ impl Jobs {
             let revoked = |signed: &&SignedContract| desk.mirror.as_ref().is_some_and(|mirror| mirror.is_revoked(&signed.id));
             desk.grounds.contracts().ended_at_once(consent).or_else(|| consent.ending_at_once().find(revoked).cloned().map(Arc::new))
         };
+        desk.forget_answers();
         let mut table = self.table();
         table.answered.retain(|(_, consent, _)| ended_at_once(consent).is_none());
         let running: Vec<(QueryId, Running)> = table.running.iter().map(|(job, running)| (*job, running.clone())).collect();

@@ -5,10 +5,12 @@ mod failure;
 #[cfg(test)]
 mod revoked;
 
+use crate::answers::{Answers, Claim};
 use crate::attempts::Attempts;
 use crate::budget;
 use crate::config::Limits;
 use crate::difference::{Asked, Guard, Refused, Told};
+use crate::exchange::Failure;
 use crate::joblog;
 use crate::ledger::Mirror;
 use crate::node::now;
@@ -17,7 +19,6 @@ use crate::offer::{Admitted, Grounds};
 use crate::seal::{self, Context};
 use crate::source::Sources;
 use failure::{of_abort, of_local, of_public};
-use joblog::Failure;
 use ledger::bytes::Hash;
 use mpc_core::establish::{ENGINE_VERSION, Terms, establish};
 use mpc_core::identity::Identity;
@@ -48,6 +49,7 @@ pub(crate) struct Desk {
     pub sources: Sources,
     pub attempts: Mutex<Attempts>,
     pub guard: Guard,
+    pub answers: Answers,
     pub mesh: Mesh,
     pub limits: Limits,
     pub observed: Observed,
@@ -59,6 +61,11 @@ impl Desk {
     /// The attempts begun; a thread that panicked while it held them left them whole.
     pub fn attempts(&self) -> std::sync::MutexGuard<'_, Attempts> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wipes its shares of answers under contracts that are revoked in the log, or over.
+    pub fn forget_answers(&self) {
+        self.answers.forget(now(), |contract| self.mirror.as_ref().is_some_and(|mirror| mirror.is_revoked(contract)));
     }
 }
 
@@ -132,7 +139,7 @@ pub(crate) type Out = dyn Fn(FromParty) + Send + Sync;
 
 /// Runs an attempt to its end. The result is the signed note of the sealed shares, and what goes with it onto the log.
 pub(crate) fn run(desk: &Desk, admitted: &Admitted, stop: &Stop, out: &Out) -> Result<Stated, Refusal> {
-    let mut attempt = Attempt { desk, admitted, stop, out, last: None, counters: None, reserved: false, told: None };
+    let mut attempt = Attempt { desk, admitted, stop, out, last: None, counters: None, reserved: false, told: None, claim: None };
     let result = contained(&desk.node, || attempt.run());
     // Why it was stopped says more than how the stop was felt; but what a node found in its own data is why the others stop.
     let result = result.map_err(|refusal| match stop.check() {
@@ -167,6 +174,8 @@ struct Attempt<'a> {
     reserved: bool,
     /// What its answer tells of this node's tables.
     told: Option<Told<'a>>,
+    /// The answer that it looks for or makes, if noise is on it.
+    claim: Option<Claim<'a>>,
 }
 
 /// Progress within a stage is told no more often; in tests of every step.
@@ -181,6 +190,8 @@ impl Attempt<'_> {
         self.desk.attempts().begin(*job, query, *attempt, now())?;
         contracts.reserve(consent)?;
         self.reserved = true;
+        let noise = budget::noise(self.desk, self.admitted);
+        self.claim = noise.map(|noise| self.desk.answers.claim(noise, *job, *attempt)).transpose()?;
         self.stop.check()?;
 
         self.progress(Stage::Session, 0, 1);
@@ -193,15 +204,42 @@ impl Attempt<'_> {
         let session = establish(&self.desk.identity, roster, self.desk.me, &self.terms(log), link);
         let session = session.map_err(|abort| self.refusal(&abort, Stage::Session))?;
         self.counters = Some(session.counters());
-        let mut engine = Rep3::new(session);
-        let computed = self.compute(&mut engine);
-        let mut session = engine.into_session();
-        let stated = computed.and_then(|(message, measured)| self.seal(&mut session, &message, measured));
+        let (mut session, stated) = self.answer(session);
         if stated.is_err() {
             // So that nobody waits for this node.
             session.abandon();
         }
         stated
+    }
+
+    /// This node's part of the answer: of the one that was given before, or a new one.
+    fn answer(&mut self, mut session: Session) -> (Session, Result<Stated, Refusal>) {
+        let given = self.claim.as_ref().map_or(Ok(None), |claim| claim.given(&mut session, |party| self.name(party)));
+        match given.map_err(|failure| self.failed(failure)) {
+            Err(refusal) => (session, Err(refusal)),
+            Ok(Some(message)) => {
+                let stated = self.seal(&mut session, &message, Vec::new());
+                (session, stated)
+            }
+            Ok(None) => {
+                let mut engine = Rep3::new(session);
+                let computed = self.compute(&mut engine);
+                let mut session = engine.into_session();
+                let stated = computed.and_then(|(message, measured)| {
+                    self.keep(&session, &message)?;
+                    self.seal(&mut session, &message, measured)
+                });
+                (session, stated)
+            }
+        }
+    }
+
+    /// Keeps this node's part of an answer with noise, before that of any is given.
+    fn keep(&self, session: &Session, message: &[u8]) -> Result<(), Refusal> {
+        let Some(claim) = &self.claim else { return Ok(()) };
+        let contracts = || self.admitted.consent.contracts();
+        let until = contracts().map(|signed| signed.contract.not_after.0).min().unwrap_or_default();
+        claim.keep(Hash(*session.id()), until, contracts().map(|signed| signed.id).collect(), message)
     }
 
     /// Seals this node's part; once this returns, the query is answered.
@@ -223,14 +261,12 @@ impl Attempt<'_> {
         let note = sealed
             .sign(&self.desk.node, &self.desk.identity)
             .map_err(|e| Refusal::new(Code::Internal, format!("the sealed result cannot be signed: {e}"), "please report the query"))?;
-        let entries = joblog::result(self.desk, self.admitted, session, &note).map_err(|failure| match failure {
-            Failure::Session(abort) => self.refusal(&abort, Stage::Release),
-            Failure::Refused(refusal) => refusal,
-        })?;
+        let entries = joblog::result(self.desk, self.admitted, session, &note).map_err(|failure| self.failed(failure))?;
         // The last moment at which a revocation keeps the answer from being opened.
         self.stop.check()?;
         self.told.as_ref().map_or(Ok(()), Told::keep)?;
         self.desk.grounds.contracts().count(consent)?;
+        self.claim.as_ref().map_or(Ok(()), Claim::give)?;
         // From here on the query is answered: no further attempt at it is ever begun here.
         self.desk.attempts().seal(*job, query, *attempt, now())?;
         tracing::debug!(job = %job.short(), frames = plan.frames.len(), "sealed");
@@ -318,6 +354,17 @@ impl Attempt<'_> {
 
     fn refusal(&self, abort: &Abort, stage: Stage) -> Refusal {
         of_abort(abort, stage, self.desk.grounds.roster(), &self.desk.node)
+    }
+
+    fn failed(&self, failure: Failure) -> Refusal {
+        match failure {
+            Failure::Session(abort) => self.refusal(&abort, Stage::Release),
+            Failure::Refused(refusal) => refusal,
+        }
+    }
+
+    fn name(&self, party: PartyId) -> String {
+        self.desk.grounds.roster().party(party).map_or_else(|| format!("party {party}"), |node| format!("`{}`", node.name))
     }
 
     fn spent(&self) -> Meter {

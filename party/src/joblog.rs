@@ -3,6 +3,7 @@
 //! start against the mirror.
 
 use crate::budget;
+use crate::exchange::{Failure, exchanged};
 use crate::job::Desk;
 use crate::ledger::Mirror;
 use crate::node::now;
@@ -10,12 +11,11 @@ use crate::offer::Admitted;
 use ledger::bytes::Hash;
 use ledger::entry::{self, Body, EntryError, Outcome};
 use ledger::replay::{Job, Phase};
-use mpc_core::{Abort, Column, Layout, PartyId, Session, Z64, stack};
+use mpc_core::{Session, stack};
 use query::joblog::{Compiled, QueryEntry, difference, digest, result as commitment};
 use query::message::frame::Offer;
 use query::message::mirror::Refused;
 use query::message::{Code, QueryId, Refusal};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What this node signs for the log with its acceptance: the debits of its tables, the start, and the end of an earlier attempt. Nothing
@@ -135,40 +135,11 @@ pub(crate) fn result(desk: &Desk, admitted: &Admitted, session: &mut Session, no
     if admitted.entry.is_none() {
         return Ok(Vec::new());
     }
-    let digests = exchanged(session, &digest(note)).map_err(Failure::Session)?;
+    let told = exchanged(session, "result", &[], &digest(note)).map_err(Failure::Session)?;
+    let digests = told.into_values().map(|([], digest)| digest);
     let result = commitment(Hash(*session.id()), digests).commitment();
     let outcome = Outcome { job: admitted.job.0, attempt: admitted.attempt.into(), result };
     Ok(vec![sign(desk, &Body::Result(outcome)).map_err(|error| Failure::Refused(defect(&error)))?])
-}
-
-/// Why a result is not signed.
-pub(crate) enum Failure {
-    /// The session ended.
-    Session(Abort),
-    /// Whatever else.
-    Refused(Refusal),
-}
-
-/// The digests of all parties, in their order.
-fn exchanged(session: &mut Session, mine: &Hash) -> Result<Vec<Hash>, Abort> {
-    let (words, _) = mine.0.as_chunks::<8>();
-    let column = Column::from_rows(words.iter().map(|word| Z64(u64::from_le_bytes(*word))).collect());
-    let (me, parties) = (session.me(), session.parties());
-    let mut round = session.round("result");
-    let mut expected = BTreeMap::new();
-    for peer in (0..parties).map(PartyId).filter(|peer| *peer != me) {
-        round.send::<Z64>(peer, &column);
-        expected.insert(peer.0, round.recv::<Z64>(peer, Layout::new(words.len(), 1)));
-    }
-    let mut inbox = round.run()?;
-    let mut digests = BTreeMap::from([(me.0, *mine)]);
-    for (peer, ticket) in expected {
-        let words = inbox.take(ticket);
-        let mut digest = Hash([0; 32]);
-        digest.0.as_chunks_mut::<8>().0.iter_mut().zip(words.as_slice()).for_each(|(to, word)| *to = word.0.to_le_bytes());
-        digests.insert(peer, digest);
-    }
-    Ok(digests.into_values().collect())
 }
 
 /// The end of an attempt, for the log.

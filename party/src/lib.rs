@@ -12,11 +12,14 @@
 //!           joblog   what it signs of a job for the city's log, and whether that lets an attempt begin
 //!           ledger   witness and mirror of the city's log, and what this node wants to stand there
 //!           snapshot what this node says there that its tables hold
+//!           answers  this node's shares of the answers with noise that were given
 //!           difference  what was told of protected tables, that no two answers differ in too few entities
+//!           exchange what the parties of a session tell each other in clear
 //!           seal     what is released, readable by the planner alone
 //!           observe  health and metrics · doctor   what is wrong before the node starts
 //! ```
 
+mod answers;
 pub mod attempts;
 mod budget;
 pub mod config;
@@ -24,6 +27,7 @@ pub mod contracts;
 mod control;
 mod difference;
 pub mod doctor;
+mod exchange;
 mod job;
 mod joblog;
 pub mod ledger;

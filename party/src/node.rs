@@ -1,5 +1,6 @@
 //! The node: everything loaded and checked first, then a mesh of peers, a line to the coordinator, and jobs until it is told to end.
 
+use crate::answers::Answers;
 use crate::attempts::{Attempts, AttemptsError};
 use crate::config::{Config, Profile};
 use crate::contracts::{Contracts, ContractsError};
@@ -55,9 +56,11 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
     let grounds = Grounds::new(&config.node, roster, catalog, config.limits.plan(), Arc::new(contracts));
     let (node, limits, attempts) = (config.node.clone(), config.limits, Mutex::new(attempts));
     let guard = Guard::new(&config.node, &config.state);
+    let answers = Answers::open(&config.state).map_err(NodeError::Answers)?;
     let (observing, keeping) = (observed.clone(), mirror.clone());
-    let desk = Desk { node, me, identity, grounds, sources, attempts, guard, mesh, limits, observed: observing, mirror: keeping };
+    let desk = Desk { node, me, identity, grounds, sources, attempts, guard, answers, mesh, limits, observed: observing, mirror: keeping };
     let desk = Arc::new(desk);
+    desk.forget_answers();
     let at = Arc::downgrade(&desk);
     observed.peers(move || {
         let status = at.upgrade().map(|desk| desk.mesh.status()).unwrap_or_default();
@@ -148,6 +151,9 @@ pub enum NodeError {
     /// The state folder.
     #[error(transparent)]
     State(#[from] AttemptsError),
+    /// The answers given.
+    #[error("{0}; it is of what this node keeps of answers with noise, in the folder `answers` of its state")]
+    Answers(std::io::Error),
     /// The mesh.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),

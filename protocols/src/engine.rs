@@ -113,10 +113,6 @@ pub trait Engine: Sized {
     fn constant<R: Ring>(&mut self, public: &Column<R>) -> Self::Share<R>;
     /// Uniform bits that no party knows, even together with as many others as may be corrupt.
     fn random_bits(&mut self, layout: Layout) -> Result<Self::Share<B64>, Abort>;
-    /// The same for noise on what opens: where the scheme can, bits that a later session on the same data has again, so that asking again shows no other noise.
-    fn noise_bits(&mut self, layout: Layout) -> Result<Self::Share<B64>, Abort> {
-        self.random_bits(layout)
-    }
 
     /// Sum over the pairs of their element-wise products: one round, one element a row, however many pairs.
     fn sum_of_products<R: Ring>(&mut self, pairs: &[Pair<'_, Self::Share<R>>]) -> Result<Self::Share<R>, Abort>;

@@ -418,6 +418,9 @@ pub enum Code {
     /// It spends more than is left of a privacy budget.
     #[serde(rename = "E_BUDGET")]
     Budget,
+    /// It was answered before, and a party has lost its share of the answer.
+    #[serde(rename = "E_ANSWER")]
+    Answer,
     /// A party's data are not as declared.
     #[serde(rename = "E_DATA")]
     Data,

@@ -52,6 +52,10 @@ fn a_budget_is_spent_once_for_each_answer_and_ends() {
         }
         assert_eq!(answered(&town, &["--epsilon", "0.4"]).out, first.out, "the same question again, restarted: {restarted}");
         assert_eq!(answered(&town, &["--epsilon", "0.6"]).out, other.out);
+        let shown = said(town.command(&["query", POINTS, "--epsilon", "0.4"]));
+        assert!(shown.code == 0 && shown.out.contains("; given before, and not computed again;"), "{}{}", shown.out, shown.err);
+        let analyzed = said(town.command(&["query", &format!("EXPLAIN ANALYZE {POINTS}"), "--epsilon", "0.4"]));
+        assert_eq!(analyzed.code, 0, "{}", analyzed.err);
         let refused = asked(&town, &["--epsilon", "0.1"]);
         assert!(refused.code != 0 && refused.out.is_empty(), "{}", refused.out);
         for part in ["E_BUDGET", "`health`", "costs ε = 0.1", "has ε = 0, ", "asked before costs nothing"] {

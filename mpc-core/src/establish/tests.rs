@@ -114,45 +114,6 @@ fn culprit(abort: &Abort) -> Option<PartyId> {
     }
 }
 
-/// What noise is made of at both ends of each edge, in the first of its draws.
-fn noise(setup: Setup) -> Vec<u64> {
-    let mut sessions: Vec<Session> = setup.run().into_iter().map(|(r, _)| r.expect("established")).collect();
-    let mut draw = |at: usize, peers: [u8; 2]| {
-        let (step, prss) = sessions[at].noise(peers.map(PartyId)).expect("there are keys");
-        prss.map(|prss| {
-            let mut out = [Fp61::default()];
-            prss.fill(step, 0, &mut out);
-            out[0].get()
-        })
-    };
-    let ([a, b], [c, d], [e, f]) = (draw(0, [1, 2]), draw(1, [0, 2]), draw(2, [0, 1]));
-    assert_eq!((a, b, d), (c, e, f), "both ends have the same");
-    vec![a, b, d]
-}
-
-#[test]
-fn noise_is_of_the_plan_and_the_data_and_of_no_attempt() {
-    let with = |change: &dyn Fn(&mut Terms)| {
-        let mut setup = Setup::default();
-        setup.terms.iter_mut().for_each(change);
-        noise(setup)
-    };
-    let first = with(&|_| ());
-    assert!(first[0] != first[1] && first[1] != first[2] && first[0] != first[2]);
-    // another attempt, another query of the same plan, other contracts that make the same of it: and sessions that share nothing else
-    assert_eq!(with(&|t| (t.attempt, t.qid, t.contracts) = (8, [9; 32], [7; 32])), first);
-    let others: [&dyn Fn(&mut Terms); 4] =
-        [&|t| t.plan_hash = [9; 32], &|t| t.roster_hash = [9; 32], &|t| t.catalog_hash = [9; 32], &|t| t.data = [9; 32]];
-    for other in others {
-        let other = with(other);
-        assert!(first.iter().zip(&other).all(|(a, b)| a != b), "every edge has other noise");
-    }
-    let mut setup = Setup::default();
-    setup.terms.iter_mut().for_each(|t| t.data = [0; 32]);
-    let mut sessions = setup.run();
-    assert!(sessions[0].0.as_mut().expect("established").noise([1, 2].map(PartyId)).is_none(), "of no snapshots nothing is kept");
-}
-
 #[test]
 fn all_parties_get_one_session_with_pairwise_keys() {
     let mut sessions: Vec<Session> = Setup::default().run().into_iter().map(|(r, _)| r.expect("established")).collect();

@@ -154,7 +154,8 @@ fn desk(folder: &Path, name: &str, table: &str, roster: Arc<Roster>, catalog: Ar
     let limits = Limits::default();
     let grounds = Grounds::new(name, roster, catalog, limits.plan(), Arc::new(contracts));
     let guard = Guard::new(name, &config.state);
-    Desk { node: name.into(), me, identity, grounds, sources, attempts, guard, mesh, limits, observed, mirror: None }
+    let answers = Answers::open(&config.state).expect("opened");
+    Desk { node: name.into(), me, identity, grounds, sources, attempts, guard, answers, mesh, limits, observed, mirror: None }
 }
 
 fn catalogue() -> String {

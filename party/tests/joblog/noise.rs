@@ -2,8 +2,9 @@
 
 use super::{accepted, body};
 use crate::city::{City, Line, PARTIES, Said};
-use ledger::contract::{Dp, DpMode};
-use ledger::entry::{Body, Debit, join};
+use ledger::contract::{Dp, DpMode, SignedContract};
+use ledger::entry::{Body, Debit, Revoke, join};
+use party::contracts::signs;
 use query::finish::finish;
 use query::ground::Ground;
 use query::local::Local;
@@ -86,6 +87,57 @@ async fn a_question_is_paid_for_once_and_has_one_answer() {
     assert!(refusal.fix.contains("asked before costs nothing"), "{}", refusal.fix);
     let (debits, again) = asked(&city, &mut lines, SUM).await;
     assert!(again == first && debits[0].epsilon == 0);
+    city.stop_all().await;
+}
+
+/// Who has lost its share is named, and nobody computes in its place; what a revoked contract was answered under is wiped.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_is_kept_by_all_as_long_as_its_contract_stands() {
+    let mut city = city();
+    let mut lines = city.start_all().await;
+    city.settled(&mut lines).await;
+    asked(&city, &mut lines, SUM).await;
+    let shares = |city: &City, party: usize| {
+        let folder = city.config(party).state.join("answers");
+        let files = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+        files.collect::<Vec<_>>()
+    };
+    let [lost] = &shares(&city, 2)[..] else { panic!("one share") };
+    for party in 0..3 {
+        city.stop(party).await;
+    }
+    let share = std::fs::read(lost).expect("read");
+    std::fs::remove_file(lost).expect("removed");
+    let mut lines = city.start_all().await;
+    city.settled(&mut lines).await;
+    let offer = city.ask(SUM);
+    let step = accepted(&city, &mut lines, &offer).await;
+    let checkpoint = city.enter(&mut lines, &step).await;
+    for line in lines.iter_mut() {
+        line.start_at(&offer, Some(checkpoint.clone())).await;
+    }
+    for line in lines.iter_mut() {
+        let refusal = city.failed(line).await;
+        assert!(refusal.code == Code::Answer && refusal.reason.contains("`health` no longer has"), "{refusal}");
+    }
+    for party in 0..3 {
+        city.stop(party).await;
+    }
+    std::fs::write(lost, share).expect("written");
+    let mut lines = city.start_all().await;
+    city.settled(&mut lines).await;
+    asked(&city, &mut lines, SUM).await;
+
+    let note = std::fs::read_to_string(city.path("contracts/energy.contract")).expect("a contract");
+    let contract = SignedContract::open(&note, &signs("energy", &city.identity("energy").public()).expect("a key")).expect("signed").id;
+    let revoke = Body::Revoke(Revoke { contract, reason: None }).sign("energy", city.identity("energy").signing_key()).expect("signed");
+    city.enter(&mut lines, &[revoke]).await;
+    for party in 0..3 {
+        city.stop(party).await;
+    }
+    let lines = city.start_all().await;
+    assert!((0..3).all(|party| shares(&city, party).is_empty()));
+    drop(lines);
     city.stop_all().await;
 }
 

@@ -81,7 +81,7 @@ impl Laplace {
 
     /// One value a row.
     pub fn sample<E: Engine, R: Ring>(&self, e: &mut E, rows: usize) -> Result<E::Share<R>, Abort> {
-        let random = e.noise_bits(self.random(rows))?;
+        let random = e.random_bits(self.random(rows))?;
         self.from_random::<E, R>(e, &random)
     }
 
@@ -100,7 +100,7 @@ impl Laplace {
 
     /// `rows` values of each law, law by law, all at once: in the rounds that one of them takes. The laws are of one precision.
     pub fn sample_each<E: Engine, R: Ring>(e: &mut E, laws: &[&Laplace], rows: usize) -> Result<E::Share<R>, Abort> {
-        let random = e.noise_bits(Self::random_of(laws, rows))?;
+        let random = e.random_bits(Self::random_of(laws, rows))?;
         Self::of_random::<E, R>(e, laws, rows, &random)
     }
 

@@ -175,17 +175,6 @@ impl Engine for Rep3 {
         Ok(Rep3Share::from_components(component(self.left()), component(self.right())))
     }
 
-    /// [`random_bits`](Engine::random_bits) with the session's keys of noise, if it has such.
-    fn noise_bits(&mut self, layout: Layout) -> Result<Rep3Share<B64>, Abort> {
-        let peers = [self.left(), self.right()];
-        let Some((step, prss)) = self.session.noise(peers) else { return self.random_bits(layout) };
-        let [left, right] = prss.map(|prss| {
-            let mut elements = prss.elements(step, 0..layout.len::<B64>());
-            Column::build(layout, |_, words| elements.fill(words))
-        });
-        Ok(Rep3Share::from_components(left, right))
-    }
-
     fn sum_of_products<R: Ring>(&mut self, pairs: &[(&Rep3Share<R>, &Rep3Share<R>)]) -> Result<Rep3Share<R>, Abort> {
         let layout = pairs.first().expect("a sum of products has at least one").0.layout();
         assert!(pairs.iter().all(|(x, y)| x.layout() == layout && y.layout() == layout), "factors have equal layouts");

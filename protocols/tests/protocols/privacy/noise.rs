@@ -1,7 +1,6 @@
 //! Noise: its exact law from all coins, its samples, its cost, and that nobody knows it.
 
 use super::{SIZES, input, open};
-use mpc_core::prss::EdgeKey;
 use mpc_core::world::{Script, World};
 use mpc_core::{B64, Column, Fp61, Fp127, Layout, PartyId};
 use num_bigint::BigUint;
@@ -372,30 +371,4 @@ fn laws_are_sampled_together_in_the_rounds_of_one() {
         assert!(values.iter().any(|v| *v > 0) && values.iter().any(|v| *v < 0));
     }
     assert_eq!(cost.rounds, estimated(&Together(vec![laws[1].clone()], rows)).rounds);
-}
-
-/// Two sessions that have nothing in common but their keys of noise have the same noise; all else in them is their own.
-#[test]
-fn keys_of_noise_decide_it() {
-    let law = laplace(100_000, 1, 64);
-    let noise = |world: u64, of: Option<u8>| {
-        let opened = World::new(3, world).run_ok(|session| {
-            let me = session.me().0;
-            let edge = |peer: u8, of: u8| EdgeKey::new([3 * me.min(peer) + me.max(peer) + of; 32]);
-            let mut engine = Rep3::new(match of {
-                Some(of) => session.with_noise((0..3).map(|peer| (peer != me).then(|| edge(peer, of))).collect()),
-                None => session,
-            });
-            let first = law.sample::<_, Fp61>(&mut engine, 40)?;
-            let second = law.sample::<_, Fp61>(&mut engine, 40)?;
-            Ok([open::<_, Fp61>(&mut engine, &first)?, open::<_, Fp61>(&mut engine, &second)?])
-        });
-        assert!(opened.iter().all(|(values, _)| *values == opened[0].0));
-        opened.into_iter().next().expect("three parties").0
-    };
-    let [first, second] = noise(1, Some(10));
-    assert_ne!(first, second, "no bit is drawn twice in one session");
-    assert_eq!(noise(2, Some(10)), [first.clone(), second]);
-    assert_ne!(noise(1, Some(20))[0], first);
-    assert_ne!(noise(1, None), noise(2, None), "without keys of its own it is of the session");
 }

@@ -1,0 +1,315 @@
+//! This node's shares of the answers with noise that were given. The same question on the same data under the same contracts is answered by them: nobody
+//! computes it again, so that asking often shows no other noise, and an owner that would put in other rows the second time has no second time.
+//!
+//! ```text
+//! answers/NAME   NAME is the hash by which debits name the noise: of plan, roster, catalogue, snapshots and contracts
+//! ```
+//!
+//! A share says nothing alone, as in the computation; three nodes' shares are the answer, which whoever asks has paid for. All keep theirs on disk before the
+//! parts of any leave it: the round in which the parties tell the digests of their parts comes in between ([`crate::joblog::result`]). So a part that was given
+//! is one that all have, and only a share without which none was given is made anew. A node that has lost its own says so, and no one computes in its place.
+//! Shares are wiped when a contract that they were given under is revoked or over; those answers are not to be had any more.
+
+use crate::exchange::{Failure, exchanged};
+use ledger::bytes::Hash;
+use mpc_core::{Abort, PartyId, Session};
+use query::message::{Code, QueryId, Refusal};
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::fs::{File, OpenOptions};
+use std::io::{Error, Read, Result as IoResult, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use zeroize::Zeroizing;
+
+/// The answers of which this node has a share.
+pub(crate) struct Answers {
+    folder: PathBuf,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    kept: BTreeMap<Hash, Kept>,
+    /// Which attempt may look for an answer, or make it.
+    claims: BTreeMap<Hash, (QueryId, u32)>,
+}
+
+/// What is known of an answer without reading its share.
+#[derive(Clone)]
+struct Kept {
+    session: Hash,
+    /// Whether this node's part may have left it.
+    given: bool,
+    until: u64,
+    contracts: Vec<Hash>,
+}
+
+impl Answers {
+    /// Opens the folder `answers` of a node's state, which is made if it is not there.
+    ///
+    /// # Errors
+    /// It cannot be read, or a file in it is none of this.
+    pub fn open(state: &Path) -> IoResult<Self> {
+        let folder = state.join("answers");
+        let named = |path: &Path, error: &dyn Display| Error::other(format!("{}: {error}", path.display()));
+        std::fs::create_dir_all(&folder).map_err(|error| named(&folder, &error))?;
+        let mut kept = BTreeMap::new();
+        for entry in std::fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let Some(noise) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok()) else {
+                // Half written: none was given.
+                wipe(&path)?;
+                continue;
+            };
+            let (known, _) = File::open(&path).and_then(|file| read(&file)).map_err(|error| named(&path, &error))?;
+            kept.insert(noise, known);
+        }
+        Ok(Self { folder, inner: Mutex::new(Inner { kept, claims: BTreeMap::new() }) })
+    }
+
+    /// For an attempt of a job, the right to look for the answer with this noise, or to make it. A later attempt of the same job takes it over.
+    ///
+    /// # Errors
+    /// `E_BUSY`: another job has it.
+    pub fn claim(&self, noise: Hash, job: QueryId, attempt: u32) -> Result<Claim<'_>, Refusal> {
+        let mut inner = self.inner();
+        match inner.claims.get(&noise) {
+            Some((other, _)) if *other != job => {
+                let reason = format!("the same question is being answered in another job, {}", other.short());
+                Err(Refusal::new(Code::Busy, reason, "ask again in a moment: the answer will be the same"))
+            }
+            _ => {
+                inner.claims.insert(noise, (job, attempt));
+                Ok(Claim { answers: self, noise, job, attempt })
+            }
+        }
+    }
+
+    /// Wipes the shares that were given under contracts that are over by `now`, or of which `revoked` says so.
+    pub fn forget(&self, now: u64, revoked: impl Fn(&Hash) -> bool) {
+        let mut inner = self.inner();
+        let over = inner.kept.iter().filter(|(_, kept)| kept.until < now || kept.contracts.iter().any(&revoked));
+        let over: Vec<Hash> = over.map(|(noise, _)| *noise).collect();
+        for noise in over {
+            match wipe(&self.path(&noise)) {
+                Ok(()) => drop(inner.kept.remove(&noise)),
+                // It is tried again.
+                Err(error) => {
+                    tracing::error!(%error, noise = noise.short(), "a share of an answer whose contract is over could not be wiped")
+                }
+            }
+        }
+    }
+
+    fn path(&self, noise: &Hash) -> PathBuf {
+        self.folder.join(noise.to_string())
+    }
+
+    /// What is behind the lock is changed once a file is: a thread that panicked has left it whole.
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failed(&self, error: &dyn Display) -> Refusal {
+        let reason = format!("this node cannot keep its share of the answer in {}: {error}", self.folder.display());
+        Refusal::new(Code::Internal, reason, "its operator should look at the disk of its state folder")
+    }
+}
+
+/// The one attempt that looks for an answer, or makes it.
+pub(crate) struct Claim<'a> {
+    answers: &'a Answers,
+    noise: Hash,
+    job: QueryId,
+    attempt: u32,
+}
+
+impl Claim<'_> {
+    /// This node's share of the answer, if the parties find that it was given; `None` if they are to compute it. One round.
+    ///
+    /// # Errors
+    /// A peer is gone; or it was given, and somebody's share is lost.
+    pub fn given(&self, session: &mut Session, names: impl Fn(PartyId) -> String) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+        let mine = self.state();
+        let states = states(session, mine).map_err(Failure::Session)?;
+        match decided(&states) {
+            Decision::Compute => Ok(None),
+            Decision::Give => {
+                let (_, share) = File::open(self.answers.path(&self.noise))
+                    .and_then(|file| read(&file))
+                    .map_err(|error| Failure::Refused(self.answers.failed(&error)))?;
+                Ok(Some(share))
+            }
+            Decision::Lost(lost) => {
+                let lost: Vec<String> = lost.into_iter().map(names).collect();
+                Err(Failure::Refused(Refusal::new(
+                    Code::Answer,
+                    format!("this was answered before, and {} no longer has its share of the answer", lost.join(" and ")),
+                    "its operator should bring back the folder `answers` of the node's state; or ask once an owner has published new data or signed another contract",
+                )))
+            }
+        }
+    }
+
+    /// Keeps this node's share on disk, as none of that session is given yet.
+    ///
+    /// # Errors
+    /// It cannot be written, or a later attempt goes on in the place of this one.
+    pub fn keep(&self, session: Hash, until: u64, contracts: Vec<Hash>, share: &[u8]) -> Result<(), Refusal> {
+        let mut inner = self.inner()?;
+        let kept = Kept { session, given: false, until, contracts };
+        write(&self.answers.path(&self.noise), &kept, share).map_err(|error| self.answers.failed(&error))?;
+        inner.kept.insert(self.noise, kept);
+        Ok(())
+    }
+
+    /// Notes on disk that this node's part is given; only then may it be.
+    ///
+    /// # Errors
+    /// It cannot be written, the share is wiped meanwhile, or a later attempt goes on in the place of this one.
+    pub fn give(&self) -> Result<(), Refusal> {
+        let mut inner = self.inner()?;
+        let path = self.answers.path(&self.noise);
+        let kept = inner.kept.get_mut(&self.noise).ok_or_else(|| self.answers.failed(&"it was wiped, as a contract is over"))?;
+        if !kept.given {
+            let marked = OpenOptions::new().write(true).open(path).and_then(|file| {
+                file.write_all_at(&[1], MAGIC.len() as u64)?;
+                file.sync_data()
+            });
+            marked.map_err(|error| self.answers.failed(&error))?;
+            kept.given = true;
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> State {
+        match self.answers.inner().kept.get(&self.noise) {
+            None => State::None,
+            Some(Kept { session, given: false, .. }) => State::Kept(*session),
+            Some(Kept { session, given: true, .. }) => State::Given(*session),
+        }
+    }
+
+    /// What is behind the lock, as long as this attempt has its claim.
+    fn inner(&self) -> Result<MutexGuard<'_, Inner>, Refusal> {
+        let inner = self.answers.inner();
+        match inner.claims.get(&self.noise) == Some(&(self.job, self.attempt)) {
+            true => Ok(inner),
+            false => Err(Refusal::new(Code::Peer, "a later attempt at the query goes on in the place of this one", "")),
+        }
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.answers.inner();
+        if inner.claims.get(&self.noise) == Some(&(self.job, self.attempt)) {
+            inner.claims.remove(&self.noise);
+        }
+    }
+}
+
+/// What a party has of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    None,
+    /// A share of this session, of which this party has given none.
+    Kept(Hash),
+    /// One that it may have given.
+    Given(Hash),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Decision {
+    Compute,
+    Give,
+    /// These have no share of what was given.
+    Lost(Vec<PartyId>),
+}
+
+/// Where any has given its part, that answer is the one; where none has, one that all have will do. What a party says for itself alone cannot make others compute again what they gave.
+fn decided(states: &BTreeMap<PartyId, State>) -> Decision {
+    let session = |state: &State| match state {
+        State::None => None,
+        State::Kept(session) | State::Given(session) => Some(*session),
+    };
+    let given = states.values().filter(|state| matches!(state, State::Given(_))).find_map(session);
+    let first = states.values().find_map(session);
+    let lost = |of: Hash| states.iter().filter(move |(_, state)| session(state) != Some(of)).map(|(party, _)| *party).collect::<Vec<_>>();
+    match (given, first) {
+        (Some(given), _) => match lost(given) {
+            lost if lost.is_empty() => Decision::Give,
+            lost => Decision::Lost(lost),
+        },
+        (None, Some(kept)) if lost(kept).is_empty() => Decision::Give,
+        (None, _) => Decision::Compute,
+    }
+}
+
+/// What all have, told by each to all.
+fn states(session: &mut Session, mine: State) -> Result<BTreeMap<PartyId, State>, Abort> {
+    let (number, of) = match mine {
+        State::None => (0, Hash([0; 32])),
+        State::Kept(of) => (1, of),
+        State::Given(of) => (2, of),
+    };
+    let told = exchanged(session, "answered before", &[number], &of)?;
+    let state = |(party, ([number], of)): (PartyId, ([u64; 1], Hash))| match number {
+        0 => Ok((party, State::None)),
+        1 => Ok((party, State::Kept(of))),
+        2 => Ok((party, State::Given(of))),
+        _ => Err(Abort::Malformed { peer: party, label: "answered before", what: "no state of an answer" }),
+    };
+    told.into_iter().map(state).collect()
+}
+
+const MAGIC: &[u8] = b"tacit/v1/answer\n";
+/// Behind the magic: whether it is given, the session, until when it is kept, the number of contracts.
+const HEAD: usize = 1 + 32 + 8 + 4;
+
+fn write(path: &Path, kept: &Kept, share: &[u8]) -> IoResult<()> {
+    let mut head = [MAGIC, &[u8::from(kept.given)], &kept.session.0, &kept.until.to_le_bytes()].concat();
+    head.extend((kept.contracts.len() as u32).to_le_bytes());
+    kept.contracts.iter().for_each(|contract| head.extend(contract.0));
+    let beside = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    let written = file.write_all(&head).and_then(|()| file.write_all(share)).and_then(|()| file.sync_all());
+    written.and_then(|()| std::fs::rename(&beside, path)).inspect_err(|_| drop(wipe(&beside)))?;
+    sync_folder(path)
+}
+
+fn read(mut file: &File) -> IoResult<(Kept, Zeroizing<Vec<u8>>)> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(file.metadata()?.len()).unwrap_or(0)));
+    file.read_to_end(&mut bytes)?;
+    parse(&bytes).ok_or_else(|| Error::other("it is not a share of an answer; restore it"))
+}
+
+fn parse(bytes: &[u8]) -> Option<(Kept, Zeroizing<Vec<u8>>)> {
+    let rest = bytes.strip_prefix(MAGIC)?;
+    let (head, rest) = rest.split_first_chunk::<HEAD>()?;
+    let session = Hash(head[1..33].try_into().ok()?);
+    let until = u64::from_le_bytes(head[33..41].try_into().ok()?);
+    let contracts = usize::try_from(u32::from_le_bytes(head[41..].try_into().ok()?)).ok()?;
+    let (contracts, share) = rest.split_at_checked(contracts.checked_mul(32)?)?;
+    let contracts = contracts.as_chunks::<32>().0.iter().map(|id| Hash(*id)).collect();
+    Some((Kept { session, given: head[0] != 0, until, contracts }, Zeroizing::new(share.to_vec())))
+}
+
+/// Overwrites a file and removes it, as far as the file system lets one overwrite.
+fn wipe(path: &Path) -> IoResult<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    let zeros = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(0)];
+    file.write_all_at(&zeros, 0)?;
+    file.sync_all()?;
+    std::fs::remove_file(path)?;
+    sync_folder(path)
+}
+
+fn sync_folder(path: &Path) -> IoResult<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+use super::*;
+use mpc_core::link;
+use mpc_core::prss::EdgeKey;
+use std::time::Duration;
+
+fn hash(byte: u8) -> Hash {
+    Hash([byte; 32])
+}
+
+fn job(byte: u8) -> QueryId {
+    QueryId(hash(byte))
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn open(folder: &tempfile::TempDir) -> Answers {
+    Answers::open(folder.path()).expect("opened")
+}
+
+const NOISE: Hash = Hash([7; 32]);
+/// Sessions, and when contracts are over.
+const FIRST: Hash = Hash([1; 32]);
+const UNTIL: u64 = 1000;
+
+/// What is claimed for a job, done and let go.
+fn within<T>(answers: &Answers, act: impl FnOnce(&Claim<'_>) -> T) -> T {
+    act(&answers.claim(NOISE, job(1), 1).expect("nobody else has it"))
+}
+
+fn kept(answers: &Answers) {
+    within(answers, |claim| claim.keep(FIRST, UNTIL, vec![hash(3), hash(4)], b"a share")).expect("kept");
+}
+
+fn state(answers: &Answers) -> State {
+    within(answers, |claim| claim.state())
+}
+
+#[test]
+fn what_any_has_given_is_the_answer_and_what_none_has_given_may_be_made_anew() {
+    let all = [State::None, State::Kept(FIRST), State::Given(FIRST), State::Kept(hash(2)), State::Given(hash(2))];
+    let of = |state: State| match state {
+        State::None => None,
+        State::Kept(of) | State::Given(of) => Some(of),
+    };
+    for at in 0..all.len().pow(3) {
+        let states = [at, at / all.len(), at / all.len().pow(2)].map(|at| all[at % all.len()]);
+        let decision = decided(&(0..).map(PartyId).zip(states).collect());
+        let given = states.iter().find(|state| matches!(state, State::Given(_)));
+        let same = states.iter().all(|state| of(*state) == of(states[0]) && *state != State::None);
+        match decision {
+            Decision::Give => assert!(same, "{states:?}"),
+            Decision::Compute => assert!(given.is_none() && !same, "{states:?}"),
+            Decision::Lost(lost) => assert!(given.is_some() && !same && !lost.is_empty() && lost.len() < 3, "{states:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_share_outlives_the_node_and_so_does_that_it_was_given() {
+    let folder = folder();
+    let answers = open(&folder);
+    assert_eq!(state(&answers), State::None);
+    kept(&answers);
+    for answers in [answers, open(&folder)] {
+        assert_eq!(state(&answers), State::Kept(FIRST));
+    }
+    let answers = open(&folder);
+    within(&answers, |claim| claim.give()).expect("given");
+    for answers in [answers, open(&folder)] {
+        assert_eq!(state(&answers), State::Given(FIRST));
+    }
+    let file = folder.path().join("answers").join(NOISE.to_string());
+    let (kept, share) = read(&File::open(&file).expect("there")).expect("read");
+    assert!(kept.given && kept.until == UNTIL && kept.contracts == [hash(3), hash(4)] && share.as_slice() == b"a share");
+    assert_eq!(std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&file).expect("there")) & 0o777, 0o600);
+}
+
+#[test]
+fn what_a_crash_left_half_written_was_not_kept_and_what_is_damaged_is_said() {
+    let folder = folder();
+    kept(&open(&folder));
+    let answers = folder.path().join("answers");
+    let (whole, torn) = (answers.join(NOISE.to_string()), answers.join(hash(9).to_string()).with_extension("new"));
+    std::fs::write(&torn, b"a sha").expect("written");
+    assert_eq!(state(&open(&folder)), State::Kept(FIRST));
+    assert!(!torn.exists());
+    for length in [0, MAGIC.len(), MAGIC.len() + HEAD + 63] {
+        let bytes = std::fs::read(&whole).expect("read");
+        std::fs::write(&whole, &bytes[..length]).expect("written");
+        let error = Answers::open(folder.path()).err().expect("damaged").to_string();
+        assert!(error.contains(&NOISE.to_string()) && error.contains("restore it"), "{error}");
+        std::fs::write(&whole, bytes).expect("written");
+    }
+}
+
+#[test]
+fn shares_go_with_their_contracts() {
+    let file = |folder: &tempfile::TempDir| folder.path().join("answers").join(NOISE.to_string());
+    for (now, revoked, stays) in [(UNTIL, 9, true), (UNTIL + 1, 9, false), (0, 3, false), (0, 4, false), (0, 5, true)] {
+        let folder = folder();
+        let answers = open(&folder);
+        kept(&answers);
+        let claim = answers.claim(NOISE, job(1), 1).expect("nobody else has it");
+        answers.forget(now, |contract| *contract == hash(revoked));
+        assert_eq!((file(&folder).exists(), claim.state() != State::None, claim.give().is_ok()), (stays, stays, stays), "{now} {revoked}");
+    }
+}
+
+#[test]
+fn one_job_at_a_time_and_its_latest_attempt() {
+    let folder = folder();
+    let answers = open(&folder);
+    let first = answers.claim(NOISE, job(1), 1).expect("nobody else has it");
+    let refusal = answers.claim(NOISE, job(2), 1).err().expect("another job has it");
+    assert!(refusal.code == Code::Busy && refusal.reason.contains(&job(1).short()), "{refusal}");
+    assert!(answers.claim(hash(8), job(2), 1).is_ok(), "another answer");
+    let second = answers.claim(NOISE, job(1), 2).expect("a later attempt");
+    assert!(first.keep(FIRST, UNTIL, vec![], b"").is_err() && first.give().is_err(), "the first is over");
+    drop(first);
+    assert!(answers.claim(NOISE, job(2), 1).is_err(), "the second still has it");
+    second.keep(FIRST, UNTIL, vec![], b"").expect("kept");
+    drop(second);
+    assert!(answers.claim(NOISE, job(2), 1).is_ok());
+}
+
+/// Three parties with what each of them has done; what each finds.
+fn found(prepare: [fn(&Answers); 3]) -> Vec<Result<Option<Vec<u8>>, Refusal>> {
+    let links = link::memory(3, Duration::from_secs(20));
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..3u8)
+            .zip(links)
+            .zip(prepare)
+            .map(|((me, link), prepare)| {
+                scope.spawn(move || {
+                    let edge = |peer: u8| EdgeKey::new([3 * me.min(peer) + me.max(peer); 32]);
+                    let keys = (0..3).map(|peer| (peer != me).then(|| edge(peer))).collect();
+                    let mut session = Session::new(PartyId(me), [5; 32], keys, Box::new(link));
+                    let folder = folder();
+                    let answers = open(&folder);
+                    prepare(&answers);
+                    let given = within(&answers, |claim| claim.given(&mut session, |party| format!("party {party}")));
+                    match given {
+                        Ok(share) => Ok(share.map(|share| share.to_vec())),
+                        Err(Failure::Refused(refusal)) => Err(refusal),
+                        Err(Failure::Session(abort)) => panic!("{abort}"),
+                    }
+                })
+            })
+            .collect();
+        running.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    })
+}
+
+#[test]
+fn parties_find_the_same() {
+    let nothing = |_: &Answers| ();
+    let given = |answers: &Answers| {
+        kept(answers);
+        within(answers, |claim| claim.give()).expect("given");
+    };
+    assert_eq!(found([nothing, nothing, nothing]), [Ok(None), Ok(None), Ok(None)]);
+    assert_eq!(found([kept, nothing, kept]), [Ok(None), Ok(None), Ok(None)]);
+    assert_eq!(found([kept, given, kept]), [const { b"a share" }; 3].map(|share| Ok(Some(share.to_vec()))));
+    for found in found([kept, given, nothing]) {
+        let refusal = found.expect_err("one has lost it");
+        assert!(refusal.code == Code::Answer && refusal.reason.contains("party 2 no longer has") && !refusal.fix.is_empty(), "{refusal}");
+    }
+}
