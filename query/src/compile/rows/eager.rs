@@ -185,7 +185,9 @@ impl<'o> Sides<'o> {
             return Ok(None);
         }
         // of the table, only what it is joined on is known after the fold
-        let of_keys = names(&self.on.iter().map(|(_, t)| t.clone()).collect::<Vec<_>>());
+        let (folded_on, at) = distinct(self.on.iter().map(|(_, t)| t.clone()));
+        let names_on = names(&folded_on);
+        let of_keys: Vec<&Column> = at.iter().map(|key| &names_on[*key]).collect();
         let known = |e: &Expr| replaced(e, &|e| self.on.iter().position(|(_, t)| t == e).map(|i| Expr::Column(of_keys[i].clone())));
         let keys = self.over.keys.iter().map(|k| known(unalias(k))).collect::<Result<Vec<_>, _>>()?;
         let conditions = self.over.conditions.iter().map(known).collect::<Result<Vec<_>, _>>()?;
@@ -194,8 +196,7 @@ impl<'o> Sides<'o> {
         if !keys.iter().chain(&conditions).all(expressible) {
             return Ok(None);
         }
-        let rows =
-            Facts::of(self.table, self.catalog).in_group(&self.on.iter().map(|(_, t)| t.clone()).collect::<Vec<_>>(), self.table.schema());
+        let rows = Facts::of(self.table, self.catalog).in_group(&folded_on, self.table.schema());
         let mut firsts: Vec<Expr> = vec![datafusion::functions_aggregate::expr_fn::count(datafusion::logical_expr::lit(1i64))];
         let mut folds = Vec::new();
         for e in &self.over.aggregates {
@@ -215,7 +216,7 @@ impl<'o> Sides<'o> {
         let Some(again) = again else { return Ok(None) };
         let folds: Vec<Fold<'_>> = folds.into_iter().map(|(_, fold)| fold).collect();
 
-        let table = folded_by(self.table, &self.on.iter().map(|(_, t)| t.clone()).collect::<Vec<_>>(), &firsts)?;
+        let table = folded_by(self.table, &folded_on, &firsts)?;
         let on = self.on.iter().enumerate().map(|(i, (b, _))| (b.clone(), Expr::Column(of_keys[i].clone()))).collect();
         let mut whole = LogicalPlanBuilder::from(self.joined(self.base.clone(), table, on)?);
         if let Some(condition) = conditions.into_iter().reduce(Expr::and) {

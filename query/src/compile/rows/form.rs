@@ -42,6 +42,15 @@ pub(super) fn planes(range: Interval, scale: i8) -> Option<RowForm> {
     (width(span) <= 126).then(|| RowForm::Planes { scale, offset: range.min, width: width(span) })
 }
 
+/// Whether elements of this range can be taken apart into so many planes, from an offset on: the distance from it is an element, too.
+pub(super) fn apart(field: Ring, range: Interval, offset: i128, planes: u32) -> bool {
+    let (bits, last) = match field {
+        Ring::Fp61 => (61, (1 << 61) - 2),
+        Ring::Fp127 => (127, i128::MAX - 1),
+    };
+    ring(range).is_some_and(|ring| ring <= field) && planes <= bits && range.max.checked_sub(offset).is_some_and(|top| top <= last)
+}
+
 /// A field element that covers a range.
 pub(super) fn field(range: Interval, scale: i8) -> Option<RowForm> {
     let range = range.with_zero();

@@ -9,7 +9,10 @@ use crate::{
         expr::said,
         range::{Interval, ten},
     },
-    plan::relation::{RowForm, RowKind, RowOp},
+    plan::{
+        Ring,
+        relation::{RowForm, RowKind, RowOp},
+    },
 };
 
 impl Emit<'_> {
@@ -65,8 +68,17 @@ impl Emit<'_> {
                 };
                 Ok(Val { node, valid: val.valid, form: to.clone() })
             }
-            (RowForm::Field { ring, scale, .. }, RowForm::Planes { scale: t, offset, width }) if scale <= *t => {
+            (RowForm::Field { ring, scale, min, max }, RowForm::Planes { scale: t, offset, width }) if scale <= *t => {
                 let factor = u32::try_from(*t - scale).ok().and_then(ten).ok_or_else(wrong)?;
+                let range = Interval { min, max }.times(factor).ok_or_else(wrong)?;
+                if !form::apart(ring, range, *offset, *width) {
+                    // planes that cover more than this value: they are made of its own
+                    let planes = form::planes(Interval { min, max }, scale).ok_or_else(wrong)?;
+                    let val = self.converted(val, &planes, expr)?;
+                    let wide = form::field_in(Ring::Fp127, range, *t).ok_or_else(wrong)?;
+                    let val = if scale == *t { val } else { self.converted(val, &wide, expr)? };
+                    return self.converted(val, to, expr);
+                }
                 let raised =
                     if factor == 1 { val.node } else { self.node(RowOp::Linear(vec![(factor, val.node)], 0), RowKind::Field(ring)) };
                 let node = self.node(RowOp::ToPlanes(raised, *offset), RowKind::Planes(*width));
