@@ -1,13 +1,14 @@
 //! Nothing of what an agency holds is anywhere else: distinctive values in its tables are, after jobs, in no log, no file and no memory of any other
-//! process, and in nothing that is served in clear.
+//! process, in nothing that is served in clear, and in no datagram and no connection among all of them.
 
-use crate::fixture::{Town, text};
+use crate::fixture::{Town, text, until};
+use crate::relay::{self, Relay};
 use client::city::{Allowed, City, Plan, Program, TableFile};
 use ledger::bytes::{Base64, Hash};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write as _};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -31,7 +32,9 @@ const QUESTIONS: [&str; 4] = [
 #[test]
 fn what_an_agency_holds_is_nowhere_else() {
     let mut town = town();
+    let relays = relay::before(&town);
     town.up();
+    let before = among(&relays);
     let mut served = String::new();
     for sql in QUESTIONS {
         let said = town.run(&["query", sql, "--format", "csv"]);
@@ -48,6 +51,9 @@ fn what_an_agency_holds_is_nowhere_else() {
     for (owner, table) in TABLES {
         let canaries = Scanner::of(owner);
         assert_eq!(canaries.found(served.as_bytes()), None, "{table} in what is said and served in clear");
+        for relay in &relays {
+            assert_eq!(canaries.on_the_wire(relay), None, "{table} on the wire ({})", relay.of);
+        }
         for node in &names {
             for file in files(&town.city.folder().join(node)) {
                 let bytes = fs::read(&file).expect("read");
@@ -61,6 +67,27 @@ fn what_an_agency_holds_is_nowhere_else() {
             }
         }
     }
+    carried(&town, &relays, &served, before);
+}
+
+/// That the relays saw what there was to see: all that parties say they sent to one another, the questions, and, so that the test can fail, a canary.
+fn carried(town: &Town, relays: &[Relay], served: &str, before: u64) {
+    let sent: Vec<u64> = served.lines().filter_map(|l| l.strip_prefix("tacit_sent_payload_bytes_total ")?.parse().ok()).collect();
+    assert!(sent.len() == TABLES.len() && sent.iter().all(|bytes| *bytes > 0), "{sent:?}");
+    let of = |node: &str, over: &str| relays.iter().find(|relay| relay.of == format!("{node}, {over}")).expect("a relay");
+    let among = among(relays) - before;
+    assert!(among >= sent.iter().sum(), "{among} bytes on the wire, {sent:?} sent");
+    // Of two parties the later one dials: nobody dials the last.
+    let silent: Vec<&str> = relays.iter().filter(|relay| relay.bytes() == 0).map(|relay| relay.of.as_str()).collect();
+    assert_eq!(silent, ["health, QUIC"]);
+    let coordinator = town.city.roster().coordinator();
+    let asked = |piece: &[u8]| String::from_utf8_lossy(piece).contains("MAX(h.amount)").then(String::new);
+    assert!(of(&coordinator.name, "HTTP").find(asked).is_some(), "questions are asked in clear");
+
+    let (energy, scanner) = (of("energy", "QUIC"), Scanner::of("energy"));
+    let datagram = [&[7; 40], name("energy", ROWS - 1).as_bytes(), b"behind"].concat();
+    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.send_to(&datagram, energy.front)).expect("sent");
+    until(|| scanner.on_the_wire(energy));
 }
 
 #[test]
@@ -79,6 +106,7 @@ fn the_scanner_finds_what_is_planted() {
         let text = Base64([&vec![9; before][..], name.as_bytes(), b"behind"].concat()).to_string();
         assert!(scanner.found(text.as_bytes()).is_some(), "behind {before} bytes");
     }
+    on_the_wire(&scanner, number, &name);
     let mut leaky = Command::new("sh").args(["-c", "read line", &name]).stdin(Stdio::piped()).spawn().expect("started");
     assert!(scanner.in_memory(leaky.id()).is_some());
     let mut sound = Command::new("sh").args(["-c", "read line", "nothing"]).stdin(Stdio::piped()).spawn().expect("started");
@@ -87,6 +115,50 @@ fn the_scanner_finds_what_is_planted() {
         drop(child.stdin.take());
         child.wait().expect("ended");
     }
+}
+
+/// Bytes among the parties.
+fn among(relays: &[Relay]) -> u64 {
+    let parties = |relay: &&Relay| TABLES.iter().any(|(agency, _)| relay.of == format!("{agency}, QUIC"));
+    relays.iter().filter(parties).map(Relay::bytes).sum()
+}
+
+/// What is sent through relays is carried, and found: in a datagram and in its answer, and in a connection, even in two parts.
+fn on_the_wire(scanner: &Scanner, number: i64, name: &str) {
+    let here = (Ipv4Addr::LOCALHOST, 0);
+    let anywhere = SocketAddr::from(here);
+    let socket = || UdpSocket::bind(here).expect("a socket");
+    let (caller, callee) = (socket(), socket());
+    let relay = Relay::udp("datagrams".into(), anywhere, callee.local_addr().expect("an address"));
+    let mut buffer = [0; 100];
+    let planted = |relay: &Relay, shown: &str| scanner.on_the_wire(relay).is_some_and(|found| found.starts_with(shown));
+    caller.send_to(b"nothing", relay.front).expect("sent");
+    let (length, back) = callee.recv_from(&mut buffer).expect("received");
+    assert_eq!((&buffer[..length], scanner.on_the_wire(&relay)), (&b"nothing"[..], None));
+    callee.send_to(&number.to_le_bytes(), back).expect("sent");
+    assert_eq!(caller.recv_from(&mut buffer).expect("received"), (8, relay.front));
+    assert!(planted(&relay, &number.to_string()));
+    assert_eq!(relay.bytes(), 7 + 8);
+    let relay = Relay::udp("datagrams".into(), anywhere, callee.local_addr().expect("an address"));
+    caller.send_to(name.as_bytes(), relay.front).expect("sent");
+    callee.recv_from(&mut buffer).expect("received");
+    assert!(planted(&relay, name));
+
+    let listener = TcpListener::bind(here).expect("a listener");
+    let relay = Relay::tcp("connections".into(), anywhere, listener.local_addr().expect("an address"));
+    let mut near = TcpStream::connect(relay.front).expect("connected");
+    let (mut far, _) = listener.accept().expect("accepted");
+    let (first, second) = name.as_bytes().split_at(5);
+    near.write_all(first).expect("sent");
+    far.read_exact(&mut buffer[..first.len()]).expect("received");
+    assert_eq!(scanner.on_the_wire(&relay), None);
+    near.write_all(second).expect("sent");
+    far.read_exact(&mut buffer[..second.len()]).expect("received");
+    assert!(planted(&relay, name));
+    far.write_all(b"an answer").expect("sent");
+    drop(far);
+    near.read_to_end(&mut Vec::new()).expect("answered");
+    assert_eq!(relay.bytes(), (name.len() + "an answer".len()) as u64);
 }
 
 /// A number of fifteen digits that nothing else has.
@@ -247,6 +319,11 @@ impl Scanner {
             let starts = &self.starts[usize::from(two[0]) << 8 | usize::from(two[1])];
             starts.iter().find(|p| bytes[at..].starts_with(&self.patterns[**p].1)).map(|p| self.patterns[*p].0.as_str())
         })
+    }
+
+    /// The first canary in what a relay carried.
+    fn on_the_wire(&self, relay: &Relay) -> Option<String> {
+        relay.find(|bytes| self.found(bytes).map(ToOwned::to_owned))
     }
 
     /// The first canary in the memory of a process: all that it can read, but for what it maps of files to read only.

@@ -20,4 +20,5 @@ mod noise;
 mod questions;
 mod readme;
 mod real;
+mod relay;
 mod signals;
