@@ -1,7 +1,9 @@
-//! What governance costs: the check of a question against contracts, the ledger of a city of three agencies, and noise on what is released.
+//! What governance costs: the check of a question against contracts, what an agency compares so that answers do not differ in few, the ledger of a city of three agencies, and
+//! noise on what is released.
 
 mod city;
 mod consent;
+mod guard;
 mod job;
 
 use crate::micro::{self, Job, measure};
@@ -31,6 +33,10 @@ pub struct Args {
 enum Work {
     /// A question, held against the contracts of a city.
     Contracts,
+    /// Whom the cells of an answer are made of, before anything of that table was told.
+    Guard,
+    /// The same, held against a thousand cells told before.
+    GuardThousand,
     /// What a job takes longer on the log.
     Job,
     /// A thousand entries, appended in one batch.
@@ -42,8 +48,10 @@ enum Work {
 }
 
 impl Work {
-    const ALL: [Work; 6] = [
+    const ALL: [Work; 8] = [
         Work::Contracts,
+        Work::Guard,
+        Work::GuardThousand,
         Work::Job,
         Work::Append,
         Work::Verify,
@@ -54,6 +62,8 @@ impl Work {
     fn name(self) -> &'static str {
         match self {
             Work::Contracts => "contract_check",
+            Work::Guard => "difference_guard",
+            Work::GuardThousand => "difference_guard_1000",
             Work::Job => "ledger_job",
             Work::Append => "ledger_append",
             Work::Verify => "ledger_verify_1e5",
@@ -66,10 +76,11 @@ impl Work {
         Work::ALL.into_iter().find(|work| work.name() == name).ok_or_else(|| format!("the works are {}", names()))
     }
 
-    /// Contracts, entries or cells.
+    /// Contracts, rows of a table, entries or cells.
     fn rows(self) -> usize {
         match self {
             Work::Contracts => consent::contracts(),
+            Work::Guard | Work::GuardThousand => guard::ROWS,
             // query, three debits, start, result
             Work::Job => 6,
             Work::Append => 1000,
@@ -82,6 +93,8 @@ impl Work {
     fn limit(self) -> f64 {
         match self {
             Work::Contracts => 0.005,
+            Work::Guard => 1.0,
+            Work::GuardThousand => 1.0,
             Work::Job => 0.025,
             // two thousand a second
             Work::Append => 0.5,
@@ -105,6 +118,8 @@ pub fn run(args: &Args) -> Result<bool> {
                 continue;
             }
             Work::Contracts => of_checks(args.repetitions)?,
+            Work::Guard => of_guards(Work::Guard, 0, args.repetitions)?,
+            Work::GuardThousand => of_guards(Work::GuardThousand, guard::HISTORY, args.repetitions)?,
             Work::Job => of_jobs(args.repetitions)?,
             Work::Append => of_appends(args.repetitions)?,
             Work::Verify => of_verification(args.repetitions)?,
@@ -131,6 +146,32 @@ fn of_checks(repetitions: u32) -> Result<Row> {
     }
     let cpu = (usage::cpu_of_all()? - before) / (CHECKS * repetitions);
     Ok(judge(Work::Contracts, times, cpu))
+}
+
+/// Answers of one repetition.
+const GUARDED: u32 = 10;
+
+/// What the guard of one agency adds to a job; and beside that, the agency's part of the job at home.
+fn of_guards(work: Work, history: usize, repetitions: u32) -> Result<Row> {
+    let folder = tempfile::tempdir()?;
+    let city = guard::City::new(folder.path())?;
+    let told = city.tell(history)?;
+    let question = city.question(0)?;
+    // the first looks what the table holds
+    let (_, cells) = city.admit(&question)?;
+    report::moment(&format!("{}: {cells} cells, held against one another and {told} told before", work.name()));
+    let (mut times, mut home, mut cpu) = (Vec::new(), Vec::new(), Duration::ZERO);
+    for _ in 0..GUARDED * repetitions {
+        let before = usage::cpu_of_all()?;
+        times.push(city.admit(&question)?.0);
+        cpu += usage::cpu_of_all()? - before;
+        home.push(city.at_home(&question)?);
+    }
+    let mut row = judge(work, times, cpu / (GUARDED * repetitions));
+    let beside_s = median(home).as_secs_f64();
+    let ratio = beside_s / row.line.wall_s;
+    row.line.beside = Some(Beside { beside: "its part of the job at home", beside_s, ratio, cpu_ratio: None, bytes_ratio: None });
+    Ok(row)
 }
 
 /// Jobs of one repetition.

@@ -50,7 +50,7 @@ enum Command {
     Network(micro::network::Args),
     /// Sorts, groups and joins of private rows among three processes on this machine's loopback
     Relational(relational::Args),
-    /// The ledger: appends, an audit of 10^5 entries, what a job adds; and noise on what is released
+    /// Contracts, differences of answers; the ledger: appends, an audit of 10^5 entries, what a job adds; and noise on what is released
     Governance(governance::Args),
     /// Tacit and SPU in turn on the same work, three processes on loopback each
     Peers(peers::Args),

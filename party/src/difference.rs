@@ -8,12 +8,11 @@
 //! changes begins a new one.
 
 use crate::snapshot;
-use crate::source::Sources;
 use ledger::bytes::Hash;
 use query::catalog::Catalog;
-use query::difference::{Cell, Sort, near};
+use query::difference::{Cell, Sort, differ, near};
 use query::ground::Ground;
-use query::local::{Local, LocalError};
+use query::local::{Local, LocalError, Tables};
 use query::message::{Code, Refusal};
 use query::plan::Plan;
 use sha2::{Digest, Sha256};
@@ -27,7 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use zeroize::Zeroizing;
 
 /// What was given.
-pub(crate) struct Guard {
+pub struct Guard {
     node: String,
     state: PathBuf,
     /// By table, those that were asked about since the node began.
@@ -35,22 +34,28 @@ pub(crate) struct Guard {
 }
 
 /// The cells of a job that runs. They are forgotten with it, unless they were kept.
-pub(crate) struct Told<'a> {
+pub struct Told<'a> {
     guard: &'a Guard,
     cells: BTreeMap<String, Arc<Vec<Cell>>>,
 }
 
 /// What of a job is looked at, and with what.
-pub(crate) struct Asked<'a> {
+pub struct Asked<'a> {
+    /// The plan that runs.
     pub plan: &'a Plan,
+    /// What is public of it.
     pub ground: &'a Ground,
+    /// What it is run with at home.
     pub local: &'a Local,
-    pub sources: &'a Sources,
+    /// This node's tables.
+    pub tables: &'a Tables,
+    /// The catalogue.
     pub catalog: &'a Catalog,
 }
 
 /// Why a job is not begun.
-pub(crate) enum Refused {
+#[derive(Debug)]
+pub enum Refused {
     /// As it says.
     Here(Refusal),
     /// The local stage failed.
@@ -68,7 +73,7 @@ impl Guard {
     /// # Errors
     /// `E_DIFFERENCE`: it differs too little from something else; `E_INTERNAL`: what was told cannot be read. The local stage failed.
     pub fn admit(&self, asked: &Asked<'_>) -> Result<Told<'_>, Refused> {
-        let Asked { plan, ground, local, sources, catalog } = asked;
+        let Asked { plan, ground, local, tables, catalog } = asked;
         let least = plan.protection.as_ref().map_or(1, |protection| protection.min_group);
         let mut told = Told { guard: self, cells: BTreeMap::new() };
         if least <= 1 {
@@ -77,13 +82,13 @@ impl Guard {
         let secret = snapshot::secret(&self.state.join("snapshot.secret")).map_err(|error| Refused::Here(self.unreadable(&error)))?;
         let key = Zeroizing::new(<[u8; 32]>::from(Sha256::new().chain_update(b"tacit/v1/difference\n").chain_update(*secret).finalize()));
         let fingerprint = |parts: &[&[u8]]| fingerprint(&key, parts);
-        let cells = local.cells(plan, &self.node, ground, sources.tables(), catalog, &fingerprint).map_err(Refused::Local)?;
+        let cells = local.cells(plan, &self.node, ground, tables, catalog, &fingerprint).map_err(Refused::Local)?;
         let mut given = lock(&self.given);
         for (dataset, cells) in cells {
             if !given.contains_key(&dataset) {
                 let table =
                     catalog.table(&dataset).ok_or_else(|| Refused::Here(self.unreadable(&"a table that is not in the catalogue")))?;
-                let snapshot = snapshot::of(table, sources, &secret).map_err(|error| Refused::Here(self.unreadable(&error)))?;
+                let snapshot = snapshot::of(table, tables, &secret).map_err(|error| Refused::Here(self.unreadable(&error)))?;
                 let opened = Given::open(&self.file(&dataset), snapshot).map_err(|error| Refused::Here(self.unreadable(&error)))?;
                 given.insert(dataset.clone(), opened);
             }
@@ -135,6 +140,11 @@ impl Guard {
 }
 
 impl Told<'_> {
+    /// How many cells were not told before.
+    pub fn cells(&self) -> usize {
+        self.cells.values().map(|cells| cells.len()).sum()
+    }
+
     /// Notes on disk what is about to be told; only then may it be.
     ///
     /// # Errors
@@ -245,12 +255,14 @@ impl Given {
             if others.filter(|other| within(cell.of.len(), other.of.len())).any(|other| cell.near(other, least)) {
                 return Ok(Verdict::Near);
             }
-            let size = cell.of.len() as u64;
-            for (entities, places) in self.by_size.range(size.saturating_sub(least - 1)..size + least) {
-                for (place, _) in places.iter().filter(|(_, sort)| cell.sort.compares(*sort)) {
-                    if self.near(cell, *place, *entities, least)? {
-                        return Ok(Verdict::Near);
-                    }
+        }
+        let sizes = || cells.iter().map(|cell| cell.of.len() as u64);
+        let (Some(smallest), Some(largest)) = (sizes().min(), sizes().max()) else { return Ok(Verdict::Apart) };
+        for (entities, places) in self.by_size.range(smallest.saturating_sub(least - 1)..largest + least) {
+            let close: Vec<&Cell> = cells.iter().filter(|cell| (cell.of.len() as u64).abs_diff(*entities) < least).collect();
+            for (place, sort) in places {
+                if self.near(close.iter().copied().filter(|cell| cell.sort.compares(*sort)), *place, *entities, least)? {
+                    return Ok(Verdict::Near);
                 }
             }
         }
@@ -259,16 +271,37 @@ impl Given {
         Ok(if self.length + more > MOST { Verdict::Full } else { Verdict::Apart })
     }
 
-    fn near(&self, cell: &Cell, place: u64, entities: u64, least: u64) -> std::io::Result<bool> {
-        let mut bytes = vec![0; kept(entities) as usize];
-        self.file.read_exact_at(&mut bytes, place)?;
-        let pairs = || bytes.chunks_exact(16).map(pair);
-        if entities <= EXACT && cell.of.len() as u64 <= EXACT {
-            return Ok(near(cell.of.iter().copied(), pairs(), least));
+    /// Whether one of some cells is near what was told. That is read once for all of them, and as a rule only its beginning.
+    fn near<'a>(&self, cells: impl Iterator<Item = &'a Cell>, place: u64, entities: u64, least: u64) -> std::io::Result<bool> {
+        let read = |entities: u64| {
+            let mut bytes = vec![0; kept(entities) as usize];
+            self.file.read_exact_at(&mut bytes, place).map(|()| bytes.chunks_exact(16).map(pair).collect::<Vec<_>>())
+        };
+        let (mut first, mut whole) = (None, None);
+        for cell in cells {
+            let exact = entities <= EXACT && cell.of.len() as u64 <= EXACT;
+            if exact {
+                let first = once(&mut first, || read(entities.min(2 * least)))?;
+                let last = first.last().map_or(0, |(entity, _)| *entity);
+                let up_to = cell.of.iter().copied().take_while(|(entity, _)| *entity <= last);
+                if differ(up_to, first.iter().copied(), least) == least {
+                    continue;
+                }
+            }
+            let told = once(&mut whole, || read(entities))?.iter().copied();
+            let near = match exact {
+                true => near(cell.of.iter().copied(), told, least),
+                false => {
+                    let told = if entities <= EXACT { sketch(told) } else { told.flat_map(|(one, other)| [one, other]).collect() };
+                    let differ = sketch(cell.of.iter().copied()).into_iter().zip(told).filter(|(one, other)| one != other).count();
+                    (1..least).contains(&(differ as u64))
+                }
+            };
+            if near {
+                return Ok(true);
+            }
         }
-        let told = if entities <= EXACT { sketch(pairs()) } else { pairs().flat_map(|(one, other)| [one, other]).collect() };
-        let differ = sketch(cell.of.iter().copied()).into_iter().zip(told).filter(|(one, other)| one != other).count() as u64;
-        Ok((1..least).contains(&differ))
+        Ok(false)
     }
 
     fn keep(&mut self, cells: &[Cell]) -> std::io::Result<()> {
@@ -298,6 +331,14 @@ impl Given {
             self.digests.insert(digest);
         }
         Ok(())
+    }
+}
+
+/// What is read when it is first asked for.
+fn once<T>(of: &mut Option<T>, read: impl FnOnce() -> std::io::Result<T>) -> std::io::Result<&T> {
+    match of {
+        Some(of) => Ok(of),
+        None => Ok(of.insert(read()?)),
     }
 }
 
@@ -369,97 +410,4 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SNAPSHOT: Hash = Hash([7; 32]);
-
-    /// So many entities from one on, each with its number as what it is.
-    fn cell(from: u64, entities: u64) -> Cell {
-        let spread = |entity: u64| entity.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut of: Vec<(u64, u64)> = (from..from + entities).map(|entity| (spread(entity), entity)).collect();
-        of.sort_unstable();
-        Cell { sort: Sort::Rows, of }
-    }
-
-    fn open(folder: &Path) -> Given {
-        Given::open(&folder.join("released/energy.meters"), SNAPSHOT).expect("opened")
-    }
-
-    fn apart(given: &Given, cells: &[Cell], least: u64) -> bool {
-        matches!(given.judge(cells, least).expect("read"), Verdict::Apart)
-    }
-
-    #[test]
-    fn what_differs_in_few_from_what_was_told_is_near() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut given = open(folder.path());
-        given.keep(&[cell(1, 500), cell(9_000, 70), cell(20_000, 2_048), cell(40_000, 30_000)]).expect("kept");
-        for _ in 0..2 {
-            for (asked, least, is_apart) in [
-                (cell(2, 499), 5, false),
-                (cell(1, 501), 5, false),
-                (cell(5, 496), 5, false),
-                (cell(6, 495), 5, true),
-                (cell(6, 495), 6, false),
-                (cell(3, 500), 4, true),
-                (cell(3, 500), 5, false),
-                (cell(1_000, 500), 5, true),
-                (cell(9_001, 70), 3, false),
-                (cell(20_001, 2_048), 3, false),
-                (cell(20_001, 2_048), 2, true),
-                // kept as it is, and asked as a sketch
-                (cell(20_000, 2_050), 3, false),
-                (cell(20_000, 2_100), 50, true),
-                (cell(40_000, 29_999), 2, false),
-                (cell(40_003, 30_000), 7, false),
-                (cell(40_100, 30_000), 50, true),
-                (cell(80_000, 30_000), 50, true),
-            ] {
-                assert_eq!(apart(&given, std::slice::from_ref(&asked), least), is_apart, "{} entities, {least}", asked.of.len());
-            }
-            for mut other in [cell(1, 500), cell(40_000, 30_000)] {
-                other.of[250].1 += 1;
-                assert!(!apart(&given, &[other], 2), "another value of one entity");
-            }
-            assert!(apart(&given, &[Cell { sort: Sort::Values, ..cell(2, 499) }], 5), "values are no rows");
-            assert!(given.has(&cell(1, 500)) && !given.has(&cell(1, 499)));
-            // The same after a restart.
-            given = open(folder.path());
-        }
-        assert!(!apart(&given, &[cell(5_000, 9), cell(5_001, 9)], 5), "two cells of one answer");
-        given.running.push(Arc::new(vec![cell(6_000, 9)]));
-        assert!(!apart(&given, &[cell(6_000, 10)], 5), "a job that runs");
-    }
-
-    #[test]
-    fn a_torn_cell_was_not_told_and_a_new_snapshot_forgets() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut given = open(folder.path());
-        given.keep(&[cell(1, 100)]).expect("kept");
-        given.keep(&[cell(1_000, 100)]).expect("kept");
-        let path = folder.path().join("released/energy.meters");
-        let whole = std::fs::read(&path).expect("read");
-        for cut in [1, 16, 1_000, 1_623] {
-            std::fs::write(&path, &whole[..whole.len() - cut]).expect("written");
-            let mut given = open(folder.path());
-            assert!(given.has(&cell(1, 100)) && !given.has(&cell(1_000, 100)), "{cut}");
-            given.keep(&[cell(1_000, 100)]).expect("kept");
-            assert_eq!(std::fs::read(&path).expect("read"), whole, "{cut}");
-        }
-        assert!(Given::open(&path, Hash([8; 32])).expect("opened").by_size.is_empty());
-        std::fs::write(&path, vec![b'x'; 100]).expect("written");
-        let error = Given::open(&path, SNAPSHOT).map(|_| ()).expect_err("damaged").to_string();
-        assert!(error.contains("energy.meters") && error.contains("restore it"), "{error}");
-    }
-
-    #[test]
-    fn beyond_its_bound_nothing_is_told() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut given = open(folder.path());
-        given.length = MOST - 16 * 9;
-        assert!(matches!(given.judge(&[cell(1, 9)], 5).expect("read"), Verdict::Full));
-        let refusal = Guard::new("energy", folder.path()).full("energy.meters");
-        assert!(refusal.code == Code::Difference && refusal.reason.contains("1024 MB"), "{refusal}");
-    }
-}
+mod tests;

@@ -320,7 +320,7 @@ impl Attempt<'_> {
         let ground = Ground::new(plan, &local, desk.sources.public()).map_err(|e| of_public(&e, node))?;
         let failed = |e: LocalError| of_local(&e, node, self.admitted.job);
         let home = local.at_home(plan, node, &ground, desk.sources.tables()).map_err(failed)?;
-        let asked = Asked { plan, ground: &ground, local: &local, sources: &desk.sources, catalog: desk.grounds.catalog() };
+        let asked = Asked { plan, ground: &ground, local: &local, tables: desk.sources.tables(), catalog: desk.grounds.catalog() };
         let told = desk.guard.admit(&asked).map_err(|refused| match refused {
             Refused::Here(refusal) => refusal,
             Refused::Local(error) => failed(error),

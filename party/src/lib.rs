@@ -25,7 +25,7 @@ mod budget;
 pub mod config;
 pub mod contracts;
 mod control;
-mod difference;
+pub mod difference;
 pub mod doctor;
 mod exchange;
 mod job;

@@ -22,6 +22,7 @@ use query::datafusion::arrow::compute::cast;
 use query::datafusion::arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int32Type, Int64Type};
 use query::datafusion::catalog::TableProvider;
 use query::datafusion::prelude::{SessionConfig, SessionContext};
+use query::local::Tables;
 use sha2::{Digest, Sha256};
 use std::fmt::Display;
 use std::io::Write;
@@ -36,7 +37,7 @@ use zeroize::Zeroizing;
 pub fn entries(node: &str, identity: &Identity, catalog: &Catalog, sources: &Sources, state: &Path) -> Result<Vec<String>, String> {
     let secret = secret(&state.join("snapshot.secret"))?;
     let entry = |table: &Table| {
-        let snapshot = of(table, sources, &secret)?;
+        let snapshot = of(table, sources.tables(), &secret)?;
         let columns =
             table.columns.iter().map(|column| entry::Column { name: column.name.clone(), sql_type: column.column_type.to_string() });
         let body = Body::DataSet(DataSet { dataset: table.name.clone(), snapshot, columns: columns.collect() });
@@ -50,10 +51,10 @@ pub fn entries(node: &str, identity: &Identity, catalog: &Catalog, sources: &Sou
 ///
 /// # Errors
 /// It could not be read again.
-pub(crate) fn of(table: &Table, sources: &Sources, secret: &[u8; 32]) -> Result<Hash, String> {
+pub(crate) fn of(table: &Table, tables: &Tables, secret: &[u8; 32]) -> Result<Hash, String> {
     let unread = || format!("the table `{}` could not be read again for its snapshot", table.name);
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
-    let provider = sources.tables().get(&table.name).ok_or_else(unread)?;
+    let provider = tables.get(&table.name).ok_or_else(unread)?;
     let (digests, rows) = runtime.block_on(digests(table, provider.clone())).ok_or_else(unread)?;
     let leaves: Vec<Hash> = table.columns.iter().zip(&digests).map(|(column, digest)| leaf(secret, column, digest, rows)).collect();
     Ok(root(&leaves[..], leaves.len() as u64).unwrap_or_else(|never| match never {}))

@@ -24,6 +24,7 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 /// What an owner contributes to a group.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,11 +114,16 @@ impl Local {
 
 /// Whether what two cells are of differs, and in fewer than `least` entities.
 pub fn near(one: impl IntoIterator<Item = (u64, u64)>, other: impl IntoIterator<Item = (u64, u64)>, least: u64) -> bool {
+    (1..least).contains(&differ(one, other, least))
+}
+
+/// In how many entities what two cells are of differs, as far as `most`.
+pub fn differ(one: impl IntoIterator<Item = (u64, u64)>, other: impl IntoIterator<Item = (u64, u64)>, most: u64) -> u64 {
     let (mut one, mut other) = (one.into_iter().peekable(), other.into_iter().peekable());
     let mut differ = 0;
-    while differ < least {
+    while differ < most {
         let (left, right) = match (one.peek(), other.peek()) {
-            (None, None) => return differ > 0,
+            (None, None) => return differ,
             (Some(_), None) => (true, false),
             (None, Some(_)) => (false, true),
             (Some(a), Some(b)) => {
@@ -129,7 +135,7 @@ pub fn near(one: impl IntoIterator<Item = (u64, u64)>, other: impl IntoIterator<
         one.next_if(|_| left);
         other.next_if(|_| right);
     }
-    false
+    differ
 }
 
 fn owned(dataset: &str, party: &str) -> bool {
@@ -243,13 +249,15 @@ impl Followed {
     ) -> Result<Self, LocalError> {
         let mut base = Vec::new();
         let mut levels = Vec::new();
+        // Rows of one level find those of the next by it; it is of this run alone.
+        let matched = RandomState::new();
         for (number, level) in trail.levels.iter().enumerate() {
             let batch = local.run(&Subplan::new(level.plan.clone()), tables, place)?;
             let defect = || LocalError::Defect { place: place.into(), what: "what it is made of has a text" };
             if number == 0 {
                 base = based(&batch, level, domain, fingerprint).ok_or_else(defect)?;
             }
-            levels.push(Ran::of(&batch, level, fingerprint).ok_or_else(defect)?);
+            levels.push(Ran::of(&batch, level, &matched, fingerprint).ok_or_else(defect)?);
         }
         Ok(Followed { base, levels })
     }
@@ -273,7 +281,7 @@ impl Followed {
         self.each_way(&next, &mut |entity, _, way| {
             way.iter().zip(&mut of_one).for_each(|(row, of)| of[*row].meets(entity));
         });
-        let mut found: HashMap<Place, HashMap<u64, u64>> = HashMap::new();
+        let mut found: HashMap<Place, Vec<(u64, u64)>> = HashMap::new();
         self.each_way(&next, &mut |entity, row, way| {
             let Some(last) = way.last() else { return };
             for (number, groups) in groups.iter().enumerate() {
@@ -285,17 +293,22 @@ impl Followed {
                     }
                     for (view, seen) in level.views.iter().enumerate() {
                         seen.each(place, |sort, value| {
-                            let cell = found.entry((number, group, depth, view, sort)).or_default();
-                            let sum = cell.entry(entity).or_default();
-                            *sum = sum.wrapping_add(mixed(row, value));
+                            found.entry((number, group, depth, view, sort)).or_default().push((entity, mixed(row, value)));
                         });
                     }
                 }
             }
         });
-        let sorted = |((.., sort), cell): (Place, HashMap<u64, u64>)| {
-            let mut of: Vec<(u64, u64)> = cell.into_iter().collect();
+        let sorted = |((.., sort), mut of): (Place, Vec<(u64, u64)>)| {
             of.sort_unstable();
+            // What the rows of an entity are together is their sum.
+            of.dedup_by(|next, sum| {
+                let same = next.0 == sum.0;
+                if same {
+                    sum.1 = sum.1.wrapping_add(next.1);
+                }
+                same
+            });
             Cell { sort, of }
         };
         found.into_iter().map(sorted).collect()
@@ -323,14 +336,14 @@ impl Followed {
 }
 
 impl Ran {
-    fn of(batch: &RecordBatch, level: &Level, fingerprint: Fingerprint<'_>) -> Option<Self> {
+    fn of(batch: &RecordBatch, level: &Level, matched: &RandomState, fingerprint: Fingerprint<'_>) -> Option<Self> {
         let columns = batch.columns();
         let key = |columns: &[ArrayRef]| -> Option<Vec<u64>> {
             let texts = columns.iter().map(texts).collect::<Option<Vec<_>>>()?;
             let of = |row: usize| {
-                let parts: Vec<&[u8]> =
-                    texts.iter().flat_map(|t| t[row].as_ref().map_or([&b"-"[..], b""], |t| [&b"+"[..], t.as_bytes()])).collect();
-                fingerprint(&parts)
+                let mut hash = matched.build_hasher();
+                texts.iter().for_each(|text| text[row].hash(&mut hash));
+                hash.finish()
             };
             Some((0..batch.num_rows()).map(of).collect())
         };
