@@ -12,7 +12,7 @@ const LEFT: f64 = 46.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 34.0;
 /// One shade for each series, by turns.
-const SHADES: [&str; 4] = ["#1f4e79", "#9dc3e6", "#d9d9d9", "#7f7f7f"];
+const SHADES: [&str; 4] = ["#1f4e79", "#7fb2e5", "#e3e3e3", "#7f7f7f"];
 
 /// Questions by month: answered, ended without an answer, and under way.
 pub(super) fn questions(questions: &[&Question]) -> Html {
@@ -77,7 +77,10 @@ fn draw(title: &str, groups: &[Group], limit: Option<(f64, String)>, names: &[St
     let rows = HEIGHT + 16.0 * names.len().div_ceil(3) as f64;
     svg.begin("figure", &[]).leaf("figcaption", &[], title);
     let view = format!("0 0 {WIDTH} {rows}");
-    svg.begin("svg", &[("xmlns", "http://www.w3.org/2000/svg"), ("viewBox", &view), ("role", "img"), ("aria-label", title)]);
+    // Not every printer of pages takes a picture's letters from the page's style.
+    let letters = [("font-size", "10"), ("font-family", "Arial, Helvetica, sans-serif")];
+    let picture = [("xmlns", "http://www.w3.org/2000/svg"), ("viewBox", &*view), ("role", "img"), ("aria-label", title)];
+    svg.begin("svg", &[&picture[..], &letters].concat());
     let mut tick = 0.0;
     while tick <= top + step / 2.0 {
         let [at, label] = [format!("{:.1}", y(tick)), format!("{:.1}", y(tick) + 3.5)];
@@ -97,7 +100,18 @@ fn draw(title: &str, groups: &[Group], limit: Option<(f64, String)>, names: &[St
             let (x, y) = (px(left + bar * nth as f64), px(y(part.from + part.value)));
             let size = [("width", px(bar * 0.94)), ("height", px(height))];
             let fill = SHADES[part.series % SHADES.len()];
-            svg.begin("rect", &[("x", &x), ("y", &y), (size[0].0, &size[0].1), (size[1].0, &size[1].1), ("fill", fill)]);
+            svg.begin(
+                "rect",
+                &[
+                    ("x", &x),
+                    ("y", &y),
+                    (size[0].0, &size[0].1),
+                    (size[1].0, &size[1].1),
+                    ("fill", fill),
+                    ("stroke", "#333333"),
+                    ("stroke-width", "0.5"),
+                ],
+            );
             svg.leaf("title", &[], &format!("{month}, {name}: {}", amount(part.value))).end();
         }
         let middle = px(left + wide * 0.38);

@@ -53,20 +53,29 @@ impl Html {
         self
     }
 
-    /// A table. Cells of these columns are numbers.
-    pub fn table(&mut self, head: &[&str], numbers: &[usize], rows: impl IntoIterator<Item = Vec<String>>) -> &mut Self {
-        let class = |at: usize| if numbers.contains(&at) { &[("class", "number")][..] } else { &[] };
+    /// A table: each column with its name and its class, if it has one: `number`, `whole` (never broken) or `hash`.
+    pub fn table(&mut self, head: &[(&str, &'static str)], rows: impl IntoIterator<Item = Vec<String>>) -> &mut Self {
+        let class = |class: &'static str| if class.is_empty() { Vec::new() } else { vec![("class", class)] };
         self.begin("table", &[]).begin("thead", &[]).begin("tr", &[]);
-        for (at, name) in head.iter().enumerate() {
-            self.leaf("th", class(at), name);
+        for (name, kind) in head {
+            self.leaf("th", &[&[("scope", "col")][..], &class(kind)].concat(), name);
         }
         self.end().end().begin("tbody", &[]);
         for row in rows {
             self.begin("tr", &[]);
-            for (at, cell) in row.iter().enumerate() {
-                self.leaf("td", class(at), cell);
+            for ((_, kind), cell) in head.iter().zip(&row) {
+                self.leaf("td", &class(kind), cell);
             }
             self.end();
+        }
+        self.end().end()
+    }
+
+    /// What is to be said of one thing, each with a word for what it is; on paper it stays together.
+    pub fn facts(&mut self, rows: impl IntoIterator<Item = (&'static str, String)>) -> &mut Self {
+        self.begin("table", &[("class", "facts")]).begin("tbody", &[]);
+        for (word, what) in rows {
+            self.begin("tr", &[]).leaf("th", &[("scope", "row")], word).leaf("td", &[], &what).end();
         }
         self.end().end()
     }

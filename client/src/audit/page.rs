@@ -8,6 +8,7 @@ use super::{History, Openings, Place, Question, Standing, State, Total, Totals, 
 use crate::contract::words;
 use crate::render::plural;
 use ledger::contract::ROWS;
+use std::collections::BTreeSet;
 
 /// What the page is made of.
 pub struct Page<'a> {
@@ -26,24 +27,31 @@ pub struct Page<'a> {
 }
 
 const STYLE: &str = "
-@page { size: A4; margin: 18mm 16mm; }
+@page {
+  size: A4; margin: 18mm 16mm 20mm;
+  @bottom-left { content: string(title); font: 8.5pt Arial, Helvetica, sans-serif; color: #444; }
+  @bottom-right { content: 'Page ' counter(page) ' of ' counter(pages); font: 8.5pt Arial, Helvetica, sans-serif; color: #444; }
+}
 body { font: 10.5pt/1.45 Georgia, 'Times New Roman', serif; color: #111; max-width: 178mm; margin: 12mm auto; padding: 0 6mm; }
-h1 { font-size: 20pt; margin: 0 0 2mm; }
+h1 { font-size: 20pt; line-height: 1.2; margin: 0 0 2mm; overflow-wrap: anywhere; string-set: title content(); }
 h2 { font-size: 14pt; margin: 9mm 0 2mm; border-bottom: 1px solid #999; break-after: avoid; }
-h3 { font-size: 11pt; margin: 5mm 0 1mm; break-after: avoid; }
+h3 { font-size: 11pt; margin: 5mm 0 1mm; overflow-wrap: anywhere; break-after: avoid; }
+p, li { overflow-wrap: anywhere; orphans: 2; widows: 2; }
 table { border-collapse: collapse; width: 100%; font: 8.5pt/1.35 Arial, Helvetica, sans-serif; margin: 2mm 0; }
-th, td { text-align: left; vertical-align: top; padding: 1mm 2mm 1mm 0; border-bottom: 1px solid #ddd; overflow-wrap: anywhere; }
-th { border-bottom: 1px solid #666; }
+th, td { text-align: left; vertical-align: top; padding: 1mm 2.5mm 1mm 0; border-bottom: 1px solid #ccc; overflow-wrap: anywhere; }
+th { border-bottom: 1px solid #666; overflow-wrap: normal; }
 thead { display: table-header-group; }
-tr, figure, pre { break-inside: avoid; }
-.number { text-align: right; }
-.quiet { color: #555; font-size: 9pt; }
+tr, figure, pre, .facts { break-inside: avoid; }
+.facts th { width: 27mm; font-weight: normal; color: #444; border-bottom: 1px solid #ccc; }
+.number { text-align: right; overflow-wrap: normal; }
+.whole { white-space: nowrap; }
+td.hash { font-family: 'Courier New', Courier, monospace; font-size: 7.5pt; }
+.quiet { color: #444; font-size: 9pt; break-after: avoid; }
 figure { margin: 3mm 0; }
 figcaption { font-style: italic; }
 svg { width: 100%; height: auto; }
-svg text { font: 10px Arial, Helvetica, sans-serif; }
-pre { font: 8pt/1.4 'Courier New', monospace; white-space: pre-wrap; overflow-wrap: anywhere; background: #f4f4f4; padding: 2mm; margin: 1mm 0; }
-@media print { body { margin: 0; padding: 0; max-width: none; } pre { background: none; border: 1px solid #ccc; } }
+pre { font: 8pt/1.4 'Courier New', Courier, monospace; white-space: pre-wrap; overflow-wrap: anywhere; background: #f4f4f4; padding: 2mm; margin: 1mm 0; }
+@media print { body { margin: 0; padding: 0; max-width: none; } pre { background: none; border: 1px solid #999; } }
 ";
 
 /// Nothing is loaded, and nothing runs, whatever the log holds.
@@ -58,8 +66,7 @@ impl Page<'_> {
         html.void("meta", &[("http-equiv", "Content-Security-Policy"), ("content", POLICY)]);
         html.leaf("title", &[], &title).begin("style", &[]).literal(STYLE).end().end().begin("body", &[]);
         html.leaf("h1", &[], &title);
-        let log = self.standing.logs.last().map_or("", |log| &log.origin);
-        html.leaf("p", &[("class", "quiet")], &format!("From the log {log}, as it stood at {}.", time(self.standing.time())));
+        self.heading(&mut html);
         self.summary(&mut html);
         self.charts(&mut html);
         self.columns(&mut html);
@@ -68,6 +75,30 @@ impl Page<'_> {
         self.verification(&mut html);
         self.appendix(&mut html);
         format!("<!DOCTYPE html>\n{}", html.finish())
+    }
+
+    /// Of what this is, whose, from where, and as of when: what a paper says at its top.
+    fn heading(&self, html: &mut Html) {
+        let months: BTreeSet<String> = self.questions.iter().map(|question| question.month()).collect();
+        let months = match (months.first(), months.last()) {
+            (Some(first), Some(last)) if first == last => format!(", of {first}"),
+            (Some(first), Some(last)) => format!(", of {first} to {last}"),
+            _ => String::new(),
+        };
+        let only: Vec<&str> = self.only.iter().map(String::as_str).collect();
+        let which = if only.is_empty() { "all in the log".into() } else { format!("only those {}", words::and(&only)) };
+        let logs = self.standing.logs.iter().rev().map(|log| format!("{} ({} entries)", log.origin, log.size));
+        let agencies: BTreeSet<&str> =
+            self.standing.cosigners.iter().map(|(name, _)| name.split_once('/').map_or(name.as_str(), |(agency, _)| agency)).collect();
+        html.facts([
+            ("data set", self.history.dataset.clone()),
+            ("owner", ledger::entry::owner(&self.history.dataset).unwrap_or_default().to_owned()),
+            ("questions", format!("{which}: {}{months}", self.questions.len())),
+            ("as of", format!("{} (UTC), the newest time that an agency put to the log", time(self.standing.time()))),
+            ("from the log", logs.collect::<Vec<_>>().join(", which goes on from ")),
+            ("cosigned by", agencies.into_iter().collect::<Vec<_>>().join(", ")),
+            ("made with", format!("tacit {}, which verified the log", env!("CARGO_PKG_VERSION"))),
+        ]);
     }
 
     fn summary(&self, html: &mut Html) {
@@ -142,7 +173,9 @@ impl Page<'_> {
         let rows = rows.groups().into_iter().flat_map(|(what, all)| {
             all.iter().map(move |(name, total)| [vec![what.to_owned(), name.clone()], figures(total)].concat()).collect::<Vec<_>>()
         });
-        html.table(&["", "of", "questions", "answered", "uses", "ε", "price"], &[2, 3, 4, 5, 6], rows);
+        let [figure, word] = ["number", "whole"];
+        let figures = ["questions", "answered", "uses", "ε", "price"].map(|name| (name, figure));
+        html.table(&[&[("by", word), ("of", "")][..], &figures].concat(), rows);
     }
 
     fn columns(&self, html: &mut Html) {
@@ -160,7 +193,8 @@ impl Page<'_> {
                 let what = [question.month(), question.planner.clone(), question.query.purpose.clone(), question.state().name()];
                 [vec![self.name(question.place)], what.into(), cost.into()].concat()
             });
-            html.table(&["entry", "month", "asked by", "what for", "what came of it", "uses", "ε"], &[0, 5, 6], rows);
+            let names = [("entry", "number"), ("month", "whole"), ("asked by", ""), ("what for", ""), ("what came of it", "")];
+            html.table(&[&names[..], &[("uses", "number"), ("ε", "number")]].concat(), rows);
         }
     }
 
@@ -208,7 +242,7 @@ impl Page<'_> {
             if let State::Released(result) = question.state() {
                 rows.push(("result", format!("commitment {result}")));
             }
-            html.table(&["", ""], &[], rows.into_iter().map(|(label, what)| vec![label.to_owned(), what]));
+            html.facts(rows);
             if let Some(sql) = self.openings.open(&query.statement) {
                 html.leaf("p", &[("class", "quiet")], "The statement, opened:").leaf("pre", &[], sql);
             }
@@ -223,7 +257,7 @@ impl Page<'_> {
         let now = self.standing.time();
         html.leaf("h2", &[], "Contracts").leaf("p", &[], "What its owner allowed, changed and ended, in the order of the log.");
         let timeline = timeline(self.history).into_iter().map(|(place, what)| vec![self.name(place), what]);
-        html.table(&["entry", "what"], &[0], timeline);
+        html.table(&[("entry", "number"), ("what", "")], timeline);
         for contract in &self.history.contracts {
             html.leaf("h3", &[], &format!("{}: {}", contract.name(), contract.standing(now)));
             let left = match contract.uses_left(now) {
@@ -236,7 +270,7 @@ impl Page<'_> {
                     .spent
                     .iter()
                     .map(|((month, planner), spent)| vec![month.clone(), planner.clone(), epsilon(*spent), epsilon((most - spent).max(0))]);
-                html.table(&["month", "planner", "ε spent", "ε left"], &[2, 3], rows);
+                html.table(&[("month", "whole"), ("planner", ""), ("ε spent", "number"), ("ε left", "number")], rows);
             }
             match &contract.terms {
                 None => {
@@ -275,12 +309,12 @@ impl Page<'_> {
     fn appendix(&self, html: &mut Html) {
         html.leaf("h2", &[], "Appendix: logs and entries");
         let logs = self.standing.logs.iter().map(|log| vec![log.origin.clone(), log.size.to_string(), log.root.clone()]);
-        html.table(&["log", "entries", "root"], &[1], logs);
+        html.table(&[("log", ""), ("entries", "number"), ("root", "hash")], logs);
         let cosigners = self.standing.cosigners.iter().map(|(name, at)| vec![name.clone(), time(*at)]);
-        html.table(&["cosigned by", "at"], &[], cosigners);
+        html.table(&[("cosigned by", ""), ("at", "whole")], cosigners);
         let entries = self.history.entries.iter();
         let entries = entries.map(|entry| vec![self.name(entry.place), entry.kind.into(), entry.signers.join(", "), entry.id.to_string()]);
-        html.table(&["entry", "kind", "signed by", "id"], &[0], entries);
+        html.table(&[("entry", "number"), ("kind", "whole"), ("signed by", ""), ("id", "hash")], entries);
     }
 
     fn name(&self, place: Place) -> String {

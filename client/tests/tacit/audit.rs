@@ -265,6 +265,20 @@ fn the_page_says_it_on_paper_whatever_the_log_holds() {
     ] {
         assert!(html.contains(part), "{part}");
     }
+    // What a paper needs: at its top what it is of, whose, as of when and from where; a number on every page; words for every column.
+    let top = html.split("<h2>").next().expect("what is above the first heading");
+    for (word, what) in [
+        ("data set", DATASET),
+        ("owner", "energy"),
+        ("questions", "all in the log: 4, of 2026-12 to 2027-01"),
+        ("as of", "2027-01-15T08:00:00Z (UTC), the newest time that an agency put to the log"),
+        ("from the log", &format!("city.example/ledger ({} entries)", city.published().head().size)),
+        ("cosigned by", "energy, health, transport"),
+    ] {
+        assert!(top.contains(&format!("<tr><th scope=\"row\">{word}</th>\n<td>{what}</td>\n</tr>")), "{word}: {top}");
+    }
+    assert!(html.contains("'Page ' counter(page) ' of ' counter(pages)"));
+    assert!(!html.contains("\"></th>") && !html.contains("<th>") && html.contains("<th scope=\"col\" class=\"number\">questions</th>"));
     // Nothing of the log is more than text, and nothing is loaded from elsewhere.
     for never in ["<script", "<!--", "\u{202e}", "src=", "href=", "url(", "@import"] {
         assert!(!html.contains(never), "{never}");
