@@ -13,6 +13,7 @@ use crate::config::{self, VARIABLE};
 use crate::demo;
 use crate::error::Error;
 use crate::render;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mpc_core::file::Kind;
 use std::ffi::OsString;
@@ -126,7 +127,8 @@ impl Command {
 #[derive(Debug, Clone, Args)]
 struct PlannerArgs {
     /// The planner's configuration; if left out ./planner.toml, then ~/.config/tacit/planner.toml
-    #[arg(long, value_name = "FILE", env = VARIABLE)]
+    // What is empty is judged where the file is looked for: of a variable it means none.
+    #[arg(long, value_name = "FILE", env = VARIABLE, value_parser = OsStringValueParser::new().map(PathBuf::from))]
     config: Option<PathBuf>,
 }
 

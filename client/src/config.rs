@@ -66,8 +66,13 @@ impl Config {
     /// # Errors
     /// There is none, or it is wrong.
     pub fn find(given: Option<&Path>) -> Result<Self, Error> {
-        if let Some(path) = given {
-            return Self::load(path);
+        match given {
+            Some(path) if !path.as_os_str().is_empty() => return Self::load(path),
+            // An empty variable is as good as none.
+            Some(_) if std::env::var_os(VARIABLE).is_none_or(|value| !value.is_empty()) => {
+                return Err(Error::config("--config names no file; give the path of planner.toml, or leave it out"));
+            }
+            _ => {}
         }
         let places = [Some(PathBuf::from("planner.toml")), home()];
         let found = places.iter().flatten().find(|path| path.exists());

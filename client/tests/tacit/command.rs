@@ -43,12 +43,32 @@ fn wrong_usage_ends_in_2_and_says_what() {
     let said = run(&["query", "SELECT 1", "--config", "/nonexistent/planner.toml"]);
     assert_eq!(said.code, 2);
     assert!(said.err.contains("/nonexistent/planner.toml: there is no such file"), "{}", said.err);
+    let said = run(&["query", "SELECT 1", "--config", ""]);
+    assert_eq!((said.code, said.err.as_str()), (2, "tacit: --config names no file; give the path of planner.toml, or leave it out\n"));
     let said = run(&["demo", "--question", "weather"]);
     assert_eq!(said.code, 2);
     assert!(said.err.contains("no question `weather`; there are underserved"), "{}", said.err);
     let said = run(&["demo", "--data", "/nonexistent"]);
     assert_eq!(said.code, 2);
     assert!(said.err.contains("/nonexistent: there is no such folder; give one"), "{}", said.err);
+}
+
+#[test]
+fn an_empty_variable_is_as_good_as_none() {
+    let (folder, dir) = city();
+    for args in [&["query", "SELECT 1"][..], &["explain", "SELECT 1"], &["catalog"], &["jobs"], &["doctor"]] {
+        let [unset, empty] = [None, Some("")].map(|variable| {
+            let mut command = tacit(args);
+            command.current_dir(folder.path()).envs(variable.map(|empty| ("TACIT_CONFIG", empty)));
+            said(command)
+        });
+        assert!(empty.code == 2 && empty.err.contains("no planner configuration found"), "{args:?}: {}", empty.err);
+        assert_eq!((empty.code, empty.err), (unset.code, unset.err), "{args:?}");
+    }
+    let mut command = tacit(&["catalog"]);
+    command.current_dir(dir.join("planning-office")).env("TACIT_CONFIG", "");
+    let found = said(command);
+    assert_eq!(found.code, 0, "./planner.toml is found: {}", found.err);
 }
 
 #[test]
