@@ -179,7 +179,7 @@ pub fn after(month: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::DpMode;
+    use crate::contract::{DpMode, NoiseLaw};
     use crate::testing;
 
     fn dp(epsilon: &str, delta: &str) -> Dp {
@@ -189,6 +189,7 @@ mod tests {
             epsilon_month: number(epsilon),
             delta: delta.parse().expect("a number"),
             mode: DpMode::Required,
+            noise: NoiseLaw::Laplace,
         }
     }
 

@@ -180,6 +180,34 @@ pub struct Dp {
     pub delta: Delta,
     /// Whether answers without noise are allowed.
     pub mode: DpMode,
+    /// Of which kind the noise is.
+    #[serde(default, skip_serializing_if = "NoiseLaw::is_default")]
+    pub noise: NoiseLaw,
+}
+
+/// A kind of noise; of an earlier one less is spent of δ.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoiseLaw {
+    /// Discrete Laplace: of δ next to nothing.
+    #[default]
+    Laplace,
+    /// The heads of fair coins: as large a part of the month's δ as of its ε, and never more than half the coins away.
+    Binomial,
+}
+
+impl NoiseLaw {
+    /// As a contract spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Laplace => "laplace",
+            Self::Binomial => "binomial",
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Whether answers without noise are allowed.
@@ -315,6 +343,7 @@ impl Contract {
             let spent = positive(dp.epsilon_per_query_max) && positive(dp.epsilon_month) && dp.epsilon_per_query_max <= dp.epsilon_month;
             within(spent, "`dp`: an ε is not between 0.000001 and 1000, or one query may spend more than a month");
             within((0..Delta::ONE.0).contains(&dp.delta.0), "`dp`: `delta` is not between 0 and 1");
+            within(dp.noise == NoiseLaw::Laplace || dp.delta.0 > 0, "`dp`: binomial noise spends of `delta`, which is 0");
         }
         within(self.join_with.len() <= 64, "`join_with` has more than 64 patterns");
         within(self.not_before < self.not_after, "`not_after` is not later than `not_before`");

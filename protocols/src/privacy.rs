@@ -9,6 +9,7 @@
 //! | [`complement`]: complementary suppression | `complement` | the sort's, about 21 | the sort's, about 460 |
 //! | [`Laplace`] noise, ε = 1 | `laplace` | 8 | 1050 over Fp61 |
 //! | [`Binomial`] noise of N coins | `binomial` | floor(log2 N) + 2 | N and a bit's element for each of log2 N bits |
+//! | [`Noise`] of several laws at once | `noise` | of the laws | theirs |
 //!
 //! What it costs in privacy is counted in [`account`](Loss): exact integers, rounded against the spender. No floating point is on any path of noise or budget
 //! (Mironov, CCS'12). Leakage of all of these: none; what opens is a bit for each cell, whether it is shown, and the values of those that are.
@@ -23,6 +24,7 @@ mod complement;
 mod contributions;
 mod exact;
 mod laplace;
+mod noise;
 mod suppress;
 
 pub use account::{Budget, Delta, Epsilon, Exhausted, Loss, Sensitivity, debit};
@@ -34,6 +36,7 @@ pub use complement::{Margins, complement};
 pub use contributions::{Contributions, Rows, contributions};
 pub use exact::hockey_stick;
 pub use laplace::Laplace;
+pub use noise::Noise;
 pub use suppress::{Dominance, Facts, Rule, safe, suppress};
 
 use crate::Engine;

@@ -154,6 +154,12 @@ impl Changes {
             (true, false) => self.add(Way::Wider, "answers without noise may be given".into()),
             _ => {}
         }
+        if let (Some(before), Some(now)) = (before, now)
+            && before.noise != now.noise
+        {
+            let way = if now.noise > before.noise { Way::Wider } else { Way::Narrower };
+            self.add(way, format!("the noise is {}, and was {}", now.noise.name(), before.noise.name()));
+        }
     }
 
     fn clamps(&mut self, old: &BTreeMap<String, (Bound, Bound)>, new: &BTreeMap<String, (Bound, Bound)>) {

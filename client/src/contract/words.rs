@@ -1,6 +1,6 @@
 //! What a contract allows, in words.
 
-use ledger::contract::{Contract, DpMode, Operation, ROWS, Revocation, Security, Sizes};
+use ledger::contract::{Contract, DpMode, NoiseLaw, Operation, ROWS, Revocation, Security, Sizes};
 
 /// What may be done, as in "kwh may …".
 pub fn may(operation: Operation) -> &'static str {
@@ -75,6 +75,7 @@ pub fn restrictions(contract: &Contract) -> Vec<String> {
     }
     if let Some(dp) = &contract.dp {
         let noise = if dp.mode == DpMode::Required { "Every answer has noise" } else { "Answers may have noise" };
+        let noise = if dp.noise == NoiseLaw::Binomial { format!("{noise}, the heads of coins") } else { noise.to_owned() };
         all.push(format!("{noise}: ε at most {} a question and {} a month (δ {}).", dp.epsilon_per_query_max, dp.epsilon_month, dp.delta));
     }
     if contract.security == Security::Malicious {

@@ -3,7 +3,7 @@
 use crate::fixture::{Said, run, text};
 use crate::log::{AGENCIES, City, NOW, PLANNER, json, key, public, signed};
 use ledger::bytes::Hash;
-use ledger::contract::{Contract, Decimal, Dp, DpMode, Price, everything};
+use ledger::contract::{Contract, Decimal, Dp, DpMode, NoiseLaw, Price, everything};
 use ledger::entry::{self, Abort, Body, Column, DataSet, Debit, Entry, Opening, Outcome, Query, Read, Revoke, Start, countersign};
 use ledger::key::KeyKind;
 use serde_json::Value;
@@ -27,7 +27,13 @@ fn terms(dataset: &str) -> String {
     let owner = entry::owner(dataset).expect("an owner");
     let planners = vec![public(PLANNER, KeyKind::Note)];
     let contract = Contract::new(dataset, public(owner, KeyKind::Note), planners, everything(["zone", "kwh"]), NOW).expect("a contract");
-    let dp = Dp { epsilon_per_query_max: Decimal(1_000_000), epsilon_month: Decimal(2_000_000), delta: Decimal(0), mode: DpMode::Optional };
+    let dp = Dp {
+        epsilon_per_query_max: Decimal(1_000_000),
+        epsilon_month: Decimal(2_000_000),
+        delta: Decimal(0),
+        mode: DpMode::Optional,
+        noise: NoiseLaw::Laplace,
+    };
     let price = Price { unit: "credit".into(), per_use: 3 };
     let contract = Contract { max_uses: Some(7), dp: Some(dp), price: Some(price), nonce: hash(dataset), ..contract };
     contract.sign(key(owner).signing_key()).expect("signed")

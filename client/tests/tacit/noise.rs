@@ -1,7 +1,7 @@
 //! Noise and budgets among real processes: what is spent and what is left, the same answer at no cost, also after a restart, and the end of a month's budget.
 
 use crate::fixture::{Said, Town, said};
-use ledger::contract::{Dp, DpMode};
+use ledger::contract::{Dp, DpMode, NoiseLaw};
 use serde_json::Value;
 
 const POINTS: &str = "SELECT COUNT(*) AS n, SUM(latest_score) AS points FROM health.restaurants";
@@ -11,7 +11,8 @@ fn a_budget_is_spent_once_for_each_answer_and_ends() {
     let mut town = Town::invented();
     let number = |text: &str| text.parse().expect("a number");
     let delta = "0.000001".parse().expect("a number");
-    let dp = Dp { epsilon_per_query_max: number("0.6"), epsilon_month: number("1"), delta, mode: DpMode::Optional };
+    let dp =
+        Dp { epsilon_per_query_max: number("0.6"), epsilon_month: number("1"), delta, mode: DpMode::Optional, noise: NoiseLaw::Laplace };
     town.terms("health.restaurants", |contract| {
         (contract.entity_key, contract.dp) = (Some("camis".into()), Some(dp));
         contract.clamp.insert("latest_score".into(), ("0".parse().expect("a bound"), "50".parse().expect("a bound")));

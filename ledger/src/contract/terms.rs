@@ -2,7 +2,7 @@
 //! allows each of the two allows. A bound that one of them does not have is the other's; a data set that one does not speak of is as
 //! the other has it.
 
-use super::{Bound, Contract, Delta, DpMode, Epsilon, Operation, Pattern, Revocation, Security, Sizes, Time};
+use super::{Bound, Contract, Delta, DpMode, Epsilon, NoiseLaw, Operation, Pattern, Revocation, Security, Sizes, Time};
 use crate::bytes::Hash;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +27,8 @@ pub struct Terms {
     pub delta: Option<Delta>,
     /// Whether answers without noise are allowed; `None` is that nothing is said of noise.
     pub noise: Option<DpMode>,
+    /// Of which kind it is: binomial if all want it so, as Laplace noise hides as much for less δ. `None` is that nothing is said of noise.
+    pub law: Option<NoiseLaw>,
     /// The weakest protocol.
     pub security: Security,
     /// What others may learn of numbers of rows.
@@ -85,6 +87,7 @@ impl Terms {
             epsilon_per_query: dp.map(|dp| dp.epsilon_per_query_max),
             delta: dp.map(|dp| dp.delta),
             noise: dp.map(|dp| dp.mode),
+            law: dp.map(|dp| dp.noise),
             security: contract.security,
             sizes: contract.sizes,
             not_before: contract.not_before,
@@ -107,6 +110,7 @@ impl Terms {
             epsilon_per_query: least(self.epsilon_per_query, other.epsilon_per_query),
             delta: least(self.delta, other.delta),
             noise: self.noise.max(other.noise),
+            law: least(self.law, other.law),
             security: self.security.max(other.security),
             sizes: self.sizes.min(other.sizes),
             not_before: self.not_before.max(other.not_before),

@@ -35,6 +35,7 @@ fn contract() -> Contract {
             epsilon_month: "4".parse().expect("ε"),
             delta: "0.000001".parse().expect("δ"),
             mode: DpMode::Required,
+            noise: NoiseLaw::Laplace,
         }),
         join_with: BTreeSet::from([Pattern::Agency("health".into())]),
         security: Security::SemiHonest,
@@ -158,6 +159,7 @@ fn fields_out_of_bounds_are_neither_signed_nor_read() {
     dp(&|dp| dp.epsilon_per_query_max = Decimal(dp.epsilon_month.0 + 1));
     dp(&|dp| dp.delta = Delta::ONE);
     dp(&|dp| dp.delta = Decimal(-1));
+    dp(&|dp| (dp.noise, dp.delta) = (NoiseLaw::Binomial, Decimal(0)));
 }
 
 #[test]
@@ -254,12 +256,13 @@ const PLANNERS: &[&str] = &["ana", "bo", "planning-office"];
 const COLUMNS: &[&str] = &["kwh", "zone", "resident_id", "price"];
 
 prop_compose! {
-    fn dps()(query in 1i128..2_000_000, more in 0i128..3_000_000, delta in 0i128..1_000_000, required in any::<bool>()) -> Dp {
+    fn dps()(query in 1i128..2_000_000, more in 0i128..3_000_000, delta in 1i128..1_000_000, flags in any::<[bool; 2]>()) -> Dp {
         Dp {
             epsilon_per_query_max: Decimal(query),
             epsilon_month: Decimal(query + more),
             delta: Decimal(delta),
-            mode: if required { DpMode::Required } else { DpMode::Optional },
+            mode: if flags[0] { DpMode::Required } else { DpMode::Optional },
+            noise: if flags[1] { NoiseLaw::Binomial } else { NoiseLaw::Laplace },
         }
     }
 }
@@ -347,6 +350,7 @@ fn within(narrow: &Terms, wide: &Contract) -> Result<(), TestCaseError> {
         prop_assert!(narrow.epsilon_per_query.is_some_and(|epsilon| epsilon <= dp.epsilon_per_query_max));
         prop_assert!(data.epsilon_month.is_some_and(|epsilon| epsilon <= dp.epsilon_month));
         prop_assert!(narrow.delta.is_some_and(|delta| delta <= dp.delta) && narrow.noise >= Some(dp.mode));
+        prop_assert!(narrow.law.is_some_and(|law| law <= dp.noise));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::{accepted, body};
 use crate::city::{City, Line, PARTIES, Said};
-use ledger::contract::{Dp, DpMode, SignedContract};
+use ledger::contract::{Dp, DpMode, NoiseLaw, SignedContract};
 use ledger::entry::{Body, Debit, Revoke, join};
 use party::contracts::signs;
 use query::finish::finish;
@@ -19,7 +19,8 @@ fn city() -> City {
     let city = City::with_log();
     let number = |text: &str| text.parse().expect("a number");
     let delta = "0.000001".parse().expect("a number");
-    let dp = Dp { epsilon_per_query_max: number("0.5"), epsilon_month: number("1"), delta, mode: DpMode::Required };
+    let dp =
+        Dp { epsilon_per_query_max: number("0.5"), epsilon_month: number("1"), delta, mode: DpMode::Required, noise: NoiseLaw::Laplace };
     city.put_contract(1, |contract| contract.dp = Some(dp));
     city
 }
@@ -150,7 +151,8 @@ async fn an_owner_without_a_log_spends_nothing() {
     let mut city = City::new();
     let number = |text: &str| text.parse().expect("a number");
     let delta = "0.000001".parse().expect("a number");
-    let dp = Dp { epsilon_per_query_max: number("0.5"), epsilon_month: number("1"), delta, mode: DpMode::Required };
+    let dp =
+        Dp { epsilon_per_query_max: number("0.5"), epsilon_month: number("1"), delta, mode: DpMode::Required, noise: NoiseLaw::Laplace };
     city.put_contract(1, |contract| contract.dp = Some(dp));
     let mut line = city.start(1).await;
     let refusal = city.refusal(&mut line, &city.ask(SUM)).await;

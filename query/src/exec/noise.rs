@@ -1,6 +1,6 @@
-//! Noise on sums, while they are shared: discrete Laplace values of random bits that no party knows, added before anything of the sums is compared or opened.
+//! Noise on sums, while they are shared: discrete Laplace or binomial values of random bits that no party knows, added before anything of the sums is compared or opened.
 //!
-//! *Rounds.* Those of one law (8 over Fp61), however many laws and cells there are. Nothing of it depends on data.
+//! *Rounds.* Those of one Laplace law (8 over Fp61), however many laws and cells there are; binomial laws of different numbers of coins add up. Nothing of it depends on data.
 
 use super::field::Field;
 use super::sums::sums_of;
@@ -8,7 +8,7 @@ use super::{Run, stack};
 use crate::plan::noise::Noised;
 use crate::plan::{Opening, Release, Ring};
 use mpc_core::{Abort, Fp61, Fp127};
-use protocols::privacy::Laplace;
+use protocols::privacy::Noise;
 use protocols::{Engine, Share};
 
 impl<E: Engine> Run<'_, E> {
@@ -52,12 +52,12 @@ pub(super) fn made<'n, E: Engine, R: Field>(
     noised: impl Iterator<Item = &'n Noised>,
     rows: usize,
 ) -> Result<E::Share<R>, Abort> {
-    let laws = noised.map(|n| n.law.laplace()).collect::<Result<Vec<_>, _>>();
+    let laws = noised.map(|n| n.law.noise()).collect::<Result<Vec<_>, _>>();
     let laws = laws.map_err(|e| Abort::Refused(format!("the plan asks for noise that cannot be: {e}")))?;
     if laws.iter().any(|law| law.bits() + 2 >= R::BITS) {
         return Err(Abort::Refused("the plan asks for noise beyond the field of what it is added to".into()));
     }
-    Laplace::sample_each::<E, R>(engine, &laws.iter().collect::<Vec<_>>(), rows)
+    Noise::sample_each::<E, R>(engine, &laws, rows)
 }
 
 /// What each plane of the sums of a cell is: an opening, or a guard of one.

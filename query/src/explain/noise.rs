@@ -3,7 +3,7 @@
 use crate::plan::Plan;
 use crate::plan::noise::Noised;
 use ledger::budget::Loss;
-use protocols::privacy::Unfit;
+use protocols::privacy::{Noise, Unfit};
 use serde::{Deserialize, Serialize};
 
 /// All noise of a plan.
@@ -43,6 +43,9 @@ pub struct NoiseLine {
     pub moved: String,
     /// The noise is at most so much, 19 times out of 20.
     pub error: String,
+    /// Of how many coins it is, if it is binomial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coins: Option<u32>,
     /// Whether it is only compared, and does not come out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub compared: bool,
@@ -67,6 +70,7 @@ impl NoiseLines {
                 epsilon: noised.law.epsilon.to_string(),
                 moved: noised.scaled(noised.law.sensitivity.total.into()),
                 error: noised.error()?,
+                coins: if let Noise::Binomial(law) = noised.law.noise()? { Some(law.coins()) } else { None },
                 compared: noised.guard.is_some(),
             })
         };
@@ -86,9 +90,10 @@ impl NoiseLines {
             (None, _) => None,
         });
         lines.extend(budgets);
-        lines.extend(self.sums.iter().map(|NoiseLine { what, epsilon, moved, error, compared }| {
+        lines.extend(self.sums.iter().map(|NoiseLine { what, epsilon, moved, error, coins, compared }| {
             let what = if *compared { format!("whether {what}, which is compared only") } else { what.clone() };
-            format!("{what}: ± {error} at 95 % (ε = {epsilon}; one entity moves it by at most {moved})")
+            let coins = coins.map(|coins| format!(", {coins} coins")).unwrap_or_default();
+            format!("{what}: ± {error} at 95 % (ε = {epsilon}{coins}; one entity moves it by at most {moved})")
         }));
         lines
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocols::privacy::{Epsilon, Laplace, Loss, Sensitivity, Unfit};
+use protocols::privacy::{Binomial, Delta, Epsilon, Laplace, Loss, Noise, Sensitivity, Unfit};
 use serde::Serialize;
 
 use super::{Plan, relation::Operator};
@@ -23,11 +23,14 @@ pub struct Noised {
     pub law: Law,
 }
 
-/// Discrete Laplace noise.
+/// Discrete Laplace noise, or binomial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Law {
     /// What it spends.
     pub epsilon: Epsilon,
+    /// What it spends of δ, if it is binomial.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    pub delta: Option<Delta>,
     /// How far one entity can move what it is added to.
     pub sensitivity: Sensitivity,
 }
@@ -37,8 +40,12 @@ impl Law {
     ///
     /// # Errors
     /// There is none of this law.
-    pub fn laplace(&self) -> Result<Laplace, Unfit> {
-        Laplace::new(self.epsilon, &self.sensitivity)
+    pub fn noise(&self) -> Result<Noise, Unfit> {
+        let Law { epsilon, sensitivity, .. } = *self;
+        match self.delta {
+            None => Laplace::new(epsilon, &sensitivity).map(Noise::Laplace),
+            Some(delta) => Binomial::new(Loss { epsilon, delta }, &sensitivity).map(Noise::Binomial),
+        }
     }
 }
 
@@ -48,7 +55,7 @@ impl Noised {
     /// # Errors
     /// There is no noise of this law.
     pub fn error(&self) -> Result<String, Unfit> {
-        Ok(self.scaled(self.law.laplace()?.error(20)))
+        Ok(self.scaled(self.law.noise()?.error(20)))
     }
 
     /// So many units of the last digit.
@@ -75,9 +82,13 @@ impl Plan {
     /// # Errors
     /// There is no noise of a law.
     pub fn spent(&self) -> Result<BTreeMap<String, Loss>, Unfit> {
-        let laws = self.noised().map(|noised| noised.law.laplace()).collect::<Result<Vec<_>, _>>()?;
+        let laws = self.noised().map(|noised| noised.law.noise()).collect::<Result<Vec<_>, _>>()?;
         let loss = laws.iter().fold(Loss::default(), |sum, law| sum.and(law.loss()));
         let noise = self.protection.as_ref().and_then(|protection| protection.noise.as_ref()).filter(|_| !laws.is_empty());
         Ok(noise.into_iter().flat_map(|noise| &noise.datasets).map(|dataset| (dataset.clone(), loss)).collect())
     }
+}
+
+fn as_text<S: serde::Serializer>(delta: &Option<Delta>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&delta.unwrap_or_default())
 }

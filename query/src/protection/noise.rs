@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ledger::contract::{self, Decimal, Delta, DpMode, Terms};
+use ledger::contract::{self, Decimal, Delta, DpMode, NoiseLaw, Terms};
 use protocols::privacy::Epsilon;
 use serde::Serialize;
 
@@ -16,6 +16,9 @@ pub struct Noise {
     /// The most that may be spent of δ; no bound, if there is none.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
     pub delta: Option<Delta>,
+    /// What the question spends of δ, if the noise is binomial.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    pub binomial: Option<Delta>,
     /// The data sets whose entities it hides, and of whose budgets it is spent.
     pub datasets: BTreeSet<String>,
 }
@@ -44,8 +47,13 @@ impl Noise {
             let what = format!("the contracts of these data sets let a question spend at most ε = {most}, and it asks for {epsilon}");
             return refused(what, "ask for less with `--epsilon`, and get more noise");
         };
+        // as large a part of the month's δ as of its ε: both are spent when one is
+        let months = terms.datasets.values().filter_map(|data| data.epsilon_month);
+        let part = |delta: Delta, month: contract::Epsilon| Decimal(delta.0.saturating_mul(epsilon.0.into()) / month.0.max(1));
+        let of_month = terms.delta.and_then(|delta| months.map(|month| part(delta, month)).min());
+        let binomial = of_month.filter(|_| terms.law == Some(NoiseLaw::Binomial));
         let datasets = terms.datasets.iter().filter(|(_, data)| data.epsilon_month.is_some()).map(|(name, _)| name.clone()).collect();
-        Ok(Some(Noise { epsilon, delta: terms.delta, datasets }))
+        Ok(Some(Noise { epsilon, delta: terms.delta, binomial, datasets }))
     }
 }
 

@@ -1,7 +1,12 @@
 //! The plan that runs, once contracts allow a question: as they protect it.
 
 use super::*;
-use query::{catalog::Catalog, compile::compile_protected, protection::Protection};
+use ledger::contract::{Decimal, Dp, DpMode, NoiseLaw};
+use query::{
+    catalog::Catalog,
+    compile::compile_protected,
+    protection::{Noise, Protection},
+};
 
 fn protected(change: impl Fn(&mut Contract)) -> (query::plan::Plan, Effective) {
     let sql =
@@ -77,4 +82,36 @@ fn parties_with_other_terms_have_other_plans() {
         compile_protected(sql, &TOWN, &protection).expect("a plan").hash()
     };
     assert_ne!(with(5), with(6));
+}
+
+/// Binomial noise if all owners want it so, and of δ the part that goes with the question's part of ε.
+#[test]
+fn the_kind_of_noise_is_the_owners() {
+    let number = |text: &str| text.parse().expect("a number");
+    let dp = |noise, month: &str| Dp {
+        epsilon_per_query_max: number("1"),
+        epsilon_month: number(month),
+        delta: "0.000004".parse().expect("a number"),
+        mode: DpMode::Required,
+        noise,
+    };
+    let of = |dps: &[Dp], asked: Option<&str>| {
+        let terms = dps.iter().zip(["energy.meters", "health.stays"]).map(|(dp, table)| {
+            let mut signed = contract(table, BTreeMap::new());
+            signed.contract.dp = Some(dp.clone());
+            signed.contract.terms(signed.id)
+        });
+        let terms = ledger::contract::Terms::meet_all(terms).expect("terms");
+        Noise::of(&terms, asked.map(number)).expect("within its budget").expect("it is required")
+    };
+    let (binomial, laplace) = (dp(NoiseLaw::Binomial, "4"), dp(NoiseLaw::Laplace, "4"));
+    let millionths = |delta: i128| Some(Decimal(delta * 10i128.pow(18)));
+    assert_eq!(of(&[binomial.clone()], None).binomial, millionths(1));
+    assert_eq!(of(&[binomial.clone()], Some("0.5")).binomial, Some(Decimal(5 * 10i128.pow(17))));
+    // of two months the longer budget has the smaller part
+    assert_eq!(of(&[binomial.clone(), dp(NoiseLaw::Binomial, "8")], Some("1")).binomial, Some(Decimal(5 * 10i128.pow(17))));
+    for both in [[binomial.clone(), laplace.clone()], [laplace.clone(), binomial]] {
+        assert_eq!(of(&both, None).binomial, None);
+    }
+    assert_eq!(of(&[laplace], None).binomial, None);
 }

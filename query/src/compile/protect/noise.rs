@@ -8,7 +8,7 @@ mod reach;
 use std::collections::BTreeMap;
 
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
-use protocols::privacy::{Epsilon, Laplace, Sensitivity};
+use protocols::privacy::{Delta, Epsilon, Noise as Made, Sensitivity};
 
 use self::reach::Walk;
 use super::{Groups, Weight, refused};
@@ -30,8 +30,8 @@ type By = BTreeMap<String, u128>;
 pub(in crate::compile) struct Moved {
     /// In units of the last digit.
     total: u128,
-    /// Of how many rows it is.
-    rows: u128,
+    /// Of how many cells it moves any.
+    cells: u128,
     /// Power of ten by which the sum is scaled.
     pub(in crate::compile) scale: i8,
 }
@@ -48,7 +48,13 @@ pub(in crate::compile) enum Spread {
 impl Moved {
     fn of(total: &By, rows: &By, scale: i8) -> Self {
         let most = |by: &By| by.values().copied().max().unwrap_or(0);
-        Moved { total: most(total), rows: most(rows), scale }
+        Moved { total: most(total), cells: most(rows), scale }
+    }
+
+    /// The same where all rows are of one group.
+    fn within(self, groups: &[Expr]) -> Self {
+        let cells = if groups.is_empty() { self.cells.min(1) } else { self.cells };
+        Moved { cells, ..self }
     }
 }
 
@@ -109,14 +115,18 @@ impl<'a> Groups<'a> {
             let f = aggregate_function(expr).ok_or_else(|| internal("an aggregate is a function"))?;
             let params = &f.params;
             Ok(match (f.func.name(), params.args.as_slice()) {
-                ("count", _) => Spread::Sum(Moved::of(&below.counted(f)?, &below.rows(), 0)),
+                ("count", _) => Spread::Sum(Moved::of(&below.counted(f)?, &below.rows(), 0).within(&a.group_expr)),
                 ("sum" | "avg", [arg]) if !params.distinct => {
                     let arg = exact_argument(arg, input.schema());
                     let (total, scale, range) = below.summed(arg, params.filter.as_deref())?;
-                    let x = Moved::of(&total, &below.rows(), scale);
+                    let x = Moved::of(&total, &below.rows(), scale).within(&a.group_expr);
                     match f.func.name() {
                         "sum" => Spread::Sum(x),
-                        _ => Spread::Mean { n: Moved::of(&below.rows(), &below.rows(), 0), x, within: (range.min, range.max) },
+                        _ => Spread::Mean {
+                            n: Moved::of(&below.rows(), &below.rows(), 0).within(&a.group_expr),
+                            x,
+                            within: (range.min, range.max),
+                        },
                     }
                 }
                 _ => return Err(self.no_noise(expr)),
@@ -149,24 +159,26 @@ impl<'a> Groups<'a> {
         let below = walk.folded(input, &a.group_expr)?;
         for weight in &mut weights {
             let (total, scale, _) = below.summed(&weight.number, weight.given.as_ref())?;
-            weight.moved = Some(Moved::of(&total, &below.rows(), scale));
+            weight.moved = Some(Moved::of(&total, &below.rows(), scale).within(&a.group_expr));
         }
         Ok(weights)
     }
 
     /// The noise that hides it, and its law; `None` if nothing moves.
-    pub(in crate::compile) fn law(self, moved: &Moved) -> Result<Option<(Law, Laplace)>, SqlError> {
+    pub(in crate::compile) fn law(self, moved: &Moved) -> Result<Option<(Law, Made)>, SqlError> {
         let Some(noise) = self.protection.noise.as_ref().filter(|_| moved.total > 0) else { return Ok(None) };
         let wide = |_| refused("one entity can move what comes out so far that no noise hides it", BOUND);
-        let (total, rows) = (u64::try_from(moved.total).map_err(wide)?, u64::try_from(moved.rows.max(1)).map_err(wide)?);
+        let (total, cells) = (u64::try_from(moved.total).map_err(wide)?, u64::try_from(moved.cells.max(1)).map_err(wide)?);
+        let delta = noise.binomial.map(|delta| Delta(delta.0.unsigned_abs() / u128::from(self.parts)));
         // more than that would leave no noise
-        let most = (32 * Epsilon::ONE.0).saturating_mul(total) - 1;
+        let most = (32 * Epsilon::ONE.0).saturating_mul(if delta.is_some() { cells } else { total }) - 1;
         let law = Law {
             epsilon: Epsilon((noise.epsilon.0 / self.parts).min(most)),
-            sensitivity: Sensitivity { each: total, total, cells: rows },
+            delta,
+            sensitivity: Sensitivity { each: total, total, cells },
         };
-        let laplace = law.laplace().map_err(|e| refused(format!("the noise of this question cannot be made: {e}"), BOUND))?;
-        Ok(Some((law, laplace)))
+        let made = law.noise().map_err(|e| refused(format!("the noise of this question cannot be made: {e}"), BOUND))?;
+        Ok(Some((law, made)))
     }
 
     fn no_noise(self, expr: &Expr) -> SqlError {

@@ -6,22 +6,22 @@ use crate::{
     plan::noise::{Law, Noised},
 };
 use datafusion::arrow::datatypes::DataType;
-use protocols::privacy::Laplace;
+use protocols::privacy::Noise as Made;
 use std::collections::BTreeMap;
 
 /// The noise of a release, by the numbers of its requests and then of what must hold.
 #[derive(Default)]
-pub(super) struct Noises(BTreeMap<usize, (i8, Law, Laplace)>);
+pub(super) struct Noises(BTreeMap<usize, (i8, Law, Made)>);
 
 impl Noises {
     /// The values of the noise are less than this in magnitude, or this.
     pub(super) fn reach(&self, request: usize) -> i128 {
-        self.0.get(&request).map_or(0, |(.., law)| 1 << law.bits())
+        self.0.get(&request).map_or(0, |(.., made)| 1 << made.bits())
     }
 
     /// By how much a threshold is raised: it is not reached by noise alone, 39 times out of 40.
     pub(super) fn error(&self, request: usize) -> i128 {
-        self.0.get(&request).map_or(0, |(.., law)| i128::try_from(law.error(20)).unwrap_or(i128::MAX >> 1))
+        self.0.get(&request).map_or(0, |(.., made)| i128::try_from(made.error(20)).unwrap_or(i128::MAX >> 1))
     }
 
     /// What is made of it on shares.
@@ -50,8 +50,8 @@ impl Compiler<'_> {
         for (_, finish) in columns.iter_mut().filter(|(_, f)| !matches!(f, Finish::Public(_) | Finish::Secret(_))) {
             let spread = spreads.next().ok_or_else(|| internal("every column but a key has a spread"))?;
             for (of, moved) in spread.over(finish)? {
-                if let Some((law, laplace)) = groups.law(&moved)? {
-                    noises.insert(of, (moved.scale, law, laplace));
+                if let Some((law, made)) = groups.law(&moved)? {
+                    noises.insert(of, (moved.scale, law, made));
                 }
             }
         }
@@ -69,8 +69,8 @@ impl Compiler<'_> {
         let mut noises: BTreeMap<usize, _> = noises.into_iter().map(|(of, noise)| (place(of), noise)).collect();
         for (guard, held) in held.iter().enumerate() {
             let moved = held.moved.as_ref().ok_or_else(|| internal("what is compared has noise as well"))?;
-            if let Some((law, laplace)) = groups.law(moved)? {
-                noises.insert(requests.all.len() + guard, (moved.scale, law, laplace));
+            if let Some((law, made)) = groups.law(moved)? {
+                noises.insert(requests.all.len() + guard, (moved.scale, law, made));
             }
         }
         Ok(Noises(noises))

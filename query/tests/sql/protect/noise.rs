@@ -2,7 +2,7 @@
 
 use super::super::pool::On;
 use super::*;
-use protocols::privacy::{Epsilon, Loss};
+use protocols::privacy::{Delta, Epsilon, Loss, Noise as Law};
 use query::plan::Plan;
 use query::protection::Noise;
 use std::collections::BTreeMap;
@@ -41,7 +41,14 @@ fn noisy(min_group: u64, millionths: u64) -> Protection {
         data.max_rows_per_entity = Some(2);
     }
     let datasets = protection.datasets.keys().cloned().collect();
-    Protection { noise: Some(Noise { epsilon: Epsilon(millionths), delta: None, datasets }), ..protection }
+    Protection { noise: Some(Noise { epsilon: Epsilon(millionths), delta: None, binomial: None, datasets }), ..protection }
+}
+
+/// The same with binomial noise, and of δ 10^-6 for the question.
+fn binomial(min_group: u64, millionths: u64) -> Protection {
+    let mut protection = noisy(min_group, millionths);
+    protection.noise.as_mut().expect("there is").binomial = Some("0.000001".parse().expect("a number"));
+    protection
 }
 
 fn plan(pool: &Pool, sql: &str, protection: &Protection) -> Plan {
@@ -149,11 +156,31 @@ fn noise_of_a_join_is_made_once_and_spent_of_both() {
     assert_eq!(spent("SELECT COUNT(*) AS n FROM energy.meters", &["health.stays"]), BTreeMap::new());
 }
 
+/// Of δ it spends what the question has, a part a sum; where a value moves far, it would take too many coins.
+#[test]
+fn binomial_noise_spends_delta_and_is_for_counts() {
+    let pool = City::of(3).pool();
+    let plan = plan(&pool, "SELECT COUNT(*) AS n, COUNT(kwh) AS k FROM energy.meters", &binomial(1, 4_000_000));
+    let spent = plan.spent().expect("a law");
+    assert_eq!(spent["energy.meters"], Loss { epsilon: Epsilon(4_000_000), delta: Delta(10u128.pow(18)) });
+    assert!(plan.noised().all(|n| n.law.delta == Some(Delta(10u128.pow(18) / 2))));
+    let refused = pool.protected("SELECT SUM(kwh) AS s FROM energy.meters", &binomial(1, 4_000_000)).expect_err("too many coins");
+    for part in ["binomial noise takes more than 8192 coins", "take Laplace noise", "clamps more narrowly"] {
+        assert!(refused.to_string().contains(part), "{part}: {refused}");
+    }
+}
+
 #[test]
 fn answers_are_near_and_differ() {
-    for sql in [QUESTIONS[0], QUESTIONS[6], QUESTIONS[8]] {
+    for (sql, protection) in [
+        (QUESTIONS[0], noisy(1, 2_000_000)),
+        (QUESTIONS[6], noisy(1, 2_000_000)),
+        (QUESTIONS[8], noisy(1, 2_000_000)),
+        ("SELECT zone, COUNT(*) AS n, COUNT(kwh) AS k FROM energy.meters GROUP BY zone", binomial(1, 2_000_000)),
+        (QUESTIONS[12], binomial(1, 4_000_000)),
+    ] {
         let pool = City::of(5).pool();
-        let plan = plan(&pool, sql, &noisy(1, 2_000_000));
+        let plan = plan(&pool, sql, &protection);
         let exact = {
             let mut protection = noisy(1, 1);
             protection.noise = None;
@@ -163,10 +190,8 @@ fn answers_are_near_and_differ() {
         };
         let ground = pool.ground(&plan).unwrap_or_else(|e| panic!("{e}"));
         // whichever noise there may be of a sum of 24 rows, 10^-9 of it aside
-        let within: BTreeMap<usize, f64> = plan
-            .noised()
-            .map(|n| (n.of, n.law.laplace().expect("a law").error(1_000_000_000) as f64 / 10f64.powi(n.scale.into())))
-            .collect();
+        let within: BTreeMap<usize, f64> =
+            plan.noised().map(|n| (n.of, n.law.noise().expect("a law").error(1_000_000_000) as f64 / 10f64.powi(n.scale.into()))).collect();
         let most = within.values().copied().fold(0.0, f64::max);
         let mut different = 0;
         for on in [On::Plain, On::Rep3] {
@@ -190,10 +215,16 @@ fn answers_are_near_and_differ() {
 /// The number of rows of each zone, over many seeds: Pearson's statistic against the exact law.
 #[test]
 fn a_released_cell_has_the_law() {
+    for protection in [noisy(1, 1_000_000), binomial(1, 4_000_000)] {
+        has_the_law(&protection);
+    }
+}
+
+fn has_the_law(protection: &Protection) {
     let pool = City::of(7).pool();
-    let plan = plan(&pool, "SELECT zone, COUNT(*) AS n FROM energy.meters GROUP BY zone", &noisy(1, 1_000_000));
+    let plan = plan(&pool, "SELECT zone, COUNT(*) AS n FROM energy.meters GROUP BY zone", protection);
     let noised: Vec<_> = plan.noised().collect();
-    let law = noised[0].law.laplace().expect("a law");
+    let law = noised[0].law.noise().expect("a law");
     // two rows of a home: Δ = 2
     assert_eq!((noised.len(), noised[0].law.sensitivity.total), (1, 2));
     let bounded = {
@@ -211,11 +242,13 @@ fn a_released_cell_has_the_law() {
     }
     let samples = f64::from(seen.values().sum::<u32>());
     assert_eq!(samples as u64, 5 * seeds);
-    let weights = law.weights();
+    let (half, weights) = match &law {
+        Law::Laplace(law) => (1i128 << law.bits(), law.weights()),
+        Law::Binomial(law) => (i128::from(law.coins() / 2), law.weights()),
+    };
     let total: f64 = weights.iter().map(|w| w.to_string().parse::<f64>().expect("a number")).sum();
-    let half = 1i128 << law.bits();
     let (mut statistic, mut freedom, mut rest) = (0.0_f64, -1.0_f64, (0.0_f64, 0.0_f64));
-    for (k, weight) in (-half..half).zip(&weights) {
+    for (k, weight) in (-half..=half).zip(&weights) {
         let expected = samples * weight.to_string().parse::<f64>().expect("a number") / total;
         let count = f64::from(seen.get(&k).copied().unwrap_or(0));
         if expected < 8.0 {

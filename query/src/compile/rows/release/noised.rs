@@ -60,7 +60,7 @@ impl Rows<'_> {
         for (finish, spread) in finishes.into_iter().zip(spreads) {
             let One::Finish(mut finish) = finish else { return Err(internal("noise is on counts, sums and means")) };
             for (of, moved) in spread.over(&mut finish)? {
-                let law = groups.law(&moved)?.map(|(law, laplace)| Made { scale: moved.scale, law, reach: 1 << laplace.bits() });
+                let law = groups.law(&moved)?.map(|(law, noise)| Made { scale: moved.scale, law, reach: 1 << noise.bits() });
                 if !read.iter().any(|(r, _)| *r == of) {
                     read.push((of, law));
                 }
@@ -100,10 +100,10 @@ impl Rows<'_> {
         {
             let mut threshold = i128::from(*least);
             let mut demand = demand.clone();
-            if let Some((law, laplace)) = groups.law(&moved)? {
+            if let Some((law, noise)) = groups.law(&moved)? {
                 let wide = || SqlError::width(format!("whether {words}, and its noise, leave the widest field"), "ask for less noise");
-                demand.form = roomy(&demand.form, 1 << laplace.bits()).ok_or_else(wide)?;
-                threshold = threshold.saturating_add(i128::try_from(laplace.error(20)).unwrap_or(i128::MAX >> 1));
+                demand.form = roomy(&demand.form, 1 << noise.bits()).ok_or_else(wide)?;
+                threshold = threshold.saturating_add(i128::try_from(noise.error(20)).unwrap_or(i128::MAX >> 1));
                 noised.push(Noised { of: opened + number, guard: Some(number), words: words.clone(), scale: moved.scale, law });
             }
             thresholds.push(threshold);
