@@ -106,6 +106,9 @@ pub(crate) fn verify(asked: &Asked, results: &SealedResults, roster: &Roster) ->
         let bytes = party::seal::open(&asked.key, &sealed, name).map_err(|e| wrong(format!("the share of {name}: {e}")))?;
         shares.push(Share { party: name.clone(), sealed, note: note.note.clone(), bytes });
     }
+    let locked = shares.iter_mut().map(|share| std::mem::take(&mut share.bytes)).collect();
+    let unlocked = party::seal::unlock(locked).ok_or_else(|| wrong("the share of a party is not locked".into()))?;
+    shares.iter_mut().zip(unlocked).for_each(|(share, bytes)| share.bytes = bytes);
     Ok(shares)
 }
 
@@ -197,7 +200,9 @@ mod tests {
     fn note(asked: &Asked, at: usize, change: impl Fn(&mut Sealed)) -> SealedNote {
         let (attempt, sid, plan_hash) = (1, Hash([8; 32]), Hash(asked.plan.hash()));
         let context = Context { job: JOB, attempt, sid, plan_hash, party: PARTIES[at] };
-        let Envelope { encapsulated, ciphertext } = seal(&asked.key.public(), &context, b"shares").expect("sealed");
+        let pieces = [1, 2, 3].map(|byte| Hash([byte; 32]));
+        let locked = party::seal::lock(b"shares", &pieces[at], &pieces);
+        let Envelope { encapsulated, ciphertext } = seal(&asked.key.public(), &context, &locked).expect("sealed");
         let mut sealed = Sealed { job: JOB, attempt, sid, plan_hash, encapsulated, ciphertext, measured: Vec::new() };
         change(&mut sealed);
         SealedNote { party: PARTIES[at].into(), note: sealed.sign(PARTIES[at], &identity(at)).expect("signed") }

@@ -24,6 +24,9 @@ use zeroize::{Zeroize, Zeroizing};
 pub struct Step(pub(crate) u64);
 
 impl Step {
+    /// Before the first of a session: for keys that are of none.
+    pub const OF_NO_SESSION: Step = Step(0);
+
     /// The step's number in its lane.
     pub fn number(self) -> u64 {
         self.0

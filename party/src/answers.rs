@@ -5,13 +5,16 @@
 //! answers/NAME   NAME is the hash by which debits name the noise: of plan, roster, catalogue, snapshots and contracts
 //! ```
 //!
-//! A share says nothing alone, as in the computation; three nodes' shares are the answer, which whoever asks has paid for. All keep theirs on disk before the
+//! On disk a share is under a key that follows from the node's identity, which is not in that folder: the folder alone says nothing, nor do two nodes'. A share says nothing alone, as in the computation; three nodes' shares are the answer, which whoever asks has paid for. All keep theirs on disk before the
 //! parts of any leave it: the round in which the parties tell the digests of their parts comes in between ([`crate::joblog::result`]). So a part that was given
 //! is one that all have, and only a share without which none was given is made anew. A node that has lost its own says so, and no one computes in its place.
 //! Shares are wiped when a contract that they were given under is revoked or over; those answers are not to be had any more.
 
 use crate::exchange::{Failure, exchanged};
+use crate::seal::masked;
 use ledger::bytes::Hash;
+use mpc_core::identity::Identity;
+use mpc_core::prss::EdgeKey;
 use mpc_core::{Abort, PartyId, Session};
 use query::message::{Code, QueryId, Refusal};
 use std::collections::BTreeMap;
@@ -20,12 +23,13 @@ use std::fs::{File, OpenOptions};
 use std::io::{Error, Read, Result as IoResult, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use zeroize::Zeroizing;
 
 /// The answers of which this node has a share.
 pub(crate) struct Answers {
     folder: PathBuf,
+    identity: Arc<Identity>,
     inner: Mutex<Inner>,
 }
 
@@ -51,7 +55,7 @@ impl Answers {
     ///
     /// # Errors
     /// It cannot be read, or a file in it is none of this.
-    pub fn open(state: &Path) -> IoResult<Self> {
+    pub fn open(state: &Path, identity: Arc<Identity>) -> IoResult<Self> {
         let folder = state.join("answers");
         let named = |path: &Path, error: &dyn Display| Error::other(format!("{}: {error}", path.display()));
         std::fs::create_dir_all(&folder).map_err(|error| named(&folder, &error))?;
@@ -66,7 +70,7 @@ impl Answers {
             let (known, _) = File::open(&path).and_then(|file| read(&file)).map_err(|error| named(&path, &error))?;
             kept.insert(noise, known);
         }
-        Ok(Self { folder, inner: Mutex::new(Inner { kept, claims: BTreeMap::new() }) })
+        Ok(Self { folder, identity, inner: Mutex::new(Inner { kept, claims: BTreeMap::new() }) })
     }
 
     /// For an attempt of a job, the right to look for the answer with this noise, or to make it. A later attempt of the same job takes it over.
@@ -107,6 +111,12 @@ impl Answers {
         self.folder.join(noise.to_string())
     }
 
+    /// What a share is under, on disk. Of each session there is one of a noise.
+    fn key(&self, noise: &Hash, session: &Hash) -> EdgeKey {
+        let secret = Zeroizing::new(self.identity.signing_key().to_bytes());
+        EdgeKey::new(Hash::sha256(&[b"tacit/v1/answers\n", &*secret, &noise.0, &session.0]).0)
+    }
+
     /// What is behind the lock is changed once a file is: a thread that panicked has left it whole.
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -137,9 +147,9 @@ impl Claim<'_> {
         match decided(&states) {
             Decision::Compute => Ok(None),
             Decision::Give => {
-                let (_, share) = File::open(self.answers.path(&self.noise))
-                    .and_then(|file| read(&file))
-                    .map_err(|error| Failure::Refused(self.answers.failed(&error)))?;
+                let read = File::open(self.answers.path(&self.noise)).and_then(|file| read(&file));
+                let (kept, mut share) = read.map_err(|error| Failure::Refused(self.answers.failed(&error)))?;
+                masked(&self.answers.key(&self.noise, &kept.session), &mut share);
                 Ok(Some(share))
             }
             Decision::Lost(lost) => {
@@ -160,7 +170,9 @@ impl Claim<'_> {
     pub fn keep(&self, session: Hash, until: u64, contracts: Vec<Hash>, share: &[u8]) -> Result<(), Refusal> {
         let mut inner = self.inner()?;
         let kept = Kept { session, given: false, until, contracts };
-        write(&self.answers.path(&self.noise), &kept, share).map_err(|error| self.answers.failed(&error))?;
+        let mut share = Zeroizing::new(share.to_vec());
+        masked(&self.answers.key(&self.noise, &session), &mut share);
+        write(&self.answers.path(&self.noise), &kept, &share).map_err(|error| self.answers.failed(&error))?;
         inner.kept.insert(self.noise, kept);
         Ok(())
     }

@@ -7,7 +7,9 @@ use ledger::budget::{Accounts, Exhausted, month};
 use ledger::bytes::Hash;
 use ledger::contract::{Decimal, Dp};
 use ledger::entry::{self, Debit};
+use protocols::privacy::Loss;
 use query::message::{Code, Refusal};
+use std::collections::BTreeMap;
 
 /// What a job costs this node's data sets, if their budgets bear it. Noise that the planner has paid for costs nothing: the answer is the one that it had.
 ///
@@ -41,6 +43,31 @@ pub(crate) fn debits(desk: &Desk, admitted: &Admitted, accounts: &Accounts, now:
         debits.push(debit);
     }
     Ok(debits)
+}
+
+/// Whether all owners have debited what a job costs: what the plan spends, or nothing for noise that is paid for, which the log's rules know.
+///
+/// # Errors
+/// `E_LEDGER_JOB`: one has debited something else.
+pub(crate) fn debited(desk: &Desk, admitted: &Admitted, debits: &BTreeMap<String, Debit>) -> Result<(), Refusal> {
+    let spent = admitted.plan.spent().unwrap_or_default();
+    let of = noise(desk, admitted);
+    let right = |debit: &Debit, loss: &Loss| {
+        let full = debit.epsilon == loss.epsilon.0 && u128::try_from(debit.delta.0) == Ok(loss.delta.0);
+        debit.noise == of && (full || (debit.epsilon, debit.delta.0) == (0, 0))
+    };
+    let wrong = spent.iter().find(|(dataset, loss)| loss.epsilon.0 > 0 && !debits.get(*dataset).is_some_and(|debit| right(debit, loss)));
+    match wrong {
+        None => Ok(()),
+        Some((dataset, loss)) => Err(Refusal::new(
+            Code::LedgerJob,
+            format!(
+                "`{}`: the question spends ε = {}, δ = {} of the budget of {dataset}, and its owner has not debited that",
+                desk.node, loss.epsilon, loss.delta
+            ),
+            "nothing was shared; its owner should compare its release with the others'",
+        )),
+    }
 }
 
 /// Without the city's log there are no budgets, and what spends of this node's is refused.

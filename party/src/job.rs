@@ -10,7 +10,7 @@ use crate::attempts::Attempts;
 use crate::budget;
 use crate::config::Limits;
 use crate::difference::{Asked, Guard, Refused, Told};
-use crate::exchange::Failure;
+use crate::exchange::{Failure, exchanged};
 use crate::joblog;
 use crate::ledger::Mirror;
 use crate::node::now;
@@ -247,8 +247,12 @@ impl Attempt<'_> {
         let Admitted { job, attempt, query, plan, plan_hash, consent, .. } = self.admitted;
         let sid = Hash(*session.id());
         let context = Context { job: *job, attempt: *attempt, sid, plan_hash: *plan_hash, party: &self.desk.node };
-        let sealed = seal::seal(&query.output_key.0, &context, message);
-        let seal::Envelope { encapsulated, ciphertext } = sealed.map_err(|e| Refusal::new(Code::OutputKey, e.to_string(), ""))?;
+        let defect = |error: seal::SealError| Refusal::new(Code::OutputKey, error.to_string(), "");
+        let own = seal::piece().map_err(defect)?;
+        let pieces = exchanged(session, "lock", &[], &own).map_err(|abort| self.refusal(&abort, Stage::Release))?;
+        let pieces: Vec<Hash> = pieces.into_values().map(|([], piece)| piece).collect();
+        let sealed = seal::seal(&query.output_key.0, &context, &seal::lock(message, &own, &pieces));
+        let seal::Envelope { encapsulated, ciphertext } = sealed.map_err(defect)?;
         let sealed = Sealed {
             job: *job,
             attempt: *attempt,

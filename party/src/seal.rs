@@ -3,6 +3,10 @@
 //! HPKE (RFC 9180) in base mode: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305. The key is the one in the
 //! query the planner signed; `info` is `tacit/v1/out` and the session id, `aad` the plan hash and the public shape of the release:
 //! job, attempt, length, party. Parties [`seal`], the planner's client [`open`]s: both are here so that they cannot drift apart.
+//!
+//! A party holds two of three components, so that two parties' parts would be the answer, and an owner that keeps its own back, because its contract was revoked, kept nothing back. So
+//! what is sealed is [`lock`]ed: under a key made of one random piece of each party's, which they tell one another in the session, and of which each part has its own. Who has not
+//! all parts has none of it, whatever else he knows, unless a party tells him the others' pieces.
 
 use hpke::aead::ChaCha20Poly1305;
 use hpke::kdf::HkdfSha256;
@@ -10,14 +14,15 @@ use hpke::kem::X25519HkdfSha256;
 use hpke::rand_core::{Infallible, TryCryptoRng, TryRng};
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable, setup_receiver, setup_sender_with_rng};
 use ledger::bytes::{Base64, Hash};
-use mpc_core::stack;
+use mpc_core::prss::{EdgeKey, Prss, Step};
+use mpc_core::{Column, Layout, Z64, stack};
 use query::message::{QueryId, Sealed};
 use zeroize::Zeroizing;
 
 /// Bytes of a planner's public output key.
 pub const KEY_BYTES: usize = 32;
 /// Bytes by which a ciphertext is longer than what is in it.
-pub const TAG: usize = Sealed::MAX_CIPHERTEXT - Sealed::MAX_RELEASE;
+pub const TAG: usize = 16;
 
 /// What a sealed share is bound to. Opening it in any other context fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +123,56 @@ pub fn open(key: &OutputKey, sealed: &Sealed, party: &str) -> Result<Opened, Sea
     })
 }
 
+/// Bytes by which what is locked is longer than what is in it: the party's own piece of the key.
+pub const LOCK: usize = 32;
+
+/// A fresh piece of a key.
+///
+/// # Errors
+/// The operating system has no randomness to give.
+pub fn piece() -> Result<Hash, SealError> {
+    let mut piece = Hash([0; 32]);
+    getrandom::fill(&mut piece.0).map_err(|_| SealError::Randomness)?;
+    Ok(piece)
+}
+
+/// What `message` is under the key of all parties' pieces, in the order of the roster; with the piece of this party, which goes with it.
+pub fn lock(message: &[u8], own: &Hash, pieces: &[Hash]) -> Opened {
+    let mut locked = Zeroizing::new(Vec::with_capacity(LOCK + message.len()));
+    locked.extend_from_slice(&own.0);
+    locked.extend_from_slice(message);
+    masked(&key_of(pieces), &mut locked[LOCK..]);
+    locked
+}
+
+/// The messages that all parties locked, in the order of the roster; `None` if one is too short to be locked.
+pub fn unlock(locked: Vec<Opened>) -> Option<Vec<Opened>> {
+    let pieces = locked.iter().map(|part| part.first_chunk().copied().map(Hash)).collect::<Option<Vec<_>>>()?;
+    let key = key_of(&pieces);
+    let message = |part: Opened| {
+        let mut message = Zeroizing::new(part[LOCK..].to_vec());
+        masked(&key, &mut message);
+        message
+    };
+    Some(locked.into_iter().map(message).collect())
+}
+
+fn key_of(pieces: &[Hash]) -> EdgeKey {
+    let all = pieces.iter().map(|piece| &piece.0[..]);
+    EdgeKey::new(Hash::sha256(&std::iter::once(&b"tacit/v1/lock\n"[..]).chain(all).collect::<Vec<_>>()).0)
+}
+
+/// Exclusive or with what the key expands to: it comes off as it went on. For one message a key.
+pub(crate) fn masked(key: &EdgeKey, bytes: &mut [u8]) {
+    let words = Layout::new(bytes.len().div_ceil(8), 1);
+    let prss = Prss::new(key, 0);
+    let mut mask = prss.elements(Step::OF_NO_SESSION, 0..words.rows);
+    let mask = Column::<Z64>::build(words, |_, words| mask.fill(words));
+    for (bytes, word) in bytes.chunks_mut(8).zip(mask.as_slice()) {
+        bytes.iter_mut().zip(word.0.to_le_bytes()).for_each(|(byte, mask)| *byte ^= mask);
+    }
+}
+
 /// Why something was not sealed or not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -216,6 +271,28 @@ mod tests {
         assert_eq!(open(&key, &note, "transport").expect("opened").as_slice(), b"shares");
         let other = OutputKey::generate().expect("randomness");
         assert_eq!(open(&other, &note, "transport"), Err(SealError::Open));
+    }
+
+    #[test]
+    fn what_is_locked_needs_all_parts() {
+        let pieces = [1, 2, 3].map(|byte| Hash([byte; 32]));
+        for message in [&b""[..], b"shares", &[7; 1000]] {
+            let locked: Vec<Opened> = pieces.iter().map(|own| lock(message, own, &pieces)).collect();
+            assert!(locked.iter().all(|part| part.len() == LOCK + message.len()));
+            let unlocked = unlock(locked.clone()).expect("all are there");
+            assert!(unlocked.iter().all(|part| part.as_slice() == message));
+            for missing in (0..3).filter(|_| !message.is_empty()) {
+                let mut two = locked.clone();
+                two.remove(missing);
+                assert!(unlock(two).expect("locked").iter().all(|part| part.as_slice() != message), "without {missing}");
+                // nor with a piece that is not that of this answer
+                let mut other = locked.clone();
+                other[missing][0] ^= 1;
+                assert!(unlock(other).expect("locked").iter().all(|part| part.as_slice() != message));
+            }
+        }
+        assert!(unlock(vec![Zeroizing::new(vec![0; LOCK - 1])]).is_none());
+        assert_ne!(piece(), piece());
     }
 
     #[test]

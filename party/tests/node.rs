@@ -4,7 +4,7 @@ mod city;
 mod consent;
 mod joblog;
 
-use city::{ANSWER, CANARY, City, PARTIES, SQL, Said};
+use city::{ANSWER, CANARY, City, PARTIES, SQL, Said, unlocked};
 use ledger::bytes::Hash;
 use query::compile::compile;
 use query::finish::finish;
@@ -40,11 +40,12 @@ async fn a_question_across_three_silos_is_answered_and_nothing_shows_in_the_logs
         let bytes = party::seal::open(&city.key, &shares, name).expect("opened");
         assert!(party::seal::open(&city.key, &shares, PARTIES[(line.party + 1) % 3]).is_err(), "another party's");
         sids.push(shares.sid);
-        sealed.push((name.to_owned(), bytes.to_vec()));
+        sealed.push((name.to_owned(), bytes));
         let stages: Vec<Stage> = line.progress.iter().map(|p| p.stage).collect();
         assert!(stages.is_sorted() && stages.first() == Some(&Stage::Session), "{stages:?}");
     }
     assert!(sids.iter().all(|sid| *sid == sids[0]), "one session");
+    let sealed = unlocked(sealed);
     assert_eq!(tokio::task::block_in_place(|| finished(&city, hashes[0], &sealed)), ANSWER);
     // A load error whose cell is the canary.
     std::fs::write(city.path("health.csv"), format!("zone,cases\n1,{CANARY}x\n")).expect("written");

@@ -313,8 +313,8 @@ pub struct Sealed {
 impl Sealed {
     /// The longest ciphertext, in bytes.
     pub const MAX_CIPHERTEXT: usize = 512 * 1024;
-    /// The longest release that is sealed, in bytes: the rest is the AEAD's tag.
-    pub const MAX_RELEASE: usize = Self::MAX_CIPHERTEXT - 16;
+    /// The longest release that is sealed, in bytes: the rest is the AEAD's tag, and the sealing party's piece of the lock.
+    pub const MAX_RELEASE: usize = Self::MAX_CIPHERTEXT - 16 - 32;
 }
 
 impl Statement for Sealed {

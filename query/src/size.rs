@@ -254,7 +254,11 @@ mod tests {
         assert!(explained(&small).is_ok());
         let refusal = Size::of(&large).admit(&bounds, "energy").expect_err("too long");
         assert_eq!(refusal.code, Code::TooLarge);
-        assert!(refusal.reason.contains("at most 524272 are released") && refusal.fix.contains("LIMIT"), "{refusal:?}");
+        assert!(
+            refusal.reason.contains(&format!("at most {} are released", crate::message::Sealed::MAX_RELEASE))
+                && refusal.fix.contains("LIMIT"),
+            "{refusal:?}"
+        );
         let Err(ExplainError::TooLarge(explained)) = explained(&large) else { panic!("explained") };
         assert_eq!(explained, refusal, "nodes and EXPLAIN say the same");
     }

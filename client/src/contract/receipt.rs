@@ -36,6 +36,13 @@ pub fn receipt(document: &Document, state: State) -> String {
     }
     text += "\n## Retention\n\n";
     text += "* Shares are in memory while a question is computed, and are wiped then. Parts of an answer are kept, sealed to whoever asked, until the job expires.\n";
+    if contract.dp.is_some() {
+        text += "* Of answers with noise each node keeps its share, encrypted, until this contract ends: the same question is answered by the same figures. Two nodes' shares and keys are such an answer, and nothing else.\n";
+    }
+    if contract.min_group > 1 {
+        text +=
+            "* The agency's own node keeps keyed fingerprints of whom answers were made of, so that no two answers differ in too few.\n";
+    }
     text += "* What comes out is with those who receive answers; this contract ends what is computed, not what they know.\n";
     text += "\n## How it ends\n\n";
     let ends = match contract.revocation {

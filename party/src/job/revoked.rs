@@ -154,7 +154,7 @@ fn desk(folder: &Path, name: &str, table: &str, roster: Arc<Roster>, catalog: Ar
     let limits = Limits::default();
     let grounds = Grounds::new(name, roster, catalog, limits.plan(), Arc::new(contracts));
     let guard = Guard::new(name, &config.state);
-    let answers = Answers::open(&config.state).expect("opened");
+    let answers = Answers::open(&config.state, identity.clone()).expect("opened");
     Desk { node: name.into(), me, identity, grounds, sources, attempts, guard, answers, mesh, limits, observed, mirror: None }
 }
 
@@ -186,7 +186,7 @@ fn a_revocation_at_any_step_keeps_the_answer_from_being_opened() {
         let (results, _) = city.run(at);
         let refusal = results[OWNER].as_ref().map(|_| ()).expect_err("its part is not sealed");
         assert_eq!(refusal.code, Code::Revoked, "at {at}: {refusal}");
-        // The others feel it, or had sealed parts of which nothing follows.
+        // The others feel it, or had sealed parts that the owner's piece locks, which its own part alone has.
         let felt = |result: &Result<Stated, Refusal>| result.as_ref().err().is_none_or(|refusal| refusal.code == Code::Peer);
         assert!(results.iter().enumerate().all(|(party, result)| party == OWNER || felt(result)), "at {at}: {results:?}");
     }

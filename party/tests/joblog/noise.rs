@@ -1,8 +1,8 @@
 //! Noise that contracts ask for: the same question has the same noise, and a month's budget ends.
 
 use super::{accepted, body};
-use crate::city::{City, Line, PARTIES, Said};
-use ledger::contract::{Dp, DpMode, NoiseLaw, SignedContract};
+use crate::city::{City, Line, PARTIES, Said, unlocked};
+use ledger::contract::{Decimal, Dp, DpMode, NoiseLaw, SignedContract};
 use ledger::entry::{Body, Debit, Revoke, join};
 use party::contracts::signs;
 use query::finish::finish;
@@ -39,10 +39,11 @@ async fn asked(city: &City, lines: &mut [Line], sql: &str) -> (Vec<Debit>, Vec<S
     for line in lines.iter_mut() {
         let Said::Sealed(part) = city.hear(line).await else { panic!("a sealed part") };
         let name = PARTIES[line.party];
-        parts.push((name.to_owned(), party::seal::open(&city.key, &part, name).expect("opened").to_vec()));
+        parts.push((name.to_owned(), party::seal::open(&city.key, &part, name).expect("opened")));
         entries.append(&mut line.entries);
     }
     city.enter(lines, &[join(entries.iter().map(String::as_str)).expect("one result")]).await;
+    let parts = unlocked(parts);
     (debits, tokio::task::block_in_place(|| finished(city, &offer, &parts)))
 }
 
@@ -143,6 +144,35 @@ async fn what_was_given_is_kept_by_all_as_long_as_its_contract_stands() {
     let lines = city.start_all().await;
     assert!((0..3).all(|party| shares(&city, party).is_empty()));
     drop(lines);
+    city.stop_all().await;
+}
+
+/// An owner that signs a debit of nothing is believed by nobody who has compiled the question.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_debit_of_less_than_the_question_costs_starts_nothing() {
+    let mut city = city();
+    let mut lines = city.start_all().await;
+    city.settled(&mut lines).await;
+    let offer = city.ask(SUM);
+    let step = accepted(&city, &mut lines, &offer).await;
+    let less = |entry: &String| match body(entry) {
+        Body::Debit(debit) => {
+            let nothing = Body::Debit(Debit { epsilon: 0, delta: Decimal(0), noise: None, ..debit });
+            nothing.sign("energy", city.identity("energy").signing_key()).expect("signed")
+        }
+        _ => entry.clone(),
+    };
+    let changed: Vec<String> = step.iter().map(less).collect();
+    assert_ne!(changed, step);
+    let checkpoint = city.enter(&mut lines, &changed).await;
+    for line in lines.iter_mut() {
+        line.start_at(&offer, Some(checkpoint.clone())).await;
+    }
+    for line in lines.iter_mut() {
+        let refusal = city.failed(line).await;
+        assert_eq!(refusal.code, Code::LedgerJob, "{refusal}");
+        assert!(refusal.reason.contains("ε = 0.5") && refusal.reason.contains("energy.use, and its owner has not debited"), "{refusal}");
+    }
     city.stop_all().await;
 }
 
