@@ -146,6 +146,10 @@ pub(crate) fn run(desk: &Desk, admitted: &Admitted, stop: &Stop, out: &Out) -> R
         Err(why) if !matches!(refusal.code, Code::Difference | Code::Data) => why,
         _ => refusal,
     });
+    if attempt.claim.take().is_some() {
+        // What was kept while a contract was revoked was not there yet to be wiped.
+        desk.forget_answers();
+    }
     let (spent, reserved) = (attempt.spent(), attempt.reserved);
     if reserved {
         desk.grounds.contracts().release(&admitted.consent);

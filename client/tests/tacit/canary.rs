@@ -5,6 +5,7 @@ use crate::fixture::{Town, text, until};
 use crate::relay::{self, Relay};
 use client::city::{Allowed, City, Plan, Program, TableFile};
 use ledger::bytes::{Base64, Hash};
+use ledger::contract::{Dp, DpMode, NoiseLaw};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write as _};
@@ -29,15 +30,29 @@ const QUESTIONS: [&str; 4] = [
     "SELECT t.name, MAX(h.amount) AS most FROM transport.trips t LEFT JOIN health.stays h ON h.person = t.person GROUP BY t.name",
 ];
 
+/// Of a table whose contract has a minimum group and a budget of noise: nodes keep shares of the one answer, and fingerprints of the other.
+const PROTECTED: [(&str, &[&str]); 2] = [
+    ("SELECT zone, COUNT(*) AS n, SUM(amount) AS s FROM health.stays GROUP BY zone", &[]),
+    ("SELECT COUNT(*) AS n, SUM(amount) AS s FROM health.stays WHERE zone < 3", &["--epsilon", "0.5"]),
+];
+
 #[test]
 fn what_an_agency_holds_is_nowhere_else() {
     let mut town = town();
+    let number = |text: &str| text.parse().expect("a number");
+    let delta = "0.000001".parse().expect("a number");
+    let dp =
+        Dp { epsilon_per_query_max: number("0.5"), epsilon_month: number("1"), delta, mode: DpMode::Optional, noise: NoiseLaw::Laplace };
+    town.terms("health.stays", |contract| {
+        (contract.entity_key, contract.min_group, contract.dp) = (Some("person".into()), 2, Some(dp));
+        contract.clamp.insert("amount".into(), ("0".parse().expect("a bound"), "1000000000000000".parse().expect("a bound")));
+    });
     let relays = relay::before(&town);
     town.up();
     let before = among(&relays);
     let mut served = String::new();
-    for sql in QUESTIONS {
-        let said = town.run(&["query", sql, "--format", "csv"]);
+    for (sql, more) in QUESTIONS.map(|sql| (sql, &[][..])).into_iter().chain(PROTECTED) {
+        let said = town.run(&[&["query", sql, "--format", "csv"], more].concat());
         assert_eq!(said.code, 0, "{sql}: {}\n{}", said.err, town.logs());
         served += &said.err;
     }
@@ -47,6 +62,11 @@ fn what_an_agency_holds_is_nowhere_else() {
     served += &failed.err;
     served += &served_in_clear(&town);
 
+    for (owner, _) in TABLES {
+        let kept = files(&town.city.folder().join(owner));
+        let keeps = |folder: &str| kept.iter().any(|file| file.parent().is_some_and(|parent| parent.ends_with(folder)));
+        assert!(keeps("answers") && (owner != "health" || keeps("released")), "{kept:?}");
+    }
     let names: Vec<String> = town.city.node_names().map(ToOwned::to_owned).collect();
     for (owner, table) in TABLES {
         let canaries = Scanner::of(owner);

@@ -49,18 +49,19 @@ impl Noise {
         let mut keep = |which: &[usize], values: E::Share<R>| {
             made.extend(which.iter().enumerate().map(|(at, law)| (*law, values.slice(at * rows..(at + 1) * rows))));
         };
-        let (mut laplace, mut binomial): ((Vec<usize>, Vec<&Laplace>), BTreeMap<u32, Vec<usize>>) = Default::default();
+        let (mut which, mut laplace) = (Vec::new(), Vec::new());
+        let mut binomial: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
         for (number, law) in laws.iter().enumerate() {
             match law {
                 Noise::Laplace(law) => {
-                    laplace.0.push(number);
-                    laplace.1.push(law);
+                    which.push(number);
+                    laplace.push(law);
                 }
                 Noise::Binomial(law) => binomial.entry(law.coins()).or_default().push(number),
             }
         }
-        if !laplace.0.is_empty() {
-            keep(&laplace.0, Laplace::sample_each::<E, R>(e, &laplace.1, rows)?);
+        if !laplace.is_empty() {
+            keep(&which, Laplace::sample_each::<E, R>(e, &laplace, rows)?);
         }
         for which in binomial.into_values() {
             if let Some(Noise::Binomial(law)) = which.first().and_then(|first| laws.get(*first)) {

@@ -106,8 +106,8 @@ fn the_kind_of_noise_is_the_owners() {
     };
     let (binomial, laplace) = (dp(NoiseLaw::Binomial, "4"), dp(NoiseLaw::Laplace, "4"));
     let millionths = |delta: i128| Some(Decimal(delta * 10i128.pow(18)));
-    assert_eq!(of(&[binomial.clone()], None).binomial, millionths(1));
-    assert_eq!(of(&[binomial.clone()], Some("0.5")).binomial, Some(Decimal(5 * 10i128.pow(17))));
+    assert_eq!(of(std::slice::from_ref(&binomial), None).binomial, millionths(1));
+    assert_eq!(of(std::slice::from_ref(&binomial), Some("0.5")).binomial, Some(Decimal(5 * 10i128.pow(17))));
     // of two months the longer budget has the smaller part
     assert_eq!(of(&[binomial.clone(), dp(NoiseLaw::Binomial, "8")], Some("1")).binomial, Some(Decimal(5 * 10i128.pow(17))));
     for both in [[binomial.clone(), laplace.clone()], [laplace.clone(), binomial]] {
