@@ -9,6 +9,8 @@ fn the_demo_answers_six_questions_equal_to_their_clear_answers_and_cleans_up() {
     assert_eq!(demo.code, 0, "{}{}", demo.out, demo.err);
     let lines: Vec<serde_json::Value> = demo.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.len(), 7, "six questions and a summary");
+    // the private join, on addresses that nobody else has
+    assert!(lines[..6].iter().any(|asked| asked["question"] == "addresses" && asked["rows"].as_u64() > Some(0)), "{}", demo.out);
     for asked in &lines[..6] {
         assert_eq!(asked["equal"], true, "{asked}");
         assert!(asked["rounds"].as_u64() > Some(0) && asked["bytes"].as_u64() > Some(0), "{asked}");
