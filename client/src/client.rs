@@ -239,7 +239,10 @@ impl Client {
         let job = QueryId::of(&note);
         let (plan, entry) = self.with_entry(plan, &query, &note).await?;
         let answer: Result<Submitted, Problem> = self.api.post("/v1/jobs", &Submit { note, entry: entry.clone() }).await?;
-        let submitted = answer.map_err(|problem| self.refused(problem))?;
+        let submitted = match answer {
+            Ok(submitted) => submitted,
+            Err(problem) => return Err(self.refused(problem).await),
+        };
         if submitted.job != job {
             return Err(Error::Untrusted(format!(
                 "the coordinator gives the job another id ({}) than its note has",
@@ -426,14 +429,25 @@ impl Client {
     }
 
     /// A query the coordinator does not take.
-    fn refused(&self, problem: Problem) -> Error {
+    async fn refused(&self, problem: Problem) -> Error {
         match serde_json::from_str::<Refusal>(&problem.body) {
-            Ok(refusal) => {
+            Ok(mut refusal) => {
+                if refusal.code == Code::Catalog
+                    && let Some(which) = self.catalog_difference().await
+                {
+                    refusal.reason += &format!(": {which}");
+                }
                 let refusal = PartyRefusal::of_coordinator(refusal);
                 Error::Refused(Refusals(vec![Declined { refusal, signed: None }]))
             }
             Err(_) => self.declined(problem),
         }
+    }
+
+    /// What the coordinator's catalogue has that this one has not, or the other way round, as far as it tells.
+    pub(crate) async fn catalog_difference(&self) -> Option<String> {
+        let theirs = Catalog::parse(&self.api.text("/v1/catalog").await?).ok()?;
+        self.catalog.difference(&theirs)
     }
 
     /// Anything else it does not do.

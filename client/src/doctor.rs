@@ -178,7 +178,10 @@ async fn planner(path: &Path) -> Vec<Finding> {
     }
     match Client::open(config) {
         Ok(client) => match client.status().await {
-            Ok(status) => city(&status, client.roster(), client.catalog(), &mut findings),
+            Ok(status) => {
+                let difference = client.catalog_difference().await;
+                city(&status, client.roster(), client.catalog(), difference, &mut findings);
+            }
             Err(e) => findings.push(unreachable(&e)),
         },
         Err(e) => findings.push(Finding::broken("coordinator", e.to_string(), "correct the address")),
@@ -222,7 +225,7 @@ fn of_the_log(log: &LedgerStatus) -> Vec<Finding> {
 }
 
 /// What the coordinator says of itself and of the parties.
-fn city(status: &CityStatus, roster: &Roster, catalog: &Catalog, findings: &mut Vec<Finding>) {
+fn city(status: &CityStatus, roster: &Roster, catalog: &Catalog, difference: Option<String>, findings: &mut Vec<Finding>) {
     let jobs = format!("{} queued, {} running", render::plural(status.queued as usize, "job"), status.running);
     findings.push(Finding::fine("coordinator", format!("version {}, {jobs}", status.version)));
     if status.version != env!("CARGO_PKG_VERSION") {
@@ -242,11 +245,12 @@ fn city(status: &CityStatus, roster: &Roster, catalog: &Catalog, findings: &mut 
             "run an NTP client here and there",
         ),
     });
-    let mut same = |what: &str, theirs: Hash, ours: Hash| {
+    let mut same = |what: &str, theirs: Hash, ours: Hash, difference: Option<String>| {
         findings.push(match theirs == ours {
             true => Finding::fine(&format!("coordinator's {what}"), "the same as here"),
             false => {
-                let differs = format!("{} there, {} here", theirs.short(), ours.short());
+                let which = difference.map(|which| format!(": {which}")).unwrap_or_default();
+                let differs = format!("{} there, {} here{which}", theirs.short(), ours.short());
                 Finding::broken(
                     &format!("coordinator's {what}"),
                     differs,
@@ -255,8 +259,8 @@ fn city(status: &CityStatus, roster: &Roster, catalog: &Catalog, findings: &mut 
             }
         });
     };
-    same("roster", status.roster_hash, roster.hash().into());
-    same("catalogue", status.catalog_hash, catalog.hash().into());
+    same("roster", status.roster_hash, roster.hash().into(), None);
+    same("catalogue", status.catalog_hash, catalog.hash().into(), difference);
     if let Some(log) = &status.ledger {
         findings.extend(of_the_log(log));
     }
@@ -321,7 +325,8 @@ async fn coordinator(path: &Path) -> Vec<Finding> {
         _ => None,
     };
     match running {
-        Some(status) => city(&status, &roster, &catalog, &mut findings),
+        // It has the file that was read here.
+        Some(status) => city(&status, &roster, &catalog, None, &mut findings),
         None => {
             let quic = config.listen.or_else(|| node.resolve().ok());
             let api = node.api.as_deref().and_then(|api| api.strip_prefix("http://")).map(|rest| rest.trim_end_matches('/'));

@@ -68,6 +68,16 @@ impl Api {
         self.exchange(Method::GET, path, Bytes::new()).await
     }
 
+    /// `GET path`, a text; nothing if there is none to be had.
+    pub async fn text(&self, path: &str) -> Option<String> {
+        let answer = async {
+            let response = self.send(Method::GET, path, Bytes::new(), None).await.ok().filter(|response| response.status().is_success())?;
+            let body = Limited::new(response.into_body(), BODY_CAP).collect().await.ok()?;
+            String::from_utf8(body.to_bytes().to_vec()).ok()
+        };
+        tokio::time::timeout(ANSWER_WITHIN, answer).await.ok().flatten()
+    }
+
     /// `POST path` with a JSON body, a JSON answer.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! which rows the joint stage works on. Owners check every declaration when they load their data, so a false one ends in a precise
 //! error at home and never in a wrong answer.
 
+mod difference;
 mod parse;
 
 use std::{fmt, path::Path, sync::Arc};

@@ -13,9 +13,24 @@ use std::time::{Duration, Instant};
 fn the_city_survives_the_death_of_its_nodes() {
     let mut town = Town::invented();
     town.up();
+    another_version_of_a_dictionary_is_named(&town);
     a_party_dies_in_mid_job(&mut town);
     ctrl_c_takes_a_query_back(&mut town);
     the_coordinator_dies_with_jobs_in_its_queue(&mut town);
+}
+
+/// A planner whose catalogue has another dictionary than the city's is told which.
+fn another_version_of_a_dictionary_is_named(town: &Town) {
+    let catalogue = town.city.folder().join("catalogue.toml");
+    let ours = std::fs::read_to_string(&catalogue).expect("the catalogue");
+    let theirs = ours.replacen("[\"A\", \"B\", \"C\", \"D\"]", "[\"A\", \"B\", \"C\", \"D\", \"E\"]", 1);
+    assert_ne!(ours, theirs);
+    std::fs::write(&catalogue, theirs).expect("written");
+    let (asked, doctor) = (town.run(&["query", QUICK]), town.run(&["doctor"]));
+    std::fs::write(&catalogue, ours).expect("written");
+    let named = "the dictionary of energy.graded_buildings.grade has `E` here, and not there";
+    assert!(asked.code != 0 && asked.err.contains("E_CATALOG") && asked.err.contains(named), "{}", asked.err);
+    assert!(doctor.code != 0 && doctor.out.contains(named), "{}", doctor.out);
 }
 
 /// At its owner this takes far longer than the test does, unless the job is over before.
