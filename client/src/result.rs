@@ -201,7 +201,7 @@ mod tests {
         let (attempt, sid, plan_hash) = (1, Hash([8; 32]), Hash(asked.plan.hash()));
         let context = Context { job: JOB, attempt, sid, plan_hash, party: PARTIES[at] };
         let pieces = [1, 2, 3].map(|byte| Hash([byte; 32]));
-        let locked = party::seal::lock(b"shares", &pieces[at], &pieces);
+        let locked = party::seal::lock(b"shares", mpc_core::PartyId(at as u8), &pieces);
         let Envelope { encapsulated, ciphertext } = seal(&asked.key.public(), &context, &locked).expect("sealed");
         let mut sealed = Sealed { job: JOB, attempt, sid, plan_hash, encapsulated, ciphertext, measured: Vec::new() };
         change(&mut sealed);

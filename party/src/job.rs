@@ -255,7 +255,7 @@ impl Attempt<'_> {
         let own = seal::piece().map_err(defect)?;
         let pieces = exchanged(session, "lock", &[], &own).map_err(|abort| self.refusal(&abort, Stage::Release))?;
         let pieces: Vec<Hash> = pieces.into_values().map(|([], piece)| piece).collect();
-        let sealed = seal::seal(&query.output_key.0, &context, &seal::lock(message, &own, &pieces));
+        let sealed = seal::seal(&query.output_key.0, &context, &seal::lock(message, self.desk.me, &pieces));
         let seal::Envelope { encapsulated, ciphertext } = sealed.map_err(defect)?;
         let sealed = Sealed {
             job: *job,

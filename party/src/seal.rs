@@ -5,8 +5,8 @@
 //! job, attempt, length, party. Parties [`seal`], the planner's client [`open`]s: both are here so that they cannot drift apart.
 //!
 //! A party holds two of three components, so that two parties' parts would be the answer, and an owner that keeps its own back, because its contract was revoked, kept nothing back. So
-//! what is sealed is [`lock`]ed: under a key made of one random piece of each party's, which they tell one another in the session, and of which each part has its own. Who has not
-//! all parts has none of it, whatever else he knows, unless a party tells him the others' pieces.
+//! what is sealed is [`lock`]ed: under a key for each part, made of one random piece of each party's, which they tell one another in the session, and of which each part carries its own.
+//! Who has not all parts has none of it, whatever else he knows, unless a party tells him the others' pieces.
 
 use hpke::aead::ChaCha20Poly1305;
 use hpke::kdf::HkdfSha256;
@@ -15,7 +15,7 @@ use hpke::rand_core::{Infallible, TryCryptoRng, TryRng};
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable, setup_receiver, setup_sender_with_rng};
 use ledger::bytes::{Base64, Hash};
 use mpc_core::prss::{EdgeKey, Prss, Step};
-use mpc_core::{Column, Layout, Z64, stack};
+use mpc_core::{Column, Layout, PartyId, Z64, stack};
 use query::message::{QueryId, Sealed};
 use zeroize::Zeroizing;
 
@@ -136,30 +136,34 @@ pub fn piece() -> Result<Hash, SealError> {
     Ok(piece)
 }
 
-/// What `message` is under the key of all parties' pieces, in the order of the roster; with the piece of this party, which goes with it.
-pub fn lock(message: &[u8], own: &Hash, pieces: &[Hash]) -> Opened {
+/// What `message` of the party of this number is under its key of all parties' pieces, in the order of the roster; with its own piece, which goes with it.
+///
+/// # Panics
+/// If there is no piece of that party.
+pub fn lock(message: &[u8], party: PartyId, pieces: &[Hash]) -> Opened {
     let mut locked = Zeroizing::new(Vec::with_capacity(LOCK + message.len()));
-    locked.extend_from_slice(&own.0);
+    locked.extend_from_slice(&pieces[party.index()].0);
     locked.extend_from_slice(message);
-    masked(&key_of(pieces), &mut locked[LOCK..]);
+    masked(&key_of(party, pieces), &mut locked[LOCK..]);
     locked
 }
 
 /// The messages that all parties locked, in the order of the roster; `None` if one is too short to be locked.
 pub fn unlock(locked: Vec<Opened>) -> Option<Vec<Opened>> {
     let pieces = locked.iter().map(|part| part.first_chunk().copied().map(Hash)).collect::<Option<Vec<_>>>()?;
-    let key = key_of(&pieces);
-    let message = |part: Opened| {
+    let message = |(party, part): (PartyId, Opened)| {
         let mut message = Zeroizing::new(part[LOCK..].to_vec());
-        masked(&key, &mut message);
+        masked(&key_of(party, &pieces), &mut message);
         message
     };
-    Some(locked.into_iter().map(message).collect())
+    Some((0..).map(PartyId).zip(locked).map(message).collect())
 }
 
-fn key_of(pieces: &[Hash]) -> EdgeKey {
-    let all = pieces.iter().map(|piece| &piece.0[..]);
-    EdgeKey::new(Hash::sha256(&std::iter::once(&b"tacit/v1/lock\n"[..]).chain(all).collect::<Vec<_>>()).0)
+/// Of each part another: under one mask, two parts would show how their messages differ.
+fn key_of(party: PartyId, pieces: &[Hash]) -> EdgeKey {
+    let (kind, number) = (&b"tacit/v1/lock\n"[..], [party.0]);
+    let parts: Vec<&[u8]> = [kind, &number].into_iter().chain(pieces.iter().map(|piece| &piece.0[..])).collect();
+    EdgeKey::new(Hash::sha256(&parts).0)
 }
 
 /// Exclusive or with what the key expands to: it comes off as it went on. For one message a key.
@@ -277,8 +281,11 @@ mod tests {
     fn what_is_locked_needs_all_parts() {
         let pieces = [1, 2, 3].map(|byte| Hash([byte; 32]));
         for message in [&b""[..], b"shares", &[7; 1000]] {
-            let locked: Vec<Opened> = pieces.iter().map(|own| lock(message, own, &pieces)).collect();
+            let locked: Vec<Opened> = (0..3).map(|party| lock(message, PartyId(party), &pieces)).collect();
             assert!(locked.iter().all(|part| part.len() == LOCK + message.len()));
+            // Not even what two messages have in common shows without the key: they are the same here.
+            let bodies = || locked.iter().map(|part| &part[LOCK..]);
+            assert!(message.is_empty() || bodies().all(|body| bodies().filter(|other| *other == body).count() == 1), "a mask twice");
             let unlocked = unlock(locked.clone()).expect("all are there");
             assert!(unlocked.iter().all(|part| part.as_slice() == message));
             for missing in (0..3).filter(|_| !message.is_empty()) {
