@@ -5,8 +5,9 @@
 //! answers/NAME   NAME is the hash by which debits name the noise: of plan, roster, catalogue, snapshots and contracts
 //! ```
 //!
-//! On disk a share is under a key that follows from the node's identity, which is not in that folder: the folder alone says nothing, nor do two nodes'. A share says nothing alone, as in the computation; three nodes' shares are the answer, which whoever asks has paid for. All keep theirs on disk before the
-//! parts of any leave it: the round in which the parties tell the digests of their parts comes in between ([`crate::joblog::result`]). So a part that was given
+//! On disk a share is under a key that follows from the node's identity, which is not in that folder: the folder alone says nothing, nor do two nodes'. A share
+//! says nothing alone, as in the computation; three nodes' shares are the answer, which whoever asks has paid for. All keep theirs on disk before the parts of
+//! any leave it: the round in which the parties tell the digests of their parts comes in between ([`crate::joblog::result`]). So a part that was given
 //! is one that all have, and only a share without which none was given is made anew. A node that has lost its own says so, and no one computes in its place.
 //! Shares are wiped when a contract that they were given under is revoked or over; those answers are not to be had any more.
 
@@ -63,8 +64,10 @@ impl Answers {
         for entry in std::fs::read_dir(&folder)? {
             let path = entry?.path();
             let Some(noise) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok()) else {
-                // Half written: none was given.
-                wipe(&path)?;
+                // Half written: none was given. What else there is is somebody else's.
+                if path.extension().is_some_and(|ending| ending == HALF_WRITTEN) {
+                    wipe(&path).map_err(|error| named(&path, &error))?;
+                }
                 continue;
             };
             let (known, _) = File::open(&path).and_then(|file| read(&file)).map_err(|error| named(&path, &error))?;
@@ -91,10 +94,12 @@ impl Answers {
         }
     }
 
-    /// Wipes the shares that were given under contracts that are over by `now`, or of which `revoked` says so.
+    /// Wipes the shares that were given under contracts that are over by `now`, or of which `revoked` says so. One that an attempt is at work on stays until that
+    /// is over: an attempt that may end, because its contract is over for new jobs alone, has its answer.
     pub fn forget(&self, now: u64, revoked: impl Fn(&Hash) -> bool) {
         let mut inner = self.inner();
-        let over = inner.kept.iter().filter(|(_, kept)| kept.until < now || kept.contracts.iter().any(&revoked));
+        let idle = inner.kept.iter().filter(|(noise, _)| !inner.claims.contains_key(noise));
+        let over = idle.filter(|(_, kept)| kept.until < now || kept.contracts.iter().any(&revoked));
         let over: Vec<Hash> = over.map(|(noise, _)| *noise).collect();
         for noise in over {
             match wipe(&self.path(&noise)) {
@@ -180,11 +185,11 @@ impl Claim<'_> {
     /// Notes on disk that this node's part is given; only then may it be.
     ///
     /// # Errors
-    /// It cannot be written, the share is wiped meanwhile, or a later attempt goes on in the place of this one.
+    /// It cannot be written, or a later attempt goes on in the place of this one.
     pub fn give(&self) -> Result<(), Refusal> {
         let mut inner = self.inner()?;
         let path = self.answers.path(&self.noise);
-        let kept = inner.kept.get_mut(&self.noise).ok_or_else(|| self.answers.failed(&"it was wiped, as a contract is over"))?;
+        let kept = inner.kept.get_mut(&self.noise).ok_or_else(|| self.answers.failed(&"it has none"))?;
         if !kept.given {
             let marked = OpenOptions::new().write(true).open(path).and_then(|file| {
                 file.write_all_at(&[1], MAGIC.len() as u64)?;
@@ -278,6 +283,8 @@ fn states(session: &mut Session, mine: State) -> Result<BTreeMap<PartyId, State>
 }
 
 const MAGIC: &[u8] = b"tacit/v1/answer\n";
+/// How the name of a file ends that is not yet in its place.
+const HALF_WRITTEN: &str = "new";
 /// Behind the magic: whether it is given, the session, until when it is kept, the number of contracts.
 const HEAD: usize = 1 + 32 + 8 + 4;
 
@@ -285,7 +292,7 @@ fn write(path: &Path, kept: &Kept, share: &[u8]) -> IoResult<()> {
     let mut head = [MAGIC, &[u8::from(kept.given)], &kept.session.0, &kept.until.to_le_bytes()].concat();
     head.extend((kept.contracts.len() as u32).to_le_bytes());
     kept.contracts.iter().for_each(|contract| head.extend(contract.0));
-    let beside = path.with_extension("new");
+    let beside = path.with_extension(HALF_WRITTEN);
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     let written = file.write_all(&head).and_then(|()| file.write_all(share)).and_then(|()| file.sync_all());
     written.and_then(|()| std::fs::rename(&beside, path)).inspect_err(|_| drop(wipe(&beside)))?;

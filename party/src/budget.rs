@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 /// # Errors
 /// What is left, and when there is more.
 pub(crate) fn debits(desk: &Desk, admitted: &Admitted, accounts: &Accounts, now: u64) -> Result<Vec<Debit>, Refusal> {
-    let spent = admitted.plan.spent().map_err(|e| Refusal::new(Code::Internal, e.to_string(), "please report the query"))?;
+    let spent = spent(admitted)?;
     let planner = &admitted.query.planner;
     let mut debits = Vec::new();
     for (dataset, contract) in admitted.effective.contracts.iter().filter(|(dataset, _)| entry::owner(dataset) == Some(&desk.node)) {
@@ -34,7 +34,7 @@ pub(crate) fn debits(desk: &Desk, admitted: &Admitted, accounts: &Accounts, now:
             debits.push(free);
             continue;
         };
-        let of = noise(desk, admitted);
+        let of = noise(desk, admitted)?;
         let paid = of.is_some_and(|noise| accounts.is_paid(planner, dataset, &noise));
         let (epsilon, delta) = if paid { (0, 0) } else { (loss.epsilon.0, i128::try_from(loss.delta.0).unwrap_or(i128::MAX)) };
         let debit = Debit { epsilon, delta: Decimal(delta), noise: of, ..free };
@@ -50,8 +50,8 @@ pub(crate) fn debits(desk: &Desk, admitted: &Admitted, accounts: &Accounts, now:
 /// # Errors
 /// `E_LEDGER_JOB`: one has debited something else.
 pub(crate) fn debited(desk: &Desk, admitted: &Admitted, debits: &BTreeMap<String, Debit>) -> Result<(), Refusal> {
-    let spent = admitted.plan.spent().unwrap_or_default();
-    let of = noise(desk, admitted);
+    let spent = spent(admitted)?;
+    let of = noise(desk, admitted)?;
     let right = |debit: &Debit, loss: &Loss| {
         let full = debit.epsilon == loss.epsilon.0 && u128::try_from(debit.delta.0) == Ok(loss.delta.0);
         debit.noise == of && (full || (debit.epsilon, debit.delta.0) == (0, 0))
@@ -75,7 +75,7 @@ pub(crate) fn debited(desk: &Desk, admitted: &Admitted, debits: &BTreeMap<String
 /// # Errors
 /// The plan spends ε of a data set of this node.
 pub(crate) fn none(desk: &Desk, admitted: &Admitted) -> Result<(), Refusal> {
-    let spent = admitted.plan.spent().unwrap_or_default();
+    let spent = spent(admitted)?;
     match spent.keys().find(|dataset| entry::owner(dataset) == Some(&desk.node)) {
         None => Ok(()),
         Some(dataset) => Err(Refusal::new(
@@ -87,12 +87,20 @@ pub(crate) fn none(desk: &Desk, admitted: &Admitted) -> Result<(), Refusal> {
 }
 
 /// What names the noise on an answer: a hash of plan, roster, catalogue, snapshots and contracts. `None` if there is none on it, or none that is debited.
-pub(crate) fn noise(desk: &Desk, admitted: &Admitted) -> Option<Hash> {
-    let data = data(admitted.entry.as_deref()?);
-    let spends = admitted.plan.spent().is_ok_and(|spent| !spent.is_empty());
+///
+/// # Errors
+/// There is no noise of a law that the plan has.
+pub(crate) fn noise(desk: &Desk, admitted: &Admitted) -> Result<Option<Hash>, Refusal> {
+    let Some(entry) = admitted.entry.as_deref() else { return Ok(None) };
+    let data = data(entry);
+    let spends = !spent(admitted)?.is_empty();
     let (grounds, contracts) = (&desk.grounds, admitted.consent.hash());
     let of = [&admitted.plan_hash.0, &grounds.roster().hash(), &grounds.catalog_hash().0, &data, &contracts.0];
-    spends.then(|| Hash::sha256(&[&b"tacit/v1/noise\n"[..], &of.map(|hash| &hash[..]).concat()]))
+    Ok(spends.then(|| Hash::sha256(&[&b"tacit/v1/noise\n"[..], &of.map(|hash| &hash[..]).concat()])))
+}
+
+fn spent(admitted: &Admitted) -> Result<BTreeMap<String, Loss>, Refusal> {
+    admitted.plan.spent().map_err(|unfit| Refusal::new(Code::Internal, unfit.to_string(), "please report the query"))
 }
 
 /// A hash of the snapshots of what is read, as parties and log have them.

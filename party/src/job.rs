@@ -194,7 +194,7 @@ impl Attempt<'_> {
         self.desk.attempts().begin(*job, query, *attempt, now())?;
         contracts.reserve(consent)?;
         self.reserved = true;
-        let noise = budget::noise(self.desk, self.admitted);
+        let noise = budget::noise(self.desk, self.admitted)?;
         self.claim = noise.map(|noise| self.desk.answers.claim(noise, *job, *attempt)).transpose()?;
         self.stop.check()?;
 

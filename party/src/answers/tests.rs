@@ -83,9 +83,11 @@ fn what_a_crash_left_half_written_was_not_kept_and_what_is_damaged_is_said() {
     kept(&open(&folder));
     let answers = folder.path().join("answers");
     let (whole, torn) = (answers.join(NOISE.to_string()), answers.join(hash(9).to_string()).with_extension("new"));
+    let another = answers.join(".keep");
     std::fs::write(&torn, b"a sha").expect("written");
+    std::fs::write(&another, b"an operator's").expect("written");
     assert_eq!(state(&open(&folder)), State::Kept(FIRST));
-    assert!(!torn.exists());
+    assert!(!torn.exists() && another.exists());
     for length in [0, MAGIC.len(), MAGIC.len() + HEAD + 63] {
         let bytes = std::fs::read(&whole).expect("read");
         std::fs::write(&whole, &bytes[..length]).expect("written");
@@ -102,9 +104,16 @@ fn shares_go_with_their_contracts() {
         let folder = folder();
         let answers = open(&folder);
         kept(&answers);
-        let claim = answers.claim(NOISE, job(1), 1).expect("nobody else has it");
-        answers.forget(now, |contract| *contract == hash(revoked));
-        assert_eq!((file(&folder).exists(), claim.state() != State::None, claim.give().is_ok()), (stays, stays, stays), "{now} {revoked}");
+        let forget = || answers.forget(now, |contract| *contract == hash(revoked));
+        // An attempt that may end has its answer.
+        within(&answers, |claim| {
+            forget();
+            claim.give()
+        })
+        .expect("given");
+        assert!(file(&folder).exists());
+        forget();
+        assert_eq!((file(&folder).exists(), state(&answers) != State::None), (stays, stays), "{now} {revoked}");
     }
 }
 
