@@ -372,7 +372,7 @@ impl Attempt<'_> {
     }
 
     fn name(&self, party: PartyId) -> String {
-        self.desk.grounds.roster().party(party).map_or_else(|| format!("party {party}"), |node| format!("`{}`", node.name))
+        failure::name(self.desk.grounds.roster(), party)
     }
 
     fn spent(&self) -> Meter {

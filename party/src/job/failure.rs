@@ -8,7 +8,7 @@ use query::message::{Code, QueryId, Refusal};
 
 /// A session that ended early.
 pub(super) fn of_abort(abort: &Abort, stage: Stage, roster: &Roster, node: &str) -> Refusal {
-    let name = |party: &PartyId| roster.party(*party).map_or_else(|| format!("party {party}"), |node| format!("`{}`", node.name));
+    let name = |party: &PartyId| name(roster, *party);
     match abort {
         Abort::PeerGone { peer, label, reason } => {
             let reason = format!("{} is gone (seen by `{node}` at `{label}`): {reason}", name(peer));
@@ -40,6 +40,11 @@ pub(super) fn of_abort(abort: &Abort, stage: Stage, roster: &Roster, node: &str)
         Abort::Refused(what) => refused(what, stage, node),
         other => Refusal::new(Code::Internal, format!("`{node}`: {other}"), "please report the query"),
     }
+}
+
+/// What people call a party.
+pub(super) fn name(roster: &Roster, party: PartyId) -> String {
+    roster.party(party).map_or_else(|| format!("party {party}"), |node| format!("`{}`", node.name))
 }
 
 /// In the session stage the peers compare what they are about to do; behind it only a defect of ours refuses.

@@ -65,12 +65,13 @@ impl NoiseLines {
             left: None,
         });
         let line = |noised: &Noised| {
+            let law = noised.law.noise()?;
             Ok(NoiseLine {
                 what: noised.words.clone(),
                 epsilon: noised.law.epsilon.to_string(),
                 moved: noised.scaled(noised.law.sensitivity.total.into()),
-                error: noised.error()?,
-                coins: if let Noise::Binomial(law) = noised.law.noise()? { Some(law.coins()) } else { None },
+                error: noised.scaled(law.error(20)),
+                coins: if let Noise::Binomial(law) = law { Some(law.coins()) } else { None },
                 compared: noised.guard.is_some(),
             })
         };

@@ -89,6 +89,10 @@ impl Plan {
     }
 }
 
-fn as_text<S: serde::Serializer>(delta: &Option<Delta>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&delta.unwrap_or_default())
+/// Of what has more digits than a JSON number; `None` is left out by whoever asks.
+pub(crate) fn as_text<T: std::fmt::Display, S: serde::Serializer>(of: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    match of {
+        Some(of) => serializer.collect_str(of),
+        None => serializer.serialize_none(),
+    }
 }

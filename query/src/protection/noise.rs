@@ -14,10 +14,10 @@ pub struct Noise {
     /// What the whole question may spend.
     pub epsilon: Epsilon,
     /// The most that may be spent of δ; no bound, if there is none.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::plan::noise::as_text")]
     pub delta: Option<Delta>,
     /// What the question spends of δ, if the noise is binomial.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "crate::plan::noise::as_text")]
     pub binomial: Option<Delta>,
     /// The data sets whose entities it hides, and of whose budgets it is spent.
     pub datasets: BTreeSet<String>,
@@ -55,8 +55,4 @@ impl Noise {
         let datasets = terms.datasets.iter().filter(|(_, data)| data.epsilon_month.is_some()).map(|(name, _)| name.clone()).collect();
         Ok(Some(Noise { epsilon, delta: terms.delta, binomial, datasets }))
     }
-}
-
-fn as_text<S: serde::Serializer>(delta: &Option<Delta>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&delta.unwrap_or(Decimal(0)))
 }

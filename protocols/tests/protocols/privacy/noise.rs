@@ -4,7 +4,7 @@ use super::{SIZES, input, open};
 use mpc_core::world::{Script, World};
 use mpc_core::{B64, Column, Fp61, Fp127, Layout, PartyId};
 use num_bigint::BigUint;
-use protocols::privacy::{Binomial, Delta, Epsilon, Laplace, Loss, Sensitivity, hockey_stick};
+use protocols::privacy::{self, Binomial, Delta, Epsilon, Laplace, Loss, Sensitivity, hockey_stick};
 use protocols::world::{Protocol, check, estimated, metered};
 use protocols::{Abort, Engine, Plain, Rep3, circuit, cost};
 use std::collections::BTreeMap;
@@ -371,4 +371,40 @@ fn laws_are_sampled_together_in_the_rounds_of_one() {
         assert!(values.iter().any(|v| *v > 0) && values.iter().any(|v| *v < 0));
     }
     assert_eq!(cost.rounds, estimated(&Together(vec![laws[1].clone()], rows)).rounds);
+}
+
+struct Mixed(Vec<privacy::Noise>, usize);
+
+impl Protocol for Mixed {
+    type Output = Vec<i128>;
+    fn run<E: Engine>(&self, e: &mut E) -> Result<Vec<i128>, Abort> {
+        let noise = privacy::Noise::sample_each::<E, Fp61>(e, &self.0, self.1)?;
+        open::<E, Fp61>(e, &noise)
+    }
+}
+
+/// Laws of both kinds, mixed: each value has the law of its own place, and it costs what its kinds do one after the other.
+#[test]
+fn laws_of_both_kinds_keep_their_places() {
+    let (wide, narrow) = (laplace(100_000, 70, 64), laplace(1_000_000, 1, 64));
+    let (few, many) = (coins(2_000_000, 10u128.pow(18), 1), coins(500_000, 10u128.pow(15), 3));
+    let laws = [privacy::Noise::Binomial(many.clone()), privacy::Noise::Laplace(narrow.clone()), privacy::Noise::Binomial(few.clone())];
+    let laws = [&laws[..], &[privacy::Noise::Laplace(wide.clone()), privacy::Noise::Binomial(many.clone())]].concat();
+    for rows in [1, 64, 65, 500] {
+        let mixed = Mixed(laws.clone(), rows);
+        let (values, cost) = metered(&mixed, 3);
+        let opened = cost::open::<Fp61>(Layout::new(laws.len() * rows, 1));
+        let binomial = cost::binomial::<Fp61>(rows, &few).then(cost::binomial::<Fp61>(2 * rows, &many));
+        let both = estimated(&Together(vec![narrow.clone(), wide.clone()], rows)).then(binomial).then(opened);
+        assert_eq!(cost, estimated(&mixed), "{rows} rows");
+        // `Together` opens, too
+        assert_eq!(cost.rounds + 1, both.rounds, "{rows} rows");
+        assert_eq!(cost.bits[0] + cost::open::<Fp61>(Layout::new(2 * rows, 1)).bits[0], both.bits[0], "{rows} rows");
+        for (law, values) in laws.iter().zip(values[0].chunks(rows)) {
+            assert!(values.iter().all(|v| v.unsigned_abs() <= law.error(1_000_000_000)), "{rows} rows");
+            let beyond = values.iter().filter(|v| v.unsigned_abs() > law.error(20)).count();
+            assert!(rows < 500 || (5..60).contains(&beyond), "{beyond} beyond {}", law.error(20));
+        }
+    }
+    assert_eq!(estimated(&Mixed(Vec::new(), 7)).bits, [0; 3], "no law, no noise");
 }

@@ -46,15 +46,9 @@ pub(in crate::compile) enum Spread {
 }
 
 impl Moved {
-    fn of(total: &By, rows: &By, scale: i8) -> Self {
+    fn of(total: &By, cells: &By, scale: i8) -> Self {
         let most = |by: &By| by.values().copied().max().unwrap_or(0);
-        Moved { total: most(total), cells: most(rows), scale }
-    }
-
-    /// The same where all rows are of one group.
-    fn within(self, groups: &[Expr]) -> Self {
-        let cells = if groups.is_empty() { self.cells.min(1) } else { self.cells };
-        Moved { cells, ..self }
+        Moved { total: most(total), cells: most(cells), scale }
     }
 }
 
@@ -115,18 +109,14 @@ impl<'a> Groups<'a> {
             let f = aggregate_function(expr).ok_or_else(|| internal("an aggregate is a function"))?;
             let params = &f.params;
             Ok(match (f.func.name(), params.args.as_slice()) {
-                ("count", _) => Spread::Sum(Moved::of(&below.counted(f)?, &below.rows(), 0).within(&a.group_expr)),
+                ("count", _) => Spread::Sum(Moved::of(&below.counted(f)?, &below.cells(), 0)),
                 ("sum" | "avg", [arg]) if !params.distinct => {
                     let arg = exact_argument(arg, input.schema());
                     let (total, scale, range) = below.summed(arg, params.filter.as_deref())?;
-                    let x = Moved::of(&total, &below.rows(), scale).within(&a.group_expr);
+                    let x = Moved::of(&total, &below.cells(), scale);
                     match f.func.name() {
                         "sum" => Spread::Sum(x),
-                        _ => Spread::Mean {
-                            n: Moved::of(&below.rows(), &below.rows(), 0).within(&a.group_expr),
-                            x,
-                            within: (range.min, range.max),
-                        },
+                        _ => Spread::Mean { n: Moved::of(&below.rows(), &below.cells(), 0), x, within: (range.min, range.max) },
                     }
                 }
                 _ => return Err(self.no_noise(expr)),
@@ -159,7 +149,7 @@ impl<'a> Groups<'a> {
         let below = walk.folded(input, &a.group_expr)?;
         for weight in &mut weights {
             let (total, scale, _) = below.summed(&weight.number, weight.given.as_ref())?;
-            weight.moved = Some(Moved::of(&total, &below.rows(), scale).within(&a.group_expr));
+            weight.moved = Some(Moved::of(&total, &below.cells(), scale));
         }
         Ok(weights)
     }

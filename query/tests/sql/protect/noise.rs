@@ -109,6 +109,9 @@ fn no_home_moves_a_sum_farther_than_its_noise_is_for() {
                     let moved: i128 = all[noised.of].iter().zip(&fewer[noised.of]).map(|(a, b)| (a - b).abs()).sum();
                     let most = i128::from(noised.law.sensitivity.total);
                     assert!(moved <= most, "{sql}\nseed {seed}, {home:?}: {} moves by {moved}, at most {most}", noised.words);
+                    let cells = all[noised.of].iter().zip(&fewer[noised.of]).filter(|(a, b)| a != b).count();
+                    let of = noised.law.sensitivity.cells;
+                    assert!(cells as u64 <= of, "{sql}\nseed {seed}, {home:?}: {} moves in {cells} cells, at most {of}", noised.words);
                     let words = shape.noised().position(|n| n == noised).expect("one of them");
                     let share = farthest.entry((sql, words)).or_default();
                     *share = share.max(moved as f64 / most as f64);

@@ -269,6 +269,12 @@ impl Below<'_> {
         self.reach.rows.clone()
     }
 
+    /// Cells that it moves: where all rows are of one group, there is one.
+    pub(super) fn cells(&self) -> By {
+        let most = if self.whole { 1 } else { u128::MAX };
+        self.reach.rows.iter().map(|(dataset, rows)| (dataset.clone(), most.min(*rows))).collect()
+    }
+
     /// How much it moves a count.
     pub(super) fn counted(&self, f: &AggregateFunction) -> Result<By, SqlError> {
         let (schema, params) = (self.plan.schema(), &f.params);
