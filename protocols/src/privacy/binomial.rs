@@ -7,7 +7,8 @@
 //! N = 80, 505 bits, 8 rounds. None of it depends on data. *Leakage.* None.
 //!
 //! *Loss.* δ is exact: the hockey-stick divergence of the law from itself moved by Δ, which falls off to one side only, as C(N, i) / C(N, i - Δ) falls with i. The closed bound of cpSGD
-//! (Agarwal et al., NeurIPS'18) would ask for 18 times as many coins at ε = 1. An entity that touches c cells has ε/c and δ/c in each.
+//! (Agarwal et al., NeurIPS'18) would ask for 18 times as many coins at ε = 1. Cells compose by adding up (Dwork and Roth, 2014, theorem 3.16). An entity that moves c cells by T in all has in a
+//! cell either (ε/c, δ/c), however far it moves that one, or (ε d/T, δ d/T), if it moves it by d: whichever takes fewer coins ([`Binomial::new`]).
 
 use super::exact::{Rational, exponential};
 use super::{Bits, Delta, Epsilon, Loss, Sensitivity, Unfit};
@@ -30,16 +31,16 @@ impl Binomial {
 
     /// The noise of fewest coins, an even number, that makes a release of this sensitivity (ε, δ)-private.
     pub fn new(loss: Loss, sensitivity: &Sensitivity) -> Result<Self, Unfit> {
-        let Sensitivity { each, cells, .. } = *sensitivity;
-        if each == 0 || cells == 0 {
+        let Sensitivity { each, total, cells } = *sensitivity;
+        if each == 0 || total == 0 || cells == 0 {
             return Err(Unfit::Sensitivity);
         }
-        // rounded down: what is spent is no more than what is debited
-        let (epsilon, delta) = (Epsilon(loss.epsilon.0 / cells), Delta(loss.delta.0 / u128::from(cells)));
-        if epsilon.0 == 0 || epsilon.0 >= 32 * Epsilon::ONE.0 {
+        let possible = |need: &Need| (1..32 * Epsilon::ONE.0).contains(&need.epsilon.0);
+        let needs: Vec<Need> = [Need::by_cell(loss, sensitivity), Need::by_unit(loss, sensitivity)].into_iter().filter(possible).collect();
+        if needs.is_empty() {
             return Err(Unfit::Epsilon(loss.epsilon));
         }
-        let private = |pairs: u32| is_private(2 * pairs, epsilon, delta, each);
+        let private = |pairs: u32| needs.iter().any(|need| need.is_met_by(2 * pairs));
         let mut enough = 1;
         while !private(enough) {
             enough *= 2;
@@ -103,22 +104,52 @@ impl Binomial {
     }
 }
 
-/// Whether noise of `coins` coins is (ε, δ)-private between values `shift` apart.
-fn is_private(coins: u32, epsilon: Epsilon, delta: Delta, shift: u64) -> bool {
-    let e = exponential(&Rational::epsilon(epsilon, 1, 0), 128);
-    let (mut here, mut before) = (BigUint::from(1u8), BigUint::from(1u8));
-    let mut excess = BigUint::ZERO;
-    for i in 0..=coins {
-        let allowed = if u64::from(i) < shift { BigUint::ZERO } else { &before * &e.low };
-        let weight = &here << e.bits;
-        if weight <= allowed {
-            break;
-        }
-        excess += weight - allowed;
-        here = here * (coins - i) / (i + 1);
-        if let Some(j) = u64::from(i).checked_sub(shift) {
-            before = before * (coins - j as u32) / (j as u32 + 1);
-        }
+/// What is enough of the law of one cell: it is (ε, δ)-private between values `shift` apart. All is rounded down: what is spent is no more than what is debited.
+struct Need {
+    epsilon: Epsilon,
+    delta: Delta,
+    shift: u64,
+}
+
+impl Need {
+    /// The same part for each cell that an entity moves, as far as it moves any.
+    fn by_cell(loss: Loss, sensitivity: &Sensitivity) -> Self {
+        let Sensitivity { each, cells, .. } = *sensitivity;
+        Need { epsilon: Epsilon(loss.epsilon.0 / cells), delta: Delta(loss.delta.0 / u128::from(cells)), shift: each }
     }
-    excess * Delta::ONE.0 <= (BigUint::from(delta.0) << (e.bits + coins))
+
+    /// A part for each unit by which it moves any. Between values 1 apart the law shall be (k, δ')-private, k = ε / T. Then between values d apart it is (k d, δ' (1 + e^k + … + e^(k (d - 1))))-private
+    /// (Dwork and Roth, 2014, theorem 2.2, with δ), and the second is at most δ d / T for all d <= D if it is for D, since that sum grows faster than d: δ' = δ D / T (e^k - 1) / (e^(k D) - 1).
+    fn by_unit(loss: Loss, sensitivity: &Sensitivity) -> Self {
+        let Sensitivity { each, total, .. } = *sensitivity;
+        let epsilon = Epsilon(loss.epsilon.0 / total);
+        let less_one = |x: BigUint, bits: u32| x - (BigUint::from(1u8) << bits);
+        let one = exponential(&Rational::epsilon(epsilon, 1, 0), 128);
+        let far = exponential(&Rational { numerator: BigUint::from(epsilon.0) * each, denominator: Epsilon::ONE.0.into() }, 128);
+        let parts = (less_one(one.low, one.bits) << far.bits) * loss.delta.0 * each;
+        let of = (less_one(far.high, far.bits) << one.bits) * total;
+        let delta = parts / of.max(BigUint::from(1u8));
+        Need { epsilon, delta: Delta(u128::try_from(delta).unwrap_or(loss.delta.0)), shift: 1 }
+    }
+
+    /// Whether noise of so many coins is of this kind.
+    fn is_met_by(&self, coins: u32) -> bool {
+        let Need { epsilon, delta, shift } = *self;
+        let e = exponential(&Rational::epsilon(epsilon, 1, 0), 128);
+        let (mut here, mut before) = (BigUint::from(1u8), BigUint::from(1u8));
+        let mut excess = BigUint::ZERO;
+        for i in 0..=coins {
+            let allowed = if u64::from(i) < shift { BigUint::ZERO } else { &before * &e.low };
+            let weight = &here << e.bits;
+            if weight <= allowed {
+                break;
+            }
+            excess += weight - allowed;
+            here = here * (coins - i) / (i + 1);
+            if let Some(j) = u64::from(i).checked_sub(shift) {
+                before = before * (coins - j as u32) / (j as u32 + 1);
+            }
+        }
+        excess * Delta::ONE.0 <= (BigUint::from(delta.0) << (e.bits + coins))
+    }
 }

@@ -311,6 +311,59 @@ fn losses_cover_the_exact_law() {
     }
 }
 
+/// Of what an entity spends in one cell, by how far it moves that: never more than its part.
+#[test]
+fn each_unit_of_a_move_spends_its_part() {
+    for (epsilon, delta, total) in [(1_000_000, 10u128.pow(18), 10), (2_000_000, 10u128.pow(15), 4), (20_000_000, 10u128.pow(20), 100)] {
+        let loss = Loss { epsilon: Epsilon(epsilon), delta: Delta(delta) };
+        let noise = Binomial::new(loss, &Sensitivity { each: total, total, cells: total }).expect("few coins");
+        let weights = noise.weights();
+        for d in (1..=total).filter(|d| *d < 5 || d % 9 == 1) {
+            let (excess, of) = hockey_stick(&weights, Epsilon(epsilon / total * d), d as usize);
+            assert!(excess * Delta::ONE.0 * total <= of * delta * d, "{} coins, {d} of {total}", noise.coins());
+        }
+    }
+}
+
+/// The cells of a release together, by their joint law: an entity that moves them by no more in all than is allowed for spends no more than is debited.
+#[test]
+fn cells_together_spend_what_is_debited() {
+    for (epsilon, delta, each, total, cells) in
+        [(8_000_000, 10u128.pow(22), 2, 2, 2), (3_000_000, 10u128.pow(23), 3, 3, 2), (6_000_000, 10u128.pow(22), 1, 2, 2)]
+    {
+        let loss = Loss { epsilon: Epsilon(epsilon), delta: Delta(delta) };
+        let noise = Binomial::new(loss, &Sensitivity { each, total, cells }).expect("few coins");
+        let one = noise.weights();
+        // two cells in a row of numbers, so far apart that no move leads from a place to another's
+        let wide = one.len() + total as usize + 1;
+        let blank = vec![BigUint::ZERO; wide - one.len()];
+        let both: Vec<BigUint> = one.iter().flat_map(|a| one.iter().map(move |b| a * b).chain(blank.clone())).collect();
+        let mut most = 0.0;
+        for (first, second) in (0..=each).flat_map(|a| (0..=each).map(move |b| (a, b))).filter(|(a, b)| (1..=total).contains(&(a + b))) {
+            for shift in [first as usize * wide + second as usize, (first as usize * wide).abs_diff(second as usize)] {
+                let (excess, of) = hockey_stick(&both, Epsilon(epsilon), shift);
+                let spent = (&excess * Delta::ONE.0 / &of).try_into().unwrap_or(u128::MAX);
+                most = f64::max(most, spent as f64 / delta as f64);
+                assert!(excess * Delta::ONE.0 <= of * delta, "{} coins, moved by {first} and {second}", noise.coins());
+            }
+        }
+        assert!(most > 0.01, "{} coins: much more noise than there has to be: {most}", noise.coins());
+    }
+}
+
+#[test]
+fn a_sum_in_many_cells_takes_no_more_coins_than_in_one() {
+    let coins = |total, cells| {
+        let loss = Loss { epsilon: Epsilon::ONE, delta: Delta(10u128.pow(18)) };
+        Binomial::new(loss, &Sensitivity { each: total, total, cells }).map(|noise| noise.coins())
+    };
+    assert_eq!(coins(1, 1), Ok(80));
+    let (one, ten) = (coins(10, 1).expect("few coins"), coins(10, 10).expect("few coins"));
+    assert_eq!((one, ten), (7148, 7182));
+    let of = |epsilon| Binomial::new(Loss { epsilon: Epsilon(epsilon), delta: Delta(10u128.pow(18)) }, &ONE).map(|noise| noise.coins());
+    assert_eq!((of(70_000), of(80_000)), (Err(privacy::Unfit::Coins), Ok(8004)), "how small ε may be");
+}
+
 #[test]
 fn expected_errors() {
     for (epsilon, total) in [(1_000_000, 1), (100_000, 1), (2_000_000, 3)] {
