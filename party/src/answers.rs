@@ -151,8 +151,9 @@ impl Claim<'_> {
         let states = states(session, mine).map_err(Failure::Session)?;
         match decided(&states) {
             Decision::Compute => Ok(None),
-            Decision::Give => {
+            Decision::Give(session) => {
                 let read = File::open(self.answers.path(&self.noise)).and_then(|file| read(&file));
+                let read = read.and_then(|(kept, share)| if kept.session == session { Ok((kept, share)) } else { Err(none_of_this()) });
                 let (kept, mut share) = read.map_err(|error| Failure::Refused(self.answers.failed(&error)))?;
                 masked(&self.answers.key(&self.noise, &kept.session), &mut share);
                 Ok(Some(share))
@@ -241,7 +242,8 @@ enum State {
 #[derive(Debug, PartialEq, Eq)]
 enum Decision {
     Compute,
-    Give,
+    /// That of this session.
+    Give(Hash),
     /// These have no share of what was given.
     Lost(Vec<PartyId>),
 }
@@ -257,10 +259,10 @@ fn decided(states: &BTreeMap<PartyId, State>) -> Decision {
     let lost = |of: Hash| states.iter().filter(move |(_, state)| session(state) != Some(of)).map(|(party, _)| *party).collect::<Vec<_>>();
     match (given, first) {
         (Some(given), _) => match lost(given) {
-            lost if lost.is_empty() => Decision::Give,
+            lost if lost.is_empty() => Decision::Give(given),
             lost => Decision::Lost(lost),
         },
-        (None, Some(kept)) if lost(kept).is_empty() => Decision::Give,
+        (None, Some(kept)) if lost(kept).is_empty() => Decision::Give(kept),
         (None, _) => Decision::Compute,
     }
 }
@@ -302,7 +304,11 @@ fn write(path: &Path, kept: &Kept, share: &[u8]) -> IoResult<()> {
 fn read(mut file: &File) -> IoResult<(Kept, Zeroizing<Vec<u8>>)> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(file.metadata()?.len()).unwrap_or(0)));
     file.read_to_end(&mut bytes)?;
-    parse(&bytes).ok_or_else(|| Error::other("it is not a share of an answer; restore it"))
+    parse(&bytes).ok_or_else(none_of_this)
+}
+
+fn none_of_this() -> Error {
+    Error::other("it is not a share of an answer that was given; restore it")
 }
 
 fn parse(bytes: &[u8]) -> Option<(Kept, Zeroizing<Vec<u8>>)> {
@@ -316,8 +322,13 @@ fn parse(bytes: &[u8]) -> Option<(Kept, Zeroizing<Vec<u8>>)> {
     Some((Kept { session, given: head[0] != 0, until, contracts }, Zeroizing::new(share.to_vec())))
 }
 
-/// Overwrites a file and removes it, as far as the file system lets one overwrite.
+/// Overwrites a file and removes it, as far as the file system lets one overwrite. Under another name, so that a crash in between leaves nothing that would be read as a share.
 fn wipe(path: &Path) -> IoResult<()> {
+    let (whole, path) = (path, &path.with_extension(HALF_WRITTEN));
+    if whole != path {
+        std::fs::rename(whole, path)?;
+        sync_folder(path)?;
+    }
     let file = OpenOptions::new().write(true).open(path)?;
     let zeros = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(0)];
     file.write_all_at(&zeros, 0)?;

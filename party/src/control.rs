@@ -287,7 +287,12 @@ impl Jobs {
         };
         desk.forget_answers();
         let mut table = self.table();
-        table.answered.retain(|(_, consent, _)| ended_at_once(consent).is_none());
+        let answered = std::mem::take(&mut table.answered).into_iter();
+        let (stand, ended): (Vec<_>, Vec<_>) = answered.partition(|(_, consent, _)| ended_at_once(consent).is_none());
+        table.answered = stand.into();
+        // Nor does what waits for the line leave later.
+        let ended: Vec<Stated> = ended.into_iter().map(|(.., stated)| stated).collect();
+        self.0.outbox.retain(|frame| !matches!(frame, FromParty::Sealed(stated) if ended.contains(stated)));
         let running: Vec<(QueryId, Running)> = table.running.iter().map(|(job, running)| (*job, running.clone())).collect();
         drop(table);
         for (job, Running { attempt, consent, stop }) in running {
@@ -416,6 +421,10 @@ impl Outbox {
         let mut queue = self.lock();
         queue.1 = connected;
         queue.0.retain(|frame| !is_of_the_moment(frame));
+    }
+
+    fn retain(&self, stays: impl Fn(&FromParty) -> bool) {
+        self.lock().0.retain(stays);
     }
 
     fn is_empty(&self) -> bool {

@@ -238,16 +238,20 @@ impl Attempt<'_> {
         }
     }
 
-    /// Keeps this node's part of an answer with noise, before that of any is given.
-    fn keep(&self, session: &Session, message: &[u8]) -> Result<(), Refusal> {
+    /// Keeps this node's part of an answer with noise, before that of any is given. What it tells is noted as told before: an answer that is kept may be given by any later attempt, and
+    /// is not compared with others again.
+    fn keep(&mut self, session: &Session, message: &[u8]) -> Result<(), Refusal> {
         let Some(claim) = &self.claim else { return Ok(()) };
+        self.told.take().map_or(Ok(()), |told| told.keep())?;
         let contracts = || self.admitted.consent.contracts();
-        let until = contracts().map(|signed| signed.contract.not_after.0).min().unwrap_or_default();
+        let until = contracts().map(|signed| signed.contract.not_after.0).min();
+        let until =
+            until.ok_or_else(|| Refusal::new(Code::Internal, "an answer with noise is under no contract", "please report the query"))?;
         claim.keep(Hash(*session.id()), until, contracts().map(|signed| signed.id).collect(), message)
     }
 
     /// Seals this node's part; once this returns, the query is answered.
-    fn seal(&self, session: &mut Session, message: &[u8], measured: Vec<Measured>) -> Result<Stated, Refusal> {
+    fn seal(&mut self, session: &mut Session, message: &[u8], measured: Vec<Measured>) -> Result<Stated, Refusal> {
         let Admitted { job, attempt, query, plan, plan_hash, consent, .. } = self.admitted;
         let sid = Hash(*session.id());
         let context = Context { job: *job, attempt: *attempt, sid, plan_hash: *plan_hash, party: &self.desk.node };
@@ -272,7 +276,7 @@ impl Attempt<'_> {
         let entries = joblog::result(self.desk, self.admitted, session, &note).map_err(|failure| self.failed(failure))?;
         // The last moment at which a revocation keeps the answer from being opened.
         self.stop.check()?;
-        self.told.as_ref().map_or(Ok(()), Told::keep)?;
+        self.told.take().map_or(Ok(()), |told| told.keep())?;
         self.desk.grounds.contracts().count(consent)?;
         self.claim.as_ref().map_or(Ok(()), Claim::give)?;
         // From here on the query is answered: no further attempt at it is ever begun here.

@@ -206,8 +206,13 @@ async fn watch_contracts(desk: Arc<Desk>, jobs: Jobs, mut hangup: Option<Signal>
                 continue;
             }
         };
-        let contracts = desk.grounds.contracts().clone();
-        let read = tokio::task::spawn_blocking(move || contracts.reread(anyway)).await;
+        let there = desk.clone();
+        let look = move || {
+            // Some may be over by the clock alone.
+            there.forget_answers();
+            there.grounds.contracts().reread(anyway)
+        };
+        let read = tokio::task::spawn_blocking(look).await;
         if read.unwrap_or(false) {
             desk.observed.contracts(desk.grounds.contracts().summary());
             jobs.contracts_changed();

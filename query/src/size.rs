@@ -4,9 +4,13 @@
 
 use crate::exec::{are_shared, held};
 use crate::message::{Code, Refusal};
+use crate::plan::noise::Noised;
 use crate::plan::relation::{Operator, Relation, RelationId, RowKind, RowNode};
 use crate::plan::{Form, NodeKind, Op, Opening, Plan, Ring};
 use crate::wire;
+use mpc_core::Fp127;
+use protocols::Estimate;
+use protocols::privacy::Noise;
 
 /// Upper bounds of a plan, roughly; saturated, never overflowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,12 +59,17 @@ impl Size {
             });
             let width = width.fold(0u64, u64::saturating_add);
             size.add(rows(release.frame.0), width.saturating_mul(2), width);
+            let cells = rows(release.frame.0).saturating_mul(release.cells.len() as u64);
+            release.noise.iter().for_each(|noised| size.noise(cells, noised));
         }
         for relation in &plan.relations {
             // Sorting is what costs: a few passes for each bit of the number of places, over whole rows.
             let passes = u64::from(relation.places.max(2).ilog2() + 1);
             size.rows = size.rows.max(relation.places);
             size.add(relation.places, width(relation).saturating_mul(4 * passes), 0);
+            if let Operator::Noise { noised, .. } = &relation.op {
+                noised.iter().for_each(|noised| size.noise(relation.places, noised));
+            }
         }
         let shared = are_shared(plan);
         let steps = (0..=plan.relations.len()).filter(|id| shared.get(*id).is_none_or(|shared| *shared)).map(|id| step(plan, id));
@@ -68,6 +77,16 @@ impl Size {
         size.columns = columns;
         size.memory = size.memory.saturating_add(peak);
         size
+    }
+
+    /// Noise of a law on so many values: its random bits are held while it is made. A law that there is not is refused when it is made.
+    fn noise(&mut self, values: u64, noised: &Noised) {
+        let Ok(noise) = noised.law.noise() else { return };
+        let mut engine = Estimate::new();
+        // on shapes nothing fails
+        let _ = Noise::sample_each::<_, Fp127>(&mut engine, std::slice::from_ref(&noise), 1);
+        let sent = engine.cost().bits.into_iter().max().unwrap_or(0);
+        self.add(values, sent, noise.random_bits());
     }
 
     /// So many rows of so many bits, sent and held (two components of every value).

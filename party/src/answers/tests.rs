@@ -49,7 +49,7 @@ fn what_any_has_given_is_the_answer_and_what_none_has_given_may_be_made_anew() {
         let given = states.iter().find(|state| matches!(state, State::Given(_)));
         let same = states.iter().all(|state| of(*state) == of(states[0]) && *state != State::None);
         match decision {
-            Decision::Give => assert!(same, "{states:?}"),
+            Decision::Give(_) => assert!(same, "{states:?}"),
             Decision::Compute => assert!(given.is_none() && !same, "{states:?}"),
             Decision::Lost(lost) => assert!(given.is_some() && !same && !lost.is_empty() && lost.len() < 3, "{states:?}"),
         }

@@ -147,6 +147,30 @@ async fn what_was_given_is_kept_by_all_as_long_as_its_contract_stands() {
     city.stop_all().await;
 }
 
+/// A kept answer may be given by any later attempt, which is not compared with others: what it tells without noise is noted before it is kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_kept_answer_tells_is_noted_first() {
+    let mut city = city();
+    city.put_contract(2, |contract| (contract.entity_key, contract.min_group) = (Some("zone".into()), 2));
+    let mut lines = city.start_all().await;
+    city.settled(&mut lines).await;
+    let state = city.config(2).state;
+    // so that its share cannot be kept
+    std::fs::remove_dir_all(state.join("answers")).expect("removed");
+    let sql = "SELECT COUNT(*) AS n FROM health.cases ORDER BY (SELECT COUNT(*) FROM energy.use)";
+    let offer = city.ask(sql);
+    let step = accepted(&city, &mut lines, &offer).await;
+    let checkpoint = city.enter(&mut lines, &step).await;
+    for line in lines.iter_mut() {
+        line.start_at(&offer, Some(checkpoint.clone())).await;
+    }
+    let refusal = city.failed(&mut lines[2]).await;
+    assert!(refusal.code == Code::Internal && refusal.reason.contains("cannot keep its share of the answer"), "{refusal}");
+    let noted = std::fs::metadata(state.join("released").join("health.cases")).expect("there").len();
+    assert!(noted > 200, "{noted} bytes: no more than the head of the file");
+    city.stop_all().await;
+}
+
 /// An owner that signs a debit of nothing is believed by nobody who has compiled the question.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_debit_of_less_than_the_question_costs_starts_nothing() {

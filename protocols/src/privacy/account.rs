@@ -138,7 +138,7 @@ impl fmt::Display for Exhausted {
 impl std::error::Error for Exhausted {}
 
 /// How far one entity's rows can move the cells of one column of a release.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Sensitivity {
     /// One cell, at most.
     pub each: u64,

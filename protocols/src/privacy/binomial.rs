@@ -7,8 +7,8 @@
 //! N = 80, 505 bits, 8 rounds. None of it depends on data. *Leakage.* None.
 //!
 //! *Loss.* δ is exact: the hockey-stick divergence of the law from itself moved by Δ, which falls off to one side only, as C(N, i) / C(N, i - Δ) falls with i. The closed bound of cpSGD
-//! (Agarwal et al., NeurIPS'18) would ask for 18 times as many coins at ε = 1. Cells compose by adding up (Dwork and Roth, 2014, theorem 3.16). An entity that moves c cells by T in all has in a
-//! cell either (ε/c, δ/c), however far it moves that one, or (ε d/T, δ d/T), if it moves it by d: whichever takes fewer coins ([`Binomial::new`]).
+//! (Agarwal et al., NeurIPS'18) would ask for 18 times as many coins at ε = 1. Cells compose by adding up (Dwork and Roth, 2014, theorem 3.16): of an entity that moves
+//! several by T in all, one that it moves by d spends (ε d/T, δ d/T).
 
 use super::exact::{Rational, exponential};
 use super::{Bits, Delta, Epsilon, Loss, Sensitivity, Unfit};
@@ -35,12 +35,11 @@ impl Binomial {
         if each == 0 || total == 0 || cells == 0 {
             return Err(Unfit::Sensitivity);
         }
-        let possible = |need: &Need| (1..32 * Epsilon::ONE.0).contains(&need.epsilon.0);
-        let needs: Vec<Need> = [Need::by_cell(loss, sensitivity), Need::by_unit(loss, sensitivity)].into_iter().filter(possible).collect();
-        if needs.is_empty() {
+        let need = if cells == 1 { Need::of_one(loss, each) } else { Need::of_many(loss, sensitivity) };
+        if need.epsilon.0 == 0 || need.epsilon.0 >= 32 * Epsilon::ONE.0 {
             return Err(Unfit::Epsilon(loss.epsilon));
         }
-        let private = |pairs: u32| needs.iter().any(|need| need.is_met_by(2 * pairs));
+        let private = |pairs: u32| need.is_met_by(2 * pairs);
         let mut enough = 1;
         while !private(enough) {
             enough *= 2;
@@ -112,15 +111,14 @@ struct Need {
 }
 
 impl Need {
-    /// The same part for each cell that an entity moves, as far as it moves any.
-    fn by_cell(loss: Loss, sensitivity: &Sensitivity) -> Self {
-        let Sensitivity { each, cells, .. } = *sensitivity;
-        Need { epsilon: Epsilon(loss.epsilon.0 / cells), delta: Delta(loss.delta.0 / u128::from(cells)), shift: each }
+    /// All, as far as an entity may move the cell: between values less far apart the law is closer.
+    fn of_one(loss: Loss, each: u64) -> Self {
+        Need { epsilon: loss.epsilon, delta: loss.delta, shift: each }
     }
 
-    /// A part for each unit by which it moves any. Between values 1 apart the law shall be (k, δ')-private, k = ε / T. Then between values d apart it is (k d, δ' (1 + e^k + … + e^(k (d - 1))))-private
+    /// A part for each unit by which an entity moves any cell. Between values 1 apart the law shall be (k, δ')-private, k = ε / T. Then between values d apart it is (k d, δ' (1 + e^k + … + e^(k (d - 1))))-private
     /// (Dwork and Roth, 2014, theorem 2.2, with δ), and the second is at most δ d / T for all d <= D if it is for D, since that sum grows faster than d: δ' = δ D / T (e^k - 1) / (e^(k D) - 1).
-    fn by_unit(loss: Loss, sensitivity: &Sensitivity) -> Self {
+    fn of_many(loss: Loss, sensitivity: &Sensitivity) -> Self {
         let Sensitivity { each, total, .. } = *sensitivity;
         let epsilon = Epsilon(loss.epsilon.0 / total);
         let less_one = |x: BigUint, bits: u32| x - (BigUint::from(1u8) << bits);

@@ -131,6 +131,11 @@ impl Laplace {
         circuit::integer::<E, R>(e, &Share::<B64>::stack(&planes.iter().collect::<Vec<_>>()), Sign::Signed)
     }
 
+    /// Random bits of which a value is made.
+    pub fn random_bits(&self) -> u64 {
+        self.biased() as u64 * u64::from(self.precision)
+    }
+
     /// Bits of G and the sign.
     fn biased(&self) -> usize {
         self.thresholds.len() + 1

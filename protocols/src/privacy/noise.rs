@@ -27,6 +27,14 @@ impl Noise {
         }
     }
 
+    /// Random bits of which a value is made.
+    pub fn random_bits(&self) -> u64 {
+        match self {
+            Noise::Laplace(law) => law.random_bits(),
+            Noise::Binomial(law) => law.coins().into(),
+        }
+    }
+
     /// What it costs to release with it on.
     pub fn loss(&self) -> Loss {
         match self {

@@ -14,6 +14,11 @@ use protocols::{Engine, Share};
 impl<E: Engine> Run<'_, E> {
     /// Adds their noise to the sums of a release.
     pub(super) fn noise(&mut self, engine: &mut E, release: usize) -> Result<(), Abort> {
+        let of = &self.program.plan().releases[release];
+        let fields = [Ring::Fp61, Ring::Fp127].map(|ring| planes_of_cell(of, ring));
+        if of.noise.iter().any(|n| !fields.iter().flatten().any(|plane| *plane == (n.of, n.guard))) {
+            return Err(Abort::Refused("the plan puts noise on what is no sum".into()));
+        }
         self.noise_in::<Fp61>(engine, release)?;
         self.noise_in::<Fp127>(engine, release)
     }

@@ -8,7 +8,7 @@ use query::protection::Noise;
 use std::collections::BTreeMap;
 
 /// Counts and sums that may have noise: of one owner, of several over public rows, row by row.
-const QUESTIONS: [&str; 18] = [
+const QUESTIONS: [&str; 19] = [
     "SELECT zone, COUNT(*) AS n, SUM(kwh) AS s FROM energy.meters GROUP BY zone",
     "SELECT COUNT(*) AS n, COUNT(kwh) AS k, COUNT(DISTINCT home) AS h FROM energy.meters WHERE kwh > 30",
     "SELECT zone, AVG(kwh) AS a FROM energy.meters WHERE green GROUP BY zone",
@@ -30,6 +30,7 @@ const QUESTIONS: [&str; 18] = [
     "SELECT COUNT(*) AS n, COUNT(c) AS c FROM public.zones z LEFT JOIN (SELECT zone, COUNT(*) AS c FROM energy.meters GROUP BY zone) m ON m.zone = z.zone",
     "SELECT COUNT(*) AS n, SUM(kwh) AS k FROM energy.meters m WHERE NOT EXISTS (SELECT 1 FROM health.stays s WHERE s.home = m.home AND s.days > 4)",
     "SELECT COUNT(*) AS n FROM energy.meters WHERE kwh > (SELECT AVG(days) FROM health.stays)",
+    "SELECT COUNT(*) AS n FROM (SELECT COUNT(*) OVER (PARTITION BY home) AS c FROM energy.meters) m WHERE c = 2",
 ];
 
 /// Values within bounds, two rows of a home, and noise that spends so many millionths.
@@ -122,6 +123,14 @@ fn no_home_moves_a_sum_farther_than_its_noise_is_for() {
     assert!(farthest.values().all(|share| *share > 0.0), "no home moves it: {farthest:?}");
     let tight = farthest.values().filter(|share| **share > 0.999).count();
     assert!(2 * tight > farthest.len(), "it is no more noise than there has to be: {farthest:?}");
+}
+
+/// With a number for NULL, rows of no home are in one partition with those of a home: without it, theirs change.
+#[test]
+fn a_number_for_null_names_no_entity() {
+    let sql = "SELECT COUNT(*) AS n FROM (SELECT COUNT(*) OVER (PARTITION BY h) AS c FROM (SELECT COALESCE(home, 0) AS h FROM energy.meters) x) m WHERE c = 2";
+    let refused = refusal(&City::of(1).pool(), sql, &noisy(1, 1_000_000));
+    assert!(refused.contains("behind a window function"), "{refused}");
 }
 
 #[test]

@@ -239,6 +239,8 @@ impl<'a> Walk<'a> {
     /// What one entity does to an expression.
     fn column(self, e: &Expr, schema: &DFSchema, input: &Reach) -> Column {
         match facts::plain(same(e, schema), schema) {
+            // with 0 for NULL, the rows of no entity are those of one as well
+            Some(at) if filled(e) => Column { entity: None, ..input.columns[at].clone() },
             Some(at) => input.columns[at].clone(),
             None => Column { total: None, changed: self.changed(e, schema, input), entity: None },
         }
@@ -402,6 +404,12 @@ fn same<'e>(e: &'e Expr, schema: &DFSchema) -> &'e Expr {
         },
         _ => e,
     }
+}
+
+/// Whether a number has been put in for NULL.
+fn filled(e: &Expr) -> bool {
+    use datafusion::common::tree_node::TreeNode;
+    e.exists(|e| Ok(matches!(e, Expr::ScalarFunction(_)))).unwrap_or(true)
 }
 
 /// Whether a window function tells rows of an entity apart, such as their number: no other entity's rows have to do with it.
