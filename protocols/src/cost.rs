@@ -9,6 +9,7 @@
 //! equal: these formulas; [`Estimate`], which runs the protocol's own code without shares; and the meter of real parties.
 
 mod arithmetic;
+mod groups;
 mod privacy;
 mod tables;
 
@@ -17,6 +18,7 @@ pub use crate::gate::{GateLine, gate};
 pub use arithmetic::{
     at_least, between, case, date_part, divide, divide_public, field_bits, integer, is_in, is_negative, is_zero, negate_if,
 };
+pub use groups::{Moved, Pairing, blank, pairs, segments, spread, totals};
 use mpc_core::{B64, Layout, PartyId, Ring};
 pub use privacy::{binomial, cap, clamp, clamp_field, complement, laplace, safe, weight};
 pub use tables::{

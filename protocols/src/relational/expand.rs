@@ -6,7 +6,10 @@
 //! begin; each place takes the last left row that begins at or before it, as in a [`join`](super::join), and knows by how much it is behind that beginning: so many right rows after
 //! the first of its group is the one it takes, by its number, as in a join once more (Krastnikov, Kerschbaum, Stebila, VLDB'20, whose second expansion and alignment this
 //! look-up replaces).
-//! *Cost.* A sort by the key, one by log2 (places + 1) bits of n_L + 1 + places rows, one by log2 n_R bits of n_R + places rows, and linear work. *Leakage.* None but whether there are more
+//! *Cost.* n = n_L + n_R rows of k key bits, L and R bits that they have, w = log2 n, M places. The sort by the key with L + R + k + 2 bits; k - 1 bits for the groups; the
+//! right rows to the front, 3w + (4/3)(w + R), and how many each group has, 11w/3 + 64 * 13 or so; the left rows to the front, 3w + (4/3)(w + L + 129). Then a sort of n_L + 1 + M rows by
+//! log2 (M + 1) bits with L + 129 bits, which goes back, and one of n_R + M rows by log2 n_R bits with R bits, which goes back: for many places these two are all that counts. Rounds:
+//! those of three radix sorts, 4 + 9 (b/2 - 1) + 2 for b bits, and some sixty ([`cost::pairs`](crate::cost::pairs), exactly). *Leakage.* None but whether there are more
 //! pairs than places.
 
 use super::compact::compact_in;

@@ -14,7 +14,7 @@
 //! | [`Segments`] | `segment` | 6, then 3 to 5 | 3w + (4/3)(w + W + 1), then 7W/3 |
 //! | [`join`] on a unique key | `join` | the sort's, ceil(log2 (k + 2)) | the sort's, k + 1 |
 //! | [`find`] where owners know the keys | `find` | ceil(log2 (40 + w)) + 5 to 9 | see there: nothing is sorted |
-//! | [`pairs`] on any key | `expand` | those of three sorts | those of three sorts |
+//! | [`pairs`] on any key | `expand` | those of three sorts, and some sixty | those of three sorts, and linear work ([`cost::pairs`](crate::cost::pairs)) |
 //! | [`distinct`] | `distinct` | the sort's, ceil(log2 k) + 1 | the sort's, k |
 //!
 //! W is the width of what moves, as in [`Table::message`](crate::Table::message).

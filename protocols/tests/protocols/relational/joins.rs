@@ -1,10 +1,11 @@
 //! Joins on a unique key.
 
-use super::{Words, input_bits, open_bits};
-use mpc_core::B64;
+use super::{Words, input_bits, keys, open_bits};
+use mpc_core::{B64, Layout, PartyId};
+use protocols::cost::{self, Moved, Opening, Pairing};
 use protocols::relational::{JoinOptions, Radix, Side, Sorting, has_duplicates, join, pairs, undo};
-use protocols::world::{Protocol, check_seeded};
-use protocols::{Abort, Engine, Share, Table};
+use protocols::world::{Protocol, check_seeded, estimated};
+use protocols::{Abort, Cost, Engine, Share, Table};
 use std::collections::HashMap;
 
 /// Rows of a side: key, payload, valid.
@@ -145,6 +146,9 @@ fn duplicates_are_found() {
     }
 }
 
+/// Bits of the keys of pairs.
+const PAIR_KEY: usize = 7;
+
 struct ManyToMany {
     left: Rows,
     right: Rows,
@@ -158,7 +162,7 @@ impl Protocol for ManyToMany {
         let column = |rows: &Rows, f: fn(&(u64, u64, u64)) -> u64| rows.iter().map(f).collect::<Vec<_>>();
         let mut sides = Vec::new();
         for (owner, rows) in [(0, &self.left), (2, &self.right)] {
-            let key = input_bits(e, owner, &column(rows, |r| r.0), 5)?;
+            let key = input_bits(e, owner, &column(rows, |r| r.0), PAIR_KEY)?;
             let payload = input_bits(e, owner, &column(rows, |r| r.1), 12)?;
             let valid = input_bits(e, owner, &column(rows, |r| r.2), 1)?;
             sides.push(Side { key, valid, table: Table::new(rows.len()).with(payload) });
@@ -175,6 +179,36 @@ impl Protocol for ManyToMany {
     }
 }
 
+impl ManyToMany {
+    /// All pairs of payloads, in clear.
+    fn expected(&self) -> Vec<(u64, u64)> {
+        let mut all: Vec<(u64, u64)> = Vec::new();
+        for l in self.left.iter().filter(|l| l.2 == 1) {
+            all.extend(self.right.iter().filter(|r| r.2 == 1 && r.0 == l.0).map(|r| (l.1, r.1)));
+        }
+        all.sort();
+        all
+    }
+
+    /// What it costs, with what is shared and opened.
+    fn formula(&self) -> Cost {
+        let (left, right) = (self.left.len(), self.right.len());
+        let input = |owner, rows, planes| cost::input::<B64>([(PartyId(owner), Layout::new(rows, planes))]);
+        let shared = [(0, left), (2, right)].into_iter().flat_map(|(o, n)| [PAIR_KEY, 12, 1].map(|planes| input(o, n, planes)));
+        let opened = [12, 12, 1].map(|planes| cost::open::<B64>(Layout::new(self.places, planes)));
+        let payload = Moved::bits(12);
+        let of = Pairing { left: (left, payload), right: (right, payload), key: PAIR_KEY, places: self.places, radix: Radix::default() };
+        shared.sum::<Cost>().then(cost::pairs(&of, 0, Opening::Within)).then(opened.into_iter().sum())
+    }
+
+    fn verify(&self) {
+        let mut got = check_seeded(self, 3).expect("there is room");
+        got.sort();
+        assert_eq!(got, self.expected());
+        assert_eq!(estimated(self), self.formula());
+    }
+}
+
 #[test]
 fn all_pairs_up_to_a_bound() {
     let mut words = Words(77);
@@ -182,20 +216,44 @@ fn all_pairs_up_to_a_bound() {
         |rows: usize, keys: u64| -> Rows { (0..rows).map(|i| (words.below(keys), i as u64, u64::from(words.below(5) > 0))).collect() };
     for (left, right, keys) in [(0, 4, 2), (4, 0, 2), (1, 1, 1), (7, 9, 3), (20, 30, 32), (40, 25, 6)] {
         let (left, right) = (side(left, keys), side(right, keys));
-        let mut expected: Vec<(u64, u64)> = Vec::new();
-        for l in left.iter().filter(|l| l.2 == 1) {
-            expected.extend(right.iter().filter(|r| r.2 == 1 && r.0 == l.0).map(|r| (l.1, r.1)));
+        let pairs = ManyToMany { left: left.clone(), right: right.clone(), places: 0 }.expected().len();
+        for places in [pairs, pairs + 1, 300] {
+            ManyToMany { left: left.clone(), right: right.clone(), places }.verify();
         }
-        expected.sort();
-        for places in [expected.len(), expected.len() + 1, 300] {
-            let got = super::same_everywhere(&ManyToMany { left: left.clone(), right: right.clone(), places });
-            let mut got = got.expect("there is room");
-            got.sort();
-            assert_eq!(got, expected);
-        }
-        if let Some(places) = expected.len().checked_sub(1) {
+        if let Some(places) = pairs.checked_sub(1) {
             let got = super::same_everywhere(&ManyToMany { left, right, places });
             assert!(matches!(got, Err(Abort::Data(_))));
+        }
+    }
+}
+
+#[test]
+fn pairs_of_every_kind_of_key_at_every_size() {
+    let side = |keys: &[u64], valid: u64| -> Rows { (0..).zip(keys).map(|(i, k)| (*k, i, u64::from(i % valid != 0))).collect() };
+    for rows in [0, 1, 2, 3, 63, 64, 65, 127, 129] {
+        let all = keys(rows, PAIR_KEY);
+        for (number, kind) in all.iter().enumerate() {
+            // many with few, so that equal keys have no more than some hundred pairs; and no row that is valid
+            let few: Vec<u64> = kind.iter().copied().take(3).chain([1, 0]).collect();
+            let (many, few) = (side(kind, 5), side(&few, if number == 2 { 1 } else { 4 }));
+            let (left, right) = if number % 2 == 0 { (many, few) } else { (few, many) };
+            let pairs = ManyToMany { left: left.clone(), right: right.clone(), places: 0 }.expected().len();
+            ManyToMany { left, right, places: pairs + rows % 2 }.verify();
+        }
+    }
+}
+
+#[test]
+fn joins_of_every_kind_of_key_at_every_size() {
+    for rows in [0, 1, 2, 3, 63, 64, 65, 127, 129] {
+        for (number, right) in keys(rows, 7).into_iter().enumerate() {
+            let right: Rows = (0..).zip(right).map(|(i, k)| (k, i, u64::from(i % 4 != 1))).collect();
+            // all keys, one of them, or those that nobody has
+            for left in [(0..128).collect(), vec![127], (0..128).filter(|k| right.iter().all(|r| r.0 != *k)).collect::<Vec<u64>>()] {
+                let left: Rows = left.into_iter().map(|k| (k, k * 1000, u64::from(k % 5 != 2))).collect();
+                let options = if number % 2 == 0 { LEFT_FLAGS } else { JoinOptions::default() };
+                Join { left, right: right.clone(), options }.verify();
+            }
         }
     }
 }
