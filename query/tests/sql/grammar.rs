@@ -9,8 +9,8 @@ use proptest::prelude::*;
 pub enum Question {
     /// One SELECT.
     One(Select),
-    /// Two, of one key column each.
-    Set { op: u8, link: u8, left: (From, Option<Cond>), right: (From, Option<Cond>) },
+    /// Two, of as many columns each, the first a key; and perhaps one of them again.
+    Set { op: u8, columns: Vec<u8>, left: (From, Option<Cond>), right: (From, Option<Cond>), third: Option<(u8, bool)> },
 }
 
 /// SELECT … FROM … WHERE …
@@ -52,6 +52,8 @@ pub enum Shape {
     },
     Window {
         function: u8,
+        /// How many rows away, or how many tiles.
+        away: u8,
         of: u8,
         partition: Option<u8>,
         by: u8,
@@ -70,6 +72,44 @@ pub enum Item {
     Column(u8),
     Number(Num),
     Condition(Cond),
+    Text(Txt),
+    When(When),
+    Scalar(Scalar),
+}
+
+/// A text.
+#[derive(Clone, Debug)]
+pub enum Txt {
+    Column(u8),
+    Literal(u8),
+    /// UPPER or LOWER.
+    Cased(bool, Box<Txt>),
+    Part(Box<Txt>, u8, u8),
+    Joined(Box<Txt>, Box<Txt>),
+    Coalesce(Box<Txt>, Box<Txt>),
+    Case(Box<Cond>, Box<Txt>, Box<Txt>),
+    /// A number or a date as text.
+    Written(u8),
+}
+
+/// A date, or a moment.
+#[derive(Clone, Debug)]
+pub enum When {
+    Column(u8),
+    Day(u8),
+    /// The beginning of its year, month or week.
+    Start(u8, u8),
+    Later(u8, i8),
+}
+
+/// An aggregate of another table as a value: with a link, of the rows that are the row's own.
+#[derive(Clone, Debug)]
+pub struct Scalar {
+    pub table: u8,
+    pub op: u8,
+    pub column: u8,
+    pub on: Option<u8>,
+    pub also: Option<(u8, i8)>,
 }
 
 #[derive(Clone, Debug)]
@@ -90,6 +130,13 @@ pub enum Num {
     Coalesce(u8, Box<Num>),
     Case(Box<Cond>, Box<Num>, Box<Num>),
     Abs(Box<Num>),
+    /// As a BIGINT.
+    Whole(Box<Num>),
+    /// 1 or 0, or NULL.
+    Truth(Box<Cond>),
+    /// EXTRACT.
+    Part(u8, When),
+    Length(Box<Txt>),
     /// GREATEST or LEAST.
     Best(bool, Box<Num>, Box<Num>),
 }
@@ -104,6 +151,9 @@ pub enum Cond {
     Date(u8, u8, u16),
     IsNull(u8, bool),
     Between(u8, i8, i8),
+    Like(Box<Txt>, u8, bool),
+    Written(Box<Txt>, u8, Box<Txt>),
+    Days(When, u8, When),
     Not(Box<Cond>),
     And(Box<Cond>, Box<Cond>),
     Or(Box<Cond>, Box<Cond>),
@@ -115,15 +165,18 @@ pub enum Cond {
         is_in: bool,
         also: Option<(u8, i8)>,
     },
+    /// A comparison with a sub-query; in WHERE alone, too.
+    Scalar(Box<Num>, u8, Scalar),
 }
 
 /// All questions.
 pub fn questions() -> impl Strategy<Value = Question> {
     let filtered = || (from(1), option(filter(1)));
+    let columns = proptest::collection::vec(any::<u8>(), 1..=4);
     prop_oneof![
         7 => select().prop_map(Question::One),
-        1 => (any::<u8>(), any::<u8>(), filtered(), filtered())
-            .prop_map(|(op, link, left, right)| Question::Set { op, link, left, right }),
+        1 => (any::<u8>(), columns, filtered(), filtered(), proptest::option::weighted(0.2, any::<(u8, bool)>()))
+            .prop_map(|(op, columns, left, right, third)| Question::Set { op, columns, left, right, third }),
     ]
 }
 
@@ -147,14 +200,22 @@ fn from(most: usize) -> impl Strategy<Value = From> {
 fn shape() -> impl Strategy<Value = Shape> {
     let having = proptest::option::weighted(0.3, (any::<u8>(), -5..40_i8));
     let aggregates = (proptest::collection::vec(aggregate(), 1..=3), proptest::collection::vec(any::<u8>(), 0..=2), having);
-    let item =
-        prop_oneof![3 => any::<u8>().prop_map(Item::Column), 2 => num(2).prop_map(Item::Number), 1 => cond(1).prop_map(Item::Condition)];
-    let window = (any::<u8>(), any::<u8>(), option(any::<u8>()), any::<u8>(), any::<bool>());
+    let item = prop_oneof![
+        12 => any::<u8>().prop_map(Item::Column),
+        8 => num(2).prop_map(Item::Number),
+        4 => cond(1).prop_map(Item::Condition),
+        3 => txt(2).prop_map(Item::Text),
+        2 => when().prop_map(Item::When),
+        1 => scalar().prop_map(Item::Scalar),
+    ];
+    let window = (any::<u8>(), any::<u8>(), any::<u8>(), option(any::<u8>()), any::<u8>(), any::<bool>());
     prop_oneof![
         5 => aggregates.prop_map(|(of, by, having)| Shape::Aggregates { of, by, having }),
         4 => (proptest::collection::vec(item, 1..=3), proptest::bool::weighted(0.3))
             .prop_map(|(items, distinct)| Shape::Rows { items, distinct }),
-        2 => window.prop_map(|(function, of, partition, by, descending)| Shape::Window { function, of, partition, by, descending }),
+        2 => window.prop_map(|(function, away, of, partition, by, descending)| Shape::Window {
+            function, away, of, partition, by, descending
+        }),
         1 => (any::<u8>(), aggregate(), any::<u8>()).prop_map(|(by, of, outer)| Shape::Groups { by, of, outer }),
     ]
 }
@@ -169,13 +230,17 @@ fn num(depth: usize) -> BoxedStrategy<Num> {
         4 => any::<u8>().prop_map(Num::Column),
         1 => (-9..99_i8).prop_map(Num::Literal),
         1 => (any::<u8>(), -3..4_i8).prop_map(|(c, by)| Num::Times(c, by)),
+        1 => (any::<u8>(), when()).prop_map(|(part, when)| Num::Part(part, when)),
     ];
     if depth == 0 {
         return leaf.boxed();
     }
     let boxed = move || num(depth - 1).prop_map(Box::new);
     prop_oneof![
-        6 => leaf,
+        7 => leaf,
+        1 => boxed().prop_map(Num::Whole),
+        1 => cond(depth - 1).prop_map(|c| Num::Truth(Box::new(c))),
+        1 => txt(depth - 1).prop_map(|text| Num::Length(Box::new(text))),
         2 => (boxed(), boxed()).prop_map(|(a, b)| Num::Add(a, b)),
         2 => (boxed(), boxed()).prop_map(|(a, b)| Num::Sub(a, b)),
         1 => (any::<u8>(), boxed()).prop_map(|(c, b)| Num::Coalesce(c, b)),
@@ -201,8 +266,12 @@ fn cond(depth: usize) -> BoxedStrategy<Cond> {
         return leaf.boxed();
     }
     let boxed = move || cond(depth - 1).prop_map(Box::new);
+    let text = move || txt(depth - 1).prop_map(Box::new);
     prop_oneof![
-        8 => leaf,
+        10 => leaf,
+        1 => (text(), any::<u8>(), any::<bool>()).prop_map(|(text, pattern, not)| Cond::Like(text, pattern, not)),
+        1 => (text(), any::<u8>(), text()).prop_map(|(a, op, b)| Cond::Written(a, op, b)),
+        1 => (when(), any::<u8>(), when()).prop_map(|(a, op, b)| Cond::Days(a, op, b)),
         1 => boxed().prop_map(Cond::Not),
         2 => (boxed(), boxed()).prop_map(|(a, b)| Cond::And(a, b)),
         2 => (boxed(), boxed()).prop_map(|(a, b)| Cond::Or(a, b)),
@@ -210,18 +279,56 @@ fn cond(depth: usize) -> BoxedStrategy<Cond> {
     .boxed()
 }
 
+fn txt(depth: usize) -> BoxedStrategy<Txt> {
+    let leaf = prop_oneof![
+        6 => any::<u8>().prop_map(Txt::Column),
+        1 => any::<u8>().prop_map(Txt::Literal),
+        1 => any::<u8>().prop_map(Txt::Written),
+    ];
+    if depth == 0 {
+        return leaf.boxed();
+    }
+    let boxed = move || txt(depth - 1).prop_map(Box::new);
+    prop_oneof![
+        4 => leaf,
+        2 => (any::<bool>(), boxed()).prop_map(|(upper, a)| Txt::Cased(upper, a)),
+        2 => (boxed(), any::<u8>(), any::<u8>()).prop_map(|(a, from, length)| Txt::Part(a, from, length)),
+        1 => (boxed(), boxed()).prop_map(|(a, b)| Txt::Joined(a, b)),
+        1 => (boxed(), boxed()).prop_map(|(a, b)| Txt::Coalesce(a, b)),
+        1 => (cond(depth - 1).prop_map(Box::new), boxed(), boxed()).prop_map(|(c, a, b)| Txt::Case(c, a, b)),
+    ]
+    .boxed()
+}
+
+fn when() -> impl Strategy<Value = When> {
+    prop_oneof![
+        2 => any::<u8>().prop_map(When::Column),
+        1 => any::<u8>().prop_map(When::Day),
+        1 => (any::<u8>(), any::<u8>()).prop_map(|(unit, c)| When::Start(unit, c)),
+        1 => (any::<u8>(), -40..40_i8).prop_map(|(c, days)| When::Later(c, days)),
+    ]
+}
+
+fn scalar() -> impl Strategy<Value = Scalar> {
+    let also = proptest::option::weighted(0.3, (any::<u8>(), -5..40_i8));
+    let on = proptest::option::weighted(0.6, any::<u8>());
+    (any::<u8>(), any::<u8>(), any::<u8>(), on, also).prop_map(|(table, op, column, on, also)| Scalar { table, op, column, on, also })
+}
+
 /// What stands behind WHERE.
 fn filter(depth: usize) -> BoxedStrategy<Cond> {
     let also = proptest::option::weighted(0.5, (any::<u8>(), -5..40_i8));
     let exists = (any::<u8>(), any::<u8>(), any::<bool>(), any::<bool>(), also);
     let exists = exists.prop_map(|(table, on, not, is_in, also)| Cond::Exists { table, on, not, is_in, also });
+    let of = (num(1).prop_map(Box::new), any::<u8>(), scalar()).prop_map(|(a, op, scalar)| Cond::Scalar(a, op, scalar));
     if depth == 0 {
-        return prop_oneof![3 => cond(0), 2 => exists].boxed();
+        return prop_oneof![6 => cond(0), 3 => exists, 1 => of].boxed();
     }
     let boxed = move || filter(depth - 1).prop_map(Box::new);
     prop_oneof![
         6 => cond(depth),
         2 => exists,
+        1 => of,
         1 => boxed().prop_map(Cond::Not),
         1 => (boxed(), boxed()).prop_map(|(a, b)| Cond::And(a, b)),
         1 => (boxed(), boxed()).prop_map(|(a, b)| Cond::Or(a, b)),

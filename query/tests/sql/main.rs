@@ -11,6 +11,7 @@ mod protect;
 mod random;
 mod random_tests;
 mod relation;
+mod schema;
 mod search;
 mod sizes;
 mod slt;

@@ -1,131 +1,12 @@
 //! A random question as SQL over the town.
 
-use super::grammar::{Aggregate, Cond, From, Item, Num, Question, Select, Shape};
+use super::grammar::{Aggregate, Cond, From, Item, Num, Question, Scalar, Select, Shape, Txt, When};
+use super::schema::Kind::{self, Bool, Date, Decimal, Int, Moment, Text};
+use super::schema::{Link, TABLES, Table};
 use std::fmt::Write;
 
-/// What a column is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Int,
-    Decimal,
-    Text,
-    Date,
-    Moment,
-    Bool,
-}
-
-use Kind::{Bool, Date, Decimal, Int, Moment, Text};
-
-/// A table, or a view of one: its text in FROM, and its columns with the kind of thing a key names.
-struct Table {
-    text: &'static str,
-    columns: &'static [(&'static str, Kind, Option<Link>)],
-}
-
-/// Columns that may be equal.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Link {
-    Person,
-    Name,
-    Ward,
-    Home,
-    Day,
-    Moment,
-}
-
-const TABLES: [Table; 13] = [
-    Table {
-        text: "school.pupils",
-        columns: &[
-            ("pupil", Int, Some(Link::Person)),
-            ("name", Text, Some(Link::Name)),
-            ("born", Date, None),
-            ("ward", Int, Some(Link::Ward)),
-            ("level", Text, None),
-            ("points", Decimal, None),
-            ("boards", Bool, None),
-        ],
-    },
-    Table {
-        text: "clinic.patients",
-        columns: &[
-            ("patient", Int, Some(Link::Person)),
-            ("name", Text, Some(Link::Name)),
-            ("ward", Int, Some(Link::Ward)),
-            ("weight", Decimal, None),
-            ("insured", Bool, None),
-            ("since", Date, None),
-            ("blood", Text, None),
-        ],
-    },
-    Table {
-        text: "housing.tenants",
-        columns: &[
-            ("tenant", Int, Some(Link::Person)),
-            ("home", Int, Some(Link::Home)),
-            ("name", Text, Some(Link::Name)),
-            ("since", Date, None),
-        ],
-    },
-    Table {
-        text: "school.marks",
-        columns: &[("pupil", Int, Some(Link::Person)), ("subject", Text, None), ("mark", Int, None), ("day", Date, Some(Link::Day))],
-    },
-    Table {
-        text: "clinic.visits",
-        columns: &[
-            ("patient", Int, Some(Link::Person)),
-            ("day", Date, Some(Link::Day)),
-            ("cost", Decimal, None),
-            ("ward", Int, Some(Link::Ward)),
-            ("kind", Text, None),
-        ],
-    },
-    Table {
-        text: "housing.homes",
-        columns: &[
-            ("home", Int, Some(Link::Home)),
-            ("ward", Int, Some(Link::Ward)),
-            ("street", Text, None),
-            ("rent", Decimal, None),
-            ("rooms", Int, None),
-            ("heated", Bool, None),
-            ("built", Date, None),
-        ],
-    },
-    Table {
-        text: "school.entries",
-        columns: &[("pupil", Int, Some(Link::Person)), ("at", Moment, Some(Link::Moment)), ("until", Moment, Some(Link::Moment))],
-    },
-    Table {
-        text: "clinic.calls",
-        columns: &[
-            ("call", Int, None),
-            ("patient", Int, Some(Link::Person)),
-            ("at", Moment, Some(Link::Moment)),
-            ("seen", Moment, Some(Link::Moment)),
-        ],
-    },
-    Table {
-        text: "housing.events",
-        columns: &[("event", Int, None), ("tenant", Int, Some(Link::Person)), ("at", Moment, Some(Link::Moment))],
-    },
-    Table { text: "public.wards", columns: &[("ward", Int, Some(Link::Ward)), ("area", Text, None), ("people", Int, None)] },
-    Table {
-        text: "(SELECT pupil, COUNT(*) AS n, SUM(mark) AS total FROM school.marks GROUP BY pupil)",
-        columns: &[("pupil", Int, Some(Link::Person)), ("n", Int, None), ("total", Int, None)],
-    },
-    Table {
-        text: "(SELECT patient, MAX(day) AS latest, SUM(cost) AS cost FROM clinic.visits GROUP BY patient)",
-        columns: &[("patient", Int, Some(Link::Person)), ("latest", Date, None), ("cost", Decimal, None)],
-    },
-    Table {
-        text: "(SELECT ward, COUNT(*) AS homes, MIN(rent) AS rent FROM housing.homes GROUP BY ward)",
-        columns: &[("ward", Int, Some(Link::Ward)), ("homes", Int, None), ("rent", Decimal, None)],
-    },
-];
-
 const TEXTS: [&str; 8] = ["Ada", "Ben", "high", "low", "acute", "A", "Mill Lane", "art"];
+const PATTERNS: [&str; 8] = ["A%", "%a", "%e%", "_e%", "", "%", "a\\_b", "%L%n_"];
 const COMPARISONS: [&str; 6] = ["=", "<", "<=", ">", ">=", "<>"];
 const ALIASES: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -137,25 +18,53 @@ fn pick<T>(from: &[T], number: u8) -> &T {
 pub fn sql(question: &Question) -> String {
     match question {
         Question::One(select) => one(select),
-        Question::Set { op, link, left, right } => {
-            let op = pick(&["UNION", "UNION ALL", "INTERSECT", "EXCEPT"], *op);
-            let side = |(from, filter): &(From, Option<Cond>)| {
-                let (scope, mut text) = scope(from);
-                if let Some(filter) = filter {
-                    write!(text, " WHERE {}", scope.cond(filter)).ok();
-                }
-                (scope, text)
-            };
+        Question::Set { op, columns, left, right, third } => {
+            let ops = ["UNION", "UNION ALL", "INTERSECT", "EXCEPT", "INTERSECT ALL", "EXCEPT ALL"];
             let ((a, left), (mut b, mut right)) = (side(left), side(right));
             if a.links(&b).is_empty() {
                 // nothing in common: the same again
                 (b, right) = (a.clone(), left.clone());
             }
-            let pairs = a.links(&b);
-            let (x, y) = pick(&pairs, *link);
-            format!("SELECT {x} AS x0{left} {op} SELECT {y} AS x0{right}")
+            let (x, y) = pairs(&a, &b, columns);
+            let text = format!("SELECT {}{left} {} SELECT {}{right}", named(&x), pick(&ops, *op), named(&y));
+            match third {
+                None => text,
+                Some((op, turned)) => {
+                    // once more one of the two, in another order of operations
+                    let (columns, from) = if *turned { (&y, &right) } else { (&x, &left) };
+                    format!("({text}) {} SELECT {}{from}", pick(&ops, *op), named(columns))
+                }
+            }
         }
     }
+}
+
+/// A side of a set operation.
+fn side((from, filter): &(From, Option<Cond>)) -> (Scope, String) {
+    let (scope, mut text) = scope(from);
+    if let Some(filter) = filter {
+        write!(text, " WHERE {}", scope.cond(filter)).ok();
+    }
+    (scope, text)
+}
+
+/// Columns of two sides that may be equal, then columns of one kind.
+fn pairs(a: &Scope, b: &Scope, columns: &[u8]) -> (Vec<String>, Vec<String>) {
+    let links = a.links(b);
+    let (x, y) = pick(&links, columns[0]);
+    let (mut left, mut right) = (vec![x.clone()], vec![y.clone()]);
+    for column in &columns[1..] {
+        let (x, kind, _) = pick(&a.columns, *column);
+        if let Some(y) = b.kind(&[*kind], column.rotate_right(3)) {
+            left.push(x.clone());
+            right.push(y.into());
+        }
+    }
+    (left, right)
+}
+
+fn named(items: &[String]) -> String {
+    items.iter().enumerate().map(|(i, text)| format!("{text} AS x{i}")).collect::<Vec<_>>().join(", ")
 }
 
 fn one(select: &Select) -> String {
@@ -244,10 +153,60 @@ impl Scope {
             Num::Coalesce(c, b) => format!("COALESCE({}, {})", self.number(*c), self.num(b)),
             Num::Case(c, a, b) => format!("CASE WHEN {} THEN {} ELSE {} END", self.cond(c), self.num(a), self.num(b)),
             Num::Abs(a) => format!("ABS({})", self.num(a)),
+            Num::Whole(a) => format!("CAST({} AS BIGINT)", self.num(a)),
+            Num::Truth(c) => format!("CAST({} AS BIGINT)", self.cond(c)),
+            Num::Part(part, when) => self.when(when).map_or_else(
+                || "7".into(),
+                |when| format!("EXTRACT({} FROM {when})", pick(&["YEAR", "MONTH", "DAY", "QUARTER", "DOW", "DOY", "WEEK"], *part)),
+            ),
+            Num::Length(text) => self.txt(text).map_or_else(|| "0".into(), |text| format!("LENGTH({text})")),
             Num::Best(greatest, a, b) => {
                 format!("{}({}, {})", if *greatest { "GREATEST" } else { "LEAST" }, self.num(a), self.num(b))
             }
         }
+    }
+
+    /// A text, if the tables have any.
+    fn txt(&self, text: &Txt) -> Option<String> {
+        Some(match text {
+            Txt::Column(c) => self.kind(&[Text], *c)?.into(),
+            Txt::Literal(c) => format!("'{}'", pick(&TEXTS, *c)),
+            Txt::Cased(upper, a) => format!("{}({})", if *upper { "UPPER" } else { "LOWER" }, self.txt(a)?),
+            Txt::Part(a, from, length) => format!("SUBSTR({}, {}, {})", self.txt(a)?, from % 5 + 1, length % 5),
+            Txt::Joined(a, b) => format!("{} || {}", self.txt(a)?, self.txt(b)?),
+            Txt::Coalesce(a, b) => format!("COALESCE({}, {})", self.txt(a)?, self.txt(b)?),
+            Txt::Case(c, a, b) => format!("CASE WHEN {} THEN {} ELSE {} END", self.cond(c), self.txt(a)?, self.txt(b)?),
+            Txt::Written(c) => format!("CAST({} AS VARCHAR)", self.kind(&[Int, Decimal, Date], *c)?),
+        })
+    }
+
+    /// A date or a moment, if the tables have any.
+    fn when(&self, when: &When) -> Option<String> {
+        Some(match when {
+            When::Column(c) => self.kind(&[Date, Moment], *c)?.into(),
+            When::Day(c) => format!("CAST({} AS DATE)", self.kind(&[Date, Moment], *c)?),
+            When::Start(unit, c) => {
+                format!("CAST(DATE_TRUNC('{}', {}) AS DATE)", pick(&["year", "month", "week"], *unit), self.kind(&[Date, Moment], *c)?)
+            }
+            When::Later(c, days) => format!("(CAST({} AS DATE) + INTERVAL '{days} days')", self.kind(&[Date, Moment], *c)?),
+        })
+    }
+
+    /// A value from another table, of all its rows or of those linked to the row at hand.
+    fn scalar(&self, scalar: &Scalar) -> String {
+        let table = pick(&TABLES, scalar.table);
+        let inner = Scope::of(table, "s");
+        let column = inner.number(scalar.column);
+        let of = pick(&["MAX({})", "MIN({})", "SUM({})", "COUNT({})", "COUNT(*)", "AVG({})"], scalar.op).replace("{}", column);
+        let mut conditions = Vec::new();
+        let pairs = self.links(&inner);
+        if let (Some(on), false) = (scalar.on, pairs.is_empty()) {
+            let (a, b) = pick(&pairs, on);
+            conditions.push(format!("{b} = {a}"));
+        }
+        conditions.extend(scalar.also.map(|(c, v)| format!("{} > {v}", inner.number(c))));
+        let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
+        format!("(SELECT {of} FROM {} s{filter})", table.text)
     }
 
     fn cond(&self, cond: &Cond) -> String {
@@ -272,6 +231,19 @@ impl Scope {
                 |a| format!("{a} {} DATE '{:04}-{:02}-{:02}'", compare(op), 2000 + day % 25, 1 + day / 25 % 12, 1 + day / 300 % 28),
             ),
             Cond::IsNull(c, not) => format!("{} IS {}NULL", self.any(*c), if *not { "NOT " } else { "" }),
+            Cond::Like(text, pattern, not) => match self.txt(text) {
+                Some(text) => format!("{text} {}LIKE '{}'", if *not { "NOT " } else { "" }, pick(&PATTERNS, *pattern)),
+                None => instead(*pattern),
+            },
+            Cond::Written(a, op, b) => match (self.txt(a), self.txt(b)) {
+                (Some(a), Some(b)) => format!("{a} {} {b}", compare(op)),
+                _ => instead(*op),
+            },
+            Cond::Days(a, op, b) => match (self.when(a), self.when(b)) {
+                (Some(a), Some(b)) => format!("{a} {} {b}", compare(op)),
+                _ => instead(*op),
+            },
+            Cond::Scalar(a, op, scalar) => format!("{} {} {}", self.num(a), compare(op), self.scalar(scalar)),
             Cond::Between(c, a, b) => format!("{} BETWEEN {a} AND {b}", self.number(*c)),
             Cond::Not(a) => format!("NOT ({})", self.cond(a)),
             Cond::And(a, b) => format!("({} AND {})", self.cond(a), self.cond(b)),
@@ -317,7 +289,7 @@ impl Scope {
             12 => {
                 let name = pick(&["PERCENTILE_CONT", "PERCENTILE_DISC"], aggregate.column / 16);
                 // positions that are exact as doubles
-                let p = pick(&["0.25", "0.5", "0.875"], aggregate.column);
+                let p = pick(&["0.25", "0.5", "0.875", "0", "1", "0.0625"], aggregate.column);
                 format!("{name}({p}) WITHIN GROUP (ORDER BY {})", self.number(aggregate.column))
             }
             _ => format!("SUM({num}) / NULLIF(COUNT({any}), 0)"),
@@ -331,7 +303,6 @@ impl Scope {
 
     /// The whole SELECT, and how many columns it has.
     fn shape(&self, shape: &Shape, from: &str) -> (String, usize) {
-        let named = |items: &[String]| items.iter().enumerate().map(|(i, t)| format!("{t} AS x{i}")).collect::<Vec<_>>().join(", ");
         match shape {
             Shape::Aggregates { of, by, having } => {
                 let by: Vec<String> = by.iter().map(|c| self.any(*c).to_owned()).collect();
@@ -351,27 +322,38 @@ impl Scope {
                         Item::Column(c) => self.any(*c).to_owned(),
                         Item::Number(num) => self.num(num),
                         Item::Condition(cond) => self.cond(cond),
+                        Item::Text(text) => self.txt(text).unwrap_or_else(|| "'none'".into()),
+                        Item::When(when) => self.when(when).unwrap_or_else(|| "DATE '2024-02-29'".into()),
+                        Item::Scalar(scalar) => self.scalar(scalar),
                     })
                     .collect();
                 (format!("SELECT {}{}{from}", if *distinct { "DISTINCT " } else { "" }, named(&items)), items.len())
             }
-            Shape::Window { function, of, partition, by, descending } => {
-                let (of, key) = (self.number(*of), self.any(*by));
+            Shape::Window { function, away, of, partition, by, descending } => {
+                let (any, of, key) = (self.any(*of), self.number(*of), self.any(*by));
                 let partition = partition.map(|c| format!("PARTITION BY {} ", self.any(c))).unwrap_or_default();
                 let direction = if *descending { " DESC" } else { "" };
                 // functions that number rows need an order without ties, but for rows that are equal in everything
                 let rest: Vec<&str> = self.columns.iter().map(|c| c.0.as_str()).filter(|c| *c != key).collect();
                 let all = [vec![key], rest].concat();
                 let all = all.iter().map(|c| format!("{c}{direction}")).collect::<Vec<_>>().join(", ");
-                let (function, order) = match function % 9 {
+                let whole = "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING";
+                let (function, order) = match function % 16 {
                     0 => ("RANK()".into(), format!("ORDER BY {key}{direction}")),
                     1 => ("DENSE_RANK()".into(), format!("ORDER BY {key}{direction}")),
                     2 => ("ROW_NUMBER()".into(), format!("ORDER BY {all}")),
-                    3 => ("NTILE(3)".into(), format!("ORDER BY {all}")),
-                    4 => (format!("LAG({of})"), format!("ORDER BY {all}")),
+                    3 => (format!("NTILE({})", pick(&[3, 1, 2, 4, 7, 40], *away)), format!("ORDER BY {all}")),
+                    4 => (format!("LAG({any})"), format!("ORDER BY {all}")),
                     5 => (format!("SUM({of})"), String::new()),
                     6 => (format!("MAX({of})"), String::new()),
                     7 => ("COUNT(*)".into(), format!("ORDER BY {key}{direction}")),
+                    8 => (format!("LAG({any}, {})", away % 20), format!("ORDER BY {all}")),
+                    9 => (format!("LEAD({any}, {})", away % 20), format!("ORDER BY {all}")),
+                    10 => (format!("LEAD({any})"), format!("ORDER BY {all}")),
+                    11 => (format!("SUM({of})"), format!("ORDER BY {all} ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW")),
+                    12 => (format!("MIN({of})"), format!("ORDER BY {key}{direction} {whole}")),
+                    13 => (format!("AVG({of})"), String::new()),
+                    14 => (format!("COUNT({any})"), String::new()),
                     _ => (format!("SUM({of})"), format!("ORDER BY {key}{direction}")),
                 };
                 (format!("SELECT {key} AS x0, {of} AS x1, {function} OVER ({partition}{order}) AS x2{from}"), 3)

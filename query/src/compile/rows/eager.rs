@@ -318,14 +318,14 @@ fn distinct(exprs: impl IntoIterator<Item = Expr>) -> (Vec<Expr>, Vec<usize>) {
     (once, at)
 }
 
-/// Aggregates that have names of their own: a name leaves casts out, so that MIN(x) and MIN(CAST(x AS DOUBLE)) have one.
-fn apart(aggregates: Vec<Expr>) -> Vec<Expr> {
-    let names: Vec<String> = aggregates.iter().map(|e| e.schema_name().to_string()).collect();
+/// Expressions that have names of their own: a name leaves casts out, so that MIN(x) and MIN(CAST(x AS DOUBLE)) have one.
+fn apart(exprs: Vec<Expr>) -> Vec<Expr> {
+    let names: Vec<String> = exprs.iter().map(|e| e.schema_name().to_string()).collect();
     let of = |(i, e): (usize, Expr)| match names[..i].iter().filter(|n| **n == names[i]).count() {
         0 => e,
         n => e.alias(format!("{} ({})", names[i], n + 1)),
     };
-    aggregates.into_iter().enumerate().map(of).collect()
+    exprs.into_iter().enumerate().map(of).collect()
 }
 
 /// The columns of an aggregate: its keys, then for each place its fold.
@@ -336,7 +336,7 @@ fn in_places(aggregate: &LogicalPlanBuilder, keys: usize, at: &[usize]) -> Vec<E
 
 /// Rows folded by these keys.
 fn folded_by(rows: &LogicalPlan, keys: &[Expr], folds: &[Expr]) -> Result<LogicalPlan, SqlError> {
-    let folded = LogicalPlanBuilder::from(rows.clone()).aggregate(keys.to_vec(), apart(folds.to_vec())).map_err(internal)?;
+    let folded = LogicalPlanBuilder::from(rows.clone()).aggregate(apart(keys.to_vec()), apart(folds.to_vec())).map_err(internal)?;
     // names that no other relation has
     let named = folded.schema().columns().into_iter().zip(names(keys).into_iter().chain(names(folds)));
     let named = named.map(|(c, name)| Expr::Column(c).alias(name.name)).collect::<Vec<_>>();

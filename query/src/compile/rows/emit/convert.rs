@@ -28,8 +28,13 @@ impl Emit<'_> {
         };
         match (val.form.clone(), to) {
             (RowForm::Planes { scale: s, offset, width }, RowForm::Planes { scale: t, offset: low, width: w }) if s == *t => {
-                let by = offset.checked_sub(*low).ok_or_else(wrong)?;
+                let mut by = offset.checked_sub(*low).ok_or_else(wrong)?;
                 let kind = RowKind::Planes(*w);
+                // what is NULL everywhere may lie anywhere: no value is moved so far
+                let room = if by >= 0 { *w } else { width.max(*w) };
+                if by.unsigned_abs() >> room > 0 {
+                    by = by.rem_euclid(1 << *w);
+                }
                 let node = if by >= 0 {
                     let by = self.integer(by, *w);
                     self.node(RowOp::Add(val.node, by), kind)
