@@ -1,5 +1,6 @@
 //! Relations by hand over tiny tables: in clear, among three parties, and priced.
 
+mod costs;
 mod group;
 mod lookup;
 mod map;
@@ -20,7 +21,7 @@ use query::explain::{price, price_of_disclosing};
 use query::finish::reconstruct;
 use query::ground::Ground;
 use query::local::{AtHome, Inputs, Local, LocalError, Tables};
-use query::plan::relation::{Operator, Relation, RelationId, RowColumn, RowForm};
+use query::plan::relation::{Operator, Relation, RelationId, RowColumn, RowForm, RowKind, RowNode, RowNodeId, RowOp};
 use query::plan::{PLAN_VERSION, Plan, Ring, RowRelease, Source, Subplan};
 use query::trace::Trace;
 use query::wire;
@@ -246,6 +247,42 @@ fn rows(plan: &Plan, ground: &Ground, parts: &[(String, Vec<Part>)]) -> Vec<Row>
         }),
     };
     (0..opened.rows()).map(|row| (0..columns.len()).map(|c| cell(row, c)).collect()).collect()
+}
+
+/// Sizes at which words, digits and halvings change.
+const EDGES: [usize; 9] = [0, 1, 2, 3, 63, 64, 65, 127, 129];
+
+/// Keys of eight bits: all equal, all distinct, sorted and reversed, these with repetitions.
+fn kinds(rows: usize) -> [Vec<i128>; 4] {
+    let n = rows as i128;
+    [vec![255; rows], (0..n).map(|i| i * 37 % 251).collect(), (0..n).map(|i| i / 3).collect(), (0..n).rev().map(|i| i / 2).collect()]
+}
+
+/// Every so many a NULL.
+fn now_and_then(values: Vec<i128>, null: usize) -> Vec<Cell> {
+    values.into_iter().enumerate().map(|(at, v)| if at % null == 1 { None } else { int(v) }).collect()
+}
+
+/// All columns as they stand, of the rows whose bit is set.
+fn kept(build: &mut Build, input: RelationId, bit: usize) -> RelationId {
+    let columns = build.columns(input);
+    let mut nodes = Vec::new();
+    let mut node = |op, kind| {
+        nodes.push(RowNode { op, kind });
+        RowNodeId(nodes.len() - 1)
+    };
+    let out = columns.iter().enumerate().map(|(c, column)| {
+        let kind = match &column.form {
+            RowForm::Bit => RowKind::Bit,
+            RowForm::Field { ring, .. } => RowKind::Field(*ring),
+            form => RowKind::Planes(form.width() as u32),
+        };
+        (node(RowOp::Column(c), kind), column.nullable.then(|| node(RowOp::Valid(c), RowKind::Bit)))
+    });
+    let out: Vec<_> = out.collect();
+    let keep = Some(out[bit].0);
+    let places = build.relations[input.0].places;
+    build.push(Operator::Map { input, nodes, columns: out, keep }, places, false, columns)
 }
 
 /// Small numbers that look random.

@@ -1,11 +1,17 @@
 //! One row for each key.
 //!
+//! *Functionality.* For each tuple of keys that rows have, NULL a value like others, a row with the keys and folds of the rows that pass a filter: how many rows, values or distinct
+//! values, their sum, the smallest, largest or a percentile, the value that all have.
 //! *Protocol.* The rows are sorted by (is no row, keys); a row's key is compared with the one before. Every fold becomes a sum over the rows of a group: a count of lifted
 //! bits, a value where it counts, the smallest value XORed with zeros for all other rows. Sums run over all rows; the last row of each group is compacted to the front,
 //! where the differences of neighbours are the groups' sums (Asharov, Hamada, Kikuchi, Nof, Pinkas, Tomida, CCS'23, and protocols::relational::group_sums). Folds over the
 //! *order* of a column sort by its value below the keys, the rows that count first: each column and filter its own sort, whose groups line up.
 //! Where the owner of the keys sorted the rows so at home, and no other order is needed, nothing is sorted on shares.
-//! *Rounds.* For each order the sort's, 3 to apply, log2 of the key's width and 2, those of the folds, 6 for the compaction; a percentile 12 and its comparisons more.
+//! *Cost.* n places, w = log2 n bits of an index, k bits of keys and r = 1 if there are places without a row. For each order, of a value of l bits and whether it counts: the sort by
+//! k + r, and l + 1 more, bits of what its folds read; k - 1 + r bits a row in log2 k + 1 rounds to find the groups; l + 1 in log2 l + 1 rounds to find the smallest and largest value, and new ones;
+//! l bits in one round for each smallest, largest or percentile, which has its own besides; for sums two rounds to lift their conditions and one for the products; then
+//! the front, 8w/3 + (4/3)(w + S + 1) bits and 5 rounds for the S bits of keys and folds. *Leakage.* None: the number of groups is secret, and places beyond them, which hold anything,
+//! are blanked before they are opened.
 
 pub(super) mod order;
 mod percentile;

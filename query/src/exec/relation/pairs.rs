@@ -1,4 +1,10 @@
-//! All pairs of rows with equal keys: protocols::relational::pairs on the rows without NULL in a key.
+//! All pairs of rows with equal keys.
+//!
+//! *Functionality.* Of two relations every pair of a left and a right row that are equal in all keys, none of them NULL, in as many places as the catalogue's bounds allow, with a bit
+//! that says whether a place is a pair. More pairs than places end the session, and that is all that is then known.
+//! *Protocol.* [`protocols::relational::pairs`] on the rows without NULL in a key (Krastnikov, Kerschbaum, Stebila, VLDB'20, with look-ups for their second expansion).
+//! *Cost.* For a side with places without a row and c nullable keys c bits a row, less one if every place is a row, in log2 (c + 1) rounds, to tell which can be in a pair; then
+//! [`protocols::cost::pairs`], in which each column and valid bit of a row counts. *Leakage.* None but whether there are more pairs than places.
 
 use super::keys::{joined, radix, zeros};
 use super::logic::Logic;

@@ -1,7 +1,12 @@
 //! The first rows in an order.
 //!
-//! *Protocol.* A shuffle, so that ties are broken at random, whatever the order before shows; a stable radix sort by (is no row, keys); the rest is cut off.
-//! *Rounds.* Two, and those of the sort: 4 + 9 for each further two bits of the key, 3 for the rows.
+//! *Functionality.* Of n places the rows after the first `skip` in the order of some keys, as many as the relation has places: NULLs first or last, ascending or descending, rows that
+//! are equal in all keys in any order, each as likely; places that are left over hold no row.
+//! *Protocol.* A shuffle, so that ties are broken at random, whatever the order before shows; a stable radix sort by (is no row, keys); the rest is cut off. The shuffle is that of
+//! Araki, Furukawa, Ohara, Pinkas, Rosemarin, Tsuchida, CCS'21, section 5.2, the sort that of Asharov, Hamada, Ikarashi, Kikuchi, Nof, Pinkas, Takahashi, Tomida, CCS'22, section 3.
+//! *Cost.* Rows of W bits, keys of k bits (one more for each that is nullable, and one if there are places without a row), indices of w = log2 n bits: the shuffle's 4W/3 bits a row and
+//! 2 rounds; of a sort by digits of two bits (4w + 1) + (k/2 - 1)(22w + 11)/3 bits and 4 + 8 (k/2 - 1) rounds; (4/3)(w + W) + 2w/3 bits and 2 rounds to move the rows. Cutting off
+//! costs nothing, nor do keys of no bits. *Leakage.* None: the places that are opened are those of a random order.
 
 use super::combine::ones;
 use super::keys::{joined, radix, sort_planes};

@@ -1,8 +1,13 @@
 //! One row for all: sums, counts, the smallest and the largest.
 //!
+//! *Functionality.* One row of folds over the rows of n places that pass a fold's filter: how many rows or values, their sum, the smallest or largest value, NULL if there is none; folds over
+//! an order (distinct values, percentiles) are those of a [group](super::group) without keys.
 //! *Protocol.* The bits that say which rows count (row, filter, valid) are ANDed in a circuit and lifted; a count is the local sum of the lifted bits, a sum
-//! their inner product with the values: one element however many rows. The smallest value is found by a tournament over pairs (does not count, value).
-//! *Rounds.* At most two for the ANDs; for each field two to lift and one for the inner products; a tournament 2 + log2 of the width for each halving.
+//! their inner product with the values: one element however many rows (Araki, Furukawa, Lindell, Nof, Ohara, CCS'16: a sum of products is shared again as one). The smallest value is found by a
+//! tournament over pairs (does not count, value), the plane that says so above the value's: what does not count is greater than all; for the largest it is the other way round.
+//! *Cost.* b of those bits: b - 1 bits a row for each fold, log2 b rounds. Of each field, for all folds together two rounds and one element a row for each different condition to lift, and
+//! one round and element, in all, for each sum of some rows; counts and sums of every row cost nothing. The smallest or largest of k bits: of n - 1 comparisons and choices of k + 1 bits
+//! each, 2.5 (k + 1) - 2 - log2 (k + 1) and k + 1 bits, 2 + log2 (k + 1) rounds for each of log2 n halvings, and k bits in one round for NULL. *Leakage.* None.
 
 use super::logic::Logic;
 use super::{Bits, Cells, Element, Rows, Values, combine};

@@ -1,10 +1,27 @@
 //! Columns computed from a row's partition.
 //!
-//! *Protocol.* The rows are sorted by (is no row, partition, order). What the first row of a partition, or of a row's peers (those equal in the order), has is spread to all
-//! its rows by protocols::relational::Segments, whose rounds do not depend on the number of rows: row numbers and ranks are differences of public row numbers at secret first
-//! rows, running sums differences of sums over all rows. The k-th row before is a public shift, and in the partition if the partition begins no later. A fold over the partition that
-//! needs an order of its own is computed as a group-by, whose groups line up with the partitions. *Rounds.* The sort's and 3; for partitions and peers each log2 of the
-//! keys' width and 6, and 3 to 5 for what is spread.
+//! *Functionality.* The rows in the order of (is no row, partition, order), and for each function a column: the row's number, rank, dense rank or tile in its partition, a value some rows
+//! before or behind it, counts and sums over its partition, up to it or up to its last peer (peers are equal in the order), and every fold of a [group](super::group) over the
+//! partition. NULL is a value that partitions are told apart by; places without a row hold anything.
+//! *Protocol.* What the first row of a partition, or of a row's peers, has is spread to all its rows by [`protocols::relational::Segments`], whose rounds do not depend on the number of
+//! rows: row numbers and ranks are differences of public row numbers at secret first rows, running sums differences of sums over all rows. The k-th row before is a public shift, and
+//! in the partition if the partition begins no later. A fold over the partition that needs an order of its own is computed as a group-by, whose groups line up with the partitions.
+//! *Source.* The sort of Asharov, Hamada, Ikarashi, Kikuchi, Nof, Pinkas, Takahashi, Tomida, CCS'22, section 3; sums of sorted groups as differences after a compaction as in Asharov, Hamada,
+//! Kikuchi, Nof, Pinkas, Tomida, CCS'23, here taken back to the rows. Liagouris, Kalavri, Faisal, Varia, NSDI'23, have windows by scans of log2 n levels instead.
+//! *Cost.* n places, w = log2 n bits of an index, v = log2 (n + 1) of a row's number, p and o bits of partition and order (one more for each column that is nullable), r = 1 if there
+//! are places without a row, W bits that a row has. Bits a row and rounds:
+//!
+//! | | bits | rounds |
+//! |---|---|---|
+//! | rows in their order, k = p + o + r | (4w + 1) + (k/2 - 1)(22w + 11)/3 + (4/3)(w + W) + 2w/3 | 4 + 8 (k/2 - 1) + 2 |
+//! | partitions, S = v + 61 for each sum | p - 1 + r, 8w/3 + (4/3)(w + S + 1), v + 4S/3, and 61 + 61 for each sum | log2 p + r, 5, 3, and 3 for each sum |
+//! | peers, for ranks and sums to the last of them | the same with p + o in place of p | the same |
+//! | sums over a partition, or over peers, all of a field | 2 (61 + 61) + 4/3 * 61 for one | 8 |
+//! | a number in its partition | the difference from a public number, and 1: 22 at v = 8, about v log2 v; of a rank v more | some 2 log2 v |
+//! | a value of k bits some rows away | a comparison with a public number, 11 at v = 8, about 3v/2; k + 1 | log2 v + 1 |
+//! | tiles, t of them | a quotient by t, its bits, and for each tile a sum and a comparison | those of these |
+//!
+//! `query/tests/sql/relation/costs.rs` has these exactly. *Leakage.* None.
 
 mod number;
 mod sums;

@@ -1,7 +1,7 @@
 //! Groups and orders against the same in clear.
 
 use super::*;
-use query::plan::relation::{Fold, FoldOp, RowKind, RowNode, RowNodeId, RowOp, SortKey};
+use query::plan::relation::{Fold, FoldOp, SortKey};
 use std::collections::BTreeMap;
 
 /// Two keys, a condition, a value of each kind.
@@ -134,28 +134,6 @@ fn groups() {
     }
 }
 
-/// All columns as they stand, of the rows whose bit is set.
-fn kept(build: &mut Build, input: RelationId, bit: usize) -> RelationId {
-    let columns = build.columns(input);
-    let mut nodes = Vec::new();
-    let mut node = |op, kind| {
-        nodes.push(RowNode { op, kind });
-        RowNodeId(nodes.len() - 1)
-    };
-    let out = columns.iter().enumerate().map(|(c, column)| {
-        let kind = match &column.form {
-            RowForm::Bit => RowKind::Bit,
-            RowForm::Field { ring, .. } => RowKind::Field(*ring),
-            form => RowKind::Planes(form.width() as u32),
-        };
-        (node(RowOp::Column(c), kind), column.nullable.then(|| node(RowOp::Valid(c), RowKind::Bit)))
-    });
-    let out: Vec<_> = out.collect();
-    let keep = Some(out[bit].0);
-    let places = build.relations[input.0].places;
-    build.push(Operator::Map { input, nodes, columns: out, keep }, places, false, columns)
-}
-
 #[test]
 fn groups_that_their_owner_sorted_need_no_sort() {
     let mut dice = Dice(77);
@@ -239,6 +217,88 @@ fn distinct_rows_and_totals_over_an_order() {
         let op = Operator::Total { input, folds: folds().into_iter().map(|(op, when, _)| Fold { op, when }).collect() };
         build.push(op, 1, true, outputs);
         build.expect(vec![folds().iter().map(|(op, when, _)| folded(op, *when, &all)).collect()]);
+    }
+}
+
+/// Rows of every kind of key and value; a quarter of them is to be dropped by column 1.
+fn of_every_kind(count: usize, kind: usize) -> Vec<Row> {
+    let mut dice = Dice(count as u64);
+    let (keys, values) = (now_and_then(kinds(count)[kind].clone(), 7), now_and_then(kinds(count)[(kind + 1) % 4].clone(), 5));
+    let mut rows = data(&mut dice, count, false);
+    for ((row, key), value) in rows.iter_mut().zip(keys).zip(values) {
+        row[0] = key;
+        row[3] = number(&value).map(|v| Value::Int(v % 32));
+        row[1] = int(i128::from(dice.below(4) > 0));
+        row[7] = row[3].clone();
+    }
+    rows
+}
+
+/// [`columns`] with a key of eight bits.
+fn wide_key() -> Vec<RowColumn> {
+    [vec![column(planes(8), true)], columns()[1..].to_vec()].concat()
+}
+
+#[test]
+fn extremes_and_percentiles_of_every_kind_of_key_at_every_size() {
+    let over_order = |(op, ..): &(FoldOp, Option<usize>, RowColumn)| {
+        matches!(op, FoldOp::Min(_) | FoldOp::Max(_) | FoldOp::CountDistinct(3) | FoldOp::Percentile { .. })
+    };
+    let chosen: Vec<_> = folds().into_iter().filter(over_order).collect();
+    let (folds, outputs): (Vec<Fold>, Vec<RowColumn>) =
+        chosen.iter().map(|(op, when, column)| (Fold { op: op.clone(), when: *when }, column.clone())).unzip();
+    for count in EDGES {
+        for kind in 0..4 {
+            let rows = of_every_kind(count, kind);
+            let dropped = (count + kind) % 2 == 1;
+            let left: Vec<&Row> = rows.iter().filter(|r| !dropped || r[1] == int(1)).collect();
+            let mut build = Build::default();
+            let home = build.private(kind % 3, (count + kind) as u64, wide_key(), &rows);
+            let input = if dropped { kept(&mut build, home, 1) } else { home };
+            let places = build.relations[input.0].places;
+            build.push(
+                Operator::Group { input, keys: vec![0], folds: folds.clone() },
+                places,
+                false,
+                [wide_key()[..1].to_vec(), outputs.clone()].concat(),
+            );
+            let mut groups: BTreeMap<Cell, Vec<&Row>> = BTreeMap::new();
+            left.iter().for_each(|r| groups.entry(r[0].clone()).or_default().push(r));
+            let of = |rows: &[&Row]| chosen.iter().map(|(op, when, _)| folded(op, *when, rows)).collect::<Row>();
+            build.expect(groups.iter().map(|(key, rows)| [vec![key.clone()], of(rows)].concat()).collect());
+            build.push(Operator::Total { input, folds: folds.clone() }, 1, true, outputs.clone());
+            build.expect(vec![of(&left)]);
+        }
+    }
+}
+
+#[test]
+fn first_rows_of_every_kind_of_key_at_every_size() {
+    for count in EDGES {
+        for kind in 0..4 {
+            let rows = of_every_kind(count, kind);
+            let mut build = Build::default();
+            let home = build.private(kind % 3, (count + kind) as u64, wide_key(), &rows);
+            let input = if kind % 2 == 0 { kept(&mut build, home, 1) } else { home };
+            let mut left: Vec<&Row> = rows.iter().filter(|r| kind % 2 == 1 || r[1] == int(1)).collect();
+            let by = SortKey { column: 0, descending: kind > 1, nulls_first: kind == 3 };
+            let (skip, take) = (count as u64 / 8, count as u64 / 2 + 1);
+            build.push(Operator::Top { input, by: vec![by.clone()], skip }, take, false, wide_key());
+            let rank = |row: &Row| match number(&row[0]) {
+                None => (!by.nulls_first, 0),
+                Some(v) => (by.nulls_first, if by.descending { -v } else { v }),
+            };
+            left.sort_by_key(|row| rank(row));
+            let expected: Vec<_> = left.iter().skip(skip as usize).take(take as usize).map(|row| rank(row)).collect();
+            for opened in build.opened(true) {
+                assert_eq!(opened.iter().map(rank).collect::<Vec<_>>(), expected);
+                let mut left = left.clone();
+                for row in &opened {
+                    let at = left.iter().position(|r| *r == row).expect("an opened row is one of the rows");
+                    left.remove(at);
+                }
+            }
+        }
     }
 }
 

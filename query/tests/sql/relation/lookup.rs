@@ -95,6 +95,38 @@ fn rows_find_the_row_with_their_key() {
 }
 
 #[test]
+fn keys_of_every_kind_find_their_row_at_every_size() {
+    for count in EDGES {
+        for kind in 0..4 {
+            let mut dice = Dice(count as u64);
+            let keys = now_and_then(kinds(count)[kind].iter().map(|k| k % 32).collect(), 8);
+            let base: Vec<Row> = keys.into_iter().map(|key| vec![key, dice.cell(7, false)]).collect();
+            // sorted, reversed, every other one, one alone
+            let keys: Vec<i128> = match kind {
+                0 => (0..32).collect(),
+                1 => (0..32).rev().collect(),
+                2 => (0..16).map(|k| 2 * k + 1).collect(),
+                _ => vec![31],
+            };
+            let mut row = |key| vec![dice.cell(5, false), int(key), dice.cell(200, true), dice.cell(50, false), dice.cell(50, true)];
+            let rows: Vec<Row> = keys.into_iter().map(&mut row).collect();
+            let mut build = Build::default();
+            let t = build.private(1, (rows.len() + kind) as u64, columns(false), &rows);
+            let kept = kind % 2 == 0;
+            let t = if kept { dropped(&mut build, t) } else { t };
+            let b = build.private(0, (count + kind) as u64, vec![column(planes(5), true), column(field(Ring::Fp61), false)], &base);
+            look_up(&mut build, b, t, vec![(0, 1)], kind > 1);
+            let find = |key: &Cell| rows.iter().find(|r| key.is_some() && r[1] == *key && (!kept || r[0] != int(0)));
+            let expected = base.iter().map(|row| match find(&row[0]) {
+                Some(found) => [row.clone(), found[2..].to_vec(), vec![int(1)]].concat(),
+                None => [row.clone(), vec![None, None, None, int(0)]].concat(),
+            });
+            build.expect(expected.collect());
+        }
+    }
+}
+
+#[test]
 fn keys_of_two_columns_and_no_columns_looked_up() {
     let mut build = Build::default();
     let keys = || vec![column(planes(2), true), column(RowForm::Text { bytes: 2 }, false)];

@@ -29,7 +29,7 @@ fn data(dice: &mut Dice, count: usize) -> Vec<Row> {
 }
 
 fn functions() -> Vec<(Function, RowColumn)> {
-    let (number, small, wide) = (column(planes(7), false), column(field(Ring::Fp61), false), column(field(Ring::Fp127), false));
+    let (number, small, wide) = (column(planes(8), false), column(field(Ring::Fp61), false), column(field(Ring::Fp127), false));
     let fold = |op, when| Fold { op, when };
     let running = |fold, peers| Function::Running { fold, peers };
     vec![
@@ -144,23 +144,81 @@ fn window_functions() {
             let (functions, outputs): (Vec<Function>, Vec<RowColumn>) = chosen.into_iter().unzip();
             let op = Operator::Window { input, partition: partition.clone(), by: by.clone(), functions: functions.clone() };
             build.push(op, places, full, [columns(), outputs].concat());
-            let rank = |row: &Row| -> Vec<(bool, i128)> {
-                let of = |k: &SortKey| match number(&row[k.column]) {
-                    None => (!k.nulls_first, 0),
-                    Some(v) => (k.nulls_first, if k.descending { -v } else { v }),
-                };
-                by.iter().map(of).collect()
-            };
-            let mut partitions: BTreeMap<Vec<Cell>, Vec<&Row>> = BTreeMap::new();
-            rows.iter().for_each(|r| partitions.entry(partition.iter().map(|k| r[*k].clone()).collect()).or_default().push(r));
-            let mut expected = Vec::new();
-            for rows in partitions.values_mut() {
-                rows.sort_by_key(|r| rank(r));
-                for at in 0..rows.len() {
-                    expected.push(rows[at].iter().cloned().chain(functions.iter().map(|f| value(f, rows, at, &rank))).collect());
-                }
+            build.expect(computed(&rows.iter().collect::<Vec<_>>(), &partition, &by, &functions));
+        }
+    }
+}
+
+/// The rows with what the functions are, in clear.
+fn computed(rows: &[&Row], partition: &[usize], by: &[SortKey], functions: &[Function]) -> Vec<Row> {
+    let rank = |row: &Row| -> Vec<(bool, i128)> {
+        let of = |k: &SortKey| match number(&row[k.column]) {
+            None => (!k.nulls_first, 0),
+            Some(v) => (k.nulls_first, if k.descending { -v } else { v }),
+        };
+        by.iter().map(of).collect()
+    };
+    let mut partitions: BTreeMap<Vec<Cell>, Vec<&Row>> = BTreeMap::new();
+    rows.iter().for_each(|r| partitions.entry(partition.iter().map(|k| r[*k].clone()).collect()).or_default().push(r));
+    let mut all = Vec::new();
+    for rows in partitions.values_mut() {
+        rows.sort_by_key(|r| rank(r));
+        for at in 0..rows.len() {
+            all.push(rows[at].iter().cloned().chain(functions.iter().map(|f| value(f, rows, at, &rank))).collect());
+        }
+    }
+    all
+}
+
+#[test]
+fn window_functions_of_every_kind_of_key_at_every_size() {
+    let wide = || [vec![column(planes(8), true), column(planes(8), false), column(planes(8), true)], columns()[3..].to_vec()].concat();
+    for count in EDGES {
+        for kind in 0..4 {
+            let mut dice = Dice(count as u64);
+            let mut rows = data(&mut dice, count);
+            let partition = now_and_then(kinds(count)[kind].clone(), 9);
+            // an order without ties: sorted, reversed, or neither
+            let n = count as i128;
+            for (at, (row, partition)) in (0..n).zip(rows.iter_mut().zip(partition)) {
+                row[0] = partition;
+                row[1] = int([at, n - at, at * 37 % 251][kind % 3]);
+                row[4] = if dice.below(9) == 0 { None } else { int(i128::from(dice.below(4) > 0)) };
             }
-            build.expect(expected);
+            let dropped = kind % 2 == 0;
+            let left: Vec<&Row> = rows.iter().filter(|r| !dropped || r[4] == int(1)).collect();
+            let mut build = Build::default();
+            let home = build.private(kind % 3, (count + kind) as u64, wide(), &rows);
+            let input = if dropped { kept(&mut build, home, 4) } else { home };
+            let by = vec![SortKey { column: 1, descending: kind > 1, nulls_first: false }];
+            let (functions, outputs): (Vec<Function>, Vec<RowColumn>) = functions().into_iter().unzip();
+            let op = Operator::Window { input, partition: vec![0], by: by.clone(), functions: functions.clone() };
+            build.push(op, (count + kind) as u64, false, [wide(), outputs].concat());
+            build.expect(computed(&left, &[0], &by, &functions));
+        }
+    }
+}
+
+#[test]
+fn pairs_of_every_kind_of_key_at_every_size() {
+    for count in EDGES {
+        for kind in 0..4 {
+            let mut dice = Dice(count as u64);
+            let keys = now_and_then(kinds(count)[kind].clone(), 6);
+            let many: Vec<Row> = keys.into_iter().map(|key| vec![key, int(i128::from(dice.below(3) > 0)), dice.cell(90, true)]).collect();
+            // a few rows with keys of the others, so that equal keys are some hundred pairs
+            let few: Vec<Row> = many.iter().step_by(40).cloned().chain([vec![int(1), int(1), int(5)], vec![None, int(1), None]]).collect();
+            let columns = vec![column(planes(8), true), column(RowForm::Bit, false), column(field(Ring::Fp61), true)];
+            let mut build = Build::default();
+            let home = build.private(0, (count + kind) as u64, columns.clone(), &many);
+            let left = kept(&mut build, home, 1);
+            let right = build.private(2, few.len() as u64, columns.clone(), &few);
+            let meets = |a: &Row, b: &Row| a[1] == int(1) && a[0].is_some() && a[0] == b[0];
+            let pairs = many.iter().flat_map(|a| few.iter().filter(move |b| meets(a, b)).map(move |b| [a.clone(), b.clone()].concat()));
+            let pairs: Vec<Row> = pairs.collect();
+            let places = pairs.len().max(1) as u64;
+            build.push(Operator::Pairs { left, right, on: vec![(0, 0)] }, places, false, [columns.clone(), columns].concat());
+            build.expect(pairs);
         }
     }
 }

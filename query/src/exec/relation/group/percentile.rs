@@ -1,8 +1,13 @@
 //! Percentiles: the row whose number in its group is the wanted one.
 //!
-//! The row numbers of a group's first and last counting rows are public constants at secret rows: masked and compacted like any sum, they give the group's start and
+//! *Functionality.* Of rows in the order of (group, counts, value) a bit at the one, in each group in which a row counts, that is at position floor(p (n - 1)), ceil(p (n - 1)) or
+//! ceil(p n) - 1 of the n that count, for a public p = a/b.
+//! *Protocol.* The row numbers of a group's first and last counting rows are public constants at secret rows: masked and compacted like any sum, they give the group's start and
 //! count; both go back to the group's last row and from there, as differences summed from the last row up, to all its rows. Which number is wanted is then a
-//! comparison of small multiples: floor(A/b) = j where b j <= A < b (j + 1).
+//! comparison of small multiples: floor(A/b) = j where b j <= A < b (j + 1). The compaction and the way back are those of Asharov, Hamada, Ikarashi, Kikuchi, Nof, Pinkas, Takahashi, Tomida,
+//! CCS'22; that the position is compared, never opened, is what the sorted groups of Asharov et al., CCS'23, allow.
+//! *Cost.* n places, w = log2 n bits of an index, v = log2 (n + 1) of a number: 8w/3 + (4/3)(w + 2v + 1) bits a row and 5 rounds to the front, 2v and 1 round to blank, 8v/3 and 2 rounds
+//! back; then two differences of v bits and, for each percentile, some sums and two comparisons of v + 2 + log2 max(a, b) bits, in a circuit that all percentiles share. *Leakage.* None.
 
 use super::*;
 use crate::exec::graph::{Graph, Wire};
