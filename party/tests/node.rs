@@ -52,6 +52,11 @@ async fn a_question_across_three_silos_is_answered_and_nothing_shows_in_the_logs
     city.stop(2).await;
     let error = party::run(city.config(2), std::future::pending()).await.expect_err("refused").to_string();
     assert!(error.contains("line 2, column `cases`: not an INT") && !error.contains(CANARY), "{error}");
+    // Two rows of one key, which the catalogue declares unique: the places are named, to their owner alone, and no value.
+    std::fs::write(city.path("health.csv"), format!("zone,cases\n1,5\n3,{CANARY}\n2,7\n3,8\n")).expect("written");
+    let error = party::run(city.config(2), std::future::pending()).await.expect_err("refused").to_string();
+    let broken = "health.csv, line 5, column `zone`: the same key as in line 3; the catalogue declares it unique";
+    assert!(error.contains(broken) && !error.contains(CANARY), "{error}");
     let folder = city.stop_all().await;
 
     let logs = logs.text();

@@ -366,13 +366,13 @@ impl<E: Engine> Run<'_, E> {
             Operator::Noise { input, noised, least } => noise::noise(engine, of(input), noised, least, relation)?,
             Operator::Top { input, by, skip } => top::top(engine, of(input), by, *skip as usize, relation)?,
             Operator::Lookup { base, table, on, proved, search: Search::Ask, .. } => {
-                let words = || on.iter().map(|(_, t)| plan.relation(*table).columns[*t].words.as_str()).collect::<Vec<_>>().join(", ");
+                let words = || keys_in_words(plan, *table, on);
                 let ask = &laid.asks[&id];
                 let [asks, answers] = ask.owners().map(|owner| self.party(owner));
                 ask.run(engine, of(base), [asks?, answers?], self.inputs, (relation, *proved), words)?
             }
             Operator::Lookup { base, table, on, columns, proved, search: Search::Sort } => {
-                let words = || on.iter().map(|(_, t)| plan.relation(*table).columns[*t].words.as_str()).collect::<Vec<_>>().join(", ");
+                let words = || keys_in_words(plan, *table, on);
                 let sorted = order::is_sorted(plan, *table, &on.iter().map(|(_, t)| *t).collect::<Vec<_>>());
                 let what = lookup::Lookup { base: of(base), table: of(table), on, columns, proved: *proved, sorted, seed: &laid.seed };
                 lookup::lookup(engine, &what, relation, words)?
@@ -438,6 +438,20 @@ impl<E: Engine> Run<'_, E> {
         let slot = self.program.slots().iter().position(|s| s.of == SlotOf::Relation(id) && s.ring == R::RING)?;
         shared(self).remove(&slot)
     }
+}
+
+/// The keys of a side that is looked up, and the tables that its rows come of, for people.
+fn keys_in_words(plan: &Plan, table: RelationId, on: &[(usize, usize)]) -> String {
+    let keys: Vec<&str> = on.iter().map(|(_, t)| plan.relation(table).columns[*t].words.as_str()).collect();
+    let (mut tables, mut next) = (Vec::new(), vec![table]);
+    while let Some(id) = next.pop() {
+        let op = &plan.relation(id).op;
+        if let Operator::Home { plan, .. } = op {
+            tables.extend(crate::compile::tables(plan.logical()).into_iter().filter(|table| !tables.contains(table)).collect::<Vec<_>>());
+        }
+        next.extend(op.inputs().into_iter().rev());
+    }
+    format!("{} in {}", keys.join(", "), tables.join(", "))
 }
 
 /// What the owners of relations at home share, ring by ring: nothing of those of which nobody reads shares.

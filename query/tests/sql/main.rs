@@ -1,6 +1,7 @@
 //! The executor, whole queries, and SQL as big as the field's: TPC-H, sqllogictest files by construct, and random questions. Whatever Tacit answers is compared with the
 //! same SQL in DataFusion on the pooled tables.
 
+mod advice;
 mod answers;
 mod city;
 mod executor;
@@ -17,4 +18,5 @@ mod sizes;
 mod slt;
 mod town;
 mod tpch;
+mod unique;
 mod words;

@@ -3,7 +3,7 @@
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 
 use crate::compile::{
-    SqlError,
+    Compiler, SqlError,
     expr::said,
     facts::{self, Facts},
     rows::{Rows, form},
@@ -28,7 +28,7 @@ impl Rows<'_> {
     pub(super) fn may_show_keys(&self, a: &Aggregate) -> Result<(), SqlError> {
         let facts = Facts::of(&a.input, self.catalog);
         if a.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
-            return Err(SqlError::unsupported("ROLLUP, CUBE and GROUPING SETS are not supported", "ask one question for each grouping"));
+            return Err(Compiler::new(self.catalog, self.text).grouping_sets());
         }
         let known: Vec<_> = a.group_expr.iter().map(|key| form::known_of(key, a.input.schema(), &facts.columns, self.catalog)).collect();
         let closed = facts::tables(&a.input).into_iter().any(|t| self.catalog.table(&t).is_none_or(|t| !t.rows_released));

@@ -1,0 +1,192 @@
+//! What a refusal advises is accepted: for each, a question, words of the advice, and the question rewritten so.
+
+use super::pool::{NoAnswer, On, Pool};
+use super::town::town;
+use query::catalog::Catalog;
+use query::compile::{SqlError, compile};
+use query::message::Code;
+
+/// A question that is refused, how, words of the advice, and the question that takes it.
+type Advised<'a> = (&'a str, Code, &'a str, &'a str);
+
+const JOIN: &str = "FROM school.pupils p JOIN clinic.patients c ON c.patient = p.pupil";
+const VISITS: &str = "FROM clinic.visits v JOIN school.pupils p ON p.pupil = v.patient";
+const CALLS: &str = "FROM school.entries e JOIN clinic.calls c ON c.patient = e.pupil";
+
+fn refused(plan: Result<query::plan::Plan, NoAnswer>, sql: &str) -> Box<SqlError> {
+    match plan {
+        Err(NoAnswer::Refused(e)) => e,
+        Err(other) => panic!("{sql}: {other}"),
+        Ok(_) => panic!("accepted: {sql}"),
+    }
+}
+
+fn check(town: &Pool, (question, code, advice, advised): Advised<'_>) {
+    let e = refused(town.plan(question), question);
+    assert!(e.code == code && e.fix.contains(advice), "{question}\n{} {e}", e.code);
+    assert!(e.line.is_some(), "no place: {question}\n{e}");
+    // and it is the right answer, too
+    let answered = town.check(advised, On::Plain);
+    assert!(matches!(answered, Ok(None)), "{advised}\n{answered:?}");
+}
+
+#[test]
+fn a_question_rewritten_as_advised_is_answered() {
+    let (wide, not) = (Code::Width, Code::Unsupported);
+    let join = |select: &str| format!("SELECT {select} {JOIN}");
+    let visits = |select: &str| format!("SELECT {select} {VISITS}");
+    let calls = |select: &str| format!("SELECT {select} {CALLS}");
+    let cases: Vec<(String, Code, &str, String)> = vec![
+        (
+            join("SUM(CAST(p.points AS DECIMAL(30,10)) * CAST(c.weight AS DECIMAL(30,10)) * 1000000000000000000) AS x"),
+            wide,
+            "to fewer digits",
+            join("SUM(CAST(p.points AS DECIMAL(6,2)) * CAST(c.weight AS DECIMAL(5,1)) * 1000000) AS x"),
+        ),
+        (
+            join("p.pupil") + " WHERE p.points / c.weight > 2",
+            not,
+            "write NULLIF(c.weight, 0) as the divisor",
+            join("p.pupil") + " WHERE p.points / NULLIF(c.weight, 0) > 2",
+        ),
+        (
+            visits("MEDIAN(DISTINCT v.cost) AS m"),
+            not,
+            "take the distinct values in a sub-query",
+            format!("SELECT MEDIAN(x.cost) AS m FROM ({}) x", visits("DISTINCT v.cost")),
+        ),
+        (
+            visits("p.level, VAR_POP(DISTINCT v.cost) AS m") + " GROUP BY p.level",
+            not,
+            "take the distinct values in a sub-query",
+            format!("SELECT x.level, VAR_POP(x.cost) AS m FROM ({}) x GROUP BY x.level", visits("DISTINCT p.level, v.cost")),
+        ),
+        (
+            visits("PERCENTILE_DISC(0.375) WITHIN GROUP (ORDER BY v.cost DESC) AS m"),
+            not,
+            "order ascending, by 1 - p",
+            visits("PERCENTILE_DISC(0.625) WITHIN GROUP (ORDER BY v.cost) AS m"),
+        ),
+        (
+            "SELECT p.pupil FROM school.pupils p WHERE p.ward NOT IN (SELECT c.ward FROM clinic.patients c WHERE c.name = p.name)".into(),
+            not,
+            "write NOT EXISTS (SELECT 1 … WHERE key = key)",
+            "SELECT p.pupil FROM school.pupils p WHERE NOT EXISTS (SELECT 1 FROM clinic.patients c WHERE c.ward = p.ward AND c.name = p.name)"
+                .into(),
+        ),
+        (
+            "SELECT p.pupil FROM school.pupils p WHERE EXISTS (SELECT 1 FROM clinic.visits v WHERE v.patient = p.pupil AND v.cost > p.points)"
+                .into(),
+            not,
+            "aggregate the sub-query by its key (MIN, MAX, COUNT) and compare",
+            "SELECT p.pupil FROM school.pupils p JOIN (SELECT patient, MAX(cost) AS most FROM clinic.visits GROUP BY patient) v \
+             ON v.patient = p.pupil WHERE v.most > p.points"
+                .into(),
+        ),
+        (
+            "SELECT p.pupil FROM school.pupils p WHERE EXISTS (SELECT 1 FROM clinic.visits v WHERE v.cost > p.points)".into(),
+            not,
+            "compare a column of the sub-query with one of the outer query",
+            "SELECT p.pupil FROM school.pupils p WHERE EXISTS (SELECT 1 FROM clinic.visits v WHERE v.patient = p.pupil AND v.cost > 20)".into(),
+        ),
+        (
+            "SELECT m.pupil, v.cost FROM school.marks m LEFT JOIN clinic.visits v ON v.patient = m.pupil AND v.cost > m.mark".into(),
+            not,
+            "filter in the sub-queries before joining",
+            "SELECT m.pupil, v.cost FROM school.marks m LEFT JOIN (SELECT * FROM clinic.visits WHERE cost > 10) v ON v.patient = m.pupil".into(),
+        ),
+        (
+            join("p.level, COUNT(*) AS n") + " GROUP BY ROLLUP (p.level)",
+            not,
+            "ask one question for each grouping",
+            join("p.level, COUNT(*) AS n") + " GROUP BY p.level",
+        ),
+        (
+            join("MAX(GREATEST(p.born, c.since) + INTERVAL '1 month') AS x"),
+            not,
+            "add days (INTERVAL '30 days')",
+            join("MAX(GREATEST(p.born, c.since) + INTERVAL '30 days') AS x"),
+        ),
+        (
+            join("DATE_TRUNC('quarter', GREATEST(p.born, c.since)) AS q, COUNT(*) AS n")
+                + " GROUP BY DATE_TRUNC('quarter', GREATEST(p.born, c.since))",
+            not,
+            "group by EXTRACT(YEAR FROM greatest(p.born, c.since)) and EXTRACT(QUARTER FROM greatest(p.born, c.since))",
+            join("EXTRACT(YEAR FROM GREATEST(p.born, c.since)) AS y, EXTRACT(QUARTER FROM GREATEST(p.born, c.since)) AS q, COUNT(*) AS n")
+                + " GROUP BY EXTRACT(YEAR FROM GREATEST(p.born, c.since)), EXTRACT(QUARTER FROM GREATEST(p.born, c.since))",
+        ),
+        (
+            calls("MAX(CAST(COALESCE(c.seen, e.until) AS TIMESTAMP(0))) AS x"),
+            not,
+            "round down with DATE_TRUNC",
+            calls("MAX(DATE_TRUNC('second', COALESCE(c.seen, e.until))) AS x"),
+        ),
+        (
+            "SELECT patient, severity FROM clinic.cases WHERE severity > 5".into(),
+            not,
+            "aggregate: SELECT COUNT(*), SUM(…), AVG(…) …",
+            "SELECT COUNT(*) AS n, SUM(severity) AS s, AVG(severity) AS a FROM clinic.cases WHERE severity > 5".into(),
+        ),
+        (
+            join("p.pupil, now() AS t"),
+            not,
+            "write the value itself, a date for instance, into the query",
+            join("p.pupil, DATE '2024-06-01' AS t"),
+        ),
+        (
+            join("p.pupil, SUM(c.weight) OVER (ORDER BY p.points RANGE BETWEEN 3 PRECEDING AND CURRENT ROW) AS s"),
+            not,
+            "UNBOUNDED PRECEDING to CURRENT ROW",
+            join("p.pupil, SUM(c.weight) OVER (ORDER BY p.points RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS s"),
+        ),
+        (
+            join("p.pupil, LAG(c.weight, 1, 0) OVER (ORDER BY p.points, p.pupil) AS s"),
+            not,
+            "leave the default out, and use COALESCE",
+            join("p.pupil, COALESCE(LAG(c.weight, 1) OVER (ORDER BY p.points, p.pupil), 0) AS s"),
+        ),
+        (
+            join("COUNT(*) AS n") + " WHERE UPPER(COALESCE(p.name, c.name)) = 'ADA'",
+            not,
+            "evaluate it in a sub-query of one owner",
+            "SELECT COUNT(*) AS n FROM (SELECT pupil, UPPER(name) AS name FROM school.pupils) p \
+             JOIN (SELECT patient, UPPER(name) AS name FROM clinic.patients) c ON c.patient = p.pupil WHERE COALESCE(p.name, c.name) = 'ADA'"
+                .into(),
+        ),
+    ];
+    let town = town();
+    for (question, code, advice, advised) in &cases {
+        check(&town, (question, *code, advice, advised));
+    }
+}
+
+/// Two tables of very many rows, with what is declared of the second one's key, and how many rows of it a person has.
+fn many(key: &str, repeats: &str) -> Catalog {
+    let table = |name: &str, column: &str, key: &str, repeats: &str| {
+        format!(
+            "[[table]]\nname = \"{name}\"\nmax_rows = 1000000\n{key}\ncolumn = [\n\
+             {{ name = \"person\", type = \"INT\", min = 1, max = 100000000, nullable = false{repeats} }},\n\
+             {{ name = \"{column}\", type = \"INT\", min = 0, max = 900 }},\n]\n"
+        )
+    };
+    let text = format!("version = 1\n{}{}", table("transport.trips", "fare", "", ""), table("health.visits", "cost", key, repeats));
+    Catalog::parse(&text).expect("a catalogue")
+}
+
+#[test]
+fn pairs_beyond_the_bound_are_refused_with_advice_that_is_accepted() {
+    let on_key = "SELECT COUNT(*) AS n FROM transport.trips t JOIN health.visits v ON v.person = t.person WHERE t.fare > v.cost";
+    let e = compile(on_key, &many("", "")).expect_err("too many pairs");
+    assert!(e.fix.contains("aggregate one with GROUP BY the key in a sub-query first"), "{e}");
+    assert!(e.fix.contains("declare in the catalogue the key of one of them, or in how many rows a key is at most (repeats)"), "{e}");
+    let folded = "SELECT COUNT(*) AS n FROM transport.trips t JOIN (SELECT person, MAX(cost) AS cost FROM health.visits GROUP BY person) v \
+                  ON v.person = t.person WHERE t.fare > v.cost";
+    compile(folded, &many("", "")).expect("aggregated first");
+    compile(on_key, &many("key = [\"person\"]", "")).expect("the key is declared");
+    compile(on_key, &many("", ", repeats = 3")).expect("the repeats are declared");
+
+    let apart = "SELECT COUNT(*) AS n FROM transport.trips t JOIN health.visits v ON t.fare > v.cost";
+    let e = compile(apart, &many("", "")).expect_err("too many pairs");
+    assert!(e.fix.contains("join them on equal keys"), "{e}");
+    compile(&folded.replace(" WHERE ", " AND "), &many("", "")).expect("on equal keys");
+}
