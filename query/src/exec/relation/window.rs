@@ -21,7 +21,7 @@
 //! | a value of k bits some rows away | a comparison with a public number, 11 at v = 8, about 3v/2; k + 1 | log2 v + 1 |
 //! | tiles, t of them | a quotient by t, its bits, and for each tile a sum and a comparison | those of these |
 //!
-//! `query/tests/sql/relation/costs.rs` has these exactly. *Leakage.* None.
+//! `query/tests/sql/relation/costs.rs` has all but the tiles exactly. *Leakage.* None.
 
 mod number;
 mod sums;
