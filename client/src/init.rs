@@ -313,6 +313,11 @@ const CATALOGUE: &str = r#"# What may be asked of: tables, columns, types and wi
 # Where a table's files are is said by each party in its own party.toml.
 version = 1
 
+# What lies between the parties: by it the quickest of several ways is chosen (`tacit explain` shows which), at all nodes alike.
+[network]
+bandwidth_mbit = 1000           # what each party can send
+round_trip_ms = 0.5             # there and back between two of them
+
 # A table of the schema `public` lies at every node and every planner; its content is pinned by its hash
 # (`sha256sum public/zones.csv`).
 [[table]]

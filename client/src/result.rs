@@ -191,6 +191,7 @@ mod tests {
             rows: Vec::new(),
             answer,
             reveals,
+            network: Default::default(),
             protection: None,
         };
         Asked { job: JOB, plan, key: OutputKey::generate().expect("randomness"), since: Instant::now(), entry: None }

@@ -16,6 +16,8 @@ use mpc_core::file;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::network::Network;
+
 /// The schema of tables every node holds.
 pub const PUBLIC_SCHEMA: &str = "public";
 
@@ -23,6 +25,7 @@ pub const PUBLIC_SCHEMA: &str = "public";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Catalog {
     version: u32,
+    network: Network,
     tables: Vec<Table>,
     domains: Vec<Domain>,
 }
@@ -214,6 +217,11 @@ impl Catalog {
         hash.update(b"tacit/catalog/v1\n");
         hash.update(serde_json::to_vec(self).expect("a catalogue has string keys only"));
         hash.finalize().into()
+    }
+
+    /// What lies between the parties, as far as ways are chosen by it.
+    pub fn network(&self) -> Network {
+        self.network
     }
 
     /// All tables, sorted by name.

@@ -203,6 +203,7 @@ fn by_rows(plan: &LogicalPlan, text: &Text, catalog: &Catalog, groups: Option<Gr
         rows: rows.releases,
         answer: Subplan::new(answer.plan),
         reveals: rows.reveals,
+        network: catalog.network(),
         protection: None,
     };
     exec::choose_searches(&mut plan).map_err(internal)?;
@@ -243,6 +244,7 @@ impl<'a> Compiler<'a> {
             rows: Vec::new(),
             answer: Subplan::new(answer),
             reveals: self.reveals,
+            network: self.catalog.network(),
             protection: None,
         };
         keep_used_frames(&mut plan);

@@ -31,7 +31,7 @@ mod sums;
 mod suppress;
 
 pub use program::{Program, ProgramError};
-pub(crate) use relation::{Decision, HomeOrder, NETWORK, Order, Way, are_shared, choose_searches, held, order_at_home};
+pub(crate) use relation::{Decision, HomeOrder, Order, Way, are_shared, choose_searches, held, order_at_home};
 pub use step::{Step, StepKind};
 
 use crate::ground::Ground;
@@ -136,7 +136,7 @@ impl Program<'_> {
                 None => seen.push((*key, *by, 1)),
             }
         }
-        decisions.extend(seen.into_iter().map(|(key, by, times)| Decision::sort(key, by, times)));
+        decisions.extend(seen.into_iter().map(|(key, by, times)| Decision::sort(key, by, times, self.plan().network)));
         Ok(decisions)
     }
 

@@ -9,7 +9,7 @@ mod text;
 pub use noise::{NoiseLine, NoiseLines, SpentLine};
 
 use crate::exec::disclose::{self, told};
-use crate::exec::{Decision, NETWORK, Program, ProgramError, Step, Way, are_shared, order_at_home};
+use crate::exec::{Decision, Program, ProgramError, Step, Way, are_shared, order_at_home};
 use crate::ground::Ground;
 use crate::local::{AtHome, Inputs, Local, LocalError, Tables};
 use crate::message::{Measured, Refusal};
@@ -272,7 +272,7 @@ pub fn explain(plan: &Plan, public: &Tables, parties: &[&str]) -> Result<Explain
             .collect(),
         steps: first.into_iter().map(Ok).chain(steps).collect::<Result<_, Abort>>()?,
         memory: Size::of(plan).memory,
-        assumed: assumed(),
+        assumed: plan.network.to_string(),
         privacy: plan.protection.as_ref().map(Protection::words).unwrap_or_default(),
         noise: NoiseLines::of(plan)?,
         reveals: plan.reveals.iter().map(|r| RevealLine { what: r.what.clone(), per: r.per.clone(), why: r.why.clone() }).collect(),
@@ -366,10 +366,6 @@ fn choice_line(decision: Decision) -> ChoiceLine {
         micros: (way.seconds * 1e6).round() as u64,
     };
     ChoiceLine { of: decision.of, ways: decision.ways.into_iter().map(way).collect() }
-}
-
-fn assumed() -> String {
-    format!("{} Gbit/s from each party, {} ms there and back", NETWORK.bandwidth / 1e9, NETWORK.round_trip * 1e3)
 }
 
 fn holders(plan: &Plan) -> Vec<(String, Vec<String>)> {

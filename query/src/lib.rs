@@ -15,6 +15,7 @@ pub mod joblog;
 pub mod local;
 pub mod message;
 pub mod moments;
+pub mod network;
 pub mod oracle;
 pub mod percentile;
 pub mod plan;

@@ -41,6 +41,7 @@ use sha2::{Digest, Sha256};
 pub use self::release::{Cell, Existence, Finish, Guard, Opening, Release, ReleasedColumn, Reveal, RowRelease, Term};
 
 use self::relation::{Relation, RelationId};
+use crate::network::Network;
 use crate::protection::Protection;
 
 /// The version of this format; part of the hash.
@@ -69,6 +70,8 @@ pub struct Plan {
     pub answer: Subplan,
     /// Everything the planner will learn, in words, in the order of the openings.
     pub reveals: Vec<Reveal>,
+    /// The network by which ways are chosen: those of look-ups stand in the plan, those of groups and sorts follow when it is laid out.
+    pub network: Network,
     /// What contracts ask of what comes out, and the plan does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protection: Option<Protection>,

@@ -186,6 +186,7 @@ mod tests {
             rows,
             answer: nothing(),
             reveals,
+            network: Default::default(),
             protection: None,
         }
     }

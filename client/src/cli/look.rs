@@ -57,6 +57,7 @@ fn tables(catalog: &Catalog, format: Format) -> String {
             domains.push([d.name.clone(), format!("{}.{}", d.table, d.column), d.values.to_string()]);
         }
         text += &domains.aligned();
+        writeln!(text, "\nNetwork, by which ways are chosen: {}", catalog.network()).ok();
     }
     text
 }

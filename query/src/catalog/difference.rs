@@ -11,10 +11,13 @@ impl Catalog {
             (Some(_), None) => Some(format!("the table {name} is here, and not there")),
             _ => Some(format!("the table {name} is there, and not here")),
         });
-        of_tables.or_else(|| {
-            let name = self.domains.iter().chain(&there.domains).map(|domain| domain.name.as_str());
-            name.clone().find(|name| self.domain(name) != there.domain(name)).map(|name| format!("the domain {name} is declared otherwise"))
-        })
+        let of_domains = || {
+            let mut names = self.domains.iter().chain(&there.domains).map(|domain| domain.name.as_str());
+            names.find(|name| self.domain(name) != there.domain(name)).map(|name| format!("the domain {name} is declared otherwise"))
+        };
+        let of_network =
+            || (self.network != there.network).then(|| format!("the network is {} here, and {} there", self.network, there.network));
+        of_tables.or_else(of_domains).or_else(of_network)
     }
 }
 
@@ -69,6 +72,11 @@ mod tests {
             ("max = 9 }", "max = 8 }", "energy.use.kwh is declared otherwise"),
             ("max_rows = 9", "max_rows = 8", "the table energy.use is declared otherwise"),
             ("energy.use", "energy.uses", "the table energy.use is here, and not there"),
+            (
+                "version = 1\n",
+                "version = 1\n[network]\nround_trip_ms = 40\n",
+                "the network is 1 Gbit/s from each party, 0.5 ms there and back here, and 1 Gbit/s from each party, 40 ms there and back there",
+            ),
             ("\"kwh\"", "\"kw\"", "the column energy.use.kwh is here, and not there"),
         ] {
             let there = of(&TEXT.replace(from, to));

@@ -11,6 +11,8 @@ use datafusion::arrow::{
 use ledger::contract::Sizes;
 use serde::Deserialize;
 
+use crate::network::Network;
+
 use super::{Catalog, CatalogError, Column, ColumnType, Domain, PUBLIC_SCHEMA, Range, Table, digits};
 
 /// Rows beyond this are taken for a slip of the pen.
@@ -23,9 +25,18 @@ const MOST_BYTES: u32 = 1024;
 struct File {
     version: u32,
     #[serde(default)]
+    network: FileNetwork,
+    #[serde(default)]
     table: Vec<FileTable>,
     #[serde(default)]
     domain: Vec<FileDomain>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct FileNetwork {
+    bandwidth_mbit: Option<i64>,
+    round_trip_ms: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -79,6 +90,7 @@ pub(super) fn catalog(text: &str) -> Result<Catalog, CatalogError> {
     if file.version != 1 {
         fail!("version {} of the catalogue format is not known here; this release reads version 1", file.version);
     }
+    let network = Network::new(file.network.bandwidth_mbit, file.network.round_trip_ms).map_err(CatalogError::new)?;
     let mut tables = file.table.into_iter().map(table).collect::<Result<Vec<_>, _>>()?;
     tables.sort_by(|a, b| a.name.cmp(&b.name));
     if let Some(twice) = tables.windows(2).find(|w| w[0].name == w[1].name) {
@@ -97,7 +109,7 @@ pub(super) fn catalog(text: &str) -> Result<Catalog, CatalogError> {
             draws(table, column, &domains, &tables)?;
         }
     }
-    Ok(Catalog { version: file.version, tables, domains })
+    Ok(Catalog { version: file.version, network, tables, domains })
 }
 
 fn position(text: &str, offset: usize) -> (usize, usize) {

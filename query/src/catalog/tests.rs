@@ -61,6 +61,10 @@ fn reads_what_it_declares() {
     );
     assert_eq!(catalog.domain("zones").unwrap().values, 177);
     assert_eq!(trips.arrow_schema().field(2).data_type(), &DataType::Decimal128(9, 2));
+    let over = |network: &str| Catalog::parse(&GOOD.replace("version = 1", &format!("version = 1\n[network]\n{network}"))).unwrap();
+    assert_eq!(catalog.network(), over("bandwidth_mbit = 1_000\nround_trip_ms = 0.5").network());
+    assert_eq!(over("bandwidth_mbit = 50\nround_trip_ms = 40").network().to_string(), "50 Mbit/s from each party, 40 ms there and back");
+    assert_ne!(catalog.hash(), over("round_trip_ms = 40").hash());
     assert_eq!(catalog.hash(), Catalog::parse(&GOOD.replace("\n[[", "\n\n# a comment\n[[")).unwrap().hash());
     assert_ne!(catalog.hash(), Catalog::parse(&GOOD.replace("unit = \"ms\"", "unit = \"us\"")).unwrap().hash());
     assert_ne!(catalog.hash(), Catalog::parse(&GOOD.replace("max_rows = 1000", "max_rows = 1001")).unwrap().hash());
@@ -69,6 +73,21 @@ fn reads_what_it_declares() {
 #[test]
 fn names_what_is_wrong() {
     let cases: &[(&str, &str, &str)] = &[
+        (
+            "version = 1",
+            "version = 1\n[network]\nbandwidth_mbit = 0",
+            "[network]: bandwidth_mbit = 0 cannot be: write the Mbit/s that each party can send, from 1 to 1000000",
+        ),
+        (
+            "version = 1",
+            "version = 1\n[network]\nround_trip_ms = -1",
+            "[network]: round_trip_ms = -1 cannot be: write the milliseconds there and back between two parties, from 0.001 to 10000",
+        ),
+        (
+            "version = 1",
+            "version = 1\n[network]\nround_trip_ms = nan",
+            "[network]: round_trip_ms = NaN cannot be: write the milliseconds there and back between two parties, from 0.001 to 10000",
+        ),
         ("version = 1", "version = 2", "version 2 of the catalogue format is not known here; this release reads version 1"),
         (
             "max_rows = 1000",

@@ -18,7 +18,7 @@ mod top;
 mod total;
 mod window;
 
-pub(crate) use choose::{Decision, NETWORK, Way};
+pub(crate) use choose::{Decision, Way};
 pub(crate) use lookup::choose::choose_searches;
 pub(crate) use order::{HomeOrder, Order, order_at_home};
 
@@ -29,6 +29,7 @@ use super::{InputRing, Run, stack, stranger};
 use crate::local::planes_of;
 use crate::plan::relation::{Operator, Relation, RelationId, Search};
 use crate::plan::{Plan, Source};
+use choose::Setting;
 use group::small;
 use lookup::ask::Ask;
 use map::Layout as MapLayout;
@@ -170,8 +171,7 @@ pub(super) struct Relations<'p> {
     groups: BTreeMap<usize, small::Way>,
     /// Look-ups in which one owner asks another.
     asks: BTreeMap<usize, Ask<'p>>,
-    /// What the digests of wide keys are drawn from.
-    seed: [u8; 32],
+    setting: Setting,
     /// The last relation that reads the shares of each, or one past the last relation if its rows are released; `None`: nobody does, and there are none.
     last: Vec<Option<usize>>,
 }
@@ -184,7 +184,7 @@ impl<'p> Relations<'p> {
             maps: BTreeMap::new(),
             groups: BTreeMap::new(),
             asks: BTreeMap::new(),
-            seed: plan.hash(),
+            setting: Setting::of(plan),
             last: last_readers(plan),
         };
         for (id, relation) in plan.relations.iter().enumerate().filter(|(id, _)| relations.last[*id].is_some()) {
@@ -201,7 +201,7 @@ impl<'p> Relations<'p> {
                     // groups of which every row was dropped take a place each: fewer places than rows are known to do only where none is
                     let room = relation.places == of.places || of.full;
                     let grouped = room && order::grouped_by(keys, folds).is_some_and(|all| order::is_grouped(plan, *input, &all));
-                    let way = small::Way::choose(of, keys, folds, relation, grouped);
+                    let way = small::Way::choose(of, keys, folds, relation, grouped, plan.network);
                     relations.groups.insert(id, way.map_err(|_| ProgramError("a group-by has a price"))?);
                 }
                 _ => {}
@@ -362,9 +362,9 @@ impl<E: Engine> Run<'_, E> {
             Operator::Map { input, .. } => laid.maps[&id].run(engine, of(input))?,
             Operator::Cross { left, right } => combine::cross(engine, of(left), of(right))?,
             Operator::Union { inputs } => combine::union(engine, &inputs.iter().map(of).collect::<Vec<_>>(), relation),
-            Operator::Total { input, folds } => total::total(engine, of(input), folds, relation, &laid.seed)?,
+            Operator::Total { input, folds } => total::total(engine, of(input), folds, relation, &laid.setting)?,
             Operator::Noise { input, noised, least } => noise::noise(engine, of(input), noised, least, relation)?,
-            Operator::Top { input, by, skip } => top::top(engine, of(input), by, *skip as usize, relation)?,
+            Operator::Top { input, by, skip } => top::top(engine, of(input), by, *skip as usize, relation, &laid.setting)?,
             Operator::Lookup { base, table, on, proved, search: Search::Ask, .. } => {
                 let words = || keys_in_words(plan, *table, on);
                 let ask = &laid.asks[&id];
@@ -374,13 +374,14 @@ impl<E: Engine> Run<'_, E> {
             Operator::Lookup { base, table, on, columns, proved, search: Search::Sort } => {
                 let words = || keys_in_words(plan, *table, on);
                 let sorted = order::is_sorted(plan, *table, &on.iter().map(|(_, t)| *t).collect::<Vec<_>>());
-                let what = lookup::Lookup { base: of(base), table: of(table), on, columns, proved: *proved, sorted, seed: &laid.seed };
+                let what =
+                    lookup::Lookup { base: of(base), table: of(table), on, columns, proved: *proved, sorted, setting: &laid.setting };
                 lookup::lookup(engine, &what, relation, words)?
             }
-            Operator::Group { input, keys, folds } => laid.groups[&id].run(engine, of(input), keys, folds, relation, &laid.seed)?,
-            Operator::Pairs { left, right, on } => pairs::pairs(engine, of(left), of(right), on, relation)?,
+            Operator::Group { input, keys, folds } => laid.groups[&id].run(engine, of(input), keys, folds, relation, &laid.setting)?,
+            Operator::Pairs { left, right, on } => pairs::pairs(engine, of(left), of(right), on, relation, &laid.setting)?,
             Operator::Window { input, partition, by, functions } => {
-                window::window(engine, of(input), &window::Window { partition, by, functions, seed: &laid.seed }, relation)?
+                window::window(engine, of(input), &window::Window { partition, by, functions, setting: &laid.setting }, relation)?
             }
         };
         self.relations.rows.insert(id, rows);

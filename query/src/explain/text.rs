@@ -152,7 +152,7 @@ impl Explain {
         if self.steps.iter().all(|s| s.choices.is_empty()) {
             return Ok(());
         }
-        writeln!(f, "\nChosen (of least estimated time; assumed: {})", self.assumed)?;
+        writeln!(f, "\nChosen (of least estimated time over the network of the catalogue: {})", self.assumed)?;
         let mut rows = vec![["  for", "way", "rounds", "bytes", "estimate"].map(String::from).to_vec()];
         for step in &self.steps {
             for choice in &step.choices {

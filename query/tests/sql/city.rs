@@ -49,7 +49,10 @@ fn explain_names_ways_and_what_others_would_cost() {
         let text = explain(&plan, &pool.public(), &PARTIES).unwrap_or_else(|e| panic!("{e}")).to_string();
         let ways: Vec<&str> = text
             .lines()
-            .skip_while(|line| *line != "Chosen (of least estimated time; assumed: 1 Gbit/s from each party, 0.5 ms there and back)")
+            .skip_while(|line| {
+                *line
+                    != "Chosen (of least estimated time over the network of the catalogue: 1 Gbit/s from each party, 0.5 ms there and back)"
+            })
             .collect();
         let of = |part: &str| ways.iter().position(|line| line.contains(part)).unwrap_or_else(|| panic!("{part} in {text}"));
         assert!(of(ours) < of(other), "the way that is taken comes first: {text}");

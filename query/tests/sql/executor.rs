@@ -166,6 +166,7 @@ fn plan(tables: &Tables) -> Plan {
             &[("released", released)].into_iter().collect(),
         ),
         reveals: vec![Reveal { release: 0, what: "COUNT(*)".into(), per: "each borough".into(), why: "COUNT(*)".into() }],
+        network: Default::default(),
         protection: None,
     }
 }

@@ -7,6 +7,7 @@ mod city;
 mod executor;
 mod grammar;
 mod many;
+mod network;
 mod pool;
 mod protect;
 mod random;

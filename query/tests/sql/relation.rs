@@ -127,6 +127,7 @@ impl Build {
             rows: vec![RowRelease { name: "r".into(), relation, ordered, safe: false, columns: Vec::new() }],
             answer: Subplan::new(answer),
             reveals: Vec::new(),
+            network: Default::default(),
             protection: None,
         }
     }

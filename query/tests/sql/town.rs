@@ -20,7 +20,13 @@ const TABLES: [(&str, &str); 11] = [
 
 /// The town, with every table.
 pub fn town() -> Pool {
-    let mut pool = Pool::new(PARTIES, include_str!("../slt/city.toml")).expect("the catalogue of the town is sound");
+    town_over("")
+}
+
+/// The town, between whose agencies lies such a network.
+pub fn town_over(network: &str) -> Pool {
+    let catalogue = format!("{}\n[network]\n{network}\n", include_str!("../slt/city.toml"));
+    let mut pool = Pool::new(PARTIES, &catalogue).expect("the catalogue of the town is sound");
     for (name, csv) in TABLES {
         pool.add(name, csv.as_bytes()).expect("the tables are as the catalogue says");
     }

@@ -4,13 +4,39 @@
 
 use super::keys::zeros;
 use super::{Bits, Cells, Rows, Values};
+use crate::network::Network;
+use crate::plan::Plan;
 use crate::plan::relation::Relation;
 use mpc_core::{Abort, B64, Layout};
-use protocols::relational::{Network, Sorting, choices};
+use protocols::relational::{Radix, Sorting, choices};
 use protocols::{Cost, Estimate, Message, Share};
 
-/// What lies between the parties, as plans assume: one data centre. Public and the same at every node, since plans depend on it.
-pub(crate) const NETWORK: Network = Network::LAN;
+/// What is public of a plan, and its operators work by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setting {
+    /// What the [digests](super::digest) of wide keys are drawn from.
+    pub seed: [u8; 32],
+    /// By which ways are chosen.
+    pub network: Network,
+}
+
+impl Setting {
+    pub fn of(plan: &Plan) -> Self {
+        Setting { seed: plan.hash(), network: plan.network }
+    }
+
+    /// That of a plan which is not whole yet, as there is nothing but costs to say. These do not depend on the seed.
+    pub fn to_price(network: Network) -> Self {
+        Setting { seed: [0; 32], network }
+    }
+
+    /// How to sort so many rows by a key of so many bits: the quickest radix sort. Samplesort, whose rounds depend on luck, would make the stated costs guesses.
+    pub fn radix(&self, rows: usize, bits: usize) -> Radix {
+        let all = choices(rows, bits, Message::default(), self.network.model()).into_iter();
+        let mut radix = all.filter_map(|choice| if let Sorting::Radix(radix) = choice.sorting { Some(radix) } else { None });
+        radix.next().unwrap_or_default()
+    }
+}
 
 /// One of several ways.
 #[derive(Debug, Clone)]
@@ -25,11 +51,15 @@ pub(crate) struct Way {
 
 impl Way {
     /// The way that `run` goes.
-    pub(super) fn price(words: String, run: &mut dyn FnMut(&mut Estimate) -> Result<Rows<Estimate>, Abort>) -> Result<Self, Abort> {
+    pub(super) fn price(
+        words: String,
+        network: Network,
+        run: &mut dyn FnMut(&mut Estimate) -> Result<Rows<Estimate>, Abort>,
+    ) -> Result<Self, Abort> {
         let mut engine = Estimate::new();
         run(&mut engine)?;
         let cost = engine.cost();
-        Ok(Way { words, cost, seconds: NETWORK.seconds(&cost) + engine.work() })
+        Ok(Way { words, cost, seconds: network.model().seconds(&cost) + engine.work() })
     }
 }
 
@@ -44,10 +74,10 @@ pub(crate) struct Decision {
 
 impl Decision {
     /// How places are sorted, so many times, by a key of this layout.
-    pub fn sort(key: Layout, chosen: Sorting, times: usize) -> Self {
+    pub fn sort(key: Layout, chosen: Sorting, times: usize, network: Network) -> Self {
         let sorts = if times == 1 { "sort".into() } else { format!("{times} sorts") };
         let of = format!("{sorts} of {} places by {} bits", key.rows, key.planes);
-        let mut ways = choices(key.rows, key.planes, Message::default(), NETWORK);
+        let mut ways = choices(key.rows, key.planes, Message::default(), network.model());
         ways.sort_by_key(|choice| choice.sorting != chosen);
         let words = |sorting| match sorting {
             Sorting::Samplesort => "samplesort, as expected: its rounds depend on luck, and those of a plan are exact".into(),

@@ -17,6 +17,7 @@ pub(super) mod order;
 mod percentile;
 pub(super) mod small;
 
+use super::choose::Setting;
 use super::keys::{Unpack, after, before, grouping, joined, numbers, pack, planes, width_of};
 use super::logic::Logic;
 use super::total::{contributions, counts};
@@ -30,20 +31,19 @@ use protocols::relational::compact;
 use protocols::{Engine, Share, Table};
 use std::collections::BTreeMap;
 
-/// One row for each tuple of keys: the keys, then the folds, whose columns are `outputs`. As many places as `input` has. `seed` is that of
-/// [digests](super::digest).
+/// One row for each tuple of keys: the keys, then the folds, whose columns are `outputs`. As many places as `input` has.
 pub(super) fn group<E: Engine>(
     engine: &mut E,
     input: &Rows<E>,
     keys: &[usize],
     folds: &[Fold],
     outputs: &[RowColumn],
-    seed: &[u8; 32],
+    setting: &Setting,
 ) -> Result<Rows<E>, Abort> {
     let mut first = None;
     let mut done: BTreeMap<usize, Cells<E>> = BTreeMap::new();
     for (number, order) in Order::all(folds).into_iter().enumerate() {
-        let mut sorted = order.sort(engine, input, keys, folds, seed)?;
+        let mut sorted = order.sort(engine, input, keys, folds, setting)?;
         let sums = order.sums(engine, &mut sorted, folds, outputs)?;
         let Front { keys, folds, last } = front(engine, &sorted, &sums, folds, number == 0)?;
         done.extend(folds);

@@ -1,12 +1,11 @@
 //! What joins, groups and sorts share: keys as planes, neighbours, tables of columns.
 
-use super::choose::NETWORK;
+use super::choose::Setting;
 use super::digest::Digest;
 use super::{Bits, Cells, Rows, Values};
 use crate::plan::relation::SortKey;
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout, Ring};
-use protocols::relational::{Radix, Sorting, choices};
-use protocols::{Engine, Message, Share, Table};
+use protocols::{Engine, Share, Table};
 
 /// A column's planes in the order of its values, least significant first, NULL a value of its own.
 pub(super) fn planes<E: Engine>(column: &Cells<E>) -> Vec<Bits<E>> {
@@ -14,10 +13,10 @@ pub(super) fn planes<E: Engine>(column: &Cells<E>) -> Vec<Bits<E>> {
 }
 
 /// What rows are sorted by to bring equal keys together: the planes of the columns, NULL a value of its own; a digest of them if they are many.
-pub(super) fn grouping<E: Engine>(engine: &mut E, rows: &Rows<E>, keys: &[usize], seed: &[u8; 32]) -> Bits<E> {
+pub(super) fn grouping<E: Engine>(engine: &mut E, rows: &Rows<E>, keys: &[usize], setting: &Setting) -> Bits<E> {
     let all: Vec<Bits<E>> = keys.iter().rev().flat_map(|k| planes(&rows.columns[*k])).collect();
     let key = joined(engine, rows.places, &all);
-    match Digest::new(seed, key.layout().planes, rows.places as u64) {
+    match Digest::new(&setting.seed, key.layout().planes, rows.places as u64) {
         Some(digest) => digest.of(engine, &key),
         None => key,
     }
@@ -30,14 +29,6 @@ pub(super) fn sort_planes<E: Engine>(engine: &mut E, column: &Cells<E>, key: &So
     // NULL is 0 in the valid bit
     let null = column.valid.as_ref().map(|valid| if key.nulls_first { valid.clone() } else { engine.not(valid) });
     std::iter::once(value).chain(null).collect()
-}
-
-/// How to sort so many rows by a key of so many bits: the quickest radix sort. Samplesort, whose rounds depend on luck, would make the
-/// stated costs guesses.
-pub(super) fn radix(rows: usize, bits: usize) -> Radix {
-    let all = choices(rows, bits, Message::default(), NETWORK).into_iter();
-    let mut radix = all.filter_map(|choice| if let Sorting::Radix(radix) = choice.sorting { Some(radix) } else { None });
-    radix.next().unwrap_or_default()
 }
 
 /// All planes as one share of so many rows; there may be none.

@@ -12,8 +12,9 @@
 pub(in crate::exec) mod ask;
 pub(in crate::exec) mod choose;
 
+use super::choose::Setting;
 use super::digest::Digest;
-use super::keys::{Unpack, before, joined, pack, radix, refuse_any, zeros};
+use super::keys::{Unpack, before, joined, pack, refuse_any, zeros};
 use super::logic::Logic;
 use super::{Bits, Cells, Element, Rows, Values};
 use crate::exec::circuit;
@@ -32,8 +33,8 @@ pub(super) struct Lookup<'a, E: Engine> {
     pub proved: bool,
     /// Whether the table's places are in the order of the keys, those without a row, or with NULL in a key, last.
     pub sorted: bool,
-    /// Of [digests](super::digest).
-    pub seed: &'a [u8; 32],
+    /// That of the plan.
+    pub setting: &'a Setting,
 }
 
 /// The columns of base, those looked up, and whether there is such a row. `words` names the keys if they are not unique.
@@ -79,7 +80,7 @@ fn find<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, words: impl FnOnce() ->
     let none = zeros::<B64, E>(engine, base.places, 1);
     let live_rows: Bits<E> = Share::concat(&[&live, &none]);
 
-    let by = match Digest::new(what.seed, key.layout().planes, table.places as u64) {
+    let by = match Digest::new(&what.setting.seed, key.layout().planes, table.places as u64) {
         Some(digest) => digest.of(engine, &key),
         None => key.clone(),
     };
@@ -89,7 +90,7 @@ fn find<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, words: impl FnOnce() ->
         let dead = engine.not(&live);
         Share::stack(&[&by, &Share::concat(&[&dead, &none])])
     };
-    let way = radix(table.places + base.places, by.layout().planes);
+    let way = what.setting.radix(table.places + base.places, by.layout().planes);
     let places = sort_places(engine, by, way)?;
     let payload = looked_up.iter().fold(Table::new(table.places), |t, c| pack(t, c));
     let (payload, flags, applied) = if what.sorted {

@@ -6,7 +6,8 @@
 //! *Cost.* For a side with places without a row and c nullable keys c bits a row, less one if every place is a row, in log2 (c + 1) rounds, to tell which can be in a pair; then
 //! [`protocols::cost::pairs`], in which each column and valid bit of a row counts. *Leakage.* None but whether there are more pairs than places.
 
-use super::keys::{joined, radix, zeros};
+use super::choose::Setting;
+use super::keys::{joined, zeros};
 use super::logic::Logic;
 use super::{Bits, Rows};
 use crate::plan::relation::Relation;
@@ -21,6 +22,7 @@ pub(super) fn pairs<E: Engine>(
     right: &Rows<E>,
     on: &[(usize, usize)],
     relation: &Relation,
+    setting: &Setting,
 ) -> Result<Rows<E>, Abort> {
     let places = relation.places as usize;
     if places == 0 || left.places == 0 || right.places == 0 {
@@ -29,7 +31,7 @@ pub(super) fn pairs<E: Engine>(
     }
     let (left_key, left_valid) = side(engine, left, &on.iter().map(|(l, _)| *l).collect::<Vec<_>>())?;
     let (right_key, right_valid) = side(engine, right, &on.iter().map(|(_, r)| *r).collect::<Vec<_>>())?;
-    let way = radix(left.places + right.places, left_key.layout().planes);
+    let way = setting.radix(left.places + right.places, left_key.layout().planes);
     let left_side = Side { key: left_key, valid: left_valid, table: left.table() };
     let right_side = Side { key: right_key, valid: right_valid, table: right.table() };
     let pairs = protocols::relational::pairs(engine, left_side, right_side, places, way.into())?;

@@ -8,8 +8,9 @@
 //! 2 rounds; of a sort by digits of two bits (4w + 1) + (k/2 - 1)(22w + 11)/3 bits and 4 + 8 (k/2 - 1) rounds; (4/3)(w + W) + 2w/3 bits and 2 rounds to move the rows. Cutting off
 //! costs nothing, nor do keys of no bits. *Leakage.* None: the places that are opened are those of a random order.
 
+use super::choose::Setting;
 use super::combine::ones;
-use super::keys::{joined, radix, sort_planes};
+use super::keys::{joined, sort_planes};
 use super::{Bits, Rows};
 use crate::plan::relation::{Relation, SortKey};
 use mpc_core::Abort;
@@ -17,7 +18,14 @@ use protocols::relational::{apply, sort_places};
 use protocols::{Engine, Share};
 
 /// As many rows as `relation` has places, after the first `skip` in this order; places beyond the input's hold no row.
-pub(super) fn top<E: Engine>(engine: &mut E, input: &Rows<E>, by: &[SortKey], skip: usize, relation: &Relation) -> Result<Rows<E>, Abort> {
+pub(super) fn top<E: Engine>(
+    engine: &mut E,
+    input: &Rows<E>,
+    by: &[SortKey],
+    skip: usize,
+    relation: &Relation,
+    setting: &Setting,
+) -> Result<Rows<E>, Abort> {
     let shuffled = engine.shuffle(input.table())?.0;
     let input = input.unpacked(shuffled);
     let mut planes: Vec<Bits<E>> = Vec::new();
@@ -30,7 +38,7 @@ pub(super) fn top<E: Engine>(engine: &mut E, input: &Rows<E>, by: &[SortKey], sk
     let sorted = if key.layout().planes == 0 {
         input.table()
     } else {
-        let way = radix(input.places, key.layout().planes);
+        let way = setting.radix(input.places, key.layout().planes);
         let places = sort_places(engine, key, way)?;
         apply(engine, places, input.table())?.0
     };

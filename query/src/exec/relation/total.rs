@@ -9,6 +9,7 @@
 //! one round and element, in all, for each sum of some rows; counts and sums of every row cost nothing. The smallest or largest of k bits: of n - 1 comparisons and choices of k + 1 bits
 //! each, 2.5 (k + 1) - 2 - log2 (k + 1) and k + 1 bits, 2 + log2 (k + 1) rounds for each of log2 n halvings, and k bits in one round for NULL. *Leakage.* None.
 
+use super::choose::Setting;
 use super::logic::Logic;
 use super::{Bits, Cells, Element, Rows, Values, combine};
 use crate::exec::graph::Wire;
@@ -17,13 +18,13 @@ use crate::plan::relation::{Fold, FoldOp, Relation, RowColumn};
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout};
 use protocols::{Engine, Share, Table, circuit};
 
-/// One row of `folds` over all rows of `input`. `seed` is that of [digests](super::digest).
+/// One row of `folds` over all rows of `input`. `setting` is that of its plan.
 pub(super) fn total<E: Engine>(
     engine: &mut E,
     input: &Rows<E>,
     folds: &[Fold],
     relation: &Relation,
-    seed: &[u8; 32],
+    setting: &Setting,
 ) -> Result<Rows<E>, Abort> {
     let mut columns: Vec<Option<Cells<E>>> = folds.iter().map(|_| None).collect();
     for (fold, cells) in sums::<Fp61, E>(engine, input, folds, relation)? {
@@ -35,7 +36,7 @@ pub(super) fn total<E: Engine>(
     let ordered: Vec<usize> = (0..folds.len()).filter(|f| needs_order(&folds[*f])).collect();
     if !ordered.is_empty() {
         let (of, outputs): (Vec<Fold>, Vec<RowColumn>) = ordered.iter().map(|f| (folds[*f].clone(), relation.columns[*f].clone())).unzip();
-        for (fold, cells) in ordered.iter().zip(in_order(engine, input, &of, &outputs, seed)?) {
+        for (fold, cells) in ordered.iter().zip(in_order(engine, input, &of, &outputs, setting)?) {
             columns[*fold] = Some(cells);
         }
     }
@@ -60,9 +61,9 @@ fn in_order<E: Engine>(
     input: &Rows<E>,
     folds: &[Fold],
     outputs: &[RowColumn],
-    seed: &[u8; 32],
+    setting: &Setting,
 ) -> Result<Vec<Cells<E>>, Abort> {
-    let group = super::group::group(engine, input, &[], folds, outputs, seed)?;
+    let group = super::group::group(engine, input, &[], folds, outputs, setting)?;
     if input.places == 0 {
         return Ok(group.columns.iter().map(|column| column.zeros(engine, 1)).collect());
     }

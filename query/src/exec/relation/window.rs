@@ -26,8 +26,9 @@
 mod number;
 mod sums;
 
+use super::choose::Setting;
 use super::group::{self, order::same_as_before};
-use super::keys::{Unpack, grouping, joined, numbers, pack, radix, sort_planes, width_of};
+use super::keys::{Unpack, grouping, joined, numbers, pack, sort_planes, width_of};
 use super::logic::Logic;
 use super::total::contributions;
 use super::{Bits, Cells, Element, Rows, Values};
@@ -42,8 +43,8 @@ pub(super) struct Window<'a> {
     pub partition: &'a [usize],
     pub by: &'a [SortKey],
     pub functions: &'a [Function],
-    /// Of [digests](super::digest).
-    pub seed: &'a [u8; 32],
+    /// That of the plan.
+    pub setting: &'a Setting,
 }
 
 /// Rows in their order, cut into partitions and peers.
@@ -99,13 +100,13 @@ fn order<E: Engine>(
     for key in what.by.iter().rev() {
         by.extend(sort_planes(engine, &input.columns[key.column], key));
     }
-    by.push(grouping(engine, input, what.partition, what.seed));
+    by.push(grouping(engine, input, what.partition, what.setting));
     by.extend(input.row.as_ref().map(|row| engine.not(row)));
     let by = joined(engine, places, &by);
     let rows = if by.layout().planes == 0 {
         input.unpacked(input.table())
     } else {
-        let way = radix(places, by.layout().planes);
+        let way = what.setting.radix(places, by.layout().planes);
         let to = sort_places(engine, by, way)?;
         input.unpacked(apply(engine, to, input.table())?.0)
     };
@@ -176,7 +177,7 @@ fn whole_in_order<E: Engine>(
     if folds.is_empty() {
         return Ok(Vec::new());
     }
-    let groups = group::group(engine, input, what.partition, &folds, &columns, what.seed)?;
+    let groups = group::group(engine, input, what.partition, &folds, &columns, what.setting)?;
     let folds = &groups.columns[what.partition.len()..];
     let heads = folds.iter().fold(Table::new(input.places), pack);
     let mut from = Unpack::new(ordered.partitions.spread(engine, heads)?);

@@ -1,7 +1,6 @@
 //! One order of the rows of a group-by, and what is summed in it.
 
 use super::super::digest::Digest;
-use super::super::keys::radix;
 use super::*;
 use crate::exec::graph::Wire;
 use crate::exec::stack;
@@ -63,7 +62,7 @@ impl Order {
         input: &Rows<E>,
         keys: &[usize],
         folds: &[Fold],
-        seed: &[u8; 32],
+        setting: &Setting,
     ) -> Result<Sorted<E>, Abort> {
         let value = match self.by {
             None => None,
@@ -78,14 +77,14 @@ impl Order {
         if let Some((value, counts)) = &value {
             // distinct values need no more than to be side by side
             let enough = self.folds.iter().map(|f| &folds[*f]).all(|f| plain(f) || distinct(f));
-            let digest = Digest::new(seed, value.layout().planes, input.places as u64).filter(|_| enough);
+            let digest = Digest::new(&setting.seed, value.layout().planes, input.places as u64).filter(|_| enough);
             by.push(digest.map_or_else(|| value.clone(), |digest| digest.of(engine, value)));
             by.push(engine.not(counts));
         }
-        by.push(grouping(engine, input, keys, seed));
+        by.push(grouping(engine, input, keys, setting));
         by.extend(input.row.as_ref().map(|row| engine.not(row)));
         let by = joined(engine, input.places, &by);
-        let way = radix(input.places, by.layout().planes);
+        let way = setting.radix(input.places, by.layout().planes);
         let places = if by.layout().planes > 0 { Some(sort_places(engine, by, way)?) } else { None };
 
         let read: BTreeSet<usize> = self.folds.iter().flat_map(|f| reads(&folds[*f])).collect();

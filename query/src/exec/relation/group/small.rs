@@ -4,9 +4,10 @@
 //! local sum, a sum an inner product with the values, one element however many rows. A tuple is a row if its count is not 0. Nothing is sorted or moved.
 //! *Rounds.* log2 of the keys' width for the masks, two to lift, one for the inner products, seven for the counts: none depends on the number of rows.
 
-use super::super::choose;
+use super::super::choose::{self, Setting};
 use super::*;
 use crate::exec::graph::Wire;
+use crate::network::Network;
 use crate::plan::relation::{Relation, RowForm};
 use mpc_core::Column;
 use protocols::Estimate;
@@ -15,6 +16,9 @@ use std::collections::HashMap;
 
 /// Most tuples for which masks are considered.
 const TUPLES: usize = 64;
+
+/// How a way is gone.
+type Run<'r> = &'r mut dyn FnMut(&mut Estimate) -> Result<Rows<Estimate>, Abort>;
 
 /// A value of each key; `None` is NULL.
 type Tuple = Vec<Option<u64>>;
@@ -37,13 +41,21 @@ enum Find {
 }
 
 impl Way {
-    /// The cheapest way to group `input` (in one data centre), by the exact cost of each. `grouped`: whether its owner sorted the rows by the keys.
-    pub fn choose(input: &Relation, keys: &[usize], folds: &[Fold], relation: &Relation, grouped: bool) -> Result<Self, Abort> {
+    /// The quickest way to group `input` over this network, by the cost of each. `grouped`: whether its owner sorted the rows by the keys.
+    pub fn choose(
+        input: &Relation,
+        keys: &[usize],
+        folds: &[Fold],
+        relation: &Relation,
+        grouped: bool,
+        network: Network,
+    ) -> Result<Self, Abort> {
         let outputs = &relation.columns[keys.len()..];
         let few = tuples(input, keys).filter(|t| t.len() as u64 <= relation.places && !folds.iter().any(needs_order));
         let shape = Rows::<Estimate>::shape(input, input.places as usize);
-        let price = choose::Way::price;
-        let sorting = price("by sorting".into(), &mut |e| group(e, &shape, keys, folds, outputs, &[0; 32]))?;
+        let setting = Setting::to_price(network);
+        let price = |words, run: Run<'_>| choose::Way::price(words, network, run);
+        let sorting = price("by sorting".into(), &mut |e| group(e, &shape, keys, folds, outputs, &setting))?;
         let mut ways = vec![(Find::Sorting, sorting)];
         if grouped {
             let words = "as their owner sorted them".into();
@@ -71,13 +83,13 @@ impl Way {
         keys: &[usize],
         folds: &[Fold],
         relation: &Relation,
-        seed: &[u8; 32],
+        setting: &Setting,
     ) -> Result<Rows<E>, Abort> {
         match &self.find {
             Find::Masks(tuples) => masked(engine, input, keys, folds, relation, tuples),
             Find::AsTheyAre => group_as_they_are(engine, input, keys, folds, relation),
             Find::Sorting => {
-                let grouped = group(engine, input, keys, folds, &relation.columns[keys.len()..], seed)?;
+                let grouped = group(engine, input, keys, folds, &relation.columns[keys.len()..], setting)?;
                 Ok(grouped.unpacked(grouped.table().slice(0..relation.places as usize)))
             }
         }

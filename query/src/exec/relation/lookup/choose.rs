@@ -1,6 +1,6 @@
 //! How equal keys are found: by the cost model, once a plan is compiled, and as a part of it.
 
-use super::super::choose::Way;
+use super::super::choose::{Setting, Way};
 use super::super::{Rows, order};
 use super::ask::Ask;
 use super::{Lookup, lookup};
@@ -59,14 +59,22 @@ fn way(plan: &Plan, relation: &Relation, search: Search, most: usize) -> Result<
             let [asks, answers] = ask.owners();
             let words = format!("{asks} asks {answers} by keys that each knows at home");
             let run = &mut |e: &mut Estimate| ask.run(e, &base_rows, parties, &Inputs::default(), (relation, *proved), String::new);
-            Way::price(words, run).map(Some)
+            Way::price(words, plan.network, run).map(Some)
         }
         Search::Sort => {
             let table_rows = shape(*table);
             let sorted = order::is_sorted(plan, *table, &on.iter().map(|(_, t)| *t).collect::<Vec<_>>());
-            let what = Lookup { base: &base_rows, table: &table_rows, on, columns, proved: *proved, sorted, seed: &[0; 32] };
+            let what = Lookup {
+                base: &base_rows,
+                table: &table_rows,
+                on,
+                columns,
+                proved: *proved,
+                sorted,
+                setting: &Setting::to_price(plan.network),
+            };
             let words = "the keys of both sides are sorted together".into();
-            Way::price(words, &mut |e| lookup(e, &what, relation, String::new)).map(Some)
+            Way::price(words, plan.network, &mut |e| lookup(e, &what, relation, String::new)).map(Some)
         }
     }
 }
