@@ -22,8 +22,8 @@ pub use groups::{Moved, Pairing, blank, pairs, segments, spread, totals};
 use mpc_core::{B64, Layout, PartyId, Ring};
 pub use privacy::{binomial, cap, clamp, clamp_field, complement, laplace, safe, weight};
 pub use tables::{
-    Opening, apply, compact, compose, digit, distinct, find, group_sums, has_repeats, join, join_match, permute_by, radix_places, retrieve,
-    samplesort, shuffle, sort,
+    Opening, apply, compact, compose, digit, distinct, find, group_sums, has_repeats, join, join_match, ordering, permute_by, radix_places,
+    retrieve, samplesort, shuffle, sort,
 };
 
 /// The cost of a protocol: what each party sends, and rounds.

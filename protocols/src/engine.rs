@@ -143,6 +143,11 @@ pub trait Engine: Sized {
     fn open_after_shuffles(&mut self) {}
     /// Told of every sort before it runs, by a key of this layout: for an engine that prices it.
     fn sorts(&mut self, _key: Layout, _by: Sorting) {}
+    /// Asked before rows in a uniformly random order are compared until their order is known, by keys of this layout: an engine that prices protocols counts what is expected of
+    /// that, and any order will do for it.
+    fn expects_order(&mut self, _key: Layout) -> bool {
+        false
+    }
     /// The rows of a table back where they were before a shuffle of as many rows. Two rounds.
     fn unshuffle(&mut self, table: Table<Self>, shuffled: &Self::Shuffled) -> Result<Table<Self>, Abort>;
     /// The rows of a table that after a shuffle were put in these places, back where they were before: [`unshuffle`](Self::unshuffle) of the rows fetched from there.
@@ -194,11 +199,6 @@ pub trait Engine: Sized {
     /// The places of rows by a digit, given as 0 or 1 for the product of the bits in each of their sets: plane m - 1 for the set m. One round, one index a row.
     fn ranked(&mut self, products: &Self::Share<Index>) -> Result<Ranked<Self>, Abort> {
         crate::relational::ranked(self, products)
-    }
-
-    /// Opens whether rows in a uniformly random order are less than others; `likely` says so for one such order, to engines that hold no values.
-    fn open_order(&mut self, less: &Verified<Self::Share<B64>>, _likely: impl FnOnce() -> Column<B64>) -> Result<Column<B64>, Abort> {
-        self.open(less)
     }
 
     /// The permutation that an opened column of places states.

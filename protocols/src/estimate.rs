@@ -9,8 +9,8 @@ use crate::wire::{Gate, Wire};
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Index, Layout, PartyId, Permutation, Ring};
 use std::ops::Range;
 
-/// An engine that shares nothing and adds up what [`Rep3`](crate::Rep3) would cost. Protocols never branch on values, so this is exact.
-/// Openings yield zeros.
+/// An engine that shares nothing and adds up what [`Rep3`](crate::Rep3) would cost. Protocols never branch on values, so this is exact; but for samplesort, which branches on a
+/// random order, and of which it has what is expected ([`is_exact`](Self::is_exact)). Openings yield zeros.
 #[derive(Debug, Default)]
 pub struct Estimate {
     cost: Cost,
@@ -39,6 +39,11 @@ impl Estimate {
     /// The sorts so far: the layouts of their keys, and how they were sorted.
     pub fn sorts(&self) -> &[(Layout, Sorting)] {
         &self.sorts
+    }
+
+    /// Whether the cost so far is what will be paid, and not what is expected.
+    pub fn is_exact(&self) -> bool {
+        self.sorts.iter().all(|(key, by)| by.is_exact(key.rows))
     }
 
     fn spend(&mut self, cost: Cost) {
@@ -201,6 +206,11 @@ impl Engine for Estimate {
         self.sorts.push((key, by));
     }
 
+    fn expects_order(&mut self, key: Layout) -> bool {
+        self.spend(cost::ordering(key).0);
+        true
+    }
+
     fn unshuffle(&mut self, table: Table<Self>, turn: &u64) -> Result<Table<Self>, Abort> {
         self.spend(cost::shuffle(table.message(), *turn));
         Ok(table)
@@ -228,11 +238,6 @@ impl Engine for Estimate {
             fp61: Shape(sizes.elements::<Fp61>()),
             fp127: Shape(sizes.elements::<Fp127>()),
         })
-    }
-
-    fn open_order(&mut self, less: &Verified<Shape>, likely: impl FnOnce() -> Column<B64>) -> Result<Column<B64>, Abort> {
-        self.spend(cost::open::<B64>(less.get().0));
-        Ok(likely())
     }
 
     /// Nothing is opened here, so any permutation stands for all.

@@ -117,8 +117,11 @@ impl Size {
 /// A party's peak in an operator, over its share columns: those that the operator reads and those that it makes. Each operator is held to it by
 /// `protocols/tests/memory.rs`, and this to whole questions by `query/tests/memory.rs`.
 const PEAK: u64 = 3;
-/// Bytes a row that is sorted takes beside its columns, however narrow and however many (radix sort takes three bits at a time of up to 2^17 rows, two of more, and plans are sorted by
-/// nothing else): two known permutations and an opened one, places, and the products of the bits of a digit, seven at
+/// The same where no more than [`AT_ONCE`] rows are sorted: samplesort compares all of them at once.
+const COMPARED: u64 = 6;
+/// Of more rows samplesort compares a quarter at a time.
+const AT_ONCE: u64 = 1 << 17;
+/// Bytes a row that is sorted takes beside its columns, however narrow and however many (radix sort takes three bits at a time of up to 2^17 rows, two of more): two known permutations and an opened one, places, and the products of the bits of a digit, seven at
 /// most, as indices, in what is held and what is sent.
 const SORTED: u64 = 12 + 2 * 8 + 7 * 12;
 
@@ -137,7 +140,8 @@ fn step(plan: &Plan, id: usize) -> (u64, u64) {
         },
     };
     let rows = if is_sorted { sum(&read, |relation| relation.places) } else { 0 };
-    let operator = sum(&read, columns).saturating_add(made).saturating_mul(PEAK);
+    let peak = if (1..=AT_ONCE).contains(&rows) { COMPARED } else { PEAK };
+    let operator = sum(&read, columns).saturating_add(made).saturating_mul(peak);
     let held = sum(&held, columns);
     (held, held.saturating_add(operator).saturating_add(rows.saturating_mul(SORTED)))
 }

@@ -31,7 +31,8 @@ fn catalog() -> Catalog {
             "[[table]]\nname = \"{name}\"\nkey = [\"id\"]\nmax_rows = {ROWS}\nrelease = \"rows\"\ncolumn = [\n\
              {{ name = \"id\", type = \"BIGINT\", min = 0, max = 1000000000, nullable = false }},\n\
              {{ name = \"kind\", type = \"BIGINT\", min = 0, max = 1000000000, nullable = false }},\n\
-             {{ name = \"amount\", type = \"BIGINT\", min = 0, max = 1000000, nullable = false }},\n]\n"
+             {{ name = \"amount\", type = \"BIGINT\", min = 0, max = 1000000, nullable = false }},\n\
+             {{ name = \"name\", type = \"STRING\", max_bytes = 32, nullable = false }},\n]\n"
         )
     };
     let text = ["version = 1\n".into(), table("energy.use"), table("health.cases")].concat();
@@ -42,9 +43,10 @@ fn tables(catalog: &Catalog) -> Tables {
     let mut tables = Tables::new();
     for (name, by) in [("energy.use", 1), ("health.cases", 2)] {
         let column = |f: fn(i64) -> i64| Arc::new(Int64Array::from_iter_values((0..ROWS).map(f))) as ArrayRef;
-        let columns = [column(|i| i), column(|i| i * 7919 % 1009), column(|i| i * 104_729 % 1_000_003)];
+        let columns = [column(|i| i), column(|i| i * 7919 % 1009), column(|i| i * 104_729 % 1_000_003), column(|i| i * 7919 % 100_003)];
         let schema = catalog.table(name).expect("declared").arrow_schema();
-        let columns = schema.fields().iter().zip(columns).map(|(field, column)| cast(&column, field.data_type()).expect("an integer"));
+        let columns =
+            schema.fields().iter().zip(columns).map(|(field, column)| cast(&column, field.data_type()).expect("an integer or its text"));
         let batch = RecordBatch::try_new(schema.clone(), columns.collect()).expect("the declared columns");
         let batch = batch.slice(0, batch.num_rows() / by);
         tables.insert(name, Arc::new(MemTable::try_new(schema, vec![vec![batch]]).expect("a table")));
@@ -59,11 +61,13 @@ fn a_question_takes_no_more_than_it_was_admitted_for() {
     let tables = tables(&catalog);
     let local = Local::new(1 << 30).expect("a runtime");
     let both = "(SELECT id, kind, amount FROM energy.use UNION ALL SELECT id, kind, amount FROM health.cases) AS b";
+    let texts = "(SELECT id, name FROM energy.use UNION ALL SELECT id, name FROM health.cases) AS b";
     let mut beyond = Vec::new();
     for (what, most, sql) in [
         ("sort", 3.0, format!("SELECT id, kind, amount FROM {both} ORDER BY amount DESC LIMIT 10")),
         // beyond three times: rows of 51 bits, all of them the key, are narrower than the indices that sort them
         ("sort of narrow rows", 3.6, format!("SELECT id, amount FROM {both} ORDER BY amount DESC, id LIMIT 10")),
+        ("sort of texts", 3.0, format!("SELECT id, name FROM {texts} ORDER BY name, id LIMIT 10")),
         ("group", 3.0, format!("SELECT kind, SUM(amount) AS s FROM {both} GROUP BY kind ORDER BY s DESC, kind LIMIT 10")),
         ("join", 3.0, "SELECT SUM(u.amount * c.amount) AS s FROM energy.use u JOIN health.cases c ON c.id = u.kind".into()),
         ("join of a join", 3.0, format!("SELECT SUM(b.amount * c.amount) AS s FROM {both} JOIN health.cases c ON c.id = b.kind")),

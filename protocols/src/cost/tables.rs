@@ -1,7 +1,7 @@
 //! What relational operators cost: formulas of rows, widths and what moves.
 
 use super::{Cost, all, bit_times, bits_to, equal, input, less, levels, open, product};
-use crate::relational::{JoinOptions, LAST, Radix, Sorting, Standing, at_once, last_comparisons, questions, samples};
+use crate::relational::{FEW, JoinOptions, LAST, Radix, Sorting, Standing, all_pairs, at_once, last_comparisons, questions, samples};
 use crate::retrieve::{Payload, Sizes};
 use crate::table::Message;
 use mpc_core::{B64, Fp61, Fp127, Index, Layout, PartyId, Ring, index_bits};
@@ -145,13 +145,23 @@ pub fn sort(rows: usize, width: u32, key: usize, sorting: Sorting, message: Mess
 /// What samplesort is expected to cost, and how many comparisons it makes: the shuffle with key and number, then for each level, or each part of one that is compared at
 /// once, a comparison of as many rows as it has, and its opening.
 pub fn samplesort(rows: usize, key: usize, message: Message, turn: u64) -> (Cost, f64) {
-    let width = key + index_bits(rows) as usize;
-    let moved = message + Message::of::<B64>(Layout::new(rows, width));
-    let (levels, comparisons) = comparisons(rows);
-    let level = less(1, width).then(open::<B64>(Layout::new(1, 1)));
+    let key = Layout::new(rows, key + index_bits(rows) as usize);
+    let (ordering, comparisons) = ordering(key);
+    (shuffle(message + Message::of::<B64>(key), turn).then(ordering), comparisons)
+}
+
+/// What it is expected to cost to find the order of rows, by keys of this layout, once they are shuffled, and how many comparisons it takes: exactly, where few rows are compared
+/// all with all.
+pub fn ordering(key: Layout) -> (Cost, f64) {
+    let compared = |rows| less(rows, key.planes).then(open::<B64>(Layout::new(rows, 1)));
+    if key.rows <= FEW {
+        let pairs = all_pairs(key.rows);
+        return (if pairs == 0 { Cost::FREE } else { compared(pairs) }, pairs as f64);
+    }
+    let (levels, comparisons) = comparisons(key.rows);
+    let level = compared(1);
     let bits = (level.bits[0] as f64 * comparisons) as u64;
-    let levels = Cost { bits: [bits; 3], bytes: [bits.div_ceil(8); 3], rounds: level.rounds * levels };
-    (shuffle(moved, turn).then(levels), comparisons)
+    (Cost { bits: [bits; 3], bytes: [bits.div_ceil(8); 3], rounds: level.rounds * levels }, comparisons)
 }
 
 /// Levels of a samplesort, each as often as it has parts, and comparisons in all, expected.

@@ -50,7 +50,7 @@ pub use join::{JoinOptions, Joined, Side, any_row, has_duplicates, join};
 pub use permute::{Applied, Moved, apply, apply_and_open, compose, undo};
 pub use radix::{Radix, radix_places};
 pub use samplesort::samplesort;
-pub(crate) use samplesort::{LAST, at_once, last_comparisons, samples};
+pub(crate) use samplesort::{FEW, LAST, all_pairs, at_once, last_comparisons, samples};
 pub use segment::{Segments, numbers_of_rows, sums_before};
 pub(crate) use sort::sort_in;
 pub use sort::{Key, Sorting, order, sort, sort_places};
@@ -76,19 +76,9 @@ fn each_plane<R: Ring, S: Share<R>>(share: &S) -> Vec<S> {
     (0..share.layout().planes).map(|i| share.planes([i])).collect()
 }
 
-/// Opens whether each row of `a` is less than the same row of `b`, all of them rows in a uniformly random order; `rows` says which rows of it they are.
-fn less_open<E: Engine>(e: &mut E, a: &Bits<E>, b: &Bits<E>, rows: impl Fn(usize) -> (u32, u32)) -> Result<Column<B64>, Abort> {
+/// Opens whether each row of `a` is less than the same row of `b`, all of them rows in a uniformly random order.
+fn less_open<E: Engine>(e: &mut E, a: &Bits<E>, b: &Bits<E>) -> Result<Column<B64>, Abort> {
     let less = circuit::less(e, a, b)?;
-    let count = less.layout().rows;
     let less = e.verify(less)?;
-    e.open_order(&less, || Column::from_bools(&(0..count).map(|i| rank(rows(i).0) < rank(rows(i).1)).collect::<Vec<_>>()))
-}
-
-/// A rank for each row, no two the same: an order that stands for a random one where nothing is compared, as any is as likely as any other. The finaliser of MurmurHash3, since
-/// orders that differ from random ones cost something else.
-fn rank(row: u32) -> u32 {
-    let mut h = row ^ 0x5bd1_e995;
-    h = (h ^ h >> 16).wrapping_mul(0x85eb_ca6b);
-    h = (h ^ h >> 13).wrapping_mul(0xc2b2_ae35);
-    h ^ h >> 16
+    e.open(&less)
 }

@@ -7,7 +7,7 @@
 //! two samples are sorted by quicksort, until all comparisons of those that are left are few. (Without the row's number opened equalities would tell how often keys repeat.)
 //! Of more than 2^17 rows a quarter is compared at a time, since two keys and two levels of a comparison are three times what a row has to keep.
 //! *Cost.* About log2 n comparisons of k + w bits a row and 2 + ceil(log2 (k + w)) rounds for each of some 3 log2 n levels, or for each quarter of one; how many exactly depends on the
-//! random order, so [`cost::samplesort`](crate::cost::samplesort) is an expectation. The shuffle carries k + w bits and the row's own. *Leakage.* None: what is opened is the order of rows after the
+//! random order, so [`cost::samplesort`](crate::cost::samplesort) is an expectation; up to 90 rows are compared all with all in one level, and it is exact. The shuffle carries k + w bits and the row's own. *Leakage.* None: what is opened is the order of rows after the
 //! shuffle, a uniformly random permutation.
 
 use super::permute::{Applied, Moved};
@@ -18,8 +18,8 @@ use std::ops::Range;
 
 /// One row in so many is a sample.
 const SAMPLE: usize = 16;
-/// Fewer rows are sorted without a sample.
-const FEW: usize = 64;
+/// As many rows, or fewer, are compared all with all at once, without a sample: their pairs are no more than [`last_comparisons`].
+pub(crate) const FEW: usize = 90;
 /// As many rows, or fewer, are compared all with all.
 pub(crate) const LAST: usize = 4;
 
@@ -40,6 +40,9 @@ pub fn samplesort<E: Engine>(e: &mut E, key: Bits<E>, table: Table<E>) -> Result
     drop(key);
     let (mut rows_shuffled, shuffled) = e.shuffle(table.with(distinct))?;
     let key = rows_shuffled.take_last::<B64>();
+    if rows > FEW && e.expects_order(key.layout()) {
+        return Ok((rows_shuffled, Applied::new(shuffled, Permutation::identity(rows))));
+    }
     let order = sorted(e, key)?;
     let mut places = vec![0; rows];
     order.iter().zip(0..).for_each(|(row, place)| places[*row as usize] = place);
@@ -76,10 +79,9 @@ fn sorted<E: Engine>(e: &mut E, key: Bits<E>) -> Result<Vec<u32>, Abort> {
     let mut below = vec![0u32; rows - samples];
     let mut step = samples.div_ceil(2) as u32;
     while step > 0 {
-        for (number, (others, below)) in parts.iter().zip(below.chunks_mut(part)).enumerate() {
+        for (others, below) in parts.iter().zip(below.chunks_mut(part)) {
             let probes: Vec<u32> = below.iter().map(|below| below + step - 1).collect();
-            let row = |i: usize| ((samples + number * part + i) as u32, sample[probes[i] as usize]);
-            let less = less_open(e, others, &sample_key.pick(&probes), row)?;
+            let less = less_open(e, others, &sample_key.pick(&probes))?;
             let words = less.plane(0);
             below.iter_mut().enumerate().for_each(|(i, below)| *below += if is_set(words, i) { 0 } else { step });
         }
@@ -103,8 +105,7 @@ fn sorted<E: Engine>(e: &mut E, key: Bits<E>) -> Result<Vec<u32>, Abort> {
     drop(parts);
     let key = others.pick(&bucketed);
     drop(others);
-    // by the number that each row has outside: without any comparison one order of all rows stands for what they say
-    let ordered = quicksorted(e, key, (segments, rows), |at| samples as u32 + bucketed[at as usize])?;
+    let ordered = quicksorted(e, key, (segments, rows))?;
 
     let mut order = Vec::with_capacity(rows);
     for bucket in 0..=samples {
@@ -121,12 +122,7 @@ fn is_set(words: &[B64], row: usize) -> bool {
 }
 
 /// The rows of each segment in the order of their keys, of `all` rows that are sorted; all are compared with all once those are few.
-fn quicksorted<E: Engine>(
-    e: &mut E,
-    mut key: Bits<E>,
-    (segments, all): (Vec<Range<usize>>, usize),
-    number: impl Fn(u32) -> u32,
-) -> Result<Vec<u32>, Abort> {
+fn quicksorted<E: Engine>(e: &mut E, mut key: Bits<E>, (segments, all): (Vec<Range<usize>>, usize)) -> Result<Vec<u32>, Abort> {
     let mut order: Vec<u32> = (0..key.layout().rows as u32).collect();
     let mut segments: Vec<_> = segments.into_iter().filter(|s| s.len() > 1).collect();
     // keys of rows that still have neighbours to be compared with, and where each row's is: segment by segment
@@ -145,7 +141,7 @@ fn quicksorted<E: Engine>(
         let mut rest = &segments[..];
         while !rest.is_empty() {
             let (now, later) = rest.split_at(as_many(rest, whole, at_once(all)));
-            compared(e, &key, &held, &mut order, (now, whole), &number, &mut next)?;
+            compared(e, &key, &held, &mut order, (now, whole), &mut next)?;
             rest = later;
         }
         segments = next;
@@ -153,14 +149,13 @@ fn quicksorted<E: Engine>(
     Ok(order)
 }
 
-/// Compares the rows of neighbouring segments and puts them in their order as far as that is known then; what is left to do is appended to `next`. `number` is that of a row outside.
+/// Compares the rows of neighbouring segments and puts them in their order as far as that is known then; what is left to do is appended to `next`.
 fn compared<E: Engine>(
     e: &mut E,
     key: &Bits<E>,
     held: &[u32],
     order: &mut [u32],
     (segments, whole): (&[Range<usize>], bool),
-    number: &impl Fn(u32) -> u32,
     next: &mut Vec<Range<usize>>,
 ) -> Result<(), Abort> {
     let count = segments.iter().map(|s| comparisons(s.len(), whole)).sum();
@@ -181,7 +176,7 @@ fn compared<E: Engine>(
     let at = |rows: &[u32]| rows.iter().map(|row| held[*row as usize] - first).collect::<Vec<_>>();
     let operands = (key.pick(&at(&left)), key.pick(&at(&right)));
     drop(key);
-    let less = less_open(e, &operands.0, &operands.1, |i| (number(left[i]), number(right[i])))?;
+    let less = less_open(e, &operands.0, &operands.1)?;
     drop((operands, left, right));
     let less = less.plane(0);
     let mut at = 0;
@@ -225,6 +220,6 @@ const fn comparisons(rows: usize, whole: bool) -> usize {
 }
 
 /// Comparisons of each of so many rows with each other.
-const fn all_pairs(rows: usize) -> usize {
+pub(crate) const fn all_pairs(rows: usize) -> usize {
     rows * rows.saturating_sub(1) / 2
 }

@@ -5,6 +5,7 @@
 //! their order at once; places are the numbers of the rows in their order, taken back. Radix sort has the places first. *Cost, leakage.* Theirs.
 
 use super::radix::radix_places;
+use super::samplesort::FEW;
 use super::{Bits, Indices, Moved, Radix, apply, row_numbers, samplesort, undo};
 use crate::{Abort, Engine, Share, Table};
 use mpc_core::{Index, index_bits};
@@ -16,6 +17,14 @@ pub enum Sorting {
     Radix(Radix),
     /// By comparisons after a shuffle.
     Samplesort,
+}
+
+impl Sorting {
+    /// Whether what it takes to sort so many rows is known beforehand: the order of a samplesort is random, and how many comparisons it takes with it, unless all rows are compared
+    /// with all.
+    pub fn is_exact(self, rows: usize) -> bool {
+        matches!(self, Sorting::Radix(_)) || rows <= FEW
+    }
 }
 
 impl Default for Sorting {

@@ -1,5 +1,5 @@
-//! The relations of a plan ([`crate::plan::relation`]) on shares: an [`Operator`] a file, each once for all engines. Nothing branches on values, so that
-//! what [`protocols::Estimate`] says of a relation is what it costs.
+//! The relations of a plan ([`crate::plan::relation`]) on shares: an [`Operator`] a file, each once for all engines. Nothing branches on values but on
+//! the random order that samplesort opens, so that what [`protocols::Estimate`] says of a relation is what it costs, or is expected to.
 
 mod check;
 mod choose;

@@ -119,15 +119,17 @@ impl Explain {
         }
         let mut rows = vec![head];
         for step in &self.steps {
-            let mut row = vec![format!("  {}", step.operator), step.what.clone(), step.rows.to_string(), step.rounds.to_string()];
-            row.extend(step.bytes.iter().map(u64::to_string));
+            let mut row =
+                vec![format!("  {}", step.operator), step.what.clone(), step.rows.to_string(), figure(step.rounds, step.expected)];
+            row.extend(step.bytes.iter().map(|bytes| figure(*bytes, step.expected)));
             if analyzed {
                 row.extend(measured(step));
             }
             rows.push(row);
         }
-        let mut total = vec!["  total".into(), String::new(), String::new(), self.rounds().to_string()];
-        total.extend(self.bytes().iter().map(u64::to_string));
+        let expected = self.steps.iter().any(|step| step.expected);
+        let mut total = vec!["  total".into(), String::new(), String::new(), figure(self.rounds(), expected)];
+        total.extend(self.bytes().iter().map(|bytes| figure(*bytes, expected)));
         if analyzed {
             let sum = |of: fn(&StepLine) -> u64| self.steps.iter().map(of).sum::<u64>();
             let rounds = sum(|s| s.measured.iter().map(|m| m.rounds).max().unwrap_or(0));
@@ -138,6 +140,9 @@ impl Explain {
         rows.push(total);
         let columns = rows[0].len();
         table(f, &rows, &(2..columns).collect::<Vec<_>>())?;
+        if expected {
+            writeln!(f, "  ~: expected; a samplesort compares rows in a random order, and how often depends on that")?;
+        }
         writeln!(f, "  memory: at most {} bytes for shares at a party", self.memory)?;
         if analyzed {
             writeln!(f, "  time: of the party that took longest, with its waiting for the others, whose work at home may still run")?;
@@ -159,7 +164,8 @@ impl Explain {
                 for (number, way) in choice.ways.iter().take(SHOWN).enumerate() {
                     let of = if number == 0 { format!("  {}: {}", step.operator, choice.of) } else { String::new() };
                     let what = if number == 0 { way.what.clone() } else { format!("  or {}", way.what) };
-                    rows.push(vec![of, what, way.rounds.to_string(), way.bytes.to_string(), seconds(way.micros)]);
+                    let cost = [figure(way.rounds, way.expected), figure(way.bytes, way.expected), seconds(way.micros)];
+                    rows.push([of, what].into_iter().chain(cost).collect());
                 }
             }
         }
@@ -183,6 +189,11 @@ fn measured(step: &StepLine) -> [String; 3] {
     let most = |of: fn(&crate::message::Measured) -> u64| step.measured.iter().map(of).max();
     let shown = |v: Option<u64>| v.map_or_else(|| "-".into(), |v| v.to_string());
     [shown(most(|m| m.rounds)), shown(most(|m| m.bytes)), most(|m| m.micros).map_or_else(|| "-".into(), seconds)]
+}
+
+/// Rounds or bytes, as they will be or are expected.
+fn figure(figure: u64, expected: bool) -> String {
+    format!("{}{figure}", if expected { "~" } else { "" })
 }
 
 fn seconds(micros: u64) -> String {

@@ -56,7 +56,9 @@ fn explain_names_ways_and_what_others_would_cost() {
             .collect();
         let of = |part: &str| ways.iter().position(|line| line.contains(part)).unwrap_or_else(|| panic!("{part} in {text}"));
         assert!(of(ours) < of(other), "the way that is taken comes first: {text}");
-        let figures = |line: usize| ways[line].split_whitespace().filter_map(|word| word.parse::<u64>().ok()).collect::<Vec<_>>();
+        let figures = |line: usize| {
+            ways[line].split_whitespace().filter_map(|word| word.trim_start_matches('~').parse::<u64>().ok()).collect::<Vec<_>>()
+        };
         let (taken, left) = (figures(of(ours)), figures(of(other)));
         // the last two are rounds and bytes
         assert!(taken.len() >= 2 && left.len() >= 2 && taken.last() < left.last(), "{taken:?} {left:?}");

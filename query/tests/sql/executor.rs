@@ -230,10 +230,11 @@ fn a_plan_by_hand_gives_the_same_answer_in_clear_and_among_three_parties_at_the_
     for (party, ((_, measured), meter)) in ran.iter().enumerate() {
         assert_eq!(measured.len(), program.steps().len());
         for (price, measured) in prices.iter().zip(measured) {
-            assert_eq!((price.rounds, price.bytes[party]), (measured.rounds, measured.bytes), "{}", measured.operator);
+            assert!(price.is_exact);
+            assert_eq!((price.cost.rounds, price.cost.bytes[party]), (measured.rounds, measured.bytes), "{}", measured.operator);
         }
-        assert_eq!(meter.rounds, prices.iter().map(|p| p.rounds).sum::<u64>());
-        assert_eq!(meter.bits, prices.iter().map(|p| p.bits[party]).sum::<u64>());
+        assert_eq!(meter.rounds, prices.iter().map(|p| p.cost.rounds).sum::<u64>());
+        assert_eq!(meter.bits, prices.iter().map(|p| p.cost.bits[party]).sum::<u64>());
     }
     let explained = explain(&plan, &tables, &PARTIES).expect("an explanation");
     let measured: Vec<_> = PARTIES.iter().zip(&ran).map(|(p, ((_, m), _))| (p.to_string(), m.clone())).collect();

@@ -3,7 +3,7 @@
 use super::search;
 use mpc_core::PartyId;
 use mpc_core::world::World;
-use protocols::Rep3;
+use protocols::{Cost, Rep3};
 use query::catalog::{Catalog, ColumnType, PUBLIC_SCHEMA};
 use query::compile::{SqlError, compile, compile_protected};
 use query::datafusion::arrow::array::types::Date32Type;
@@ -16,7 +16,7 @@ use query::datafusion::arrow::datatypes::Decimal128Type;
 use query::datafusion::datasource::MemTable;
 use query::difference::Cell;
 use query::exec::Program;
-use query::explain::{price, price_of_disclosing};
+use query::explain::{Price, price, price_of_disclosing};
 use query::finish::{Answer, OpenedNumbers, answer, reconstruct};
 use query::ground::Ground;
 use query::local::{AtHome, Inputs, Local, Tables};
@@ -72,6 +72,24 @@ impl std::fmt::Display for NoAnswer {
 pub fn sized(plan: &Plan, homes: &[AtHome]) -> Plan {
     let told = plan.disclosing().map(|d| homes.iter().find_map(|home| home.rows(d.id)).map(|rows| d.said(rows)));
     plan.sized(&told.collect::<Option<Vec<_>>>().expect("somebody holds the rows")).expect("numbers that can be")
+}
+
+/// Whether what a party's meter shows, rounds and bytes, is what was stated: exactly, or, where that is expected, within the bounds that EXPLAIN gives.
+pub fn is_held(stated: &Price, party: usize, (rounds, bytes): (u64, u64)) -> bool {
+    let of = |measured: u64, stated: u64| measured as f64 / stated as f64;
+    let (stated_rounds, stated_bytes) = (stated.cost.rounds, stated.cost.bytes[party]);
+    match stated.is_exact {
+        true => (rounds, bytes) == (stated_rounds, stated_bytes),
+        false => (0.8..1.2).contains(&of(rounds, stated_rounds)) && (1.0 / 3.0..3.0).contains(&of(bytes, stated_bytes)),
+    }
+}
+
+/// What all steps cost together.
+pub fn total(steps: &[Price]) -> Price {
+    steps.iter().fold(Price { cost: Cost::FREE, is_exact: true }, |sum, step| Price {
+        cost: sum.cost.then(step.cost),
+        is_exact: sum.is_exact && step.is_exact,
+    })
 }
 
 impl Pool {
@@ -184,11 +202,11 @@ impl Pool {
                     Ok(wire::encode(plan, &parts))
                 });
                 let mut prices = price(&program, &self.parties).map_err(|e| failed(&e))?;
-                prices.push(price_of_disclosing(asked, &self.parties).map_err(|e| failed(&e))?);
+                prices.push(Price { cost: price_of_disclosing(asked, &self.parties).map_err(|e| failed(&e))?, is_exact: true });
+                let stated = total(&prices);
                 let parts = outcomes.into_iter().zip(self.parties).enumerate().map(|(number, (outcome, party))| {
-                    let stated = prices.iter().fold((0, 0), |(rounds, bytes), p| (rounds + p.rounds, bytes + p.bytes[number]));
-                    if outcome.result.is_ok() && (outcome.meter.rounds, outcome.meter.bytes) != stated {
-                        return Err(format!("{party}: priced {stated:?} rounds and bytes, metered {:?}", outcome.meter));
+                    if outcome.result.is_ok() && !is_held(&stated, number, (outcome.meter.rounds, outcome.meter.bytes)) {
+                        return Err(format!("{party}: priced {stated:?}, metered {:?}", outcome.meter));
                     }
                     let bytes = outcome.result.map_err(|e| format!("{party}: {e}"))?.ok_or("not three-party parts")?;
                     Ok((party.to_owned(), wire::decode(&bytes, plan, ground).ok_or("the release cannot be decoded")?))

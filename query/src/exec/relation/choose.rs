@@ -1,6 +1,6 @@
 //! The cost model: of several ways to compute a relation the one of least estimated time ([`protocols::relational::choose`]).
 //!
-//! A way costs what the same program costs on shapes ([`Estimate`]): bytes and rounds exactly; seconds by the network that is assumed, and the local work of sorts and of asking.
+//! A way costs what the same program costs on shapes ([`Estimate`]): bytes and rounds exactly, but for those of samplesorts, which are expected; seconds by the network that is assumed, and the local work of sorts and of asking.
 
 use super::keys::zeros;
 use super::{Bits, Cells, Rows, Values};
@@ -8,7 +8,7 @@ use crate::network::Network;
 use crate::plan::Plan;
 use crate::plan::relation::Relation;
 use mpc_core::{Abort, B64, Layout};
-use protocols::relational::{Radix, Sorting, choices};
+use protocols::relational::{Choice, Sorting, choices};
 use protocols::{Cost, Estimate, Message, Share};
 
 /// What is public of a plan, and its operators work by.
@@ -30,11 +30,9 @@ impl Setting {
         Setting { seed: [0; 32], network }
     }
 
-    /// How to sort so many rows by a key of so many bits: the quickest radix sort. Samplesort, whose rounds depend on luck, would make the stated costs guesses.
-    pub fn radix(&self, rows: usize, bits: usize) -> Radix {
-        let all = choices(rows, bits, Message::default(), self.network.model()).into_iter();
-        let mut radix = all.filter_map(|choice| if let Sorting::Radix(radix) = choice.sorting { Some(radix) } else { None });
-        radix.next().unwrap_or_default()
+    /// How to sort so many rows by a key of so many bits: the quickest way.
+    pub fn sorting(&self, rows: usize, bits: usize) -> Sorting {
+        protocols::relational::choose(rows, bits, Message::default(), self.network.model())
     }
 }
 
@@ -45,6 +43,8 @@ pub(crate) struct Way {
     pub words: String,
     /// What it costs.
     pub cost: Cost,
+    /// Whether it costs just that: where rows are compared in a random order it is what is expected.
+    pub is_exact: bool,
     /// Seconds it is estimated to take.
     pub seconds: f64,
 }
@@ -59,7 +59,7 @@ impl Way {
         let mut engine = Estimate::new();
         run(&mut engine)?;
         let cost = engine.cost();
-        Ok(Way { words, cost, seconds: network.model().seconds(&cost) + engine.work() })
+        Ok(Way { words, cost, is_exact: engine.is_exact(), seconds: network.model().seconds(&cost) + engine.work() })
     }
 }
 
@@ -79,12 +79,9 @@ impl Decision {
         let of = format!("{sorts} of {} places by {} bits", key.rows, key.planes);
         let mut ways = choices(key.rows, key.planes, Message::default(), network.model());
         ways.sort_by_key(|choice| choice.sorting != chosen);
-        let words = |sorting| match sorting {
-            Sorting::Samplesort => "samplesort, as expected: its rounds depend on luck, and those of a plan are exact".into(),
-            radix => radix.to_string(),
-        };
-        let ways = ways.into_iter().map(|c| Way { words: words(c.sorting), cost: c.cost, seconds: c.seconds });
-        Decision { of, ways: ways.collect() }
+        let way =
+            |c: Choice| Way { words: c.sorting.to_string(), cost: c.cost, is_exact: c.sorting.is_exact(key.rows), seconds: c.seconds };
+        Decision { of, ways: ways.into_iter().map(way).collect() }
     }
 }
 

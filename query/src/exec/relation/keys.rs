@@ -5,7 +5,11 @@ use super::digest::Digest;
 use super::{Bits, Cells, Rows, Values};
 use crate::plan::relation::SortKey;
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout, Ring};
+use protocols::relational::{Moved, Sorting, apply, sort, sort_places};
 use protocols::{Engine, Share, Table};
+
+/// Samplesort moves so many rows with their keys, which saves five rounds. Of more, memory counts, and they are few of its rounds.
+const TOGETHER: usize = 1 << 12;
 
 /// A column's planes in the order of its values, least significant first, NULL a value of its own.
 pub(super) fn planes<E: Engine>(column: &Cells<E>) -> Vec<Bits<E>> {
@@ -29,6 +33,25 @@ pub(super) fn sort_planes<E: Engine>(engine: &mut E, column: &Cells<E>, key: &So
     // NULL is 0 in the valid bit
     let null = column.valid.as_ref().map(|valid| if key.nulls_first { valid.clone() } else { engine.not(valid) });
     std::iter::once(value).chain(null).collect()
+}
+
+/// The rows of a table in the stable order of a key, by the quickest way, and what undoes it.
+pub(super) fn sorted<E: Engine>(
+    engine: &mut E,
+    key: Bits<E>,
+    setting: &Setting,
+    table: impl FnOnce(&mut E) -> Table<E>,
+) -> Result<Moved<E>, Abort> {
+    let Layout { rows, planes, .. } = key.layout();
+    let by = setting.sorting(rows, planes);
+    if by == Sorting::Samplesort && rows <= TOGETHER {
+        let table = table(engine);
+        return sort(engine, key, table, by);
+    }
+    // rows are no sooner copied than they move
+    let places = sort_places(engine, key, by)?;
+    let table = table(engine);
+    apply(engine, places, table)
 }
 
 /// All planes as one share of so many rows; there may be none.

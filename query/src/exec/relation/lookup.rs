@@ -14,13 +14,13 @@ pub(in crate::exec) mod choose;
 
 use super::choose::Setting;
 use super::digest::Digest;
-use super::keys::{Unpack, before, joined, pack, refuse_any, zeros};
+use super::keys::{Unpack, before, joined, pack, refuse_any, sorted, zeros};
 use super::logic::Logic;
 use super::{Bits, Cells, Element, Rows, Values};
 use crate::exec::circuit;
 use crate::plan::relation::{Relation, RowColumn};
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout};
-use protocols::relational::{apply, compact, sort_places, undo};
+use protocols::relational::{compact, undo};
 use protocols::{Engine, Share, Table};
 
 /// What is looked up where.
@@ -90,17 +90,15 @@ fn find<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, words: impl FnOnce() ->
         let dead = engine.not(&live);
         Share::stack(&[&by, &Share::concat(&[&dead, &none])])
     };
-    let way = what.setting.radix(table.places + base.places, by.layout().planes);
-    let places = sort_places(engine, by, way)?;
-    let payload = looked_up.iter().fold(Table::new(table.places), |t, c| pack(t, c));
+    let payload = || looked_up.iter().fold(Table::new(table.places), |t, c| pack(t, c));
     let (payload, flags, applied) = if what.sorted {
-        let all = payload.with::<B64>(table_key).with::<B64>(live).differences().padded(engine, 0, base.places);
-        let ((all, applied), flags) = moved(engine, places, all, vec![key, live_rows])?;
+        let all = |e: &mut E| payload().with::<B64>(table_key).with::<B64>(live).differences().padded(e, 0, base.places);
+        let ((all, applied), flags) = moved(engine, by, what.setting, all, vec![key, live_rows])?;
         (all.prefix_sums(), flags, applied)
     } else {
         let is_table = Share::concat(&[&super::combine::ones(engine, table.places), &none]);
-        let all = payload.padded(engine, 0, base.places);
-        let ((all, applied), flags) = moved(engine, places, all, vec![key, live_rows, is_table])?;
+        let all = |e: &mut E| payload().padded(e, 0, base.places);
+        let ((all, applied), flags) = moved(engine, by, what.setting, all, vec![key, live_rows, is_table])?;
         // the table's rows to the front, in their new order; how many is public
         let front = compact(engine, &flags[2], all.with::<B64>(flags[0].clone()).with::<B64>(flags[1].clone()), false)?;
         let differences = front.table.slice(0..table.places).differences().padded(engine, 0, base.places);
@@ -133,11 +131,17 @@ fn not_unique(words: &str) -> String {
 
 type Moved<E> = (protocols::relational::Moved<E>, Vec<Bits<E>>);
 
-/// Applies `places` to a table and to single columns.
-fn moved<E: Engine>(engine: &mut E, places: E::Share<mpc_core::Index>, table: Table<E>, with: Vec<Bits<E>>) -> Result<Moved<E>, Abort> {
+/// A table and single columns in the order of a key.
+fn moved<E: Engine>(
+    engine: &mut E,
+    by: Bits<E>,
+    setting: &Setting,
+    table: impl FnOnce(&mut E) -> Table<E>,
+    with: Vec<Bits<E>>,
+) -> Result<Moved<E>, Abort> {
     let count = with.len();
-    let all = with.into_iter().fold(table, |table, column| table.with::<B64>(column));
-    let (mut all, applied) = apply(engine, places, all)?;
+    let all = |engine: &mut E| with.into_iter().fold(table(engine), |table, column| table.with::<B64>(column));
+    let (mut all, applied) = sorted(engine, by, setting, all)?;
     let mut flags: Vec<Bits<E>> = (0..count).map(|_| all.take_last::<B64>()).collect();
     flags.reverse();
     Ok(((all, applied), flags))

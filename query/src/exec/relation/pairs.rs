@@ -31,10 +31,10 @@ pub(super) fn pairs<E: Engine>(
     }
     let (left_key, left_valid) = side(engine, left, &on.iter().map(|(l, _)| *l).collect::<Vec<_>>())?;
     let (right_key, right_valid) = side(engine, right, &on.iter().map(|(_, r)| *r).collect::<Vec<_>>())?;
-    let way = setting.radix(left.places + right.places, left_key.layout().planes);
+    let way = setting.sorting(left.places + right.places, left_key.layout().planes);
     let left_side = Side { key: left_key, valid: left_valid, table: left.table() };
     let right_side = Side { key: right_key, valid: right_valid, table: right.table() };
-    let pairs = protocols::relational::pairs(engine, left_side, right_side, places, way.into())?;
+    let pairs = protocols::relational::pairs(engine, left_side, right_side, places, way)?;
     let columns = left.unpacked(pairs.left).columns.into_iter().chain(right.unpacked(pairs.right).columns).collect();
     Ok(Rows { places, row: Some(pairs.valid), columns })
 }

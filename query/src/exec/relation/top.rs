@@ -2,19 +2,18 @@
 //!
 //! *Functionality.* Of n places the rows after the first `skip` in the order of some keys, as many as the relation has places: NULLs first or last, ascending or descending, rows that
 //! are equal in all keys in any order, each as likely; places that are left over hold no row.
-//! *Protocol.* A shuffle, so that ties are broken at random, whatever the order before shows; a stable radix sort by (is no row, keys); the rest is cut off. The shuffle is that of
-//! Araki, Furukawa, Ohara, Pinkas, Rosemarin, Tsuchida, CCS'21, section 5.2, the sort that of Asharov, Hamada, Ikarashi, Kikuchi, Nof, Pinkas, Takahashi, Tomida, CCS'22, section 3.
+//! *Protocol.* A shuffle, so that ties are broken at random, whatever the order before shows; a stable sort by (is no row, keys), by radix or samplesort, whichever is quicker; the rest is cut off. The shuffle is that of
+//! Araki, Furukawa, Ohara, Pinkas, Rosemarin, Tsuchida, CCS'21, section 5.2, the sort by radix that of Asharov, Hamada, Ikarashi, Kikuchi, Nof, Pinkas, Takahashi, Tomida, CCS'22, section 3.
 //! *Cost.* Rows of W bits, keys of k bits (one more for each that is nullable, and one if there are places without a row), indices of w = log2 n bits: the shuffle's 4W/3 bits a row and
-//! 2 rounds; of a sort by digits of two bits (4w + 1) + (k/2 - 1)(22w + 11)/3 bits and 4 + 8 (k/2 - 1) rounds; (4/3)(w + W) + 2w/3 bits and 2 rounds to move the rows. Cutting off
+//! 2 rounds; of a radix sort by digits of two bits (4w + 1) + (k/2 - 1)(22w + 11)/3 bits and 4 + 8 (k/2 - 1) rounds; (4/3)(w + W) + 2w/3 bits and 2 rounds to move the rows. Cutting off
 //! costs nothing, nor do keys of no bits. *Leakage.* None: the places that are opened are those of a random order.
 
 use super::choose::Setting;
 use super::combine::ones;
-use super::keys::{joined, sort_planes};
+use super::keys::{joined, sort_planes, sorted};
 use super::{Bits, Rows};
 use crate::plan::relation::{Relation, SortKey};
 use mpc_core::Abort;
-use protocols::relational::{apply, sort_places};
 use protocols::{Engine, Share};
 
 /// As many rows as `relation` has places, after the first `skip` in this order; places beyond the input's hold no row.
@@ -35,14 +34,8 @@ pub(super) fn top<E: Engine>(
     planes.extend(input.row.as_ref().map(|row| engine.not(row)));
     let key = joined(engine, input.places, &planes);
     drop(planes);
-    let sorted = if key.layout().planes == 0 {
-        input.table()
-    } else {
-        let way = setting.radix(input.places, key.layout().planes);
-        let places = sort_places(engine, key, way)?;
-        apply(engine, places, input.table())?.0
-    };
-    let mut rows = input.unpacked(sorted);
+    let table = if key.layout().planes == 0 { input.table() } else { sorted(engine, key, setting, |_| input.table())?.0 };
+    let mut rows = input.unpacked(table);
     if !relation.full && rows.row.is_none() {
         rows.row = Some(ones(engine, rows.places));
     }

@@ -28,14 +28,14 @@ mod sums;
 
 use super::choose::Setting;
 use super::group::{self, order::same_as_before};
-use super::keys::{Unpack, grouping, joined, numbers, pack, sort_planes, width_of};
+use super::keys::{Unpack, grouping, joined, numbers, pack, sort_planes, sorted, width_of};
 use super::logic::Logic;
 use super::total::contributions;
 use super::{Bits, Cells, Element, Rows, Values};
 use crate::exec::circuit;
 use crate::plan::relation::{Fold, FoldOp, Function, Relation, RowColumn, SortKey};
 use mpc_core::{Abort, B64, Fp61, Fp127};
-use protocols::relational::{Segments, apply, sort_places};
+use protocols::relational::Segments;
 use protocols::{Engine, Share, Table};
 
 /// What is computed over which partitions.
@@ -106,9 +106,7 @@ fn order<E: Engine>(
     let rows = if by.layout().planes == 0 {
         input.unpacked(input.table())
     } else {
-        let way = what.setting.radix(places, by.layout().planes);
-        let to = sort_places(engine, by, way)?;
-        input.unpacked(apply(engine, to, input.table())?.0)
+        input.unpacked(sorted(engine, by, what.setting, |_| input.table())?.0)
     };
     let cells = |columns: &[usize]| columns.iter().map(|c| rows.columns[*c].clone()).collect::<Vec<_>>();
     let sums = sums::Sums::new(engine, &rows, what.functions, outputs)?;

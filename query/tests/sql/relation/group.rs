@@ -156,7 +156,8 @@ fn groups_that_their_owner_sorted_need_no_sort() {
             // groups of dropped rows alone need room, too
             let room = if count == places && !dropped { places.min(33) } else { places };
             build.push(Operator::Group { input, keys: vec![3], folds }, room as u64, false, outputs);
-            if places > 30 {
+            // fewer are sorted as quickly as their counts are compared with 0
+            if places > 90 {
                 assert_eq!(build.ways("group"), ["as their owner sorted them", "by sorting"]);
             }
             let expected = groups

@@ -288,7 +288,7 @@ fn wide_keys_are_sorted_by_a_digest() {
             let ground = Ground::new(&plan, &local, &build.tables).expect("nothing is public");
             let program = Program::new(&plan, &ground).expect("the plan is executable");
             let prices = price(&program, &PARTIES).expect("a price");
-            program.steps().iter().zip(&prices).find(|(s, _)| s.name == "join").map(|(_, p)| p.rounds).expect("a join")
+            program.steps().iter().zip(&prices).find(|(s, _)| s.name == "join").map(|(_, p)| p.cost.rounds).expect("a join")
         };
         // 136 planes would take 4 + 9 * 67 rounds
         assert!(steps(&build) < 300, "{}", steps(&build));

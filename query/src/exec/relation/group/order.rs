@@ -1,10 +1,10 @@
 //! One order of the rows of a group-by, and what is summed in it.
 
 use super::super::digest::Digest;
+use super::super::keys::sorted;
 use super::*;
 use crate::exec::graph::Wire;
 use crate::exec::stack;
-use protocols::relational::{apply, sort_places};
 use std::collections::BTreeSet;
 
 /// Rows sorted by the keys, and below them by the values of a column.
@@ -84,17 +84,14 @@ impl Order {
         by.push(grouping(engine, input, keys, setting));
         by.extend(input.row.as_ref().map(|row| engine.not(row)));
         let by = joined(engine, input.places, &by);
-        let way = setting.radix(input.places, by.layout().planes);
-        let places = if by.layout().planes > 0 { Some(sort_places(engine, by, way)?) } else { None };
-
         let read: BTreeSet<usize> = self.folds.iter().flat_map(|f| reads(&folds[*f])).collect();
-        let mut table = keys.iter().fold(Table::new(input.places), |t, k| pack(t, &input.columns[*k]));
-        table = read.iter().fold(table, |t, c| pack(t, &input.columns[*c]));
-        table = value.iter().fold(table, |t, (value, counts)| t.with::<B64>(value.clone()).with::<B64>(counts.clone()));
-        table = input.row.iter().fold(table, |t, row| t.with::<B64>(row.clone()));
-        if let Some(places) = places {
-            table = apply(engine, places, table)?.0;
-        }
+        let table = || {
+            let table = keys.iter().fold(Table::new(input.places), |t, k| pack(t, &input.columns[*k]));
+            let table = read.iter().fold(table, |t, c| pack(t, &input.columns[*c]));
+            let table = value.iter().fold(table, |t, (value, counts)| t.with::<B64>(value.clone()).with::<B64>(counts.clone()));
+            input.row.iter().fold(table, |t, row| t.with::<B64>(row.clone()))
+        };
+        let table = if by.layout().planes > 0 { sorted(engine, by, setting, |_| table())?.0 } else { table() };
         let mut from = Unpack::new(table);
         let keys: Vec<Cells<E>> = keys.iter().map(|k| from.column(&input.columns[*k])).collect();
         let columns = read.into_iter().map(|c| (c, from.column(&input.columns[c]))).collect();
