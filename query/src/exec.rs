@@ -31,7 +31,7 @@ mod sums;
 mod suppress;
 
 pub use program::{Program, ProgramError};
-pub(crate) use relation::{Decision, HomeOrder, Order, Way, are_shared, choose_searches, held, order_at_home};
+pub(crate) use relation::{Decision, HomeOrder, Ties, Way, are_shared, choose_searches, held, order_at_home};
 pub use step::{Step, StepKind};
 
 use crate::ground::Ground;

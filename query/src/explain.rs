@@ -450,7 +450,7 @@ fn rows_line(plan: &Plan, id: RelationId, relation: &Relation, shared: bool, loc
             std::iter::once(value).chain(column.nullable.then(|| "a valid bit".into())).collect()
         },
     });
-    let sorted = order_at_home(plan, id).map(|o| o.columns).unwrap_or_default();
+    let sorted = order_at_home(plan, id).map(|order| order.columns()).unwrap_or_default();
     Some(RowsLine {
         owner: match source {
             Source::Public => "public".into(),

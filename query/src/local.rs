@@ -5,7 +5,7 @@
 
 mod rows;
 
-pub(crate) use rows::{bits_at, element_at, planes as planes_of};
+pub(crate) use rows::{bits_at, element_at, planes as planes_of, ties};
 
 use crate::exec::InputRing;
 use crate::ground::Ground;

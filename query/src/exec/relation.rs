@@ -1,6 +1,7 @@
 //! The relations of a plan ([`crate::plan::relation`]) on shares: an [`Operator`] a file, each once for all engines. Nothing branches on values but on
 //! the random order that samplesort opens, so that what [`protocols::Estimate`] says of a relation is what it costs, or is expected to.
 
+mod arrange;
 mod check;
 mod choose;
 mod combine;
@@ -20,7 +21,7 @@ mod window;
 
 pub(crate) use choose::{Decision, Way};
 pub(crate) use lookup::choose::choose_searches;
-pub(crate) use order::{HomeOrder, Order, order_at_home};
+pub(crate) use order::{HomeOrder, Ties, order_at_home};
 
 use super::field::{Field, Value};
 use super::program::{ProgramError, Slot, SlotOf, counted};
@@ -29,6 +30,7 @@ use super::{InputRing, Run, stack, stranger};
 use crate::local::planes_of;
 use crate::plan::relation::{Operator, Relation, RelationId, Search};
 use crate::plan::{Plan, Source};
+use arrange::{Choice, How, Known, Owner, choice};
 use choose::Setting;
 use group::small;
 use lookup::ask::Ask;
@@ -168,7 +170,10 @@ impl<E: Engine> Rows<E> {
 /// The relations of a plan, laid out.
 pub(super) struct Relations<'p> {
     maps: BTreeMap<usize, MapLayout<'p>>,
-    groups: BTreeMap<usize, small::Way>,
+    /// How groups are found, and the orders that the owner of the rows knows.
+    groups: BTreeMap<usize, (small::Way, Option<Known<'p>>)>,
+    /// Other operators of which the owner of the rows knows the orders.
+    orders: BTreeMap<usize, Choice<'p>>,
     /// Look-ups in which one owner asks another.
     asks: BTreeMap<usize, Ask<'p>>,
     setting: Setting,
@@ -183,6 +188,7 @@ impl<'p> Relations<'p> {
         let mut relations = Relations {
             maps: BTreeMap::new(),
             groups: BTreeMap::new(),
+            orders: BTreeMap::new(),
             asks: BTreeMap::new(),
             setting: Setting::of(plan),
             last: last_readers(plan),
@@ -200,14 +206,27 @@ impl<'p> Relations<'p> {
                     let of = plan.relation(*input);
                     // groups of which every row was dropped take a place each: fewer places than rows are known to do only where none is
                     let room = relation.places == of.places || of.full;
-                    let grouped = room && order::grouped_by(keys, folds).is_some_and(|all| order::is_grouped(plan, *input, &all));
-                    let way = small::Way::choose(of, keys, folds, relation, grouped, plan.network);
-                    relations.groups.insert(id, way.map_err(|_| ProgramError("a group-by has a price"))?);
+                    let all = order::grouped_by(keys, folds);
+                    let as_they_are = room && all.is_some_and(|all| order::at_home(plan, *input, all, true).is_some());
+                    let known = Known::of(plan, &relation.op);
+                    let way = small::Way::choose(of, keys, folds, relation, known.as_ref().map(|known| (known, as_they_are)), plan.network);
+                    let way = way.map_err(|_| ProgramError("a group-by has a price"))?;
+                    relations.groups.insert(id, (way, known));
                 }
-                _ => {}
+                op => {
+                    let Some(known) = Known::of(plan, op) else { continue };
+                    let choice = choice(plan, relation, known).map_err(|_| ProgramError("an order has a price"))?;
+                    relations.orders.insert(id, choice);
+                }
             }
         }
         Ok(relations)
+    }
+
+    /// How the rows of an operator come into its order, for people; empty if they are sorted on shares.
+    fn order(&self, id: usize) -> String {
+        let choice = self.orders.get(&id).filter(|choice| choice.chosen);
+        choice.map_or(String::new(), |choice| format!(", {}", choice.ways[0].words))
     }
 
     /// The steps that compute the relations, and those that make their rows ready to be opened.
@@ -240,19 +259,21 @@ impl<'p> Relations<'p> {
                         places(input),
                         words.join(", "),
                         counted(folds.len(), "folds"),
-                        self.groups[&id].words()
+                        self.groups[&id].0.words()
                     );
                     ("group", what)
                 }
-                Operator::Total { input, folds } => ("total", format!("{} of {} places", counted(folds.len(), "folds"), places(input))),
+                Operator::Total { input, folds } => {
+                    ("total", format!("{} of {} places{}", counted(folds.len(), "folds"), places(input), self.order(id)))
+                }
                 Operator::Noise { noised, .. } => ("noise", counted(noised.len(), "sums")),
                 Operator::Top { input, by, skip } => {
                     let words: Vec<&str> = by.iter().map(|k| plan.relation(*input).columns[k.column].words.as_str()).collect();
-                    ("sort", format!("{} places by {}, {rows} after {skip}", places(input), words.join(", ")))
+                    ("sort", format!("{} places by {}, {rows} after {skip}{}", places(input), words.join(", "), self.order(id)))
                 }
                 Operator::Union { inputs } => ("union", counted(inputs.len(), "relations")),
                 Operator::Window { input, functions, .. } => {
-                    ("window", format!("{} over {} places", counted(functions.len(), "functions"), places(input)))
+                    ("window", format!("{} over {} places{}", counted(functions.len(), "functions"), places(input), self.order(id)))
                 }
             };
             steps.push(Step { kind: StepKind::Relation(id), name: name.into(), what, rows: relation.places });
@@ -304,8 +325,8 @@ impl Relations<'_> {
                 ways.sort_by_key(|(way, _)| way != search);
                 Decision { of: "equal keys".into(), ways: ways.into_iter().map(|(_, way)| way).collect() }
             }
-            Operator::Group { .. } => Decision { of: "groups".into(), ways: self.groups[&id].ways.clone() },
-            _ => return Ok(None),
+            Operator::Group { .. } => Decision { of: "groups".into(), ways: self.groups[&id].0.ways.clone() },
+            _ => Decision { of: "order".into(), ways: self.orders.get(&id).map_or_else(Vec::new, |choice| choice.ways.clone()) },
         };
         Ok(Some(decision).filter(|d| d.ways.len() > 1))
     }
@@ -362,9 +383,9 @@ impl<E: Engine> Run<'_, E> {
             Operator::Map { input, .. } => laid.maps[&id].run(engine, of(input))?,
             Operator::Cross { left, right } => combine::cross(engine, of(left), of(right))?,
             Operator::Union { inputs } => combine::union(engine, &inputs.iter().map(of).collect::<Vec<_>>(), relation),
-            Operator::Total { input, folds } => total::total(engine, of(input), folds, relation, &laid.setting)?,
+            Operator::Total { input, folds } => total::total(engine, of(input), folds, relation, self.how(id)?)?,
             Operator::Noise { input, noised, least } => noise::noise(engine, of(input), noised, least, relation)?,
-            Operator::Top { input, by, skip } => top::top(engine, of(input), by, *skip as usize, relation, &laid.setting)?,
+            Operator::Top { input, by, skip } => top::top(engine, of(input), (by, *skip as usize), relation, self.how(id)?)?,
             Operator::Lookup { base, table, on, proved, search: Search::Ask, .. } => {
                 let words = || keys_in_words(plan, *table, on);
                 let ask = &laid.asks[&id];
@@ -378,10 +399,14 @@ impl<E: Engine> Run<'_, E> {
                     lookup::Lookup { base: of(base), table: of(table), on, columns, proved: *proved, sorted, setting: &laid.setting };
                 lookup::lookup(engine, &what, relation, words)?
             }
-            Operator::Group { input, keys, folds } => laid.groups[&id].run(engine, of(input), keys, folds, relation, &laid.setting)?,
+            Operator::Group { input, keys, folds } => {
+                let (way, known) = &laid.groups[&id];
+                let owner = known.as_ref().map(|known| self.owner_of(known)).transpose()?;
+                way.run(engine, of(input), (keys, folds), relation, owner, &laid.setting)?
+            }
             Operator::Pairs { left, right, on } => pairs::pairs(engine, of(left), of(right), on, relation, &laid.setting)?,
             Operator::Window { input, partition, by, functions } => {
-                window::window(engine, of(input), &window::Window { partition, by, functions, setting: &laid.setting }, relation)?
+                window::window(engine, of(input), &window::Window { partition, by, functions, how: self.how(id)? }, relation)?
             }
         };
         self.relations.rows.insert(id, rows);
@@ -412,6 +437,22 @@ impl<E: Engine> Run<'_, E> {
     /// A party's place in the session.
     fn party(&self, name: &str) -> Result<PartyId, Abort> {
         (self.owner)(name).ok_or_else(|| stranger(name))
+    }
+
+    /// How rows come into the order that a relation needs.
+    fn how(&self, id: usize) -> Result<How<'_>, Abort> {
+        let laid = self.program.relations();
+        match laid.orders.get(&id).filter(|choice| choice.chosen) {
+            Some(choice) => self.owner_of(&choice.known).map(How::Known),
+            None => Ok(How::Sorting(&laid.setting)),
+        }
+    }
+
+    /// Who knows orders.
+    fn owner_of<'a>(&'a self, known: &'a Known<'a>) -> Result<Owner<'a>, Abort> {
+        // what everyone knows stands in its order
+        let party = known.owner().map_or(Ok(PartyId(0)), |owner| self.party(owner))?;
+        Ok(Owner::new(known, party, self.inputs))
     }
 
     /// Puts the rows of a relation at home together from what was shared.

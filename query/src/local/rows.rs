@@ -2,9 +2,9 @@
 //! of [`planes`].
 
 use super::{InputColumn, LocalError};
-use crate::exec::{HomeOrder, InputRing, Order};
+use crate::exec::{HomeOrder, InputRing, Ties};
 use crate::plan::Ring;
-use crate::plan::relation::{Relation, RowColumn, RowForm};
+use crate::plan::relation::{Relation, RowColumn, RowForm, SortKey};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Decimal128Type, Int64Type};
@@ -28,23 +28,10 @@ pub(crate) fn encode(
     }
     let clear: Vec<Clear> =
         relation.columns.iter().zip(batch.columns()).map(|(c, array)| clear(c, array, place)).collect::<Result<_, _>>()?;
-    let mut from: Vec<usize> = (0..rows).collect();
-    if let Some(HomeOrder { columns, order }) = order {
-        let null = |row: usize| columns.iter().any(|c| !clear[*c].valid[row]);
-        match order {
-            Order::Group => {
-                from.sort_by_cached_key(|row| columns.iter().map(|c| (clear[*c].valid[*row], clear[*c].value(*row))).collect::<Vec<_>>())
-            }
-            Order::Lookup(None) => {
-                from.sort_by_cached_key(|row| (null(*row), columns.iter().map(|c| clear[*c].value(*row)).collect::<Vec<_>>()))
-            }
-            // the first column's planes are the most significant
-            Order::Lookup(Some(digest)) => from.sort_by_cached_key(|row| {
-                let planes = columns.iter().rev().flat_map(|c| clear[*c].planes(*row, relation.columns[*c].form.width()));
-                (null(*row), digest.of_clear(&planes.collect::<Vec<_>>()))
-            }),
-        }
-    }
+    let from = match order {
+        Some(order) => in_order(relation, &clear, rows, order).ok_or_else(|| defect("the operating system gives randomness"))?,
+        None => (0..rows).collect(),
+    };
     let mut bits = Column::zeros(Layout::new(places, planes(relation, InputRing::Bits)));
     let mut fp61 = Column::zeros(Layout::new(places, planes(relation, InputRing::Fp61)));
     let mut fp127 = Column::zeros(Layout::new(places, planes(relation, InputRing::Fp127)));
@@ -86,6 +73,44 @@ pub(crate) fn encode(
         (InputRing::Fp127, InputColumn::Fp127(fp127)),
     ];
     Ok(all.into_iter().filter(|(ring, _)| planes(relation, *ring) > 0).collect())
+}
+
+/// The rows in their order; `None` if there is no randomness.
+fn in_order(relation: &Relation, clear: &[Clear], rows: usize, order: &HomeOrder) -> Option<Vec<usize>> {
+    let mut from: Vec<usize> = (0..rows).collect();
+    let null = |columns: &[usize], row: usize| columns.iter().any(|c| !clear[*c].valid[row]);
+    match order {
+        HomeOrder::Lookup(columns, None) => {
+            from.sort_by_cached_key(|row| (null(columns, *row), columns.iter().map(|c| clear[*c].value(*row)).collect::<Vec<_>>()))
+        }
+        // the first column's planes are the most significant
+        HomeOrder::Lookup(columns, Some(digest)) => from.sort_by_cached_key(|row| {
+            let planes = columns.iter().rev().flat_map(|c| clear[*c].planes(*row, relation.columns[*c].form.width()));
+            (null(columns, *row), digest.of_clear(&planes.collect::<Vec<_>>()))
+        }),
+        HomeOrder::By(by, at_random) => {
+            let ties = if *at_random == Ties::Random { ties(rows)? } else { Vec::new() };
+            let compared = |key: &SortKey, a: usize, b: usize| {
+                let column = &clear[key.column];
+                let (a_valid, b_valid) = (column.valid[a], column.valid[b]);
+                let nulls = if key.nulls_first { a_valid.cmp(&b_valid) } else { b_valid.cmp(&a_valid) };
+                let values = column.value(a).cmp(&column.value(b));
+                nulls.then(if key.descending { values.reverse() } else { values })
+            };
+            from.sort_by(|a, b| {
+                let unequal = by.iter().map(|key| compared(key, *a, *b)).find(|order| order.is_ne());
+                unequal.unwrap_or_else(|| ties.get(*a).cmp(&ties.get(*b)))
+            })
+        }
+    }
+    Some(from)
+}
+
+/// A random number for each row, by which those that are equal otherwise are ordered; `None` if the operating system gives none.
+pub(crate) fn ties(rows: usize) -> Option<Vec<u64>> {
+    let mut bytes = vec![0; 8 * rows];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(bytes.chunks_exact(8).map(|chunk| chunk.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))).collect())
 }
 
 /// Planes of a relation in one ring. Bits: the row's own bit unless every place holds a row, then column by column the value, then the valid bit if

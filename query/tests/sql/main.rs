@@ -8,6 +8,7 @@ mod executor;
 mod grammar;
 mod many;
 mod network;
+mod orders;
 mod pool;
 mod protect;
 mod random;

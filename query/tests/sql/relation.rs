@@ -71,6 +71,30 @@ fn codes() -> RowForm {
     RowForm::Code { values: ["ant", "bee", "cat", "dog", "eel"].map(String::from).to_vec(), width: 3 }
 }
 
+/// How rows reach an operator that needs them in an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stand {
+    /// As their owner shared them, who sorted them for it.
+    Sorted,
+    /// As their owner shared them, who sorted them for something else.
+    Otherwise,
+    /// Sorted, less those that a secret bit dropped.
+    Dropped,
+    /// Sorted for something else, less those that a secret bit dropped.
+    OtherwiseDropped,
+    /// So that nobody knows which is whose.
+    Unknown,
+}
+
+impl Stand {
+    const ALL: [Stand; 5] = [Stand::Sorted, Stand::Otherwise, Stand::Dropped, Stand::OtherwiseDropped, Stand::Unknown];
+
+    /// Whether a secret bit dropped some.
+    fn dropped(self) -> bool {
+        matches!(self, Stand::Dropped | Stand::OtherwiseDropped)
+    }
+}
+
 /// Relations under construction, with the tables at home.
 #[derive(Default)]
 struct Build {
@@ -107,6 +131,20 @@ impl Build {
     fn push(&mut self, op: Operator, places: u64, full: bool, columns: Vec<RowColumn>) -> RelationId {
         self.relations.push(Relation { op, places, full, columns });
         RelationId(self.relations.len() - 1)
+    }
+
+    /// These rows, so; `taken` is the column by which they are sorted for something else, `bit` says which rows are left where some are dropped.
+    fn stand(&mut self, rows: RelationId, stand: Stand, taken: usize, bit: usize) -> RelationId {
+        let Relation { places, full, columns, .. } = self.relations[rows.0].clone();
+        if matches!(stand, Stand::Otherwise | Stand::OtherwiseDropped) {
+            let first = Operator::Group { input: rows, keys: vec![taken], folds: Vec::new() };
+            self.push(first, places, false, vec![columns[taken].clone()]);
+        }
+        match stand {
+            Stand::Sorted | Stand::Otherwise => rows,
+            Stand::Dropped | Stand::OtherwiseDropped => kept(self, rows, bit),
+            Stand::Unknown => self.push(Operator::Union { inputs: vec![rows] }, places, full, columns),
+        }
     }
 
     fn columns(&self, id: RelationId) -> Vec<RowColumn> {
@@ -203,6 +241,13 @@ impl Build {
         let text = explained.to_string();
         assert!(ways.iter().all(|way| text.contains(&way.what)), "{text}");
         ways.iter().map(|way| way.what.clone()).collect()
+    }
+
+    /// Whether rows are sorted on shares in a step, as EXPLAIN has it, and what it says of the step.
+    fn sorts(&self, operator: &str) -> (bool, String) {
+        let explained = query::explain::explain(&self.plan(false), &self.tables, &PARTIES).expect("an explanation");
+        let step = explained.steps.iter().rfind(|s| s.operator == operator).expect("there is such a step");
+        (step.choices.iter().any(|choice| choice.of.contains("sort")), step.what.clone())
     }
 
     /// The last relation's rows, which must be these in any order.

@@ -6,7 +6,7 @@
 //! bits, a value where it counts, the smallest value XORed with zeros for all other rows. Sums run over all rows; the last row of each group is compacted to the front,
 //! where the differences of neighbours are the groups' sums (Asharov, Hamada, Kikuchi, Nof, Pinkas, Tomida, CCS'23, and protocols::relational::group_sums). Folds over the
 //! *order* of a column sort by its value below the keys, the rows that count first: each column and filter its own sort, whose groups line up.
-//! Where the owner of the keys sorted the rows so at home, and no other order is needed, nothing is sorted on shares.
+//! Where the owner of the rows knows the orders, nothing is sorted on shares ([`super::arrange`]).
 //! *Cost.* n places, w = log2 n bits of an index, k bits of keys and r = 1 if there are places without a row. For each order, of a value of l bits and whether it counts: the sort by
 //! k + r, and l + 1 more, bits of what its folds read; k - 1 + r bits a row in log2 k + 1 rounds to find the groups; l + 1 in log2 l + 1 rounds to find the smallest and largest value, and new ones;
 //! l bits in one round for each smallest, largest or percentile, which has its own besides; for sums two rounds to lift their conditions and one for the products; then
@@ -17,7 +17,7 @@ pub(super) mod order;
 mod percentile;
 pub(super) mod small;
 
-use super::choose::Setting;
+use super::arrange::{How, Owner};
 use super::keys::{Unpack, after, before, grouping, joined, numbers, pack, planes, width_of};
 use super::logic::Logic;
 use super::total::{contributions, counts};
@@ -29,21 +29,22 @@ use order::{Order, Sorted};
 use protocols::circuit::is_zero;
 use protocols::relational::compact;
 use protocols::{Engine, Share, Table};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// One row for each tuple of keys: the keys, then the folds, whose columns are `outputs`. As many places as `input` has.
+/// One row for each tuple of keys: the keys, then the folds, whose columns are `outputs`. As many places as `input` has. Groups come in the order of the keys, or of
+/// their digest.
 pub(super) fn group<E: Engine>(
     engine: &mut E,
     input: &Rows<E>,
     keys: &[usize],
     folds: &[Fold],
     outputs: &[RowColumn],
-    setting: &Setting,
+    how: How<'_>,
 ) -> Result<Rows<E>, Abort> {
     let mut first = None;
     let mut done: BTreeMap<usize, Cells<E>> = BTreeMap::new();
     for (number, order) in Order::all(folds).into_iter().enumerate() {
-        let mut sorted = order.sort(engine, input, keys, folds, setting)?;
+        let mut sorted = order.sort(engine, input, keys, folds, (how, number))?;
         let sums = order.sums(engine, &mut sorted, folds, outputs)?;
         let Front { keys, folds, last } = front(engine, &sorted, &sums, folds, number == 0)?;
         done.extend(folds);
@@ -54,16 +55,19 @@ pub(super) fn group<E: Engine>(
     Ok(Rows { places: input.places, row: Some(last), columns })
 }
 
-/// [`group`] of rows that agree on the keys side by side already, because their owner sorted them so: nothing moves but the groups, to the front. Rows that
+/// [`group`] of rows whose owner brings those that agree on the keys side by side: then nothing moves but the groups, to the front. Rows that
 /// were dropped stand among the others: they count nothing, and a group of which no row is left is none.
 pub(super) fn group_as_they_are<E: Engine>(
     engine: &mut E,
     input: &Rows<E>,
-    keys: &[usize],
-    folds: &[Fold],
+    (keys, folds): (&[usize], &[Fold]),
     relation: &Relation,
+    owner: Owner<'_>,
 ) -> Result<Rows<E>, Abort> {
     let places = relation.places as usize;
+    let read: BTreeSet<usize> = keys.iter().copied().chain(folds.iter().flat_map(order::reads)).collect();
+    let moved = owner.rows(engine, input, &read)?;
+    let input = moved.as_ref().unwrap_or(input);
     let sorted = order::as_they_are(engine, input, keys, folds)?;
     // of all folds, and of the rows that are left
     let mut all = folds.to_vec();

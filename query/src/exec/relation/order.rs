@@ -1,71 +1,100 @@
 //! Relations whose places are in an order that saves work: an owner sorts its rows in clear, at home.
 
+use super::arrange::Wanted;
 use super::digest::Digest;
 use super::group::order::plain;
 use crate::plan::Plan;
-use crate::plan::relation::{Fold, FoldOp, Operator, RelationId, RowOp, Search};
+use crate::plan::relation::{Fold, FoldOp, Operator, RelationId, RowOp, Search, SortKey};
 use std::collections::BTreeSet;
 
 /// How the owner of a relation at home sorts its rows before it shares them.
-pub(crate) struct HomeOrder {
-    /// By these columns, the first the most significant.
-    pub columns: Vec<usize>,
-    /// What the order is for.
-    pub order: Order,
+pub(crate) enum HomeOrder {
+    /// By these columns, the first the most significant, to be looked up, or to ask: rows in which one is NULL last. By a digest of the columns, if they are wide and
+    /// are sorted on shares.
+    Lookup(Vec<usize>, Option<Digest>),
+    /// By these keys.
+    By(Vec<SortKey>, Ties),
 }
 
-/// What rows are sorted for at home.
-pub(crate) enum Order {
-    /// To be looked up, or to ask: rows in which a column is NULL last. By a digest of the columns, if they are wide and are sorted on shares.
-    Lookup(Option<Digest>),
-    /// To be grouped: NULL is a value like others.
-    Group,
+/// How rows of equal keys stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ties {
+    /// Anyhow.
+    Any,
+    /// At random: rows in this order come out, and should show nothing of the one before.
+    Random,
+}
+
+impl HomeOrder {
+    /// The columns of the order, the first the most significant.
+    pub fn columns(&self) -> Vec<usize> {
+        match self {
+            HomeOrder::Lookup(columns, _) => columns.clone(),
+            HomeOrder::By(by, _) => by.iter().map(|key| key.column).collect(),
+        }
+    }
 }
 
 /// What the rows of a relation at home are read by.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Use {
     /// A join that sorts the keys of both sides together looks them up.
-    LookedUp,
-    /// A group-by.
-    Grouped,
+    LookedUp(Vec<usize>),
+    /// A group-by, a window or the first rows in an order.
+    Ordered(Vec<SortKey>, Ties),
     /// A join in which their owner asks for other rows.
-    Asking,
+    Asking(Vec<usize>),
 }
 
-/// The order of a relation at home: that of the first join that looks its rows up by sorting, or of the first group-by that can do without a sort; if there
-/// is none, that of the first join in which its owner asks.
+/// The order of a relation at home: that of the first join that looks its rows up by sorting; if there is none, that of the first operator that can do without a sort;
+/// and else that of the first join in which its owner asks. Other orders cost its owner a permutation ([`super::arrange`]).
 pub(crate) fn order_at_home(plan: &Plan, id: RelationId) -> Option<HomeOrder> {
-    let (columns, used) = keys_at_home(plan, id)?;
     let relation = plan.relation(id);
-    let width = columns.iter().map(|c| relation.columns[*c].form.width()).sum();
-    let order = match used {
-        Use::LookedUp => Order::Lookup(Digest::new(&plan.hash(), width, relation.places)),
-        Use::Asking => Order::Lookup(None),
-        Use::Grouped => Order::Group,
-    };
-    Some(HomeOrder { columns, order })
+    Some(match used(plan, id)? {
+        Use::LookedUp(columns) => {
+            let width = columns.iter().map(|c| relation.columns[*c].form.width()).sum();
+            let digest = Digest::new(&plan.hash(), width, relation.places);
+            HomeOrder::Lookup(columns, digest)
+        }
+        Use::Asking(columns) => HomeOrder::Lookup(columns, None),
+        Use::Ordered(by, ties) => HomeOrder::By(by, ties),
+    })
 }
 
 /// The columns by which the rows are sorted, and for what.
-fn keys_at_home(plan: &Plan, id: RelationId) -> Option<(Vec<usize>, Use)> {
-    let first = |asking: bool| {
+fn used(plan: &Plan, id: RelationId) -> Option<Use> {
+    let looked_up = plan.relations.iter().find_map(|relation| match &relation.op {
+        Operator::Lookup { table, on, search: Search::Sort, .. } => {
+            let (home, columns) = at_home(plan, *table, on.iter().map(|(_, t)| *t).collect(), false)?;
+            (home == id).then_some(Use::LookedUp(columns))
+        }
+        _ => None,
+    });
+    let ordered = || {
         plan.relations.iter().find_map(|relation| {
-            let (found, used) = match &relation.op {
-                Operator::Lookup { base, on, search: Search::Ask, .. } if asking => {
-                    (at_home(plan, *base, on.iter().map(|(b, _)| *b).collect(), true), Use::Asking)
-                }
-                Operator::Lookup { table, on, search: Search::Sort, .. } if !asking => {
-                    (at_home(plan, *table, on.iter().map(|(_, t)| *t).collect(), false), Use::LookedUp)
-                }
-                Operator::Group { input, keys, folds } if !asking => (at_home(plan, *input, grouped_by(keys, folds)?, true), Use::Grouped),
-                _ => return None,
-            };
-            found.filter(|(home, _)| *home == id).map(|(_, columns)| (columns, used))
+            let wanted = Wanted::of(plan, &relation.op)?;
+            let (home, mut orders) = wanted.at_home(plan)?;
+            let by = orders.swap_remove(0);
+            (home == id && !by.is_empty()).then_some(Use::Ordered(by, wanted.ties))
+        })
+    };
+    let asking = || {
+        plan.relations.iter().find_map(|relation| match &relation.op {
+            Operator::Lookup { base, on, search: Search::Ask, .. } => {
+                let (home, columns) = at_home(plan, *base, on.iter().map(|(b, _)| *b).collect(), true)?;
+                (home == id).then_some(Use::Asking(columns))
+            }
+            _ => None,
         })
     };
     // a sort on shares costs more than the permutation that rows side by side save who asks
-    first(false).or_else(|| first(true))
+    looked_up.or_else(ordered).or_else(asking)
+}
+
+/// The relation at home whose rows these are, as [`at_home`] has it, and the keys in its columns.
+pub(super) fn keys_at_home(plan: &Plan, id: RelationId, by: &[SortKey], dropped: bool) -> Option<(RelationId, Vec<SortKey>)> {
+    let (home, columns) = at_home(plan, id, by.iter().map(|key| key.column).collect(), dropped)?;
+    Some((home, by.iter().zip(columns).map(|(key, column)| SortKey { column, ..*key }).collect()))
 }
 
 /// All columns whose values a group has in common, if its folds need no order of others.
@@ -93,27 +122,41 @@ pub(super) fn at_home(plan: &Plan, id: RelationId, columns: Vec<usize>, dropped:
             columns.iter().all(|c| *c < of_base).then_some(())?;
             at_home(plan, *base, columns, dropped)
         }
+        // what an owner who knows the order computes over it goes back to where the rows were
+        Operator::Window { input, .. } if Wanted::of(plan, &plan.relation(id).op).is_some_and(|wanted| wanted.is_known(plan)) => {
+            let of_input = plan.relation(*input).columns.len();
+            columns.iter().all(|c| *c < of_input).then_some(())?;
+            at_home(plan, *input, columns, dropped)
+        }
         _ => None,
     }
 }
 
 /// Whether the places of a relation are in the order of these columns: first the rows in which none is NULL, sorted, then all other places.
 pub(super) fn is_sorted(plan: &Plan, id: RelationId, columns: &[usize]) -> bool {
-    at_home(plan, id, columns.to_vec(), false).is_some_and(|(home, columns)| keys_at_home(plan, home) == Some((columns, Use::LookedUp)))
+    at_home(plan, id, columns.to_vec(), false).is_some_and(|(home, columns)| used(plan, home) == Some(Use::LookedUp(columns)))
 }
 
-/// Whether rows that agree on these columns are side by side, those that were dropped among them; last come places that never had a row.
-pub(super) fn is_grouped(plan: &Plan, id: RelationId, columns: &[usize]) -> bool {
-    at_home(plan, id, columns.to_vec(), true).is_some_and(|(home, columns)| keys_at_home(plan, home) == Some((columns, Use::Grouped)))
+/// Whether the places of a relation at home are in the order of these keys; last come those that never had a row.
+pub(super) fn is_ordered(plan: &Plan, home: RelationId, by: &[SortKey], ties: Ties) -> bool {
+    match used(plan, home) {
+        Some(Use::Ordered(sorted, at_random)) => match ties {
+            Ties::Any => sorted.starts_with(by),
+            Ties::Random => sorted == by && at_random == Ties::Random,
+        },
+        _ => false,
+    }
 }
 
 /// Whether the rows of a relation at home that agree on these columns are side by side, those in which one is NULL behind all others.
 pub(super) fn is_together(plan: &Plan, home: RelationId, columns: &[usize]) -> bool {
     let wanted: BTreeSet<&usize> = columns.iter().collect();
     let nullable = columns.iter().any(|c| plan.relation(home).columns[*c].nullable);
-    match keys_at_home(plan, home) {
-        Some((sorted, Use::LookedUp | Use::Asking)) => sorted.iter().collect::<BTreeSet<_>>() == wanted,
-        Some((sorted, Use::Grouped)) => !nullable && (0..=sorted.len()).any(|n| sorted[..n].iter().collect::<BTreeSet<_>>() == wanted),
+    match used(plan, home) {
+        Some(Use::LookedUp(sorted) | Use::Asking(sorted)) => sorted.iter().collect::<BTreeSet<_>>() == wanted,
+        Some(Use::Ordered(by, _)) => {
+            !nullable && (0..=by.len()).any(|n| by[..n].iter().map(|key| &key.column).collect::<BTreeSet<_>>() == wanted)
+        }
         None => false,
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! *Functionality.* Of n places the rows after the first `skip` in the order of some keys, as many as the relation has places: NULLs first or last, ascending or descending, rows that
 //! are equal in all keys in any order, each as likely; places that are left over hold no row.
-//! *Protocol.* A shuffle, so that ties are broken at random, whatever the order before shows; a stable sort by (is no row, keys), by radix or samplesort, whichever is quicker; the rest is cut off. The shuffle is that of
-//! Araki, Furukawa, Ohara, Pinkas, Rosemarin, Tsuchida, CCS'21, section 5.2, the sort by radix that of Asharov, Hamada, Ikarashi, Kikuchi, Nof, Pinkas, Takahashi, Tomida, CCS'22, section 3.
+//! *Protocol.* Where one owner has all rows and none was dropped, it knows the order ([`super::arrange`]) and breaks ties at random itself. Else a shuffle, so that ties are broken at random,
+//! whatever the order before shows; a stable sort by (is no row, keys), by radix or samplesort, whichever is quicker; the rest is cut off. The shuffle is that of Araki, Furukawa, Ohara, Pinkas,
+//! Rosemarin, Tsuchida, CCS'21, section 5.2, the sort by radix that of Asharov, Hamada, Ikarashi, Kikuchi, Nof, Pinkas, Takahashi, Tomida, CCS'22, section 3.
 //! *Cost.* Rows of W bits, keys of k bits (one more for each that is nullable, and one if there are places without a row), indices of w = log2 n bits: the shuffle's 4W/3 bits a row and
 //! 2 rounds; of a radix sort by digits of two bits (4w + 1) + (k/2 - 1)(22w + 11)/3 bits and 4 + 8 (k/2 - 1) rounds; (4/3)(w + W) + 2w/3 bits and 2 rounds to move the rows. Cutting off
 //! costs nothing, nor do keys of no bits. *Leakage.* None: the places that are opened are those of a random order.
 
+use super::arrange::How;
 use super::choose::Setting;
 use super::combine::ones;
 use super::keys::{joined, sort_planes, sorted};
@@ -20,11 +22,24 @@ use protocols::{Engine, Share};
 pub(super) fn top<E: Engine>(
     engine: &mut E,
     input: &Rows<E>,
-    by: &[SortKey],
-    skip: usize,
+    (by, skip): (&[SortKey], usize),
     relation: &Relation,
-    setting: &Setting,
+    how: How<'_>,
 ) -> Result<Rows<E>, Abort> {
+    let mut rows = match how {
+        How::Known(owner) => input.unpacked(owner.arrange(engine, 0, input.table(), None)?),
+        How::Sorting(setting) => by_sorting(engine, input, by, setting)?,
+    };
+    if !relation.full && rows.row.is_none() {
+        rows.row = Some(ones(engine, rows.places));
+    }
+    let (from, to) = (skip.min(rows.places), (skip + relation.places as usize).min(rows.places));
+    let spare = relation.places as usize - (to - from);
+    Ok(rows.unpacked(rows.table().slice(from..to).padded(engine, 0, spare)))
+}
+
+/// The rows in the order, then places without one.
+fn by_sorting<E: Engine>(engine: &mut E, input: &Rows<E>, by: &[SortKey], setting: &Setting) -> Result<Rows<E>, Abort> {
     let shuffled = engine.shuffle(input.table())?.0;
     let input = input.unpacked(shuffled);
     let mut planes: Vec<Bits<E>> = Vec::new();
@@ -35,11 +50,5 @@ pub(super) fn top<E: Engine>(
     let key = joined(engine, input.places, &planes);
     drop(planes);
     let table = if key.layout().planes == 0 { input.table() } else { sorted(engine, key, setting, |_| input.table())?.0 };
-    let mut rows = input.unpacked(table);
-    if !relation.full && rows.row.is_none() {
-        rows.row = Some(ones(engine, rows.places));
-    }
-    let (from, to) = (skip.min(rows.places), (skip + relation.places as usize).min(rows.places));
-    let spare = relation.places as usize - (to - from);
-    Ok(rows.unpacked(rows.table().slice(from..to).padded(engine, 0, spare)))
+    Ok(input.unpacked(table))
 }

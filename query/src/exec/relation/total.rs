@@ -9,7 +9,7 @@
 //! one round and element, in all, for each sum of some rows; counts and sums of every row cost nothing. The smallest or largest of k bits: of n - 1 comparisons and choices of k + 1 bits
 //! each, 2.5 (k + 1) - 2 - log2 (k + 1) and k + 1 bits, 2 + log2 (k + 1) rounds for each of log2 n halvings, and k bits in one round for NULL. *Leakage.* None.
 
-use super::choose::Setting;
+use super::arrange::How;
 use super::logic::Logic;
 use super::{Bits, Cells, Element, Rows, Values, combine};
 use crate::exec::graph::Wire;
@@ -18,13 +18,13 @@ use crate::plan::relation::{Fold, FoldOp, Relation, RowColumn};
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout};
 use protocols::{Engine, Share, Table, circuit};
 
-/// One row of `folds` over all rows of `input`. `setting` is that of its plan.
+/// One row of `folds` over all rows of `input`.
 pub(super) fn total<E: Engine>(
     engine: &mut E,
     input: &Rows<E>,
     folds: &[Fold],
     relation: &Relation,
-    setting: &Setting,
+    how: How<'_>,
 ) -> Result<Rows<E>, Abort> {
     let mut columns: Vec<Option<Cells<E>>> = folds.iter().map(|_| None).collect();
     for (fold, cells) in sums::<Fp61, E>(engine, input, folds, relation)? {
@@ -36,7 +36,7 @@ pub(super) fn total<E: Engine>(
     let ordered: Vec<usize> = (0..folds.len()).filter(|f| needs_order(&folds[*f])).collect();
     if !ordered.is_empty() {
         let (of, outputs): (Vec<Fold>, Vec<RowColumn>) = ordered.iter().map(|f| (folds[*f].clone(), relation.columns[*f].clone())).unzip();
-        for (fold, cells) in ordered.iter().zip(in_order(engine, input, &of, &outputs, setting)?) {
+        for (fold, cells) in ordered.iter().zip(over_an_order(engine, input, &of, &outputs, how)?) {
             columns[*fold] = Some(cells);
         }
     }
@@ -50,20 +50,25 @@ pub(super) fn total<E: Engine>(
     Ok(Rows { places: 1, row: None, columns: columns.collect() })
 }
 
+/// The folds over sorted values.
+pub(super) fn in_order(folds: &[Fold]) -> Vec<Fold> {
+    folds.iter().filter(|fold| needs_order(fold)).cloned().collect()
+}
+
 /// Whether a fold is over sorted values.
 fn needs_order(fold: &Fold) -> bool {
     matches!(fold.op, FoldOp::CountDistinct(_) | FoldOp::SumDistinct { .. } | FoldOp::Percentile { .. })
 }
 
 /// Folds over sorted values: those of a group without keys, which has a row if there is any.
-fn in_order<E: Engine>(
+fn over_an_order<E: Engine>(
     engine: &mut E,
     input: &Rows<E>,
     folds: &[Fold],
     outputs: &[RowColumn],
-    setting: &Setting,
+    how: How<'_>,
 ) -> Result<Vec<Cells<E>>, Abort> {
-    let group = super::group::group(engine, input, &[], folds, outputs, setting)?;
+    let group = super::group::group(engine, input, &[], folds, outputs, how)?;
     if input.places == 0 {
         return Ok(group.columns.iter().map(|column| column.zeros(engine, 1)).collect());
     }

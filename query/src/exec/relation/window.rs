@@ -3,7 +3,7 @@
 //! *Functionality.* The rows in the order of (is no row, partition, order), and for each function a column: the row's number, rank, dense rank or tile in its partition, a value some rows
 //! before or behind it, counts and sums over its partition, up to it or up to its last peer (peers are equal in the order), and every fold of a [group](super::group) over the
 //! partition. NULL is a value that partitions are told apart by; places without a row hold anything.
-//! *Protocol.* What the first row of a partition, or of a row's peers, has is spread to all its rows by [`protocols::relational::Segments`], whose rounds do not depend on the number of
+//! *Protocol.* The rows are sorted; or an owner who knows the order brings them into it, and takes what is computed back to where they were ([`super::arrange`]). What the first row of a partition, or of a row's peers, has is spread to all its rows by [`protocols::relational::Segments`], whose rounds do not depend on the number of
 //! rows: row numbers and ranks are differences of public row numbers at secret first rows, running sums differences of sums over all rows. The k-th row before is a public shift, and
 //! in the partition if the partition begins no later. A fold over the partition that needs an order of its own is computed as a group-by, whose groups line up with the partitions.
 //! *Source.* The sort of Asharov, Hamada, Ikarashi, Kikuchi, Nof, Pinkas, Takahashi, Tomida, CCS'22, section 3; sums of sorted groups as differences after a compaction as in Asharov, Hamada,
@@ -26,6 +26,7 @@
 mod number;
 mod sums;
 
+use super::arrange::How;
 use super::choose::Setting;
 use super::group::{self, order::same_as_before};
 use super::keys::{Unpack, grouping, joined, numbers, pack, sort_planes, sorted, width_of};
@@ -35,21 +36,36 @@ use super::{Bits, Cells, Element, Rows, Values};
 use crate::exec::circuit;
 use crate::plan::relation::{Fold, FoldOp, Function, Relation, RowColumn, SortKey};
 use mpc_core::{Abort, B64, Fp61, Fp127};
-use protocols::relational::Segments;
+use protocols::relational::{Applied, Segments};
 use protocols::{Engine, Share, Table};
+use std::collections::BTreeSet;
 
 /// What is computed over which partitions.
 pub(super) struct Window<'a> {
     pub partition: &'a [usize],
     pub by: &'a [SortKey],
     pub functions: &'a [Function],
-    /// That of the plan.
-    pub setting: &'a Setting,
+    pub how: How<'a>,
+}
+
+impl Window<'_> {
+    /// The columns that are read of rows in order.
+    fn reads(&self) -> BTreeSet<usize> {
+        let keys = self.partition.iter().copied().chain(self.by.iter().map(|key| key.column));
+        let of = |function: &Function| match function {
+            Function::Lag(column, _) => vec![*column],
+            Function::Whole(fold) | Function::Running { fold, .. } => group::order::reads(fold),
+            Function::RowNumber | Function::Rank | Function::DenseRank | Function::Ntile(_) => Vec::new(),
+        };
+        keys.chain(self.functions.iter().flat_map(of)).collect()
+    }
 }
 
 /// Rows in their order, cut into partitions and peers.
 struct Ordered<E: Engine> {
     rows: Rows<E>,
+    /// What brought those first that hold a row, if their owner knew the order.
+    applied: Option<Applied<E>>,
     partitions: Segments<E>,
     /// The number of the first row of each row's partition, in planes that number all rows.
     start: Bits<E>,
@@ -75,7 +91,7 @@ pub(super) fn window<E: Engine>(engine: &mut E, input: &Rows<E>, what: &Window<'
     let whole = whole_in_order(engine, input, what, outputs, &ordered)?;
     let mut spread = spread.into_iter();
     let mut whole = whole.into_iter();
-    let mut columns = ordered.rows.columns.clone();
+    let mut columns = Vec::with_capacity(outputs.len());
     for (function, output) in what.functions.iter().zip(outputs) {
         columns.push(match function {
             Function::Whole(fold) if group::needs_order(fold) => whole.next().expect("a column for each fold over an order"),
@@ -85,7 +101,17 @@ pub(super) fn window<E: Engine>(engine: &mut E, input: &Rows<E>, what: &Window<'
             _ => number::number(engine, &ordered, function, output, None)?,
         });
     }
-    Ok(Rows { places: input.places, row: ordered.rows.row, columns })
+    let (row, mut all) = match what.how {
+        How::Sorting(_) => (ordered.rows.row, ordered.rows.columns),
+        How::Known(owner) => {
+            let table = owner.back(engine, columns.iter().fold(Table::new(input.places), pack), ordered.applied.as_ref())?;
+            let mut from = Unpack::new(table);
+            columns = columns.iter().map(|like| from.column(like)).collect();
+            (input.row.clone(), input.columns.clone())
+        }
+    };
+    all.extend(columns);
+    Ok(Rows { places: input.places, row, columns: all })
 }
 
 /// Sorts, and computes everything that runs over the partitions, in the order of the functions.
@@ -96,17 +122,9 @@ fn order<E: Engine>(
     outputs: &[RowColumn],
 ) -> Result<(Ordered<E>, Vec<Cells<E>>), Abort> {
     let places = input.places;
-    let mut by: Vec<Bits<E>> = Vec::new();
-    for key in what.by.iter().rev() {
-        by.extend(sort_planes(engine, &input.columns[key.column], key));
-    }
-    by.push(grouping(engine, input, what.partition, what.setting));
-    by.extend(input.row.as_ref().map(|row| engine.not(row)));
-    let by = joined(engine, places, &by);
-    let rows = if by.layout().planes == 0 {
-        input.unpacked(input.table())
-    } else {
-        input.unpacked(sorted(engine, by, what.setting, |_| input.table())?.0)
+    let (rows, applied) = match what.how {
+        How::Known(owner) => owner.rows_in_front(engine, input, &what.reads())?,
+        How::Sorting(setting) => (by_sorting(engine, input, what, setting)?, None),
     };
     let cells = |columns: &[usize]| columns.iter().map(|c| rows.columns[*c].clone()).collect::<Vec<_>>();
     let sums = sums::Sums::new(engine, &rows, what.functions, outputs)?;
@@ -152,8 +170,29 @@ fn order<E: Engine>(
     done.extend(sums.finish::<Fp127>(stacked(from.fp127), fp127, ends127));
     done.sort_by_key(|(function, _)| *function);
     let peers = start.map(|start| Peers { start, dense });
-    let ordered = Ordered { rows, partitions, start: partition_start, peers };
+    let ordered = Ordered { rows, applied, partitions, start: partition_start, peers };
     Ok((ordered, done.into_iter().map(|(_, cells)| cells).collect()))
+}
+
+/// The rows by partition and order, then places without one.
+fn by_sorting<E: Engine>(engine: &mut E, input: &Rows<E>, what: &Window<'_>, setting: &Setting) -> Result<Rows<E>, Abort> {
+    let mut by: Vec<Bits<E>> = Vec::new();
+    for key in what.by.iter().rev() {
+        by.extend(sort_planes(engine, &input.columns[key.column], key));
+    }
+    by.push(grouping(engine, input, what.partition, setting));
+    by.extend(input.row.as_ref().map(|row| engine.not(row)));
+    let by = joined(engine, input.places, &by);
+    if by.layout().planes == 0 {
+        return Ok(input.unpacked(input.table()));
+    }
+    Ok(input.unpacked(sorted(engine, by, setting, |_| input.table())?.0))
+}
+
+/// The folds over whole partitions that need an order of their own.
+pub(super) fn in_order(functions: &[Function]) -> Vec<Fold> {
+    let fold = |f: &Function| if let Function::Whole(fold) = f { Some(fold.clone()) } else { None };
+    functions.iter().filter_map(fold).filter(group::needs_order).collect()
 }
 
 /// Folds over whole partitions that need an order of their own: groups, which come in the order of the partitions.
@@ -165,17 +204,12 @@ fn whole_in_order<E: Engine>(
     ordered: &Ordered<E>,
 ) -> Result<Vec<Cells<E>>, Abort> {
     let needs = |(f, _): &(&Function, &RowColumn)| matches!(f, Function::Whole(fold) if group::needs_order(fold));
-    let (folds, columns): (Vec<Fold>, Vec<RowColumn>) = what
-        .functions
-        .iter()
-        .zip(outputs)
-        .filter(needs)
-        .filter_map(|(f, c)| if let Function::Whole(fold) = f { Some((fold.clone(), c.clone())) } else { None })
-        .unzip();
+    let columns: Vec<RowColumn> = what.functions.iter().zip(outputs).filter(needs).map(|(_, c)| c.clone()).collect();
+    let folds = in_order(what.functions);
     if folds.is_empty() {
         return Ok(Vec::new());
     }
-    let groups = group::group(engine, input, what.partition, &folds, &columns, what.setting)?;
+    let groups = group::group(engine, input, what.partition, &folds, &columns, what.how.from(1))?;
     let folds = &groups.columns[what.partition.len()..];
     let heads = folds.iter().fold(Table::new(input.places), pack);
     let mut from = Unpack::new(ordered.partitions.spread(engine, heads)?);

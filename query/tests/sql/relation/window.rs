@@ -118,9 +118,8 @@ fn value(function: &Function, rows: &[&Row], at: usize, rank: &dyn Fn(&Row) -> V
 fn window_functions() {
     let mut dice = Dice(31);
     for (count, places) in [(0, 0), (0, 2), (1, 1), (1, 3), (30, 30), (40, 47)] {
-        for (partition, by, ties) in
-            [(vec![0], vec![1], false), (vec![], vec![2], true), (vec![0, 4], vec![2], true), (vec![0], vec![], true)]
-        {
+        let orders = [(vec![0], vec![1], false), (vec![], vec![2], true), (vec![0, 4], vec![2], true), (vec![0], vec![], true)];
+        for ((partition, by, ties), stand) in orders.into_iter().flat_map(|order| Stand::ALL.map(|stand| (order.clone(), stand))) {
             let rows = data(&mut dice, count);
             let by: Vec<SortKey> = by
                 .into_iter()
@@ -141,9 +140,16 @@ fn window_functions() {
             let mut build = Build::default();
             let full = count as u64 == places;
             let input = build.home(Source::Party("energy".into()), places, full, columns(), &rows);
+            let input = build.stand(input, stand, 3, 4);
+            let full = full && !stand.dropped();
+            let rows: Vec<Row> = rows.into_iter().filter(|row| !stand.dropped() || row[4] == int(1)).collect();
             let (functions, outputs): (Vec<Function>, Vec<RowColumn>) = chosen.into_iter().unzip();
             let op = Operator::Window { input, partition: partition.clone(), by: by.clone(), functions: functions.clone() };
             build.push(op, places, full, [columns(), outputs].concat());
+            if places > 30 {
+                let (sorts, on) = build.sorts("window");
+                assert_eq!((sorts, on.contains("sorted at home by energy")), (stand == Stand::Unknown, stand != Stand::Unknown), "{on}");
+            }
             build.expect(computed(&rows.iter().collect::<Vec<_>>(), &partition, &by, &functions));
         }
     }

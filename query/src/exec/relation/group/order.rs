@@ -1,14 +1,16 @@
 //! One order of the rows of a group-by, and what is summed in it.
 
+use super::super::arrange::{How, side_by_side};
 use super::super::digest::Digest;
 use super::super::keys::sorted;
 use super::*;
 use crate::exec::graph::Wire;
 use crate::exec::stack;
+use crate::plan::relation::SortKey;
 use std::collections::BTreeSet;
 
 /// Rows sorted by the keys, and below them by the values of a column.
-pub(super) struct Order {
+pub(in crate::exec::relation) struct Order {
     /// The column, and the filter of the rows that count.
     by: Option<(usize, Option<usize>)>,
     /// The folds computed in it.
@@ -16,7 +18,7 @@ pub(super) struct Order {
 }
 
 /// The rows in an order.
-pub(super) struct Sorted<E: Engine> {
+pub(in crate::exec::relation) struct Sorted<E: Engine> {
     pub places: usize,
     /// The keys.
     pub keys: Vec<Cells<E>>,
@@ -55,14 +57,29 @@ impl Order {
         orders
     }
 
-    /// Sorts, and brings along what folds read.
+    /// What this order is by. Where nothing is sorted by below the keys, these are also the columns `at_home` of which a group has one value: an owner who brings rows of a group side
+    /// by side does so for places without a row, too.
+    pub fn keys(&self, keys: &[usize], folds: &[Fold], at_home: &dyn Fn(usize) -> bool) -> Vec<SortKey> {
+        let mut by: Vec<SortKey> = keys.iter().map(|key| side_by_side(*key)).collect();
+        match self.by {
+            // rows that count come first
+            Some((value, when)) => {
+                by.extend(when.map(|column| SortKey { column, descending: true, nulls_first: false }));
+                by.push(SortKey { column: value, descending: false, nulls_first: false });
+            }
+            None => by.extend(same(folds).filter(|column| at_home(*column)).map(side_by_side)),
+        }
+        by
+    }
+
+    /// Sorts, and brings along what folds read. `number` is that of the order among those of an owner who knows them.
     pub fn sort<E: Engine>(
         &self,
         engine: &mut E,
         input: &Rows<E>,
         keys: &[usize],
         folds: &[Fold],
-        setting: &Setting,
+        (how, number): (How<'_>, usize),
     ) -> Result<Sorted<E>, Abort> {
         let value = match self.by {
             None => None,
@@ -73,17 +90,6 @@ impl Order {
                 Some((input.columns[column].bits().clone(), logic.run(engine, &[counted])?))
             }
         };
-        let mut by: Vec<Bits<E>> = Vec::new();
-        if let Some((value, counts)) = &value {
-            // distinct values need no more than to be side by side
-            let enough = self.folds.iter().map(|f| &folds[*f]).all(|f| plain(f) || distinct(f));
-            let digest = Digest::new(&setting.seed, value.layout().planes, input.places as u64).filter(|_| enough);
-            by.push(digest.map_or_else(|| value.clone(), |digest| digest.of(engine, value)));
-            by.push(engine.not(counts));
-        }
-        by.push(grouping(engine, input, keys, setting));
-        by.extend(input.row.as_ref().map(|row| engine.not(row)));
-        let by = joined(engine, input.places, &by);
         let read: BTreeSet<usize> = self.folds.iter().flat_map(|f| reads(&folds[*f])).collect();
         let table = || {
             let table = keys.iter().fold(Table::new(input.places), |t, k| pack(t, &input.columns[*k]));
@@ -91,7 +97,17 @@ impl Order {
             let table = value.iter().fold(table, |t, (value, counts)| t.with::<B64>(value.clone()).with::<B64>(counts.clone()));
             input.row.iter().fold(table, |t, row| t.with::<B64>(row.clone()))
         };
-        let table = if by.layout().planes > 0 { sorted(engine, by, setting, |_| table())?.0 } else { table() };
+        let table = match how {
+            How::Known(owner) => {
+                let table = table();
+                let row = input.row.is_some().then(|| table.columns::<B64>().len() - 1);
+                owner.arrange(engine, number, table, row)?
+            }
+            How::Sorting(setting) => {
+                let by = self.planes(engine, input, (keys, folds), value.as_ref(), setting);
+                if by.layout().planes > 0 { sorted(engine, by, setting, |_| table())?.0 } else { table() }
+            }
+        };
         let mut from = Unpack::new(table);
         let keys: Vec<Cells<E>> = keys.iter().map(|k| from.column(&input.columns[*k])).collect();
         let columns = read.into_iter().map(|c| (c, from.column(&input.columns[c]))).collect();
@@ -102,6 +118,28 @@ impl Order {
         // a row of the same key behind it is a row, and so is this one: no AND
         let last = row.sub(&after::<B64, E>(engine, &same));
         Ok(Sorted { places: input.places, keys, columns, value, same, last })
+    }
+
+    /// The planes of what rows are sorted by on shares.
+    fn planes<E: Engine>(
+        &self,
+        engine: &mut E,
+        input: &Rows<E>,
+        (keys, folds): (&[usize], &[Fold]),
+        value: Option<&(Bits<E>, Bits<E>)>,
+        setting: &Setting,
+    ) -> Bits<E> {
+        let mut by: Vec<Bits<E>> = Vec::new();
+        if let Some((value, counts)) = value {
+            // distinct values need no more than to be side by side
+            let enough = self.folds.iter().map(|f| &folds[*f]).all(|f| plain(f) || distinct(f));
+            let digest = Digest::new(&setting.seed, value.layout().planes, input.places as u64).filter(|_| enough);
+            by.push(digest.map_or_else(|| value.clone(), |digest| digest.of(engine, value)));
+            by.push(engine.not(counts));
+        }
+        by.push(grouping(engine, input, keys, setting));
+        by.extend(input.row.as_ref().map(|row| engine.not(row)));
+        joined(engine, input.places, &by)
     }
 
     /// What is summed for each fold, row by row: over the rows of a group it adds up to the fold.
@@ -215,7 +253,7 @@ pub(super) fn as_they_are<E: Engine>(engine: &mut E, input: &Rows<E>, keys: &[us
     let of = |columns: &mut dyn Iterator<Item = usize>| columns.map(|c| (c, input.columns[c].clone())).collect::<BTreeMap<_, _>>();
     let columns = of(&mut folds.iter().flat_map(reads));
     let mut all: Vec<Cells<E>> = keys.iter().map(|k| input.columns[*k].clone()).collect();
-    all.extend(folds.iter().filter_map(|f| if let FoldOp::Same(c) = f.op { Some(input.columns[c].clone()) } else { None }));
+    all.extend(same(folds).map(|c| input.columns[c].clone()));
     let same = same_as_before(engine, input.places, &all, None)?;
     let next = after::<B64, E>(engine, &same);
     let last = engine.not(&next);
@@ -233,8 +271,13 @@ fn distinct(fold: &Fold) -> bool {
     matches!(fold.op, FoldOp::CountDistinct(_) | FoldOp::SumDistinct { .. })
 }
 
+/// The columns of which a group has one value.
+pub(super) fn same(folds: &[Fold]) -> impl Iterator<Item = usize> {
+    folds.iter().filter_map(|f| if let FoldOp::Same(c) = f.op { Some(c) } else { None })
+}
+
 /// The columns a fold reads of sorted rows, besides the value that they are sorted by and whether it counts.
-fn reads(fold: &Fold) -> Vec<usize> {
+pub(in crate::exec::relation) fn reads(fold: &Fold) -> Vec<usize> {
     match fold.op {
         FoldOp::Rows => fold.when.into_iter().collect(),
         FoldOp::Count(c) | FoldOp::Sum(c) | FoldOp::Same(c) => std::iter::once(c).chain(fold.when).collect(),

@@ -4,12 +4,14 @@
 //! local sum, a sum an inner product with the values, one element however many rows. A tuple is a row if its count is not 0. Nothing is sorted or moved.
 //! *Rounds.* log2 of the keys' width for the masks, two to lift, one for the inner products, seven for the counts: none depends on the number of rows.
 
+use super::super::arrange::{How, Known, Owner};
 use super::super::choose::{self, Setting};
 use super::*;
 use crate::exec::graph::Wire;
+use crate::local::Inputs;
 use crate::network::Network;
 use crate::plan::relation::{Relation, RowForm};
-use mpc_core::Column;
+use mpc_core::{Column, PartyId};
 use protocols::Estimate;
 use protocols::circuit::is_zero;
 use std::collections::HashMap;
@@ -34,20 +36,23 @@ pub(in crate::exec::relation) struct Way {
 enum Find {
     /// The rows are sorted.
     Sorting,
-    /// They are sorted already.
+    /// Their owner knows the orders.
+    Known,
+    /// Their owner knows the order, and nothing is done to rows that were dropped.
     AsTheyAre,
     /// Each of these tuples has a mask.
     Masks(Vec<Tuple>),
 }
 
 impl Way {
-    /// The quickest way to group `input` over this network, by the cost of each. `grouped`: whether its owner sorted the rows by the keys.
+    /// The quickest way to group `input` over this network, by the cost of each. `known`: the orders, if the rows' owner knows them, and whether rows that were dropped may
+    /// stay among the others.
     pub fn choose(
         input: &Relation,
         keys: &[usize],
         folds: &[Fold],
         relation: &Relation,
-        grouped: bool,
+        known: Option<(&Known<'_>, bool)>,
         network: Network,
     ) -> Result<Self, Abort> {
         let outputs = &relation.columns[keys.len()..];
@@ -55,11 +60,16 @@ impl Way {
         let shape = Rows::<Estimate>::shape(input, input.places as usize);
         let setting = Setting::to_price(network);
         let price = |words, run: Run<'_>| choose::Way::price(words, network, run);
-        let sorting = price("by sorting".into(), &mut |e| group(e, &shape, keys, folds, outputs, &setting))?;
+        let sorting = price("by sorting".into(), &mut |e| group(e, &shape, keys, folds, outputs, How::Sorting(&setting)))?;
         let mut ways = vec![(Find::Sorting, sorting)];
-        if grouped {
-            let words = "as their owner sorted them".into();
-            ways.push((Find::AsTheyAre, price(words, &mut |e| group_as_they_are(e, &shape, keys, folds, relation))?));
+        if let Some((known, as_they_are)) = known {
+            let inputs = Inputs::default();
+            let owner = Owner::new(known, PartyId(0), &inputs);
+            let way = match as_they_are {
+                true => price(known.words(), &mut |e| group_as_they_are(e, &shape, (keys, folds), relation, owner))?,
+                false => price(known.words(), &mut |e| group(e, &shape, keys, folds, outputs, How::Known(owner)))?,
+            };
+            ways.push((if as_they_are { Find::AsTheyAre } else { Find::Known }, way));
         }
         if let Some(few) = few {
             let way = price(format!("by {} masks", few.len()), &mut |e| masked(e, &shape, keys, folds, relation, &few))?;
@@ -75,24 +85,24 @@ impl Way {
         &self.ways[0].words
     }
 
-    /// Groups, in the places of `relation`.
+    /// Groups, in the places of `relation`. `owner` is he who knows the orders, if one does.
     pub fn run<E: Engine>(
         &self,
         engine: &mut E,
         input: &Rows<E>,
-        keys: &[usize],
-        folds: &[Fold],
+        (keys, folds): (&[usize], &[Fold]),
         relation: &Relation,
+        owner: Option<Owner<'_>>,
         setting: &Setting,
     ) -> Result<Rows<E>, Abort> {
-        match &self.find {
-            Find::Masks(tuples) => masked(engine, input, keys, folds, relation, tuples),
-            Find::AsTheyAre => group_as_they_are(engine, input, keys, folds, relation),
-            Find::Sorting => {
-                let grouped = group(engine, input, keys, folds, &relation.columns[keys.len()..], setting)?;
-                Ok(grouped.unpacked(grouped.table().slice(0..relation.places as usize)))
-            }
-        }
+        let how = match (&self.find, owner) {
+            (Find::Masks(tuples), _) => return masked(engine, input, keys, folds, relation, tuples),
+            (Find::AsTheyAre, Some(owner)) => return group_as_they_are(engine, input, (keys, folds), relation, owner),
+            (Find::Known, Some(owner)) => How::Known(owner),
+            _ => How::Sorting(setting),
+        };
+        let grouped = group(engine, input, keys, folds, &relation.columns[keys.len()..], how)?;
+        Ok(grouped.unpacked(grouped.table().slice(0..relation.places as usize)))
     }
 }
 

@@ -1,0 +1,51 @@
+//! Orders, partitions and groups by one owner's columns: nothing is sorted on shares.
+
+use super::pool::On;
+use super::town::{PARTIES, town};
+use query::explain::explain;
+
+/// All by the columns of one owner, the school, over what another has.
+const KNOWN: [&str; 11] = [
+    "SELECT p.pupil, SUM(c.weight) OVER (PARTITION BY p.ward ORDER BY p.pupil) AS s FROM school.pupils p LEFT JOIN clinic.patients c ON c.patient = p.pupil",
+    "SELECT p.pupil, LAG(c.weight) OVER (ORDER BY p.points DESC NULLS LAST, p.pupil) AS w FROM school.pupils p \
+     LEFT JOIN clinic.patients c ON c.patient = p.pupil",
+    // rows that a secret bit drops
+    "SELECT m.subject, m.mark, RANK() OVER (PARTITION BY m.subject ORDER BY m.mark DESC) AS r, SUM(c.weight) OVER (PARTITION BY m.subject ORDER BY m.mark DESC) AS s, \
+     c.blood FROM school.marks m JOIN clinic.patients c ON c.patient = m.pupil WHERE c.insured",
+    // the first rows, where none is dropped
+    "SELECT p.pupil, c.weight FROM school.pupils p LEFT JOIN clinic.patients c ON c.patient = p.pupil ORDER BY p.points DESC NULLS LAST, p.pupil LIMIT 5",
+    // folds over an order
+    "SELECT m.subject, MIN(m.day) AS d, MAX(m.mark) AS best, COUNT(DISTINCT m.mark) AS marks, SUM(c.weight) AS w FROM school.marks m \
+     JOIN clinic.patients c ON c.patient = m.pupil WHERE c.insured OR c.weight > 40 GROUP BY m.subject",
+    "SELECT p.name, MAX(p.points) AS most, COUNT(c.weight) AS n FROM school.pupils p LEFT JOIN clinic.patients c ON c.patient = p.pupil GROUP BY p.name",
+    // none of the rows is left
+    "SELECT m.subject, COUNT(DISTINCT m.mark) AS marks, COUNT(*) AS n FROM school.marks m JOIN clinic.patients c ON c.patient = m.pupil WHERE c.weight > 199 GROUP BY m.subject",
+    // one order after another
+    "SELECT m.pupil, SUM(c.weight) OVER (PARTITION BY m.pupil) AS s, MAX(m.mark) OVER (PARTITION BY m.pupil) AS best, \
+     COUNT(DISTINCT m.subject) OVER (PARTITION BY m.pupil) AS n FROM school.marks m LEFT JOIN clinic.patients c ON c.patient = m.pupil",
+    "SELECT m.pupil, m.day, SUM(c.weight) OVER (PARTITION BY m.pupil ORDER BY m.day, m.subject) AS s, MAX(m.mark) OVER (PARTITION BY m.pupil) AS best, \
+     RANK() OVER (ORDER BY m.mark) AS r FROM school.marks m JOIN clinic.patients c ON c.patient = m.pupil WHERE c.insured",
+    "SELECT p.pupil, SUM(c.weight) OVER (PARTITION BY p.ward) AS s FROM school.pupils p LEFT JOIN clinic.patients c ON c.patient = p.pupil \
+     ORDER BY p.points DESC NULLS LAST, p.pupil LIMIT 4",
+    // of all
+    "SELECT COUNT(DISTINCT m.mark) AS marks, MEDIAN(m.mark) AS m, SUM(c.weight) AS w FROM school.marks m JOIN clinic.patients c ON c.patient = m.pupil WHERE c.insured",
+];
+
+#[test]
+fn what_one_owner_orders_by_is_sorted_at_home() {
+    let town = town();
+    let mut failures = Vec::new();
+    for sql in KNOWN {
+        let plan = town.plan(sql).unwrap_or_else(|e| panic!("{sql}\n{e}"));
+        let text = explain(&plan, &town.public(), &PARTIES).unwrap_or_else(|e| panic!("{sql}\n{e}")).to_string();
+        if !text.contains("sorted at home by school") || text.contains("sort of") || text.contains("sorts of") {
+            failures.push(format!("{sql}\n{text}"));
+        }
+        match town.check(sql, On::Rep3) {
+            Ok(None) => {}
+            Ok(Some(refused)) => failures.push(format!("{sql}\n{refused:?}")),
+            Err(failed) => failures.push(format!("{sql}\n{failed}")),
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
