@@ -60,7 +60,7 @@ impl Client {
 
     /// What the contracts on the log say of a question; first those of them that this planner's own folder has, as the nodes' folders
     /// should. What an agency has just put into its folder is on the log in a moment, and so is, after it, what its tables hold. A contract that
-    /// is used up by the log's debits is named only if no other will do: an attempt that ended without an answer used none, and the nodes know.
+    /// is used up is named only if no other will do: an answer that was given before is given again at no cost, and the nodes know.
     fn by_log(&self, asked: &Plan, query: &Query, standing: &Standing) -> Result<(Plan, Agreed), Error> {
         let (mut own, mut log) = (self.own_contracts()?.unwrap_or_default(), self.on_log(standing));
         own.retain(|signed| !standing.revoked.contains(&signed.id));

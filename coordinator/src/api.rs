@@ -254,7 +254,7 @@ impl IntoResponse for Problem {
         let status = match self.0.code {
             Code::Request => StatusCode::BAD_REQUEST,
             Code::Signature => StatusCode::UNAUTHORIZED,
-            Code::Planner | Code::NoConsent | Code::Revoked | Code::Difference | Code::Budget => StatusCode::FORBIDDEN,
+            Code::Planner | Code::NoConsent | Code::UsedUp | Code::Revoked | Code::Difference | Code::Budget => StatusCode::FORBIDDEN,
             Code::NotFound => StatusCode::NOT_FOUND,
             Code::Roster | Code::Catalog | Code::Replay | Code::Answer | Code::NotReady => StatusCode::CONFLICT,
             Code::Cancelled | Code::Expired => StatusCode::GONE,

@@ -19,6 +19,8 @@ pub struct Accounts {
     spent: BTreeMap<(String, String, String), Loss>,
     /// Planners, data sets, and the noise that is paid for.
     paid: BTreeSet<(String, String, Hash)>,
+    /// The same of answers that were given, and how often.
+    given: BTreeMap<(String, String, Hash), u64>,
 }
 
 impl Accounts {
@@ -37,12 +39,17 @@ impl Accounts {
         self.paid.contains(&(planner.to_owned(), dataset.to_owned(), *noise))
     }
 
-    /// Whether a debit of a job of this planner may stand: what it costs is left, and what costs nothing though it has noise is paid for.
+    /// Whether a planner was given the answer with the noise that this debit names: given again, it costs no use.
+    pub fn is_given(&self, planner: &str, debit: &Debit) -> bool {
+        answer(planner, debit).is_some_and(|answer| self.given.contains_key(&answer))
+    }
+
+    /// Whether a debit of a job of this planner may stand: what it costs is left, and what costs nothing of a budget though it has noise is paid for.
     ///
     /// # Errors
     /// What is left, and when there is more; for unpaid noise that there is nothing.
     pub fn admit(&self, planner: &str, dp: Option<&Dp>, debit: &Debit) -> Result<(), Exhausted> {
-        let unpaid = debit.noise.filter(|noise| debit.epsilon == 0 && !self.is_paid(planner, &debit.dataset, noise));
+        let unpaid = debit.noise.filter(|noise| dp.is_some() && debit.epsilon == 0 && !self.is_paid(planner, &debit.dataset, noise));
         let spent = self.spent(planner, &debit.dataset, &debit.month);
         match unpaid {
             None => admit(dp, debit, spent),
@@ -60,6 +67,22 @@ impl Accounts {
         }
     }
 
+    /// Takes down that the answer with a debit's noise was given.
+    pub(crate) fn give(&mut self, planner: &str, debit: &Debit) {
+        if let Some(answer) = answer(planner, debit) {
+            *self.given.entry(answer).or_default() += 1;
+        }
+    }
+
+    /// Takes the last [`Accounts::give`] back.
+    pub(crate) fn take_back(&mut self, planner: &str, debit: &Debit) {
+        let Some(answer) = answer(planner, debit) else { return };
+        match self.given.get_mut(&answer) {
+            Some(times) if *times > 1 => *times -= 1,
+            _ => drop(self.given.remove(&answer)),
+        }
+    }
+
     /// Takes the last debit back. `paid` says whether its noise was paid for before.
     pub(crate) fn undo(&mut self, planner: &str, debit: &Debit, paid: bool) {
         let account = (planner.to_owned(), debit.dataset.clone(), debit.month.clone());
@@ -72,6 +95,11 @@ impl Accounts {
             self.paid.remove(&(planner.to_owned(), debit.dataset.clone(), noise));
         }
     }
+}
+
+/// Which answer a debit is of, if there is noise on it: the same is given again.
+fn answer(planner: &str, debit: &Debit) -> Option<(String, String, Hash)> {
+    debit.noise.map(|noise| (planner.to_owned(), debit.dataset.clone(), noise))
 }
 
 /// What is spent of a budget, or may be.

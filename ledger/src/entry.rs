@@ -196,14 +196,14 @@ pub struct Debit {
     pub contract: Hash,
     /// The month of the budget, `2026-11`.
     pub month: String,
-    /// Uses.
+    /// Uses: one, or none for an answer that is given again.
     pub uses: u64,
     /// Millionths of ε.
     pub epsilon: u64,
     /// δ.
     #[serde(default = "no_delta", skip_serializing_if = "is_no_delta")]
     pub delta: Delta,
-    /// Which noise it pays for: a job with the same noise shows nothing that this one does not.
+    /// Which noise is on the answer, and is paid for: a job with the same noise shows nothing that this one does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<Hash>,
 }
@@ -240,7 +240,11 @@ pub struct Outcome {
     pub result: Hash,
 }
 
-/// The end of an attempt without a result, signed by one party at least. What was debited stays debited.
+/// The code of an abort by a party whose part of the answer was sealed and may be out: the job keeps the uses it took.
+pub const SEALED: &str = "E_SEALED";
+
+/// The end of an attempt without a result, signed by one party at least. What was debited of budgets stays debited; uses are given back, unless the
+/// answer may be out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Abort {

@@ -15,6 +15,7 @@ use crate::contract::Dp;
 use crate::entry::{self, Body, Entry, EntryError, Member, Query, Role, Standing};
 use crate::key::VerifierKey;
 use crate::policy::{self, Agency, Policy, PolicyError};
+use crate::signed::NoteSignature;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -47,7 +48,9 @@ struct Contract {
     lets_end: bool,
     /// What its planners may spend.
     dp: Option<Dp>,
-    /// Uses that were debited.
+    /// How many uses there are of it.
+    most: Option<u64>,
+    /// Uses that jobs hold.
     used: u64,
     revoked: bool,
 }
@@ -71,6 +74,8 @@ pub struct Job {
     pub phase: Phase,
     /// The place of its result in the log, once it is done.
     pub answered: Option<u64>,
+    /// Whether it holds the uses that were debited: from its start on, until a party ends an attempt without a result.
+    pub holds: bool,
 }
 
 /// Where a job is.
@@ -98,7 +103,7 @@ pub(crate) enum Undo {
     DataSet(String, Option<Hash>),
     Query(Hash),
     Debit(Hash, String, bool),
-    Job(Hash, u64, Phase),
+    Job(Hash, u64, Phase, bool),
     Evidence(Hash),
     HandOver(Option<Box<(VerifierKey, Head)>>),
 }
@@ -216,7 +221,12 @@ impl Replay {
         self.contracts.iter().filter(|(_, contract)| contract.revoked).map(|(id, _)| id)
     }
 
-    /// How many uses of contracts were debited; of those that stand, and have been used.
+    /// Whether another use is left of a contract, or any number may be had.
+    pub fn has_use(&self, contract: &Hash) -> bool {
+        self.contracts.get(contract).is_some_and(|contract| contract.has(1))
+    }
+
+    /// How many uses of contracts jobs hold; of those that stand, and are used.
     pub fn used(&self) -> impl Iterator<Item = (&Hash, u64)> {
         self.contracts.iter().filter(|(_, contract)| !contract.revoked && contract.used > 0).map(|(id, contract)| (id, contract.used))
     }
@@ -257,9 +267,10 @@ impl Replay {
             Body::Contract(contract) => {
                 let lets_end = contract.terms.get("revocation").and_then(Value::as_str) == Some(LETS_END);
                 let dp = contract.terms.get("dp").and_then(|dp| Dp::deserialize(dp).ok());
+                let most = contract.terms.get("max_uses").and_then(Value::as_u64);
                 self.contracts.insert(
                     entry.id,
-                    Contract { dataset: contract.dataset, at: (self.earlier, index), lets_end, dp, used: 0, revoked: false },
+                    Contract { dataset: contract.dataset, at: (self.earlier, index), lets_end, dp, most, used: 0, revoked: false },
                 );
                 Undo::Contract(entry.id)
             }
@@ -272,14 +283,13 @@ impl Replay {
                 let planner = entry.signatures.first().map(|signature| signature.name.to_owned()).unwrap_or_default();
                 let id = query.job;
                 let log = self.earlier;
-                let job =
-                    Job { planner, query, log, asked: index, debits: BTreeMap::new(), attempt: 0, phase: Phase::Waiting, answered: None };
+                let (debits, phase) = (BTreeMap::new(), Phase::Waiting);
+                let job = Job { planner, query, log, asked: index, debits, attempt: 0, phase, answered: None, holds: false };
                 self.jobs.insert(id, job);
                 Undo::Query(id)
             }
             Body::Debit(debit) => {
                 let (id, dataset) = (debit.job, debit.dataset.clone());
-                self.contracts.entry(debit.contract).and_modify(|contract| contract.used = contract.used.saturating_add(debit.uses));
                 let mut paid = false;
                 if let Some(job) = self.jobs.get_mut(&id) {
                     paid = debit.noise.is_some_and(|noise| self.accounts.is_paid(&job.planner, &dataset, &noise));
@@ -288,13 +298,19 @@ impl Replay {
                 }
                 Undo::Debit(id, dataset, paid)
             }
-            Body::Start(start) => self.enter(start.job, start.attempt, Phase::Running { since: index }),
+            Body::Start(start) => self.enter(start.job, start.attempt, Phase::Running { since: index }, true),
             Body::Result(result) => {
-                let undo = self.enter(result.job, result.attempt, Phase::Done { result: result.result });
+                let undo = self.enter(result.job, result.attempt, Phase::Done { result: result.result }, true);
                 self.jobs.entry(result.job).and_modify(|job| job.answered = Some(index));
                 undo
             }
-            Body::Abort(abort) => self.enter(abort.job, abort.attempt, Phase::Waiting),
+            Body::Abort(abort) => {
+                let holds = self
+                    .jobs
+                    .get(&abort.job)
+                    .is_some_and(|job| job.holds && (abort.code == entry::SEALED || !by_party(job, &entry.signatures)));
+                self.enter(abort.job, abort.attempt, Phase::Waiting, holds)
+            }
             Body::Evidence(_) => {
                 self.evidence.insert(entry.id);
                 Undo::Evidence(entry.id)
@@ -323,25 +339,50 @@ impl Replay {
                     && let Some(debit) = job.debits.remove(&dataset)
                 {
                     self.accounts.undo(&job.planner, &debit, paid);
-                    self.contracts.entry(debit.contract).and_modify(|contract| contract.used = contract.used.saturating_sub(debit.uses));
                 }
             }
             // Nothing follows a result: what is taken back was before there was one.
-            Undo::Job(id, attempt, phase) => {
-                self.jobs.entry(id).and_modify(|job| (job.attempt, job.phase, job.answered) = (attempt, phase, None));
+            Undo::Job(id, attempt, phase, holds) => {
+                self.enter(id, attempt, phase, holds);
+                self.jobs.entry(id).and_modify(|job| job.answered = None);
             }
             Undo::Evidence(id) => drop(self.evidence.remove(&id)),
             Undo::HandOver(previous) => self.previous = previous.map(|previous| *previous),
         }
     }
 
-    fn enter(&mut self, id: Hash, attempt: u64, phase: Phase) -> Undo {
-        let mut old = (attempt, phase);
-        self.jobs
-            .entry(id)
-            .and_modify(|job| old = (std::mem::replace(&mut job.attempt, attempt), std::mem::replace(&mut job.phase, phase)));
-        Undo::Job(id, old.0, old.1)
+    /// Moves a job, with the uses that it holds of contracts, and the answer that its planner has by it. Says what moves it back.
+    fn enter(&mut self, id: Hash, attempt: u64, phase: Phase, holds: bool) -> Undo {
+        let Some(job) = self.jobs.get_mut(&id) else { return Undo::Job(id, attempt, phase, holds) };
+        let back = Undo::Job(id, job.attempt, job.phase, job.holds);
+        let done = |phase: Phase| matches!(phase, Phase::Done { .. });
+        for debit in job.debits.values() {
+            self.contracts.entry(debit.contract).and_modify(|contract| match (job.holds, holds) {
+                (false, true) => contract.used = contract.used.saturating_add(debit.uses),
+                (true, false) => contract.used = contract.used.saturating_sub(debit.uses),
+                _ => {}
+            });
+            match (done(job.phase), done(phase)) {
+                (false, true) => self.accounts.give(&job.planner, debit),
+                (true, false) => self.accounts.take_back(&job.planner, debit),
+                _ => {}
+            }
+        }
+        (job.attempt, job.phase, job.holds) = (attempt, phase, holds);
+        back
     }
+}
+
+impl Contract {
+    /// Whether so many more uses may be had.
+    fn has(&self, uses: u64) -> bool {
+        self.most.is_none_or(|most| self.used.saturating_add(uses) <= most)
+    }
+}
+
+/// Whether a party of the job signed, without which there is no answer. A planner who ends an attempt by himself may have one already: that gives no use back.
+fn by_party(job: &Job, signatures: &[NoteSignature<'_>]) -> bool {
+    signatures.iter().any(|signature| job.query.parties.iter().any(|party| party == signature.name))
 }
 
 /// The term `revocation` of a contract that lets jobs that run end.

@@ -221,6 +221,110 @@ fn a_failed_attempt_is_followed_by_another_and_costs_nothing_more() {
     assert_eq!(replay.job(&hash("one")).expect("the job").phase, Phase::Running { since: 13 });
 }
 
+/// A city in which both contracts are for so many answers; the steps of its jobs.
+fn limited(most: u64) -> (Replay, impl Fn(&str, &dyn Fn(&mut Debit)) -> Vec<String>) {
+    let entry = move |dataset: &str| {
+        let terms = serde_json::json!({"dataset": dataset, "nonce": 9, "max_uses": most});
+        signed(Body::Contract(crate::entry::Contract { dataset: dataset.into(), terms }), &[entry::owner(dataset).expect("an owner")])
+    };
+    let contracts = DATASETS.map(entry);
+    let ids = contracts.each_ref().map(|contract| id(contract));
+    let steps = move |word: &str, change: &dyn Fn(&mut Debit)| {
+        let mut steps = vec![signed(Body::Query(Query { contracts: ids.to_vec(), ..query(word) }), &[PLANNER])];
+        for (contract, dataset) in ids.iter().zip(DATASETS) {
+            let free =
+                Debit { contract: *contract, epsilon: 0, delta: "0".parse().expect("a number"), noise: None, ..debit(word, dataset) };
+            let mut debit = free;
+            change(&mut debit);
+            steps.push(signed(Body::Debit(debit), &[entry::owner(dataset).expect("an owner")]));
+        }
+        steps.extend(job(word).drain(3..));
+        steps
+    };
+    (after(&contracts), steps)
+}
+
+fn take(replay: &mut Replay, entries: &[String]) {
+    entries.iter().for_each(|entry| replay.admit(entry.as_bytes()).expect("it may stand"));
+}
+
+fn abort(word: &str, attempt: u64, code: &str, by: &str) -> String {
+    signed(Body::Abort(Abort { job: hash(word), attempt, code: code.into() }), &[by])
+}
+
+fn start(word: &str, attempt: u64) -> String {
+    signed(Body::Start(Start { job: hash(word), attempt, plan_hash: hash("plan") }), &AGENCIES)
+}
+
+#[test]
+fn what_is_used_up_starts_nothing() {
+    let (mut replay, steps) = limited(2);
+    let as_it_is = |_: &mut Debit| ();
+    take(&mut replay, &steps("one", &as_it_is));
+    // What is asked and not started takes nothing; what runs takes its use.
+    take(&mut replay, &steps("two", &as_it_is)[..3]);
+    take(&mut replay, &steps("three", &as_it_is)[..4]);
+    assert!(replay.used().all(|(_, used)| used == 2) && replay.used().count() == 2);
+    refused(&replay, &steps("two", &as_it_is)[3], "E_USED_UP");
+    let error = replay.clone().admit(steps("two", &as_it_is)[3].as_bytes()).expect_err("used up").to_string();
+    assert!(error.contains("`energy.buildings` is used up: it is for 2 answers in all; ask its owner"), "{error}");
+    // It ends without an answer, and another may start; then not the first again.
+    take(&mut replay, &[abort("three", 1, "E_PEER", "health"), steps("two", &as_it_is)[3].clone()]);
+    refused(&replay, &start("three", 2), "E_USED_UP");
+    take(&mut replay, &[abort("two", 1, "E_PEER", "energy"), start("three", 2)]);
+    assert!(!replay.has_use(&id(&steps("x", &as_it_is)[0])), "not even a contract");
+}
+
+#[test]
+fn a_use_is_given_back_by_who_is_needed_for_an_answer_and_has_given_none() {
+    let as_it_is = |_: &mut Debit| ();
+    for (code, by, back) in [("E_PEER", "transport", true), ("E_CANCELLED", PLANNER, false), (entry::SEALED, "health", false)] {
+        let (mut replay, steps) = limited(1);
+        take(&mut replay, &steps("one", &as_it_is)[..4]);
+        take(&mut replay, &[abort("one", 1, code, by)]);
+        assert_eq!(replay.used().count(), if back { 0 } else { 2 }, "{code} by {by}");
+        take(&mut replay, &steps("two", &as_it_is)[..3]);
+        match back {
+            true => take(&mut replay, &steps("two", &as_it_is)[3..]),
+            false => refused(&replay, &steps("two", &as_it_is)[3], "E_USED_UP"),
+        }
+        // The job that kept its use goes on with it, and takes no second.
+        if !back {
+            take(
+                &mut replay,
+                &[start("one", 2), signed(Body::Result(Outcome { job: hash("one"), attempt: 2, result: hash("r") }), &AGENCIES)],
+            );
+            assert!(replay.used().all(|(_, used)| used == 1));
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_is_given_again_takes_no_use() {
+    let (mut replay, steps) = limited(1);
+    let noised = |uses: u64| move |debit: &mut Debit| (debit.uses, debit.noise) = (uses, Some(hash("noise")));
+    let (once, again) = (noised(1), noised(0));
+    // Not before it was given: asking, and an attempt that ended, is not enough.
+    take(&mut replay, &steps("one", &once)[..1]);
+    refused(&replay, &steps("one", &again)[1], "E_LEDGER_RULE");
+    refused(&replay, &steps("one", &noised(2))[1], "E_LEDGER_RULE");
+    take(&mut replay, &steps("one", &once)[1..4]);
+    take(&mut replay, &[abort("one", 1, "E_PEER", "health")]);
+    take(&mut replay, &steps("two", &once)[..1]);
+    refused(&replay, &steps("two", &again)[1], "E_LEDGER_RULE");
+    take(&mut replay, &steps("two", &once)[1..]);
+    take(&mut replay, &steps("three", &again));
+    assert!(replay.used().all(|(_, used)| used == 1));
+    take(&mut replay, &steps("four", &once)[..1]);
+    for other in [&|debit: &mut Debit| debit.uses = 0, &|debit: &mut Debit| (debit.uses, debit.noise) = (0, Some(hash("other")))]
+        as [&dyn Fn(&mut Debit); 2]
+    {
+        refused(&replay, &steps("four", other)[1], "E_LEDGER_RULE");
+    }
+    take(&mut replay, &steps("four", &once)[1..3]);
+    refused(&replay, &steps("four", &once)[3], "E_USED_UP");
+}
+
 #[test]
 fn founders_admit_themselves_and_a_quorum_everybody_else() {
     let newcomer = |by: &[&str]| signed(Body::Member(Box::new(member("newcomer"))), by);

@@ -113,6 +113,11 @@ impl Attempts {
         self.note(query.nonce, Begun { job, attempt, expires: query.expires, sealed: true }, now)
     }
 
+    /// Whether this attempt's release was sealed, and may have left the node.
+    pub fn is_sealed(&self, job: QueryId, attempt: u32) -> bool {
+        self.begun.values().any(|begun| begun.sealed && (begun.job, begun.attempt) == (job, attempt))
+    }
+
     fn note(&mut self, nonce: Hash, entry: Begun, now: u64) -> Result<(), Refusal> {
         let line = line(&nonce, &entry);
         let written = self.make_room(now).and_then(|()| {

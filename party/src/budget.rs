@@ -1,26 +1,30 @@
 //! What a question costs this node's data sets, and whether what is left of their budgets bears it. The city's log is what counts: debits stand there before anything is computed, every
 //! node and every auditor adds them up alike ([`ledger::budget`]), and no node keeps a sum of its own.
 
+use crate::contracts::used_up;
 use crate::job::Desk;
 use crate::offer::Admitted;
-use ledger::budget::{Accounts, Exhausted, month};
+use ledger::budget::{Exhausted, month};
 use ledger::bytes::Hash;
 use ledger::contract::{Decimal, Dp};
 use ledger::entry::{self, Debit};
+use ledger::replay::Replay;
 use protocols::privacy::Loss;
 use query::message::{Code, Refusal};
 use std::collections::BTreeMap;
 
-/// What a job costs this node's data sets, if their budgets bear it. Noise that the planner has paid for costs nothing: the answer is the one that it had.
+/// What a job costs this node's data sets, if their budgets and contracts bear it. Noise that the planner has paid for costs nothing of a budget, and an answer that he was
+/// given no use: it is the one that he had.
 ///
 /// # Errors
-/// What is left, and when there is more.
-pub(crate) fn debits(desk: &Desk, admitted: &Admitted, accounts: &Accounts, now: u64) -> Result<Vec<Debit>, Refusal> {
+/// What is left, and when there is more; or that a contract is used up.
+pub(crate) fn debits(desk: &Desk, admitted: &Admitted, replay: &Replay, now: u64) -> Result<Vec<Debit>, Refusal> {
     let spent = spent(admitted)?;
-    let planner = &admitted.query.planner;
+    let (planner, accounts, of) = (&admitted.query.planner, replay.accounts(), noise(desk, admitted)?);
     let mut debits = Vec::new();
     for (dataset, contract) in admitted.effective.contracts.iter().filter(|(dataset, _)| entry::owner(dataset) == Some(&desk.node)) {
-        let free = Debit {
+        let signed = admitted.consent.contracts().find(|signed| signed.id == *contract);
+        let mut debit = Debit {
             job: admitted.job.0,
             dataset: dataset.clone(),
             contract: *contract,
@@ -28,18 +32,21 @@ pub(crate) fn debits(desk: &Desk, admitted: &Admitted, accounts: &Accounts, now:
             uses: 1,
             epsilon: 0,
             delta: Decimal(0),
-            noise: None,
+            noise: of,
         };
-        let Some(loss) = spent.get(dataset).filter(|loss| loss.epsilon.0 > 0) else {
-            debits.push(free);
-            continue;
-        };
-        let of = noise(desk, admitted)?;
+        if accounts.is_given(planner, &debit) {
+            debit.uses = 0;
+        }
         let paid = of.is_some_and(|noise| accounts.is_paid(planner, dataset, &noise));
-        let (epsilon, delta) = if paid { (0, 0) } else { (loss.epsilon.0, i128::try_from(loss.delta.0).unwrap_or(i128::MAX)) };
-        let debit = Debit { epsilon, delta: Decimal(delta), noise: of, ..free };
-        let dp = admitted.consent.contracts().find(|signed| signed.id == *contract).and_then(|signed| signed.contract.dp.as_ref());
+        if let Some(loss) = spent.get(dataset).filter(|loss| loss.epsilon.0 > 0 && !paid) {
+            debit.epsilon = loss.epsilon.0;
+            debit.delta = Decimal(i128::try_from(loss.delta.0).unwrap_or(i128::MAX));
+        }
+        let dp = signed.and_then(|signed| signed.contract.dp.as_ref());
         accounts.admit(planner, dp, &debit).map_err(|exhausted| refusal(&desk.node, dp, &exhausted))?;
+        if let Some(signed) = signed.filter(|_| debit.uses > 0 && replay.stands(contract) && !replay.has_use(contract)) {
+            return Err(used_up(signed));
+        }
         debits.push(debit);
     }
     Ok(debits)

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! folder   NAME.contract, NAME.revoke: read, verified, held against roster and catalogue
-//! uses     how many answers were given under contracts that allow only so many, on disk
+//! uses     how many answers were given under contracts that allow only so many, on disk, by a node that keeps no log
 //! ```
 //!
 //! At the start the folder is taken as a whole or not at all. Later a file that is refused keeps anything new from coming into force, and is
@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uses::Uses;
 pub use uses::UsesError;
+pub(crate) use uses::used_up;
 
 /// What a node holds. Every part of it looks at the same.
 pub struct Contracts {
@@ -119,10 +120,11 @@ impl Contracts {
     }
 
     /// Whether the contracts that stand allow a plan, of all data sets it touches; under which terms, and which they are. Where several would do, it is
-    /// for the planner to say under which he asks: those that are `named`, if they do.
+    /// for the planner to say under which he asks: those that are `named`, if they do. Of uses it is asked only if none are: contracts are named in entries of the log, whose
+    /// rules count uses.
     ///
     /// # Errors
-    /// `E_NO_CONSENT`: what is not allowed, and what would be.
+    /// `E_NO_CONSENT`: what is not allowed, and what would be; `E_USED_UP`.
     pub fn admit(&self, plan: &Plan, query: &Query, named: &[Hash], now: u64) -> Result<(Effective, Consent), Refusal> {
         let planner = self.roster.planner(&query.planner).and_then(|planner| signs(&planner.name, &planner.key));
         let Some(planner) = planner else {
@@ -138,36 +140,27 @@ impl Contracts {
             now,
         };
         let held = self.held();
-        let used_up = {
-            let uses = lock(&self.uses);
-            held.standing.values().filter(|signed| uses.left(signed) == Some(0)).map(|signed| signed.id).collect::<Vec<_>>()
-        };
         let check = |of: &dyn Fn(&Hash) -> bool| {
             let standing = held.standing.values().filter(|signed| of(&signed.id));
             let contracts: Vec<Arc<SignedContract>> = standing.cloned().collect();
             consent::check(plan, None, &contracts, &ask)
         };
-        // What else is not allowed is said first.
-        let left = |of: &dyn Fn(&Hash) -> bool| {
-            check(&|id| of(id) && !used_up.contains(id)).map_err(|denial| match check(of) {
-                _ if used_up.is_empty() => Refusal::from(denial),
+        let used_up: Vec<Hash> = {
+            let uses = lock(&self.uses);
+            held.standing.values().filter(|signed| uses.left(signed) == Some(0)).map(|signed| signed.id).collect()
+        };
+        let effective = if named.is_empty() {
+            check(&|id| !used_up.contains(id)).map_err(|denial| match check(&|_| true) {
+                // What else is not allowed is said first.
                 Err(denial) => Refusal::from(denial),
                 Ok(all) => {
                     let spent = all.contracts.into_values().find(|id| used_up.contains(id)).and_then(|id| held.standing.get(&id));
                     spent.map_or_else(|| Refusal::from(denial), |signed| uses::used_up(signed))
                 }
-            })
-        };
-        let by_named = |id: &Hash| named.contains(id);
-        let effective = if named.is_empty() {
-            left(&|_| true)?
+            })?
         } else {
-            match left(&by_named) {
-                Ok(effective) => effective,
-                Err(used_up) if check(&by_named).is_ok() => return Err(used_up),
-                // Those do not allow it. If others do, the planner's entry is not what is found here, and that is said.
-                Err(_) => left(&|_| true)?,
-            }
+            // If those do not allow it and others do, the planner's entry is not what is found here, and that is said.
+            check(&|id| named.contains(id)).or_else(|_| check(&|_| true))?
         };
         let contracts = effective.contracts.values().filter_map(|id| held.standing.get(id).cloned());
         let consent = Consent { contracts: contracts.collect() };
@@ -189,7 +182,7 @@ impl Contracts {
     /// Sets a use of each of these aside, for an attempt that begins.
     ///
     /// # Errors
-    /// `E_NO_CONSENT`: one is used up.
+    /// `E_USED_UP`.
     pub fn reserve(&self, consent: &Consent) -> Result<(), Refusal> {
         lock(&self.uses).reserve(&consent.contracts)
     }

@@ -174,7 +174,7 @@ struct Attempt<'a> {
     /// The last progress that was sent, and when.
     last: Option<(Stage, Instant)>,
     counters: Option<Counters>,
-    /// Whether a use of its contracts is set aside.
+    /// Whether a use of its contracts is set aside here, as there is no log that counts.
     reserved: bool,
     /// What its answer tells of this node's tables.
     told: Option<Told<'a>>,
@@ -192,8 +192,10 @@ impl Attempt<'_> {
         let log = joblog::gate(self.desk, self.admitted)?;
         // From here on this attempt is used up, whatever becomes of it.
         self.desk.attempts().begin(*job, query, *attempt, now())?;
-        contracts.reserve(consent)?;
-        self.reserved = true;
+        if self.admitted.entry.is_none() {
+            contracts.reserve(consent)?;
+            self.reserved = true;
+        }
         let noise = budget::noise(self.desk, self.admitted)?;
         self.claim = noise.map(|noise| self.desk.answers.claim(noise, *job, *attempt)).transpose()?;
         self.stop.check()?;
@@ -277,7 +279,9 @@ impl Attempt<'_> {
         // The last moment at which a revocation keeps the answer from being opened.
         self.stop.check()?;
         self.told.take().map_or(Ok(()), |told| told.keep())?;
-        self.desk.grounds.contracts().count(consent)?;
+        if self.reserved {
+            self.desk.grounds.contracts().count(consent)?;
+        }
         self.claim.as_ref().map_or(Ok(()), Claim::give)?;
         // From here on the query is answered: no further attempt at it is ever begun here.
         self.desk.attempts().seal(*job, query, *attempt, now())?;

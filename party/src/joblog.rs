@@ -91,7 +91,7 @@ fn signed(desk: &Desk, mirror: &Mirror, admitted: &Admitted) -> Result<Vec<Strin
         let debits = if known.as_ref().is_some_and(|job| has_paid(desk, admitted, job)) {
             Ok(Vec::new())
         } else {
-            budget::debits(desk, admitted, replay.accounts(), now())
+            budget::debits(desk, admitted, replay, now())
         };
         (known, debits)
     })?;
@@ -144,9 +144,10 @@ pub(crate) fn result(desk: &Desk, admitted: &Admitted, session: &mut Session, no
     Ok(vec![sign(desk, &Body::Result(outcome)).map_err(|error| Failure::Refused(defect(&error)))?])
 }
 
-/// The end of an attempt, for the log.
+/// The end of an attempt, for the log. Of one that this node has answered it says so, whoever wants it ended: no use is given back for it.
 pub(crate) fn abort(desk: &Desk, job: QueryId, attempt: u32, code: Code) -> Vec<String> {
-    let body = Body::Abort(entry::Abort { job: job.0, attempt: attempt.into(), code: code.to_string() });
+    let code = if desk.attempts().is_sealed(job, attempt) { entry::SEALED.to_owned() } else { code.to_string() };
+    let body = Body::Abort(entry::Abort { job: job.0, attempt: attempt.into(), code });
     match sign(desk, &body) {
         Ok(entry) => vec![entry],
         Err(error) => {
@@ -187,7 +188,7 @@ fn next_step(code: Code) -> &'static str {
         Code::LedgerFork | Code::LedgerRollback => {
             "nothing was shared; the agencies' operators should compare their logs (docs/ledger.md, When things go wrong)"
         }
-        Code::Revoked => "ask the owners of the data for another contract",
+        Code::Revoked | Code::UsedUp => "ask the owners of the data for another contract",
         _ => "nothing was shared; ask again, and if it recurs, tell the coordinator's operator",
     }
 }

@@ -409,6 +409,9 @@ pub enum Code {
     /// No contract allows it.
     #[serde(rename = "E_NO_CONSENT")]
     NoConsent,
+    /// A contract has no uses left.
+    #[serde(rename = "E_USED_UP")]
+    UsedUp,
     /// A contract under which it ran was revoked.
     #[serde(rename = "E_REVOKED")]
     Revoked,

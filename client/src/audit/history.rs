@@ -3,7 +3,7 @@
 use super::month;
 use ledger::bytes::Hash;
 use ledger::contract::{self, ROWS};
-use ledger::entry::{Body, Debit, Entry, EntryError, Opening, Query};
+use ledger::entry::{Body, Debit, Entry, EntryError, Opening, Query, SEALED};
 use ledger::tree;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -67,6 +67,8 @@ pub struct Question {
     pub asks: Option<(u64, String)>,
     /// Its attempts, and how each ended.
     pub steps: Vec<(Place, Step)>,
+    /// Whether it holds the use that was debited.
+    pub holds: bool,
 }
 
 /// A step of a job.
@@ -117,7 +119,7 @@ pub struct Contract {
     pub terms: Option<contract::Contract>,
     /// Where it was revoked, and why.
     pub revoked: Option<(Place, Option<String>)>,
-    /// Uses that were debited from it.
+    /// Uses that questions have taken of it, and not given back.
     pub uses: u64,
     /// Millionths of ε that were: by month and planner.
     pub spent: BTreeMap<(String, String), i128>,
@@ -290,14 +292,23 @@ impl Reader {
                 history.columns.extend(columns.iter().cloned());
                 self.jobs.insert(query.job, history.questions.len());
                 let (planner, snapshot) = (signers.first().cloned().unwrap_or_default(), read.snapshot);
-                history.questions.push(Question { place, planner, columns, snapshot, query, debit: None, asks: None, steps: Vec::new() });
+                history.questions.push(Question {
+                    place,
+                    planner,
+                    columns,
+                    snapshot,
+                    query,
+                    debit: None,
+                    asks: None,
+                    steps: Vec::new(),
+                    holds: false,
+                });
                 true
             }
             Body::Debit(debit) => {
                 let question = self.jobs.get(&debit.job).and_then(|at| history.questions.get_mut(*at));
                 let Some(question) = question.filter(|_| debit.dataset == history.dataset) else { return false };
                 if let Some(contract) = history.contracts.iter_mut().find(|contract| contract.id == debit.contract) {
-                    contract.uses = contract.uses.saturating_add(debit.uses);
                     *contract.spent.entry((debit.month.clone(), question.planner.clone())).or_default() += i128::from(debit.epsilon);
                     let price = contract.terms.as_ref().and_then(|terms| terms.price.as_ref());
                     question.asks = price.map(|price| (price.per_use.saturating_mul(debit.uses), price.unit.clone()));
@@ -305,10 +316,32 @@ impl Reader {
                 question.debit = Some((place, debit));
                 true
             }
-            Body::Start(start) => self.step(&start.job, place, Step::Started { attempt: start.attempt }),
+            Body::Start(start) => {
+                self.hold(&start.job, |_| true);
+                self.step(&start.job, place, Step::Started { attempt: start.attempt })
+            }
             Body::Result(end) => self.step(&end.job, place, Step::Released { attempt: end.attempt, result: end.result }),
-            Body::Abort(abort) => self.step(&abort.job, place, Step::Aborted { attempt: abort.attempt, code: abort.code }),
+            Body::Abort(abort) => {
+                let by_party = |question: &Question| signers.iter().any(|name| question.query.parties.contains(name));
+                self.hold(&abort.job, |question| question.holds && (abort.code == SEALED || !by_party(question)));
+                self.step(&abort.job, place, Step::Aborted { attempt: abort.attempt, code: abort.code })
+            }
             Body::Member(_) | Body::Evidence(_) | Body::HandOver(_) => false,
+        }
+    }
+
+    /// Counts the use that a question holds from now on, or no more, as the log's rules do.
+    fn hold(&mut self, job: &Hash, holds: impl FnOnce(&Question) -> bool) {
+        let Some(question) = self.jobs.get(job).and_then(|at| self.history.questions.get_mut(*at)) else { return };
+        let (held, holds) = (question.holds, holds(question));
+        question.holds = holds;
+        let Some((_, debit)) = &question.debit else { return };
+        if let Some(contract) = self.history.contracts.iter_mut().find(|contract| contract.id == debit.contract) {
+            contract.uses = match (held, holds) {
+                (false, true) => contract.uses.saturating_add(debit.uses),
+                (true, false) => contract.uses.saturating_sub(debit.uses),
+                _ => contract.uses,
+            };
         }
     }
 

@@ -7,8 +7,8 @@
 //! | revoke | the contract is there and not revoked | the contract's owner |
 //! | dataset | the snapshot is new | its owner |
 //! | job-query | the job is new, the parties are agencies; for each data set: its latest snapshot and a contract that stands | the planner |
-//! | job-debit | the query reads the data set under this contract, which stands; nothing is debited yet, and so much of the month's budget is left | the data set's owner |
-//! | job-start | every owner's debit is there, no contract is revoked, the plan is the query's, the attempt is a later one, none runs | all parties |
+//! | job-debit | the query reads the data set under this contract, which stands; nothing is debited yet, and so much of the month's budget is left; it is of one use, or of none if the planner has this very answer | the data set's owner |
+//! | job-start | every owner's debit is there, no contract is revoked or used up, the plan is the query's, the attempt is a later one, none runs | all parties |
 //! | job-result | that attempt runs, and no contract is revoked that ends jobs at once | all parties |
 //! | job-abort | that attempt runs, or is the next | a party, an owner or the planner |
 //! | evidence | it verifies | any member |
@@ -69,6 +69,11 @@ impl Replay {
                 }
                 let dp = self.standing(&debit.contract)?.dp.as_ref();
                 self.accounts.admit(&job.planner, dp, debit).map_err(|exhausted| RuleError::Budget(exhausted.into()))?;
+                if debit.uses > 1 || debit.uses == 0 && !self.accounts.is_given(&job.planner, debit) {
+                    return Err(RuleError::Reference(
+                        "a job takes one use of a contract; or none, if its planner was given this very answer",
+                    ));
+                }
                 by_owner(&debit.dataset, &signers)
             }
             Body::Start(start) => {
@@ -83,6 +88,7 @@ impl Replay {
                 if !job.query.reads.iter().all(|read| job.debits.contains_key(&read.dataset)) {
                     return Err(RuleError::Order("not every owner's budget is debited yet"));
                 }
+                self.check_uses(job)?;
                 by(&job.query.parties)
             }
             Body::Result(result) => {
@@ -172,6 +178,15 @@ impl Replay {
         bare.map_or(Ok(()), |_| Err(RuleError::Reference("a data set is read without a contract")))
     }
 
+    /// Every use that a job takes as it starts is left.
+    fn check_uses(&self, job: &Job) -> Result<(), RuleError> {
+        let contract = |debit: &entry::Debit| self.contracts.get(&debit.contract).filter(|contract| !contract.has(debit.uses));
+        match job.debits.values().filter(|_| !job.holds).find_map(contract) {
+            None => Ok(()),
+            Some(contract) => Err(RuleError::UsedUp { dataset: contract.dataset.clone(), most: contract.most.unwrap_or_default() }),
+        }
+    }
+
     fn check_query(&self, query: &Query, signers: &BTreeSet<&str>) -> Result<(), RuleError> {
         if self.jobs.contains_key(&query.job) {
             return Err(RuleError::Again("the query is in the log already"));
@@ -239,6 +254,14 @@ pub enum RuleError {
         /// The data set.
         dataset: String,
     },
+    /// Its contract is used up.
+    #[error("the contract over `{dataset}` is used up: it is for {most} answers in all; ask its owner for another one")]
+    UsedUp {
+        /// The data set.
+        dataset: String,
+        /// How many answers it is for.
+        most: u64,
+    },
     /// It spends what is not there.
     #[error("the debit is refused: {0}")]
     Budget(Box<Exhausted>),
@@ -256,6 +279,7 @@ impl RuleError {
             Self::Again(_) => "E_LEDGER_REPLAY",
             Self::Reference(_) | Self::Order(_) => "E_LEDGER_RULE",
             Self::Revoked { .. } => "E_REVOKED",
+            Self::UsedUp { .. } => "E_USED_UP",
             Self::Budget(_) => "E_BUDGET",
             Self::Policy(error) => error.code(),
         }

@@ -1,4 +1,4 @@
-//! How many answers this node gave under contracts that allow only so many. One small text file in the node's state folder, `uses`, a line for
+//! How many answers a node that keeps no log gave under contracts that allow only so many; where there is one, uses are counted by its rules. One small text file in the node's state folder, `uses`, a line for
 //! each contract; it is replaced as a whole, so that a crash leaves the old one or the new. A use is set aside when an attempt begins and is on
 //! disk before its sealed release leaves the node: what cannot be counted is not given.
 
@@ -77,11 +77,11 @@ impl Uses {
 }
 
 /// The refusal of one more answer.
-pub(super) fn used_up(signed: &SignedContract) -> Refusal {
+pub(crate) fn used_up(signed: &SignedContract) -> Refusal {
     let contract = &signed.contract;
     let answers = contract.max_uses.unwrap_or_default();
     let reason = format!("the contract `{}` for {} is used up: it is for {answers} answers in all", contract.id, contract.dataset);
-    Refusal::new(Code::NoConsent, reason, format!("ask {} for another contract", contract.owner.name()))
+    Refusal::new(Code::UsedUp, reason, format!("ask {} for another contract", contract.owner.name()))
 }
 
 fn limited(contracts: &[Arc<SignedContract>]) -> impl Iterator<Item = &SignedContract> {

@@ -117,11 +117,11 @@ async fn a_contract_that_is_used_up_stays_so() {
     city.answered(&mut lines, SQL).await;
     for line in &mut lines {
         let refusal = city.refusal(line, &city.ask(SQL)).await;
-        assert!(refusal.code == Code::NoConsent && refusal.reason.contains("is used up: it is for 1 answers"), "{refusal}");
+        assert!(refusal.code == Code::UsedUp && refusal.reason.contains("is used up: it is for 1 answers"), "{refusal}");
     }
     city.stop(2).await;
     let mut line = city.start(2).await;
-    assert_eq!(city.refused(&mut line, &city.ask(SQL)).await, Code::NoConsent);
+    assert_eq!(city.refused(&mut line, &city.ask(SQL)).await, Code::UsedUp);
     city.stop_all().await;
 }
 

@@ -85,6 +85,47 @@ async fn a_job_stands_on_the_log_from_question_to_result() {
     city.stop_all().await;
 }
 
+/// A use is the log's to count: of two questions that all have accepted one starts, one that ends without an answer gives its use back, and nobody
+/// who has answered says that there was none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contract_is_used_up_by_what_was_answered() {
+    let mut city = City::with_log();
+    city.put_contract(1, |contract| contract.max_uses = Some(1));
+    let mut lines = city.start_all().await;
+    city.settled(&mut lines).await;
+    let (first, second) = (city.ask(SQL), city.ask(SQL));
+    let steps = [accepted(&city, &mut lines, &first).await, accepted(&city, &mut lines, &second).await];
+    let checkpoint = city.enter(&mut lines, &steps[0]).await;
+    let refused = city.sequencer().submit_step(&steps[1].iter().map(String::as_bytes).collect::<Vec<_>>()).expect_err("used up");
+    assert_eq!(refused.code(), "E_USED_UP", "{refused}");
+    let third = city.ask(SQL);
+    let refusal = city.refusal(&mut lines[1], &third).await;
+    assert!(refusal.code == Code::UsedUp && refusal.reason.contains("is used up: it is for 1 answers"), "{refusal}");
+    // It ends before anything was released.
+    lines[1].start_at(&first, Some(checkpoint)).await;
+    lines[1].stop(&first, StopCode::Cancelled).await;
+    city.failed(&mut lines[1]).await;
+    let end: Vec<String> = lines[1].entries.drain(..).collect();
+    assert!(matches!(&end[..], [end] if body(end).kind() == "job-abort"), "{end:?}");
+    city.enter(&mut lines, &end).await;
+    let fourth = city.ask(SQL);
+    let step = accepted(&city, &mut lines, &fourth).await;
+    let checkpoint = city.enter(&mut lines, &step).await;
+    for line in lines.iter_mut() {
+        line.start_at(&fourth, Some(checkpoint.clone())).await;
+    }
+    sealed(&city, &mut lines).await;
+    // A coordinator that has the answer keeps it off the log, and wants it ended there.
+    lines[1].stop(&fourth, StopCode::Peer).await;
+    city.failed(&mut lines[1]).await;
+    let end: Vec<String> = lines[1].entries.drain(..).collect();
+    let [Body::Abort(abort)] = &end.iter().map(|end| body(end)).collect::<Vec<_>>()[..] else { panic!("an end: {end:?}") };
+    assert_eq!(abort.code, ledger::entry::SEALED);
+    city.enter(&mut lines, &end).await;
+    assert_eq!(city.refused(&mut lines[1], &city.ask(SQL)).await, Code::UsedUp);
+    city.stop_all().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entry_that_is_not_what_a_node_finds_is_refused() {
     let (city, mut lines, offer) = asked().await;

@@ -21,7 +21,7 @@ fn city() -> City {
     let delta = "0.000001".parse().expect("a number");
     let dp =
         Dp { epsilon_per_query_max: number("0.5"), epsilon_month: number("1"), delta, mode: DpMode::Required, noise: NoiseLaw::Laplace };
-    city.put_contract(1, |contract| contract.dp = Some(dp));
+    city.put_contract(1, |contract| (contract.dp, contract.max_uses) = (Some(dp), Some(2)));
     city
 }
 
@@ -70,6 +70,7 @@ async fn a_question_is_paid_for_once_and_has_one_answer() {
     let (debits, again) = asked(&city, &mut lines, SUM).await;
     assert_eq!(again, first);
     assert!((debits[0].epsilon, debits[0].delta.0, debits[0].noise) == (0, 0, paid.noise), "{debits:?}");
+    assert_eq!((paid.uses, debits[0].uses), (1, 0), "what is given again takes no use");
     // other processes
     for party in 0..3 {
         city.stop(party).await;

@@ -246,7 +246,7 @@ pub struct Standing {
     pub contracts: Vec<String>,
     /// The latest snapshot of every data set.
     pub snapshots: BTreeMap<String, Hash>,
-    /// How many uses of these contracts were debited, where any were.
+    /// How many uses of these contracts jobs have taken, where any have.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub used: BTreeMap<Hash, u64>,
     /// The contracts that were revoked.
