@@ -12,8 +12,8 @@ use super::keys::{Unpack, pack};
 use super::order::{Ties, is_ordered, keys_at_home};
 use super::{Cells, Rows, top, total, window};
 use crate::exec::field::Value;
-use crate::network::Network;
 use crate::local::{Inputs, bits_at, planes_of, ties};
+use crate::network::Network;
 use crate::plan::relation::{Operator, Relation, RelationId, SortKey};
 use crate::plan::{Plan, Source};
 use mpc_core::{Abort, B64, Layout, PartyId, Permutation};
@@ -330,7 +330,9 @@ pub(super) fn choice<'p>(plan: &Plan, relation: &Relation, known: Known<'p>) -> 
         Operator::Window { input, partition, by, functions } => {
             let input = shape(input);
             // what reads it may rely on the places
-            Choice::new(known, true, plan.network, &|e, how| window::window(e, &input, &window::Window { partition, by, functions, how }, relation))
+            Choice::new(known, true, plan.network, &|e, how| {
+                window::window(e, &input, &window::Window { partition, by, functions, how }, relation)
+            })
         }
         _ => unreachable!("no other operator needs rows in an order"),
     }

@@ -5,7 +5,7 @@ use super::*;
 use mpc_core::{B64, Fp61, Layout, index_bits};
 use protocols::Message;
 use protocols::cost::{self, Cost, Moved, Opening};
-use protocols::relational::{Network, Radix, Sorting, choices};
+use protocols::relational::{Network, Radix, Sorting, choose};
 use query::plan::relation::{Fold, FoldOp, Function, SortKey};
 
 /// Bits of a partition with its valid bit, of an order, of a value with its valid bit.
@@ -28,9 +28,12 @@ fn numbers(rows: usize) -> usize {
     (usize::BITS - rows.leading_zeros()) as usize
 }
 
+/// Of more than 90 rows, keys this short are sorted by radix.
 fn radix(rows: usize, key: usize) -> Radix {
-    let all = choices(rows, key, Message::default(), Network::LAN).into_iter();
-    all.filter_map(|c| if let Sorting::Radix(radix) = c.sorting { Some(radix) } else { None }).next().expect("a radix sort")
+    match choose(rows, key, Message::default(), Network::LAN) {
+        Sorting::Radix(radix) => radix,
+        Sorting::Samplesort => panic!("{rows} rows by {key} bits"),
+    }
 }
 
 /// A sort by so many bits, and the turn after it.
@@ -38,7 +41,13 @@ fn sort(rows: usize, key: usize, moved: Moved, turn: u64) -> (Cost, u64) {
     if key == 0 {
         return (Cost::FREE, turn);
     }
-    let (radix, width) = (radix(rows, key), index_bits(rows));
+    let width = index_bits(rows);
+    if rows <= 90 {
+        // all are compared with all, once they are shuffled
+        assert_eq!(choose(rows, key, Message::default(), Network::LAN), Sorting::Samplesort, "{rows} rows by {key} bits");
+        return (cost::sort(rows, width, key, Sorting::Samplesort, moved.message(rows), turn, Opening::Within), turn + 1);
+    }
+    let radix = radix(rows, key);
     let after = cost::radix_places(rows, width, key, radix, turn, Opening::Within).1;
     (cost::sort(rows, width, key, radix.into(), moved.message(rows), turn, Opening::Within), after + 1)
 }
@@ -65,17 +74,21 @@ fn priced(build: &Build, step: &str) -> Cost {
     let program = Program::new(&plan, &ground).expect("the plan is executable");
     let prices = price(&program, &PARTIES).expect("a price");
     let mut of = program.steps().iter().zip(&prices).filter(|(s, _)| s.name == step).map(|(_, price)| *price);
-    of.next().expect("there is such a step")
+    let price = of.next().expect("there is such a step");
+    assert!(price.is_exact);
+    price.cost
 }
 
+/// Rows of which nobody knows an order.
 fn input(build: &mut Build, places: usize, row: bool) -> RelationId {
-    match row {
+    let rows = match row {
         true => build.private(1, places as u64, columns(), &[]),
         false => {
             let rows = Dice(1).rows(places, &[(8, true), (64, false), (32, true), (100, false)]);
             build.home(Source::Party("energy".into()), places as u64, true, columns(), &rows)
         }
-    }
+    };
+    build.stand(rows, Stand::Unknown, 0, 0)
 }
 
 /// The price of window functions by the partition and the order.
@@ -294,7 +307,7 @@ fn extremes_and_percentiles_of_groups() {
 
 #[test]
 fn pairs_of_rows() {
-    for (left, right, places) in [(1, 1, 1), (4, 7, 28), (63, 65, 100), (128, 3, 50)] {
+    for (left, right, places) in [(1, 95, 40), (63, 65, 100), (128, 3, 50), (300, 7, 400)] {
         let mut build = Build::default();
         let l = input(&mut build, left, true);
         let r = input(&mut build, right, false);

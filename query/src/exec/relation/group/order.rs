@@ -1,6 +1,7 @@
 //! One order of the rows of a group-by, and what is summed in it.
 
 use super::super::arrange::{How, side_by_side};
+use super::super::choose::Setting;
 use super::super::digest::Digest;
 use super::super::keys::sorted;
 use super::*;
