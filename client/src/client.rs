@@ -6,7 +6,7 @@ use crate::error::{Declined, Error, Refusals};
 use crate::http::{Api, Problem};
 use crate::pooled::public_tables;
 use crate::result::{self, Answer};
-use ledger::budget::{Loss, month};
+use ledger::budget::{Account, Allowance, Loss, left, month};
 use ledger::bytes::{Base64, Hash};
 use ledger::contract::{Epsilon, Security, SignedContract};
 use ledger::entry::Body;
@@ -21,7 +21,7 @@ use query::compile::{SqlError, compile};
 use query::consent::{self, Effective};
 use query::explain::{Consent, ContractLine, Explain, ExplainError, explain};
 use query::joblog::QueryEntry;
-use query::message::job::{CityStatus, Event, JobState, JobStatus, PartyRefusal, SealedResults, Spent, Submit, Submitted, What, Word};
+use query::message::job::{CityStatus, Event, JobState, JobStatus, PartyRefusal, SealedResults, Submit, Submitted, What, Word};
 use query::message::{Cancel, Code, Query, QueryId, Refusal, Statement};
 use query::plan::Plan;
 use std::time::{Duration, Instant};
@@ -143,11 +143,16 @@ impl Client {
         };
         let Some(standing) = self.standing().await? else { return Ok(explained) };
         let this_month = month(now());
-        for line in &mut noise.spent {
-            let mine =
-                |spent: &&Spent| (&spent.planner, &spent.dataset, &spent.month) == (&self.config.planner, &line.dataset, &this_month);
-            let spent = standing.spent.iter().find(mine).map_or(Loss::default(), |spent| spent.loss);
-            line.left = line.month.map(|most| most.less(spent));
+        let (own, planner) = (self.own_contracts()?.unwrap_or_default(), self.config.planner.as_str());
+        let Some(Consent::Allowed(by)) = &explained.consent else { return Ok(explained) };
+        for line in noise.spent.iter_mut().filter(|line| line.month.is_some()) {
+            let by = by.iter().find(|by| by.dataset == line.dataset);
+            let signed =
+                own.iter().find(|signed| by.is_some_and(|by| (&by.dataset, &by.id) == (&signed.contract.dataset, &signed.id.short())));
+            let spent = |account: &Account| {
+                standing.spent.iter().find(|spent| spent.account == *account).map_or(Loss::default(), |spent| spent.loss)
+            };
+            line.left = signed.map(|signed| left(&Allowance::of(&signed.contract).limits(planner, &this_month), spent));
         }
         Ok(explained)
     }

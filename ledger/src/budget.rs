@@ -1,4 +1,4 @@
-//! Budgets of privacy, as debits in the log have them: a filter for each data set, planner and month.
+//! Budgets of privacy, as debits in the log have them: a filter for each data set, planner and month, and one for all planners where a contract asks for it.
 //!
 //! A contract says what its planners may spend of a data set in a calendar month (UTC). What a planner has spent are the debits of all its jobs in that month, under
 //! whatever contract; losses add up, and the sum stays within the limit also where later questions depend on earlier answers (Rogers, Roth, Ullman, Vadhan, NeurIPS'16,
@@ -6,7 +6,7 @@
 //! that was paid for is given again, the same one, at no cost.
 
 use crate::bytes::Hash;
-use crate::contract::{Decimal, Delta, Dp, Epsilon, Time};
+use crate::contract::{Contract, Decimal, Delta, Dp, Epsilon, Time};
 use crate::entry::Debit;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,23 +15,76 @@ use std::fmt;
 /// What all planners have spent, as a log's debits have it.
 #[derive(Debug, Clone, Default)]
 pub struct Accounts {
-    /// By planner, data set and month.
-    spent: BTreeMap<(String, String, String), Loss>,
+    spent: BTreeMap<Account, Loss>,
     /// Planners, data sets, and the noise that is paid for.
     paid: BTreeSet<(String, String, Hash)>,
     /// The same of answers that were given, and how often.
     given: BTreeMap<(String, String, Hash), u64>,
 }
 
-impl Accounts {
-    /// What a planner has spent of a data set in a month.
-    pub fn spent(&self, planner: &str, dataset: &str, month: &str) -> Loss {
-        self.spent.get(&(planner.to_owned(), dataset.to_owned(), month.to_owned())).copied().unwrap_or_default()
+/// Whose spending adds up, and of what, in one month.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Account {
+    /// A data set.
+    pub of: String,
+    /// Who spends; `None` is all planners.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planner: Option<String>,
+    /// When: `2026-11`.
+    pub month: String,
+}
+
+/// What may be spent of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limit {
+    /// Of which.
+    pub account: Account,
+    /// How much.
+    pub most: Loss,
+}
+
+/// What a contract says of budgets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowance {
+    /// Of which data set.
+    pub dataset: String,
+    /// How much. Without it there is nothing to spend.
+    pub dp: Option<Dp>,
+}
+
+impl Allowance {
+    /// What a contract says.
+    pub fn of(contract: &Contract) -> Self {
+        Self { dataset: contract.dataset.clone(), dp: contract.dp.clone() }
     }
 
-    /// All that is spent: planner, data set, month, and how much.
-    pub fn all(&self) -> impl Iterator<Item = (&str, &str, &str, Loss)> {
-        self.spent.iter().map(|((planner, dataset, month), loss)| (planner.as_str(), dataset.as_str(), month.as_str(), *loss))
+    /// What bounds the spending of a planner in a month.
+    pub fn limits(&self, planner: &str, month: &str) -> Vec<Limit> {
+        let most = self.dp.as_ref().map_or(Loss::default(), Loss::of_month);
+        let all = self.dp.as_ref().and_then(|dp| dp.epsilon_month_all).map(Loss::of_all);
+        let limit = |planner: Option<&str>, most| Limit { account: account(&self.dataset, planner, month), most };
+        std::iter::once(limit(Some(planner), most)).chain(all.map(|most| limit(None, most))).collect()
+    }
+
+    /// Where a debit counts.
+    fn accounts(&self, planner: &str, debit: &Debit) -> Vec<Account> {
+        [Some(planner), None].map(|planner| account(&self.dataset, planner, &debit.month)).into()
+    }
+}
+
+fn account(of: &str, planner: Option<&str>, month: &str) -> Account {
+    Account { of: of.to_owned(), planner: planner.map(str::to_owned), month: month.to_owned() }
+}
+
+impl Accounts {
+    /// What is spent of an account.
+    pub fn spent(&self, account: &Account) -> Loss {
+        self.spent.get(account).copied().unwrap_or_default()
+    }
+
+    /// All that is spent.
+    pub fn all(&self) -> impl Iterator<Item = (&Account, Loss)> {
+        self.spent.iter().map(|(account, loss)| (account, *loss))
     }
 
     /// Whether a planner has paid a data set for this noise: it is the same again, and costs nothing.
@@ -44,25 +97,33 @@ impl Accounts {
         answer(planner, debit).is_some_and(|answer| self.given.contains_key(&answer))
     }
 
-    /// Whether a debit of a job of this planner may stand: what it costs is left, and what costs nothing of a budget though it has noise is paid for.
+    /// Whether a debit of a job of this planner may stand: what it costs is left of every account, and what costs nothing of a budget though it has noise is paid for.
     ///
     /// # Errors
     /// What is left, and when there is more; for unpaid noise that there is nothing.
-    pub fn admit(&self, planner: &str, dp: Option<&Dp>, debit: &Debit) -> Result<(), Exhausted> {
-        let unpaid = debit.noise.filter(|noise| dp.is_some() && debit.epsilon == 0 && !self.is_paid(planner, &debit.dataset, noise));
-        let spent = self.spent(planner, &debit.dataset, &debit.month);
-        match unpaid {
-            None => admit(dp, debit, spent),
-            Some(_) => Err(Exhausted::of(dp, debit, spent)),
+    pub fn admit(&self, planner: &str, allowance: &Allowance, debit: &Debit) -> Result<(), Exhausted> {
+        let is_free = allowance.dp.is_some() && debit.epsilon == 0;
+        let unpaid = debit.noise.is_some_and(|noise| is_free && !self.is_paid(planner, &debit.dataset, &noise));
+        let limits = allowance.limits(planner, &debit.month);
+        let cost = Loss::of(debit);
+        let left = left(&limits, |account| self.spent(account));
+        if !unpaid && cost.within(left) {
+            return Ok(());
         }
+        let own = |limit: &&Limit| limit.account.planner.is_some() && limit.account.of == debit.dataset;
+        let shared = limits.iter().find(|limit| !own(limit) && !cost.within(limit.most.less(self.spent(&limit.account))));
+        let shared = shared.map(|limit| limit.account.clone());
+        Err(Exhausted { dataset: debit.dataset.clone(), cost, left, shared, renewed: after(&debit.month) })
     }
 
     /// Takes a debit that stands now.
-    pub(crate) fn debit(&mut self, planner: &str, debit: &Debit) {
-        let account = (planner.to_owned(), debit.dataset.clone(), debit.month.clone());
-        let spent = self.spent.entry(account).or_default();
-        *spent = spent.and(Loss::of(debit));
-        if let Some(noise) = debit.noise.filter(|_| debit.epsilon > 0) {
+    pub(crate) fn debit(&mut self, planner: &str, allowance: &Allowance, debit: &Debit) {
+        let loss = Loss::of(debit);
+        for account in allowance.accounts(planner, debit).into_iter().filter(|_| loss != Loss::default()) {
+            let spent = self.spent.entry(account).or_default();
+            *spent = spent.and(loss);
+        }
+        if let Some(noise) = debit.noise {
             self.paid.insert((planner.to_owned(), debit.dataset.clone(), noise));
         }
     }
@@ -84,17 +145,23 @@ impl Accounts {
     }
 
     /// Takes the last debit back. `paid` says whether its noise was paid for before.
-    pub(crate) fn undo(&mut self, planner: &str, debit: &Debit, paid: bool) {
-        let account = (planner.to_owned(), debit.dataset.clone(), debit.month.clone());
-        let left = self.spent.get(&account).map(|spent| spent.less(Loss::of(debit)));
-        match left.filter(|left| *left != Loss::default()) {
-            Some(left) => drop(self.spent.insert(account, left)),
-            None => drop(self.spent.remove(&account)),
+    pub(crate) fn undo(&mut self, planner: &str, allowance: &Allowance, debit: &Debit, paid: bool) {
+        for account in allowance.accounts(planner, debit) {
+            let left = self.spent.get(&account).map(|spent| spent.less(Loss::of(debit)));
+            match left.filter(|left| *left != Loss::default()) {
+                Some(left) => drop(self.spent.insert(account, left)),
+                None => drop(self.spent.remove(&account)),
+            }
         }
         if let Some(noise) = debit.noise.filter(|_| !paid) {
             self.paid.remove(&(planner.to_owned(), debit.dataset.clone(), noise));
         }
     }
+}
+
+/// What is left where several limits hold, of which so much is spent: the least.
+pub fn left(limits: &[Limit], spent: impl Fn(&Account) -> Loss) -> Loss {
+    limits.iter().map(|limit| limit.most.less(spent(&limit.account))).reduce(Loss::least).unwrap_or_default()
 }
 
 /// Which answer a debit is of, if there is noise on it: the same is given again.
@@ -123,6 +190,11 @@ impl Loss {
         Loss { epsilon: dp.epsilon_month, delta: dp.delta }
     }
 
+    /// What a contract lets all planners spend in a month: ε, while δ is bounded by each planner's.
+    fn of_all(epsilon: Epsilon) -> Self {
+        Loss { epsilon, delta: Decimal(i128::MAX) }
+    }
+
     /// What a debit comes to.
     pub fn of(debit: &Debit) -> Self {
         Loss { epsilon: Decimal(debit.epsilon.into()), delta: debit.delta }
@@ -133,6 +205,11 @@ impl Loss {
             epsilon: Decimal(self.epsilon.0.saturating_add(other.epsilon.0)),
             delta: Decimal(self.delta.0.saturating_add(other.delta.0)),
         }
+    }
+
+    /// The least of each.
+    pub fn least(self, other: Self) -> Self {
+        Loss { epsilon: self.epsilon.min(other.epsilon), delta: self.delta.min(other.delta) }
     }
 
     fn within(self, limit: Self) -> bool {
@@ -160,34 +237,24 @@ pub struct Exhausted {
     pub cost: Loss,
     /// What is left.
     pub left: Loss,
+    /// With whom or what else the budget is shared of which it is not left, if it is.
+    pub shared: Option<Account>,
     /// The day from which there is a budget again.
     pub renewed: String,
 }
 
-impl Exhausted {
-    fn of(dp: Option<&Dp>, debit: &Debit, spent: Loss) -> Self {
-        let left = dp.map_or(Loss::default(), Loss::of_month).less(spent);
-        Exhausted { dataset: debit.dataset.clone(), cost: Loss::of(debit), left, renewed: after(&debit.month) }
-    }
-}
-
 impl fmt::Display for Exhausted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { dataset, cost, left, renewed } = self;
-        write!(f, "the question costs {cost} of the budget of {dataset}, and this planner has {left} left until {renewed}")
+        let Self { dataset, cost, left, shared, renewed } = self;
+        write!(f, "the question costs {cost} of the budget of {dataset}, and this planner has {left} left until {renewed}")?;
+        match shared {
+            Some(Account { planner: None, .. }) => write!(f, ", as what all planners may spend together is bounded too"),
+            _ => Ok(()),
+        }
     }
 }
 
 impl std::error::Error for Exhausted {}
-
-/// Whether a debit is within what the contract lets its planner spend, of which so much is spent. A contract that speaks of no noise has no budget of it.
-fn admit(dp: Option<&Dp>, debit: &Debit, spent: Loss) -> Result<(), Exhausted> {
-    let (cost, limit) = (Loss::of(debit), dp.map_or(Loss::default(), Loss::of_month));
-    match cost == Loss::default() || spent.and(cost).within(limit) {
-        true => Ok(()),
-        false => Err(Exhausted::of(dp, debit, spent)),
-    }
-}
 
 /// The month of a time, in UTC: `2026-11`.
 pub fn month(now: u64) -> String {
@@ -215,6 +282,7 @@ mod tests {
         Dp {
             epsilon_per_query_max: number("1"),
             epsilon_month: number(epsilon),
+            epsilon_month_all: None,
             delta: delta.parse().expect("a number"),
             mode: DpMode::Required,
             noise: NoiseLaw::Laplace,
@@ -226,9 +294,14 @@ mod tests {
         Debit { month: month.into(), epsilon, delta: Decimal(5), noise, ..testing::debit("job", "energy.buildings") }
     }
 
+    fn allowance(dp: Option<&Dp>, debit: &Debit) -> Allowance {
+        Allowance { dataset: debit.dataset.clone(), dp: dp.cloned() }
+    }
+
     /// Spends what it may.
     fn spend(accounts: &mut Accounts, planner: &str, dp: &Dp, debit: &Debit) -> Result<(), Exhausted> {
-        accounts.admit(planner, Some(dp), debit).inspect(|()| accounts.debit(planner, debit))
+        let allowance = allowance(Some(dp), debit);
+        accounts.admit(planner, &allowance, debit).inspect(|()| accounts.debit(planner, &allowance, debit))
     }
 
     #[test]
@@ -263,7 +336,7 @@ mod tests {
         // the other side of a join
         let elsewhere = Debit { dataset: "health.stays".into(), ..debit("two", "2026-11", 500_000) };
         assert!(spend(&mut accounts, "ana", &dp, &elsewhere).is_ok());
-        assert_eq!(accounts.spent("ana", "health.stays", "2026-11").epsilon, Decimal(500_000));
+        assert_eq!(accounts.spent(&account("health.stays", Some("ana"), "2026-11")).epsilon, Decimal(500_000));
     }
 
     #[test]
@@ -287,8 +360,11 @@ mod tests {
         let exhausted = spend(&mut accounts, "ana", &dp, &debit("two", "2026-11", 1)).expect_err("2 of 7 are left, and it takes 5");
         assert_eq!(exhausted.left.delta, Decimal(2));
         let exact = Debit { epsilon: 0, delta: Decimal(0), noise: None, ..debit("", "2026-11", 0) };
-        assert!(spend(&mut accounts, "ana", &dp, &exact).is_ok() && accounts.admit("ana", None, &exact).is_ok());
-        assert!(accounts.admit("ana", None, &debit("one", "2026-11", 1)).is_err(), "without `dp` there is nothing to spend");
+        assert!(spend(&mut accounts, "ana", &dp, &exact).is_ok() && accounts.admit("ana", &allowance(None, &exact), &exact).is_ok());
+        assert!(
+            accounts.admit("ana", &allowance(None, &exact), &debit("one", "2026-11", 1)).is_err(),
+            "without `dp` there is nothing to spend"
+        );
     }
 
     #[test]
@@ -297,10 +373,26 @@ mod tests {
         let debit = debit("one", "2026-11", 500_000);
         for _ in 0..3 {
             assert!(spend(&mut accounts, "ana", &dp, &debit).is_ok());
-            accounts.undo("ana", &debit, false);
+            accounts.undo("ana", &allowance(Some(&dp), &debit), &debit, false);
         }
-        assert_eq!(accounts.spent("ana", "energy.buildings", "2026-11"), Loss::default());
+        assert_eq!(accounts.all().count(), 0);
         assert!(!accounts.is_paid("ana", "energy.buildings", &testing::hash("one")));
+    }
+
+    #[test]
+    fn what_all_planners_may_spend_together_ends_too() {
+        let (dp, mut accounts) =
+            (Dp { epsilon_month_all: Some("1.5".parse().expect("a number")), ..dp("1", "0.000000000001") }, Accounts::default());
+        assert!(spend(&mut accounts, "ana", &dp, &debit("one", "2026-11", 1_000_000)).is_ok());
+        assert!(spend(&mut accounts, "ben", &dp, &debit("one", "2026-11", 400_000)).is_ok());
+        let exhausted = spend(&mut accounts, "ben", &dp, &debit("two", "2026-11", 200_000)).expect_err("0.6 are his own, 0.1 are left");
+        assert_eq!(exhausted.left.epsilon, Decimal(100_000));
+        assert!(exhausted.to_string().contains("as what all planners may spend together is bounded too"), "{exhausted}");
+        let own = spend(&mut accounts, "ana", &dp, &debit("three", "2026-11", 1)).expect_err("her own is spent");
+        assert!(own.left.epsilon.0 == 0 && own.shared.is_none(), "{own}");
+        assert!(spend(&mut accounts, "ben", &dp, &debit("two", "2026-11", 100_000)).is_ok());
+        assert!(spend(&mut accounts, "eve", &dp, &debit("four", "2026-11", 1)).is_err(), "nothing is left for anybody");
+        assert!(spend(&mut accounts, "eve", &dp, &debit("four", "2026-12", 1_000_000)).is_ok());
     }
 
     #[test]

@@ -176,6 +176,9 @@ pub struct Dp {
     pub epsilon_per_query_max: Epsilon,
     /// The most all queries of one planner may spend in a month.
     pub epsilon_month: Epsilon,
+    /// The most all queries of all planners may spend in a month; more than a planner may is of no use to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epsilon_month_all: Option<Epsilon>,
     /// The δ of a month.
     pub delta: Delta,
     /// Whether answers without noise are allowed.
@@ -342,6 +345,8 @@ impl Contract {
             let positive = |epsilon: Epsilon| (1..=1_000_000_000).contains(&epsilon.0);
             let spent = positive(dp.epsilon_per_query_max) && positive(dp.epsilon_month) && dp.epsilon_per_query_max <= dp.epsilon_month;
             within(spent, "`dp`: an ε is not between 0.000001 and 1000, or one query may spend more than a month");
+            let all = dp.epsilon_month_all.is_none_or(|all| positive(all) && dp.epsilon_per_query_max <= all);
+            within(all, "`dp`: `epsilon_month_all` is not between 0.000001 and 1000, or one query may spend more");
             within((0..Delta::ONE.0).contains(&dp.delta.0), "`dp`: `delta` is not between 0 and 1");
             within(dp.noise == NoiseLaw::Laplace || dp.delta.0 > 0, "`dp`: binomial noise spends of `delta`, which is 0");
         }

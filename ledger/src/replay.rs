@@ -8,7 +8,7 @@ mod rules;
 
 pub use rules::RuleError;
 
-use crate::budget::Accounts;
+use crate::budget::{Accounts, Allowance, Exhausted};
 use crate::bytes::Hash;
 use crate::checkpoint::Head;
 use crate::contract::Dp;
@@ -41,13 +41,12 @@ pub struct Replay {
 
 #[derive(Debug, Clone)]
 struct Contract {
-    dataset: String,
+    /// What its planners may spend, and of which data set.
+    allowance: Allowance,
     /// Its place: in which log, 0 is the first, and where.
     at: (usize, u64),
     /// It lets jobs that run end when it is revoked.
     lets_end: bool,
-    /// What its planners may spend.
-    dp: Option<Dp>,
     /// How many uses there are of it.
     most: Option<u64>,
     /// Uses that jobs hold.
@@ -216,6 +215,14 @@ impl Replay {
         &self.accounts
     }
 
+    /// Whether the budgets that a debit spends of bear it; of one under a contract that is not in the log nothing is said.
+    ///
+    /// # Errors
+    /// What is left, and when there is more.
+    pub fn bears(&self, planner: &str, debit: &entry::Debit) -> Result<(), Exhausted> {
+        self.contracts.get(&debit.contract).map_or(Ok(()), |contract| self.accounts.admit(planner, &contract.allowance, debit))
+    }
+
     /// The contracts that were revoked.
     pub fn revoked(&self) -> impl Iterator<Item = &Hash> {
         self.contracts.iter().filter(|(_, contract)| contract.revoked).map(|(id, _)| id)
@@ -268,10 +275,8 @@ impl Replay {
                 let lets_end = contract.terms.get("revocation").and_then(Value::as_str) == Some(LETS_END);
                 let dp = contract.terms.get("dp").and_then(|dp| Dp::deserialize(dp).ok());
                 let most = contract.terms.get("max_uses").and_then(Value::as_u64);
-                self.contracts.insert(
-                    entry.id,
-                    Contract { dataset: contract.dataset, at: (self.earlier, index), lets_end, dp, most, used: 0, revoked: false },
-                );
+                let allowance = Allowance { dataset: contract.dataset, dp };
+                self.contracts.insert(entry.id, Contract { allowance, at: (self.earlier, index), lets_end, most, used: 0, revoked: false });
                 Undo::Contract(entry.id)
             }
             Body::Revoke(revoke) => {
@@ -291,9 +296,9 @@ impl Replay {
             Body::Debit(debit) => {
                 let (id, dataset) = (debit.job, debit.dataset.clone());
                 let mut paid = false;
-                if let Some(job) = self.jobs.get_mut(&id) {
+                if let (Some(job), Some(contract)) = (self.jobs.get_mut(&id), self.contracts.get(&debit.contract)) {
                     paid = debit.noise.is_some_and(|noise| self.accounts.is_paid(&job.planner, &dataset, &noise));
-                    self.accounts.debit(&job.planner, &debit);
+                    self.accounts.debit(&job.planner, &contract.allowance, &debit);
                     job.debits.insert(dataset.clone(), debit);
                 }
                 Undo::Debit(id, dataset, paid)
@@ -337,8 +342,9 @@ impl Replay {
             Undo::Debit(id, dataset, paid) => {
                 if let Some(job) = self.jobs.get_mut(&id)
                     && let Some(debit) = job.debits.remove(&dataset)
+                    && let Some(contract) = self.contracts.get(&debit.contract)
                 {
-                    self.accounts.undo(&job.planner, &debit, paid);
+                    self.accounts.undo(&job.planner, &contract.allowance, &debit, paid);
                 }
             }
             // Nothing follows a result: what is taken back was before there was one.

@@ -1,7 +1,7 @@
 //! What one version of a contract allows that the other does not.
 
 use super::words::{column, may};
-use ledger::contract::{Bound, Contract, DpMode, Pattern, Revocation};
+use ledger::contract::{Bound, Contract, Dp, DpMode, Pattern, Revocation};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -147,8 +147,10 @@ impl Changes {
         let (before, now) = (old.dp.as_ref(), new.dp.as_ref());
         self.bounded("ε of a question", before.map(|dp| &dp.epsilon_per_query_max), now.map(|dp| &dp.epsilon_per_query_max), true);
         self.bounded("ε of a month", before.map(|dp| &dp.epsilon_month), now.map(|dp| &dp.epsilon_month), true);
+        let all = |dp: Option<&Dp>| dp.and_then(|dp| dp.epsilon_month_all);
+        self.bounded("ε of a month of all planners", all(before).as_ref(), all(now).as_ref(), true);
         self.bounded("δ of a month", before.map(|dp| &dp.delta), now.map(|dp| &dp.delta), true);
-        let required = |of: Option<&ledger::contract::Dp>| of.is_some_and(|dp| dp.mode == DpMode::Required);
+        let required = |of: Option<&Dp>| of.is_some_and(|dp| dp.mode == DpMode::Required);
         match (required(before), required(now)) {
             (false, true) => self.add(Way::Narrower, "every answer has noise".into()),
             (true, false) => self.add(Way::Wider, "answers without noise may be given".into()),

@@ -83,6 +83,9 @@ fn constraints(contract: &Contract) -> Vec<Value> {
     if let Some(dp) = &contract.dp {
         all.push(constraint("tacit:epsilonPerQuery", "lteq", json!(dp.epsilon_per_query_max)));
         all.push(constraint("tacit:epsilonPerMonth", "lteq", json!(dp.epsilon_month)));
+        if let Some(epsilon) = dp.epsilon_month_all {
+            all.push(constraint("tacit:epsilonPerMonthOfAll", "lteq", json!(epsilon)));
+        }
         all.push(constraint("tacit:noise", "eq", json!(dp.noise)));
     }
     all

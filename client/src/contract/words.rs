@@ -1,6 +1,6 @@
 //! What a contract allows, in words.
 
-use ledger::contract::{Contract, DpMode, NoiseLaw, Operation, ROWS, Revocation, Security, Sizes};
+use ledger::contract::{Contract, Dp, DpMode, NoiseLaw, Operation, ROWS, Revocation, Security, Sizes};
 
 /// What may be done, as in "kwh may …".
 pub fn may(operation: Operation) -> &'static str {
@@ -76,7 +76,7 @@ pub fn restrictions(contract: &Contract) -> Vec<String> {
     if let Some(dp) = &contract.dp {
         let noise = if dp.mode == DpMode::Required { "Every answer has noise" } else { "Answers may have noise" };
         let noise = if dp.noise == NoiseLaw::Binomial { format!("{noise}, the heads of coins") } else { noise.to_owned() };
-        all.push(format!("{noise}: ε at most {} a question and {} a month (δ {}).", dp.epsilon_per_query_max, dp.epsilon_month, dp.delta));
+        all.push(format!("{noise}: {}.", budget(dp)));
     }
     if contract.security == Security::Malicious {
         all.push("Only with a protocol that holds against parties who cheat.".into());
@@ -90,6 +90,12 @@ pub fn restrictions(contract: &Contract) -> Vec<String> {
         all.push(format!("An answer costs {} {}.", price.per_use, price.unit));
     }
     all
+}
+
+/// What may be spent on noise.
+pub fn budget(dp: &Dp) -> String {
+    let all = dp.epsilon_month_all.map(|all| format!("; of all planners together {all} a month")).unwrap_or_default();
+    format!("ε at most {} a question and {} a month (δ {}){all}", dp.epsilon_per_query_max, dp.epsilon_month, dp.delta)
 }
 
 /// `a, b and c`.

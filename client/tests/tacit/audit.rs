@@ -30,6 +30,7 @@ fn terms(dataset: &str) -> String {
     let dp = Dp {
         epsilon_per_query_max: Decimal(1_000_000),
         epsilon_month: Decimal(2_000_000),
+        epsilon_month_all: None,
         delta: Decimal(0),
         mode: DpMode::Optional,
         noise: NoiseLaw::Laplace,

@@ -41,8 +41,14 @@ fn what_an_agency_holds_is_nowhere_else() {
     let mut town = town();
     let number = |text: &str| text.parse().expect("a number");
     let delta = "0.000001".parse().expect("a number");
-    let dp =
-        Dp { epsilon_per_query_max: number("0.5"), epsilon_month: number("1"), delta, mode: DpMode::Optional, noise: NoiseLaw::Laplace };
+    let dp = Dp {
+        epsilon_per_query_max: number("0.5"),
+        epsilon_month: number("1"),
+        epsilon_month_all: None,
+        delta,
+        mode: DpMode::Optional,
+        noise: NoiseLaw::Laplace,
+    };
     town.terms("health.stays", |contract| {
         (contract.entity_key, contract.min_group, contract.dp) = (Some("person".into()), 2, Some(dp));
         contract.clamp.insert("amount".into(), ("0".parse().expect("a bound"), "1000000000000000".parse().expect("a bound")));

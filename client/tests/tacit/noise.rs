@@ -11,8 +11,14 @@ fn a_budget_is_spent_once_for_each_answer_and_ends() {
     let mut town = Town::invented();
     let number = |text: &str| text.parse().expect("a number");
     let delta = "0.000001".parse().expect("a number");
-    let dp =
-        Dp { epsilon_per_query_max: number("0.6"), epsilon_month: number("1"), delta, mode: DpMode::Optional, noise: NoiseLaw::Laplace };
+    let dp = Dp {
+        epsilon_per_query_max: number("0.6"),
+        epsilon_month: number("2"),
+        epsilon_month_all: Some(number("1")),
+        delta,
+        mode: DpMode::Optional,
+        noise: NoiseLaw::Laplace,
+    };
     town.terms("health.restaurants", |contract| {
         (contract.entity_key, contract.dp) = (Some("camis".into()), Some(dp));
         contract.clamp.insert("latest_score".into(), ("0".parse().expect("a bound"), "50".parse().expect("a bound")));
@@ -32,7 +38,7 @@ fn a_budget_is_spent_once_for_each_answer_and_ends() {
     let told = town.run(&["explain", POINTS, "--epsilon", "0.4"]);
     for part in [
         "noise spends ε = 0.4",
-        "health.restaurants: ε = 1, δ = 0.000001 are left of this month's ε = 1, ",
+        "health.restaurants: ε = 1, δ = 0.000001 are left of this month's ε = 2, ",
         "sum of health.restaurants.latest_score: ± ",
     ] {
         assert!(told.out.contains(part), "{part}: {}{}", told.out, told.err);
@@ -59,7 +65,7 @@ fn a_budget_is_spent_once_for_each_answer_and_ends() {
         assert_eq!(analyzed.code, 0, "{}", analyzed.err);
         let refused = asked(&town, &["--epsilon", "0.1"]);
         assert!(refused.code != 0 && refused.out.is_empty(), "{}", refused.out);
-        for part in ["E_BUDGET", "`health`", "costs ε = 0.1", "has ε = 0, ", "asked before costs nothing"] {
+        for part in ["E_BUDGET", "`health`", "costs ε = 0.1", "has ε = 0, ", "all planners may spend", "asked before costs nothing"] {
             assert!(refused.err.contains(part), "{part}: {}\n{}", refused.err, town.logs());
         }
     }

@@ -66,12 +66,7 @@ impl Stands {
         let replay = sequencer.replay();
         let mut contracts: Vec<(usize, u64)> = replay.contracts().collect();
         contracts.sort_unstable();
-        let spent = replay.accounts().all().map(|(planner, dataset, month, loss)| Spent {
-            planner: planner.to_owned(),
-            dataset: dataset.to_owned(),
-            month: month.to_owned(),
-            loss,
-        });
+        let spent = replay.accounts().all().map(|(account, loss)| Spent { account: account.clone(), loss });
         let used = replay.used().map(|(contract, used)| (*contract, used)).collect();
         Self {
             contracts,

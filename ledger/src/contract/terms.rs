@@ -58,6 +58,8 @@ pub struct DataTerms {
     pub join_with: BTreeSet<Pattern>,
     /// What may be spent in a month; `None` is no bound.
     pub epsilon_month: Option<Epsilon>,
+    /// What all planners may spend in a month; `None` is no bound.
+    pub epsilon_month_all: Option<Epsilon>,
     /// How many answers; `None` is no bound.
     pub max_uses: Option<u64>,
     /// What an answer costs, by unit.
@@ -74,6 +76,7 @@ impl Terms {
             max_rows_per_entity: contract.max_rows_per_entity,
             join_with: widest(contract.join_with.iter().cloned()),
             epsilon_month: dp.map(|dp| dp.epsilon_month),
+            epsilon_month_all: dp.and_then(|dp| dp.epsilon_month_all),
             max_uses: contract.max_uses,
             price: contract.price.iter().map(|price| (price.unit.clone(), price.per_use)).collect(),
         };
@@ -140,6 +143,7 @@ impl DataTerms {
             max_rows_per_entity: least(self.max_rows_per_entity, other.max_rows_per_entity),
             join_with: widest(joined),
             epsilon_month: least(self.epsilon_month, other.epsilon_month),
+            epsilon_month_all: least(self.epsilon_month_all, other.epsilon_month_all),
             max_uses: least(self.max_uses, other.max_uses),
             price: united(&self.price, &other.price, |one, other| *one.max(other)),
         }

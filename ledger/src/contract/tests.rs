@@ -33,6 +33,7 @@ fn contract() -> Contract {
         dp: Some(Dp {
             epsilon_per_query_max: "0.5".parse().expect("ε"),
             epsilon_month: "4".parse().expect("ε"),
+            epsilon_month_all: None,
             delta: "0.000001".parse().expect("δ"),
             mode: DpMode::Required,
             noise: NoiseLaw::Laplace,
@@ -256,10 +257,11 @@ const PLANNERS: &[&str] = &["ana", "bo", "planning-office"];
 const COLUMNS: &[&str] = &["kwh", "zone", "resident_id", "price"];
 
 prop_compose! {
-    fn dps()(query in 1i128..2_000_000, more in 0i128..3_000_000, delta in 1i128..1_000_000, flags in any::<[bool; 2]>()) -> Dp {
+    fn dps()(query in 1i128..2_000_000, more in 0i128..3_000_000, all in option::of(0i128..3_000_000), delta in 1i128..1_000_000, flags in any::<[bool; 2]>()) -> Dp {
         Dp {
             epsilon_per_query_max: Decimal(query),
             epsilon_month: Decimal(query + more),
+            epsilon_month_all: all.map(|all| Decimal(query + all)),
             delta: Decimal(delta),
             mode: if flags[0] { DpMode::Required } else { DpMode::Optional },
             noise: if flags[1] { NoiseLaw::Binomial } else { NoiseLaw::Laplace },
@@ -349,6 +351,7 @@ fn within(narrow: &Terms, wide: &Contract) -> Result<(), TestCaseError> {
     if let Some(dp) = &wide.dp {
         prop_assert!(narrow.epsilon_per_query.is_some_and(|epsilon| epsilon <= dp.epsilon_per_query_max));
         prop_assert!(data.epsilon_month.is_some_and(|epsilon| epsilon <= dp.epsilon_month));
+        prop_assert!(dp.epsilon_month_all.is_none_or(|all| data.epsilon_month_all.is_some_and(|epsilon| epsilon <= all)));
         prop_assert!(narrow.delta.is_some_and(|delta| delta <= dp.delta) && narrow.noise >= Some(dp.mode));
         prop_assert!(narrow.law.is_some_and(|law| law <= dp.noise));
     }

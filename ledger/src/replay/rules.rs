@@ -7,7 +7,7 @@
 //! | revoke | the contract is there and not revoked | the contract's owner |
 //! | dataset | the snapshot is new | its owner |
 //! | job-query | the job is new, the parties are agencies; for each data set: its latest snapshot and a contract that stands | the planner |
-//! | job-debit | the query reads the data set under this contract, which stands; nothing is debited yet, and so much of the month's budget is left; it is of one use, or of none if the planner has this very answer | the data set's owner |
+//! | job-debit | the query reads the data set under this contract, which stands; nothing is debited yet, and so much of the month's budgets is left; it is of one use, or of none if the planner has this very answer | the data set's owner |
 //! | job-start | every owner's debit is there, no contract is revoked or used up, the plan is the query's, the attempt is a later one, none runs | all parties |
 //! | job-result | that attempt runs, and no contract is revoked that ends jobs at once | all parties |
 //! | job-abort | that attempt runs, or is the next | a party, an owner or the planner |
@@ -48,7 +48,7 @@ impl Replay {
             }
             Body::Revoke(revoke) => {
                 let contract = self.standing(&revoke.contract)?;
-                by_owner(&contract.dataset, &signers)
+                by_owner(&contract.allowance.dataset, &signers)
             }
             Body::DataSet(data) => {
                 if self.snapshots.get(&data.dataset) == Some(&data.snapshot) {
@@ -64,11 +64,10 @@ impl Replay {
                 }
                 let read =
                     job.query.reads.iter().any(|read| read.dataset == debit.dataset) && job.query.contracts.contains(&debit.contract);
-                if !read || self.standing(&debit.contract)?.dataset != debit.dataset {
+                if !read || self.standing(&debit.contract)?.allowance.dataset != debit.dataset {
                     return Err(RuleError::Reference("the job does not read this data set under this contract"));
                 }
-                let dp = self.standing(&debit.contract)?.dp.as_ref();
-                self.accounts.admit(&job.planner, dp, debit).map_err(|exhausted| RuleError::Budget(exhausted.into()))?;
+                self.bears(&job.planner, debit).map_err(|exhausted| RuleError::Budget(exhausted.into()))?;
                 if debit.uses > 1 || debit.uses == 0 && !self.accounts.is_given(&job.planner, debit) {
                     return Err(RuleError::Reference(
                         "a job takes one use of a contract; or none, if its planner was given this very answer",
@@ -162,7 +161,7 @@ impl Replay {
 
     fn standing(&self, contract: &Hash) -> Result<&Contract, RuleError> {
         let contract = self.contracts.get(contract).ok_or(RuleError::Reference("the contract is not in the log"))?;
-        if contract.revoked { Err(RuleError::Revoked { dataset: contract.dataset.clone() }) } else { Ok(contract) }
+        if contract.revoked { Err(RuleError::Revoked { dataset: contract.allowance.dataset.clone() }) } else { Ok(contract) }
     }
 
     fn known(&self, job: &Hash) -> Result<&Job, RuleError> {
@@ -172,7 +171,7 @@ impl Replay {
     /// Every data set is read under a contract, and none of the contracts is revoked.
     pub(crate) fn check_contracts(&self, query: &Query) -> Result<(), RuleError> {
         let datasets: Result<BTreeSet<&str>, RuleError> =
-            query.contracts.iter().map(|contract| self.standing(contract).map(|contract| contract.dataset.as_str())).collect();
+            query.contracts.iter().map(|contract| self.standing(contract).map(|contract| contract.allowance.dataset.as_str())).collect();
         let datasets = datasets?;
         let bare = query.reads.iter().find(|read| !datasets.contains(read.dataset.as_str()));
         bare.map_or(Ok(()), |_| Err(RuleError::Reference("a data set is read without a contract")))
@@ -183,7 +182,9 @@ impl Replay {
         let contract = |debit: &entry::Debit| self.contracts.get(&debit.contract).filter(|contract| !contract.has(debit.uses));
         match job.debits.values().filter(|_| !job.holds).find_map(contract) {
             None => Ok(()),
-            Some(contract) => Err(RuleError::UsedUp { dataset: contract.dataset.clone(), most: contract.most.unwrap_or_default() }),
+            Some(contract) => {
+                Err(RuleError::UsedUp { dataset: contract.allowance.dataset.clone(), most: contract.most.unwrap_or_default() })
+            }
         }
     }
 

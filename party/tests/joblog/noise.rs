@@ -19,8 +19,14 @@ fn city() -> City {
     let city = City::with_log();
     let number = |text: &str| text.parse().expect("a number");
     let delta = "0.000001".parse().expect("a number");
-    let dp =
-        Dp { epsilon_per_query_max: number("0.5"), epsilon_month: number("1"), delta, mode: DpMode::Required, noise: NoiseLaw::Laplace };
+    let dp = Dp {
+        epsilon_per_query_max: number("0.5"),
+        epsilon_month: number("1"),
+        epsilon_month_all: None,
+        delta,
+        mode: DpMode::Required,
+        noise: NoiseLaw::Laplace,
+    };
     city.put_contract(1, |contract| (contract.dp, contract.max_uses) = (Some(dp), Some(2)));
     city
 }
@@ -206,8 +212,14 @@ async fn an_owner_without_a_log_spends_nothing() {
     let mut city = City::new();
     let number = |text: &str| text.parse().expect("a number");
     let delta = "0.000001".parse().expect("a number");
-    let dp =
-        Dp { epsilon_per_query_max: number("0.5"), epsilon_month: number("1"), delta, mode: DpMode::Required, noise: NoiseLaw::Laplace };
+    let dp = Dp {
+        epsilon_per_query_max: number("0.5"),
+        epsilon_month: number("1"),
+        epsilon_month_all: None,
+        delta,
+        mode: DpMode::Required,
+        noise: NoiseLaw::Laplace,
+    };
     city.put_contract(1, |contract| contract.dp = Some(dp));
     let mut line = city.start(1).await;
     let refusal = city.refusal(&mut line, &city.ask(SUM)).await;

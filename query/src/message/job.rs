@@ -3,7 +3,7 @@
 use super::frame::Progress;
 use super::{Failed, QueryId, Refusal, Refuse, Statement};
 use crate::joblog::QueryEntry;
-use ledger::budget::Loss;
+use ledger::budget::{Account, Loss};
 use ledger::bytes::Hash;
 use mpc_core::roster::Roster;
 use serde::{Deserialize, Serialize};
@@ -257,15 +257,11 @@ pub struct Standing {
     pub spent: Vec<Spent>,
 }
 
-/// What a planner has spent of a data set's budget in a month.
+/// What is spent of an account of noise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spent {
-    /// Who.
-    pub planner: String,
-    /// Of what.
-    pub dataset: String,
-    /// When: `2026-11`.
-    pub month: String,
+    /// Of which.
+    pub account: Account,
     /// How much.
     pub loss: Loss,
 }

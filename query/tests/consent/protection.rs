@@ -91,6 +91,7 @@ fn the_kind_of_noise_is_the_owners() {
     let dp = |noise, month: &str| Dp {
         epsilon_per_query_max: number("1"),
         epsilon_month: number(month),
+        epsilon_month_all: None,
         delta: "0.000004".parse().expect("a number"),
         mode: DpMode::Required,
         noise,
