@@ -144,6 +144,7 @@ impl Client {
         let Some(standing) = self.standing().await? else { return Ok(explained) };
         let this_month = month(now());
         let (own, planner) = (self.own_contracts()?.unwrap_or_default(), self.config.planner.as_str());
+        let log: Vec<Allowance> = self.on_log(&standing).values().map(|signed| Allowance::of(&signed.contract)).collect();
         let Some(Consent::Allowed(by)) = &explained.consent else { return Ok(explained) };
         for line in noise.spent.iter_mut().filter(|line| line.month.is_some()) {
             let by = by.iter().find(|by| by.dataset == line.dataset);
@@ -152,7 +153,7 @@ impl Client {
             let spent = |account: &Account| {
                 standing.spent.iter().find(|spent| spent.account == *account).map_or(Loss::default(), |spent| spent.loss)
             };
-            line.left = signed.map(|signed| left(&Allowance::of(&signed.contract).limits(planner, &this_month), spent));
+            line.left = signed.map(|signed| left(&Allowance::of(&signed.contract).limits(planner, &this_month, log.iter()), spent));
         }
         Ok(explained)
     }

@@ -115,7 +115,7 @@ impl Client {
     }
 
     /// The contracts that stand on the log, by id as the nodes have them.
-    fn on_log(&self, standing: &Standing) -> BTreeMap<Hash, SignedContract> {
+    pub(crate) fn on_log(&self, standing: &Standing) -> BTreeMap<Hash, SignedContract> {
         let owners: BTreeMap<&str, VerifierKey> =
             self.roster().parties().filter_map(|party| Some((party.name.as_str(), signs(&party.name, &party.key)?))).collect();
         // What is no contract by this release's rules allows nothing.

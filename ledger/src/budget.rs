@@ -1,4 +1,5 @@
 //! Budgets of privacy, as debits in the log have them: a filter for each data set, planner and month, and one for all planners where a contract asks for it.
+//! Data sets of one owner about the same entities share such filters, if their contracts name the same domain of entities.
 //!
 //! A contract says what its planners may spend of a data set in a calendar month (UTC). What a planner has spent are the debits of all its jobs in that month, under
 //! whatever contract; losses add up, and the sum stays within the limit also where later questions depend on earlier answers (Rogers, Roth, Ullman, Vadhan, NeurIPS'16,
@@ -7,7 +8,7 @@
 
 use crate::bytes::Hash;
 use crate::contract::{Contract, Decimal, Delta, Dp, Epsilon, Time};
-use crate::entry::Debit;
+use crate::entry::{self, Debit};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -25,7 +26,7 @@ pub struct Accounts {
 /// Whose spending adds up, and of what, in one month.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Account {
-    /// A data set.
+    /// A data set; or a domain of entities with its owner before it, `energy/energy.household`.
     pub of: String,
     /// Who spends; `None` is all planners.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,25 +51,47 @@ pub struct Allowance {
     pub dataset: String,
     /// How much. Without it there is nothing to spend.
     pub dp: Option<Dp>,
+    /// Whose budget it shares with other data sets of its owner: a domain of entities.
+    pub domain: Option<String>,
+    /// The last month in which it is in force.
+    pub until: String,
 }
 
 impl Allowance {
     /// What a contract says.
     pub fn of(contract: &Contract) -> Self {
-        Self { dataset: contract.dataset.clone(), dp: contract.dp.clone() }
+        let (dataset, dp, domain) = (contract.dataset.clone(), contract.dp.clone(), contract.entity_domain.clone());
+        Self { dataset, dp, domain, until: month(contract.not_after.0) }
     }
 
-    /// What bounds the spending of a planner in a month.
-    pub fn limits(&self, planner: &str, month: &str) -> Vec<Limit> {
-        let most = self.dp.as_ref().map_or(Loss::default(), Loss::of_month);
-        let all = self.dp.as_ref().and_then(|dp| dp.epsilon_month_all).map(Loss::of_all);
-        let limit = |planner: Option<&str>, most| Limit { account: account(&self.dataset, planner, month), most };
-        std::iter::once(limit(Some(planner), most)).chain(all.map(|most| limit(None, most))).collect()
+    /// What bounds the spending of a planner in a month: what it says itself of its data set, and of its domain the least that any of the contracts that stand says.
+    pub fn limits<'a>(&'a self, planner: &str, month: &str, standing: impl Iterator<Item = &'a Self>) -> Vec<Limit> {
+        let limit = |of: &str, planner: Option<&str>, most| Limit { account: account(of, planner, month), most };
+        let mut limits: Vec<Limit> = Vec::new();
+        let mut bounded = |of: &str, by: &Self| {
+            let most = by.dp.as_ref().map_or(Loss::default(), Loss::of_month);
+            let all = by.dp.as_ref().and_then(|dp| dp.epsilon_month_all).map(Loss::of_all);
+            limits.push(limit(of, Some(planner), most));
+            limits.extend(all.map(|most| limit(of, None, most)));
+        };
+        bounded(&self.dataset, self);
+        if let Some(shared) = self.shared() {
+            let same = |other: &&Self| other.dp.is_some() && other.until.as_str() >= month && other.shared().as_ref() == Some(&shared);
+            std::iter::once(self).chain(standing.filter(same)).for_each(|by| bounded(&shared, by));
+        }
+        limits
+    }
+
+    /// The domain whose budget it shares, as accounts name it. Domains of two owners are two.
+    fn shared(&self) -> Option<String> {
+        let owner = entry::owner(&self.dataset).unwrap_or_default();
+        self.domain.as_ref().map(|domain| format!("{owner}/{domain}"))
     }
 
     /// Where a debit counts.
     fn accounts(&self, planner: &str, debit: &Debit) -> Vec<Account> {
-        [Some(planner), None].map(|planner| account(&self.dataset, planner, &debit.month)).into()
+        let of = std::iter::once(self.dataset.clone()).chain(self.shared());
+        of.flat_map(|of| [Some(planner), None].map(|planner| account(&of, planner, &debit.month))).collect()
     }
 }
 
@@ -97,21 +120,33 @@ impl Accounts {
         answer(planner, debit).is_some_and(|answer| self.given.contains_key(&answer))
     }
 
-    /// Whether a debit of a job of this planner may stand: what it costs is left of every account, and what costs nothing of a budget though it has noise is paid for.
+    /// Whether a debit of a job of this planner may stand: what it costs is left of every account, and what costs nothing of a budget though it has noise is paid for. `standing`
+    /// are what all contracts say that are not revoked; `before` is what else the job is to be debited.
     ///
     /// # Errors
     /// What is left, and when there is more; for unpaid noise that there is nothing.
-    pub fn admit(&self, planner: &str, allowance: &Allowance, debit: &Debit) -> Result<(), Exhausted> {
+    pub fn admit<'a>(
+        &self,
+        planner: &str,
+        allowance: &'a Allowance,
+        standing: impl Iterator<Item = &'a Allowance>,
+        debit: &Debit,
+        before: &[(&Allowance, &Debit)],
+    ) -> Result<(), Exhausted> {
+        let spent = |account: &Account| {
+            let also = before.iter().filter(|(allowance, debit)| allowance.accounts(planner, debit).contains(account));
+            also.fold(self.spent(account), |spent, (_, debit)| spent.and(Loss::of(debit)))
+        };
         let is_free = allowance.dp.is_some() && debit.epsilon == 0;
         let unpaid = debit.noise.is_some_and(|noise| is_free && !self.is_paid(planner, &debit.dataset, &noise));
-        let limits = allowance.limits(planner, &debit.month);
+        let limits = allowance.limits(planner, &debit.month, standing);
         let cost = Loss::of(debit);
-        let left = left(&limits, |account| self.spent(account));
+        let left = left(&limits, spent);
         if !unpaid && cost.within(left) {
             return Ok(());
         }
         let own = |limit: &&Limit| limit.account.planner.is_some() && limit.account.of == debit.dataset;
-        let shared = limits.iter().find(|limit| !own(limit) && !cost.within(limit.most.less(self.spent(&limit.account))));
+        let shared = limits.iter().find(|limit| !own(limit) && !cost.within(limit.most.less(spent(&limit.account))));
         let shared = shared.map(|limit| limit.account.clone());
         Err(Exhausted { dataset: debit.dataset.clone(), cost, left, shared, renewed: after(&debit.month) })
     }
@@ -248,6 +283,7 @@ impl fmt::Display for Exhausted {
         let Self { dataset, cost, left, shared, renewed } = self;
         write!(f, "the question costs {cost} of the budget of {dataset}, and this planner has {left} left until {renewed}")?;
         match shared {
+            Some(Account { of, .. }) if of != dataset => write!(f, ", as all data sets of {of} share a budget"),
             Some(Account { planner: None, .. }) => write!(f, ", as what all planners may spend together is bounded too"),
             _ => Ok(()),
         }
@@ -295,13 +331,13 @@ mod tests {
     }
 
     fn allowance(dp: Option<&Dp>, debit: &Debit) -> Allowance {
-        Allowance { dataset: debit.dataset.clone(), dp: dp.cloned() }
+        Allowance { dataset: debit.dataset.clone(), dp: dp.cloned(), domain: None, until: "2027-12".into() }
     }
 
     /// Spends what it may.
     fn spend(accounts: &mut Accounts, planner: &str, dp: &Dp, debit: &Debit) -> Result<(), Exhausted> {
         let allowance = allowance(Some(dp), debit);
-        accounts.admit(planner, &allowance, debit).inspect(|()| accounts.debit(planner, &allowance, debit))
+        accounts.admit(planner, &allowance, std::iter::empty(), debit, &[]).inspect(|()| accounts.debit(planner, &allowance, debit))
     }
 
     #[test]
@@ -360,9 +396,12 @@ mod tests {
         let exhausted = spend(&mut accounts, "ana", &dp, &debit("two", "2026-11", 1)).expect_err("2 of 7 are left, and it takes 5");
         assert_eq!(exhausted.left.delta, Decimal(2));
         let exact = Debit { epsilon: 0, delta: Decimal(0), noise: None, ..debit("", "2026-11", 0) };
-        assert!(spend(&mut accounts, "ana", &dp, &exact).is_ok() && accounts.admit("ana", &allowance(None, &exact), &exact).is_ok());
         assert!(
-            accounts.admit("ana", &allowance(None, &exact), &debit("one", "2026-11", 1)).is_err(),
+            spend(&mut accounts, "ana", &dp, &exact).is_ok()
+                && accounts.admit("ana", &allowance(None, &exact), std::iter::empty(), &exact, &[]).is_ok()
+        );
+        assert!(
+            accounts.admit("ana", &allowance(None, &exact), std::iter::empty(), &debit("one", "2026-11", 1), &[]).is_err(),
             "without `dp` there is nothing to spend"
         );
     }
@@ -393,6 +432,39 @@ mod tests {
         assert!(spend(&mut accounts, "ben", &dp, &debit("two", "2026-11", 100_000)).is_ok());
         assert!(spend(&mut accounts, "eve", &dp, &debit("four", "2026-11", 1)).is_err(), "nothing is left for anybody");
         assert!(spend(&mut accounts, "eve", &dp, &debit("four", "2026-12", 1_000_000)).is_ok());
+    }
+
+    #[test]
+    fn data_sets_about_the_same_entities_share_the_least_of_their_budgets() {
+        let of = |dataset: &str, domain: &str, epsilon: &str, until: &str| Allowance {
+            dataset: dataset.into(),
+            dp: Some(Dp { epsilon_month_all: Some("2".parse().expect("a number")), ..dp(epsilon, "0.000000000001") }),
+            domain: Some(domain.into()),
+            until: until.into(),
+        };
+        let standing = [
+            of("energy.meters", "household", "2", "2027-12"),
+            of("energy.bills", "household", "1", "2027-12"),
+            of("energy.trees", "tree", "1", "2027-12"),
+            of("health.stays", "household", "1", "2027-12"),
+            of("energy.old", "household", "0.1", "2026-10"),
+        ];
+        let mut accounts = Accounts::default();
+        let mut spend = |at: usize, planner: &str, epsilon: u64| {
+            let debit = Debit { dataset: standing[at].dataset.clone(), ..debit(&format!("{at}{planner}{epsilon}"), "2026-11", epsilon) };
+            let admitted = accounts.admit(planner, &standing[at], standing.iter(), &debit, &[]);
+            admitted.inspect(|()| accounts.debit(planner, &standing[at], &debit))
+        };
+        assert!(spend(0, "ana", 600_000).is_ok());
+        let exhausted = spend(1, "ana", 500_000).expect_err("0.4 are left of what both have");
+        assert!(exhausted.left.epsilon == Decimal(400_000), "{exhausted}");
+        assert!(exhausted.to_string().contains("as all data sets of energy/household share a budget"), "{exhausted}");
+        assert!(spend(0, "ana", 500_000).is_err(), "the meters' own contract says 2, and that of the bills 1");
+        assert!(spend(1, "ana", 400_000).is_ok() && spend(0, "ana", 1).is_err());
+        // other entities, other owners, and other planners: as many as may
+        assert!(spend(2, "ana", 1_000_000).is_ok() && spend(3, "ana", 1_000_000).is_ok());
+        assert!(spend(0, "ben", 1_000_000).is_ok());
+        assert!(spend(1, "eve", 1).is_err(), "2 are spent by all");
     }
 
     #[test]

@@ -54,6 +54,9 @@ pub struct Contract {
     /// The column that says whose a row is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entity_key: Option<String>,
+    /// Of which domain of entities that is: the owner's contracts with one domain share a budget. `energy.household`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity_domain: Option<String>,
     /// What is released is of at least so many entities, or rows if there is no entity key.
     pub min_group: u64,
     /// The most of a released sum that may come from one entity, in per cent; 100 is no bound.
@@ -334,6 +337,9 @@ impl Contract {
             "`columns` is empty or too long, a column has no name or no operation, or `*` has another than COUNT",
         );
         within(self.entity_key.as_ref().is_none_or(named), "`entity_key` is no column");
+        let domain = self.entity_domain.as_ref().is_none_or(|domain| domain.len() <= 128 && domain.split('.').all(is_word));
+        within(domain, "`entity_domain` is longer than 128 bytes, or no words with points between them such as `energy.household`");
+        within(self.entity_domain.is_none() || self.entity_key.is_some(), "`entity_domain` needs an `entity_key`");
         let clamp = |(column, (low, high)): (&String, &(Bound, Bound))| self.columns.contains_key(column) && named(column) && low <= high;
         within(self.clamp.iter().all(clamp), "`clamp` names what is not in `columns`, or a largest value below the smallest");
         within((1..=MOST).contains(&self.min_group), "`min_group` is not between 1 and 1,000,000,000");

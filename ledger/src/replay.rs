@@ -215,12 +215,15 @@ impl Replay {
         &self.accounts
     }
 
-    /// Whether the budgets that a debit spends of bear it; of one under a contract that is not in the log nothing is said.
+    /// Whether the budgets that a debit spends of bear it, after others of its job that are not in the log yet; of one under a contract that is not in the log nothing is said.
     ///
     /// # Errors
     /// What is left, and when there is more.
-    pub fn bears(&self, planner: &str, debit: &entry::Debit) -> Result<(), Exhausted> {
-        self.contracts.get(&debit.contract).map_or(Ok(()), |contract| self.accounts.admit(planner, &contract.allowance, debit))
+    pub fn bears(&self, planner: &str, debit: &entry::Debit, before: &[entry::Debit]) -> Result<(), Exhausted> {
+        let standing = self.contracts.values().filter(|contract| !contract.revoked).map(|contract| &contract.allowance);
+        let allowance = |debit: &entry::Debit| self.contracts.get(&debit.contract).map(|contract| &contract.allowance);
+        let before: Vec<_> = before.iter().filter_map(|debit| Some((allowance(debit)?, debit))).collect();
+        allowance(debit).map_or(Ok(()), |allowance| self.accounts.admit(planner, allowance, standing, debit, &before))
     }
 
     /// The contracts that were revoked.
@@ -275,7 +278,10 @@ impl Replay {
                 let lets_end = contract.terms.get("revocation").and_then(Value::as_str) == Some(LETS_END);
                 let dp = contract.terms.get("dp").and_then(|dp| Dp::deserialize(dp).ok());
                 let most = contract.terms.get("max_uses").and_then(Value::as_u64);
-                let allowance = Allowance { dataset: contract.dataset, dp };
+                let text = |name: &str| contract.terms.get(name).and_then(Value::as_str);
+                let (domain, until) = (text("entity_domain").map(str::to_owned), text("not_after").unwrap_or("9999-12"));
+                let until = until.chars().take("2026-11".len()).collect();
+                let allowance = Allowance { dataset: contract.dataset, dp, domain, until };
                 self.contracts.insert(entry.id, Contract { allowance, at: (self.earlier, index), lets_end, most, used: 0, revoked: false });
                 Undo::Contract(entry.id)
             }

@@ -147,6 +147,44 @@ fn a_debit_is_within_what_is_left_of_the_month() {
 }
 
 #[test]
+fn two_tables_of_one_domain_share_a_budget() {
+    let tables = ["energy.buildings", "energy.meters"];
+    let contract = |dataset: &str, month: &str| {
+        let dp = serde_json::json!({"epsilon_per_query_max": "1", "epsilon_month": month, "delta": "0.000001", "mode": "required"});
+        let terms =
+            serde_json::json!({"dataset": dataset, "dp": dp, "entity_domain": "energy.household", "not_after": "2027-01-01T00:00:00Z"});
+        signed(Body::Contract(crate::entry::Contract { dataset: dataset.into(), terms }), &["energy"])
+    };
+    let contracts = [contract(tables[0], "1"), contract(tables[1], "0.6")];
+    let columns = vec![entry::Column { name: "kwh".into(), sql_type: "BIGINT".into() }];
+    let meters = entry::DataSet { dataset: tables[1].into(), snapshot: hash(tables[1]), columns };
+    let mut replay = after(&[contracts[0].clone(), contracts[1].clone(), signed(Body::DataSet(meters), &["energy"])]);
+    let ids = contracts.each_ref().map(|contract| id(contract));
+    let ask = |replay: &mut Replay, word: &str| {
+        let reads = tables.map(|d| entry::Read { dataset: d.into(), snapshot: hash(d), columns: vec!["kwh".into()] }).into();
+        take(replay, &[signed(Body::Query(Query { contracts: ids.to_vec(), reads, ..query(word) }), &[PLANNER])]);
+    };
+    let spends = |word: &str, at: usize, epsilon: u64| {
+        signed(Body::Debit(Debit { contract: ids[at], epsilon, ..debit(word, tables[at]) }), &["energy"])
+    };
+    ask(&mut replay, "one");
+    refused(&replay, &spends("one", 0, 700_000), "E_BUDGET");
+    take(&mut replay, &[spends("one", 0, 400_000)]);
+    // What the one has spent, the other lacks.
+    refused(&replay, &spends("one", 1, 200_001), "E_BUDGET");
+    let debit = |at: usize, epsilon: u64| Debit { contract: ids[at], epsilon, ..debit("two", tables[at]) };
+    assert!(replay.bears(PLANNER, &debit(1, 100_000), &[debit(0, 100_000)]).is_ok());
+    assert!(replay.bears(PLANNER, &debit(1, 100_000), &[debit(0, 100_001)]).is_err(), "both are debited by one question");
+    take(&mut replay, &[spends("one", 1, 200_000)]);
+    ask(&mut replay, "two");
+    refused(&replay, &spends("two", 0, 1), "E_BUDGET");
+    // Its owner ends the narrower contract: the other one's bound is left.
+    take(&mut replay, &[signed(Body::Revoke(Revoke { contract: ids[1], reason: None }), &["energy"])]);
+    refused(&replay, &spends("two", 0, 400_001), "E_BUDGET");
+    take(&mut replay, &[spends("two", 0, 400_000)]);
+}
+
+#[test]
 fn a_query_names_contracts_snapshots_and_members_of_the_log() {
     let founded = founded();
     let query = |change: &dyn Fn(&mut Query)| {

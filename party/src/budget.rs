@@ -43,7 +43,7 @@ pub(crate) fn debits(desk: &Desk, admitted: &Admitted, replay: &Replay, now: u64
             debit.delta = Decimal(i128::try_from(loss.delta.0).unwrap_or(i128::MAX));
         }
         let dp = signed.and_then(|signed| signed.contract.dp.as_ref());
-        replay.bears(planner, &debit).map_err(|exhausted| refusal(&desk.node, dp, &exhausted))?;
+        replay.bears(planner, &debit, &debits).map_err(|exhausted| refusal(&desk.node, dp, &exhausted))?;
         if let Some(signed) = signed.filter(|_| debit.uses > 0 && replay.stands(contract) && !replay.has_use(contract)) {
             return Err(used_up(signed));
         }

@@ -144,6 +144,12 @@ impl Changes {
             let way = if new.sizes > old.sizes { Way::Wider } else { Way::Narrower };
             self.add(way, format!("what others learn of numbers of rows: {}, and was {}", new.sizes.name(), old.sizes.name()));
         }
+        match (&old.entity_domain, &new.entity_domain) {
+            (None, Some(domain)) => self.add(Way::Narrower, format!("it shares the budget of {domain}")),
+            (Some(domain), None) => self.add(Way::Wider, format!("it shares the budget of {domain} no more")),
+            (old, new) if old != new => self.add(Way::Other, "it shares the budget of another `entity_domain`".into()),
+            _ => {}
+        }
         let (before, now) = (old.dp.as_ref(), new.dp.as_ref());
         self.bounded("ε of a question", before.map(|dp| &dp.epsilon_per_query_max), now.map(|dp| &dp.epsilon_per_query_max), true);
         self.bounded("ε of a month", before.map(|dp| &dp.epsilon_month), now.map(|dp| &dp.epsilon_month), true);

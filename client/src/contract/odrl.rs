@@ -80,6 +80,9 @@ fn constraints(contract: &Contract) -> Vec<Value> {
     if contract.dominance_pct < 100 {
         all.push(constraint("tacit:dominancePercent", "lteq", json!(contract.dominance_pct)));
     }
+    if let Some(domain) = &contract.entity_domain {
+        all.push(constraint("tacit:entityDomain", "eq", json!(domain)));
+    }
     if let Some(dp) = &contract.dp {
         all.push(constraint("tacit:epsilonPerQuery", "lteq", json!(dp.epsilon_per_query_max)));
         all.push(constraint("tacit:epsilonPerMonth", "lteq", json!(dp.epsilon_month)));

@@ -17,7 +17,11 @@ pub fn receipt(document: &Document, state: State) -> String {
     line("May ask", &words::and(&names));
     line("Receive answers", &words::and(&receivers));
     line("Purpose", &contract.purposes.iter().map(|purpose| format!("<{purpose}>")).collect::<Vec<_>>().join(", "));
-    line("Whose data", &contract.entity_key.as_ref().map_or("not said; a row is taken for one".into(), |key| format!("each `{key}`'s")));
+    let domain = contract.entity_domain.as_ref().map(|domain| format!(", of {domain}")).unwrap_or_default();
+    line(
+        "Whose data",
+        &contract.entity_key.as_ref().map_or("not said; a row is taken for one".into(), |key| format!("each `{key}`'s{domain}")),
+    );
     line("In force", &format!("from {} until {}", contract.not_before, contract.not_after));
     line("Times", &contract.max_uses.map_or("as often as wanted".into(), |uses| format!("{uses} answers in all")));
     let partners: Vec<String> = contract.join_with.iter().map(ToString::to_string).collect();

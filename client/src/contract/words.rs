@@ -78,6 +78,9 @@ pub fn restrictions(contract: &Contract) -> Vec<String> {
         let noise = if dp.noise == NoiseLaw::Binomial { format!("{noise}, the heads of coins") } else { noise.to_owned() };
         all.push(format!("{noise}: {}.", budget(dp)));
     }
+    if let Some(domain) = &contract.entity_domain {
+        all.push(format!("Its budget is shared by all tables of {} about {domain}.", contract.owner.name()));
+    }
     if contract.security == Security::Malicious {
         all.push("Only with a protocol that holds against parties who cheat.".into());
     }

@@ -264,6 +264,42 @@ fn what_widens_and_what_narrows_is_said() {
 }
 
 #[test]
+fn budgets_are_shown_and_compared() {
+    let desk = Desk::new();
+    let plain = desk.path("plain.draft");
+    assert_eq!(desk.new_contract(&plain, &["--allow", "amount=SUM"]).code, 0);
+    let draft = |name: &str, more: Value| {
+        let mut draft: Value = serde_json::from_str(&std::fs::read_to_string(&plain).expect("a draft")).expect("JSON");
+        draft["entity_key"] = "id".into();
+        draft["dp"] = serde_json::json!({"epsilon_per_query_max": "1", "epsilon_month": "2", "delta": "0", "mode": "optional"});
+        more["dp"].as_object().into_iter().flatten().for_each(|(name, value)| draft["dp"][name] = value.clone());
+        more["entity_domain"].as_str().into_iter().for_each(|domain| draft["entity_domain"] = domain.into());
+        let path = desk.path(name);
+        std::fs::write(&path, draft.to_string()).expect("written");
+        path
+    };
+    let alone = draft("alone.draft", serde_json::json!({}));
+    let shared = draft("shared.draft", serde_json::json!({"dp": {"epsilon_month_all": "5"}, "entity_domain": "energy.household"}));
+    let diff = |one: &Path, other: &Path| desk.contract("diff", &[text(one), text(other)]).out;
+    let narrower =
+        "✗ narrower: it shares the budget of energy.household\n✗ narrower: ε of a month of all planners: 5, and was not bounded\n";
+    assert_eq!(diff(&alone, &shared), narrower);
+    let wider =
+        "✓ wider: it shares the budget of energy.household no more\n✓ wider: ε of a month of all planners: not bounded, and was 5\n";
+    assert_eq!(diff(&shared, &alone), wider);
+    let show = |more: &[&str]| desk.contract("show", &[&[text(&shared)], more].concat()).out;
+    for (more, told) in [
+        (&[][..], "ε at most 1 a question and 2 a month (δ 0); of all planners together 5 a month."),
+        (&[], "Its budget is shared by all tables of energy about energy.household."),
+        (&["--receipt"], "each `id`'s, of energy.household"),
+        (&["--odrl"], "tacit:epsilonPerMonthOfAll"),
+        (&["--odrl"], "tacit:entityDomain"),
+    ] {
+        assert!(show(more).contains(told), "{told}: {}", show(more));
+    }
+}
+
+#[test]
 fn whether_a_question_would_be_allowed_and_by_which_clause_is_said() {
     let desk = Desk::new();
     let draft = desk.path("c.draft");

@@ -21,6 +21,7 @@ fn a_budget_is_spent_once_for_each_answer_and_ends() {
     };
     town.terms("health.restaurants", |contract| {
         (contract.entity_key, contract.dp) = (Some("camis".into()), Some(dp));
+        contract.entity_domain = Some("city.kitchen".into());
         contract.clamp.insert("latest_score".into(), ("0".parse().expect("a bound"), "50".parse().expect("a bound")));
     });
     town.up();

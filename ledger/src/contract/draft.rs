@@ -39,6 +39,7 @@ impl Contract {
             purposes: BTreeSet::from([PUBLIC_BENEFIT.to_owned()]),
             columns,
             entity_key: None,
+            entity_domain: None,
             min_group: 1,
             dominance_pct: 100,
             clamp: BTreeMap::new(),

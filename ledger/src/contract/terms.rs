@@ -50,6 +50,8 @@ pub struct DataTerms {
     pub columns: BTreeMap<String, BTreeSet<Operation>>,
     /// Groups are counted by each of these.
     pub entity_keys: BTreeSet<String>,
+    /// What is spent of it is spent of the budgets of these domains of entities, too.
+    pub entity_domains: BTreeSet<String>,
     /// Values beyond these count as these. If the smallest is above the largest, no value counts.
     pub clamp: BTreeMap<String, (Bound, Bound)>,
     /// How many rows of an entity count; `None` is all.
@@ -72,6 +74,7 @@ impl Terms {
         let data = DataTerms {
             columns: contract.columns.clone(),
             entity_keys: contract.entity_key.iter().cloned().collect(),
+            entity_domains: contract.entity_domain.iter().cloned().collect(),
             clamp: contract.clamp.clone(),
             max_rows_per_entity: contract.max_rows_per_entity,
             join_with: widest(contract.join_with.iter().cloned()),
@@ -139,6 +142,7 @@ impl DataTerms {
         Self {
             columns: columns.collect(),
             entity_keys: self.entity_keys.union(&other.entity_keys).cloned().collect(),
+            entity_domains: self.entity_domains.union(&other.entity_domains).cloned().collect(),
             clamp: united(&self.clamp, &other.clamp, |one, other| (one.0.max(other.0), one.1.min(other.1))),
             max_rows_per_entity: least(self.max_rows_per_entity, other.max_rows_per_entity),
             join_with: widest(joined),

@@ -26,6 +26,7 @@ fn contract() -> Contract {
             .map(|(name, allowed)| (name.into(), allowed.into_iter().collect()))
             .into(),
         entity_key: Some("resident_id".into()),
+        entity_domain: None,
         min_group: 10,
         dominance_pct: 15,
         clamp: BTreeMap::from([("kwh".into(), (Decimal(0), "5000.5".parse().expect("a number")))]),
@@ -154,6 +155,9 @@ fn fields_out_of_bounds_are_neither_signed_nor_read() {
     refused(&|c| c.max_rows_per_entity = Some(0));
     refused(&|c| c.not_after = c.not_before);
     refused(&|c| c.max_uses = Some(0));
+    refused(&|c| c.entity_domain = Some("of energy".into()));
+    refused(&|c| (c.entity_key, c.max_rows_per_entity, c.entity_domain) = (None, None, Some("energy.household".into())));
+    refused(&|c| c.dp.as_mut().expect("noise").epsilon_month_all = Some(Decimal(0)));
     refused(&|c| c.price = Some(Price { unit: "a b".into(), per_use: 1 }));
     let dp = |change: &dyn Fn(&mut Dp)| refused(&|c| change(c.dp.as_mut().expect("there is")));
     dp(&|dp| dp.epsilon_per_query_max = Decimal(0));
@@ -301,6 +305,7 @@ prop_compose! {
             purposes,
             clamp: clamped.into_iter().zip(clamp.map(|(low, more)| (Decimal(low), Decimal(low + more)))).collect(),
             columns,
+            entity_domain: entity_key.clone().filter(|_| flags[3]),
             entity_key,
             min_group,
             dominance_pct,
@@ -338,6 +343,7 @@ fn within(narrow: &Terms, wide: &Contract) -> Result<(), TestCaseError> {
         prop_assert!(allowed.iter().all(|operation| wide.columns.get(column).is_some_and(|wide| wide.contains(operation))), "{column}");
     }
     prop_assert!(wide.entity_key.iter().all(|key| data.entity_keys.contains(key)));
+    prop_assert!(wide.entity_domain.iter().all(|domain| data.entity_domains.contains(domain)));
     for (column, (low, high)) in &wide.clamp {
         prop_assert!(data.clamp.get(column).is_some_and(|(l, h)| l >= low && h <= high));
     }

@@ -103,9 +103,10 @@ pub(super) fn explain(args: &ExplainArgs) -> Done {
             for (table, sizes) in disclosed.iter().filter(|(table, _)| concerned(table)) {
                 text += &format!("· {table} tells others how many rows are left at home ({})\n", sizes.name());
             }
-            for Contract { id, price, dp, .. } in given.iter().map(|signed| &signed.contract) {
+            for Contract { id, price, dp, entity_domain, .. } in given.iter().map(|signed| &signed.contract) {
                 if let Some(dp) = dp {
-                    text += &format!("· `{id}`: {}\n", words::budget(dp));
+                    let shared = entity_domain.as_ref().map(|domain| format!(", shared by all its owner's tables about {domain}"));
+                    text += &format!("· `{id}`: {}{}\n", words::budget(dp), shared.unwrap_or_default());
                 }
                 if let Some(price) = price {
                     text += &format!("· `{id}`: an answer costs {} {}\n", price.per_use, price.unit);
