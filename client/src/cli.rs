@@ -200,7 +200,7 @@ mod tests {
             .iter()
             .filter_map(|name| root.find_subcommand(name).or_else(|| root.find_subcommand("ledger")?.find_subcommand(name)));
         let below: Vec<_> = below.flat_map(|command| command.get_subcommands().cloned()).collect();
-        assert_eq!(below.len(), 7 + 7 + 2);
+        assert_eq!(below.len(), 9 + 7 + 2);
         for command in root.get_subcommands().chain(&below) {
             let help = command.get_after_long_help().or(command.get_after_help()).map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("Example"), "{} has no example", command.get_name());

@@ -87,6 +87,14 @@ impl Api {
         self.exchange(Method::POST, path, body.into()).await
     }
 
+    /// `POST path` with a text, a JSON answer.
+    ///
+    /// # Errors
+    /// As [`Api::get`].
+    pub async fn post_text<T: DeserializeOwned>(&self, path: &str, text: String) -> Result<Result<T, Problem>, Error> {
+        self.exchange(Method::POST, path, text.into()).await
+    }
+
     /// `DELETE path` with a JSON body, a JSON answer.
     ///
     /// # Errors

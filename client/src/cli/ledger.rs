@@ -1,19 +1,22 @@
-//! `tacit ledger`: what anybody can check, prove and read of the city's log who has its files. Nothing here uses the network, and nothing
-//! but what an agency does to its own mirror (`hand-over sign`, `restore`) a secret key.
+//! `tacit ledger`: what anybody can check, prove and read of the city's log who has its files; and what a member states there. Nothing but `submit` uses the
+//! network, and nothing but what members state (`member`, `submit` of evidence) and agencies do to their own mirrors (`hand-over sign`, `restore`) a secret key.
 
 mod agency;
 mod check;
 mod evidence;
 pub(super) mod files;
 mod handover;
+mod member;
 mod restore;
 mod show;
+mod submit;
+mod who;
 pub(super) mod whole;
 
 use super::Done;
 use clap::{Args, Subcommand};
 
-/// Check, prove and read the city's log, offline
+/// Check, prove and read the city's log, offline; and hand in what shall stand there
 ///
 /// Every member, contract, snapshot, question, debit, start, result and abort stands in one log, which the coordinator sequences and
 /// every agency witnesses and mirrors. Its files are in a folder of tiles (C2SP tlog-tiles), or in a node's own ledger folder.
@@ -30,6 +33,8 @@ const HELP: &str = "Examples:
   tacit ledger prove tiles 17 --output debit.proof --entry debit.note
   tacit ledger verify debit.proof --entry debit.note --policy city.policy
   tacit ledger evidence one.checkpoint other.checkpoint --policy city.policy --log energy/ledger
+  tacit ledger submit fork.evidence --config energy/party.toml
+  tacit ledger member press.entry --config energy/party.toml --name press --organisation 'The Press Office' --role planner --key ed25519:1f0c…
   tacit ledger hand-over sign second.handover --config energy/party.toml
   tacit ledger restore health/ledger --checkpoint log.checkpoint --config energy/party.toml
 
@@ -48,6 +53,8 @@ enum LedgerCommand {
     Show(show::ShowArgs),
     HandOver(handover::HandOverArgs),
     Restore(restore::RestoreArgs),
+    Submit(submit::SubmitArgs),
+    Member(member::MemberArgs),
 }
 
 pub(super) fn ledger(args: LedgerArgs) -> Done {
@@ -59,5 +66,7 @@ pub(super) fn ledger(args: LedgerArgs) -> Done {
         LedgerCommand::Show(args) => show::show(&args),
         LedgerCommand::HandOver(args) => handover::hand_over(&args),
         LedgerCommand::Restore(args) => restore::restore(&args),
+        LedgerCommand::Submit(args) => submit::submit(&args),
+        LedgerCommand::Member(args) => member::member(&args),
     }
 }

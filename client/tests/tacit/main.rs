@@ -16,6 +16,7 @@ mod handover;
 mod ledger;
 mod liar;
 mod log;
+mod members;
 mod noise;
 mod questions;
 mod readme;

@@ -43,7 +43,7 @@ const EVIDENCE_HELP: &str = "Examples:
   tacit ledger evidence one.checkpoint other.checkpoint --policy city.policy --output fork.evidence
   tacit ledger evidence small.checkpoint large.checkpoint --policy city.policy --log energy/ledger --key energy/witness
 
-Evidence is complete in itself: two checkpoints signed by one key, and the proof that no log has both. It convicts a coordinator by the log's key and an
+`tacit ledger submit` puts it on the log. Evidence is complete in itself: two checkpoints signed by one key, and the proof that no log has both. It convicts a coordinator by the log's key and an
 agency by its cosigner's. Whether that key is whose it is said to be, a policy or the roster says.";
 
 pub(super) fn evidence(args: &EvidenceArgs) -> Done {
