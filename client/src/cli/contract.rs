@@ -3,6 +3,7 @@
 mod check;
 mod draft;
 mod explain;
+mod protection;
 mod show;
 mod sign;
 

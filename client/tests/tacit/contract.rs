@@ -139,6 +139,82 @@ fn a_contract_is_drafted_signed_countersigned_and_ended() {
 }
 
 #[test]
+fn every_term_has_an_option() {
+    let desk = Desk::new();
+    let draft = desk.path("c.draft");
+    let options = [
+        ["--allow", "amount=SUM"],
+        ["--allow", "zone=GROUP"],
+        ["--entity-key", "zone"],
+        ["--min-group", "10"],
+        ["--dominance", "50"],
+        ["--clamp", "amount=-1.5..5000"],
+        ["--rows-per-entity", "12"],
+        ["--epsilon-month", "4"],
+        ["--epsilon-query", "0.5"],
+        ["--delta", "0.000001"],
+        ["--noise", "binomial"],
+        ["--price", "3 credit"],
+        ["--join-with", "health.*"],
+        ["--sizes", "exact"],
+        ["--max-uses", "100"],
+        ["--receiver", "planning-office"],
+        ["--revocation", "new-jobs"],
+        ["--not-before", "2027-01-01T00:00:00Z"],
+        ["--not-after", "2028-01-01T00:00:00Z"],
+        ["--purpose", "https://w3id.org/dpv#ServiceProvision"],
+    ];
+    let options: Vec<&str> = options.concat();
+    let said = desk.new_contract(&draft, &[&options[..], &["--noise-required"]].concat());
+    assert_eq!(said.code, 0, "{}", said.err);
+    let found = desk.check(&draft);
+    assert_eq!((&found["ok"], &found["wrong"]), (&Value::from(true), &serde_json::json!([])), "{found}");
+    let shown = desk.contract("show", &[text(&draft)]);
+    assert_eq!(shown.code, 0, "{}", shown.err);
+    for part in [
+        "What comes out is of at least 10 different zone.",
+        "No one has more than 50 per cent of a sum that comes out.",
+        "Values of amount below -1.5 count as -1.5, and above 5000 as 5000.",
+        "At most 12 rows of each zone count.",
+        "Every answer has noise, the heads of coins: ε at most 0.5 a question and 4 a month (δ 0.000001).",
+        "Others may learn how many rows are left at home.",
+        "An answer costs 3 credit.",
+        "health.*",
+        "100",
+        "2027-01-01T00:00:00Z to 2028-01-01T00:00:00Z",
+        "https://w3id.org/dpv#ServiceProvision",
+    ] {
+        assert!(shown.out.contains(part), "{part}: {}", shown.out);
+    }
+    assert!(found["allows"].to_string().contains("what runs then may end"), "{found}");
+    // It is signed as it is.
+    assert_eq!(desk.sign(&draft, "energy").code, 0);
+
+    for (args, says) in [
+        (&["--entity-key", "meter"][..], "--entity-key meter: energy.example has no column `meter`; it has"),
+        (&["--clamp", "watts=0..1"], "--clamp watts: energy.example has no column `watts`"),
+        (&["--clamp", "amount=0-1"], "write it as 'kwh=0..5000'"),
+        (&["--clamp", "amount=0..1e3"], "`1e3` is not a number such as `0.5`"),
+        (&["--allow", "amount=SUM", "--clamp", "amount=5..1"], "the contract would be wrong, and is not written: `clamp` names"),
+        (&["--rows-per-entity", "3"], "--entity-key"),
+        (&["--epsilon-query", "1"], "--epsilon-month"),
+        (&["--epsilon-month", "1", "--epsilon-query", "2"], "one query may spend more than a month"),
+        (&["--epsilon-month", "1", "--noise", "binomial"], "binomial noise spends of `delta`, which is 0"),
+        (&["--epsilon-month", "1", "--noise", "gauss"], "there are laplace and binomial"),
+        (&["--min-group", "0"], "`min_group` is not between"),
+        (&["--dominance", "101"], "`dominance_pct` is not between"),
+        (&["--price", "credit"], "write it as '3 credit'"),
+        (&["--revocation", "later"], "there are immediate and new-jobs"),
+        (&["--receiver", "press"], "--receiver press: it may not ask"),
+        (&["--not-after", "1999-01-01T00:00:00Z"], "`not_after` is not later"),
+    ] {
+        let said = desk.new_contract(&desk.path("n.draft"), args);
+        assert!(said.code == 2 && said.err.contains(says), "{says}: {}", said.err);
+        assert!(!desk.path("n.draft").exists(), "{args:?}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_said_all_at_once() {
     let desk = Desk::new();
     let draft = desk.path("c.draft");
