@@ -59,11 +59,13 @@ impl Document {
         match (&self.signed, seen) {
             (_, Seen { revoked: true, .. }) => State::Terminated,
             (None, _) => State::Requested,
-            (Some(signed), seen) => match (self.is_awaited(signed), roster.is_some_and(|roster| self.strangers(roster).is_empty())) {
-                (true, _) => State::Offered,
-                (false, true) if seen.logged => State::Finalized,
-                (false, true) => State::Verified,
-                (false, false) => State::Agreed,
+            (Some(signed), _) if self.is_awaited(signed) => State::Offered,
+            // Its agency has offered it; that it goes by what was accepted is for the agency to show.
+            (_, Seen { held: false, logged: false, .. }) if self.contract.countersigned => State::Accepted,
+            (_, seen) => match roster.is_some_and(|roster| self.strangers(roster).is_empty()) {
+                true if seen.logged => State::Finalized,
+                true => State::Verified,
+                false => State::Agreed,
             },
         }
     }
@@ -87,6 +89,8 @@ impl Document {
 /// What is known of a contract from elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Seen {
+    /// It is in the folder of contracts by which a node goes, signed by all who must.
+    pub held: bool,
     /// It stands in the log.
     pub logged: bool,
     /// Its owner has ended it.
@@ -101,7 +105,9 @@ pub enum State {
     Requested,
     /// The owner has signed it, and waits for planners who must.
     Offered,
-    /// All who must have signed it, by the keys it names.
+    /// The planners who must have signed it; whether its agency goes by it is not known.
+    Accepted,
+    /// All who must have signed it, by the keys it names, and its agency goes by it.
     Agreed,
     /// And these are the keys that the roster has.
     Verified,
@@ -116,6 +122,7 @@ impl fmt::Display for State {
         f.write_str(match self {
             Self::Requested => "REQUESTED (a draft: nobody has signed it)",
             Self::Offered => "OFFERED (signed by its owner; planners must sign it too)",
+            Self::Accepted => "ACCEPTED (planners who must have signed it; its agency has to put it among its contracts: give --contracts or --log to see)",
             Self::Agreed => "AGREED (signed by all who must; give --roster to hold the keys against the city's)",
             Self::Verified => "VERIFIED (signed by all who must, with the city's keys)",
             Self::Finalized => "FINALIZED (it stands in the log)",

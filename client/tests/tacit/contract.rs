@@ -119,7 +119,22 @@ fn a_contract_is_drafted_signed_countersigned_and_ended() {
     assert_eq!(desk.sign(&contract, "health").code, 1, "none of its planners");
     assert_eq!(desk.sign(&contract, "planning-office").code, 0);
     assert_eq!(desk.sign(&contract, "planning-office").code, 1, "once");
-    assert_eq!((desk.state(&contract, &[]), desk.state(&contract, &roster)), ("AGREED".into(), "VERIFIED".into()));
+    assert_eq!((desk.state(&contract, &[]), desk.state(&contract, &roster)), ("ACCEPTED".into(), "ACCEPTED".into()));
+    let policy: Value = serde_json::from_str(&desk.contract("show", &[text(&contract), "--odrl"]).out).expect("JSON-LD");
+    assert_eq!(policy["@type"], "Offer", "nobody has agreed");
+    // Its agency puts it among those by which its node goes: it is agreed.
+    let held = desk.path("held");
+    std::fs::create_dir(&held).expect("a folder");
+    let contracts = ["--contracts", text(&held)];
+    assert_eq!(desk.state(&contract, &contracts), "ACCEPTED", "it is not there");
+    std::fs::copy(&contract, held.join("c.contract")).expect("copied");
+    assert_eq!(desk.state(&contract, &contracts), "AGREED");
+    assert_eq!(desk.state(&contract, &[&roster[..], &contracts].concat()), "VERIFIED");
+    let policy: Value =
+        serde_json::from_str(&desk.contract("show", &[text(&contract), "--odrl", contracts[0], contracts[1]]).out).expect("JSON-LD");
+    assert_eq!(policy["@type"], "Agreement");
+    let none = desk.contract("show", &[text(&contract), "--contracts", "/nonexistent"]);
+    assert!(none.code == 2 && none.err.contains("there is no such folder"), "{}", none.err);
     assert_eq!(desk.check(&contract)["ok"], true);
 
     // Its owner ends it, and nobody else.

@@ -11,7 +11,7 @@ use crate::render::{Table, plain};
 use clap::Args;
 use ledger::contract::open_revocation;
 use ledger::entry::{Body, Entry, Revoke};
-use mpc_core::file::Kind;
+use mpc_core::file::{Kind, unreadable_folder};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +27,9 @@ pub(super) struct ShowArgs {
     /// A revocation that lies elsewhere
     #[arg(long, value_name = "FILE")]
     revocation: Option<PathBuf>,
+    /// The folder of contracts by which a node goes, to see whether it is there
+    #[arg(long, value_name = "DIR")]
+    contracts: Option<PathBuf>,
     /// The city's log, to see whether it stands there: a folder of tiles, or a node's ledger folder
     #[arg(long, value_name = "LOG")]
     log: Option<PathBuf>,
@@ -45,10 +48,12 @@ const SHOW_HELP: &str = "Examples:
   tacit contract show energy.meters.contract --roster roster.toml
   tacit contract show energy.meters.contract --receipt > receipt.md
   tacit contract show energy.meters.contract --odrl > policy.jsonld
+  tacit contract show energy.meters.contract --roster roster.toml --contracts contracts
   tacit contract show energy.meters.contract --roster roster.toml --log energy/ledger --json
 
-The states are those of the Dataspace Protocol: REQUESTED (a draft), OFFERED (planners must sign it too), AGREED (all who must have), VERIFIED (with the
-roster's keys), FINALIZED (it stands in the log), TERMINATED (revoked). Nothing of the log is verified here: `tacit ledger audit` does that.";
+The states are those of the Dataspace Protocol: REQUESTED (a draft), OFFERED (signed by its agency; planners must sign it too), ACCEPTED
+(they have), AGREED (its agency goes by it: by its signature alone if nobody else has to sign, else it is among its contracts), VERIFIED (with the roster's
+keys), FINALIZED (it stands in the log), TERMINATED (revoked). Nothing of the log is verified here: `tacit ledger audit` does that.";
 
 pub(super) fn show(args: &ShowArgs) -> Done {
     let document = document(&args.file)?;
@@ -56,7 +61,7 @@ pub(super) fn show(args: &ShowArgs) -> Done {
     let state = document.state(roster.as_ref(), seen(args, &document)?);
     let text = match () {
         () if args.odrl => {
-            let agreed = !matches!(state, State::Requested | State::Offered);
+            let agreed = !matches!(state, State::Requested | State::Offered | State::Accepted);
             let policy = odrl::odrl(&document, agreed);
             serde_json::to_string_pretty(&policy).map_err(|e| Error::internal(e.to_string()))? + "\n"
         }
@@ -84,6 +89,9 @@ fn seen(args: &ShowArgs, document: &Document) -> Result<Seen, Error> {
             return Err(Error::config(format!("{}: it ends another contract ({})", path.display(), ended.short())));
         }
     }
+    if let Some(folder) = &args.contracts {
+        seen.held = held(folder, document)?;
+    }
     if let Some(log) = &args.log {
         let log = LogArgs::at(log).open()?;
         let size = log.checkpoint.head().size;
@@ -96,6 +104,23 @@ fn seen(args: &ShowArgs, document: &Document) -> Result<Seen, Error> {
         })?;
     }
     Ok(seen)
+}
+
+/// Whether a folder has the contract, signed by as many as this file.
+fn held(folder: &Path, wanted: &Document) -> Result<bool, Error> {
+    let unreadable = |error| Error::config(format!("{}: {}", folder.display(), unreadable_folder(&error)));
+    for file in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = file.map_err(unreadable)?.path();
+        if path.extension().is_none_or(|extension| extension != "contract") {
+            continue;
+        }
+        if let Ok(Document { signed: Some(found), .. }) = document(&path)
+            && wanted.signed.as_ref().is_some_and(|signed| signed.id == found.id && signed.countersigned.is_subset(&found.countersigned))
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn table(document: &Document, state: State) -> String {
