@@ -133,7 +133,8 @@ impl Client {
         Ok(self.explained(&plan)?.under(consent))
     }
 
-    /// Has the city's log say what is left of the budgets that a question would spend of. Of the question itself nothing is sent; nodes and auditors count for themselves.
+    /// Has the coordinator say what is left, by the city's log, of the budgets that a question would spend of. It is its word: no entry comes with it. Of the question itself nothing is
+    /// sent; nodes and auditors count for themselves.
     ///
     /// # Errors
     /// The coordinator does not answer.

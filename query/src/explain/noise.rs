@@ -27,7 +27,7 @@ pub struct SpentLine {
     /// What the contract lets the planner spend in a month, as far as whoever explains it knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub month: Option<Loss>,
-    /// What is left of that, if the city's log was asked.
+    /// What is left of that, if the coordinator was asked: its word, of which nothing is proved here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<Loss>,
 }
@@ -86,7 +86,9 @@ impl NoiseLines {
             lines.push(format!("noise spends ε = {epsilon}, δ = {delta} of the budget of {}", of.join(", and as much of that of ")));
         }
         let budgets = self.spent.iter().filter_map(|SpentLine { dataset, month, left, .. }| match (month, left) {
-            (Some(month), Some(left)) => Some(format!("{dataset}: {left} are left of this month's {month}")),
+            (Some(month), Some(left)) => Some(format!(
+                "{dataset}: {left} are left of this month's {month}, as the coordinator says; nodes go by their own mirrors of the log"
+            )),
             (Some(month), None) => Some(format!("{dataset}: a month has {month}; what is left of it stands on the city's log")),
             (None, _) => None,
         });
