@@ -3,6 +3,8 @@
 //!
 //! ```text
 //! history  the entries that concern it, put together
+//! openings what their commitments hide, where somebody holds it
+//! released what came out, where the SQL is known
 //! total    what they come to
 //! told     as JSON
 //! page     as a page to print: html writes it, chart its pictures
@@ -11,11 +13,14 @@
 mod chart;
 pub mod history;
 mod html;
+pub mod openings;
 pub mod page;
+pub mod released;
 pub mod told;
 pub mod total;
 
-pub use history::{History, Openings, Place, Question, Reader, State};
+pub use history::{History, Place, Question, Reader, State};
+pub use openings::{Opened, Openings};
 pub use total::{Total, Totals};
 
 use ledger::contract::{Epsilon, Time};

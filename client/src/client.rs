@@ -4,17 +4,19 @@ use crate::clock::now;
 use crate::config::Config;
 use crate::error::{Declined, Error, Refusals};
 use crate::http::{Api, Problem};
+use crate::joblog;
 use crate::pooled::public_tables;
 use crate::result::{self, Answer};
 use ledger::budget::{Account, Allowance, Loss, left, month};
 use ledger::bytes::{Base64, Hash};
 use ledger::contract::{Epsilon, Security, SignedContract};
-use ledger::entry::Body;
+use ledger::entry::{Body, Opening};
 use ledger::policy::Policy;
 use mpc_core::file::Kind;
 use mpc_core::identity::Identity;
 use mpc_core::roster::Roster;
 use mpc_core::stack;
+use party::openings;
 use party::seal::OutputKey;
 use query::catalog::Catalog;
 use query::compile::{SqlError, compile};
@@ -24,6 +26,7 @@ use query::joblog::QueryEntry;
 use query::message::job::{CityStatus, Event, JobState, JobStatus, PartyRefusal, SealedResults, Submit, Submitted, What, Word};
 use query::message::{Cancel, Code, Query, QueryId, Refusal, Statement};
 use query::plan::Plan;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// A planner at work: who they are, the city they ask, and where its coordinator is.
@@ -48,11 +51,13 @@ pub struct Ask {
     pub analyze: bool,
     /// How long the query stands before nobody starts on it any more.
     pub valid_for: Duration,
+    /// A folder for what opens the question's commitments in the city's log.
+    pub openings: Option<PathBuf>,
 }
 
 impl Default for Ask {
     fn default() -> Self {
-        Self { purpose: String::new(), epsilon: None, analyze: false, valid_for: Duration::from_secs(3600) }
+        Self { purpose: String::new(), epsilon: None, analyze: false, valid_for: Duration::from_secs(3600), openings: None }
     }
 }
 
@@ -245,6 +250,10 @@ impl Client {
         let (query, note) = self.sign(sql, ask, &key)?;
         let job = QueryId::of(&note);
         let (plan, entry) = self.with_entry(plan, &query, &note).await?;
+        if let (Some(folder), Some(entry)) = (&ask.openings, &entry) {
+            // Before it is asked: what cannot be shown later is not on the log.
+            joblog::keep(folder, job, openings::What::Statement, &Opening { salt: entry.salt, value: query.sql.clone() })?;
+        }
         let answer: Result<Submitted, Problem> = self.api.post("/v1/jobs", &Submit { note, entry: entry.clone() }).await?;
         let submitted = match answer {
             Ok(submitted) => submitted,

@@ -6,7 +6,7 @@ use crate::http::Problem;
 use ledger::bytes::Hash;
 use ledger::checkpoint::Head;
 use ledger::contract::SignedContract;
-use ledger::entry::{Body, Entry};
+use ledger::entry::{Body, Entry, Opening};
 use ledger::key::VerifierKey;
 use ledger::policy::Policy;
 use ledger::receipt::Receipt;
@@ -14,12 +14,14 @@ use ledger::signed::SignedNote;
 use ledger::tile::MAX_ENTRY;
 use mpc_core::roster::Roster;
 use party::contracts::signs;
+use party::openings::{self, What};
 use query::consent::{self, Effective};
 use query::joblog::{Compiled, QueryEntry, digest, result};
 use query::message::job::{OnLog, Places, Receipted, SealedResults, Standing};
 use query::message::{Query, QueryId, Sealed};
 use query::plan::Plan;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 impl Client {
@@ -131,6 +133,11 @@ impl Client {
     }
 }
 
+/// Puts an opening into a folder that the planner named.
+pub(crate) fn keep(folder: &Path, job: QueryId, what: What, opening: &Opening) -> Result<(), Error> {
+    openings::write(folder, &job.0, what, opening).map_err(|error| Error::config(format!("--save-opening {}: {error}", folder.display())))
+}
+
 /// What the contracts on the log say of a question.
 enum Agreed {
     /// They allow it.
@@ -148,6 +155,8 @@ pub struct Logged {
     pub places: Places,
     /// Those of its debits.
     pub debits: Vec<u64>,
+    /// What opens the result's commitment.
+    pub result: Opening,
     /// And of the start of the attempt that answered it.
     pub start: u64,
     /// How far the log was, of which the receipts are.
@@ -171,10 +180,10 @@ pub(crate) fn check(
     }
     let first = sealed.first().ok_or("there is no share")?.0;
     let stated = Entry::parse(receipts.result.entry.as_bytes()).map_err(|error| format!("the result's entry in the log: {error}"))?;
-    let released = result(first.sid, sealed.iter().map(|(_, note)| digest(note))).commitment();
+    let released = result(first.sid, sealed.iter().map(|(_, note)| digest(note)));
     match &stated.body {
         Body::Result(outcome)
-            if outcome.job == first.job.0 && outcome.attempt == u64::from(first.attempt) && outcome.result == released => {}
+            if outcome.job == first.job.0 && outcome.attempt == u64::from(first.attempt) && outcome.result == released.commitment() => {}
         _ => return Err("the result that the city's log has of this job is not the one that was handed over".into()),
     }
     let note = SignedNote::parse(&receipts.result.entry, MAX_ENTRY).map_err(|error| error.to_string())?;
@@ -199,7 +208,7 @@ pub(crate) fn check(
     };
     let places = Places { query: place(&receipts.query)?, result: Some(place(&receipts.result)?) };
     let debits = receipts.debits.iter().map(place).collect::<Result<_, _>>()?;
-    Ok(Logged { places, debits, start: place(&receipts.start)?, head, receipts: receipts.clone() })
+    Ok(Logged { places, result: released, debits, start: place(&receipts.start)?, head, receipts: receipts.clone() })
 }
 
 /// Whether what is shown as an attempt's beginning is that: a debit of each data set that the question reads, and the start.

@@ -16,6 +16,7 @@ use crate::ledger::Mirror;
 use crate::node::now;
 use crate::observe::Observed;
 use crate::offer::{Admitted, Grounds};
+use crate::openings::Openings;
 use crate::seal::{self, Context};
 use crate::source::Sources;
 use failure::{of_abort, of_local, of_public};
@@ -50,6 +51,7 @@ pub(crate) struct Desk {
     pub attempts: Mutex<Attempts>,
     pub guard: Guard,
     pub answers: Answers,
+    pub openings: Openings,
     pub mesh: Mesh,
     pub limits: Limits,
     pub observed: Observed,
@@ -190,6 +192,7 @@ impl Attempt<'_> {
         let Admitted { job, attempt, query, consent, .. } = self.admitted;
         let contracts = self.desk.grounds.contracts();
         let log = joblog::gate(self.desk, self.admitted)?;
+        joblog::keep(self.desk, self.admitted)?;
         // From here on this attempt is used up, whatever becomes of it.
         self.desk.attempts().begin(*job, query, *attempt, now())?;
         if self.admitted.entry.is_none() {

@@ -8,8 +8,9 @@ use crate::job::Desk;
 use crate::ledger::Mirror;
 use crate::node::now;
 use crate::offer::Admitted;
+use crate::openings::What;
 use ledger::bytes::Hash;
-use ledger::entry::{self, Body, EntryError, Outcome};
+use ledger::entry::{self, Body, EntryError, Opening, Outcome};
 use ledger::replay::{Job, Phase};
 use mpc_core::{Session, stack};
 use query::joblog::{Compiled, QueryEntry, difference, digest, result as commitment};
@@ -38,9 +39,22 @@ pub(crate) fn accept(desk: &Desk, offer: &Offer, admitted: &mut Admitted) -> Res
         )),
         (Some(mirror), Some(given)) => {
             admitted.entry = Some(Arc::new(judged(desk, mirror, given, admitted)?));
+            admitted.statement = Some(Arc::new(Opening { salt: given.salt, value: admitted.query.sql.clone() }));
+            // So that an owner can say what its debit was for, though the attempt may never begin here. It is needed only once one does.
+            if let Err(refusal) = keep(desk, admitted) {
+                tracing::warn!(job = %admitted.job.short(), reason = refusal.reason, "the words of a question are not kept yet");
+            }
             signed(desk, mirror, admitted)
         }
     }
+}
+
+/// Keeps the words of the question, for whoever audits its data sets here.
+///
+/// # Errors
+/// They cannot be written: the attempt does not begin.
+pub(crate) fn keep(desk: &Desk, admitted: &Admitted) -> Result<(), Refusal> {
+    admitted.statement.as_ref().map_or(Ok(()), |opening| desk.openings.keep(admitted.job, What::Statement, opening))
 }
 
 /// What the planner's entry says, if that is what this node finds.
@@ -132,15 +146,16 @@ pub(crate) fn gate(desk: &Desk, admitted: &Admitted) -> Result<[u8; 32], Refusal
 /// Signs the result, of which this node has sealed the part `note`: the parties tell one another what theirs are called.
 ///
 /// # Errors
-/// A peer is gone; no part has left this node.
+/// A peer is gone, or what opens the result cannot be kept; no part has left this node.
 pub(crate) fn result(desk: &Desk, admitted: &Admitted, session: &mut Session, note: &str) -> Result<Vec<String>, Failure> {
     if admitted.entry.is_none() {
         return Ok(Vec::new());
     }
     let told = exchanged(session, "result", &[], &digest(note)).map_err(Failure::Session)?;
     let digests = told.into_values().map(|([], digest)| digest);
-    let result = commitment(Hash(*session.id()), digests).commitment();
-    let outcome = Outcome { job: admitted.job.0, attempt: admitted.attempt.into(), result };
+    let result = commitment(Hash(*session.id()), digests);
+    desk.openings.keep(admitted.job, What::Result, &result).map_err(Failure::Refused)?;
+    let outcome = Outcome { job: admitted.job.0, attempt: admitted.attempt.into(), result: result.commitment() };
     Ok(vec![sign(desk, &Body::Result(outcome)).map_err(|error| Failure::Refused(defect(&error)))?])
 }
 

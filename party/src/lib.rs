@@ -13,6 +13,7 @@
 //!           ledger   witness and mirror of the city's log, and what this node wants to stand there
 //!           snapshot what this node says there that its tables hold
 //!           answers  this node's shares of the answers with noise that were given
+//!           openings the words of the questions it takes part in, for audits
 //!           difference  what was told of protected tables, that no two answers differ in too few entities
 //!           exchange what the parties of a session tell each other in clear
 //!           seal     what is released, readable by the planner alone
@@ -34,6 +35,7 @@ pub mod ledger;
 mod node;
 pub mod observe;
 pub mod offer;
+pub mod openings;
 pub mod seal;
 pub mod snapshot;
 pub mod source;

@@ -10,6 +10,7 @@ use crate::job::Desk;
 use crate::ledger::{self, Mirror};
 use crate::observe::{self, Observed};
 use crate::offer::Grounds;
+use crate::openings::Openings;
 use crate::snapshot;
 use crate::source::{LoadError, Sources};
 use mpc_core::identity::{Identity, IdentityError, PublicKey};
@@ -57,8 +58,23 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
     let (node, limits, attempts) = (config.node.clone(), config.limits, Mutex::new(attempts));
     let guard = Guard::new(&config.node, &config.state);
     let answers = Answers::open(&config.state, identity.clone()).map_err(NodeError::Answers)?;
+    let openings = Openings::open(&config.state).map_err(NodeError::Openings)?;
     let (observing, keeping) = (observed.clone(), mirror.clone());
-    let desk = Desk { node, me, identity, grounds, sources, attempts, guard, answers, mesh, limits, observed: observing, mirror: keeping };
+    let desk = Desk {
+        node,
+        me,
+        identity,
+        grounds,
+        sources,
+        attempts,
+        guard,
+        answers,
+        openings,
+        mesh,
+        limits,
+        observed: observing,
+        mirror: keeping,
+    };
     let desk = Arc::new(desk);
     desk.forget_answers();
     let at = Arc::downgrade(&desk);
@@ -154,6 +170,9 @@ pub enum NodeError {
     /// The answers given.
     #[error("{0}; it is of what this node keeps of answers with noise, in the folder `answers` of its state")]
     Answers(std::io::Error),
+    /// The words of questions.
+    #[error("{0}; it is the folder of what opens the log's commitments, below `state`; check its permissions")]
+    Openings(std::io::Error),
     /// The mesh.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),

@@ -6,7 +6,7 @@ use crate::attempts::Attempts;
 use crate::contracts::{Consent, Contracts};
 use crate::seal;
 use ledger::bytes::Hash;
-use ledger::entry::{self, Body, Entry};
+use ledger::entry::{self, Body, Entry, Opening};
 use mpc_core::roster::Roster;
 use query::catalog::Catalog;
 use query::compile::{SqlError, compile};
@@ -47,6 +47,8 @@ pub struct Admitted {
     pub effective: Effective,
     /// The planner's entry about it, where it stands on the city's log.
     pub entry: Option<Arc<entry::Query>>,
+    /// What opens its commitment to the SQL.
+    pub statement: Option<Arc<Opening>>,
     /// The checkpoint with which it was started there.
     pub checkpoint: Option<String>,
 }
@@ -108,7 +110,7 @@ impl Grounds {
         Size::of(&plan).admit(&self.bounds, &self.node)?;
         let plan_hash = Hash(plan.hash());
         let (attempt, plan) = (offer.attempt, Arc::new(plan));
-        Ok(Admitted { job, attempt, query, plan, plan_hash, consent, effective, entry: None, checkpoint: None })
+        Ok(Admitted { job, attempt, query, plan, plan_hash, consent, effective, entry: None, statement: None, checkpoint: None })
     }
 }
 

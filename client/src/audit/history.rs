@@ -3,7 +3,7 @@
 use super::month;
 use ledger::bytes::Hash;
 use ledger::contract::{self, ROWS};
-use ledger::entry::{Body, Debit, Entry, EntryError, Opening, Query, SEALED};
+use ledger::entry::{Body, Debit, Entry, EntryError, Query, SEALED};
 use ledger::tree;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -20,6 +20,8 @@ pub struct History {
     pub contracts: Vec<Contract>,
     /// What it held.
     pub snapshots: Vec<Snapshot>,
+    /// The note of every contract on the log, of other data sets too: questions go by several together.
+    pub notes: BTreeMap<Hash, String>,
     /// Every entry all this is taken from.
     pub entries: Vec<Entered>,
 }
@@ -246,6 +248,9 @@ impl Reader {
         let entry = Entry::parse(bytes)?;
         let signers: Vec<String> = entry.signatures.iter().map(|signature| signature.name.to_owned()).collect();
         let (id, kind) = (entry.id, entry.body.kind());
+        if let (Body::Contract(_), Ok(note)) = (&entry.body, std::str::from_utf8(bytes)) {
+            self.history.notes.insert(id, note.to_owned());
+        }
         if self.concerns(place, id, &signers, entry.body) {
             self.history.entries.push(Entered { place, id, leaf: tree::leaf_hash(bytes), kind, signers });
         }
@@ -348,21 +353,5 @@ impl Reader {
     fn step(&mut self, job: &Hash, place: Place, step: Step) -> bool {
         let question = self.jobs.get(job).and_then(|at| self.history.questions.get_mut(*at));
         question.map(|question| question.steps.push((place, step))).is_some()
-    }
-}
-
-/// What some commitments hide.
-#[derive(Clone, Default)]
-pub struct Openings(HashMap<Hash, String>);
-
-impl Openings {
-    /// Takes one more.
-    pub fn add(&mut self, opening: Opening) {
-        self.0.insert(opening.commitment(), opening.value);
-    }
-
-    /// What this commitment hides, if its opening is there.
-    pub fn open(&self, commitment: &Hash) -> Option<&str> {
-        self.0.get(commitment).map(String::as_str)
     }
 }

@@ -4,7 +4,7 @@
 use super::chart;
 use super::history::{Contract, Step};
 use super::html::Html;
-use super::{History, Openings, Place, Question, Standing, State, Total, Totals, epsilon, time};
+use super::{History, Opened, Place, Question, Standing, State, Total, Totals, epsilon, time};
 use crate::contract::words;
 use crate::render::plural;
 use ledger::contract::ROWS;
@@ -19,7 +19,7 @@ pub struct Page<'a> {
     /// The log.
     pub standing: &'a Standing,
     /// What may be shown of commitments.
-    pub openings: &'a Openings,
+    pub opened: &'a Opened,
     /// Which questions were asked for, in words; none if all.
     pub only: &'a [String],
     /// How to verify it: what a command does, and the command.
@@ -153,6 +153,9 @@ impl Page<'_> {
                 standing.join(", ")
             ),
         });
+        for wrong in &self.opened.wrong {
+            say(&format!("An opening was refused: {wrong}."));
+        }
         say(
             "The log has the names of columns and what each question cost. The words of a question and its result stand there as fingerprints \
              (commitments); they are shown below where whoever made this page held the openings.",
@@ -243,12 +246,38 @@ impl Page<'_> {
                 rows.push(("result", format!("commitment {result}")));
             }
             html.facts(rows);
-            if let Some(sql) = self.openings.open(&query.statement) {
+            if let Some(sql) = self.opened.open(&query.statement) {
                 html.leaf("p", &[("class", "quiet")], "The statement, opened:").leaf("pre", &[], sql);
             }
-            let answer = if let State::Released(result) = question.state() { self.openings.open(result) } else { None };
+            self.released(html, question);
+            let answer = if let State::Released(result) = question.state() { self.opened.open(result) } else { None };
             if let Some(answer) = answer {
                 html.leaf("p", &[("class", "quiet")], "The result, opened:").leaf("pre", &[], answer);
+            }
+        }
+    }
+
+    /// What came out by the plan that the log names, as this page's maker compiled it again.
+    fn released(&self, html: &mut Html, question: &Question) {
+        match self.opened.released(question) {
+            None => {}
+            Some(Err(why)) => {
+                html.leaf("p", &[("class", "quiet")], &format!("What it released is not told here: {why}."));
+            }
+            Some(Ok(released)) => {
+                let came = if matches!(question.state(), State::Released(_)) { "came out" } else { "would have come out" };
+                html.leaf(
+                    "p",
+                    &[("class", "quiet")],
+                    &format!("What {came}, by the plan whose fingerprint is on the log, and nothing else:"),
+                );
+                html.begin("ul", &[]);
+                for line in &released.lines {
+                    html.leaf("li", &[], line);
+                }
+                html.end();
+                let uses = released.uses.iter().map(|(name, done)| format!("{}: {}", words::column(name), done.join(", ")));
+                html.leaf("p", &[("class", "quiet")], &format!("What was done with the columns: {}.", uses.collect::<Vec<_>>().join("; ")));
             }
         }
     }

@@ -1,14 +1,14 @@
 //! A history as JSON, for programs.
 
 use super::history::{Contract, Step};
-use super::{History, Openings, Place, Question, Standing, State, Total, Totals, epsilon, time};
+use super::{History, Opened, Place, Question, Standing, State, Total, Totals, epsilon, time};
 use ledger::bytes::Hash;
 use ledger::receipt::Receipt;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// All of it. `questions` are those that were asked for; `receipts` are of `history.entries`.
-pub fn told(history: &History, questions: &[&Question], standing: &Standing, openings: &Openings, receipts: &[Receipt]) -> Value {
+pub fn told(history: &History, questions: &[&Question], standing: &Standing, opened: &Opened, receipts: &[Receipt]) -> Value {
     let totals = Totals::of(questions.iter().copied());
     let logs =
         standing.logs.iter().map(|log| json!({"origin": log.origin, "size": log.size, "root": log.root, "checkpoint": log.checkpoint}));
@@ -18,7 +18,7 @@ pub fn told(history: &History, questions: &[&Question], standing: &Standing, ope
         json!({"at": at(entry.place), "kind": entry.kind, "id": entry.id, "signers": entry.signers, "proof": proof})
     });
     let snapshots = history.snapshots.iter().map(|one| json!({"at": at(one.place), "snapshot": one.root, "columns": one.columns}));
-    let asked = questions.iter().map(|question| asked(history, question, openings));
+    let asked = questions.iter().map(|question| asked(history, question, opened));
     json!({
         "ok": true,
         "dataset": history.dataset,
@@ -37,6 +37,7 @@ pub fn told(history: &History, questions: &[&Question], standing: &Standing, ope
         "contracts": history.contracts.iter().map(|contract| contracted(contract, standing.time())).collect::<Vec<_>>(),
         "snapshots": snapshots.collect::<Vec<_>>(),
         "entries": entries.collect::<Vec<_>>(),
+        "openings_refused": opened.wrong,
     })
 }
 
@@ -44,13 +45,14 @@ fn at(place: Place) -> Value {
     json!({"log": place.log, "index": place.index})
 }
 
-fn asked(history: &History, question: &Question, openings: &Openings) -> Value {
+fn asked(history: &History, question: &Question, opened: &Opened) -> Value {
     let query = &question.query;
     let steps = question.steps.iter().map(|(place, step)| match step {
         Step::Started { attempt } => json!({"at": at(*place), "is": "started", "attempt": attempt}),
         Step::Released { attempt, result } => json!({"at": at(*place), "is": "released", "attempt": attempt, "result": result}),
         Step::Aborted { attempt, code } => json!({"at": at(*place), "is": "aborted", "attempt": attempt, "code": code}),
     });
+    let released = opened.released(question).and_then(|released| released.as_ref().ok());
     let state = question.state();
     let (result, code) = match state {
         State::Released(result) => (Some(result), None),
@@ -70,12 +72,15 @@ fn asked(history: &History, question: &Question, openings: &Openings) -> Value {
         "receivers": query.receivers,
         "plan_hash": query.plan_hash,
         "statement": query.statement,
-        "sql": openings.open(&query.statement),
+        "sql": opened.open(&query.statement),
+        "uses": released.map(|released| &released.uses),
+        "releases": released.map(|released| &released.lines),
+        "not_compiled": opened.released(question).and_then(|released| released.as_ref().err()),
         "month": question.month(),
         "expires": time(query.expires),
         "state": state.name().split(',').next(),
         "result": result,
-        "answer": result.and_then(|result| openings.open(result)),
+        "answer": result.and_then(|result| opened.open(result)),
         "code": code,
         "debit": question.debit.as_ref().map(|(place, debit)| json!({
             "at": at(*place), "contract": debit.contract, "month": debit.month, "uses": debit.uses, "epsilon": epsilon(debit.epsilon.into()),

@@ -5,6 +5,7 @@ use crate::client::{Ask, Client};
 use crate::clock::now;
 use crate::config::Config;
 use crate::error::{Declined, Error};
+use crate::joblog;
 use crate::progress::Progress;
 use crate::render::{self, Format, Table};
 use crate::result::Answer;
@@ -12,6 +13,7 @@ use clap::Args;
 use ledger::bytes::Base64;
 use ledger::contract::Epsilon;
 use mpc_core::roster::Roster;
+use party::openings::What;
 use query::message::QueryId;
 use query::message::job::{JobState, JobStatus, Places};
 use query::plan::Plan;
@@ -45,6 +47,10 @@ pub(super) struct QueryArgs {
     /// Seconds the query stands: after that nobody starts on it
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     valid_for: u64,
+    /// Puts what opens the question's commitments in the city's log (its SQL, and of the answer the digests of its parts) into this folder, for
+    /// `tacit audit --openings`
+    #[arg(long, value_name = "DIR")]
+    save_opening: Option<PathBuf>,
     /// Says nothing but the answer
     #[arg(short, long)]
     quiet: bool,
@@ -54,6 +60,7 @@ const QUERY_HELP: &str = "Examples:
   tacit query \"SELECT COUNT(*) FROM transport.green_trips\"
   tacit query -f question.sql --purpose \"bus plan 2027\"
   tacit query - --format csv < question.sql > answer.csv
+  tacit query -f question.sql --save-opening openings
   tacit query \"EXPLAIN ANALYZE SELECT …\"        runs it, with measured figures beside the estimates
 
 The planner's key signs the query; each agency seals its shares of the answer to a key made for this one query, and
@@ -68,8 +75,20 @@ pub(super) fn query(args: QueryArgs) -> Done {
     }
     let output = args.output.as_deref().map(Output::open).transpose()?;
     let analyze = explain == Explain::Analyze;
-    let ask = Ask { purpose: args.purpose, epsilon: args.epsilon, analyze, valid_for: Duration::from_secs(args.valid_for) };
+    let ask = Ask {
+        purpose: args.purpose,
+        epsilon: args.epsilon,
+        analyze,
+        valid_for: Duration::from_secs(args.valid_for),
+        openings: args.save_opening,
+    };
     let answer = runtime()?.block_on(wait(&client, &sql, &ask, args.quiet))?;
+    if let (Some(folder), Some(log)) = (&ask.openings, &answer.log)
+        && let Err(error) = joblog::keep(folder, answer.job, What::Result, &log.result)
+    {
+        // The answer is here, and is not given again.
+        writeln!(std::io::stderr(), "tacit: what opens the result is not kept: {error}").ok();
+    }
     let mut text = match analyze {
         true => explained(&client.analyze(&sql, &ask, &answer)?, args.format == Format::Json)?,
         false => {

@@ -7,7 +7,7 @@ use super::ledger::whole::{Whole, WholeArgs};
 use super::{Done, print};
 use crate::audit::history::Entered;
 use crate::audit::page::Page;
-use crate::audit::{History, Openings, Place, Question, Reader, Source, Standing, told};
+use crate::audit::{History, Opened, Openings, Place, Question, Reader, Source, Standing, released, told};
 use crate::config::read;
 use crate::error::Error;
 use clap::Args;
@@ -18,6 +18,8 @@ use ledger::store::{StoreError, Tiles};
 use ledger::tile::Tile;
 use ledger::tree;
 use mpc_core::file::{Kind, unreadable_folder};
+use party::openings::{BESIDE, FOLDER};
+use query::catalog::Catalog;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -46,9 +48,16 @@ pub(super) struct AuditArgs {
     /// Only questions up to and with this month
     #[arg(long, value_name = "MONTH", value_parser = month)]
     until: Option<String>,
-    /// A folder of openings ({"salt": …, "value": …}, one a file): statements and results are shown to whoever holds them
+    /// A folder of openings ({"salt": …, "value": …}, one a file): statements and results are shown to whoever holds them; may be repeated. If left out,
+    /// what the node of --config keeps, or the one whose ledger folder LOG is
     #[arg(long, value_name = "DIR")]
-    openings: Option<PathBuf>,
+    openings: Vec<PathBuf>,
+    /// The city's catalogue: what was released is said of questions whose SQL is known; if left out, that of --config
+    #[arg(long, value_name = "FILE")]
+    catalogue: Option<PathBuf>,
+    /// An agency's party.toml: its openings and its catalogue are taken
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Writes every entry that concerns the data set (NAME.note) and its receipt (NAME.proof) into this folder
     #[arg(long, value_name = "DIR")]
     proofs: Option<PathBuf>,
@@ -64,8 +73,13 @@ const HELP: &str = "Examples:
   tacit audit tiles --dataset energy.buildings --policy city.policy --roster roster.toml
   tacit audit tiles --dataset energy.buildings --policy city.policy --roster roster.toml --column site_energy_mmbtu --since 2026-10 --until 2026-12
   tacit audit tiles --dataset energy.buildings --policy city.policy --roster roster.toml --html buildings.html --proofs proofs
+  tacit audit energy/state/ledger --checkpoint log.checkpoint --config energy/party.toml --dataset energy.buildings --policy city.policy --roster roster.toml
   tacit audit energy/ledger --checkpoint monday.checkpoint --dataset energy.buildings --policy city.policy --roster roster.toml --json
   tacit ledger verify proofs/308-job-query.proof --entry proofs/308-job-query.note --policy city.policy
+
+A node keeps what opens the commitments of the jobs that it took part in, in the folder `openings` of its state; a planner does with `tacit query
+--save-opening`. Each is held against the log before it is shown. What was released follows from SQL and catalogue, and is said if the plan that
+they make is the one whose hash is on the log.
 
 An entry has no time of its own: a question is counted in the month of its debit, was asked before the time at which it expires, and stood in the
 log by the time of the checkpoint. What is left of a contract is counted over all questions, whatever is asked for here.
@@ -76,21 +90,20 @@ pub(super) fn audit(args: &AuditArgs) -> Done {
     let whole = args.whole.verify()?;
     let history = collect(&whole, &args.dataset)?;
     let standing = standing(&whole);
-    let openings = args.openings.as_deref().map_or_else(|| Ok(Openings::default()), openings)?;
     let questions = args.wanted(&history)?;
+    let opened = args.opened(&history, &questions)?;
     let receipts = || receipts(&whole, &history);
     if let Some(folder) = &args.proofs {
         write_proofs(folder, &whole, &history, &standing, &receipts()?)?;
     }
     if let Some(path) = &args.html {
         let (only, verify) = (args.only(), args.commands(&history, &standing));
-        let page =
-            Page { history: &history, questions: &questions, standing: &standing, openings: &openings, only: &only, verify: &verify };
+        let page = Page { history: &history, questions: &questions, standing: &standing, opened: &opened, only: &only, verify: &verify };
         files::write(path, page.html().as_bytes())?;
     }
     let text = match args.json {
-        true => format!("{}\n", told::told(&history, &questions, &standing, &openings, &receipts()?)),
-        false => text::text(&history, &questions, &standing, &openings),
+        true => format!("{}\n", told::told(&history, &questions, &standing, &opened, &receipts()?)),
+        false => text::text(&history, &questions, &standing, &opened),
     };
     Ok(print(&text)?)
 }
@@ -121,6 +134,23 @@ fn standing(whole: &Whole) -> Standing {
 }
 
 impl AuditArgs {
+    /// What may be shown beside what stands on the log.
+    fn opened(&self, history: &History, questions: &[&Question]) -> Result<Opened, Error> {
+        let config = self.config.as_deref().map(party::Config::load).transpose().map_err(|error| Error::config(error.to_string()))?;
+        let of_node = config.as_ref().map(|config| config.state.join(FOLDER));
+        let log = &self.whole.log.log;
+        let beside = || log.parent().map(|state| state.join(FOLDER)).filter(|folder| log.join("tail").exists() && folder.is_dir());
+        let folders = if self.openings.is_empty() { of_node.or_else(beside).into_iter().collect() } else { self.openings.clone() };
+        let mut openings = Openings::default();
+        folders.iter().try_for_each(|folder| read_openings(folder, &mut openings))?;
+        let catalogue = self.catalogue.as_ref().or(config.as_ref().map(|config| &config.catalogue));
+        let catalogue = catalogue.map(|path| Catalog::load(path)).transpose().map_err(|error| Error::config(error.to_string()))?;
+        let asked = questions.iter().filter_map(|question| Some((*question, openings.open(&question.query.statement)?)));
+        let released = catalogue.as_ref().map(|catalogue| released::all(history, asked, catalogue));
+        let wrong = openings.wrong(history);
+        Ok(Opened { openings, released, wrong })
+    }
+
     /// The questions that were asked for.
     fn wanted<'a>(&self, history: &'a History) -> Result<Vec<&'a Question>, Error> {
         if let Some(column) = self.column.as_ref().filter(|column| !history.columns.contains(*column)) {
@@ -222,15 +252,19 @@ fn file_name(entry: &Entered, standing: &Standing) -> String {
     format!("{}-{}", standing.name(entry.place).replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-"), entry.kind)
 }
 
-fn openings(folder: &Path) -> Result<Openings, Error> {
+fn read_openings(folder: &Path, openings: &mut Openings) -> Result<(), Error> {
     let unreadable = |error| Error::config(format!("{}: {}", folder.display(), unreadable_folder(&error)));
-    let mut openings = Openings::default();
     for file in std::fs::read_dir(folder).map_err(unreadable)? {
         let path = file.map_err(unreadable)?.path();
+        // What a node that runs is just writing.
+        if path.extension().is_some_and(|extension| extension == BESIDE) {
+            continue;
+        }
         let opening: Result<Opening, _> = serde_json::from_str(&read(&path, Kind::Opening)?);
-        openings.add(opening.map_err(|_| Error::config(format!("{}: it is no opening: {{\"salt\": …, \"value\": …}}", path.display())))?);
+        let opening = opening.map_err(|_| Error::config(format!("{}: it is no opening: {{\"salt\": …, \"value\": …}}", path.display())))?;
+        openings.add(&path.file_name().unwrap_or_default().to_string_lossy(), opening);
     }
-    Ok(openings)
+    Ok(())
 }
 
 fn month(text: &str) -> Result<String, &'static str> {

@@ -40,6 +40,7 @@ pub fn receipt(document: &Document, state: State) -> String {
     }
     text += "\n## Retention\n\n";
     text += "* Shares are in memory while a question is computed, and are wiped then. Parts of an answer are kept, sealed to whoever asked, until the job expires.\n";
+    text += "* The words of each question, and digests of the sealed parts of its answer, stay with the agencies that computed it: so that it can be said what was asked.\n";
     if contract.dp.is_some() {
         text += "* Of answers with noise each node keeps its share, encrypted, until this contract ends: the same question is answered by the same figures. Two nodes' shares and keys are such an answer, and nothing else.\n";
     }

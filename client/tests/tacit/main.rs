@@ -18,6 +18,7 @@ mod liar;
 mod log;
 mod members;
 mod noise;
+mod openings;
 mod questions;
 mod readme;
 mod real;

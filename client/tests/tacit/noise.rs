@@ -1,6 +1,7 @@
 //! Noise and budgets among real processes: what is spent and what is left, the same answer at no cost, also after a restart, and the end of a month's budget.
 
-use crate::fixture::{Said, Town, said};
+use crate::fixture::{Said, Town, said, text};
+use crate::openings::audited;
 use ledger::contract::{Dp, DpMode, NoiseLaw};
 use serde_json::Value;
 
@@ -70,6 +71,19 @@ fn a_budget_is_spent_once_for_each_answer_and_ends() {
         for part in ["E_BUDGET", "`health`", "costs ε = 0.1", "has ε = 0, ", "all planners may spend", "asked before costs nothing"] {
             assert!(refused.err.contains(part), "{part}: {}\n{}", refused.err, town.logs());
         }
+    }
+
+    // To its owner: what came out of each, with the noise that one of them paid for.
+    let config = town.city.node_config("health").expect("its configuration");
+    let said = audited(&town, "health.restaurants", &["--config", text(&config), "--json"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    let told: Value = serde_json::from_str(&said.out).expect("JSON");
+    let questions = told["questions"].as_array().expect("questions");
+    assert!(questions.len() > 8, "{}", questions.len());
+    for question in questions.iter().filter(|question| question["state"] == "released") {
+        assert_eq!((question["sql"].as_str().map(str::trim), &question["not_compiled"]), (Some(POINTS), &Value::Null), "{question}");
+        assert_eq!(question["uses"]["latest_score"], serde_json::json!(["SUM"]), "{question}");
+        assert!(!question["releases"].as_array().expect("lines").is_empty(), "{question}");
     }
 }
 

@@ -155,7 +155,8 @@ fn desk(folder: &Path, name: &str, table: &str, roster: Arc<Roster>, catalog: Ar
     let grounds = Grounds::new(name, roster, catalog, limits.plan(), Arc::new(contracts));
     let guard = Guard::new(name, &config.state);
     let answers = Answers::open(&config.state, identity.clone()).expect("opened");
-    Desk { node: name.into(), me, identity, grounds, sources, attempts, guard, answers, mesh, limits, observed, mirror: None }
+    let openings = Openings::open(&config.state).expect("opened");
+    Desk { node: name.into(), me, identity, grounds, sources, attempts, guard, answers, openings, mesh, limits, observed, mirror: None }
 }
 
 fn catalogue() -> String {

@@ -2,15 +2,15 @@
 
 use crate::audit::history::Contract;
 use crate::audit::page::{figures, timeline};
-use crate::audit::{History, Openings, Question, Standing, State, Totals, epsilon, month, time};
+use crate::audit::{History, Opened, Question, Standing, State, Totals, epsilon, month, time};
 use crate::contract::words;
 use crate::render::{Table, plain, plural};
 
-pub(super) fn text(history: &History, questions: &[&Question], standing: &Standing, openings: &Openings) -> String {
+pub(super) fn text(history: &History, questions: &[&Question], standing: &Standing, known: &Opened) -> String {
     let mut text = head(history, questions, standing);
     if !questions.is_empty() {
         text += &asked(history, questions, standing);
-        text += &opened(questions, standing, openings);
+        text += &opened(questions, standing, known);
         text += &totals(history, questions);
     }
     text += &contracts(history, standing);
@@ -66,18 +66,38 @@ fn asked(history: &History, questions: &[&Question], standing: &Standing) -> Str
     table.aligned() + "\n"
 }
 
-/// Statements and results whose openings are there.
-fn opened(questions: &[&Question], standing: &Standing, openings: &Openings) -> String {
+/// Statements and results whose openings are there, and what they released.
+fn opened(questions: &[&Question], standing: &Standing, known: &Opened) -> String {
     let mut text = String::new();
     for question in questions {
-        let result = if let State::Released(result) = question.state() { openings.open(result) } else { None };
-        for (what, value) in [("asked", openings.open(&question.query.statement)), ("was answered", result)] {
-            if let Some(value) = value {
-                text += &format!("entry {} {what}:\n  {}\n\n", standing.name(question.place), value.trim().replace('\n', "\n  "));
+        let entry = standing.name(question.place);
+        if let Some(sql) = known.open(&question.query.statement) {
+            text += &format!("entry {entry} asked:\n{}\n", indented(sql));
+        }
+        let result = if let State::Released(result) = question.state() { Some(result) } else { None };
+        match known.released(question) {
+            None => {}
+            Some(Err(why)) => text += &format!("entry {entry}: what it released is not told here: {why}\n\n"),
+            Some(Ok(released)) => {
+                let came = if result.is_some() { "released" } else { "would have released" };
+                text += &format!(
+                    "entry {entry} {came}, by the plan whose hash is on the log, and nothing else:\n{}\n",
+                    indented(&released.lines.join("\n"))
+                );
+                let uses = released.uses.iter().map(|(name, done)| format!("{}: {}", words::column(name), done.join(", ")));
+                text += &format!("entry {entry} did with the columns:\n{}\n", indented(&uses.collect::<Vec<_>>().join("\n")));
             }
         }
+        if let Some(value) = result.and_then(|result| known.open(result)) {
+            text += &format!("entry {entry} was answered:\n{}\n", indented(value));
+        }
     }
-    text
+    known.wrong.iter().for_each(|wrong| text += &format!("an opening is refused: {wrong}\n"));
+    if known.wrong.is_empty() { text } else { text + "\n" }
+}
+
+fn indented(text: &str) -> String {
+    format!("  {}\n", text.trim().replace('\n', "\n  "))
 }
 
 fn totals(history: &History, questions: &[&Question]) -> String {

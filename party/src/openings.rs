@@ -1,0 +1,170 @@
+//! What opens the commitments of the jobs that this node takes part in: the SQL of each question, and the digests of the sealed parts of its answer. Never
+//! rows, nor shares. `tacit audit` shows them to whoever answers for the data.
+//!
+//! ```text
+//! openings/JOB-statement.json   {"salt": …, "value": the SQL}
+//! openings/JOB-result.json      {"salt": the session, "value": a digest a line}
+//! ```
+//!
+//! A statement is on disk before this node begins an attempt at it, a result before this node's part of it leaves. What cannot be kept is not done. They
+//! stay as long as the log that they open: an owner may want to know years later what was asked of its data. Who takes them away loses words, and nothing
+//! that nodes or the log need.
+
+use ledger::bytes::Hash;
+use ledger::entry::Opening;
+use query::message::{Code, QueryId, Refusal};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{Error, ErrorKind, Result as IoResult, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// The folder, below a node's state.
+pub const FOLDER: &str = "openings";
+
+/// Which of a job's commitments is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// That of its query: the SQL.
+    Statement,
+    /// That of its result.
+    Result,
+}
+
+impl What {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Statement => "statement",
+            Self::Result => "result",
+        }
+    }
+}
+
+/// What the file of an opening is called.
+pub fn file_name(job: &Hash, what: What) -> String {
+    format!("{job}-{}.json", what.name())
+}
+
+/// Whose opening a file of this name is; none if it is called otherwise, as one that somebody handed over may be.
+pub fn named(name: &str) -> Option<(Hash, What)> {
+    let (job, what) = name.strip_suffix(".json")?.split_once('-')?;
+    let what = [What::Statement, What::Result].into_iter().find(|known| known.name() == what)?;
+    Some((job.parse().ok()?, what))
+}
+
+/// Puts an opening into a folder, which is made if it is not there: whole or not at all, readable by this user alone.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write(folder: &Path, job: &Hash, what: What, opening: &Opening) -> IoResult<()> {
+    let path = folder.join(file_name(job, what));
+    let text = serde_json::to_string(opening).map_err(Error::other)? + "\n";
+    // A later attempt at a question has the same words.
+    if std::fs::read_to_string(&path).is_ok_and(|kept| kept == text) {
+        return Ok(());
+    }
+    make(folder)?;
+    let beside = path.with_extension(BESIDE);
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    written.and_then(|()| std::fs::rename(&beside, &path)).inspect_err(|_| drop(std::fs::remove_file(&beside)))?;
+    File::open(folder)?.sync_all()
+}
+
+/// The extension of what is being written.
+pub const BESIDE: &str = "new";
+
+fn make(folder: &Path) -> IoResult<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// The openings that this node has.
+pub(crate) struct Openings {
+    folder: PathBuf,
+}
+
+impl Openings {
+    /// In the folder `openings` of a node's state, which is made if it is not there.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub fn open(state: &Path) -> IoResult<Self> {
+        let folder = state.join(FOLDER);
+        let named = |error: Error| Error::new(error.kind(), format!("{}: {error}", folder.display()));
+        make(&folder).map_err(named)?;
+        for file in std::fs::read_dir(&folder).map_err(named)? {
+            let path = file.map_err(named)?.path();
+            // Half written when the node died.
+            if path.extension().is_some_and(|extension| extension == BESIDE) {
+                std::fs::remove_file(&path)
+                    .or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(named(error)) })?;
+            }
+        }
+        Ok(Self { folder })
+    }
+
+    /// Keeps one.
+    ///
+    /// # Errors
+    /// `E_INTERNAL`: it cannot be written.
+    pub fn keep(&self, job: QueryId, what: What, opening: &Opening) -> Result<(), Refusal> {
+        write(&self.folder, &job.0, what, opening).map_err(|error| {
+            let reason = format!("this node cannot keep what opens the job's {} in {}: {error}", what.name(), self.folder.display());
+            Refusal::new(Code::Internal, reason, "its operator should look at the disk of its state folder")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    const JOB: QueryId = QueryId(Hash([7; 32]));
+
+    fn opening(value: &str) -> Opening {
+        Opening { salt: Hash([1; 32]), value: value.into() }
+    }
+
+    #[test]
+    fn an_opening_is_kept_whole_and_for_this_user_alone() {
+        let state = tempfile::tempdir().expect("a folder");
+        let openings = Openings::open(state.path()).expect("opened");
+        for (what, value) in
+            [(What::Statement, "SELECT 1\n-- \"so\""), (What::Statement, "SELECT 1\n-- \"so\""), (What::Result, "digest\n")]
+        {
+            openings.keep(JOB, what, &opening(value)).expect("kept");
+            let path = state.path().join(FOLDER).join(file_name(&JOB.0, what));
+            let kept: Opening = serde_json::from_str(&std::fs::read_to_string(&path).expect("read")).expect("an opening");
+            assert_eq!(kept, opening(value));
+            assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        }
+        assert_eq!(std::fs::metadata(state.path().join(FOLDER)).expect("there").permissions().mode() & 0o777, 0o700);
+        let names: Vec<_> = std::fs::read_dir(state.path().join(FOLDER)).expect("a folder").collect();
+        assert_eq!(names.len(), 2);
+    }
+
+    #[test]
+    fn names_say_whose_it_is() {
+        for what in [What::Statement, What::Result] {
+            assert_eq!(named(&file_name(&JOB.0, what)), Some((JOB.0, what)));
+        }
+        for other in ["statement", "07-statement.json", &format!("{}-answer.json", JOB.0), &format!("{}-result", JOB.0)] {
+            assert_eq!(named(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_was_half_written_goes_and_what_cannot_be_written_is_refused() {
+        let state = tempfile::tempdir().expect("a folder");
+        let folder = state.path().join(FOLDER);
+        std::fs::create_dir(&folder).expect("made");
+        std::fs::write(folder.join("half.new"), "{").expect("written");
+        let openings = Openings::open(state.path()).expect("opened");
+        assert!(!folder.join("half.new").exists());
+        std::fs::remove_dir(&folder).expect("empty");
+        std::fs::write(&folder, "").expect("a file in its place");
+        let refusal = openings.keep(JOB, What::Statement, &opening("SELECT 1")).expect_err("no folder");
+        assert!(refusal.code == Code::Internal && refusal.reason.contains("openings") && refusal.fix.contains("disk"), "{refusal}");
+        assert!(Openings::open(state.path()).map(drop).expect_err("a file").to_string().contains("openings"));
+    }
+}
