@@ -4,22 +4,20 @@
 //! A contract says what its planners may spend of a data set in a calendar month (UTC). What a planner has spent are the debits of all its jobs in that month, under
 //! whatever contract; losses add up, and the sum stays within the limit also where later questions depend on earlier answers (Rogers, Roth, Ullman, Vadhan, NeurIPS'16,
 //! section 3). A debit stands before anything of its job is computed, covers all attempts, and is never given back. A join debits each of its data sets in full. An answer with noise
-//! that was paid for is given again, the same one, at no cost.
+//! that was given is given again, the same one, at no cost.
 
 use crate::bytes::Hash;
 use crate::contract::{Contract, Decimal, Delta, Dp, Epsilon, Time};
 use crate::entry::{self, Debit};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What all planners have spent, as a log's debits have it.
 #[derive(Debug, Clone, Default)]
 pub struct Accounts {
     spent: BTreeMap<Account, Loss>,
-    /// Planners, data sets, and the noise that is paid for.
-    paid: BTreeSet<(String, String, Hash)>,
-    /// The same of answers that were given, and how often.
+    /// Planners, data sets, and the noise on answers that were given, how often.
     given: BTreeMap<(String, String, Hash), u64>,
 }
 
@@ -110,21 +108,17 @@ impl Accounts {
         self.spent.iter().map(|(account, loss)| (account, *loss))
     }
 
-    /// Whether a planner has paid a data set for this noise: it is the same again, and costs nothing.
-    pub fn is_paid(&self, planner: &str, dataset: &str, noise: &Hash) -> bool {
-        self.paid.contains(&(planner.to_owned(), dataset.to_owned(), *noise))
-    }
-
-    /// Whether a planner was given the answer with the noise that this debit names: given again, it costs no use.
+    /// Whether a planner was given the answer with the noise that this debit names: all parties have seen what it cost before they computed it. Given again, it costs nothing of a
+    /// budget, and no use.
     pub fn is_given(&self, planner: &str, debit: &Debit) -> bool {
         answer(planner, debit).is_some_and(|answer| self.given.contains_key(&answer))
     }
 
-    /// Whether a debit of a job of this planner may stand: what it costs is left of every account, and what costs nothing of a budget though it has noise is paid for. `standing`
+    /// Whether a debit of a job of this planner may stand: what it costs is left of every account, and what costs nothing of a budget though it has noise was given before. `standing`
     /// are what all contracts say that are not revoked; `before` is what else the job is to be debited.
     ///
     /// # Errors
-    /// What is left, and when there is more; for unpaid noise that there is nothing.
+    /// What is left, and when there is more; for noise that was never given that there is nothing.
     pub fn admit<'a>(
         &self,
         planner: &str,
@@ -138,7 +132,7 @@ impl Accounts {
             also.fold(self.spent(account), |spent, (_, debit)| spent.and(Loss::of(debit)))
         };
         let is_free = allowance.dp.is_some() && debit.epsilon == 0;
-        let unpaid = debit.noise.is_some_and(|noise| is_free && !self.is_paid(planner, &debit.dataset, &noise));
+        let unpaid = debit.noise.is_some() && is_free && !self.is_given(planner, debit);
         let limits = allowance.limits(planner, &debit.month, standing);
         let cost = Loss::of(debit);
         let left = left(&limits, spent);
@@ -158,9 +152,6 @@ impl Accounts {
             let spent = self.spent.entry(account).or_default();
             *spent = spent.and(loss);
         }
-        if let Some(noise) = debit.noise {
-            self.paid.insert((planner.to_owned(), debit.dataset.clone(), noise));
-        }
     }
 
     /// Takes down that the answer with a debit's noise was given.
@@ -179,17 +170,14 @@ impl Accounts {
         }
     }
 
-    /// Takes the last debit back. `paid` says whether its noise was paid for before.
-    pub(crate) fn undo(&mut self, planner: &str, allowance: &Allowance, debit: &Debit, paid: bool) {
+    /// Takes the last debit back.
+    pub(crate) fn undo(&mut self, planner: &str, allowance: &Allowance, debit: &Debit) {
         for account in allowance.accounts(planner, debit) {
             let left = self.spent.get(&account).map(|spent| spent.less(Loss::of(debit)));
             match left.filter(|left| *left != Loss::default()) {
                 Some(left) => drop(self.spent.insert(account, left)),
                 None => drop(self.spent.remove(&account)),
             }
-        }
-        if let Some(noise) = debit.noise.filter(|_| !paid) {
-            self.paid.remove(&(planner.to_owned(), debit.dataset.clone(), noise));
         }
     }
 }
@@ -376,12 +364,16 @@ mod tests {
     }
 
     #[test]
-    fn the_same_noise_is_paid_for_once() {
+    fn an_answer_is_paid_for_once_if_it_is_given() {
         let (dp, mut accounts) = (dp("0.5", "0.000000000001"), Accounts::default());
         let free = |noise| Debit { epsilon: 0, delta: Decimal(0), ..debit(noise, "2026-11", 0) };
         assert!(spend(&mut accounts, "ana", &dp, &free("one")).is_err(), "nobody has paid for it");
         assert!(spend(&mut accounts, "ana", &dp, &debit("one", "2026-11", 500_000)).is_ok());
-        assert!(accounts.is_paid("ana", "energy.buildings", &testing::hash("one")));
+        assert!(
+            spend(&mut accounts, "ana", &dp, &free("one")).is_err(),
+            "nobody but its owner knows what it costs, before all parties have computed it"
+        );
+        accounts.give("ana", &debit("one", "2026-11", 500_000));
         // in this month, and in any other
         assert!(spend(&mut accounts, "ana", &dp, &free("one")).is_ok());
         assert!(spend(&mut accounts, "ana", &dp, &Debit { month: "2027-03".into(), ..free("one") }).is_ok());
@@ -412,10 +404,9 @@ mod tests {
         let debit = debit("one", "2026-11", 500_000);
         for _ in 0..3 {
             assert!(spend(&mut accounts, "ana", &dp, &debit).is_ok());
-            accounts.undo("ana", &allowance(Some(&dp), &debit), &debit, false);
+            accounts.undo("ana", &allowance(Some(&dp), &debit), &debit);
         }
         assert_eq!(accounts.all().count(), 0);
-        assert!(!accounts.is_paid("ana", "energy.buildings", &testing::hash("one")));
     }
 
     #[test]

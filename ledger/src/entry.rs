@@ -203,7 +203,7 @@ pub struct Debit {
     /// δ.
     #[serde(default = "no_delta", skip_serializing_if = "is_no_delta")]
     pub delta: Delta,
-    /// Which noise is on the answer, and is paid for: a job with the same noise shows nothing that this one does not.
+    /// Which noise is on the answer: a job with the same noise shows nothing that this one does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<Hash>,
 }

@@ -101,7 +101,7 @@ pub(crate) enum Undo {
     Revoke(Hash),
     DataSet(String, Option<Hash>),
     Query(Hash),
-    Debit(Hash, String, bool),
+    Debit(Hash, String),
     Job(Hash, u64, Phase, bool),
     Evidence(Hash),
     HandOver(Option<Box<(VerifierKey, Head)>>),
@@ -301,13 +301,11 @@ impl Replay {
             }
             Body::Debit(debit) => {
                 let (id, dataset) = (debit.job, debit.dataset.clone());
-                let mut paid = false;
                 if let (Some(job), Some(contract)) = (self.jobs.get_mut(&id), self.contracts.get(&debit.contract)) {
-                    paid = debit.noise.is_some_and(|noise| self.accounts.is_paid(&job.planner, &dataset, &noise));
                     self.accounts.debit(&job.planner, &contract.allowance, &debit);
                     job.debits.insert(dataset.clone(), debit);
                 }
-                Undo::Debit(id, dataset, paid)
+                Undo::Debit(id, dataset)
             }
             Body::Start(start) => self.enter(start.job, start.attempt, Phase::Running { since: index }, true),
             Body::Result(result) => {
@@ -345,12 +343,12 @@ impl Replay {
             Undo::Revoke(id) => drop(self.contracts.entry(id).and_modify(|contract| contract.revoked = false)),
             Undo::DataSet(name, old) => restore(&mut self.snapshots, name, old),
             Undo::Query(id) => drop(self.jobs.remove(&id)),
-            Undo::Debit(id, dataset, paid) => {
+            Undo::Debit(id, dataset) => {
                 if let Some(job) = self.jobs.get_mut(&id)
                     && let Some(debit) = job.debits.remove(&dataset)
                     && let Some(contract) = self.contracts.get(&debit.contract)
                 {
-                    self.accounts.undo(&job.planner, &contract.allowance, &debit, paid);
+                    self.accounts.undo(&job.planner, &contract.allowance, &debit);
                 }
             }
             // Nothing follows a result: what is taken back was before there was one.

@@ -4,17 +4,17 @@
 use crate::contracts::used_up;
 use crate::job::Desk;
 use crate::offer::Admitted;
-use ledger::budget::{Exhausted, month};
+use ledger::budget::{self, Accounts, Exhausted, month};
 use ledger::bytes::Hash;
 use ledger::contract::{Decimal, Dp};
 use ledger::entry::{self, Debit};
 use ledger::replay::Replay;
 use protocols::privacy::Loss;
-use query::message::{Code, Refusal};
+use query::message::{Code, Query, Refusal};
 use std::collections::BTreeMap;
 
-/// What a job costs this node's data sets, if their budgets and contracts bear it. Noise that the planner has paid for costs nothing of a budget, and an answer that he was
-/// given no use: it is the one that he had.
+/// What a job costs this node's data sets, if their budgets and contracts bear it. An answer with noise that the planner was given costs nothing of
+/// a budget, and no use: it is the one that he had.
 ///
 /// # Errors
 /// What is left, and when there is more; or that a contract is used up.
@@ -36,11 +36,8 @@ pub(crate) fn debits(desk: &Desk, admitted: &Admitted, replay: &Replay, now: u64
         };
         if accounts.is_given(planner, &debit) {
             debit.uses = 0;
-        }
-        let paid = of.is_some_and(|noise| accounts.is_paid(planner, dataset, &noise));
-        if let Some(loss) = spent.get(dataset).filter(|loss| loss.epsilon.0 > 0 && !paid) {
-            debit.epsilon = loss.epsilon.0;
-            debit.delta = Decimal(i128::try_from(loss.delta.0).unwrap_or(i128::MAX));
+        } else if let Some(cost) = spent.get(dataset).map(cost) {
+            (debit.epsilon, debit.delta) = (u64::try_from(cost.epsilon.0).unwrap_or(u64::MAX), cost.delta);
         }
         let dp = signed.and_then(|signed| signed.contract.dp.as_ref());
         replay.bears(planner, &debit, &debits).map_err(|exhausted| refusal(&desk.node, dp, &exhausted))?;
@@ -52,18 +49,29 @@ pub(crate) fn debits(desk: &Desk, admitted: &Admitted, replay: &Replay, now: u64
     Ok(debits)
 }
 
-/// Whether all owners have debited what a job costs: what the plan spends, or nothing for noise that is paid for, which the log's rules know.
+/// Whether all owners have debited what a job costs: what the plan spends, of a month in which the question stands; or nothing for an answer that the planner was given.
 ///
 /// # Errors
 /// `E_LEDGER_JOB`: one has debited something else.
-pub(crate) fn debited(desk: &Desk, admitted: &Admitted, debits: &BTreeMap<String, Debit>) -> Result<(), Refusal> {
+pub(crate) fn debited(
+    desk: &Desk,
+    admitted: &Admitted,
+    debits: &BTreeMap<String, Debit>,
+    accounts: &Accounts,
+    now: u64,
+) -> Result<(), Refusal> {
     let spent = spent(admitted)?;
     let of = noise(desk, admitted)?;
-    let right = |debit: &Debit, loss: &Loss| {
-        let full = debit.epsilon == loss.epsilon.0 && u128::try_from(debit.delta.0) == Ok(loss.delta.0);
-        debit.noise == of && (full || (debit.epsilon, debit.delta.0) == (0, 0))
+    // They cover all attempts, the first of which may have been as long ago as a question stands.
+    let stands = Query::MAX_LIFETIME + Query::MAX_SKEW;
+    let months = [now.saturating_sub(stands), now.saturating_add(Query::MAX_SKEW)].map(month);
+    let right = |debit: &Debit, cost: budget::Loss| {
+        let is = budget::Loss::of(debit);
+        let free = is == budget::Loss::default() && accounts.is_given(&admitted.query.planner, debit);
+        debit.noise == of && months.contains(&debit.month) && (is == cost || free)
     };
-    let wrong = spent.iter().find(|(dataset, loss)| loss.epsilon.0 > 0 && !debits.get(*dataset).is_some_and(|debit| right(debit, loss)));
+    let wrong =
+        spent.iter().find(|(dataset, loss)| loss.epsilon.0 > 0 && !debits.get(*dataset).is_some_and(|debit| right(debit, cost(loss))));
     match wrong {
         None => Ok(()),
         Some((dataset, loss)) => Err(Refusal::new(
@@ -104,6 +112,11 @@ pub(crate) fn noise(desk: &Desk, admitted: &Admitted) -> Result<Option<Hash>, Re
     let (grounds, contracts) = (&desk.grounds, admitted.consent.hash());
     let of = [&admitted.plan_hash.0, &grounds.roster().hash(), &grounds.catalog_hash().0, &data, &contracts.0];
     Ok(spends.then(|| Hash::sha256(&[&b"tacit/v1/noise\n"[..], &of.map(|hash| &hash[..]).concat()])))
+}
+
+/// As the log writes it.
+fn cost(loss: &Loss) -> budget::Loss {
+    budget::Loss { epsilon: Decimal(loss.epsilon.0.into()), delta: Decimal(i128::try_from(loss.delta.0).unwrap_or(i128::MAX)) }
 }
 
 fn spent(admitted: &Admitted) -> Result<BTreeMap<String, Loss>, Refusal> {

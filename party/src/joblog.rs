@@ -137,8 +137,10 @@ pub(crate) fn gate(desk: &Desk, admitted: &Admitted) -> Result<[u8; 32], Refusal
         of_ledger(desk, &Refused::new("E_LEDGER_JOB", reason))
     })?;
     let head = mirror.gate(query, admitted.attempt, checkpoint, now()).map_err(|refused| of_ledger(desk, &refused))?;
-    let debits = look(desk, mirror, |replay| replay.job(&query.job).map(|job| job.debits.clone()))?.unwrap_or_default();
-    budget::debited(desk, admitted, &debits)?;
+    look(desk, mirror, |replay| {
+        let debits = replay.job(&query.job).map(|job| job.debits.clone()).unwrap_or_default();
+        budget::debited(desk, admitted, &debits, replay.accounts(), now())
+    })??;
     let (origin, size) = (head.origin.as_bytes(), head.size.to_be_bytes());
     Ok(Hash::sha256(&[b"tacit/v1/log\n", origin, b"\n", &size, &head.root.0]).0)
 }

@@ -186,23 +186,40 @@ async fn a_debit_of_less_than_the_question_costs_starts_nothing() {
     city.settled(&mut lines).await;
     let offer = city.ask(SUM);
     let step = accepted(&city, &mut lines, &offer).await;
-    let less = |entry: &String| match body(entry) {
-        Body::Debit(debit) => {
-            let nothing = Body::Debit(Debit { epsilon: 0, delta: Decimal(0), noise: None, ..debit });
-            nothing.sign("energy", city.identity("energy").signing_key()).expect("signed")
+    let mut step = Some(step);
+    // Nothing; another month's; hardly anything.
+    let changes: [fn(Debit) -> Debit; 3] = [
+        |debit| Debit { epsilon: 0, delta: Decimal(0), noise: None, ..debit },
+        |debit| Debit { month: "2031-07".into(), ..debit },
+        |debit| Debit { epsilon: 1, ..debit },
+    ];
+    for change in changes {
+        let (offer, step) = match step.take() {
+            Some(step) => (offer.clone(), step),
+            None => {
+                let offer = city.ask(SUM);
+                let step = accepted(&city, &mut lines, &offer).await;
+                (offer, step)
+            }
+        };
+        let less = |entry: &String| match body(entry) {
+            Body::Debit(debit) => Body::Debit(change(debit)).sign("energy", city.identity("energy").signing_key()).expect("signed"),
+            _ => entry.clone(),
+        };
+        let changed: Vec<String> = step.iter().map(less).collect();
+        assert_ne!(changed, step);
+        let checkpoint = city.enter(&mut lines, &changed).await;
+        for line in lines.iter_mut() {
+            line.start_at(&offer, Some(checkpoint.clone())).await;
         }
-        _ => entry.clone(),
-    };
-    let changed: Vec<String> = step.iter().map(less).collect();
-    assert_ne!(changed, step);
-    let checkpoint = city.enter(&mut lines, &changed).await;
-    for line in lines.iter_mut() {
-        line.start_at(&offer, Some(checkpoint.clone())).await;
-    }
-    for line in lines.iter_mut() {
-        let refusal = city.failed(line).await;
-        assert_eq!(refusal.code, Code::LedgerJob, "{refusal}");
-        assert!(refusal.reason.contains("ε = 0.5") && refusal.reason.contains("energy.use, and its owner has not debited"), "{refusal}");
+        for line in lines.iter_mut() {
+            let refusal = city.failed(line).await;
+            assert_eq!(refusal.code, Code::LedgerJob, "{refusal}");
+            assert!(
+                refusal.reason.contains("ε = 0.5") && refusal.reason.contains("energy.use, and its owner has not debited"),
+                "{refusal}"
+            );
+        }
     }
     city.stop_all().await;
 }
