@@ -12,6 +12,9 @@ pub(super) struct Protection {
     /// The column that says whose a row is
     #[arg(long, value_name = "COLUMN")]
     entity_key: Option<String>,
+    /// Of which domain of entities that is, such as energy.household: tables of one domain share a budget of noise
+    #[arg(long, value_name = "DOMAIN", requires = "entity_key")]
+    entity_domain: Option<String>,
     /// Of how many entities it is at least (rows, without an --entity-key)
     #[arg(long, value_name = "N", default_value_t = 1)]
     min_group: u64,
@@ -27,6 +30,9 @@ pub(super) struct Protection {
     /// Noise: what the questions of a planner may spend in a month, such as 4
     #[arg(long, value_name = "EPSILON")]
     epsilon_month: Option<Epsilon>,
+    /// What all planners may spend in a month together, such as 10
+    #[arg(long, value_name = "EPSILON", requires = "epsilon_month")]
+    epsilon_month_all: Option<Epsilon>,
     /// What one question may spend, such as 0.5; if left out, all of the month's
     #[arg(long, value_name = "EPSILON", requires = "epsilon_month")]
     epsilon_query: Option<Epsilon>,
@@ -60,12 +66,14 @@ impl Protection {
         let dp = self.epsilon_month.map(|month| Dp {
             epsilon_per_query_max: self.epsilon_query.unwrap_or(month),
             epsilon_month: month,
+            epsilon_month_all: self.epsilon_month_all,
             delta: self.delta.unwrap_or(Decimal(0)),
             mode: if self.noise_required { DpMode::Required } else { DpMode::Optional },
             noise: self.noise.unwrap_or_default(),
         });
         Contract {
             entity_key: self.entity_key.clone(),
+            entity_domain: self.entity_domain.clone(),
             min_group: self.min_group,
             dominance_pct: self.dominance,
             clamp: self.clamp.iter().cloned().collect(),
