@@ -192,6 +192,7 @@ mod tests {
             answer,
             reveals,
             network: Default::default(),
+            decided: Vec::new(),
             protection: None,
         };
         Asked { job: JOB, plan, key: OutputKey::generate().expect("randomness"), since: Instant::now(), entry: None }

@@ -49,7 +49,7 @@ use crate::{
     catalog::Catalog,
     exec,
     message::Code,
-    plan::{Frame, FrameId, Key, PLAN_VERSION, Plan, Release, Reveal, Source, Subplan, Type, relation::Operator},
+    plan::{Decided, Frame, FrameId, Key, PLAN_VERSION, Plan, Release, Reveal, Source, Subplan, Type, relation::Operator},
     protection::Protection,
 };
 
@@ -168,15 +168,26 @@ fn compile_here(sql: &str, catalog: &Catalog, protection: Option<&Protection>) -
     })
 }
 
+/// What is decided first of every question.
+const MEETING: &str = "how owners meet";
+
 fn planned(plan: &LogicalPlan, text: &Text, catalog: &Catalog, groups: Option<Groups<'_>>) -> Result<Plan, SqlError> {
     match aligned(plan, text, catalog, groups) {
         // where no public key serves, owners meet row by row on private ones
         Err(e) if matches!(e.code, Code::Unsupported | Code::Width) => {
             // a fault of ours is not to be hidden behind a refusal
             let better = |further: &SqlError| further.line.is_some() || matches!(further.code, Code::Internal | Code::NoConsent);
-            by_rows(plan, text, catalog, groups).map_err(|further| if better(&further) { further } else { e })
+            let mut plan = by_rows(plan, text, catalog, groups).map_err(|further| if better(&further) { further } else { e.clone() })?;
+            let why = format!("on the rows of a public domain it cannot be answered: {}", e.message);
+            plan.decided.insert(0, Decided::new(MEETING, "row by row, on keys that nobody sees", why));
+            Ok(plan)
         }
-        result => result,
+        Ok(mut plan) => {
+            let why = "it can be answered so, and then nothing of anybody's rows is sorted, moved or counted";
+            plan.decided.insert(0, Decided::new(MEETING, "on the rows of a public domain, one of each owner's for each", why));
+            Ok(plan)
+        }
+        Err(e) => Err(e),
     }
 }
 
@@ -204,6 +215,7 @@ fn by_rows(plan: &LogicalPlan, text: &Text, catalog: &Catalog, groups: Option<Gr
         answer: Subplan::new(answer.plan),
         reveals: rows.reveals,
         network: catalog.network(),
+        decided: rows.decided,
         protection: None,
     };
     exec::choose_searches(&mut plan).map_err(internal)?;
@@ -245,6 +257,7 @@ impl<'a> Compiler<'a> {
             answer: Subplan::new(answer),
             reveals: self.reveals,
             network: self.catalog.network(),
+            decided: Vec::new(),
             protection: None,
         };
         keep_used_frames(&mut plan);

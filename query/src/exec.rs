@@ -23,6 +23,7 @@ pub mod disclose;
 mod exists;
 mod field;
 mod graph;
+mod how;
 mod noise;
 mod program;
 mod relation;
@@ -30,6 +31,7 @@ mod step;
 mod sums;
 mod suppress;
 
+pub(crate) use how::DISCLOSED;
 pub use program::{Program, ProgramError};
 pub(crate) use relation::{Decision, HomeOrder, Ties, Way, are_shared, choose_searches, held, order_at_home};
 pub use step::{Step, StepKind};

@@ -10,12 +10,12 @@ mod text;
 pub use noise::{NoiseLine, NoiseLines, SpentLine};
 
 use crate::exec::disclose::{self, told};
-use crate::exec::{Decision, Program, ProgramError, Step, Way, are_shared, order_at_home};
+use crate::exec::{DISCLOSED, Decision, Program, ProgramError, Step, Way, are_shared, order_at_home};
 use crate::ground::Ground;
 use crate::local::{AtHome, Inputs, Local, LocalError, Tables};
 use crate::message::{Measured, Refusal};
 use crate::plan::relation::{Operator, Relation, RelationId, RowForm};
-use crate::plan::{ColumnKind, Form, Plan, Ring, Scan, Source};
+use crate::plan::{ColumnKind, Decided, Form, Plan, Ring, Scan, Source};
 use crate::protection::Protection;
 use crate::size::Size;
 use crate::wire;
@@ -81,6 +81,9 @@ pub struct Explain {
     /// Bytes that a party takes at its peak for shares: the bound by which nodes admit the plan ([`Size`]).
     #[serde(default)]
     pub memory: u64,
+    /// What the compiler decided, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decided: Vec<Decided>,
     /// What the cost model assumes of the network.
     #[serde(default)]
     pub assumed: String,
@@ -203,6 +206,9 @@ pub struct StepLine {
     /// Whether rounds and bytes are expected, and what they will be depends on a random order.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub expected: bool,
+    /// How it is computed, and why so where there is no other way.
+    #[serde(default)]
+    pub how: String,
     /// What the cost model chose in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<ChoiceLine>,
@@ -254,12 +260,14 @@ pub fn explain(plan: &Plan, public: &Tables, parties: &[&str]) -> Result<Explain
     wire::admit(wire::release_bytes(plan, &ground)).map_err(ExplainError::TooLarge)?;
     let program = Program::new(plan, &ground)?;
     let first = match disclose::step(plan) {
-        Some(step) => vec![step_line(&step, &Price { cost: price_of_disclosing(plan, parties)?, is_exact: true }, Vec::new())],
+        Some(step) => {
+            vec![step_line(&step, &Price { cost: price_of_disclosing(plan, parties)?, is_exact: true }, DISCLOSED.into(), Vec::new())]
+        }
         None => Vec::new(),
     };
     let priced = priced(&program, parties)?;
     let steps = program.steps().iter().zip(priced).enumerate().map(|(number, (step, (price, sorts)))| {
-        Ok(step_line(step, &price, program.decisions(number, &sorts)?.into_iter().map(choice_line).collect()))
+        Ok(step_line(step, &price, program.how(step), program.decisions(number, &sorts)?.into_iter().map(choice_line).collect()))
     });
     Ok(Explain {
         plan: plan.hash().iter().map(|b| format!("{b:02x}")).collect(),
@@ -279,6 +287,7 @@ pub fn explain(plan: &Plan, public: &Tables, parties: &[&str]) -> Result<Explain
             .collect(),
         steps: first.into_iter().map(Ok).chain(steps).collect::<Result<_, Abort>>()?,
         memory: Size::of(plan).memory,
+        decided: plan.decided.clone(),
         assumed: plan.network.to_string(),
         privacy: plan.protection.as_ref().map(Protection::words).unwrap_or_default(),
         noise: NoiseLines::of(plan)?,
@@ -320,7 +329,7 @@ impl Explain {
     }
 }
 
-fn step_line(step: &Step, Price { cost, is_exact }: &Price, choices: Vec<ChoiceLine>) -> StepLine {
+fn step_line(step: &Step, Price { cost, is_exact }: &Price, how: String, choices: Vec<ChoiceLine>) -> StepLine {
     StepLine {
         operator: step.name.clone(),
         what: step.what.clone(),
@@ -328,6 +337,7 @@ fn step_line(step: &Step, Price { cost, is_exact }: &Price, choices: Vec<ChoiceL
         rounds: cost.rounds,
         bytes: cost.bytes.to_vec(),
         expected: !is_exact,
+        how,
         choices,
         measured: Vec::new(),
     }

@@ -72,9 +72,28 @@ pub struct Plan {
     pub reveals: Vec<Reveal>,
     /// The network by which ways are chosen: those of look-ups stand in the plan, those of groups and sorts follow when it is laid out.
     pub network: Network,
+    /// What the compiler decided, and why, in words.
+    pub decided: Vec<Decided>,
     /// What contracts ask of what comes out, and the plan does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protection: Option<Protection>,
+}
+
+/// A choice of the compiler, in words for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Decided {
+    /// What there was to choose.
+    pub of: String,
+    /// What it does.
+    pub way: String,
+    /// Why.
+    pub why: String,
+}
+
+impl Decided {
+    pub(crate) fn new(of: impl Into<String>, way: impl Into<String>, why: impl Into<String>) -> Self {
+        Decided { of: of.into(), way: way.into(), why: why.into() }
+    }
 }
 
 /// Position of a [`Frame`] in [`Plan::frames`].

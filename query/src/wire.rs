@@ -187,6 +187,7 @@ mod tests {
             answer: nothing(),
             reveals,
             network: Default::default(),
+            decided: Vec::new(),
             protection: None,
         }
     }

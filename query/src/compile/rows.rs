@@ -46,7 +46,7 @@ use super::{
 use crate::{
     catalog::Catalog,
     plan::{
-        Reveal, RowRelease,
+        Decided, Reveal, RowRelease,
         relation::{Operator as Op, Relation, RelationId, RowColumn, RowForm, RowKind, RowNode, RowNodeId, RowOp, SortKey},
     },
 };
@@ -76,11 +76,12 @@ pub(super) struct Rows<'a> {
     pub(super) relations: Vec<Relation>,
     pub(super) releases: Vec<RowRelease>,
     pub(super) reveals: Vec<Reveal>,
+    pub(super) decided: Vec<Decided>,
 }
 
 impl<'a> Rows<'a> {
     pub(super) fn new(catalog: &'a Catalog, text: &'a Text, groups: Option<Groups<'a>>) -> Self {
-        Rows { catalog, text, groups, relations: Vec::new(), releases: Vec::new(), reveals: Vec::new() }
+        Rows { catalog, text, groups, relations: Vec::new(), releases: Vec::new(), reveals: Vec::new(), decided: Vec::new() }
     }
 
     /// The relation that meets the demands on a part of the plan.

@@ -317,6 +317,16 @@ pub(crate) fn held(plan: &Plan, id: usize) -> (Vec<RelationId>, Vec<RelationId>)
 }
 
 impl Relations<'_> {
+    /// How groups are found.
+    pub(super) fn group_words(&self, id: usize) -> &'static str {
+        self.groups[&id].how()
+    }
+
+    /// What an owner does who knows the order that an operator needs, if that is the way it goes.
+    pub fn order_words(&self, id: usize) -> Option<String> {
+        self.orders.get(&id).filter(|choice| choice.chosen).map(|choice| choice.known.words())
+    }
+
     /// What the cost model chose of a relation, if there was a choice.
     pub(super) fn decision(&self, plan: &Plan, id: usize) -> Result<Option<Decision>, Abort> {
         let decision = match &plan.relations[id].op {

@@ -50,6 +50,7 @@ impl fmt::Display for Explain {
         }
         writeln!(f, "\nTogether (on shares)")?;
         self.steps(f)?;
+        self.hows(f)?;
         self.choices(f)?;
         let noise = self.noise.as_ref().map(NoiseLines::words).unwrap_or_default();
         if !self.privacy.is_empty() || !noise.is_empty() {
@@ -152,6 +153,26 @@ impl Explain {
 }
 
 impl Explain {
+    /// What the compiler decided, and how each operator works, each once.
+    fn hows(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.decided.is_empty() {
+            writeln!(f, "\nDecided (by what the catalogue says)")?;
+        }
+        for (number, decided) in self.decided.iter().enumerate() {
+            if !self.decided[..number].contains(decided) {
+                writeln!(f, "  {}: {}\n    because {}", decided.of, decided.way, decided.why)?;
+            }
+        }
+        writeln!(f, "\nHow")?;
+        let hows: Vec<(&str, &str)> = self.steps.iter().map(|step| (step.operator.as_str(), step.how.as_str())).collect();
+        for (number, (operator, how)) in hows.iter().enumerate() {
+            if !hows[..number].contains(&(operator, how)) {
+                writeln!(f, "  {operator}: {how}")?;
+            }
+        }
+        Ok(())
+    }
+
     /// What the cost model chose, step by step, and the quickest alternatives.
     fn choices(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.steps.iter().all(|s| s.choices.is_empty()) {

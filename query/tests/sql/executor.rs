@@ -167,6 +167,7 @@ fn plan(tables: &Tables) -> Plan {
         ),
         reveals: vec![Reveal { release: 0, what: "COUNT(*)".into(), per: "each borough".into(), why: "COUNT(*)".into() }],
         network: Default::default(),
+        decided: Vec::new(),
         protection: None,
     }
 }

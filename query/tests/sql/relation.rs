@@ -166,6 +166,7 @@ impl Build {
             answer: Subplan::new(answer),
             reveals: Vec::new(),
             network: Default::default(),
+            decided: Vec::new(),
             protection: None,
         }
     }

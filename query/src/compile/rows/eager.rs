@@ -28,32 +28,44 @@ use crate::{
         internal,
         release::aggregate_function,
     },
+    plan::Decided,
 };
 
-/// The same aggregate with groups formed below the join it is over, if that helps.
-pub(super) fn below_join(a: &Aggregate, plan: &LogicalPlan, catalog: &Catalog) -> Result<Option<LogicalPlan>, SqlError> {
+/// The same aggregate with groups formed below the join it is over, if that helps; and why it is, or is not, if it is over a join.
+pub(super) fn below_join(a: &Aggregate, plan: &LogicalPlan, catalog: &Catalog) -> Result<(Option<LogicalPlan>, Option<Decided>), SqlError> {
     if a.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
-        return Ok(None);
+        return Ok((None, None));
     }
-    let Some(over) = Over::of(a)? else { return Ok(None) };
+    let Some(over) = Over::of(a)? else { return Ok((None, None)) };
+    let keys = a.group_expr.iter().map(said).collect::<Vec<_>>().join(", ");
+    let of = if keys.is_empty() { "aggregates over a join".into() } else { format!("groups by {keys} over a join") };
+    let better = |(plan, way, why): Better| (Some(plan), Some(Decided::new(of.clone(), way, why)));
+    let none = |why: &str| Ok((None, Some(Decided::new(of.clone(), "formed after the join", why))));
     let sides = [true, false].map(|straight| Sides::of(&over, straight, catalog));
     for side in sides.iter().filter(|s| s.unique) {
-        if let Some(better) = side.grouped(plan)? {
-            return Ok(Some(better));
+        if let Some(found) = side.grouped(plan)? {
+            return Ok(better(found));
         }
     }
     if sides.iter().any(|s| s.unique) {
-        return Ok(None);
+        let of_base = |s: &Sides<'_>| over.aggregates.iter().all(|e| s.of_base(e));
+        return none(match sides.iter().any(|s| s.unique && of_base(s)) {
+            true => "folded before it, half of the rows or more may be left, as the catalogue bounds them, or an aggregate is of no parts",
+            false => "what is aggregated is not of the repeated side alone",
+        });
     }
     // what one owner folds at home needs no sort
     let at_home = |s: &&Sides<'_>| facts::owners(s.table).len() <= 1;
     for side in sides.iter().filter(at_home).chain(sides.iter().filter(|s| !at_home(s))) {
-        if let Some(better) = side.counted(plan)? {
-            return Ok(Some(better));
+        if let Some(found) = side.counted(plan)? {
+            return Ok(better(found));
         }
     }
-    Ok(None)
+    none("neither side is unique on the keys, and more of both is needed than what they are joined on")
 }
+
+/// Another plan for the same, what it does, and why.
+type Better = (LogicalPlan, String, String);
 
 /// An aggregate over a join, written over the join's own columns.
 struct Over<'a> {
@@ -121,7 +133,7 @@ impl<'o> Sides<'o> {
     }
 
     /// The aggregate, with the base's rows folded first.
-    fn grouped(&self, plan: &LogicalPlan) -> Result<Option<LogicalPlan>, SqlError> {
+    fn grouped(&self, plan: &LogicalPlan) -> Result<Option<Better>, SqlError> {
         if !self.over.aggregates.iter().all(|e| self.of_base(e)) {
             return Ok(None);
         }
@@ -144,13 +156,19 @@ impl<'o> Sides<'o> {
         for condition in &self.over.conditions {
             condition.column_refs().into_iter().filter(|c| self.has(c)).for_each(|c| add(&Expr::Column(c.clone())));
         }
-        if !whole && !self.narrows(&keys) {
+        let (left, of) = self.folded_to(&keys);
+        if !whole && left > of / 2 {
             return Ok(None);
         }
         let folds: Option<Vec<Fold>> =
             self.over.aggregates.iter().map(|e| if whole { Some(Fold::Whole(e)) } else { Fold::split(e) }).collect();
         let Some(folds) = folds else { return Ok(None) };
-        self.rewritten(plan, &keys, &folds, whole).map(Some)
+        let better = self.rewritten(plan, &keys, &folds, whole)?;
+        let (way, why) = match whole {
+            true => ("formed before the join", "all rows of a group meet the same row, or none".into()),
+            false => ("folded before the join, and again after it", format!("at most {left} rows are then left of {of}")),
+        };
+        Ok(Some((better, way.into(), why)))
     }
 
     fn rewritten(&self, plan: &LogicalPlan, keys: &[Expr], folds: &[Fold<'_>], whole_groups: bool) -> Result<LogicalPlan, SqlError> {
@@ -179,7 +197,7 @@ impl<'o> Sides<'o> {
     }
 
     /// The aggregate over the base and the table's rows folded by the keys, which are counted.
-    fn counted(&self, plan: &LogicalPlan) -> Result<Option<LogicalPlan>, SqlError> {
+    fn counted(&self, plan: &LogicalPlan) -> Result<Option<Better>, SqlError> {
         let of_table = |e: &Expr| e.column_refs().into_iter().all(|c| self.table.schema().has_column(c));
         if self.base.schema().iter().any(|(relation, _)| relation.is_some_and(|r| r.table() == FOLDED)) {
             return Ok(None);
@@ -225,7 +243,10 @@ impl<'o> Sides<'o> {
         let (again, at) = distinct(again);
         let whole = whole.aggregate(keys, apart(again)).map_err(internal)?;
         let values = in_places(&whole, self.over.keys.len(), &at);
-        self.as_asked(plan, whole, values, &folds).map(Some)
+        let better = self.as_asked(plan, whole, values, &folds)?;
+        let keys = self.on.iter().map(|(_, t)| said(t)).collect::<Vec<_>>().join(", ");
+        let way = format!("formed after a join with a row for each {keys}, which counts how many there are");
+        Ok(Some((better, way, "neither side is unique on the keys, and so no pair is formed".into())))
     }
 
     fn joined(&self, left: LogicalPlan, right: LogicalPlan, on: Vec<(Expr, Expr)>) -> Result<LogicalPlan, SqlError> {
@@ -273,14 +294,11 @@ impl<'o> Sides<'o> {
         columns.all(|c| fixed.contains(&c))
     }
 
-    /// Whether far fewer rows are known to be left when rows that agree on these are folded.
-    fn narrows(&self, keys: &[Expr]) -> bool {
-        let Ok(folded) = LogicalPlanBuilder::from(self.base.clone()).aggregate(keys.to_vec(), Vec::<Expr>::new()).and_then(|b| b.build())
-        else {
-            return false;
-        };
+    /// How many rows are left at most when rows that agree on these are folded, and of how many.
+    fn folded_to(&self, keys: &[Expr]) -> (u64, u64) {
         let places = |facts: &Facts| home::places(facts, self.catalog).unwrap_or(u64::MAX);
-        places(&Facts::of(&folded, self.catalog)) <= places(&self.facts) / 2
+        let folded = LogicalPlanBuilder::from(self.base.clone()).aggregate(keys.to_vec(), Vec::<Expr>::new()).and_then(|b| b.build());
+        (folded.map_or(u64::MAX, |folded| places(&Facts::of(&folded, self.catalog))), places(&self.facts))
     }
 
     fn has(&self, column: &Column) -> bool {

@@ -242,7 +242,9 @@ impl Rows<'_> {
             )
             .at(self.text.expr(sets)));
         }
-        if let Some(better) = super::eager::below_join(a, plan, self.catalog)? {
+        let (better, decided) = super::eager::below_join(a, plan, self.catalog)?;
+        self.decided.extend(decided);
+        if let Some(better) = better {
             return self.lower(&better, demands);
         }
         let input = Facts::of(&a.input, self.catalog);

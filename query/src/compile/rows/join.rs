@@ -32,7 +32,10 @@ use crate::{
         facts::{Facts, plain},
         internal,
     },
-    plan::relation::{Operator as Op, RelationId, RowColumn, RowForm, RowKind, RowNodeId, RowOp, Search},
+    plan::{
+        Decided,
+        relation::{Operator as Op, RelationId, RowColumn, RowForm, RowKind, RowNodeId, RowOp, Search},
+    },
 };
 
 /// The two inputs of a join, either way round.
@@ -52,7 +55,11 @@ impl Rows<'_> {
         }
         let (left, right) = (self.sides(join, true), self.sides(join, false));
         match join.join_type {
-            JoinType::Inner if join.on.is_empty() => self.product(join, demands),
+            JoinType::Inner if join.on.is_empty() => {
+                let why = "no column of one side equals one of the other";
+                self.decided.push(Decided::new("join without equal keys", "all pairs of places are formed, as far as they are few", why));
+                self.product(join, demands)
+            }
             JoinType::Inner => {
                 let (can_left, can_right) = (self.unique(&left), self.unique(&right));
                 match (can_left, can_right) {

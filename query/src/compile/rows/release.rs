@@ -60,7 +60,7 @@ impl Rows<'_> {
                 if over_aggregate(&p.input) {
                     return self.released(&p.input)?.above(plan);
                 }
-                let whole = (self.relations.len(), self.releases.len(), self.reveals.len());
+                let whole = (self.relations.len(), self.releases.len(), self.reveals.len(), self.decided.len());
                 match self.release(plan) {
                     Ok(released) => Ok(released),
                     // what shares cannot express is computed in clear, if the columns may be seen
@@ -68,6 +68,7 @@ impl Rows<'_> {
                         self.relations.truncate(whole.0);
                         self.releases.truncate(whole.1);
                         self.reveals.truncate(whole.2);
+                        self.decided.truncate(whole.3);
                         let mut read: Vec<Column> = p.expr.iter().flat_map(Expr::column_refs).cloned().collect();
                         read.sort();
                         read.dedup();

@@ -13,11 +13,19 @@ use crate::{
             emit::{Emit, Scope, Val},
         },
     },
-    plan::relation::{Operator as Op, RowNodeId},
+    plan::{
+        Decided,
+        relation::{Operator as Op, RowNodeId},
+    },
 };
 
 /// Pairs are formed by sorting if all of them would be so many times the places that are sorted: about the bits of a sort over those of a comparison.
 const EXPANSION: u64 = 64;
+
+/// Which join, for people.
+fn joined_on(join: &Join) -> String {
+    format!("join on {}", join.on.iter().map(|(l, r)| format!("{} = {}", said(l), said(r))).collect::<Vec<_>>().join(", "))
+}
 
 /// What is computed of each pair: the demands and their names, and whether it stays.
 struct OfPairs<'a> {
@@ -33,8 +41,14 @@ impl<'a> Rows<'a> {
         let most = u64::try_from(Facts::of(plan, self.catalog).rows).unwrap_or(u64::MAX).max(1);
         let all = a.saturating_mul(b);
         if most > MOST_PAIRS || all <= EXPANSION * a.saturating_add(b).saturating_add(most) {
+            let why = format!(
+                "neither side is unique on the keys, and as the catalogue bounds them there may be {most} pairs of equal keys: to lay them out would be longer"
+            );
+            self.decided.push(Decided::new(joined_on(join), format!("all of at most {all} pairs are compared"), why));
             return self.product(join, demands);
         }
+        let why = format!("neither side is unique on the keys, and there are {all} pairs of rows, too many to compare");
+        self.decided.push(Decided::new(joined_on(join), format!("at most {most} pairs of equal keys are laid out"), why));
         let sides = self.sides(join, true);
         let whole = Both::new(&sides, join, self, false)?;
         let computed = self.of_pairs(&whole, join.filter.iter().cloned(), demands)?;

@@ -85,6 +85,15 @@ impl Way {
         &self.ways[0].words
     }
 
+    /// The algorithm, for people.
+    pub fn how(&self) -> &'static str {
+        match self.find {
+            Find::Sorting => "sorted by the keys; what is summed over all rows is subtracted at the last row of each group",
+            Find::AsTheyAre | Find::Known => "in an order that their owner knows; what is summed over all rows is subtracted at the last row of each group",
+            Find::Masks(_) => "a bit a row for each tuple of keys, and inner products with it",
+        }
+    }
+
     /// Groups, in the places of `relation`. `owner` is he who knows the orders, if one does.
     pub fn run<E: Engine>(
         &self,

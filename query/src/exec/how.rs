@@ -1,0 +1,100 @@
+//! How each step of the joint stage is computed, in words: the algorithm, and why there is no other where there is only one. Of several ways the cost model chooses one
+//! ([`Program::decisions`]).
+
+use super::program::Program;
+use super::step::{Step, StepKind};
+use crate::plan::relation::{Fold, FoldOp, Function, Operator, Search};
+
+/// Of owners that tell how many rows they have.
+pub(crate) const DISCLOSED: &str = "numbers are shared, then opened to the parties";
+
+impl Program<'_> {
+    /// The algorithm of a step.
+    pub(crate) fn how(&self, step: &Step) -> String {
+        let words = match step.kind {
+            StepKind::Disclose => DISCLOSED,
+            StepKind::ShareBits | StepKind::ShareFp61 | StepKind::ShareFp127 => {
+                "replicated shares; what common randomness does not give is sent, all columns at once"
+            }
+            StepKind::Logic(_) => {
+                "one circuit over all rows, gates of a level in one message: the only way that shows nothing of single rows"
+            }
+            StepKind::Exists(_) => "a tree of ORs over the rows of each group: the only way, as a count would be opened with it",
+            StepKind::Lift61(_) | StepKind::Lift127(_) => "bits become elements by two exclusive ors, a product each: the only way",
+            StepKind::Multiply61(_) | StepKind::Multiply127(_) => "all products of a depth in one message: the only way",
+            StepKind::Sum61(_) | StepKind::Sum127(_) => {
+                "linear sums at each party; of products one element a group, however many rows: the only way"
+            }
+            StepKind::Noise(_) => "sums of biased bits that nobody knows: the only way whose law is exact",
+            StepKind::Suppress(_) => "the signs of sums less their thresholds, then a product for each opening: the only way",
+            StepKind::Rows(release) if self.plan().rows[release].ordered => {
+                "blanked by a product with the row's bit; not shuffled, as their order is the answer"
+            }
+            StepKind::Rows(_) => {
+                "blanked by a product with the row's bit, then shuffled, so that nothing shows where a row was: the only way"
+            }
+            StepKind::Release => "each party's part, re-randomised: only all together open",
+            StepKind::Relation(id) => return self.how_related(id),
+        };
+        words.into()
+    }
+
+    fn how_related(&self, id: usize) -> String {
+        let words = match &self.plan().relations[id].op {
+            Operator::Home { .. } => "in clear at its owner",
+            Operator::Map { .. } => {
+                "one circuit over all places, gates of a level in one message: the only way that shows nothing of single rows"
+            }
+            Operator::Lookup { search: Search::Ask, .. } => "circuit-PSI: tags of keys and pads, the third party between the two owners",
+            Operator::Lookup { search: Search::Sort, .. } => {
+                "the keys of both sides in one order; neighbours are compared, and what is found goes back"
+            }
+            Operator::Pairs { .. } => {
+                "both sides in one order by their keys, partners are counted and laid out: the only way of many with many but for all pairs"
+            }
+            Operator::Cross { .. } => "all pairs of places side by side; nothing is sent",
+            Operator::Group { folds, .. } => return format!("{}{}", self.relations().group_words(id), ordered(folds.iter())),
+            Operator::Total { folds, .. } => {
+                return format!("counts and sums are inner products, an element however many rows{}", totals(folds));
+            }
+            Operator::Top { .. } => {
+                if let Some(known) = self.relations().order_words(id) {
+                    return format!("{known}, who breaks ties at random; cut");
+                }
+                "shuffled, so that ties are broken at random, sorted and cut: the only way that hides which rows are left out"
+            }
+            Operator::Union { .. } => "side by side; nothing is sent",
+            Operator::Noise { .. } => "sums of biased bits that nobody knows: the only way whose law is exact",
+            Operator::Window { functions, .. } => {
+                let whole = functions.iter().filter_map(|f| if let Function::Whole(fold) = f { Some(fold) } else { None });
+                let first = self.relations().order_words(id).unwrap_or_else(|| "sorted by partition and order".into());
+                let words = "what the first row of a partition, or of peers, has is spread to the others, in rounds that do not depend on \
+                    their number: the only way";
+                return format!("{first}; {words}{}", ordered(whole));
+            }
+        };
+        words.into()
+    }
+}
+
+/// What folds over the order of a column take besides.
+fn ordered<'f>(folds: impl Iterator<Item = &'f Fold> + Clone) -> String {
+    let any = |of: fn(&FoldOp) -> bool| folds.clone().any(|fold| of(&fold.op));
+    let extremes = any(|op| matches!(op, FoldOp::Min(_) | FoldOp::Max(_)));
+    let distinct = any(|op| matches!(op, FoldOp::CountDistinct(_) | FoldOp::SumDistinct { .. }));
+    let percentiles = any(|op| matches!(op, FoldOp::Percentile { .. }));
+    let words = [
+        (extremes, "; extremes are the first and last values of each group, in a sort of their own: the only way for secret groups"),
+        (distinct, "; distinct values are neighbours that differ, in a sort of their own: the only way"),
+        (percentiles, "; a percentile is the row at its position in a sort of its own, found by comparing numbers of rows: the only way"),
+    ];
+    words.into_iter().filter(|(there, _)| *there).map(|(_, words)| words).collect()
+}
+
+/// The same without groups.
+fn totals(folds: &[Fold]) -> String {
+    let extremes = folds.iter().any(|fold| matches!(fold.op, FoldOp::Min(_) | FoldOp::Max(_)));
+    let others = folds.iter().filter(|fold| !matches!(fold.op, FoldOp::Min(_) | FoldOp::Max(_)));
+    let tournament = if extremes { "; extremes are a tournament, half of the rows at a time: a sort would be longer" } else { "" };
+    format!("{tournament}{}", ordered(others))
+}
