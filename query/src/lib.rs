@@ -20,6 +20,7 @@ pub mod oracle;
 pub mod percentile;
 pub mod plan;
 pub mod protection;
+mod rules;
 pub mod size;
 pub mod trace;
 pub mod wire;

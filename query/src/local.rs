@@ -245,7 +245,12 @@ impl Local {
             .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory)))
             .build_arc()
             .map_err(|e| std::io::Error::other(e.strip_backtrace()))?;
-        let state = SessionStateBuilder::new().with_config(config).with_runtime_env(environment).with_default_features().build();
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(environment)
+            .with_default_features()
+            .with_optimizer_rules(crate::rules::all())
+            .build();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         Ok(Local { state, runtime })
     }

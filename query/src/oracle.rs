@@ -8,11 +8,13 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::catalog::{MemorySchemaProvider, TableProvider};
 use datafusion::common::TableReference;
 use datafusion::error::DataFusionError;
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::physical_plan::collect;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use std::sync::Arc;
 
 use crate::percentile::percentile_disc;
+use crate::rules;
 
 /// All tables of a city in one place.
 pub struct Oracle {
@@ -29,7 +31,8 @@ impl Oracle {
             // as the compiler reads SQL: 1.5 is a decimal, not a double
             .set_bool("datafusion.sql_parser.parse_float_as_decimal", true);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        let context = SessionContext::new_with_config(config);
+        let state = SessionStateBuilder::new().with_config(config).with_default_features().with_optimizer_rules(rules::all()).build();
+        let context = SessionContext::new_with_state(state);
         context.register_udaf((*percentile_disc()).clone());
         Ok(Oracle { context, runtime })
     }

@@ -19,9 +19,9 @@ use datafusion::{
         planner::{ContextProvider, ExprPlanner},
     },
     optimizer::{
-        Optimizer, OptimizerContext, OptimizerRule, analyzer::Analyzer, decorrelate_predicate_subquery::DecorrelatePredicateSubquery,
-        eliminate_cross_join::EliminateCrossJoin, eliminate_duplicated_expr::EliminateDuplicatedExpr,
-        eliminate_outer_join::EliminateOuterJoin, extract_equijoin_predicate::ExtractEquijoinPredicate, push_down_filter::PushDownFilter,
+        Optimizer, OptimizerContext, analyzer::Analyzer, decorrelate_predicate_subquery::DecorrelatePredicateSubquery,
+        eliminate_cross_join::EliminateCrossJoin, eliminate_outer_join::EliminateOuterJoin,
+        extract_equijoin_predicate::ExtractEquijoinPredicate, push_down_filter::PushDownFilter,
         rewrite_set_comparison::RewriteSetComparison, scalar_subquery_to_join::ScalarSubqueryToJoin,
         simplify_expressions::SimplifyExpressions,
     },
@@ -37,7 +37,11 @@ use datafusion::{
 };
 
 use super::{SqlError, bound, locate::Text, spans};
-use crate::{catalog::Catalog, percentile::percentile_disc};
+use crate::{
+    catalog::Catalog,
+    percentile::percentile_disc,
+    rules::{GroupKeysOnce, Rule},
+};
 
 /// Longer texts and longer token lists are refused before anything recursive looks at them.
 const MOST_BYTES: usize = 64 << 10;
@@ -91,10 +95,10 @@ pub(super) fn parse(sql: &str, catalog: &Catalog) -> Result<(LogicalPlan, Text),
     Ok((plan, text))
 }
 
-fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+fn rules() -> Vec<Rule> {
     vec![
         // the binder leaves GROUP BY a, a with two keys and one column
-        Arc::new(EliminateDuplicatedExpr::new()),
+        Arc::new(GroupKeysOnce::default()),
         Arc::new(RewriteSetComparison::new()),
         Arc::new(SimplifyExpressions::new()),
         Arc::new(DecorrelatePredicateSubquery::new()),

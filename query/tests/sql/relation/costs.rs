@@ -169,7 +169,7 @@ fn away(bits: usize, value: usize) -> Circuit {
 /// What is left of a price without this, a row; every party sends as much.
 fn rest(price: Cost, known: Cost, rows: usize) -> Circuit {
     let left: [u64; 3] = std::array::from_fn(|p| price.bits[p] - known.bits[p]);
-    assert!(left[0] == left[1] && left[1] == left[2] && left[0] % rows as u64 == 0, "{left:?} bits of {rows} rows");
+    assert!(left[0] == left[1] && left[1] == left[2] && left[0].is_multiple_of(rows as u64), "{left:?} bits of {rows} rows");
     Circuit(left[0] as usize / rows, (price.rounds - known.rounds) as usize)
 }
 

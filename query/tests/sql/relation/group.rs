@@ -409,3 +409,19 @@ fn first_rows() {
         }
     }
 }
+
+#[test]
+fn who_is_first_among_equals_says_nothing_of_the_order_at_home() {
+    let rows: Vec<Row> = (0..64).map(|row| vec![int(1), int(row)]).collect();
+    for stand in [Stand::Sorted, Stand::Otherwise, Stand::Unknown] {
+        let mut build = Build::default();
+        let columns = vec![column(planes(1), false), column(planes(6), false)];
+        let home = build.home(Source::Party("energy".into()), 64, true, columns.clone(), &rows);
+        let input = build.stand(home, stand, 1, 0);
+        let by = vec![SortKey { column: 0, descending: false, nulls_first: false }];
+        build.push(Operator::Top { input, by, skip: 0 }, 60, true, columns);
+        for opened in build.opened(true) {
+            assert!(opened.len() == 60 && !opened.is_sorted(), "{stand:?}");
+        }
+    }
+}
