@@ -319,7 +319,7 @@ pub(crate) fn held(plan: &Plan, id: usize) -> (Vec<RelationId>, Vec<RelationId>)
 impl Relations<'_> {
     /// How groups are found.
     pub(super) fn group_words(&self, id: usize) -> &'static str {
-        self.groups[&id].how()
+        self.groups[&id].0.how()
     }
 
     /// What an owner does who knows the order that an operator needs, if that is the way it goes.

@@ -89,7 +89,9 @@ impl Way {
     pub fn how(&self) -> &'static str {
         match self.find {
             Find::Sorting => "sorted by the keys; what is summed over all rows is subtracted at the last row of each group",
-            Find::AsTheyAre | Find::Known => "in an order that their owner knows; what is summed over all rows is subtracted at the last row of each group",
+            Find::AsTheyAre | Find::Known => {
+                "in an order that their owner knows; what is summed over all rows is subtracted at the last row of each group"
+            }
             Find::Masks(_) => "a bit a row for each tuple of keys, and inner products with it",
         }
     }
