@@ -126,7 +126,7 @@ impl Accounts {
         standing: impl Iterator<Item = &'a Allowance>,
         debit: &Debit,
         before: &[(&Allowance, &Debit)],
-    ) -> Result<(), Exhausted> {
+    ) -> Result<(), Box<Exhausted>> {
         let spent = |account: &Account| {
             let also = before.iter().filter(|(allowance, debit)| allowance.accounts(planner, debit).contains(account));
             also.fold(self.spent(account), |spent, (_, debit)| spent.and(Loss::of(debit)))
@@ -142,7 +142,7 @@ impl Accounts {
         let own = |limit: &&Limit| limit.account.planner.is_some() && limit.account.of == debit.dataset;
         let shared = limits.iter().find(|limit| !own(limit) && !cost.within(limit.most.less(spent(&limit.account))));
         let shared = shared.map(|limit| limit.account.clone());
-        Err(Exhausted { dataset: debit.dataset.clone(), cost, left, shared, renewed: after(&debit.month) })
+        Err(Box::new(Exhausted { dataset: debit.dataset.clone(), cost, left, shared, renewed: after(&debit.month) }))
     }
 
     /// Takes a debit that stands now.
@@ -323,7 +323,7 @@ mod tests {
     }
 
     /// Spends what it may.
-    fn spend(accounts: &mut Accounts, planner: &str, dp: &Dp, debit: &Debit) -> Result<(), Exhausted> {
+    fn spend(accounts: &mut Accounts, planner: &str, dp: &Dp, debit: &Debit) -> Result<(), Box<Exhausted>> {
         let allowance = allowance(Some(dp), debit);
         accounts.admit(planner, &allowance, std::iter::empty(), debit, &[]).inspect(|()| accounts.debit(planner, &allowance, debit))
     }

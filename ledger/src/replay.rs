@@ -219,7 +219,7 @@ impl Replay {
     ///
     /// # Errors
     /// What is left, and when there is more.
-    pub fn bears(&self, planner: &str, debit: &entry::Debit, before: &[entry::Debit]) -> Result<(), Exhausted> {
+    pub fn bears(&self, planner: &str, debit: &entry::Debit, before: &[entry::Debit]) -> Result<(), Box<Exhausted>> {
         let standing = self.contracts.values().filter(|contract| !contract.revoked).map(|contract| &contract.allowance);
         let allowance = |debit: &entry::Debit| self.contracts.get(&debit.contract).map(|contract| &contract.allowance);
         let before: Vec<_> = before.iter().filter_map(|debit| Some((allowance(debit)?, debit))).collect();

@@ -261,8 +261,10 @@ fn a_failed_attempt_is_followed_by_another_and_costs_nothing_more() {
     assert_eq!(replay.job(&hash("one")).expect("the job").phase, Phase::Running { since: 13 });
 }
 
+type Change<'a> = &'a dyn Fn(&mut Debit);
+
 /// A city in which both contracts are for so many answers; the steps of its jobs.
-fn limited(most: u64) -> (Replay, impl Fn(&str, &dyn Fn(&mut Debit)) -> Vec<String>) {
+fn limited(most: u64) -> (Replay, impl Fn(&str, Change<'_>) -> Vec<String>) {
     let entry = move |dataset: &str| {
         let terms = serde_json::json!({"dataset": dataset, "nonce": 9, "max_uses": most});
         signed(Body::Contract(crate::entry::Contract { dataset: dataset.into(), terms }), &[entry::owner(dataset).expect("an owner")])

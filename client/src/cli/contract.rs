@@ -46,7 +46,7 @@ Exit codes: 0 it is so; 1 it is wrong, or not allowed, and is said why; 2 a file
 
 #[derive(Debug, Subcommand)]
 enum ContractCommand {
-    New(draft::NewArgs),
+    New(Box<draft::NewArgs>),
     Check(check::CheckArgs),
     Sign(sign::SignArgs),
     Show(show::ShowArgs),

@@ -93,7 +93,7 @@ fn evidence_is_put_on_the_log_by_any_member() {
     let path = |name: &str| town.folder.path().join(name);
     let published = checkpoint(&town, "coordinator");
     let head = Head { root: Hash([7; 32]), ..published.head().clone() };
-    let log = Identity::load(&town.city.folder().join("coordinator/log.key")).expect("the log's key");
+    let log = Identity::load(town.city.folder().join("coordinator/log.key")).expect("the log's key");
     fs::write(path("fork"), head.sign(log.signing_key()).expect("signed").note()).expect("written");
     fs::write(path("published"), published.note()).expect("written");
     let (fork, good, policy, file) = (path("fork"), path("published"), town.city.folder().join("city.policy"), path("fork.evidence"));

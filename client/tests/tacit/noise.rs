@@ -75,7 +75,7 @@ fn a_budget_is_spent_once_for_each_answer_and_ends() {
 
     // To its owner: what came out of each, with the noise that one of them paid for.
     let config = town.city.node_config("health").expect("its configuration");
-    let said = audited(&town, "health.restaurants", &["--config", text(&config), "--json"]);
+    let said = audited(&town, "health.restaurants", &["--config", text(config), "--json"]);
     assert_eq!(said.code, 0, "{}", said.err);
     let told: Value = serde_json::from_str(&said.out).expect("JSON");
     let questions = told["questions"].as_array().expect("questions");

@@ -74,7 +74,7 @@ fn an_owner_sees_what_was_asked_of_its_data_and_what_came_out() {
     let config = town.city.node_config("health").expect("its configuration");
     let asked = told(&town, &[]);
     assert_eq!((&asked["questions"][0]["sql"], &asked["questions"][0]["releases"]), (&SQL.into(), &Value::Null));
-    let asked = told(&town, &["--config", text(&config)]);
+    let asked = told(&town, &["--config", text(config)]);
     let question = &asked["questions"][0];
     assert_eq!(question["sql"], SQL);
     assert_eq!(question["state"], "released");
@@ -129,7 +129,7 @@ fn an_owner_sees_what_was_asked_of_its_data_and_what_came_out() {
     let changed = town.folder.path().join("other.toml");
     assert!(text_of.contains("covid_deaths"));
     fs::write(&changed, text_of.replace("covid_deaths", "covid_other")).expect("written");
-    let said = audit(&town, &["--config", text(&config), "--catalogue", text(&changed)]);
+    let said = audit(&town, &["--config", text(config), "--catalogue", text(&changed)]);
     assert!(said.code == 0 && said.out.contains("what it released is not told here: its SQL does not compile"), "{}{}", said.out, said.err);
 }
 

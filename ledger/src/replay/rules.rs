@@ -67,7 +67,7 @@ impl Replay {
                 if !read || self.standing(&debit.contract)?.allowance.dataset != debit.dataset {
                     return Err(RuleError::Reference("the job does not read this data set under this contract"));
                 }
-                self.bears(&job.planner, debit, &[]).map_err(|exhausted| RuleError::Budget(exhausted.into()))?;
+                self.bears(&job.planner, debit, &[]).map_err(RuleError::Budget)?;
                 if debit.uses > 1 || debit.uses == 0 && !self.accounts.is_given(&job.planner, debit) {
                     return Err(RuleError::Reference(
                         "a job takes one use of a contract; or none, if its planner was given this very answer",

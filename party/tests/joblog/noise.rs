@@ -220,6 +220,9 @@ async fn a_debit_of_less_than_the_question_costs_starts_nothing() {
                 "{refusal}"
             );
         }
+        // The use of the contract is given back.
+        let ended = std::mem::take(&mut lines[0].entries);
+        city.enter(&mut lines, &ended).await;
     }
     city.stop_all().await;
 }

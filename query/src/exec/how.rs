@@ -84,9 +84,9 @@ fn ordered<'f>(folds: impl Iterator<Item = &'f Fold> + Clone) -> String {
     let distinct = any(|op| matches!(op, FoldOp::CountDistinct(_) | FoldOp::SumDistinct { .. }));
     let percentiles = any(|op| matches!(op, FoldOp::Percentile { .. }));
     let words = [
-        (extremes, "; extremes are the first and last values of each group, in a sort of their own: the only way for secret groups"),
-        (distinct, "; distinct values are neighbours that differ, in a sort of their own: the only way"),
-        (percentiles, "; a percentile is the row at its position in a sort of its own, found by comparing numbers of rows: the only way"),
+        (extremes, "; extremes are the first and last values of each group, in an order of their own: the only way for secret groups"),
+        (distinct, "; distinct values are neighbours that differ, in an order of their own: the only way"),
+        (percentiles, "; a percentile is the row at its position in an order of its own, found by comparing numbers of rows: the only way"),
     ];
     words.into_iter().filter(|(there, _)| *there).map(|(_, words)| words).collect()
 }

@@ -441,8 +441,8 @@ impl Protocol for Mixed {
 fn laws_of_both_kinds_keep_their_places() {
     let (wide, narrow) = (laplace(100_000, 70, 64), laplace(1_000_000, 1, 64));
     let (few, many) = (coins(2_000_000, 10u128.pow(18), 1), coins(500_000, 10u128.pow(15), 3));
-    let laws = [privacy::Noise::Binomial(many.clone()), privacy::Noise::Laplace(narrow.clone()), privacy::Noise::Binomial(few.clone())];
-    let laws = [&laws[..], &[privacy::Noise::Laplace(wide.clone()), privacy::Noise::Binomial(many.clone())]].concat();
+    let laws = [privacy::Noise::Binomial(many), privacy::Noise::Laplace(narrow.clone()), privacy::Noise::Binomial(few)];
+    let laws = [&laws[..], &[privacy::Noise::Laplace(wide.clone()), privacy::Noise::Binomial(many)]].concat();
     for rows in [1, 64, 65, 500] {
         let mixed = Mixed(laws.clone(), rows);
         let (values, cost) = metered(&mixed, 3);

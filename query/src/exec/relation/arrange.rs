@@ -296,14 +296,11 @@ pub(super) struct Choice<'p> {
     pub ways: Vec<Way>,
 }
 
+type Run<'r> = &'r dyn Fn(&mut Estimate, How<'_>) -> Result<Rows<Estimate>, Abort>;
+
 impl<'p> Choice<'p> {
     /// The cheaper of two ways to do what `run` does; `always` the one that the owner knows.
-    fn new(
-        known: Known<'p>,
-        always: bool,
-        network: Network,
-        run: &dyn Fn(&mut Estimate, How<'_>) -> Result<Rows<Estimate>, Abort>,
-    ) -> Result<Self, Abort> {
+    fn new(known: Known<'p>, always: bool, network: Network, run: Run<'_>) -> Result<Self, Abort> {
         let setting = Setting::to_price(network);
         let inputs = Inputs::default();
         let owner = Owner::new(&known, PartyId(0), &inputs);

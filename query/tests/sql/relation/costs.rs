@@ -45,7 +45,8 @@ fn sort(rows: usize, key: usize, moved: Moved, turn: u64) -> (Cost, u64) {
     if rows <= 90 {
         // all are compared with all, once they are shuffled
         assert_eq!(choose(rows, key, Message::default(), Network::LAN), Sorting::Samplesort, "{rows} rows by {key} bits");
-        return (cost::sort(rows, width, key, Sorting::Samplesort, moved.message(rows), turn, Opening::Within), turn + 1);
+        let key = key + width as usize;
+        return (cost::shuffle((moved + Moved::bits(key)).message(rows), turn).then(cost::ordering(Layout::new(rows, key)).0), turn + 1);
     }
     let radix = radix(rows, key);
     let after = cost::radix_places(rows, width, key, radix, turn, Opening::Within).1;

@@ -334,7 +334,7 @@ fn first_rows_of_every_kind_of_key_at_every_size() {
             let mut left: Vec<&Row> = rows.iter().filter(|r| kind % 2 == 1 || r[1] == int(1)).collect();
             let by = SortKey { column: 0, descending: kind > 1, nulls_first: kind == 3 };
             let (skip, take) = (count as u64 / 8, count as u64 / 2 + 1);
-            build.push(Operator::Top { input, by: vec![by.clone()], skip }, take, false, wide_key());
+            build.push(Operator::Top { input, by: vec![by], skip }, take, false, wide_key());
             let rank = |row: &Row| match number(&row[0]) {
                 None => (!by.nulls_first, 0),
                 Some(v) => (by.nulls_first, if by.descending { -v } else { v }),
