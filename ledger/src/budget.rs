@@ -148,7 +148,10 @@ impl Accounts {
     /// Takes a debit that stands now.
     pub(crate) fn debit(&mut self, planner: &str, allowance: &Allowance, debit: &Debit) {
         let loss = Loss::of(debit);
-        for account in allowance.accounts(planner, debit).into_iter().filter(|_| loss != Loss::default()) {
+        if loss == Loss::default() {
+            return;
+        }
+        for account in allowance.accounts(planner, debit) {
             let spent = self.spent.entry(account).or_default();
             *spent = spent.and(loss);
         }
