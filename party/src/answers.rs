@@ -11,6 +11,7 @@
 //! is one that all have, and only a share without which none was given is made anew. A node that has lost its own says so, and no one computes in its place.
 //! Shares are wiped when a contract that they were given under is revoked or over; those answers are not to be had any more.
 
+use crate::disk::{BESIDE, replace, wipe};
 use crate::exchange::{Failure, exchanged};
 use crate::seal::masked;
 use ledger::bytes::Hash;
@@ -21,8 +22,8 @@ use query::message::{Code, QueryId, Refusal};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
-use std::io::{Error, Read, Result as IoResult, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::io::{Error, Read, Result as IoResult};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use zeroize::Zeroizing;
@@ -65,7 +66,7 @@ impl Answers {
             let path = entry?.path();
             let Some(noise) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok()) else {
                 // Half written: none was given. What else there is is somebody else's.
-                if path.extension().is_some_and(|ending| ending == HALF_WRITTEN) {
+                if path.extension().is_some_and(|ending| ending == BESIDE) {
                     wipe(&path).map_err(|error| named(&path, &error))?;
                 }
                 continue;
@@ -285,8 +286,6 @@ fn states(session: &mut Session, mine: State) -> Result<BTreeMap<PartyId, State>
 }
 
 const MAGIC: &[u8] = b"tacit/v1/answer\n";
-/// How the name of a file ends that is not yet in its place.
-const HALF_WRITTEN: &str = "new";
 /// Behind the magic: whether it is given, the session, until when it is kept, the number of contracts.
 const HEAD: usize = 1 + 32 + 8 + 4;
 
@@ -294,11 +293,7 @@ fn write(path: &Path, kept: &Kept, share: &[u8]) -> IoResult<()> {
     let mut head = [MAGIC, &[u8::from(kept.given)], &kept.session.0, &kept.until.to_le_bytes()].concat();
     head.extend((kept.contracts.len() as u32).to_le_bytes());
     kept.contracts.iter().for_each(|contract| head.extend(contract.0));
-    let beside = path.with_extension(HALF_WRITTEN);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    let written = file.write_all(&head).and_then(|()| file.write_all(share)).and_then(|()| file.sync_all());
-    written.and_then(|()| std::fs::rename(&beside, path)).inspect_err(|_| drop(wipe(&beside)))?;
-    sync_folder(path)
+    replace(path, &[&head, share]).map(drop)
 }
 
 fn read(mut file: &File) -> IoResult<(Kept, Zeroizing<Vec<u8>>)> {
@@ -320,25 +315,6 @@ fn parse(bytes: &[u8]) -> Option<(Kept, Zeroizing<Vec<u8>>)> {
     let (contracts, share) = rest.split_at_checked(contracts.checked_mul(32)?)?;
     let contracts = contracts.as_chunks::<32>().0.iter().map(|id| Hash(*id)).collect();
     Some((Kept { session, given: head[0] != 0, until, contracts }, Zeroizing::new(share.to_vec())))
-}
-
-/// Overwrites a file and removes it, as far as the file system lets one overwrite. Under another name, so that a crash in between leaves nothing that would be read as a share.
-fn wipe(path: &Path) -> IoResult<()> {
-    let (whole, path) = (path, &path.with_extension(HALF_WRITTEN));
-    if whole != path {
-        std::fs::rename(whole, path)?;
-        sync_folder(path)?;
-    }
-    let file = OpenOptions::new().write(true).open(path)?;
-    let zeros = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(0)];
-    file.write_all_at(&zeros, 0)?;
-    file.sync_all()?;
-    std::fs::remove_file(path)?;
-    sync_folder(path)
-}
-
-fn sync_folder(path: &Path) -> IoResult<()> {
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 #[cfg(test)]

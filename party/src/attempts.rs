@@ -5,6 +5,7 @@
 //! before the sealed release leaves the node. Lines whose query has expired are dropped: an expired query is refused anyway. Whatever
 //! goes wrong here, what cannot be noted is not done.
 
+use crate::disk::replace;
 use ledger::bytes::Hash;
 use query::message::{Code, Query, QueryId, Refusal};
 use std::collections::HashMap;
@@ -239,18 +240,10 @@ fn parse(line: &str) -> Option<(Hash, Begun)> {
     next().is_none().then_some((nonce, Begun { job, attempt, expires, sealed }))
 }
 
-/// Writes the file anew beside the old one and puts it in its place, so that a crash leaves one of the two.
+/// Writes the file anew, so that a crash leaves the old one or the new.
 fn rewrite(path: &Path, begun: &HashMap<Hash, Begun>) -> std::io::Result<File> {
-    let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
     let text: String = begun.iter().map(|(nonce, entry)| line(nonce, entry)).collect();
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)?;
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(file)
+    replace(path, &[text.as_bytes()])
 }
 
 #[cfg(test)]

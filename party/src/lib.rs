@@ -16,6 +16,7 @@
 //!           openings the words of the questions it takes part in, for audits
 //!           difference  what was told of protected tables, that no two answers differ in too few entities
 //!           exchange what the parties of a session tell each other in clear
+//!           disk     files that a crash leaves whole or not there
 //!           seal     what is released, readable by the planner alone
 //!           observe  health and metrics · doctor   what is wrong before the node starts
 //! ```
@@ -27,6 +28,7 @@ pub mod config;
 pub mod contracts;
 mod control;
 pub mod difference;
+pub mod disk;
 pub mod doctor;
 mod exchange;
 mod job;

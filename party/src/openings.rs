@@ -10,12 +10,13 @@
 //! stay as long as the log that they open: an owner may want to know years later what was asked of its data. Who takes them away loses words, and nothing
 //! that nodes or the log need.
 
+use crate::disk::{BESIDE, replace};
 use ledger::bytes::Hash;
 use ledger::entry::Opening;
 use query::message::{Code, QueryId, Refusal};
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{Error, ErrorKind, Result as IoResult, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::DirBuilder;
+use std::io::{Error, ErrorKind, Result as IoResult};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// The folder, below a node's state.
@@ -63,15 +64,8 @@ pub fn write(folder: &Path, job: &Hash, what: What, opening: &Opening) -> IoResu
         return Ok(());
     }
     make(folder)?;
-    let beside = path.with_extension(BESIDE);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    written.and_then(|()| std::fs::rename(&beside, &path)).inspect_err(|_| drop(std::fs::remove_file(&beside)))?;
-    File::open(folder)?.sync_all()
+    replace(&path, &[text.as_bytes()]).map(drop)
 }
-
-/// The extension of what is being written.
-pub const BESIDE: &str = "new";
 
 fn make(folder: &Path) -> IoResult<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)

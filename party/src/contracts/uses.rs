@@ -2,13 +2,12 @@
 //! each contract; it is replaced as a whole, so that a crash leaves the old one or the new. A use is set aside when an attempt begins and is on
 //! disk before its sealed release leaves the node: what cannot be counted is not given.
 
+use crate::disk::replace;
 use ledger::bytes::Hash;
 use ledger::contract::SignedContract;
 use query::message::{Code, Refusal};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -99,15 +98,7 @@ fn write(path: &Path, counted: &BTreeMap<Hash, u64>) -> std::io::Result<()> {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{id} {count}");
     }
-    let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)?;
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
+    replace(path, &[text.as_bytes()]).map(drop)
 }
 
 /// Why it is not known how many answers were given.

@@ -14,20 +14,24 @@ use query::wire;
 
 const SUM: &str = "SELECT COUNT(*) AS n, SUM(kwh) AS s FROM energy.use WHERE kwh < 100";
 
-/// A city whose energy agency lets a question spend 0.5, and a month 1.
-fn city() -> City {
-    let city = City::with_log();
+/// A question may spend 0.5, and a month 1.
+fn dp() -> Dp {
     let number = |text: &str| text.parse().expect("a number");
     let delta = "0.000001".parse().expect("a number");
-    let dp = Dp {
+    Dp {
         epsilon_per_query_max: number("0.5"),
         epsilon_month: number("1"),
         epsilon_month_all: None,
         delta,
         mode: DpMode::Required,
         noise: NoiseLaw::Laplace,
-    };
-    city.put_contract(1, |contract| (contract.dp, contract.max_uses) = (Some(dp), Some(2)));
+    }
+}
+
+/// A city whose energy agency lets a question spend 0.5, and a month 1.
+fn city() -> City {
+    let city = City::with_log();
+    city.put_contract(1, |contract| (contract.dp, contract.max_uses) = (Some(dp()), Some(2)));
     city
 }
 
@@ -230,17 +234,7 @@ async fn a_debit_of_less_than_the_question_costs_starts_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_without_a_log_spends_nothing() {
     let mut city = City::new();
-    let number = |text: &str| text.parse().expect("a number");
-    let delta = "0.000001".parse().expect("a number");
-    let dp = Dp {
-        epsilon_per_query_max: number("0.5"),
-        epsilon_month: number("1"),
-        epsilon_month_all: None,
-        delta,
-        mode: DpMode::Required,
-        noise: NoiseLaw::Laplace,
-    };
-    city.put_contract(1, |contract| contract.dp = Some(dp));
+    city.put_contract(1, |contract| contract.dp = Some(dp()));
     let mut line = city.start(1).await;
     let refusal = city.refusal(&mut line, &city.ask(SUM)).await;
     assert!(refusal.code == Code::Budget && refusal.reason.contains("keeps no log"), "{refusal}");
