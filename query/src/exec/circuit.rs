@@ -3,8 +3,13 @@
 
 use super::graph::{Graph, Wire};
 
-/// a < b, unsigned: the pair-folded tree, 2.5k - 2 - log2 k ANDs and 1 + log2 k rounds for even k.
+/// a < b, unsigned: the pair-folded tree, 2.5k - 2 - log2 k ANDs and 1 + log2 k rounds for even k; k - 1 fewer if a or b is public.
 pub(super) fn less(g: &mut Graph, a: &[Wire], b: &[Wire]) -> Wire {
+    // a pair of bits has one product if those on the right are public
+    if a.iter().all(|a| g.value(*a).is_some()) && b.iter().any(|b| g.value(*b).is_none()) {
+        let [turned_a, turned_b] = [a, b].map(|x| x.iter().map(|wire| g.not(*wire)).collect::<Vec<_>>());
+        return less(g, &turned_b, &turned_a);
+    }
     // a node is (b is greater within these bits, the bits are equal); equality is never asked of the lowest
     let mut nodes = Vec::with_capacity(a.len().div_ceil(2));
     for (a, b) in a.chunks(2).zip(b.chunks(2)) {
@@ -228,8 +233,19 @@ mod tests {
             let x = planes(&mut g, 0, k);
             let c = Column::from_ints(&[i128::from(u64::MAX / 3), 77, 5], k);
             let y: Vec<Wire> = (0..k).map(|p| g.public(c.slice_planes(p..p + 1))).collect();
-            let lt = less(&mut g, &x, &y);
-            assert!(g.schedule([lt]).ands() <= ands, "less-than of {k} bits with a public operand");
+            for lt in [less(&mut g, &x, &y), less(&mut g, &y, &x)] {
+                assert!(g.schedule([lt]).ands() <= ands, "less-than of {k} bits with a public operand");
+            }
+        }
+        // and is right on either side
+        let (all, (a, b, inputs)) = (1 << 6, pairs(3));
+        let mut g = Graph::new(all);
+        let x = planes(&mut g, 0, 3);
+        let y: Vec<Wire> = inputs[3..].iter().map(|c| g.public(c.clone())).collect();
+        let outputs = [less(&mut g, &x, &y), less(&mut g, &y, &x)];
+        let bits = evaluate(&g, &outputs, &inputs);
+        for row in 0..all {
+            assert_eq!((bits[0][row], bits[1][row]), (a[row] < b[row], b[row] < a[row]));
         }
         let mut g = Graph::new(70);
         let x = g.input(0);

@@ -18,7 +18,7 @@
 //! | peers, for ranks and sums to the last of them | the same with p + o in place of p | the same |
 //! | sums over a partition, or over peers, all of a field | 2 (61 + 61) + 4/3 * 61 for one | 8 |
 //! | a number in its partition | the difference from a public number, and 1: 22 at v = 8, about v log2 v; of a rank v more | some 2 log2 v |
-//! | a value of k bits some rows away | a comparison with a public number, 11 at v = 8, about 3v/2; k + 1 | log2 v + 1 |
+//! | a value of k bits some rows away | a comparison with a public number, 8 at v = 8, about 3v/2; k + 1 | log2 v + 1 |
 //! | tiles, t of them | a quotient by t, its bits, and for each tile a sum and a comparison | those of these |
 //!
 //! `query/tests/sql/relation/costs.rs` has all but the tiles exactly. *Leakage.* None.

@@ -4,6 +4,7 @@
 use super::*;
 use mpc_core::{B64, Fp61, Layout, index_bits};
 use protocols::Message;
+use protocols::circuit::{Rounding, Sign};
 use protocols::cost::{self, Cost, Moved, Opening};
 use protocols::relational::{Network, Radix, Sorting, choose};
 use query::plan::relation::{Fold, FoldOp, Function, SortKey};
@@ -158,7 +159,8 @@ fn number(bits: usize, secret: bool) -> Circuit {
 /// A value of so many bits and its valid bit, some rows away: a row number and the start of a partition compared, pairs of bits at a time; then all bits at once.
 fn away(bits: usize, value: usize) -> Circuit {
     let (pairs, mut blocks) = (bits / 2, bits.div_ceil(2));
-    let (mut ands, mut rounds) = (2 * pairs - 1, 1);
+    // one of the numbers is public: a pair has one product
+    let (mut ands, mut rounds) = (pairs, 1);
     while blocks > 1 {
         ands += 2 * (blocks / 2) - 1;
         rounds += 1;
@@ -218,6 +220,43 @@ fn numbers_ranks_and_rows_away() {
             }
         }
     }
+}
+
+/// Which tile a row is in, by the bits of a row's number, in ANDs a row and rounds: of 2, 3 and 10 tiles. What is here is the circuit alone.
+const TILES: [(usize, [Circuit; 3]); 6] = [
+    (2, [Circuit(9, 5), Circuit(15, 7), Circuit(47, 7)]),
+    (3, [Circuit(17, 8), Circuit(32, 10), Circuit(132, 11)]),
+    (6, [Circuit(43, 11), Circuit(78, 13), Circuit(370, 17)]),
+    (7, [Circuit(54, 11), Circuit(97, 13), Circuit(464, 17)]),
+    (8, [Circuit(66, 12), Circuit(117, 14), Circuit(569, 18)]),
+    (9, [Circuit(77, 13), Circuit(135, 15), Circuit(645, 19)]),
+];
+
+#[test]
+fn tiles_of_partitions() {
+    let element = Moved { fp61: 1, ..Moved::default() };
+    let mut wrong = Vec::new();
+    for places in SIZES.into_iter().skip(1) {
+        let bits = numbers(places);
+        let Some((_, circuits)) = TILES.iter().find(|(of, _)| *of == bits) else { continue };
+        for row in [false, true] {
+            let (sorted, turn) = ordered(places, row);
+            // the rows of each partition are counted: places without a row are partitions of their own
+            let of_partitions = partitions(places, row, element, turn).then(cost::totals::<Fp61>(places, 1, turn));
+            for (tiles, circuit) in [2, 3, 10].into_iter().zip(circuits) {
+                let divided = cost::divide_public::<Fp61>(places, tiles, Sign::Unsigned, Rounding::TowardZero);
+                let divided = divided.then(cost::field_bits::<Fp61>(places, bits)).then(cost::field_bits::<Fp61>(places, bits));
+                let known = sorted.then(of_partitions).then(divided);
+                let output = column(planes(bits as u32 + 1), false);
+                let price = window(places, row, vec![(Function::Ntile(tiles as u64), output)]);
+                let left = rest(price, known, places);
+                if left != *circuit {
+                    wrong.push(format!("{places} {row} {tiles}: {left:?}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]

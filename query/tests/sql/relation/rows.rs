@@ -93,6 +93,28 @@ fn all_pairs_and_unions() {
 }
 
 #[test]
+fn unions_of_every_kind_of_value_at_every_size() {
+    let columns = || vec![column(planes(8), true), column(field(Ring::Fp61), false), column(RowForm::Bit, false)];
+    for count in EDGES {
+        for kind in 0..4 {
+            let rows = |kind: usize, null: usize| -> Vec<Row> {
+                let values = now_and_then(kinds(count)[kind].clone(), null);
+                values.into_iter().zip(0..).map(|(value, number)| vec![value, int(number), int(number % 2)]).collect()
+            };
+            let (a, b) = (rows(kind, 5), rows((kind + 1) % 4, 7));
+            let mut build = Build::default();
+            let l = build.private(0, (count + kind) as u64, columns(), &a);
+            let r = build.home(Source::Party("health".into()), count as u64, true, columns(), &b);
+            let left = kept(&mut build, l, 2);
+            let few: Vec<Row> = a.iter().filter(|row| row[2] == int(1)).cloned().collect();
+            let places = build.relations[left.0].places;
+            build.push(Operator::Union { inputs: vec![left, r] }, places + count as u64, false, columns());
+            build.expect([few, b].concat());
+        }
+    }
+}
+
+#[test]
 fn totals() {
     let fold = |op, when| Fold { op, when };
     let mut dice = Dice(11);
