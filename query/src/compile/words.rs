@@ -175,13 +175,16 @@ fn literal(value: &ScalarValue) -> String {
             format!("'{}'", t.replace('\'', "''"))
         }
         ScalarValue::Date32(_) => format!("DATE '{value}'"),
-        v if matches!(v.data_type(), DataType::Timestamp(_, None)) => {
-            let text = v.to_array().and_then(|moment| Ok(array_value_to_string(&moment, 0)?));
-            text.map_or_else(|_| v.to_string(), |text| format!("TIMESTAMP '{}'", text.replacen('T', " ", 1)))
-        }
+        v if matches!(v.data_type(), DataType::Timestamp(_, None)) => format!("TIMESTAMP '{}'", shown(v).replacen('T', " ", 1)),
+        v if matches!(v.data_type(), DataType::Interval(_)) => format!("INTERVAL '{}'", shown(v)),
         ScalarValue::Decimal128(Some(v), _, scale) => decimal(*v, *scale),
         other => other.to_string(),
     }
+}
+
+/// As the engine prints it.
+fn shown(value: &ScalarValue) -> String {
+    value.to_array().and_then(|one| Ok(array_value_to_string(&one, 0)?)).unwrap_or_else(|_| value.to_string())
 }
 
 /// A scaled integer as a number with a point.
@@ -213,6 +216,8 @@ mod tests {
             (col("a").eq(lit("it's")).is_null(), "(a = 'it''s') IS NULL"),
             (try_cast(col("a"), DataType::Decimal128(9, 2)), "TRY_CAST(a AS DECIMAL(9,2))"),
             (col("a") * Expr::Literal(ScalarValue::Decimal128(Some(-105), 3, 2), None), "a * -1.05"),
+            (col("a") + Expr::Literal(ScalarValue::new_interval_mdn(1, 0, 0), None), "a + INTERVAL '1 mons'"),
+            (col("a") - Expr::Literal(ScalarValue::new_interval_mdn(0, 30, 0), None), "a - INTERVAL '30 days'"),
         ];
         for (expr, expected) in cases {
             assert_eq!(words(&expr), expected);
