@@ -2,6 +2,7 @@
 //! question of New York that needs most of them, through real nodes.
 
 mod local;
+mod question;
 mod work;
 
 use crate::micro::{Job, measure};

@@ -104,7 +104,7 @@ impl Ready {
     fn run(&self, engine: &mut Rep3) -> Result<()> {
         match self {
             Ready::Micro(prepared) => prepared.run(engine).map(drop),
-            Ready::Relational(prepared) => prepared.run(engine).map(drop),
+            Ready::Relational(prepared) => prepared.run(engine),
         }
     }
 }

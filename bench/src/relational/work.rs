@@ -1,5 +1,6 @@
 //! The works: what each computes, on which inputs, and what it may take.
 
+use super::question::Question;
 use crate::micro::{Limits, generator};
 use anyhow::{Result, ensure};
 use mpc_core::{B64, Column, Fp61, Index, Layout, PartyId, Ring};
@@ -25,11 +26,16 @@ pub enum Work {
     Join,
     /// The same, where the owner of either side knows its keys, and one asks the other.
     Find,
+    /// Such a sum as SQL, of rows that two agencies have, and how many groups have more than so much.
+    GroupSql,
+    /// Such a join as SQL, of rows that two agencies have with those of a third.
+    JoinSql,
 }
 
 impl Work {
     /// All of them.
-    pub const ALL: [Work; 6] = [Work::Sort64Small, Work::Sort32, Work::Sort64, Work::GroupSum, Work::Join, Work::Find];
+    pub const ALL: [Work; 8] =
+        [Work::Sort64Small, Work::Sort32, Work::Sort64, Work::GroupSum, Work::Join, Work::Find, Work::GroupSql, Work::JoinSql];
 
     /// As it is called in reports.
     pub fn name(self) -> &'static str {
@@ -40,6 +46,8 @@ impl Work {
             Work::GroupSum => "group_sum_1e5",
             Work::Join => "join_1e5",
             Work::Find => "join_psi_1e5",
+            Work::GroupSql => "group_sql_1e5",
+            Work::JoinSql => "join_sql_1e5",
         }
     }
 
@@ -53,7 +61,7 @@ impl Work {
     pub fn rows(self) -> usize {
         match self {
             Work::Sort32 | Work::Sort64 => 1_000_000,
-            Work::Sort64Small | Work::GroupSum | Work::Join | Work::Find => 100_000,
+            _ => 100_000,
         }
     }
 
@@ -64,8 +72,8 @@ impl Work {
             Work::Sort64Small => Limits { cpu_s: Some(1.2), bytes: Some(53_000_000), ..wall(0.7) },
             Work::Sort32 => Limits { bytes: Some(304_000_000), ..wall(5.0) },
             Work::Sort64 => Limits { cpu_s: Some(14.0), bytes: Some(618_000_000), memory: Some(1_000_000_000), ..wall(8.0) },
-            Work::GroupSum => wall(1.2),
-            Work::Join | Work::Find => wall(2.5),
+            Work::GroupSum | Work::GroupSql => wall(1.2),
+            Work::Join | Work::Find | Work::JoinSql => wall(2.5),
         }
     }
 }
@@ -73,8 +81,37 @@ impl Work {
 type Bits = Rep3Share<B64>;
 type Values = Rep3Share<Fp61>;
 
-/// A work with its inputs shared and its result checked once.
-pub struct Prepared {
+/// A work whose result was checked once.
+pub enum Prepared {
+    /// A protocol on shares.
+    Shared(Box<Shared>),
+    /// A question on rows at their owners.
+    Question(Box<Question>),
+}
+
+impl Prepared {
+    /// Makes the inputs, runs once and compares the result with the clear one.
+    pub fn new(work: Work, engine: &mut Rep3) -> Result<Self> {
+        if !matches!(work, Work::GroupSql | Work::JoinSql) {
+            return Ok(Prepared::Shared(Box::new(Shared::new(work, engine)?)));
+        }
+        let question = Question::new(work, engine.session().me())?;
+        let parts = question.run(engine)?;
+        question.check(engine, parts)?;
+        Ok(Prepared::Question(Box::new(question)))
+    }
+
+    /// Runs it once. What is timed.
+    pub fn run(&self, engine: &mut Rep3) -> Result<()> {
+        match self {
+            Prepared::Shared(shared) => shared.run(engine).map(drop),
+            Prepared::Question(question) => question.run(engine).map(drop),
+        }
+    }
+}
+
+/// A protocol with its inputs shared.
+pub struct Shared {
     work: Work,
     keys: Bits,
     values: Values,
@@ -102,9 +139,9 @@ pub enum Outcome {
     Sum(Values),
 }
 
-impl Prepared {
+impl Shared {
     /// Shares the inputs, runs once and compares the opened result with the clear one.
-    pub fn new(work: Work, engine: &mut Rep3) -> Result<Self> {
+    fn new(work: Work, engine: &mut Rep3) -> Result<Self> {
         let clear = Clear::of(work);
         let width = if work == Work::Sort32 { 32 } else { 64 };
         let keys = share(engine, PartyId(0), &planes(&clear.keys, width))?;
@@ -117,14 +154,13 @@ impl Prepared {
             (Some((others, _)), Work::Find) => Some((planes(&clear.keys, width), planes(others, width), numbers(&clear.values))),
             _ => None,
         };
-        let prepared = Prepared { work, keys, values, other, known, clear };
-        let outcome = prepared.run(engine)?;
-        prepared.check(engine, outcome)?;
-        Ok(Prepared { clear: Clear { keys: Vec::new(), values: Vec::new(), other: None }, ..prepared })
+        let shared = Shared { work, keys, values, other, known, clear };
+        let outcome = shared.run(engine)?;
+        shared.check(engine, outcome)?;
+        Ok(Shared { clear: Clear { keys: Vec::new(), values: Vec::new(), other: None }, ..shared })
     }
 
-    /// Runs it once. What is timed.
-    pub fn run(&self, engine: &mut Rep3) -> Result<Outcome> {
+    fn run(&self, engine: &mut Rep3) -> Result<Outcome> {
         Ok(match (self.work, &self.other, &self.known) {
             (Work::GroupSum, ..) => self.group_sum(engine)?,
             (Work::Join, Some((keys, values)), _) => self.join(engine, keys, values)?,
@@ -220,7 +256,7 @@ impl Clear {
             Work::GroupSum => keys.iter_mut().for_each(|k| *k = (*k % (rows as u64 / 20)).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             // the owner of unique keys shares them in their order
             Work::Join | Work::Find => keys.sort(),
-            Work::Sort64Small | Work::Sort64 => (),
+            _ => (),
         }
         let values: Vec<u64> = (0..rows).map(|_| next() >> 40).collect();
         let other = matches!(work, Work::Join | Work::Find).then(|| {
