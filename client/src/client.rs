@@ -135,7 +135,7 @@ impl Client {
     /// As [`Client::compile`]; or a public table is not as the catalogue pins it, or the folder of contracts cannot be read.
     pub fn explain(&self, sql: &str, purpose: &str, epsilon: Option<Epsilon>) -> Result<Explain, Error> {
         let (plan, consent) = self.agreed(sql, purpose, epsilon)?;
-        Ok(self.explained(&plan)?.under(consent))
+        Ok(self.explained(sql, &plan)?.under(consent))
     }
 
     /// Has the coordinator say what is left, by the city's log, of the budgets that a question would spend of. It is its word: no entry comes with it. Of the question itself nothing is
@@ -170,17 +170,18 @@ impl Client {
     /// As [`Client::explain`].
     pub fn analyze(&self, sql: &str, ask: &Ask, answer: &Answer) -> Result<Explain, Error> {
         let (plan, consent) = self.agreed(sql, &ask.purpose, ask.epsilon)?;
-        let explained = self.explained(&answer.plan)?.analyze(&answer.costs.parties);
+        let explained = self.explained(sql, &answer.plan)?.analyze(&answer.costs.parties);
         Ok(Explain { plan: Hash(plan.hash()).to_string(), ..explained }.under(consent))
     }
 
-    fn explained(&self, plan: &Plan) -> Result<Explain, Error> {
+    fn explained(&self, sql: &str, plan: &Plan) -> Result<Explain, Error> {
         let public = public_tables(&self.config, &self.catalog)?;
         let parties: Vec<&str> = self.roster.parties().map(|party| party.name.as_str()).collect();
-        explain(plan, &public, &parties).map_err(|e| match e {
+        let explained = explain(plan, &public, &parties).map_err(|e| match e {
             ExplainError::TooLarge(refusal) => Error::Sql(format!("{refusal}\n  to mend it: {}", refusal.fix)),
             other => Error::Failed(other.to_string()),
-        })
+        })?;
+        Ok(explained.weighed(sql, &self.catalog, plan, &public))
     }
 
     /// The plan that runs, and what the contracts say of it that are here. The nodes decide by their own: what is not allowed here, or without contracts, is as it was

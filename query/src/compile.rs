@@ -110,21 +110,26 @@ impl SqlError {
 
 /// Compiles a question against the catalogue. Deterministic: the same text and catalogue give the same plan and hash everywhere.
 pub fn compile(sql: &str, catalog: &Catalog) -> Result<Plan, SqlError> {
-    compiled(sql, catalog, None)
+    compiled(sql, catalog, None, None)
 }
 
 /// The same question as contracts protect it. Whether they allow it is decided on the plan without protection
 /// ([`consent::check`](crate::consent::check)).
 pub fn compile_protected(sql: &str, catalog: &Catalog, protection: &Protection) -> Result<Plan, SqlError> {
-    compiled(sql, catalog, Some(protection))
+    compiled(sql, catalog, Some(protection), None)
 }
 
-fn compiled(sql: &str, catalog: &Catalog, protection: Option<&Protection>) -> Result<Plan, SqlError> {
+/// The same question where one thing is [decided](Decided::of) the other way: what EXPLAIN weighs against the plan, and nobody runs.
+pub fn compile_otherwise(sql: &str, catalog: &Catalog, protection: Option<&Protection>, of: &str) -> Result<Plan, SqlError> {
+    compiled(sql, catalog, protection, Some(of))
+}
+
+fn compiled(sql: &str, catalog: &Catalog, protection: Option<&Protection>, otherwise: Option<&str>) -> Result<Plan, SqlError> {
     let fault = |what: &str| {
         SqlError::new(Code::Internal, format!("the query could not be compiled ({what})"), "simplify the query, and report it")
     };
     // what has no place of its own concerns the whole question
-    match deep(|| compile_here(sql, catalog, protection).map_err(|e| e.at(locate::first(sql)))) {
+    match deep(|| compile_here(sql, catalog, protection, otherwise).map_err(|e| e.at(locate::first(sql)))) {
         Ok(Some(result)) => result,
         Ok(None) => Err(fault("the SQL library gave up on it")),
         Err(e) => Err(fault(&format!("no thread: {e}"))),
@@ -151,7 +156,7 @@ struct Compiler<'a> {
     reveals: Vec<Reveal>,
 }
 
-fn compile_here(sql: &str, catalog: &Catalog, protection: Option<&Protection>) -> Result<Plan, SqlError> {
+fn compile_here(sql: &str, catalog: &Catalog, protection: Option<&Protection>, otherwise: Option<&str>) -> Result<Plan, SqlError> {
     let (mut plan, text) = parse::parse(sql, catalog)?;
     if facts::owners(&plan).is_empty() {
         let message = "the query reads no private table, and every node holds the public ones as files";
@@ -162,7 +167,7 @@ fn compile_here(sql: &str, catalog: &Catalog, protection: Option<&Protection>) -
     }
     protect::split(|parts| {
         let groups = protection.map(|protection| Groups::of(&plan, protection, catalog, &text, parts)).transpose()?;
-        let mut planned = planned(&plan, &text, catalog, groups)?;
+        let mut planned = planned(&plan, &text, catalog, groups, otherwise)?;
         planned.protection = protection.cloned();
         Ok(planned)
     })
@@ -171,20 +176,34 @@ fn compile_here(sql: &str, catalog: &Catalog, protection: Option<&Protection>) -
 /// What is decided first of every question.
 const MEETING: &str = "how owners meet";
 
-fn planned(plan: &LogicalPlan, text: &Text, catalog: &Catalog, groups: Option<Groups<'_>>) -> Result<Plan, SqlError> {
+/// Its two ways.
+const BY_ROWS: &str = "row by row, on keys that nobody sees";
+const ALIGNED: &str = "on the rows of a public domain, one of each owner's for each";
+
+fn planned(
+    plan: &LogicalPlan,
+    text: &Text,
+    catalog: &Catalog,
+    groups: Option<Groups<'_>>,
+    otherwise: Option<&str>,
+) -> Result<Plan, SqlError> {
+    if otherwise == Some(MEETING) {
+        return by_rows(plan, text, catalog, groups, None);
+    }
     match aligned(plan, text, catalog, groups) {
         // where no public key serves, owners meet row by row on private ones
         Err(e) if matches!(e.code, Code::Unsupported | Code::Width) => {
             // a fault of ours is not to be hidden behind a refusal
             let better = |further: &SqlError| further.line.is_some() || matches!(further.code, Code::Internal | Code::NoConsent);
-            let mut plan = by_rows(plan, text, catalog, groups).map_err(|further| if better(&further) { further } else { e.clone() })?;
+            let mut plan =
+                by_rows(plan, text, catalog, groups, otherwise).map_err(|further| if better(&further) { further } else { e.clone() })?;
             let why = format!("on the rows of a public domain it cannot be answered: {}", e.message);
-            plan.decided.insert(0, Decided::new(MEETING, "row by row, on keys that nobody sees", why));
+            plan.decided.insert(0, Decided::new(MEETING, BY_ROWS, why));
             Ok(plan)
         }
         Ok(mut plan) => {
             let why = "it can be answered so, and then nothing of anybody's rows is sorted, moved or counted";
-            plan.decided.insert(0, Decided::new(MEETING, "on the rows of a public domain, one of each owner's for each", why));
+            plan.decided.insert(0, Decided::new(MEETING, ALIGNED, why).or(BY_ROWS));
             Ok(plan)
         }
         Err(e) => Err(e),
@@ -200,8 +219,14 @@ fn aligned(plan: &LogicalPlan, text: &Text, catalog: &Catalog, groups: Option<Gr
 }
 
 /// Over relations of private rows.
-fn by_rows(plan: &LogicalPlan, text: &Text, catalog: &Catalog, groups: Option<Groups<'_>>) -> Result<Plan, SqlError> {
-    let mut rows = rows::Rows::new(catalog, text, groups);
+fn by_rows<'a>(
+    plan: &LogicalPlan,
+    text: &'a Text,
+    catalog: &'a Catalog,
+    groups: Option<Groups<'a>>,
+    otherwise: Option<&'a str>,
+) -> Result<Plan, SqlError> {
+    let mut rows = rows::Rows::new(catalog, text, groups, otherwise);
     let answer = rows.root(plan)?;
     let mut plan = Plan {
         version: PLAN_VERSION,

@@ -9,6 +9,8 @@ mod text;
 
 pub use noise::{NoiseLine, NoiseLines, SpentLine};
 
+use crate::catalog::Catalog;
+use crate::compile::compile_otherwise;
 use crate::exec::disclose::{self, told};
 use crate::exec::{DISCLOSED, Decision, Program, ProgramError, Step, Way, are_shared, order_at_home};
 use crate::ground::Ground;
@@ -83,7 +85,7 @@ pub struct Explain {
     pub memory: u64,
     /// What the compiler decided, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub decided: Vec<Decided>,
+    pub decided: Vec<DecidedLine>,
     /// What the cost model assumes of the network.
     #[serde(default)]
     pub assumed: String,
@@ -226,6 +228,17 @@ pub struct ChoiceLine {
     pub ways: Vec<WayLine>,
 }
 
+/// What the compiler decided, and what the other way would take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecidedLine {
+    /// What, and why.
+    #[serde(flatten)]
+    pub decided: Decided,
+    /// If there is another way: the whole question as it is, and as it would be, or why it would not be; of time, what the network takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weighed: Option<(WayLine, Result<WayLine, String>)>,
+}
+
 /// One of several ways.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WayLine {
@@ -287,7 +300,7 @@ pub fn explain(plan: &Plan, public: &Tables, parties: &[&str]) -> Result<Explain
             .collect(),
         steps: first.into_iter().map(Ok).chain(steps).collect::<Result<_, Abort>>()?,
         memory: Size::of(plan).memory,
-        decided: plan.decided.clone(),
+        decided: plan.decided.iter().cloned().map(|decided| DecidedLine { decided, weighed: None }).collect(),
         assumed: plan.network.to_string(),
         privacy: plan.protection.as_ref().map(Protection::words).unwrap_or_default(),
         noise: NoiseLines::of(plan)?,
@@ -315,6 +328,32 @@ impl Explain {
             noise.spent.iter_mut().for_each(|line| line.month = budget(&line.dataset));
         }
         self.consent = Some(consent);
+        self
+    }
+
+    /// Puts beside each thing decided what the question would take if it were decided the other way, as far as there is one. The question is compiled and priced
+    /// once more for each.
+    pub fn weighed(mut self, sql: &str, catalog: &Catalog, plan: &Plan, public: &Tables) -> Self {
+        let parties: Vec<&str> = self.parties.iter().map(String::as_str).collect();
+        let whole = |what: &str, plan: &Plan, explain: &Explain| {
+            let bytes = explain.bytes().into_iter().max().unwrap_or(0);
+            let cost = Cost { bits: [0; 3], bytes: [bytes; 3], rounds: explain.rounds() };
+            let micros = (plan.network.model().seconds(&cost) * 1e6).round() as u64;
+            WayLine { what: what.into(), rounds: cost.rounds, bytes, expected: explain.steps.iter().any(|step| step.expected), micros }
+        };
+        let mut weighed = Vec::new();
+        for DecidedLine { decided, .. } in &self.decided {
+            weighed.push(match &decided.other {
+                None => None,
+                Some(other) => {
+                    let priced = compile_otherwise(sql, catalog, plan.protection.as_ref(), &decided.of)
+                        .map_err(|refused| refused.message)
+                        .and_then(|plan| Ok(whole(other, &plan, &explain(&plan, public, &parties).map_err(|e| e.to_string())?)));
+                    Some((whole(&decided.way, plan, &self), priced))
+                }
+            });
+        }
+        self.decided.iter_mut().zip(weighed).for_each(|(line, weighed)| line.weighed = weighed);
         self
     }
 

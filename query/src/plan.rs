@@ -45,7 +45,7 @@ use crate::network::Network;
 use crate::protection::Protection;
 
 /// The version of this format; part of the hash.
-pub const PLAN_VERSION: u32 = 1;
+pub const PLAN_VERSION: u32 = 2;
 
 /// What a query compiles to.
 #[derive(Clone, Debug, Serialize)]
@@ -88,11 +88,18 @@ pub struct Decided {
     pub way: String,
     /// Why.
     pub why: String,
+    /// The other way there is, if there is one: [`compile_otherwise`](crate::compile_otherwise) goes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other: Option<String>,
 }
 
 impl Decided {
     pub(crate) fn new(of: impl Into<String>, way: impl Into<String>, why: impl Into<String>) -> Self {
-        Decided { of: of.into(), way: way.into(), why: why.into() }
+        Decided { of: of.into(), way: way.into(), why: why.into(), other: None }
+    }
+
+    pub(crate) fn or(self, other: impl Into<String>) -> Self {
+        Decided { other: Some(other.into()), ..self }
     }
 }
 

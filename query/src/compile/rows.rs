@@ -77,11 +77,13 @@ pub(super) struct Rows<'a> {
     pub(super) releases: Vec<RowRelease>,
     pub(super) reveals: Vec<Reveal>,
     pub(super) decided: Vec<Decided>,
+    /// What is decided the other way.
+    otherwise: Option<&'a str>,
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(catalog: &'a Catalog, text: &'a Text, groups: Option<Groups<'a>>) -> Self {
-        Rows { catalog, text, groups, relations: Vec::new(), releases: Vec::new(), reveals: Vec::new(), decided: Vec::new() }
+    pub(super) fn new(catalog: &'a Catalog, text: &'a Text, groups: Option<Groups<'a>>, otherwise: Option<&'a str>) -> Self {
+        Rows { catalog, text, groups, relations: Vec::new(), releases: Vec::new(), reveals: Vec::new(), decided: Vec::new(), otherwise }
     }
 
     /// The relation that meets the demands on a part of the plan.

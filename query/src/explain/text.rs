@@ -1,6 +1,6 @@
 //! EXPLAIN as text: aligned, readable without colour, the same on every machine.
 
-use super::{Consent, ContractLine, Explain, NoiseLines, StepLine};
+use super::{Consent, ContractLine, Explain, NoiseLines, StepLine, WayLine};
 use ledger::contract::Sizes;
 use std::fmt;
 
@@ -158,9 +158,22 @@ impl Explain {
         if !self.decided.is_empty() {
             writeln!(f, "\nDecided (by what the catalogue says)")?;
         }
-        for (number, decided) in self.decided.iter().enumerate() {
-            if !self.decided[..number].contains(decided) {
-                writeln!(f, "  {}: {}\n    because {}", decided.of, decided.way, decided.why)?;
+        for (number, line) in self.decided.iter().enumerate() {
+            if self.decided[..number].contains(line) {
+                continue;
+            }
+            writeln!(f, "  {}: {}\n    because {}", line.decided.of, line.decided.way, line.decided.why)?;
+            let took = |way: &WayLine| {
+                let [rounds, bytes] = [way.rounds, way.bytes].map(|n| figure(n, way.expected));
+                format!("{rounds} rounds, {bytes} bytes, {} on the network", seconds(way.micros))
+            };
+            match &line.weighed {
+                Some((so, Ok(other))) => writeln!(f, "    the question so: {}\n    or {}: {}", took(so), other.what, took(other))?,
+                Some((_, Err(why))) => {
+                    let other = line.decided.other.as_deref().unwrap_or("the other way");
+                    writeln!(f, "    or {other}: it cannot be run: {why}")?;
+                }
+                None => {}
             }
         }
         writeln!(f, "\nHow")?;

@@ -1,7 +1,7 @@
 //! What EXPLAIN says of how a question is computed, and why so.
 
 use super::town::{PARTIES, town};
-use query::explain::explain;
+use query::explain::{Explain, explain};
 
 /// Questions, and what is said of each.
 const SAID: [(&str, &[&str]); 6] = [
@@ -38,11 +38,9 @@ const SAID: [(&str, &[&str]); 6] = [
 
 #[test]
 fn explain_says_how_and_why() {
-    let town = town();
     let mut missing = Vec::new();
     for (sql, said) in SAID {
-        let plan = town.plan(sql).unwrap_or_else(|e| panic!("{sql}\n{e}"));
-        let explained = explain(&plan, &town.public(), &PARTIES).unwrap_or_else(|e| panic!("{sql}\n{e}"));
+        let explained = explained(sql);
         assert!(explained.steps.iter().all(|step| !step.how.is_empty()), "{sql}: every operator names its algorithm");
         let text = explained.to_string();
         let always = [
@@ -55,4 +53,35 @@ fn explain_says_how_and_why() {
         }
     }
     assert!(missing.is_empty(), "{}", missing.join("\n\n"));
+}
+
+/// As planners see it.
+fn explained(sql: &str) -> Explain {
+    let town = town();
+    let plan = town.plan(sql).unwrap_or_else(|e| panic!("{sql}\n{e}"));
+    let explained = explain(&plan, &town.public(), &PARTIES).unwrap_or_else(|e| panic!("{sql}\n{e}"));
+    explained.weighed(sql, &town.catalog, &plan, &town.public())
+}
+
+/// What is decided has a price, and so has the other way: that of the plan that goes it.
+#[test]
+fn the_other_way_is_priced() {
+    let town = town();
+    // what is decided first, then which questions have it: groups before a join, groups after it, pairs compared, pairs laid out, owners on public rows
+    for (sql, of, way, other) in [
+        (SAID[2].0, "over a join", "formed before the join", "formed after the join"),
+        (SAID[4].0, "join on", "all of at most", "pairs of equal keys are laid out"),
+    ] {
+        let explained = explained(sql);
+        let line = explained.decided.iter().find(|line| line.decided.of.contains(of)).unwrap_or_else(|| panic!("{sql}\n{explained}"));
+        let (so, or) = line.weighed.as_ref().unwrap_or_else(|| panic!("{sql}\n{explained}"));
+        let or = or.as_ref().unwrap_or_else(|e| panic!("{sql}: {e}"));
+        assert!(so.what.contains(way) && or.what.contains(other), "{sql}\n{explained}");
+        assert_eq!((so.rounds, Some(&so.bytes)), (explained.rounds(), explained.bytes().iter().max()), "{sql}");
+        let plan = query::compile::compile_otherwise(sql, &town.catalog, None, &line.decided.of).expect("a plan");
+        let there = explain(&plan, &town.public(), &PARTIES).expect("an explanation");
+        assert_eq!((or.rounds, Some(&or.bytes)), (there.rounds(), there.bytes().iter().max()), "{sql}");
+        assert_ne!((so.rounds, so.bytes), (or.rounds, or.bytes), "{sql}: another way costs something else");
+        assert!(explained.to_string().contains(&format!("    or {}: {} rounds", or.what, or.rounds)), "{explained}");
+    }
 }

@@ -32,7 +32,7 @@ use std::sync::Arc;
 
 /// The tables, each agency's apart and pooled.
 pub struct Pool {
-    catalog: Catalog,
+    pub catalog: Catalog,
     parties: [&'static str; 3],
     tables: Tables,
     oracle: Oracle,

@@ -32,25 +32,40 @@ use crate::{
 };
 
 /// The same aggregate with groups formed below the join it is over, if that helps; and why it is, or is not, if it is over a join.
-pub(super) fn below_join(a: &Aggregate, plan: &LogicalPlan, catalog: &Catalog) -> Result<(Option<LogicalPlan>, Option<Decided>), SqlError> {
+pub(super) fn below_join(
+    a: &Aggregate,
+    plan: &LogicalPlan,
+    catalog: &Catalog,
+    otherwise: Option<&str>,
+) -> Result<(Option<LogicalPlan>, Option<Decided>), SqlError> {
     if a.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
         return Ok((None, None));
     }
     let Some(over) = Over::of(a)? else { return Ok((None, None)) };
     let keys = a.group_expr.iter().map(said).collect::<Vec<_>>().join(", ");
     let of = if keys.is_empty() { "aggregates over a join".into() } else { format!("groups by {keys} over a join") };
-    let better = |(plan, way, why): Better| (Some(plan), Some(Decided::new(of.clone(), way, why)));
-    let none = |why: &str| Ok((None, Some(Decided::new(of.clone(), "formed after the join", why))));
+    const AFTER: &str = "formed after the join";
+    let otherwise = otherwise == Some(of.as_str());
+    let better = |(better, way, why): Better| ((!otherwise).then_some(better), Some(Decided::new(of.clone(), way, why).or(AFTER)));
     let sides = [true, false].map(|straight| Sides::of(&over, straight, catalog));
+    let mut worse = None;
     for side in sides.iter().filter(|s| s.unique) {
-        if let Some(found) = side.grouped(plan)? {
-            return Ok(better(found));
+        match side.grouped(plan)? {
+            Some((found, true)) => return Ok(better(found)),
+            // what was folded once is not folded twice
+            Some((found, false)) if !side.is_folded() => worse = Some(found),
+            _ => {}
         }
     }
+    if let Some((found, way, _)) = worse {
+        let why = "folded before it, half of the rows or more may be left, as the catalogue bounds them";
+        return Ok((otherwise.then_some(found), Some(Decided::new(of.clone(), AFTER, why).or(way))));
+    }
+    let none = |why: &str| Ok((None, Some(Decided::new(of.clone(), AFTER, why))));
     if sides.iter().any(|s| s.unique) {
         let of_base = |s: &Sides<'_>| over.aggregates.iter().all(|e| s.of_base(e));
         return none(match sides.iter().any(|s| s.unique && of_base(s)) {
-            true => "folded before it, half of the rows or more may be left, as the catalogue bounds them, or an aggregate is of no parts",
+            true => "its rows are folded already, or an aggregate is of no parts",
             false => "what is aggregated is not of the repeated side alone",
         });
     }
@@ -132,8 +147,8 @@ impl<'o> Sides<'o> {
         Sides { over, base, table, on, unique, facts, catalog }
     }
 
-    /// The aggregate, with the base's rows folded first.
-    fn grouped(&self, plan: &LogicalPlan) -> Result<Option<Better>, SqlError> {
+    /// The aggregate, with the base's rows folded first, and whether that is worth it.
+    fn grouped(&self, plan: &LogicalPlan) -> Result<Option<(Better, bool)>, SqlError> {
         if !self.over.aggregates.iter().all(|e| self.of_base(e)) {
             return Ok(None);
         }
@@ -156,19 +171,16 @@ impl<'o> Sides<'o> {
         for condition in &self.over.conditions {
             condition.column_refs().into_iter().filter(|c| self.has(c)).for_each(|c| add(&Expr::Column(c.clone())));
         }
-        let (left, of) = self.folded_to(&keys);
-        if !whole && left > of / 2 {
-            return Ok(None);
-        }
         let folds: Option<Vec<Fold>> =
             self.over.aggregates.iter().map(|e| if whole { Some(Fold::Whole(e)) } else { Fold::split(e) }).collect();
         let Some(folds) = folds else { return Ok(None) };
         let better = self.rewritten(plan, &keys, &folds, whole)?;
+        let (left, of) = self.folded_to(&keys);
         let (way, why) = match whole {
             true => ("formed before the join", "all rows of a group meet the same row, or none".into()),
             false => ("folded before the join, and again after it", format!("at most {left} rows are then left of {of}")),
         };
-        Ok(Some((better, way.into(), why)))
+        Ok(Some(((better, way.into(), why), whole || left <= of / 2)))
     }
 
     fn rewritten(&self, plan: &LogicalPlan, keys: &[Expr], folds: &[Fold<'_>], whole_groups: bool) -> Result<LogicalPlan, SqlError> {
@@ -199,7 +211,7 @@ impl<'o> Sides<'o> {
     /// The aggregate over the base and the table's rows folded by the keys, which are counted.
     fn counted(&self, plan: &LogicalPlan) -> Result<Option<Better>, SqlError> {
         let of_table = |e: &Expr| e.column_refs().into_iter().all(|c| self.table.schema().has_column(c));
-        if self.base.schema().iter().any(|(relation, _)| relation.is_some_and(|r| r.table() == FOLDED)) {
+        if self.is_folded() {
             return Ok(None);
         }
         // of the table, only what it is joined on is known after the fold
@@ -299,6 +311,10 @@ impl<'o> Sides<'o> {
         let places = |facts: &Facts| home::places(facts, self.catalog).unwrap_or(u64::MAX);
         let folded = LogicalPlanBuilder::from(self.base.clone()).aggregate(keys.to_vec(), Vec::<Expr>::new()).and_then(|b| b.build());
         (folded.map_or(u64::MAX, |folded| places(&Facts::of(&folded, self.catalog))), places(&self.facts))
+    }
+
+    fn is_folded(&self) -> bool {
+        self.base.schema().iter().any(|(relation, _)| relation.is_some_and(|r| r.table() == FOLDED))
     }
 
     fn has(&self, column: &Column) -> bool {

@@ -242,7 +242,7 @@ impl Rows<'_> {
             )
             .at(self.text.expr(sets)));
         }
-        let (better, decided) = super::eager::below_join(a, plan, self.catalog)?;
+        let (better, decided) = super::eager::below_join(a, plan, self.catalog, self.otherwise)?;
         self.decided.extend(decided);
         if let Some(better) = better {
             return self.lower(&better, demands);

@@ -40,15 +40,18 @@ impl<'a> Rows<'a> {
         let (a, b) = (self.bound(&join.left)?, self.bound(&join.right)?);
         let most = u64::try_from(Facts::of(plan, self.catalog).rows).unwrap_or(u64::MAX).max(1);
         let all = a.saturating_mul(b);
-        if most > MOST_PAIRS || all <= EXPANSION * a.saturating_add(b).saturating_add(most) {
+        let (of, laid_out) = (joined_on(join), format!("at most {most} pairs of equal keys are laid out"));
+        let compared = format!("all of at most {all} pairs are compared");
+        let is_short = most > MOST_PAIRS || all <= EXPANSION * a.saturating_add(b).saturating_add(most);
+        if is_short != (self.otherwise == Some(of.as_str())) {
             let why = format!(
                 "neither side is unique on the keys, and as the catalogue bounds them there may be {most} pairs of equal keys: to lay them out would be longer"
             );
-            self.decided.push(Decided::new(joined_on(join), format!("all of at most {all} pairs are compared"), why));
+            self.decided.push(Decided::new(of, compared, why).or(laid_out));
             return self.product(join, demands);
         }
         let why = format!("neither side is unique on the keys, and there are {all} pairs of rows, too many to compare");
-        self.decided.push(Decided::new(joined_on(join), format!("at most {most} pairs of equal keys are laid out"), why));
+        self.decided.push(Decided::new(of, laid_out, why).or(compared));
         let sides = self.sides(join, true);
         let whole = Both::new(&sides, join, self, false)?;
         let computed = self.of_pairs(&whole, join.filter.iter().cloned(), demands)?;
