@@ -118,7 +118,7 @@ impl Home {
                     rows: Label::union(inputs.iter().map(|input| &labels(input).rows)),
                 }
             }
-            Operator::Window { input, partition, by, functions } => {
+            Operator::Window { input, partition, by, functions, .. } => {
                 let of = labels(input);
                 let order = self.sorted(by, of, plan.relation(*input));
                 let split = Label::union(partition.iter().map(|c| &of.columns[*c])).split();

@@ -2,6 +2,7 @@
 //! ([`Program::decisions`]).
 
 use super::program::Program;
+use super::relation::{Ties, window_ties};
 use super::step::{Step, StepKind};
 use crate::plan::relation::{Fold, FoldOp, Function, Operator, Search};
 
@@ -65,9 +66,14 @@ impl Program<'_> {
             }
             Operator::Union { .. } => "side by side; nothing is sent",
             Operator::Noise { .. } => "sums of biased bits that nobody knows: the only way whose law is exact",
-            Operator::Window { functions, .. } => {
+            Operator::Window { functions, unique, .. } => {
                 let whole = functions.iter().filter_map(|f| if let Function::Whole(fold) = f { Some(fold) } else { None });
-                let first = self.relations().order_words(id).unwrap_or_else(|| "sorted by partition and order".into());
+                let first = match (self.relations().order_words(id), window_ties(functions, *unique)) {
+                    (Some(known), Ties::Any) => known,
+                    (Some(known), Ties::Random) => format!("{known}, who breaks ties at random"),
+                    (None, Ties::Any) => "sorted by partition and order".into(),
+                    (None, Ties::Random) => "shuffled, so that ties are broken at random, then sorted by partition and order".into(),
+                };
                 let words = "what the first row of a partition, or of peers, has is spread to the others, in rounds that do not depend on \
                     their number: the only way";
                 return format!("{first}; {words}{}", ordered(whole));

@@ -22,6 +22,7 @@ mod window;
 pub(crate) use choose::{Decision, Way};
 pub(crate) use lookup::choose::choose_searches;
 pub(crate) use order::{HomeOrder, Ties, order_at_home};
+pub(super) use window::ties as window_ties;
 
 use super::field::{Field, Value};
 use super::program::{ProgramError, Slot, SlotOf, counted};
@@ -415,8 +416,9 @@ impl<E: Engine> Run<'_, E> {
                 way.run(engine, of(input), (keys, folds), relation, owner, &laid.setting)?
             }
             Operator::Pairs { left, right, on } => pairs::pairs(engine, of(left), of(right), on, relation, &laid.setting)?,
-            Operator::Window { input, partition, by, functions } => {
-                window::window(engine, of(input), &window::Window { partition, by, functions, how: self.how(id)? }, relation)?
+            Operator::Window { input, partition, by, unique, functions } => {
+                let ties = window::ties(functions, *unique);
+                window::window(engine, of(input), &window::Window { partition, by, ties, functions, how: self.how(id)? }, relation)?
             }
         };
         self.relations.rows.insert(id, rows);

@@ -227,6 +227,8 @@ pub enum Operator {
         partition: Vec<usize>,
         /// Their order within it.
         by: Vec<SortKey>,
+        /// Whether no two rows are equal in both, by what the catalogue says. Else ties are broken at random where a function shows how they stand.
+        unique: bool,
         /// What is computed.
         functions: Vec<Function>,
     },

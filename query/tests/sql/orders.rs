@@ -1,7 +1,7 @@
 //! Orders, partitions and groups by one owner's columns: nothing is sorted on shares.
 
 use super::pool::On;
-use super::town::{PARTIES, town_over};
+use super::town::{PARTIES, town, town_over};
 use query::explain::explain;
 
 /// All by the columns of one owner, the school, over what another has.
@@ -30,6 +30,38 @@ const KNOWN: [&str; 11] = [
     // of all
     "SELECT COUNT(DISTINCT m.mark) AS marks, MEDIAN(m.mark) AS m, SUM(c.weight) AS w FROM school.marks m JOIN clinic.patients c ON c.patient = m.pupil WHERE c.insured",
 ];
+
+/// Of the columns of one owner, too, but rows that are equal in them may have been dropped, and it is seen how they stand.
+const TIED: [&str; 3] = [
+    "SELECT x.subject, COUNT(*) AS n FROM (SELECT m.subject, ROW_NUMBER() OVER (PARTITION BY m.subject ORDER BY m.mark) AS r FROM school.marks m \
+     JOIN clinic.patients c ON c.patient = m.pupil WHERE c.insured) x WHERE x.r <= 2 GROUP BY x.subject",
+    "SELECT MAX(x.n) AS n FROM (SELECT SUM(m.mark) OVER (ORDER BY m.mark ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS n FROM school.marks m \
+     JOIN clinic.patients c ON c.patient = m.pupil WHERE c.insured) x",
+    "SELECT x.tile, COUNT(*) AS n, MIN(x.mark) AS least FROM (SELECT m.mark, NTILE(3) OVER (ORDER BY m.mark) AS tile FROM school.marks m \
+     JOIN clinic.patients c ON c.patient = m.pupil WHERE c.insured) x GROUP BY x.tile",
+];
+
+/// None is dropped, and their owner breaks ties at random.
+const TIED_AT_HOME: [&str; 2] = [
+    "SELECT MAX(x.mark - x.before) AS most, MAX(x.weight) AS w FROM (SELECT m.mark, c.weight, LAG(m.mark) OVER (ORDER BY m.mark) AS before \
+     FROM school.marks m LEFT JOIN clinic.patients c ON c.patient = m.pupil) x",
+    "SELECT x.mark, MAX(x.r) AS r, MAX(x.weight) AS w FROM (SELECT m.mark, c.weight, ROW_NUMBER() OVER (ORDER BY m.mark DESC) AS r FROM school.marks m \
+     LEFT JOIN clinic.patients c ON c.patient = m.pupil) x GROUP BY x.mark",
+];
+
+#[test]
+fn how_peers_stand_is_known_to_nobody_where_rows_may_have_been_dropped() {
+    let town = town();
+    let shuffled = "window: shuffled, so that ties are broken at random, then sorted by partition and order";
+    let all = TIED.map(|sql| (sql, shuffled)).into_iter().chain(TIED_AT_HOME.map(|sql| (sql, "who breaks ties at random")));
+    for (sql, said) in all {
+        let plan = town.plan(sql).unwrap_or_else(|e| panic!("{sql}\n{e}"));
+        let text = explain(&plan, &town.public(), &PARTIES).unwrap_or_else(|e| panic!("{sql}\n{e}")).to_string();
+        assert!(text.contains(said), "{sql}\n{text}");
+        let checked = town.check(sql, On::Rep3);
+        assert!(matches!(checked, Ok(None)), "{sql}\n{checked:?}");
+    }
+}
 
 #[test]
 fn what_one_owner_orders_by_is_sorted_at_home() {

@@ -14,7 +14,13 @@ use super::{
     form,
 };
 use crate::{
-    compile::{SqlError, expr::said, facts::Facts, internal, range, range::Interval},
+    compile::{
+        SqlError,
+        expr::said,
+        facts::{Facts, plain},
+        internal, range,
+        range::Interval,
+    },
     plan::relation::{Fold, Function, Operator as Op, RowColumn, RowForm, SortKey},
 };
 
@@ -45,6 +51,8 @@ impl Rows<'_> {
             partition.push(self.demand(&mut folds.asked, e, form));
         }
         let by = self.sort_demands(&w.input, &first.params.order_by, &mut folds.asked)?;
+        let keys = first.params.partition_by.iter().chain(first.params.order_by.iter().map(|key| &key.expr));
+        let unique = input.unique_on(&keys.filter_map(|e| plain(e, w.input.schema())).collect());
         let ranks = RowForm::Planes { scale: 0, offset: 0, width: form::width(bound.into()) };
         let mut made_functions: Vec<(Function, RowColumn)> = Vec::new();
         let mut emit = Emit::new(self.text);
@@ -163,7 +171,7 @@ impl Rows<'_> {
             columns.push(column);
         }
         let partition = partition.into_iter().map(|p| got.at[p]).collect();
-        let id = self.push(Op::Window { input: got.id, partition, by, functions }, places, full, columns);
+        let id = self.push(Op::Window { input: got.id, partition, by, unique, functions }, places, full, columns);
         let to: Vec<_> = homes.into_iter().map(|h| h.map_or_else(|f| inner + f, |d| got.at[d])).collect();
         Ok(self.mapped(id, emit, &to, values, None))
     }

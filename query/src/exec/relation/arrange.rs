@@ -39,7 +39,8 @@ struct KnownOrder {
     stands: bool,
 }
 
-/// An operator's input, the orders that it needs of it, and how ties stand.
+/// An operator's input, the orders that it needs of it, and how ties stand: where that is seen, an owner who knows it could tell from who comes out which rows were dropped, and none
+/// must have been.
 pub(super) struct Wanted {
     pub input: RelationId,
     pub orders: Vec<Vec<SortKey>>,
@@ -59,14 +60,13 @@ impl Wanted {
                 let orders: Vec<Order> = if folds.is_empty() { Vec::new() } else { Order::all(&folds) };
                 (*input, orders.iter().map(|order| order.keys(&[], &folds, &|_| false)).collect(), Ties::Any)
             }
-            Operator::Window { input, partition, by, functions } => {
+            Operator::Window { input, partition, by, unique, functions } => {
                 let folds = window::in_order(functions);
                 let first = partition.iter().map(|c| side_by_side(*c)).chain(by.iter().copied()).collect();
                 let others = if folds.is_empty() { Vec::new() } else { Order::all(&folds) };
                 let others = others.iter().map(|order| order.keys(partition, &folds, &|_| false));
-                (*input, std::iter::once(first).chain(others).collect(), Ties::Any)
+                (*input, std::iter::once(first).chain(others).collect(), window::ties(functions, *unique))
             }
-            // an owner who knows how ties stand could tell from who comes out which rows were dropped: it must be none
             Operator::Top { input, by, .. } => (*input, vec![by.clone()], Ties::Random),
             _ => return None,
         };
@@ -199,20 +199,20 @@ impl<'a> Owner<'a> {
 
     /// The rows of a table in an order, those first that hold a row: the bit that says so is column `row` of its bits.
     pub fn arrange<E: Engine>(&self, engine: &mut E, order: usize, table: Table<E>, row: Option<usize>) -> Result<Table<E>, Abort> {
-        let table = self.moved(engine, order, table)?;
+        let (table, _) = self.moved(engine, order, table)?;
         let Some(row) = row.filter(|_| self.known.dropped) else { return Ok(table) };
         let row = table.columns::<B64>()[row].clone();
         Ok(compact(engine, &row, table, false)?.table)
     }
 
-    /// The rows of a table in an order, those that were dropped where they were among the others.
-    fn moved<E: Engine>(&self, engine: &mut E, order: usize, table: Table<E>) -> Result<Table<E>, Abort> {
+    /// The rows of a table in an order, those that were dropped where they were among the others, and at the owner where each row went, if they were moved.
+    fn moved<E: Engine>(&self, engine: &mut E, order: usize, table: Table<E>) -> Result<(Table<E>, Option<Permutation>), Abort> {
         let order = &self.known.orders[self.first + order];
         if order.stands {
-            return Ok(table);
+            return Ok((table, None));
         }
         let to = engine.holds(self.party).then(|| self.known.places(order, self.inputs)).transpose()?;
-        engine.permute_by(self.party, to.as_ref(), table)
+        Ok((engine.permute_by(self.party, to.as_ref(), table)?, to))
     }
 
     /// Rows with these columns in the first order, those that were dropped where they were among the others; other columns are left out. `None`: they stand so.
@@ -220,38 +220,47 @@ impl<'a> Owner<'a> {
         if self.known.orders[self.first].stands {
             return Ok(None);
         }
-        let table = self.moved(engine, 0, read(input, columns))?;
+        let (table, _) = self.moved(engine, 0, read(input, columns))?;
         Ok(Some(with(input, columns, table)))
     }
 
-    /// Rows with these columns in the first order, those first that hold a row, and what undoes that; other columns are left out.
-    pub fn rows_in_front<E: Engine>(&self, engine: &mut E, input: &Rows<E>, columns: &BTreeSet<usize>) -> Result<InFront<E>, Abort> {
-        let table = self.moved(engine, 0, read(input, columns))?;
+    /// Rows with these columns in the first order, those first that hold a row, and what brought them there; other columns are left out.
+    pub fn rows_in_front<E: Engine>(
+        &self,
+        engine: &mut E,
+        input: &Rows<E>,
+        columns: &BTreeSet<usize>,
+    ) -> Result<(Rows<E>, Brought<E>), Abort> {
+        let (table, to) = self.moved(engine, 0, read(input, columns))?;
         if input.row.is_none() || !self.known.dropped {
-            return Ok((with(input, columns, table), None));
+            return Ok((with(input, columns, table), Brought { to, front: None }));
         }
         let row = table.columns::<B64>()[0].clone();
         let front = compact(engine, &row, table, false)?;
-        Ok((with(input, columns, front.table), Some(front.applied)))
+        Ok((with(input, columns, front.table), Brought { to, front: Some(front.applied) }))
     }
 
-    /// What rows in the first order have, at the places where they were; `applied` is what brought them to the front.
-    pub fn back<E: Engine>(&self, engine: &mut E, table: Table<E>, applied: Option<&Applied<E>>) -> Result<Table<E>, Abort> {
-        let table = match applied {
-            Some(applied) => undo(engine, applied, table)?,
+    /// What rows have that were brought into the first order, at the places where they were.
+    pub fn back<E: Engine>(&self, engine: &mut E, table: Table<E>, brought: &Brought<E>) -> Result<Table<E>, Abort> {
+        let table = match &brought.front {
+            Some(front) => undo(engine, front, table)?,
             None => table,
         };
-        let order = &self.known.orders[self.first];
-        if order.stands {
+        if self.known.orders[self.first].stands {
             return Ok(table);
         }
-        let to = engine.holds(self.party).then(|| self.known.places(order, self.inputs)).transpose()?;
-        engine.permute_by(self.party, to.map(|to| to.inverse()).as_ref(), table)
+        let from = brought.to.as_ref().map(Permutation::inverse);
+        engine.permute_by(self.party, from.as_ref(), table)
     }
 }
 
-/// Rows, and what takes them back to where they were.
-type InFront<E> = (Rows<E>, Option<Applied<E>>);
+/// What brought rows into an order.
+pub(super) struct Brought<E: Engine> {
+    /// Where each row went, at the owner, if they were moved: ties are broken once.
+    to: Option<Permutation>,
+    /// What brought those to the front that hold a row, if some may have been dropped.
+    front: Option<Applied<E>>,
+}
 
 /// The bit that says whether there is a row, and these columns.
 fn read<E: Engine>(input: &Rows<E>, columns: &BTreeSet<usize>) -> Table<E> {
@@ -324,11 +333,11 @@ pub(super) fn choice<'p>(plan: &Plan, relation: &Relation, known: Known<'p>) -> 
             let input = shape(input);
             Choice::new(known, false, plan.network, &|e, how| top::top(e, &input, (by, *skip as usize), relation, how))
         }
-        Operator::Window { input, partition, by, functions } => {
-            let input = shape(input);
+        Operator::Window { input, partition, by, unique, functions } => {
+            let (input, ties) = (shape(input), window::ties(functions, *unique));
             // what reads it may rely on the places
             Choice::new(known, true, plan.network, &|e, how| {
-                window::window(e, &input, &window::Window { partition, by, functions, how }, relation)
+                window::window(e, &input, &window::Window { partition, by, ties, functions, how }, relation)
             })
         }
         _ => unreachable!("no other operator needs rows in an order"),

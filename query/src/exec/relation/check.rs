@@ -100,7 +100,7 @@ fn operator(plan: &Plan, relation: &Relation) -> Result<(), ProgramError> {
             expect(relation.places > 0 || left.places == 0 || right.places == 0, "a join has a place for a pair")?;
             same(relation, left.columns.iter().chain(&right.columns))
         }
-        Operator::Window { input, partition, by, functions } => {
+        Operator::Window { input, partition, by, functions, .. } => {
             let input = of(input);
             expect(relation.places == input.places && relation.full == input.full, "a window function keeps the rows")?;
             partition.iter().try_for_each(|p| expect(column(input, *p)?.form.ring().is_none(), "a partition is by columns in planes"))?;

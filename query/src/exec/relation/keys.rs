@@ -159,6 +159,12 @@ impl<E: Engine> Rows<E> {
         self.columns.iter().fold(table, pack)
     }
 
+    /// These rows in an order that nobody knows.
+    pub(super) fn shuffled(&self, engine: &mut E) -> Result<Self, Abort> {
+        let table = engine.shuffle(self.table())?.0;
+        Ok(self.unpacked(table))
+    }
+
     /// Rows like these, from a table like theirs.
     pub(super) fn unpacked(&self, table: Table<E>) -> Self {
         let places = table.rows();

@@ -40,8 +40,7 @@ pub(super) fn top<E: Engine>(
 
 /// The rows in the order, then places without one.
 fn by_sorting<E: Engine>(engine: &mut E, input: &Rows<E>, by: &[SortKey], setting: &Setting) -> Result<Rows<E>, Abort> {
-    let shuffled = engine.shuffle(input.table())?.0;
-    let input = input.unpacked(shuffled);
+    let input = input.shuffled(engine)?;
     let mut planes: Vec<Bits<E>> = Vec::new();
     for key in by.iter().rev() {
         planes.extend(sort_planes(engine, &input.columns[key.column], key));

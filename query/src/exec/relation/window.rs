@@ -2,8 +2,10 @@
 //!
 //! *Functionality.* The rows in the order of (is no row, partition, order), and for each function a column: the row's number, rank, dense rank or tile in its partition, a value some rows
 //! before or behind it, counts and sums over its partition, up to it or up to its last peer (peers are equal in the order), and every fold of a [group](super::group) over the
-//! partition. NULL is a value that partitions are told apart by; places without a row hold anything.
-//! *Protocol.* The rows are sorted; or an owner who knows the order brings them into it, and takes what is computed back to where they were ([`super::arrange`]). What the first row of a partition, or of a row's peers, has is spread to all its rows by [`protocols::relational::Segments`], whose rounds do not depend on the number of
+//! partition. NULL is a value that partitions are told apart by; places without a row hold anything. Row numbers, tiles, values of other rows and sums up to a row show how peers stand: unless the
+//! catalogue says that there are none, every order of them is as likely.
+//! *Protocol.* The rows are sorted, after a shuffle if it is seen how peers stand; or an owner who knows the order brings them into it, peers at random, and takes what is computed back to where
+//! they were ([`super::arrange`]). What the first row of a partition, or of a row's peers, has is spread to all its rows by [`protocols::relational::Segments`], whose rounds do not depend on the number of
 //! rows: row numbers and ranks are differences of public row numbers at secret first rows, running sums differences of sums over all rows. The k-th row before is a public shift, and
 //! in the partition if the partition begins no later. A fold over the partition that needs an order of its own is computed as a group-by, whose groups line up with the partitions.
 //! *Source.* The sort of Asharov, Hamada, Ikarashi, Kikuchi, Nof, Pinkas, Takahashi, Tomida, CCS'22, section 3; sums of sorted groups as differences after a compaction as in Asharov, Hamada,
@@ -13,6 +15,7 @@
 //!
 //! | | bits | rounds |
 //! |---|---|---|
+//! | a shuffle, if it is seen how peers stand | 4W/3 | 2 |
 //! | rows in their order, k = p + o + r | (4w + 1) + (k/2 - 1)(22w + 11)/3 + (4/3)(w + W) + 2w/3 | 4 + 8 (k/2 - 1) + 2 |
 //! | partitions, S = v + 61 for each sum | p - 1 + r, 8w/3 + (4/3)(w + S + 1), v + 4S/3, and 61 + 61 for each sum | log2 p + r, 5, 3, and 3 for each sum |
 //! | peers, for ranks and sums to the last of them | the same with p + o in place of p | the same |
@@ -21,22 +24,24 @@
 //! | a value of k bits some rows away | a comparison with a public number, 8 at v = 8, about 3v/2; k + 1 | log2 v + 1 |
 //! | tiles, t of them | a quotient by t, its bits, and for each tile a sum and a comparison | those of these |
 //!
-//! `query/tests/sql/relation/costs.rs` has all but the tiles exactly. *Leakage.* None.
+//! `query/tests/sql/relation/costs.rs` has all but the tiles exactly. *Leakage.* None. An owner who broke ties knows how; where a secret bit may have dropped rows, which that owner could
+//! tell from peers that move up, nobody knows.
 
 mod number;
 mod sums;
 
-use super::arrange::How;
+use super::arrange::{Brought, How};
 use super::choose::Setting;
 use super::group::{self, order::same_as_before};
 use super::keys::{Unpack, grouping, joined, numbers, pack, sort_planes, sorted, width_of};
 use super::logic::Logic;
+use super::order::Ties;
 use super::total::contributions;
 use super::{Bits, Cells, Element, Rows, Values};
 use crate::exec::circuit;
 use crate::plan::relation::{Fold, FoldOp, Function, Relation, RowColumn, SortKey};
 use mpc_core::{Abort, B64, Fp61, Fp127};
-use protocols::relational::{Applied, Segments};
+use protocols::relational::Segments;
 use protocols::{Engine, Share, Table};
 use std::collections::BTreeSet;
 
@@ -44,6 +49,8 @@ use std::collections::BTreeSet;
 pub(super) struct Window<'a> {
     pub partition: &'a [usize],
     pub by: &'a [SortKey],
+    /// How rows stand that are equal in both.
+    pub ties: Ties,
     pub functions: &'a [Function],
     pub how: How<'a>,
 }
@@ -61,11 +68,22 @@ impl Window<'_> {
     }
 }
 
+/// How rows stand that are equal in partition and order: at random, if there may be such and a function shows it.
+pub(in crate::exec) fn ties(functions: &[Function], unique: bool) -> Ties {
+    let shows = |function: &Function| match function {
+        Function::RowNumber | Function::Running { peers: false, .. } => true,
+        Function::Ntile(tiles) => *tiles > 1,
+        Function::Lag(_, by) => *by != 0,
+        Function::Rank | Function::DenseRank | Function::Whole(_) | Function::Running { peers: true, .. } => false,
+    };
+    if !unique && functions.iter().any(shows) { Ties::Random } else { Ties::Any }
+}
+
 /// Rows in their order, cut into partitions and peers.
 struct Ordered<E: Engine> {
     rows: Rows<E>,
-    /// What brought those first that hold a row, if their owner knew the order.
-    applied: Option<Applied<E>>,
+    /// What brought them into it, if their owner knew it.
+    brought: Option<Brought<E>>,
     partitions: Segments<E>,
     /// The number of the first row of each row's partition, in planes that number all rows.
     start: Bits<E>,
@@ -101,14 +119,14 @@ pub(super) fn window<E: Engine>(engine: &mut E, input: &Rows<E>, what: &Window<'
             _ => number::number(engine, &ordered, function, output, None)?,
         });
     }
-    let (row, mut all) = match what.how {
-        How::Sorting(_) => (ordered.rows.row, ordered.rows.columns),
-        How::Known(owner) => {
-            let table = owner.back(engine, columns.iter().fold(Table::new(input.places), pack), ordered.applied.as_ref())?;
+    let (row, mut all) = match (what.how, &ordered.brought) {
+        (How::Known(owner), Some(brought)) => {
+            let table = owner.back(engine, columns.iter().fold(Table::new(input.places), pack), brought)?;
             let mut from = Unpack::new(table);
             columns = columns.iter().map(|like| from.column(like)).collect();
             (input.row.clone(), input.columns.clone())
         }
+        _ => (ordered.rows.row, ordered.rows.columns),
     };
     all.extend(columns);
     Ok(Rows { places: input.places, row, columns: all })
@@ -122,8 +140,11 @@ fn order<E: Engine>(
     outputs: &[RowColumn],
 ) -> Result<(Ordered<E>, Vec<Cells<E>>), Abort> {
     let places = input.places;
-    let (rows, applied) = match what.how {
-        How::Known(owner) => owner.rows_in_front(engine, input, &what.reads())?,
+    let (rows, brought) = match what.how {
+        How::Known(owner) => {
+            let (rows, brought) = owner.rows_in_front(engine, input, &what.reads())?;
+            (rows, Some(brought))
+        }
         How::Sorting(setting) => (by_sorting(engine, input, what, setting)?, None),
     };
     let cells = |columns: &[usize]| columns.iter().map(|c| rows.columns[*c].clone()).collect::<Vec<_>>();
@@ -170,12 +191,14 @@ fn order<E: Engine>(
     done.extend(sums.finish::<Fp127>(stacked(from.fp127), fp127, ends127));
     done.sort_by_key(|(function, _)| *function);
     let peers = start.map(|start| Peers { start, dense });
-    let ordered = Ordered { rows, applied, partitions, start: partition_start, peers };
+    let ordered = Ordered { rows, brought, partitions, start: partition_start, peers };
     Ok((ordered, done.into_iter().map(|(_, cells)| cells).collect()))
 }
 
 /// The rows by partition and order, then places without one.
 fn by_sorting<E: Engine>(engine: &mut E, input: &Rows<E>, what: &Window<'_>, setting: &Setting) -> Result<Rows<E>, Abort> {
+    let shuffled = if what.ties == Ties::Random { Some(input.shuffled(engine)?) } else { None };
+    let input = shuffled.as_ref().unwrap_or(input);
     let mut by: Vec<Bits<E>> = Vec::new();
     for key in what.by.iter().rev() {
         by.extend(sort_planes(engine, &input.columns[key.column], key));

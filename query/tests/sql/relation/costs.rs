@@ -1,6 +1,8 @@
 //! What windows, first rows, extremes, percentiles and look-ups by sorting cost, as formulas of public sizes: the step's price is that, and what parties send is the price
 //! (which every test of relations asserts).
 
+mod ties;
+
 use super::*;
 use mpc_core::{B64, Fp61, Layout, index_bits};
 use protocols::Message;
@@ -93,13 +95,18 @@ fn input(build: &mut Build, places: usize, row: bool) -> RelationId {
     build.stand(rows, Stand::Unknown, 0, 0)
 }
 
-/// The price of window functions by the partition and the order.
+/// The price of window functions by the partition and the order, in which no rows are equal.
 fn window(places: usize, row: bool, functions: Vec<(Function, RowColumn)>) -> Cost {
+    window_of(places, row, true, functions)
+}
+
+/// The same where there may be rows that are equal.
+fn window_of(places: usize, row: bool, unique: bool, functions: Vec<(Function, RowColumn)>) -> Cost {
     let mut build = Build::default();
     let input = input(&mut build, places, row);
     let (functions, outputs): (Vec<_>, Vec<_>) = functions.into_iter().unzip();
     let by = vec![SortKey { column: 1, descending: true, nulls_first: false }];
-    let op = Operator::Window { input, partition: vec![0], by, functions };
+    let op = Operator::Window { input, partition: vec![0], by, unique, functions };
     build.push(op, places as u64, !row, [columns(), outputs].concat());
     priced(&build, "window")
 }
