@@ -19,7 +19,7 @@ mod emit;
 mod fold;
 pub(super) mod form;
 mod home;
-mod join;
+pub(super) mod join;
 pub(super) mod order;
 mod release;
 mod window;

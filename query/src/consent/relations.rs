@@ -81,6 +81,11 @@ impl Home {
                 Labels { columns: [left.columns, right.columns].concat(), rows: left.rows.and(&right.rows) }
             }
             Operator::Cross { left, right } => {
+                // whether there are rows is told to every row beside
+                for one in [left, right].into_iter().filter(|id| plan.relation(**id).places == 1) {
+                    let columns = labels(one).columns.iter().zip(&plan.relation(*one).columns);
+                    columns.for_each(|(label, column)| self.at(&column.words, |me| me.uses.whether(label)));
+                }
                 let (left, right) = (labels(left), labels(right));
                 Labels { columns: [&left.columns[..], &right.columns].concat(), rows: left.rows.clone().and(&right.rows) }
             }

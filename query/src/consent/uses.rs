@@ -104,6 +104,14 @@ impl Uses {
         }
     }
 
+    /// What says nothing but whether there are rows, or how many.
+    pub(super) fn whether(&mut self, label: &Label) {
+        let rows = |atom: &&Atom| atom.kind == Kind::Presence && matches!(atom.source, Source::Rows(_));
+        if !label.0.iter().any(Atom::is_value) {
+            label.0.iter().filter(rows).for_each(|atom| self.note(&atom.source, Need::Compare(Operation::Count)));
+        }
+    }
+
     /// What rows are ranked or cut off by.
     pub(super) fn order(&mut self, label: &Label) {
         for atom in label.0.iter().filter(|atom| atom.is_value()) {

@@ -155,6 +155,37 @@ fn how_many_rows_met_a_condition_is_a_count_and_whether_any_did_is_not() {
     }
 }
 
+/// EXISTS tells every row of the one table something of the other's rows: what it asks of them is compared, and that there are any is a matter of how many there are.
+#[test]
+fn exists_needs_what_it_asks_of_the_other_owner() {
+    use Operation::{Count, Filter, Join};
+    let ana = key("ana");
+    let on_key = "s.resident = m.resident AND";
+    for (exists, needs) in [
+        ("EXISTS (SELECT 1 FROM health.stays s)", &[("*", Count)][..]),
+        ("NOT EXISTS (SELECT 1 FROM health.stays s WHERE s.days > 4)", &[("*", Count), ("days", Filter)]),
+        ("(m.poor OR EXISTS (SELECT 1 FROM health.stays s WHERE s.days > 4))", &[("*", Count), ("days", Filter)]),
+        ("EXISTS (SELECT 1 FROM health.stays s WHERE s.cost > m.kwh)", &[("cost", Filter)]),
+        (&format!("EXISTS (SELECT 1 FROM health.stays s WHERE {on_key} s.cost > m.kwh)"), &[("resident", Join), ("cost", Filter)]),
+        (
+            &format!("(m.poor OR NOT EXISTS (SELECT 1 FROM health.stays s WHERE {on_key} s.days <= m.peak AND s.urgent))"),
+            &[("resident", Join), ("days", Filter), ("urgent", Filter)],
+        ),
+    ] {
+        let sql = format!("SELECT SUM(m.peak) AS x FROM energy.meters m WHERE {exists}");
+        let plan = compile(&sql, &TOWN).unwrap_or_else(|e| panic!("{sql}\n{e}"));
+        let allowed = |grants: &[(&str, Operation)]| {
+            let columns = grants.iter().map(|(column, of)| ((*column).to_owned(), BTreeSet::from([*of])));
+            check(&plan, Some("health"), &[contract("health.stays", columns.collect())], &ask(&sql, &ana)).map(drop)
+        };
+        allowed(needs).unwrap_or_else(|denial| panic!("{sql}: {denial}"));
+        for left_out in needs {
+            let rest: Vec<_> = needs.iter().copied().filter(|need| need != left_out).collect();
+            assert!(allowed(&rest).is_err(), "{sql}: not without {left_out:?}");
+        }
+    }
+}
+
 #[test]
 fn it_matters_who_asks_for_what_and_when() {
     let sql = "SELECT SUM(kwh) AS s FROM energy.meters";

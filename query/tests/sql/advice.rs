@@ -75,19 +75,22 @@ fn a_question_rewritten_as_advised_is_answered() {
                 .into(),
         ),
         (
-            "SELECT p.pupil FROM school.pupils p WHERE EXISTS (SELECT 1 FROM clinic.visits v WHERE v.patient = p.pupil AND v.cost > p.points)"
+            "SELECT p.pupil FROM school.pupils p WHERE EXISTS (SELECT 1 FROM clinic.visits v WHERE v.patient = p.pupil AND v.cost > p.points \
+             AND v.ward <= p.ward)"
                 .into(),
             not,
-            "aggregate the sub-query by its key (MIN, MAX, COUNT) and compare",
-            "SELECT p.pupil FROM school.pupils p JOIN (SELECT patient, MAX(cost) AS most FROM clinic.visits GROUP BY patient) v \
-             ON v.patient = p.pupil WHERE v.most > p.points"
+            "ask for key IN (SELECT key FROM … JOIN …)",
+            "SELECT p.pupil FROM school.pupils p WHERE p.pupil IN (SELECT q.pupil FROM school.pupils q JOIN clinic.visits v \
+             ON v.patient = q.pupil AND v.cost > q.points AND v.ward <= q.ward)"
                 .into(),
         ),
         (
-            "SELECT p.pupil FROM school.pupils p WHERE EXISTS (SELECT 1 FROM clinic.visits v WHERE v.cost > p.points)".into(),
+            "SELECT p.pupil FROM school.pupils p WHERE NOT EXISTS (SELECT 1 FROM clinic.visits v WHERE v.cost + p.points > 100)".into(),
             not,
-            "compare a column of the sub-query with one of the outer query",
-            "SELECT p.pupil FROM school.pupils p WHERE EXISTS (SELECT 1 FROM clinic.visits v WHERE v.patient = p.pupil AND v.cost > 20)".into(),
+            "ask for key IN (SELECT key FROM … JOIN …)",
+            "SELECT p.pupil FROM school.pupils p WHERE p.pupil NOT IN (SELECT q.pupil FROM school.pupils q JOIN clinic.visits v \
+             ON v.cost + q.points > 100)"
+                .into(),
         ),
         (
             "SELECT m.pupil, v.cost FROM school.marks m LEFT JOIN clinic.visits v ON v.patient = m.pupil AND v.cost > m.mark".into(),

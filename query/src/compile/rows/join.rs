@@ -12,6 +12,8 @@ mod exists;
 mod outer;
 mod pairs;
 
+pub(in crate::compile) use self::exists::SOME;
+
 use std::collections::BTreeSet;
 
 use datafusion::{

@@ -324,6 +324,10 @@ fn what_would_show_or_hide_single_entities_is_refused() {
             "cannot be counted behind NOT EXISTS",
         ),
         (
+            "SELECT COUNT(*) AS n FROM energy.meters m WHERE EXISTS (SELECT 1 FROM health.stays s WHERE s.days > 4)",
+            "cannot be counted behind EXISTS or IN with other conditions",
+        ),
+        (
             "SELECT zone, SUM(v) AS s FROM (SELECT zone, kwh - LAG(kwh) OVER (ORDER BY meter) AS v FROM energy.meters) x GROUP BY zone",
             "a window function that brings values of other rows",
         ),

@@ -8,7 +8,7 @@ use query::protection::Noise;
 use std::collections::BTreeMap;
 
 /// Counts and sums that may have noise: of one owner, of several over public rows, row by row.
-const QUESTIONS: [&str; 19] = [
+const QUESTIONS: [&str; 21] = [
     "SELECT zone, COUNT(*) AS n, SUM(kwh) AS s FROM energy.meters GROUP BY zone",
     "SELECT COUNT(*) AS n, COUNT(kwh) AS k, COUNT(DISTINCT home) AS h FROM energy.meters WHERE kwh > 30",
     "SELECT zone, AVG(kwh) AS a FROM energy.meters WHERE green GROUP BY zone",
@@ -29,6 +29,8 @@ const QUESTIONS: [&str; 19] = [
     "SELECT m.zone, COUNT(*) AS n, SUM(m.c) AS c FROM (SELECT zone, green, COUNT(*) AS c FROM energy.meters GROUP BY zone, green) m GROUP BY m.zone",
     "SELECT COUNT(*) AS n, COUNT(c) AS c FROM public.zones z LEFT JOIN (SELECT zone, COUNT(*) AS c FROM energy.meters GROUP BY zone) m ON m.zone = z.zone",
     "SELECT COUNT(*) AS n, SUM(kwh) AS k FROM energy.meters m WHERE NOT EXISTS (SELECT 1 FROM health.stays s WHERE s.home = m.home AND s.days > 4)",
+    "SELECT COUNT(*) AS n, SUM(kwh) AS k FROM energy.meters m WHERE EXISTS (SELECT 1 FROM health.stays s WHERE s.home = m.home AND s.days < m.kwh)",
+    "SELECT COUNT(*) AS n FROM energy.meters m WHERE NOT EXISTS (SELECT 1 FROM health.stays s WHERE s.home = 1 AND s.days > 3)",
     "SELECT COUNT(*) AS n FROM energy.meters WHERE kwh > (SELECT AVG(days) FROM health.stays)",
     "SELECT COUNT(*) AS n FROM (SELECT COUNT(*) OVER (PARTITION BY home) AS c FROM energy.meters) m WHERE c = 2",
 ];
