@@ -220,6 +220,7 @@ impl<'a> Rows<'a> {
     ) -> Result<Asked, SqlError> {
         let mut asked = demands.to_vec();
         let keys = self.sort_demands(input, by, &mut asked)?;
+        let unique = no_ties(&Facts::of(input, self.catalog), input, by.iter().map(|key| &key.expr));
         let got = self.lower(input, &asked)?;
         let by = keys.into_iter().map(|k| SortKey { column: got.at[k.column], ..k }).collect();
         let relation = self.relation(got.id);
@@ -227,7 +228,7 @@ impl<'a> Rows<'a> {
         let rest = relation.places - skip;
         let places = fetch.map_or(rest, |f| rest.min(f as u64));
         let (full, columns) = (relation.full, relation.columns.clone());
-        let id = self.push(Op::Top { input: got.id, by, skip }, places, full, columns);
+        let id = self.push(Op::Top { input: got.id, by, unique, skip }, places, full, columns);
         Ok(Asked { id, at: got.at[..demands.len()].to_vec() })
     }
 
@@ -356,6 +357,11 @@ impl<'a> Rows<'a> {
         };
         SqlError::unsupported(format!("{what} over several owners' data is not supported"), at_home).at(self.text.keyword(keyword))
     }
+}
+
+/// Whether no two rows of a plan, of which these are the facts, agree on all of these expressions.
+fn no_ties<'e>(facts: &Facts, plan: &LogicalPlan, keys: impl Iterator<Item = &'e Expr>) -> bool {
+    facts.unique_on(&keys.filter_map(|key| facts::plain(key, plan.schema())).collect())
 }
 
 /// Demands on a node's output as demands on its input, where column i of the output is `to[i]`.

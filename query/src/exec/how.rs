@@ -58,11 +58,16 @@ impl Program<'_> {
             Operator::Total { folds, .. } => {
                 return format!("counts and sums are inner products, an element however many rows{}", totals(folds));
             }
-            Operator::Top { .. } => {
-                if let Some(known) = self.relations().order_words(id) {
-                    return format!("{known}, who breaks ties at random; cut");
-                }
-                "shuffled, so that ties are broken at random, sorted and cut: the only way that hides which rows are left out"
+            Operator::Top { unique, .. } => {
+                let first = match (self.relations().order_words(id), Ties::seen(*unique)) {
+                    (Some(known), Ties::Any) => {
+                        format!("{known}; the catalogue says that there are no ties, and rows that are left keep their order")
+                    }
+                    (Some(known), Ties::Random) => format!("{known}, who breaks ties at random"),
+                    (None, Ties::Any) => "sorted".into(),
+                    (None, Ties::Random) => "shuffled, so that ties are broken at random, sorted".into(),
+                };
+                return format!("{first}; cut");
             }
             Operator::Union { .. } => "side by side; nothing is sent",
             Operator::Noise { .. } => "sums of biased bits that nobody knows: the only way whose law is exact",

@@ -268,7 +268,7 @@ impl<'p> Relations<'p> {
                     ("total", format!("{} of {} places{}", counted(folds.len(), "folds"), places(input), self.order(id)))
                 }
                 Operator::Noise { noised, .. } => ("noise", counted(noised.len(), "sums")),
-                Operator::Top { input, by, skip } => {
+                Operator::Top { input, by, skip, .. } => {
                     let words: Vec<&str> = by.iter().map(|k| plan.relation(*input).columns[k.column].words.as_str()).collect();
                     ("sort", format!("{} places by {}, {rows} after {skip}{}", places(input), words.join(", "), self.order(id)))
                 }
@@ -396,7 +396,10 @@ impl<E: Engine> Run<'_, E> {
             Operator::Union { inputs } => combine::union(engine, &inputs.iter().map(of).collect::<Vec<_>>(), relation),
             Operator::Total { input, folds } => total::total(engine, of(input), folds, relation, self.how(id)?)?,
             Operator::Noise { input, noised, least } => noise::noise(engine, of(input), noised, least, relation)?,
-            Operator::Top { input, by, skip } => top::top(engine, of(input), (by, *skip as usize), relation, self.how(id)?)?,
+            Operator::Top { input, by, unique, skip } => {
+                let what = top::Top { by, ties: Ties::seen(*unique), skip: *skip as usize, how: self.how(id)? };
+                top::top(engine, of(input), &what, relation)?
+            }
             Operator::Lookup { base, table, on, proved, search: Search::Ask, .. } => {
                 let words = || keys_in_words(plan, *table, on);
                 let ask = &laid.asks[&id];

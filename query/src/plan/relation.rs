@@ -194,12 +194,14 @@ pub enum Operator {
         /// What is computed.
         folds: Vec<Fold>,
     },
-    /// The rows after the first `skip` in this order, as many as there are places; rows come first, in order. Ties are broken at random.
+    /// The rows after the first `skip` in this order, as many as there are places; rows come first, in order.
     Top {
         /// Of these rows.
         input: RelationId,
         /// The order.
         by: Vec<SortKey>,
+        /// Whether no two rows are equal in it, by what the catalogue says. Else ties are broken at random.
+        unique: bool,
         /// Rows left out.
         skip: u64,
     },

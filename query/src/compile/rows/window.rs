@@ -14,13 +14,7 @@ use super::{
     form,
 };
 use crate::{
-    compile::{
-        SqlError,
-        expr::said,
-        facts::{Facts, plain},
-        internal, range,
-        range::Interval,
-    },
+    compile::{SqlError, expr::said, facts::Facts, internal, range, range::Interval},
     plan::relation::{Fold, Function, Operator as Op, RowColumn, RowForm, SortKey},
 };
 
@@ -52,7 +46,7 @@ impl Rows<'_> {
         }
         let by = self.sort_demands(&w.input, &first.params.order_by, &mut folds.asked)?;
         let keys = first.params.partition_by.iter().chain(first.params.order_by.iter().map(|key| &key.expr));
-        let unique = input.unique_on(&keys.filter_map(|e| plain(e, w.input.schema())).collect());
+        let unique = super::no_ties(&input, &w.input, keys);
         let ranks = RowForm::Planes { scale: 0, offset: 0, width: form::width(bound.into()) };
         let mut made_functions: Vec<(Function, RowColumn)> = Vec::new();
         let mut emit = Emit::new(self.text);

@@ -67,7 +67,7 @@ impl Wanted {
                 let others = others.iter().map(|order| order.keys(partition, &folds, &|_| false));
                 (*input, std::iter::once(first).chain(others).collect(), window::ties(functions, *unique))
             }
-            Operator::Top { input, by, .. } => (*input, vec![by.clone()], Ties::Random),
+            Operator::Top { input, by, unique, .. } => (*input, vec![by.clone()], Ties::seen(*unique)),
             _ => return None,
         };
         let orders: Vec<Vec<SortKey>> = orders;
@@ -329,9 +329,9 @@ pub(super) fn choice<'p>(plan: &Plan, relation: &Relation, known: Known<'p>) -> 
             let input = shape(input);
             Choice::new(known, false, plan.network, &|e, how| total::total(e, &input, folds, relation, how))
         }
-        Operator::Top { input, by, skip } => {
-            let input = shape(input);
-            Choice::new(known, false, plan.network, &|e, how| top::top(e, &input, (by, *skip as usize), relation, how))
+        Operator::Top { input, by, unique, skip } => {
+            let (input, ties, skip) = (shape(input), Ties::seen(*unique), *skip as usize);
+            Choice::new(known, false, plan.network, &|e, how| top::top(e, &input, &top::Top { by, ties, skip, how }, relation))
         }
         Operator::Window { input, partition, by, unique, functions } => {
             let (input, ties) = (shape(input), window::ties(functions, *unique));

@@ -86,7 +86,7 @@ fn operator(plan: &Plan, relation: &Relation) -> Result<(), ProgramError> {
             }
             folded(input, folds, &relation.columns[keys.len()..])
         }
-        Operator::Top { input, by, skip } => {
+        Operator::Top { input, by, skip, .. } => {
             let input = of(input);
             let last = relation.places.checked_add(*skip).ok_or(ProgramError("rows can be counted"))?;
             expect(!relation.full || (input.full && last <= input.places), "every place has a row only if the input has as many")?;

@@ -25,6 +25,13 @@ pub(crate) enum Ties {
     Random,
 }
 
+impl Ties {
+    /// Of rows whose places are seen, if it is known whether any are tied.
+    pub fn seen(unique: bool) -> Self {
+        if unique { Ties::Any } else { Ties::Random }
+    }
+}
+
 impl HomeOrder {
     /// The columns of the order, the first the most significant.
     pub fn columns(&self) -> Vec<usize> {

@@ -1,48 +1,57 @@
 //! The first rows in an order.
 //!
 //! *Functionality.* Of n places the rows after the first `skip` in the order of some keys, as many as the relation has places: NULLs first or last, ascending or descending, rows that
-//! are equal in all keys in any order, each as likely; places that are left over hold no row.
-//! *Protocol.* Where one owner has all rows and none was dropped, it knows the order ([`super::arrange`]) and breaks ties at random itself. Else a shuffle, so that ties are broken at random,
-//! whatever the order before shows; a stable sort by (is no row, keys), by radix or samplesort, whichever is quicker; the rest is cut off. The shuffle is that of Araki, Furukawa, Ohara, Pinkas,
+//! are equal in all keys in any order, each as likely, unless the catalogue says that there are none; places that are left over hold no row.
+//! *Protocol.* An owner who knows the order brings the rows into it ([`super::arrange`]): those that are left are compacted to the front if a secret bit may have dropped some, which may be only
+//! where there are no ties; else that owner breaks ties at random. Who does not know it: a shuffle, so that ties are broken at random, whatever the order before shows, unless there are none; a
+//! stable sort by (is no row, keys), by radix or samplesort, whichever is quicker; the rest is cut off. The shuffle is that of Araki, Furukawa, Ohara, Pinkas,
 //! Rosemarin, Tsuchida, CCS'21, section 5.2, the sort by radix that of Asharov, Hamada, Ikarashi, Kikuchi, Nof, Pinkas, Takahashi, Tomida, CCS'22, section 3.
 //! *Cost.* Rows of W bits, keys of k bits (one more for each that is nullable, and one if there are places without a row), indices of w = log2 n bits: the shuffle's 4W/3 bits a row and
 //! 2 rounds; of a radix sort by digits of two bits (4w + 1) + (k/2 - 1)(22w + 11)/3 bits and 4 + 8 (k/2 - 1) rounds; (4/3)(w + W) + 2w/3 bits and 2 rounds to move the rows. Cutting off
-//! costs nothing, nor do keys of no bits. *Leakage.* None: the places that are opened are those of a random order.
+//! costs nothing, nor do keys of no bits. An owner's order is 2 rounds, and (4/3)W bits a row and an index, or nothing; a compaction 8w/3 + (4/3)W and 5 rounds. *Leakage.* None: the places
+//! that are opened are those of a random order. An owner who broke ties knows how; where rows may have been dropped it could tell from who comes out that others were, so that nobody knows.
 
 use super::arrange::How;
 use super::choose::Setting;
 use super::combine::ones;
 use super::keys::{joined, sort_planes, sorted};
+use super::order::Ties;
 use super::{Bits, Rows};
 use crate::plan::relation::{Relation, SortKey};
 use mpc_core::Abort;
 use protocols::{Engine, Share};
 
-/// As many rows as `relation` has places, after the first `skip` in this order; places beyond the input's hold no row.
-pub(super) fn top<E: Engine>(
-    engine: &mut E,
-    input: &Rows<E>,
-    (by, skip): (&[SortKey], usize),
-    relation: &Relation,
-    how: How<'_>,
-) -> Result<Rows<E>, Abort> {
-    let mut rows = match how {
-        How::Known(owner) => input.unpacked(owner.arrange(engine, 0, input.table(), None)?),
-        How::Sorting(setting) => by_sorting(engine, input, by, setting)?,
+/// Which rows are the first.
+pub(super) struct Top<'a> {
+    pub by: &'a [SortKey],
+    /// How rows stand that are equal in it.
+    pub ties: Ties,
+    /// How many are left out before them.
+    pub skip: usize,
+    pub how: How<'a>,
+}
+
+/// As many rows as `relation` has places; places beyond the input's hold no row.
+pub(super) fn top<E: Engine>(engine: &mut E, input: &Rows<E>, what: &Top<'_>, relation: &Relation) -> Result<Rows<E>, Abort> {
+    let mut rows = match what.how {
+        // the bit that says whether there is a row comes first in a table
+        How::Known(owner) => input.unpacked(owner.arrange(engine, 0, input.table(), input.row.as_ref().map(|_| 0))?),
+        How::Sorting(setting) => by_sorting(engine, input, what, setting)?,
     };
     if !relation.full && rows.row.is_none() {
         rows.row = Some(ones(engine, rows.places));
     }
-    let (from, to) = (skip.min(rows.places), (skip + relation.places as usize).min(rows.places));
+    let (from, to) = (what.skip.min(rows.places), (what.skip + relation.places as usize).min(rows.places));
     let spare = relation.places as usize - (to - from);
     Ok(rows.unpacked(rows.table().slice(from..to).padded(engine, 0, spare)))
 }
 
 /// The rows in the order, then places without one.
-fn by_sorting<E: Engine>(engine: &mut E, input: &Rows<E>, by: &[SortKey], setting: &Setting) -> Result<Rows<E>, Abort> {
-    let input = input.shuffled(engine)?;
+fn by_sorting<E: Engine>(engine: &mut E, input: &Rows<E>, what: &Top<'_>, setting: &Setting) -> Result<Rows<E>, Abort> {
+    let shuffled = if what.ties == Ties::Random { Some(input.shuffled(engine)?) } else { None };
+    let input = shuffled.as_ref().unwrap_or(input);
     let mut planes: Vec<Bits<E>> = Vec::new();
-    for key in by.iter().rev() {
+    for key in what.by.iter().rev() {
         planes.extend(sort_planes(engine, &input.columns[key.column], key));
     }
     planes.extend(input.row.as_ref().map(|row| engine.not(row)));

@@ -76,7 +76,7 @@ pub(in crate::exec) fn ties(functions: &[Function], unique: bool) -> Ties {
         Function::Lag(_, by) => *by != 0,
         Function::Rank | Function::DenseRank | Function::Whole(_) | Function::Running { peers: true, .. } => false,
     };
-    if !unique && functions.iter().any(shows) { Ties::Random } else { Ties::Any }
+    if functions.iter().any(shows) { Ties::seen(unique) } else { Ties::Any }
 }
 
 /// Rows in their order, cut into partitions and peers.

@@ -276,7 +276,7 @@ fn first_rows() {
                 SortKey { column: 2, descending: true, nulls_first: true },
                 SortKey { column: 1, descending: false, nulls_first: false },
             ];
-            build.push(Operator::Top { input, by, skip }, places as u64, !row, columns());
+            build.push(Operator::Top { input, by, unique: false, skip }, places as u64, !row, columns());
             let shuffled = cost::shuffle(moved(row).message(places), 0);
             let sorted = sort(places, VALUE + ORDER + usize::from(row), moved(row), 1).0;
             assert_eq!(priced(&build, "sort"), shuffled.then(sorted), "{places} {row}");

@@ -331,7 +331,7 @@ fn first_rows_of_every_kind_of_key_at_every_size() {
             let mut left: Vec<&Row> = rows.iter().filter(|r| kind % 2 == 1 || r[1] == int(1)).collect();
             let by = SortKey { column: 0, descending: kind > 1, nulls_first: kind == 3 };
             let (skip, take) = (count as u64 / 8, count as u64 / 2 + 1);
-            build.push(Operator::Top { input, by: vec![by], skip }, take, false, wide_key());
+            build.push(Operator::Top { input, by: vec![by], unique: false, skip }, take, false, wide_key());
             let rank = |row: &Row| match number(&row[0]) {
                 None => (!by.nulls_first, 0),
                 Some(v) => (by.nulls_first, if by.descending { -v } else { v }),
@@ -377,7 +377,12 @@ fn first_rows() {
             let key = |column| SortKey { column, descending, nulls_first };
             let by = if full_key { vec![key(0), key(3)] } else { vec![key(0)] };
             let columns = columns();
-            build.push(Operator::Top { input, by: by.clone(), skip }, take, full && skip + take <= places && take != 5, columns);
+            build.push(
+                Operator::Top { input, by: by.clone(), unique: false, skip },
+                take,
+                full && skip + take <= places && take != 5,
+                columns,
+            );
             if places > 30 {
                 // who knows how ties stand could tell which rows were dropped from who comes out
                 let (sorts, on) = build.sorts("sort");
@@ -408,6 +413,43 @@ fn first_rows() {
 }
 
 #[test]
+fn first_rows_where_none_are_equal() {
+    let columns = || vec![column(planes(7), true), column(RowForm::Bit, false), column(field(Ring::Fp61), true), column(planes(7), false)];
+    for (count, places, skip, take) in [(0, 0, 0, 0), (1, 3, 0, 2), (37, 37, 0, 37), (37, 40, 3, 5), (37, 40, 30, 9), (100, 101, 40, 60)] {
+        for (stand, (descending, nulls_first)) in
+            Stand::ALL.into_iter().flat_map(|s| [(false, true), (true, false)].map(|order| (s, order)))
+        {
+            let mut dice = Dice(count);
+            let rows: Vec<Row> = (0..count as i128)
+                .map(|at| vec![if at == 7 { None } else { int(at * 37 % 101) }, int(i128::from(at % 3 > 0)), dice.cell(90, true), int(at)])
+                .collect();
+            let mut build = Build::default();
+            let full = count == places;
+            let input = build.home(Source::Party("transport".into()), places, full, columns(), &rows);
+            let input = build.stand(input, stand, 3, 1);
+            let by = vec![SortKey { column: 0, descending, nulls_first }];
+            let full = full && !stand.dropped() && skip + take <= places;
+            build.push(Operator::Top { input, by, unique: true, skip }, take, full, columns());
+            if places > 30 {
+                // nobody is missed among equals, so that their owner may know the order of rows that others dropped
+                let (sorts, on) = build.sorts("sort");
+                let known = stand != Stand::Unknown;
+                assert_eq!((sorts, on.contains("sorted at home by transport")), (!known, known), "{on}");
+            }
+            let mut left: Vec<Row> = rows.into_iter().filter(|row| !stand.dropped() || row[1] == int(1)).collect();
+            left.sort_by_key(|row| match number(&row[0]) {
+                None => (!nulls_first, 0),
+                Some(v) => (nulls_first, if descending { -v } else { v }),
+            });
+            let expected: Vec<Row> = left.into_iter().skip(skip as usize).take(take as usize).collect();
+            for opened in build.opened(true) {
+                assert_eq!(opened, expected, "{stand:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn who_is_first_among_equals_says_nothing_of_the_order_at_home() {
     let rows: Vec<Row> = (0..64).map(|row| vec![int(1), int(row)]).collect();
     for stand in [Stand::Sorted, Stand::Otherwise, Stand::Unknown] {
@@ -416,7 +458,7 @@ fn who_is_first_among_equals_says_nothing_of_the_order_at_home() {
         let home = build.home(Source::Party("energy".into()), 64, true, columns.clone(), &rows);
         let input = build.stand(home, stand, 1, 0);
         let by = vec![SortKey { column: 0, descending: false, nulls_first: false }];
-        build.push(Operator::Top { input, by, skip: 0 }, 60, true, columns);
+        build.push(Operator::Top { input, by, unique: false, skip: 0 }, 60, true, columns);
         for opened in build.opened(true) {
             assert!(opened.len() == 60 && !opened.is_sorted(), "{stand:?}");
         }
