@@ -4,7 +4,7 @@
 mod aggregate;
 mod expr;
 
-pub(super) use aggregate::{one as of_aggregate, one_of_them, window as of_window};
+pub(super) use aggregate::{default_away, one as of_aggregate, one_of_them, window as of_window};
 pub(super) use expr::{has_subquery, nullable, of_expr, plain, strict};
 
 use std::{collections::BTreeSet, sync::Arc};

@@ -187,7 +187,7 @@ impl Home {
     fn row_window(&mut self, function: &Function, of: &Labels) -> Result<Label, Unknown> {
         match function {
             Function::RowNumber | Function::Rank | Function::DenseRank | Function::Ntile(_) => Ok(Label::default()),
-            Function::Lag(c, _) => Ok(of.columns[*c].clone()),
+            Function::Lag { column, .. } => Ok(of.columns[*column].clone()),
             Function::Whole(fold) | Function::Running { fold, .. } => self.row_fold(fold, of),
         }
     }

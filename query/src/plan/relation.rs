@@ -319,8 +319,15 @@ pub enum Function {
     DenseRank,
     /// NTILE(n), likewise.
     Ntile(u64),
-    /// The value of a column so many rows before (negative: after) in the partition; NULL outside it.
-    Lag(usize, i64),
+    /// The value of a column so many rows before (negative: after) in the partition.
+    Lag {
+        /// The column.
+        column: usize,
+        /// How many rows.
+        by: i64,
+        /// What it is outside the partition, instead of NULL.
+        default: Option<Constant>,
+    },
     /// A fold over the whole partition.
     Whole(Fold),
     /// A fold (Rows, Count or Sum) over the partition's rows up to this one and its peers in the order (`peers`), or up to this one.
@@ -330,6 +337,23 @@ pub enum Function {
         /// RANGE: rows equal in the order count together.
         peers: bool,
     },
+}
+
+/// A public value in the form of a column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Constant {
+    /// Of Bit, Planes, Code or Text: its planes as [`RowOp::Integer`] has them.
+    Planes(Vec<u64>),
+    /// Of Field.
+    Element(#[serde(serialize_with = "as_text")] i128),
+}
+
+impl Constant {
+    /// One of its planes.
+    pub fn plane(&self, number: usize) -> bool {
+        matches!(self, Constant::Planes(limbs) if limbs.get(number / 64).is_some_and(|limb| limb >> (number % 64) & 1 == 1))
+    }
 }
 
 /// An expression over a row.

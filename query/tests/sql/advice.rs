@@ -143,10 +143,16 @@ fn a_question_rewritten_as_advised_is_answered() {
             join("p.pupil, SUM(c.weight) OVER (ORDER BY p.points RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS s"),
         ),
         (
-            join("p.pupil, LAG(c.weight, 1, 0) OVER (ORDER BY p.points, p.pupil) AS s"),
+            join("p.pupil, LAG(c.weight, 1, p.points) OVER (ORDER BY p.points, p.pupil) AS s"),
             not,
-            "leave the default out, and use COALESCE",
-            join("p.pupil, COALESCE(LAG(c.weight, 1) OVER (ORDER BY p.points, p.pupil), 0) AS s"),
+            "write the default as a literal of the value's type",
+            join("p.pupil, LAG(c.weight, 1, 0) OVER (ORDER BY p.points, p.pupil) AS s"),
+        ),
+        (
+            join("p.pupil, LAG(c.weight) IGNORE NULLS OVER (ORDER BY p.points, p.pupil) AS s"),
+            not,
+            "leave IGNORE NULLS out",
+            join("p.pupil, LAG(c.weight) OVER (ORDER BY p.points, p.pupil) AS s"),
         ),
         (
             join("COUNT(*) AS n") + " WHERE UPPER(COALESCE(p.name, c.name)) = 'ADA'",

@@ -52,7 +52,7 @@ pub enum Shape {
     },
     Window {
         function: u8,
-        /// How many rows away, or how many tiles.
+        /// How many rows away, what stands for a row that is not there, or how many tiles.
         away: u8,
         of: u8,
         partition: Option<u8>,

@@ -338,7 +338,7 @@ impl Scope {
                 let all = [vec![key], rest].concat();
                 let all = all.iter().map(|c| format!("{c}{direction}")).collect::<Vec<_>>().join(", ");
                 let whole = "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING";
-                let (function, order) = match function % 16 {
+                let (function, order) = match function % 18 {
                     0 => ("RANK()".into(), format!("ORDER BY {key}{direction}")),
                     1 => ("DENSE_RANK()".into(), format!("ORDER BY {key}{direction}")),
                     2 => ("ROW_NUMBER()".into(), format!("ORDER BY {all}")),
@@ -354,6 +354,12 @@ impl Scope {
                     12 => (format!("MIN({of})"), format!("ORDER BY {key}{direction} {whole}")),
                     13 => (format!("AVG({of})"), String::new()),
                     14 => (format!("COUNT({any})"), String::new()),
+                    // a default, of the column's values or not
+                    15 => (format!("LAG({of}, {}, {})", away % 5, 7 * i32::from(*away) - 300), format!("ORDER BY {all}")),
+                    16 => {
+                        let text = self.kind(&[Text], *away).unwrap_or("'none'");
+                        (format!("LEAD({text}, {}, '{}')", away % 5, pick(&TEXTS, away / 5)), format!("ORDER BY {all}"))
+                    }
                     _ => (format!("SUM({of})"), format!("ORDER BY {key}{direction}")),
                 };
                 (format!("SELECT {key} AS x0, {of} AS x1, {function} OVER ({partition}{order}) AS x2{from}"), 3)

@@ -1,10 +1,11 @@
 //! Facts of GROUP BY and of window functions.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use datafusion::{
     arrow::datatypes::DataType,
-    logical_expr::{Aggregate, Expr, ExprSchemable, WindowFunctionDefinition},
+    common::ScalarValue,
+    logical_expr::{Aggregate, Expr, ExprSchemable, WindowFunctionDefinition, expr::WindowFunction},
 };
 
 use super::{Facts, Input, Known, of_expr};
@@ -90,16 +91,44 @@ pub(in crate::compile) fn window(expr: &Expr, input: Input<'_>, rows: u128) -> K
             Known { range, nullable: false, ..Known::of_type(ty) }
         }
         (_, "percent_rank" | "cume_dist") => Known { real: Some(Real::SHARE), nullable: false, ..Known::of_type(ty) },
-        (_, "lag" | "lead") => {
-            let range = args.iter().map(|a| a.range).reduce(|a, b| a.zip(b).map(|(a, b)| a.hull(b))).flatten();
-            let real = args.iter().map(|a| a.real).reduce(|a, b| a.zip(b).map(|(a, b)| a.hull(b))).flatten();
-            Known { range: range.or(range::limits(&ty)), real, ..Known::of_type(ty) }
-        }
+        (_, "lag" | "lead") => away(w, ty, input),
         (_, "first_value" | "last_value" | "nth_value") => {
             args.into_iter().next().map_or(Known::of_type(ty), |a| Known { nullable: true, origin: None, repeats: None, ..a })
         }
         _ => Known::of_type(ty),
     }
+}
+
+/// A value of another row, or a default.
+fn away(w: &WindowFunction, ty: DataType, input: Input<'_>) -> Known {
+    let unknown = Known { nullable: true, ..Known::of_type(ty.clone()) };
+    let Some(of) = w.params.args.first().map(|e| of_expr(e, input)).filter(|of| of.ty == ty) else { return unknown };
+    let value = Known { range: of.range, real: of.real, wide: of.wide, values: of.values, ..unknown.clone() };
+    match default_away(w, &ty) {
+        Ok(None) => value,
+        Ok(Some(default)) => {
+            let default = of_expr(&Expr::Literal(default, None), input);
+            let both = |(a, b): (&Arc<Vec<String>>, &Arc<Vec<String>>)| {
+                Arc::new(a.iter().chain(b.iter()).cloned().collect::<BTreeSet<_>>().into_iter().collect())
+            };
+            Known {
+                range: value.range.zip(default.range).map(|(a, b)| a.hull(b)),
+                real: value.real.zip(default.real).map(|(a, b)| a.hull(b)),
+                values: value.values.as_ref().zip(default.values.as_ref()).map(both),
+                nullable: of.nullable,
+                ..value
+            }
+        }
+        Err(()) => unknown,
+    }
+}
+
+/// What LAG and LEAD are outside the partition, in the type of their value: `None` if that is NULL. An error if it is no literal of a value that the type has.
+pub(in crate::compile) fn default_away(w: &WindowFunction, ty: &DataType) -> Result<Option<ScalarValue>, ()> {
+    let Some(default) = w.params.args.get(2) else { return Ok(None) };
+    let Expr::Literal(value, _) = unalias(default) else { return Err(()) };
+    let value = value.cast_to(ty).map_err(|_| ())?;
+    Ok((!value.is_null()).then_some(value))
 }
 
 fn count(rows: u128) -> i128 {

@@ -29,7 +29,7 @@ use crate::{
     },
     plan::{
         Ring,
-        relation::{RowForm, RowKind, RowNode, RowNodeId, RowOp},
+        relation::{Constant, RowForm, RowKind, RowNode, RowNodeId, RowOp},
     },
 };
 
@@ -182,6 +182,21 @@ impl<'a> Emit<'a> {
         };
         let valid = Some(self.bit(false));
         Val { node, valid, form: form.clone() }
+    }
+
+    /// A literal as a constant of this form; `None`: NULL.
+    pub(super) fn constant(&self, value: &ScalarValue, form: &RowForm, expr: &Expr) -> Result<Option<Constant>, SqlError> {
+        if value.is_null() {
+            return Ok(None);
+        }
+        let mut alone = Emit::new(self.text);
+        let node = alone.literal(value, form, expr)?.node;
+        match &alone.nodes[node.0].op {
+            RowOp::Bit(bit) => Ok(Some(Constant::Planes(vec![u64::from(*bit)]))),
+            RowOp::Integer(limbs) => Ok(Some(Constant::Planes(limbs.clone()))),
+            RowOp::Element(value) => Ok(Some(Constant::Element(*value))),
+            _ => Err(internal(format!("the literal {} as a constant", said(expr)))),
+        }
     }
 
     fn literal(&mut self, value: &ScalarValue, form: &RowForm, expr: &Expr) -> Result<Val, SqlError> {

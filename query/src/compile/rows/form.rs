@@ -228,7 +228,12 @@ fn column_bytes(plan: &LogicalPlan, column: usize, catalog: &Catalog) -> Option<
                 return column_bytes(&w.input, column, catalog);
             }
             match &w.window_expr[column - inner] {
-                Expr::WindowFunction(f) => text_bytes(f.params.args.first()?, &w.input, catalog),
+                // of a value of another row the default, too
+                Expr::WindowFunction(f) => {
+                    let mut texts = f.params.args.iter().take(1).chain(f.params.args.get(2));
+                    let first = text_bytes(texts.next()?, &w.input, catalog)?;
+                    texts.try_fold(first, |most, text| Some(most.max(text_bytes(text, &w.input, catalog)?)))
+                }
                 _ => None,
             }
         }

@@ -3,7 +3,8 @@
 use datafusion::{
     common::Column,
     logical_expr::{
-        Expr, LogicalPlan, Window, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition, expr::WindowFunction,
+        Expr, LogicalPlan, Window, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
+        expr::{NullTreatment, WindowFunction},
     },
 };
 
@@ -14,7 +15,13 @@ use super::{
     form,
 };
 use crate::{
-    compile::{SqlError, expr::said, facts::Facts, internal, range, range::Interval},
+    compile::{
+        SqlError,
+        expr::said,
+        facts::{self, Facts},
+        internal, range,
+        range::Interval,
+    },
     plan::relation::{Fold, Function, Operator as Op, RowColumn, RowForm, SortKey},
 };
 
@@ -121,13 +128,17 @@ impl Rows<'_> {
                             .and_then(|n| i64::try_from(n).ok())
                             .ok_or_else(|| self.no_function(f, "write the distance as a number"))?,
                     };
-                    if f.params.args.len() > 2 || f.params.null_treatment.is_some() {
-                        return Err(self.no_function(f, "leave the default out, and use COALESCE"));
+                    if f.params.null_treatment == Some(NullTreatment::IgnoreNulls) {
+                        return Err(self.no_function(f, "leave IGNORE NULLS out"));
                     }
                     let arg = &f.params.args[0];
-                    let form = natural(arg)?;
-                    let column = folds.demand(arg, form.clone());
-                    put(emit, Function::Lag(column, if name == "lag" { n } else { -n }), &form, true)
+                    let default = facts::default_away(f, &known.ty);
+                    let default = default.map_err(|()| self.no_function(f, "write the default as a literal of the value's type"))?;
+                    // the column has the form of the default, too
+                    let form = form::natural(known, bytes(e), &said(arg)).map_err(|error| error.at(self.text.expr(arg)))?;
+                    let default = default.map(|default| emit.constant(&default, &form, expr)).transpose()?.flatten();
+                    let by = if name == "lag" { n } else { n.checked_neg().ok_or_else(|| internal("a distance can be turned"))? };
+                    put(emit, Function::Lag { column: folds.demand(arg, form.clone()), by, default }, &form, true)
                 }
                 _ => return Err(self.no_function(f, "compute it in a sub-query of one owner")),
             }))
@@ -155,9 +166,12 @@ impl Rows<'_> {
         let by = by.into_iter().map(|k| SortKey { column: got.at[k.column], ..k }).collect();
         let moved = |fold: &Fold| Fold { op: at(&fold.op, &got.at), when: fold.when.map(|w| got.at[w]) };
         let mut functions = Vec::new();
-        for (function, column) in made_functions {
+        for (function, mut column) in made_functions {
             functions.push(match function {
-                Function::Lag(c, n) => Function::Lag(got.at[c], n),
+                Function::Lag { column: of, by, default } => {
+                    column.nullable = default.is_none() || relation.columns[got.at[of]].nullable;
+                    Function::Lag { column: got.at[of], by, default }
+                }
                 Function::Whole(fold) => Function::Whole(moved(&fold)),
                 Function::Running { fold, peers } => Function::Running { fold: moved(&fold), peers },
                 other => other,

@@ -2,7 +2,7 @@
 
 use super::super::program::ProgramError;
 use crate::plan::Plan;
-use crate::plan::relation::{Fold, FoldOp, Function, Operator, Relation, RelationId, RowColumn, RowForm, SortKey};
+use crate::plan::relation::{Constant, Fold, FoldOp, Function, Operator, Relation, RelationId, RowColumn, RowForm, SortKey};
 
 /// Most tiles of NTILE: each is a comparison a row.
 const TILES: u64 = 1000;
@@ -149,7 +149,21 @@ fn function(input: &Relation, function: &Function, out: &RowColumn) -> Result<()
             let fits = matches!(out.form, RowForm::Planes { scale: 0, offset: 0, .. }) && !out.nullable;
             expect(fits && (1..=TILES).contains(&tiles), "a number is in planes from 0, and there are 1 to 1000 tiles")
         }
-        Function::Lag(c, _) => expect(column(input, *c)?.form == out.form && out.nullable, "a row away is NULL outside its partition"),
+        Function::Lag { column: c, default, .. } => {
+            let of = column(input, *c)?;
+            expect(of.form == out.form, "a row away has the form of the column")?;
+            expect(
+                out.nullable == (default.is_none() || of.nullable),
+                "a row away is NULL outside its partition, unless it has a default",
+            )?;
+            let fits = |default: &Constant| match default {
+                Constant::Planes(limbs) => {
+                    of.form.ring().is_none() && (of.form.width()..64 * limbs.len()).all(|plane| !default.plane(plane))
+                }
+                Constant::Element(_) => of.form.ring().is_some(),
+            };
+            expect(default.as_ref().is_none_or(fits), "a default has the form of its column")
+        }
         Function::Whole(fold) => folded(input, std::slice::from_ref(fold), std::slice::from_ref(out)),
         Function::Running { fold, .. } => {
             let sum = matches!(fold.op, FoldOp::Rows | FoldOp::Count(_) | FoldOp::Sum(_));

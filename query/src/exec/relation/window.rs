@@ -21,7 +21,7 @@
 //! | peers, for ranks and sums to the last of them | the same with p + o in place of p | the same |
 //! | sums over a partition, or over peers, all of a field | 2 (61 + 61) + 4/3 * 61 for one | 8 |
 //! | a number in its partition | the difference from a public number, and 1: 22 at v = 8, about v log2 v; of a rank v more | some 2 log2 v |
-//! | a value of k bits some rows away | a comparison with a public number, 8 at v = 8, about 3v/2; k + 1 | log2 v + 1 |
+//! | a value of k bits some rows away, NULL or a default outside the partition | a comparison with a public number, 8 at v = 8, about 3v/2; k + 1 | log2 v + 1 |
 //! | tiles, t of them | a quotient by t, its bits, and for each tile a sum and a comparison | those of these |
 //!
 //! `query/tests/sql/relation/costs.rs` has all but the tiles exactly. *Leakage.* None. An owner who broke ties knows how; where a secret bit may have dropped rows, which that owner could
@@ -39,7 +39,7 @@ use super::order::Ties;
 use super::total::contributions;
 use super::{Bits, Cells, Element, Rows, Values};
 use crate::exec::circuit;
-use crate::plan::relation::{Fold, FoldOp, Function, Relation, RowColumn, SortKey};
+use crate::plan::relation::{Constant, Fold, FoldOp, Function, Relation, RowColumn, SortKey};
 use mpc_core::{Abort, B64, Fp61, Fp127};
 use protocols::relational::Segments;
 use protocols::{Engine, Share, Table};
@@ -60,7 +60,7 @@ impl Window<'_> {
     fn reads(&self) -> BTreeSet<usize> {
         let keys = self.partition.iter().copied().chain(self.by.iter().map(|key| key.column));
         let of = |function: &Function| match function {
-            Function::Lag(column, _) => vec![*column],
+            Function::Lag { column, .. } => vec![*column],
             Function::Whole(fold) | Function::Running { fold, .. } => group::order::reads(fold),
             Function::RowNumber | Function::Rank | Function::DenseRank | Function::Ntile(_) => Vec::new(),
         };
@@ -73,7 +73,7 @@ pub(in crate::exec) fn ties(functions: &[Function], unique: bool) -> Ties {
     let shows = |function: &Function| match function {
         Function::RowNumber | Function::Running { peers: false, .. } => true,
         Function::Ntile(tiles) => *tiles > 1,
-        Function::Lag(_, by) => *by != 0,
+        Function::Lag { by, .. } => *by != 0,
         Function::Rank | Function::DenseRank | Function::Whole(_) | Function::Running { peers: true, .. } => false,
     };
     if functions.iter().any(shows) { Ties::seen(unique) } else { Ties::Any }
@@ -114,7 +114,7 @@ pub(super) fn window<E: Engine>(engine: &mut E, input: &Rows<E>, what: &Window<'
         columns.push(match function {
             Function::Whole(fold) if group::needs_order(fold) => whole.next().expect("a column for each fold over an order"),
             Function::Whole(_) | Function::Running { .. } => spread.next().expect("a column for each sum"),
-            Function::Lag(column, by) => number::lag(engine, &ordered, *column, *by)?,
+            Function::Lag { column, by, default } => number::lag(engine, &ordered, *column, *by, default.as_ref())?,
             Function::Ntile(_) => number::number(engine, &ordered, function, output, spread.next())?,
             _ => number::number(engine, &ordered, function, output, None)?,
         });

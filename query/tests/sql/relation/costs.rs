@@ -9,7 +9,7 @@ use protocols::Message;
 use protocols::circuit::{Rounding, Sign};
 use protocols::cost::{self, Cost, Moved, Opening};
 use protocols::relational::{Network, Radix, Sorting, choose};
-use query::plan::relation::{Fold, FoldOp, Function, SortKey};
+use query::plan::relation::{Constant, Fold, FoldOp, Function, SortKey};
 
 /// Bits of a partition with its valid bit, of an order, of a value with its valid bit.
 const PARTITION: usize = 4;
@@ -219,10 +219,12 @@ fn numbers_ranks_and_rows_away() {
             assert_eq!(left(Function::RowNumber, output(), alone), number(bits, false), "{places} {row}");
             assert_eq!(left(Function::Rank, output(), ranked(false)), number(bits, true), "{places} {row}");
             assert_eq!(left(Function::DenseRank, output(), ranked(true)), number(bits, true), "{places} {row}");
-            let lag = left(Function::Lag(2, 1), column(planes(5), true), alone);
-            assert_eq!(lag, away(bits, VALUE - 1), "{places} {row}");
+            for default in [None, Some(Constant::Planes(vec![21]))] {
+                let lag = left(Function::Lag { column: 2, by: 1, default }, column(planes(5), true), alone);
+                assert_eq!(lag, away(bits, VALUE - 1), "{places} {row}");
+            }
             if places > 2 {
-                let lead = left(Function::Lag(2, -2), column(planes(5), true), alone);
+                let lead = left(Function::Lag { column: 2, by: -2, default: None }, column(planes(5), true), alone);
                 assert_eq!(lead, away(bits, VALUE - 1), "{places} {row}");
             }
         }

@@ -1,7 +1,7 @@
 //! Window functions and joins of many with many against the same in clear.
 
 use super::*;
-use query::plan::relation::{Fold, FoldOp, Function, SortKey};
+use query::plan::relation::{Constant, Fold, FoldOp, Function, SortKey};
 use std::collections::BTreeMap;
 
 /// Partition, order (distinct, then with ties), a value, a condition, two to add up.
@@ -42,11 +42,17 @@ fn functions() -> Vec<(Function, RowColumn)> {
         (Function::Whole(fold(FoldOp::Rows, None)), small.clone()),
         (Function::Ntile(1), number.clone()),
         (running(fold(FoldOp::Sum(6), Some(4)), true), wide.clone()),
-        (Function::Lag(3, 1), column(planes(5), true)),
-        (Function::Lag(5, 2), column(field(Ring::Fp61), true)),
-        (Function::Lag(6, -1), column(field(Ring::Fp127), true)),
-        (Function::Lag(3, -3), column(planes(5), true)),
-        (Function::Lag(3, 0), column(planes(5), true)),
+        (away(3, 1, None), column(planes(5), true)),
+        (away(5, 2, None), column(field(Ring::Fp61), true)),
+        (away(6, -1, None), column(field(Ring::Fp127), true)),
+        (away(3, -3, None), column(planes(5), true)),
+        (away(3, 0, None), column(planes(5), true)),
+        // a default, of columns with and without NULL
+        (away(3, 1, Some(Constant::Planes(vec![22]))), column(planes(5), true)),
+        (away(1, -2, Some(Constant::Planes(Vec::new()))), columns()[1].clone()),
+        (away(4, -1, Some(Constant::Planes(vec![1]))), column(RowForm::Bit, true)),
+        (away(5, -2, Some(Constant::Element(-7))), column(field(Ring::Fp61), true)),
+        (away(6, 1, Some(Constant::Element(1 << 39))), column(field(Ring::Fp127), false)),
         (Function::Whole(fold(FoldOp::Max(3), None)), column(planes(5), true)),
         (running(fold(FoldOp::Rows, Some(4)), true), small.clone()),
         (Function::Whole(fold(FoldOp::CountDistinct(3), Some(4))), small.clone()),
@@ -56,6 +62,10 @@ fn functions() -> Vec<(Function, RowColumn)> {
         (Function::Whole(fold(FoldOp::Count(5), None)), small),
         (Function::Whole(fold(FoldOp::Percentile { column: 3, of: (1, 2), lower: true, discrete: false }, None)), column(planes(5), true)),
     ]
+}
+
+fn away(column: usize, by: i64, default: Option<Constant>) -> Function {
+    Function::Lag { column, by, default }
 }
 
 fn folded(fold: &Fold, rows: &[&Row]) -> Cell {
@@ -107,7 +117,12 @@ fn value(function: &Function, rows: &[&Row], at: usize, rank: &dyn Fn(&Row) -> V
             let tile = if at < rest * (size + 1) { at / (size + 1) } else { rest + (at - rest * (size + 1)) / size };
             int(tile as i128 + 1)
         }
-        Function::Lag(c, by) => usize::try_from(at as i64 - by).ok().and_then(|r| rows.get(r)).and_then(|r| r[*c].clone()),
+        Function::Lag { column, by, default } => match (usize::try_from(at as i64 - by).ok().and_then(|r| rows.get(r)), default) {
+            (Some(row), _) => row[*column].clone(),
+            (None, None) => None,
+            (None, Some(Constant::Planes(limbs))) => int(limbs.first().copied().unwrap_or(0).into()),
+            (None, Some(Constant::Element(value))) => int(*value),
+        },
         Function::Whole(fold) => folded(fold, rows),
         Function::Running { fold, peers: true } => folded(fold, &rows[..peers]),
         Function::Running { fold, peers: false } => folded(fold, &rows[..=at]),
@@ -126,15 +141,10 @@ fn window_functions() {
                 .map(|column| SortKey { column, descending: partition.len() == 1, nulls_first: partition.is_empty() })
                 .collect();
             // what depends on the order of ties is asked for without ties only
-            let tied = |f: &Function| {
-                !matches!(
-                    f,
-                    Function::RowNumber
-                        | Function::Ntile(2..)
-                        | Function::Lag(_, 1..)
-                        | Function::Lag(_, ..=-1)
-                        | Function::Running { peers: false, .. }
-                )
+            let tied = |f: &Function| match f {
+                Function::RowNumber | Function::Ntile(2..) | Function::Running { peers: false, .. } => false,
+                Function::Lag { by, .. } => *by == 0,
+                _ => true,
             };
             let chosen: Vec<(Function, RowColumn)> = functions().into_iter().filter(|(f, _)| !ties || tied(f)).collect();
             let mut build = Build::default();
@@ -196,8 +206,8 @@ fn how_peers_are_numbered_says_nothing_of_the_order_at_home() {
     let asked = [
         (Function::RowNumber, column(planes(8), false)),
         (Function::Ntile(64), column(planes(8), false)),
-        (Function::Lag(1, 1), column(planes(6), true)),
-        (Function::Lag(1, -1), column(planes(6), true)),
+        (away(1, 1, None), column(planes(6), true)),
+        (away(1, -1, None), column(planes(6), true)),
         (Function::Running { fold: fold(), peers: false }, column(field(Ring::Fp61), false)),
     ];
     // equal in partition and order, as they stand at home; all but one in eight are left
@@ -226,6 +236,10 @@ fn how_peers_are_numbered_says_nothing_of_the_order_at_home() {
 #[test]
 fn window_functions_of_every_kind_of_key_at_every_size() {
     let wide = || [vec![column(planes(8), true), column(planes(8), false), column(planes(8), true)], columns()[3..].to_vec()].concat();
+    let of_wide = |(function, output)| match function {
+        Function::Lag { column: 1, .. } => (function, column(planes(8), false)),
+        _ => (function, output),
+    };
     for count in EDGES {
         for kind in 0..4 {
             let mut dice = Dice(count as u64);
@@ -244,7 +258,7 @@ fn window_functions_of_every_kind_of_key_at_every_size() {
             let home = build.private(kind % 3, (count + kind) as u64, wide(), &rows);
             let input = if dropped { kept(&mut build, home, 4) } else { home };
             let by = vec![SortKey { column: 1, descending: kind > 1, nulls_first: false }];
-            let (functions, outputs): (Vec<Function>, Vec<RowColumn>) = functions().into_iter().unzip();
+            let (functions, outputs): (Vec<Function>, Vec<RowColumn>) = functions().into_iter().map(of_wide).unzip();
             let (unique, partition) = (kind % 2 == 1, vec![0]);
             let op = Operator::Window { input, partition, by: by.clone(), unique, functions: functions.clone() };
             build.push(op, (count + kind) as u64, false, [wide(), outputs].concat());

@@ -86,8 +86,14 @@ fn tile_sizes<E: Engine>(engine: &mut E, rows: &E::Share<Fp61>, tiles: u64) -> R
     Ok((field_bits::<E, Fp61>(engine, size, width)?, field_bits::<E, Fp61>(engine, rest, width)?))
 }
 
-/// The value of a column so many rows before, NULL outside the partition.
-pub(super) fn lag<E: Engine>(engine: &mut E, ordered: &Ordered<E>, column: usize, by: i64) -> Result<Cells<E>, Abort> {
+/// The value of a column so many rows before; outside the partition a default, or NULL.
+pub(super) fn lag<E: Engine>(
+    engine: &mut E,
+    ordered: &Ordered<E>,
+    column: usize,
+    by: i64,
+    default: Option<&Constant>,
+) -> Result<Cells<E>, Abort> {
     let places = ordered.rows.places;
     let width = width_of(places);
     let from: Vec<Option<usize>> = (0..places)
@@ -106,12 +112,13 @@ pub(super) fn lag<E: Engine>(engine: &mut E, ordered: &Ordered<E>, column: usize
     let within = logic.graph.not(before);
     let within = logic.graph.and(within, exists);
     let mut outputs = vec![within];
-    let valid = there.valid.as_ref().map(|v| logic.wire(v, 0));
-    let valid = valid.map_or(within, |v| logic.graph.and(v, within));
-    outputs.push(valid);
+    let valid = there.valid.as_ref().map_or(logic.graph.constant(true), |v| logic.wire(v, 0));
+    let outside = logic.graph.constant(default.is_some());
+    outputs.push(circuit::choose(&mut logic.graph, within, valid, outside));
     if let Values::Bits(bits) = &there.values {
-        for wire in logic.wires(bits) {
-            outputs.push(logic.graph.and(wire, within));
+        for (plane, wire) in logic.wires(bits).into_iter().enumerate() {
+            let outside = logic.graph.constant(default.is_some_and(|default| default.plane(plane)));
+            outputs.push(circuit::choose(&mut logic.graph, within, wire, outside));
         }
     }
     let bits = logic.run(engine, &outputs)?;
@@ -120,8 +127,22 @@ pub(super) fn lag<E: Engine>(engine: &mut E, ordered: &Ordered<E>, column: usize
         Values::Bits(v) => {
             Values::Bits(if v.layout().planes == 0 { zeros::<B64, E>(engine, places, 0) } else { bits.planes(2..outputs.len()) })
         }
-        Values::Fp61(v) => Values::Fp61(protocols::circuit::bit_times::<E, Fp61>(engine, &within, v)?),
-        Values::Fp127(v) => Values::Fp127(protocols::circuit::bit_times::<E, Fp127>(engine, &within, v)?),
+        Values::Fp61(v) => Values::Fp61(where_within::<Fp61, E>(engine, &within, v, default)?),
+        Values::Fp127(v) => Values::Fp127(where_within::<Fp127, E>(engine, &within, v, default)?),
     };
-    Ok(Cells { values, valid: Some(bits.planes([1])) })
+    let nullable = default.is_none() || there.valid.is_some();
+    Ok(Cells { values, valid: nullable.then(|| bits.planes([1])) })
+}
+
+/// Elements where the bit is 1, else a default, or 0.
+fn where_within<R: Element, E: Engine>(
+    engine: &mut E,
+    within: &Bits<E>,
+    values: &E::Share<R>,
+    default: Option<&Constant>,
+) -> Result<E::Share<R>, Abort> {
+    let Some(Constant::Element(default)) = default else { return protocols::circuit::bit_times::<E, R>(engine, within, values) };
+    let default = engine.constant(&Column::splat(R::element(*default), values.layout()));
+    let above = protocols::circuit::bit_times::<E, R>(engine, within, &values.sub(&default))?;
+    Ok(above.add(&default))
 }
