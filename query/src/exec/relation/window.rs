@@ -22,9 +22,11 @@
 //! | sums over a partition, or over peers, all of a field | 2 (61 + 61) + 4/3 * 61 for one | 8 |
 //! | a number in its partition | the difference from a public number, and 1: 22 at v = 8, about v log2 v; of a rank v more | some 2 log2 v |
 //! | a value of k bits some rows away, NULL or a default outside the partition | a comparison with a public number, 8 at v = 8, about 3v/2; k + 1 | log2 v + 1 |
-//! | tiles, t of them | a quotient by t, its bits, and for each tile a sum and a comparison | those of these |
+//! | tiles, t > 1 of them, besides the number of rows of the partition: the quotient by t (596 by P_0) | 475 | 12 |
+//! | the bits of quotient and remainder | 2 * 194 at v = 8, 2 * 181 at v = 4 | 2 * 9 |
+//! | a multiple, a sum and a comparison for each tile but the first, and how many begin at or before the row | some 60 (t - 1) at v = 8, 25 (t - 1) at v = 4: 66 at t = 2, 569 at t = 10 | 12 at t = 2, 18 at t = 10, 25 at t = 100 |
 //!
-//! `query/tests/sql/relation/costs.rs` has all but the tiles exactly. *Leakage.* None. An owner who broke ties knows how; where a secret bit may have dropped rows, which that owner could
+//! `query/tests/sql/relation/costs.rs` has them exactly. *Leakage.* None. An owner who broke ties knows how; where a secret bit may have dropped rows, which that owner could
 //! tell from peers that move up, nobody knows.
 
 mod number;
