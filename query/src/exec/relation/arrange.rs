@@ -1,10 +1,16 @@
 //! Rows in orders that their owner knows, so that nothing is sorted on shares.
 //!
+//! *Functionality.* The rows of n places in the order of some keys: ties anyhow, or, where it is seen how they stand, at random. Rows that secret bits dropped stand among the others, or behind all that are
+//! left. What is computed of rows in order goes back to the places where they were.
 //! *Which.* The rows are those of a relation at home, place by place, and what they are ordered by are columns there, as they stand. Secret bits may have dropped rows since, and others
-//! may have been found for them. *Protocol.* The owner sorts its rows in clear. In one order it shares them; for every other it states the permutation between the two
-//! ([`Engine::permute_by`]). Rows that secret bits dropped stand among the others; where they must not, those that are left are compacted to the front, which keeps their order.
-//! *Rounds.* None for the order in which rows were shared, 2 for another; 6 to compact. *Leakage.* None: what an owner states follows from its own rows alone, whatever became of
-//! them since, and the others see two uniform permutations.
+//! may have been found for them; not where ties are broken at random, as their owner knows how.
+//! *Protocol.* The owner sorts its rows in clear. In one order it shares them ([`super::order`]); for every other it states the permutation between the two
+//! ([`Engine::permute_by`]). Where rows that were dropped must not stand among the others, those that are left are compacted to the front, which keeps their order.
+//! *Source.* A permutation that one party knows: as the shuffle of Araki, Furukawa, Ohara, Pinkas, Rosemarin, Tsuchida, CCS'21, section 5.2, with one party's permutation instead of the parties'; the
+//! compaction is one digit of the sort of Asharov, Hamada, Ikarashi, Kikuchi, Nof, Pinkas, Takahashi, Tomida, CCS'22, section 4.
+//! *Cost.* w = log2 n bits of an index, W bits that move: nothing for the order in which rows were shared; for another (4/3) W bits a row and w by the owner, 2 rounds
+//! ([`protocols::cost::permute_by`]), and as much for the way back. To compact 8w/3 + (4/3)(w + W) bits a row, 5 rounds ([`protocols::cost::compact`]); (4/3) W and 2 rounds for the way back.
+//! *Leakage.* None: what an owner states follows from its own rows alone, whatever became of them since, and the others see two uniform permutations.
 
 use super::choose::{Setting, Way};
 use super::group::order::Order;

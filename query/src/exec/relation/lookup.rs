@@ -1,13 +1,29 @@
 //! For each row of one relation the row of another with equal keys, unique there: by sorting, or, where both owners know their keys, by [asking](ask). The cost model
 //! [chooses](choose).
 //!
+//! *Functionality.* Each place of base keeps what it has, and gets columns of the row of the table that is equal in all keys, none of them NULL, and a bit that says whether there is such a row:
+//! where there is none, nullable columns are NULL, others anything. Two rows of the table with equal keys end the session, unless it is proved that there are none.
 //! *Protocol.* The keys of both are sorted together, stably, each table row before the base rows of its key. Table rows carry the differences of what is looked up
-//! to the table row before, base rows zeros: sums from the first row down give every row what the last table row before it has, its key among it; equal keys match
-//! (compare Asharov et al., CCS'23, and protocols::relational::join). Then the permutation is *undone*: what was found goes back to the base's rows, which never
+//! to the table row before, base rows zeros: sums from the first row down give every row what the last table row before it has, its key among it; equal keys match.
+//! Then the permutation is *undone*: what was found goes back to the base's rows, which never
 //! moved, nor did their other columns. Differences need the table rows' order: at home its owner sorts them in clear; else they are compacted out of the
-//! sorted rows, subtracted there and put back.
-//! *Uniqueness.* The same equality says of a table row whether it has the key of the table row before: whether any valid one has is opened, one bit, unless it
-//! is proved. *Rounds.* The sort's, 3 to apply, log2 of the key's width and 2, 2 to undo, 1 for NULLs (elements: 3); 8 more if the table is in no order.
+//! sorted rows, subtracted there and put back. The same equality says of a table row whether it has the key of the table row before: whether any valid one has is opened, unless it is proved that
+//! none has.
+//! *Source.* Compare Asharov, Hamada, Kikuchi, Nof, Pinkas, Tomida, CCS'23, and `protocols::relational::join`, whose rows come out in the order of the keys; the sort is that of Asharov, Hamada,
+//! Ikarashi, Kikuchi, Nof, Pinkas, Takahashi, Tomida, CCS'22, section 4.
+//! *Cost.* N places of both sides, of which n are base's, w = log2 N bits of an index; keys of k bits, d = 1 if a row of the table may be none or have NULL in a key; L bits that are looked up,
+//! elements counting 61 or 127. Bits a place of both sides, unless said otherwise, and rounds:
+//!
+//! | | bits | rounds |
+//! |---|---|---|
+//! | a sort by k + d bits, as [windows](super::window) have it, that moves | L + 2 (k + 1), of a table in order at home, else L + k + 2 | those of the sort |
+//! | the table's rows to the front and back, if it is in no order | 8w/3 + (4/3)(w + L + k + 1), and (4/3)(L + k + 1) | 5 and 2 |
+//! | equal keys | k - 1 + 1 | log2 k + 1 |
+//! | whether a key is there twice, unless it is proved that none is | 1, some 1 more in all halvings, and a bit that is opened | 1 + log2 N + 1 |
+//! | what was found, back | (4/3)(L + 1) | 2 |
+//! | NULL in keys of base, and in what is nullable of what was found | 1 for each, and L, each of base; of an element 61 + 61 to lift and multiply | 1, 1, and 3 a field |
+//!
+//! `query/tests/sql/relation/costs/lookups.rs` has it exactly. *Leakage.* None but, where it is not proved, whether the table has a key twice; that ends the session.
 
 pub(in crate::exec) mod ask;
 pub(in crate::exec) mod choose;

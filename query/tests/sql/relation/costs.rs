@@ -1,6 +1,7 @@
 //! What windows, first rows, extremes, percentiles and look-ups by sorting cost, as formulas of public sizes: the step's price is that, and what parties send is the price
 //! (which every test of relations asserts).
 
+mod lookups;
 mod ties;
 
 use super::*;

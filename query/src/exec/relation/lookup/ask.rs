@@ -1,9 +1,14 @@
 //! A look-up in which the owner of base's rows asks the owner of the table's: both know their keys in clear ([`protocols::relational::find`]).
 //!
-//! *Which.* The rows of both sides are those of relations at home, at two parties, place by place, and their keys are columns there as they stand. Base may have lost rows
+//! *Functionality.* That of a [look-up](super); what is not found is zeros. *Which.* The rows of both sides are those of relations at home, at two parties, place by place, and their keys are columns there as they stand. Base may have lost rows
 //! since by secret bits, and found others: its places are still those of home. The table's may not, and what is looked up is a column at home, too. *Protocol.*
-//! `find`. It never sees a share of the table, which need not be shared at all. *Uniqueness.* The owner of the table looks, and shares one bit, which is opened, unless it
-//! is proved. *Rounds.* Those of `find`, 2 more for that bit; nothing for NULLs, as what is not found is zeros.
+//! `find`. It never sees a share of the table, which need not be shared at all. Whether a key is there twice the owner of the table looks, and shares one bit, which is opened, unless it
+//! is proved that none is.
+//! *Source.* A circuit-PSI with payloads (Pinkas, Schneider, Tkachenko, Yanai, EUROCRYPT'19), in which the third party holds the pads instead of bins; `find` says why.
+//! *Cost.* [`protocols::cost::find`]: of n rows that ask and L bits, some 75 + 57 + L bits for each to ask and share, 56 + L to compare and zero, 17 + 2 (L + 1) to permute, all sent by the asker, and
+//! the table's rows once, with their tags; 2 + log2 (40 + log2 n) + 1 (elements: 3) + 2 rounds, 2 more if rows of a key are not side by side; 2 for the bit
+//! ([`protocols::cost::has_repeats`]). Nothing for NULLs. *Leakage.* None but, where it is not proved, whether the table has a key twice; that ends the session. Who asks
+//! does not learn what was found, who is asked not what for.
 
 use super::super::order::{at_home, is_together};
 use super::super::{Bits, Cells, Rows, Values};
