@@ -1,8 +1,8 @@
-//! How each step of the joint stage is computed, in words: the algorithm, and why there is no other where there is only one. Of several ways the cost model chooses one
-//! ([`Program::decisions`]).
+//! How each step of the joint stage is computed, in words: the algorithm, and why there is no other where there is only one
+//! ([`no_order`], [`no_asking`]). Of several ways the cost model chooses one ([`Program::decisions`]).
 
 use super::program::Program;
-use super::relation::{Ties, window_ties};
+use super::relation::{Ties, no_asking, no_masks, no_order, window_ties};
 use super::step::{Step, StepKind};
 use crate::plan::relation::{Fold, FoldOp, Function, Operator, Search};
 
@@ -41,22 +41,34 @@ impl Program<'_> {
     }
 
     fn how_related(&self, id: usize) -> String {
-        let words = match &self.plan().relations[id].op {
+        let op = &self.plan().relations[id].op;
+        let words = match op {
             Operator::Home { .. } => "in clear at its owner",
             Operator::Map { .. } => {
                 "one circuit over all places, gates of a level in one message: the only way that shows nothing of single rows"
             }
             Operator::Lookup { search: Search::Ask, .. } => "circuit-PSI: tags of keys and pads, the third party between the two owners",
             Operator::Lookup { search: Search::Sort, .. } => {
-                "the keys of both sides in one order; neighbours are compared, and what is found goes back"
+                let words = "the keys of both sides in one order; neighbours are compared, and what is found goes back";
+                return words.to_string() + &because("no owner asks another", no_asking(self.plan(), op));
             }
             Operator::Pairs { .. } => {
                 "both sides in one order by their keys, partners are counted and laid out: the only way of many with many but for all pairs"
             }
             Operator::Cross { .. } => "all pairs of places side by side; nothing is sent",
-            Operator::Group { folds, .. } => return format!("{}{}", self.relations().group_words(id), ordered(folds.iter())),
+            Operator::Group { folds, .. } => {
+                let found = match self.relations().group_words(id) {
+                    (words, false) => words.to_string(),
+                    (words, true) => {
+                        let masks = because("not by masks", no_masks(self.plan(), &self.plan().relations[id]));
+                        format!("{words}{masks}{}", because("no owner sorts the rows", no_order(self.plan(), op)))
+                    }
+                };
+                return found + &ordered(folds.iter());
+            }
             Operator::Total { folds, .. } => {
-                return format!("counts and sums are inner products, an element however many rows{}", totals(folds));
+                let sorted = because("no owner sorts the rows", no_order(self.plan(), op));
+                return format!("counts and sums are inner products, an element however many rows{}{sorted}", totals(folds));
             }
             Operator::Top { unique, .. } => {
                 let first = match (self.relations().order_words(id), Ties::seen(*unique)) {
@@ -67,7 +79,7 @@ impl Program<'_> {
                     (None, Ties::Any) => "sorted".into(),
                     (None, Ties::Random) => "shuffled, so that ties are broken at random, sorted".into(),
                 };
-                return format!("{first}; cut");
+                return format!("{first}; cut{}", because("no owner sorts the rows", no_order(self.plan(), op)));
             }
             Operator::Union { .. } => "side by side; nothing is sent",
             Operator::Noise { .. } => "sums of biased bits that nobody knows: the only way whose law is exact",
@@ -81,11 +93,17 @@ impl Program<'_> {
                 };
                 let words = "what the first row of a partition, or of peers, has is spread to the others, in rounds that do not depend on \
                     their number: the only way";
-                return format!("{first}; {words}{}", ordered(whole));
+                let sorted = because("no owner sorts the rows", no_order(self.plan(), op));
+                return format!("{first}{sorted}; {words}{}", ordered(whole));
             }
         };
         words.into()
     }
+}
+
+/// That a way is not there, and why.
+fn because(what: &str, why: Option<String>) -> String {
+    why.map_or(String::new(), |why| format!("; {what}, because {why}"))
 }
 
 /// What folds over the order of a column take besides.

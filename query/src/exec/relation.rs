@@ -17,11 +17,13 @@ mod pairs;
 mod released;
 mod top;
 mod total;
+mod why;
 mod window;
 
 pub(crate) use choose::{Decision, Way};
 pub(crate) use lookup::choose::choose_searches;
 pub(crate) use order::{HomeOrder, Ties, order_at_home};
+pub(super) use why::{no_asking, no_masks, no_order};
 pub(super) use window::ties as window_ties;
 
 use super::field::{Field, Value};
@@ -318,9 +320,10 @@ pub(crate) fn held(plan: &Plan, id: usize) -> (Vec<RelationId>, Vec<RelationId>)
 }
 
 impl Relations<'_> {
-    /// How groups are found.
-    pub(super) fn group_words(&self, id: usize) -> &'static str {
-        self.groups[&id].0.how()
+    /// How groups are found, and whether their rows are sorted on shares.
+    pub(super) fn group_words(&self, id: usize) -> (&'static str, bool) {
+        let way = &self.groups[&id].0;
+        (way.how(), way.is_by_sorting())
     }
 
     /// What an owner does who knows the order that an operator needs, if that is the way it goes.

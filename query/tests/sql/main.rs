@@ -22,4 +22,5 @@ mod slt;
 mod town;
 mod tpch;
 mod unique;
+mod why;
 mod words;

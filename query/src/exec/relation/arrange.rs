@@ -101,7 +101,7 @@ pub(super) fn side_by_side(column: usize) -> SortKey {
 }
 
 /// Whose rows at home these are, unless everyone's.
-fn owner(relation: &Relation) -> Option<&str> {
+pub(super) fn owner(relation: &Relation) -> Option<&str> {
     match &relation.op {
         Operator::Home { source: Source::Party(owner), .. } => Some(owner),
         _ => None,

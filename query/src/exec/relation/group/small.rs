@@ -27,7 +27,7 @@ const TUPLES: usize = 64;
 type Run<'r> = &'r mut dyn FnMut(&mut Estimate) -> Result<Rows<Estimate>, Abort>;
 
 /// A value of each key; `None` is NULL.
-type Tuple = Vec<Option<u64>>;
+pub(in crate::exec::relation) type Tuple = Vec<Option<u64>>;
 
 /// How the groups of a relation are found.
 pub(in crate::exec::relation) struct Way {
@@ -60,7 +60,6 @@ impl Way {
         network: Network,
     ) -> Result<Self, Abort> {
         let outputs = &relation.columns[keys.len()..];
-        let few = tuples(input, keys).filter(|t| t.len() as u64 <= relation.places && !folds.iter().any(needs_order));
         let shape = Rows::<Estimate>::shape(input, input.places as usize);
         let setting = Setting::to_price(network);
         let price = |words, run: Run<'_>| choose::Way::price(words, network, run);
@@ -75,7 +74,7 @@ impl Way {
             };
             ways.push((if as_they_are { Find::AsTheyAre } else { Find::Known }, way));
         }
-        if let Some(few) = few {
+        if let Ok(few) = few(input, keys, folds, relation) {
             let way = price(format!("by {} masks", few.len()), &mut |e| masked(e, &shape, keys, folds, relation, &few))?;
             ways.push((Find::Masks(few), way));
         }
@@ -87,6 +86,11 @@ impl Way {
     /// Which it is, for people.
     pub fn words(&self) -> &str {
         &self.ways[0].words
+    }
+
+    /// Whether the rows are sorted on shares.
+    pub fn is_by_sorting(&self) -> bool {
+        matches!(self.find, Find::Sorting)
     }
 
     /// The algorithm, for people.
@@ -119,6 +123,20 @@ impl Way {
         let grouped = group(engine, input, keys, folds, &relation.columns[keys.len()..], how)?;
         Ok(grouped.unpacked(grouped.table().slice(0..relation.places as usize)))
     }
+}
+
+/// The tuples of which each may have a mask, or why they may not.
+pub(in crate::exec::relation) fn few(
+    input: &Relation,
+    keys: &[usize],
+    folds: &[Fold],
+    relation: &Relation,
+) -> Result<Vec<Tuple>, &'static str> {
+    if folds.iter().any(needs_order) {
+        return Err("a fold is over rows side by side");
+    }
+    let all = tuples(input, keys).ok_or("the keys allow more than 64 tuples")?;
+    if all.len() as u64 <= relation.places { Ok(all) } else { Err("there are more tuples than rows") }
 }
 
 /// All tuples that the forms of the keys allow, if they are few.
