@@ -270,7 +270,7 @@ fn city(status: &CityStatus, roster: &Roster, catalog: &Catalog, difference: Opt
         findings.push(match (party.connected, &party.trouble) {
             (true, None) => Finding::fine(&check, format!("connected to the coordinator, version {version}")),
             (_, Some(trouble)) => {
-                Finding::broken(&check, trouble.clone(), "put the same roster.toml and catalogue.toml there and restart it")
+                Finding::broken(&check, trouble.clone(), "put the same roster.toml and catalogue.toml at both and restart it")
             }
             (false, None) => {
                 let fix = format!(

@@ -22,6 +22,7 @@ use ledger::bytes::Hash;
 use mpc_core::roster::{Node, Roster};
 use onlog::Ending;
 pub(crate) use onlog::ForLog;
+use query::catalog::Catalog;
 use query::message::frame::{FromParty, Offer, Ready, Start, Stop, StopCode, ToParty};
 use query::message::job::{JobState, PartyRefusal, SealedNote, SealedResults, Submit, Submitted, What};
 use query::message::{Accept, Code, Failed, Query, QueryId, Refusal, Refuse, Sealed, Statement};
@@ -59,6 +60,7 @@ pub(crate) struct City {
     pub roster: Arc<Roster>,
     pub roster_hash: Hash,
     pub catalog_hash: Hash,
+    pub catalog: Catalog,
     pub limits: Limits,
     pub deadlines: Deadlines,
 }
@@ -68,6 +70,8 @@ pub(crate) struct Seat {
     node: Node,
     link: Option<Link>,
     ready: Option<Ready>,
+    /// What keeps it from taking part although it is connected.
+    trouble: Option<Refusal>,
 }
 
 /// Sealed results of the attempt that ran when the coordinator ended.
@@ -86,7 +90,7 @@ struct Link {
 impl Scheduler {
     /// Takes up where the store left off.
     pub(crate) fn new(city: City, store: Store, now: Now) -> Result<Self, StoreError> {
-        let seats = city.roster.parties().map(|node| Seat { node: node.clone(), link: None, ready: None }).collect();
+        let seats = city.roster.parties().map(|node| Seat { node: node.clone(), link: None, ready: None, trouble: None }).collect();
         let records = store.records()?;
         let mut scheduler = Self {
             next_order: records.last().map_or(0, |record| record.order + 1),
@@ -138,7 +142,11 @@ impl Scheduler {
         if let Some(record) = self.jobs.get(&job) {
             return Ok(Submitted { job, state: record.state });
         }
-        self.room_for(&query.planner)?;
+        // It would wait until somebody mends that, and nobody would know.
+        match self.seats.iter().find_map(|seat| seat.link.as_ref().and(seat.trouble.as_ref())) {
+            Some(trouble) => return Err(trouble.clone()),
+            None => self.room_for(&query.planner)?,
+        }
         let record = Record {
             job,
             planner: query.planner.clone(),
@@ -227,7 +235,7 @@ impl Scheduler {
         }
         tracing::info!(party = %self.seats[party].node.name, "party connected");
         let seat = &mut self.seats[party];
-        (seat.link, seat.ready) = (Some(Link { epoch, to_party }), None);
+        (seat.link, seat.ready, seat.trouble) = (Some(Link { epoch, to_party }), None, None);
     }
 
     /// A party's connection is over.
@@ -295,29 +303,36 @@ impl Scheduler {
     }
 
     fn ready(&mut self, party: usize, ready: Ready) {
-        self.seats[party].ready = Some(ready);
-        if let Some(trouble) = self.trouble(party) {
-            tracing::warn!(party = %self.seats[party].node.name, trouble, "the party cannot take part");
+        let name = &self.seats[party].node.name;
+        let trouble = self.trouble(name, &ready);
+        if let Some(trouble) = &trouble {
+            tracing::warn!(party = %name, %trouble, "the party cannot take part");
         }
+        let seat = &mut self.seats[party];
+        // Its catalogue has been looked at.
+        (seat.ready, seat.trouble) = (Some(Ready { catalog: None, ..ready }), trouble);
     }
 
     /// What keeps a connected party from taking part.
-    fn trouble(&self, party: usize) -> Option<&'static str> {
-        let ready = self.seats[party].ready.as_ref()?;
+    fn trouble(&self, name: &str, ready: &Ready) -> Option<Refusal> {
         if ready.roster_hash != self.city.roster_hash {
-            return Some("it has another roster than the coordinator; give both the same file and restart it");
+            let fix = "put the same roster.toml at both and restart the party";
+            return Some(Refusal::new(Code::Roster, format!("`{name}` has another roster than the coordinator"), fix));
         }
-        if ready.catalog_hash != self.city.catalog_hash {
-            return Some("it has another catalogue than the coordinator; give both the same file and restart it");
+        if ready.catalog_hash == self.city.catalog_hash {
+            return None;
         }
-        None
+        let theirs = ready.catalog.as_deref().and_then(|text| Catalog::parse(text).ok());
+        let difference = theirs.and_then(|theirs| self.city.catalog.difference(&theirs)).map(|which| format!(": {which}"));
+        let reason = format!("`{name}` has another catalogue than the coordinator{}", difference.unwrap_or_default());
+        Some(Refusal::new(Code::Catalog, reason, "put the same catalogue.toml at both and restart the one that had another"))
     }
 
     /// Parties that are not there, or cannot take part.
     fn missing(&self) -> Vec<usize> {
         let present = |party: &usize| {
             let seat = &self.seats[*party];
-            seat.link.is_some() && seat.ready.is_some() && self.trouble(*party).is_none()
+            seat.link.is_some() && seat.ready.is_some() && seat.trouble.is_none()
         };
         (0..self.seats.len()).filter(|party| !present(party)).collect()
     }

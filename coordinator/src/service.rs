@@ -70,6 +70,7 @@ impl Coordinator {
             roster_hash: Hash(roster.hash()),
             roster: roster.clone(),
             catalog_hash,
+            catalog: catalog.clone(),
             limits: config.limits,
             deadlines: config.deadlines,
         };

@@ -6,6 +6,7 @@ use ledger::bytes::{Base64, Hash};
 use ledger::entry::{self, Body};
 use mpc_core::identity::Identity;
 use mpc_core::roster::{Node, Planner, Role, Roster};
+use query::catalog::Catalog;
 use query::joblog::QueryEntry;
 use query::message::frame::{FromParty, Ready, Signed, Stated};
 use query::message::{Accept, Code, Failed, Query, QueryId, Refusal, Refuse, Sealed, Statement};
@@ -69,7 +70,8 @@ pub(crate) fn roster() -> Roster {
 
 pub(crate) fn city(limits: Limits, catalog_hash: Hash) -> City {
     let roster = Arc::new(roster());
-    City { roster_hash: Hash(roster.hash()), roster, catalog_hash, limits, deadlines: Deadlines::default() }
+    let catalog = Catalog::parse(CATALOG).expect("a catalogue");
+    City { roster_hash: Hash(roster.hash()), roster, catalog_hash, catalog, limits, deadlines: Deadlines::default() }
 }
 
 /// A query, told from others by its number.
@@ -96,7 +98,11 @@ pub(crate) fn sign(query: &Query) -> String {
 }
 
 pub(crate) fn ready(catalog_hash: Hash) -> FromParty {
-    FromParty::Ready(Ready { version: "0.1.0".into(), roster_hash: Hash(roster().hash()), catalog_hash })
+    ready_with(catalog_hash, None)
+}
+
+pub(crate) fn ready_with(catalog_hash: Hash, catalog: Option<String>) -> FromParty {
+    FromParty::Ready(Ready { version: "0.1.0".into(), roster_hash: Hash(roster().hash()), catalog_hash, catalog })
 }
 
 pub(crate) fn accept(party: usize, job: QueryId, attempt: u32, plan_hash: Hash) -> FromParty {

@@ -535,6 +535,7 @@ async fn serve(connection: &Connection, jobs: &Jobs, coordinator: &str) -> Strin
         version: env!("CARGO_PKG_VERSION").into(),
         roster_hash: Hash(desk.grounds.roster().hash()),
         catalog_hash: desk.grounds.catalog_hash(),
+        catalog: desk.catalogue.clone(),
     };
     let first = match frame::encode(&FromParty::Ready(ready)) {
         Ok(first) => first,

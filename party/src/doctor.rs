@@ -63,6 +63,9 @@ pub async fn check(config: &Config) -> Vec<Finding> {
             ),
         }
     }
+    if let (Some(roster), Some(catalog)) = (&roster, &catalog) {
+        findings.same_catalogue(roster, catalog).await;
+    }
     if let Some(catalog) = catalog {
         findings.data(config, catalog).await;
     }
@@ -311,9 +314,23 @@ impl Findings {
         }
     }
 
+    /// Holds the catalogue against the coordinator's, which every node must have; says nothing if that cannot be seen from here.
+    async fn same_catalogue(&mut self, roster: &Roster, catalog: &Catalog) {
+        let Some(host) = api_host(roster) else { return };
+        let Ok(answer) = get(host, "/v1/catalog").await else { return };
+        let Some(Ok(theirs)) = answer.split_once("\r\n\r\n").map(|(_, text)| Catalog::parse(text)) else { return };
+        match catalog.difference(&theirs) {
+            None => self.ok("coordinator's catalogue", "the same"),
+            Some(which) => {
+                let what = format!("it is another than this node's: {which}");
+                self.fail("coordinator's catalogue", what, "agree on one catalogue.toml and put it at every node")
+            }
+        }
+    }
+
     async fn clock(&mut self, roster: &Roster) {
         let api = roster.coordinator().api.as_deref().unwrap_or_default();
-        let Some(host) = api.strip_prefix("http://").map(|rest| rest.split('/').next().unwrap_or(rest)) else {
+        let Some(host) = api_host(roster) else {
             return self.warn("clock", format!("not compared: {api} is not plain HTTP"), "see that an NTP client runs here");
         };
         let before = now();
@@ -337,10 +354,15 @@ impl Findings {
     }
 }
 
+/// Where the coordinator answers planners, if that is plain HTTP.
+fn api_host(roster: &Roster) -> Option<&str> {
+    roster.coordinator().api.as_deref()?.strip_prefix("http://").map(|rest| rest.split('/').next().unwrap_or(rest))
+}
+
 /// How long anything may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The most that is read of an answer.
-const ANSWER: u64 = 64 * 1024;
+const ANSWER: u64 = 256 * 1024;
 
 /// A plain HTTP answer, head and body.
 async fn get(host: &str, path: &str) -> std::io::Result<String> {

@@ -57,6 +57,8 @@ pub(crate) struct Desk {
     pub observed: Observed,
     /// The city's log, if this node keeps it.
     pub mirror: Option<Mirror>,
+    /// The text of the catalogue, for the coordinator.
+    pub catalogue: Option<String>,
 }
 
 impl Desk {

@@ -17,6 +17,7 @@ use mpc_core::identity::{Identity, IdentityError, PublicKey};
 use mpc_core::roster::{Role, Roster, RosterError};
 use mpc_quic::{Endpoint, EndpointError, Mesh};
 use query::catalog::{Catalog, CatalogError};
+use query::message::frame::Ready;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, Once};
@@ -74,6 +75,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
         limits,
         observed: observing,
         mirror: keeping,
+        catalogue: std::fs::read_to_string(&config.catalogue).ok().filter(|text| text.len() <= Ready::MAX_CATALOG),
     };
     let desk = Arc::new(desk);
     desk.forget_answers();

@@ -151,7 +151,9 @@ async fn missing(client: &Client, job: QueryId, progress: &Progress, quiet: bool
         let Ok(status) = client.job(job).await else { continue };
         if !told && status.state == JobState::Queued && !status.waiting_for.is_empty() {
             let who = status.waiting_for.join(", ");
-            progress.note(&format!("waiting for {who}, not connected to the coordinator; Ctrl-C takes the query back"));
+            let parties = client.status().await.map_or_else(|_| Vec::new(), |city| city.parties);
+            let why = parties.into_iter().find_map(|party| party.trouble).unwrap_or_else(|| "not connected to the coordinator".into());
+            progress.note(&format!("waiting for {who}, {why}; Ctrl-C takes the query back"));
             told = true;
         }
     }

@@ -1,6 +1,6 @@
 //! What goes wrong in a running city: a party is killed in mid-job, the coordinator is killed with jobs in its queue.
 
-use crate::fixture::{QUICK, Town};
+use crate::fixture::{QUICK, Town, text};
 use client::error::Error;
 use client::{Ask, Client};
 use query::message::frame::Stage;
@@ -14,6 +14,7 @@ fn the_city_survives_the_death_of_its_nodes() {
     let mut town = Town::invented();
     town.up();
     another_version_of_a_dictionary_is_named(&town);
+    another_version_at_an_agency_is_named(&mut town);
     a_party_dies_in_mid_job(&mut town);
     ctrl_c_takes_a_query_back(&mut town);
     the_coordinator_dies_with_jobs_in_its_queue(&mut town);
@@ -31,6 +32,34 @@ fn another_version_of_a_dictionary_is_named(town: &Town) {
     let named = "the dictionary of energy.graded_buildings.grade has `E` here, and not there";
     assert!(asked.code != 0 && asked.err.contains("E_CATALOG") && asked.err.contains(named), "{}", asked.err);
     assert!(doctor.code != 0 && doctor.out.contains(named), "{}", doctor.out);
+}
+
+/// An agency whose catalogue has another dictionary than the city's: whoever asks is told which, and so are the agency and the city's operators.
+fn another_version_at_an_agency_is_named(town: &mut Town) {
+    let config = town.city.node_config("energy").expect("its configuration").to_owned();
+    let (ours, theirs) = (std::fs::read_to_string(&config).expect("read"), town.city.folder().join("theirs.toml"));
+    let catalogue = std::fs::read_to_string(town.city.folder().join("catalogue.toml")).expect("the catalogue");
+    std::fs::write(&theirs, catalogue.replacen("[\"A\", \"B\", \"C\", \"D\"]", "[\"A\", \"B\", \"C\", \"D\", \"E\"]", 1)).expect("written");
+    std::fs::write(&config, ours.replacen("../catalogue.toml", "../theirs.toml", 1)).expect("written");
+    lose(town, "energy");
+    town.city.start("energy").expect("started");
+    let client = town.client();
+    town.runtime.block_on(async {
+        let mut pause = tokio::time::interval(Duration::from_millis(20));
+        while client.status().await.expect("the coordinator answers").parties.iter().all(|party| party.trouble.is_none()) {
+            pause.tick().await;
+        }
+    });
+    let (asked, doctor) = (town.run(&["query", QUICK]), town.run(&["doctor"]));
+    let at_home = town.run(&["doctor", text(&config)]);
+    std::fs::write(&config, ours).expect("written");
+    lose(town, "energy");
+    town.up();
+    let dictionary = "the dictionary of energy.graded_buildings.grade has `E`";
+    let named = format!("`energy` has another catalogue than the coordinator: {dictionary} there, and not here");
+    assert!(asked.code == 3 && asked.err.contains("E_CATALOG") && asked.err.contains(&named), "{}", asked.err);
+    assert!(doctor.code != 0 && doctor.out.contains(&named), "{}", doctor.out);
+    assert!(at_home.code != 0 && at_home.out.contains(&format!("{dictionary} here, and not there")), "{}", at_home.out);
 }
 
 /// At its owner this takes far longer than the test does, unless the job is over before.

@@ -44,18 +44,18 @@ impl Scheduler {
 
     /// The whole city.
     pub(crate) fn city(&self, now: Now) -> CityStatus {
-        let party = |(at, seat): (usize, &Seat)| PartyStatus {
+        let party = |seat: &Seat| PartyStatus {
             name: seat.node.name.clone(),
             connected: seat.link.is_some(),
             version: seat.ready.as_ref().map(|ready| ready.version.clone()),
-            trouble: seat.link.as_ref().and_then(|_| self.trouble(at)).map(Into::into),
+            trouble: seat.link.as_ref().and(seat.trouble.as_ref()).map(|trouble| trouble.reason.clone()),
         };
         CityStatus {
             version: env!("CARGO_PKG_VERSION").into(),
             now: now.unix_ms,
             roster_hash: self.city.roster_hash,
             catalog_hash: self.city.catalog_hash,
-            parties: self.seats.iter().enumerate().map(party).collect(),
+            parties: self.seats.iter().map(party).collect(),
             queued: self.queue.len() as u64,
             running: self.running.len() as u64,
             ledger: None,

@@ -49,11 +49,15 @@ impl Town {
     }
 
     fn seat(&mut self, party: usize) {
+        self.connect(party);
+        self.say(party, ready(CATALOG_HASH));
+    }
+
+    fn connect(&mut self, party: usize) {
         let (to_party, line) = mpsc::channel(8);
         self.epoch += 1;
         self.scheduler.connected(party, self.epoch, to_party, self.now);
         self.lines[party] = Some(line);
-        self.say(party, ready(CATALOG_HASH));
     }
 
     fn say(&mut self, party: usize, frame: FromParty) {
@@ -405,11 +409,27 @@ fn queries_lapse_and_finished_jobs_are_removed() {
 #[test]
 fn a_party_with_another_catalogue_is_not_asked() {
     let mut town = Town::complete();
-    town.say(2, ready(SID));
-    let job = town.submit(1);
-    assert_eq!(town.scheduler.status(job).expect("on record").waiting_for, ["health"]);
-    let status = town.scheduler.city(town.now).parties.remove(2);
-    assert!(status.connected && status.trouble.is_some_and(|t| t.contains("catalogue")));
+    town.lose(2);
+    let waits = town.submit(1);
+    let theirs = testing::CATALOG.replacen("max = 9 }", "max = 8 }", 1);
+    for (catalog, says) in [
+        (Some(theirs), "`health` has another catalogue than the coordinator: health.visits.n is declared otherwise"),
+        (Some("[".into()), "`health` has another catalogue than the coordinator"),
+        (None, "`health` has another catalogue than the coordinator"),
+    ] {
+        town.connect(2);
+        town.say(2, testing::ready_with(SID, catalog));
+        assert_eq!(town.scheduler.status(waits).expect("on record").waiting_for, ["health"]);
+        let status = town.scheduler.city(town.now).parties.remove(2);
+        assert!(status.connected && status.trouble.as_ref().is_some_and(|t| t.starts_with(says)), "{status:?}");
+        let refusal = town.try_submit(PLANNER, 2).expect_err("it would wait for nobody knows what");
+        assert!(refusal.code == Code::Catalog && refusal.reason.starts_with(says), "{refusal}");
+    }
+    // of one that is not there, or has not said yet, nothing is known
+    town.connect(2);
+    town.submit(2);
+    town.say(2, ready(CATALOG_HASH));
+    assert!(town.scheduler.status(waits).expect("on record").waiting_for.is_empty());
 }
 
 #[test]

@@ -156,7 +156,22 @@ fn desk(folder: &Path, name: &str, table: &str, roster: Arc<Roster>, catalog: Ar
     let guard = Guard::new(name, &config.state);
     let answers = Answers::open(&config.state, identity.clone()).expect("opened");
     let openings = Openings::open(&config.state).expect("opened");
-    Desk { node: name.into(), me, identity, grounds, sources, attempts, guard, answers, openings, mesh, limits, observed, mirror: None }
+    Desk {
+        node: name.into(),
+        me,
+        identity,
+        grounds,
+        sources,
+        attempts,
+        guard,
+        answers,
+        openings,
+        mesh,
+        limits,
+        observed,
+        mirror: None,
+        catalogue: None,
+    }
 }
 
 fn catalogue() -> String {

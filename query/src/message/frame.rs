@@ -60,6 +60,14 @@ pub struct Ready {
     pub roster_hash: Hash,
     /// Its catalogue.
     pub catalog_hash: Hash,
+    /// The text of that, so that a difference can be named; nothing, if it is longer than [`Ready::MAX_CATALOG`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<String>,
+}
+
+impl Ready {
+    /// The longest text of a catalogue in a frame: escaped as JSON it still fits.
+    pub const MAX_CATALOG: usize = 128 * 1024;
 }
 
 /// A query to run. The note is the planner's own, byte for byte.
@@ -239,7 +247,10 @@ impl Message for ToParty {
 impl Message for FromParty {
     fn check(&self) -> Result<(), &'static str> {
         match self {
-            Self::Ready(ready) => within(ready.version.len() <= 100, "`version` is too long"),
+            Self::Ready(ready) => {
+                within(ready.catalog.as_ref().is_none_or(|text| text.len() <= Ready::MAX_CATALOG), "`catalog` is too long")?;
+                within(ready.version.len() <= 100, "`version` is too long")
+            }
             Self::Accept(stated) | Self::Sealed(stated) | Self::Failed(stated) => stated.check(),
             Self::Refuse(signed) => within(signed.note.len() <= MAX_NOTE, "`note` is too long"),
             Self::Progress(progress) => {

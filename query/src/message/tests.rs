@@ -145,7 +145,12 @@ fn frames() -> Vec<FromParty> {
     let job = QueryId(Hash([5; 32]));
     let progress = Progress { job, attempt: 1, stage: Stage::Joint, done: 1, of: 4, rounds: 12, bytes: 3456 };
     vec![
-        FromParty::Ready(Ready { version: "0.1.0".into(), roster_hash: Hash([1; 32]), catalog_hash: CATALOG }),
+        FromParty::Ready(Ready {
+            version: "0.1.0".into(),
+            roster_hash: Hash([1; 32]),
+            catalog_hash: CATALOG,
+            catalog: Some("version = 1\n".into()),
+        }),
         FromParty::Accept(Stated { note: "a note".into(), entries: vec!["an entry".into()] }),
         FromParty::Progress(progress),
     ]
