@@ -19,7 +19,7 @@ use mpc_core::identity::Identity;
 use mpc_core::prss::EdgeKey;
 use mpc_core::{Abort, PartyId, Session};
 use query::message::{Code, QueryId, Refusal};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io::{Error, Read, Result as IoResult};
@@ -40,6 +40,8 @@ struct Inner {
     kept: BTreeMap<Hash, Kept>,
     /// Which attempt may look for an answer, or make it.
     claims: BTreeMap<Hash, (QueryId, u32)>,
+    /// Those that could not be wiped, as was said.
+    unwiped: BTreeSet<Hash>,
 }
 
 /// What is known of an answer without reading its share.
@@ -74,7 +76,7 @@ impl Answers {
             let (known, _) = File::open(&path).and_then(|file| read(&file)).map_err(|error| named(&path, &error))?;
             kept.insert(noise, known);
         }
-        Ok(Self { folder, identity, inner: Mutex::new(Inner { kept, claims: BTreeMap::new() }) })
+        Ok(Self { folder, identity, inner: Mutex::new(Inner { kept, ..Inner::default() }) })
     }
 
     /// For an attempt of a job, the right to look for the answer with this noise, or to make it. A later attempt of the same job takes it over.
@@ -104,11 +106,16 @@ impl Answers {
         let over: Vec<Hash> = over.map(|(noise, _)| *noise).collect();
         for noise in over {
             match wipe(&self.path(&noise)) {
-                Ok(()) => drop(inner.kept.remove(&noise)),
-                // It is tried again.
-                Err(error) => {
-                    tracing::error!(%error, noise = noise.short(), "a share of an answer whose contract is over could not be wiped")
+                Ok(()) => {
+                    inner.kept.remove(&noise);
+                    inner.unwiped.remove(&noise);
                 }
+                // It is tried again whenever contracts are looked at, and said once.
+                Err(error) if inner.unwiped.insert(noise) => {
+                    let file = self.path(&noise);
+                    tracing::error!(%error, file = %file.display(), "a share of an answer whose contract is over could not be wiped; mend the disk, or remove it by hand");
+                }
+                Err(_) => {}
             }
         }
     }
@@ -179,7 +186,11 @@ impl Claim<'_> {
         let kept = Kept { session, given: false, until, contracts };
         let mut share = Zeroizing::new(share.to_vec());
         masked(&self.answers.key(&self.noise, &session), &mut share);
-        write(&self.answers.path(&self.noise), &kept, &share).map_err(|error| self.answers.failed(&error))?;
+        let path = self.answers.path(&self.noise);
+        // One of an earlier session, of which none was given, would stay on the disk below the new one.
+        wipe(&path).map_err(|error| self.answers.failed(&error))?;
+        inner.kept.remove(&self.noise);
+        write(&path, &kept, &share).map_err(|error| self.answers.failed(&error))?;
         inner.kept.insert(self.noise, kept);
         Ok(())
     }

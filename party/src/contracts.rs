@@ -44,7 +44,8 @@ pub struct Contracts {
 struct Held {
     /// By id, so that all nodes look at them in one order.
     standing: BTreeMap<Hash, Arc<SignedContract>>,
-    revoked: usize,
+    /// What its owner revoked, with the owner.
+    revoked: BTreeMap<Hash, VerifierKey>,
     /// What is wrong in the folder.
     trouble: Vec<String>,
 }
@@ -104,7 +105,7 @@ impl Contracts {
         for trouble in next.trouble.iter().filter(|trouble| !held.trouble.contains(trouble)) {
             tracing::error!(trouble, "nothing new comes into force before this is mended");
         }
-        tracing::info!(standing = next.standing.len(), revoked = next.revoked, "contracts read");
+        tracing::info!(standing = next.standing.len(), revoked = next.revoked.len(), "contracts read");
         *held = Arc::new(next);
         true
     }
@@ -179,6 +180,11 @@ impl Contracts {
         consent.ending_at_once().find(|signed| !held.standing.contains_key(&signed.id)).cloned().map(Arc::new)
     }
 
+    /// Whether the folder has its owner's revocation of a contract. One that was merely taken away may come back.
+    pub fn is_revoked(&self, contract: &Hash) -> bool {
+        self.held().revoked.contains_key(contract)
+    }
+
     /// Sets a use of each of these aside, for an attempt that begins.
     ///
     /// # Errors
@@ -219,33 +225,31 @@ fn take(folder: &Path, node: Option<&str>, roster: &Roster, catalog: &Catalog) -
     let listing = Listing::of(folder).map_err(|error| ContractsError::Folder { folder: folder.into(), error })?;
     let contents = folder::read(folder, &listing, node, roster, catalog);
     match contents.refused.is_empty() {
-        true => Ok((listing, Held::of(contents))),
+        true => Ok((listing, Held::default().next(contents))),
         false => Err(ContractsError::Refused(contents.refused)),
     }
 }
 
 impl Held {
-    fn of(contents: Contents) -> Self {
-        let Contents { mut contracts, revoked, refused } = contents;
-        let before = contracts.len();
-        contracts.retain(|id, signed| !revoked.iter().any(|(contract, owner)| contract == id && *owner == signed.contract.owner));
-        let revoked = before - contracts.len();
+    fn summary(&self) -> Summary {
+        let (standing, hash) = (self.standing.len(), hash(self.standing.keys()));
+        Summary { standing, revoked: self.revoked.len(), hash, trouble: self.trouble.clone() }
+    }
+
+    /// What stands once the folder was read, for the first time or again. While there is trouble in it nothing comes into force that is not.
+    fn next(&self, contents: Contents) -> Self {
+        let Contents { mut contracts, mut revoked, refused } = contents;
+        // Who revokes may have taken the contract away meanwhile.
+        revoked.retain(|(id, by)| contracts.get(id).map(|signed| &signed.contract.owner).or_else(|| self.owner(id)) == Some(by));
+        let revoked: BTreeMap<Hash, VerifierKey> = revoked.into_iter().collect();
+        contracts.retain(|id, _| !revoked.contains_key(id) && (refused.is_empty() || self.standing.contains_key(id)));
         let standing = contracts.into_iter().map(|(id, signed)| (id, Arc::new(signed))).collect();
         Self { standing, revoked, trouble: refused }
     }
 
-    fn summary(&self) -> Summary {
-        let (standing, hash) = (self.standing.len(), hash(self.standing.keys()));
-        Summary { standing, revoked: self.revoked, hash, trouble: self.trouble.clone() }
-    }
-
-    /// What stands once the folder was read again.
-    fn next(&self, contents: Contents) -> Self {
-        let mut next = Self::of(contents);
-        if !next.trouble.is_empty() {
-            next.standing.retain(|id, _| self.standing.contains_key(id));
-        }
-        next
+    /// Whose a contract is that the folder had before.
+    fn owner(&self, contract: &Hash) -> Option<&VerifierKey> {
+        self.standing.get(contract).map(|signed| &signed.contract.owner).or_else(|| self.revoked.get(contract))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Files of a node's state that a crash leaves whole or not there at all.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Result as IoResult, Write};
+use std::io::{ErrorKind, Result as IoResult, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -18,19 +18,27 @@ pub(crate) fn replace(path: &Path, parts: &[&[u8]]) -> IoResult<File> {
     Ok(file)
 }
 
-/// Overwrites a file and removes it, as far as the file system lets one overwrite. Under another name, so that a crash in between leaves nothing that would be read.
+/// Overwrites a file and removes it, if it is there, as far as the file system lets one overwrite. Under another name, so that a crash in between leaves nothing that would be read;
+/// whoever wipes again goes on where this failed.
 pub(crate) fn wipe(path: &Path) -> IoResult<()> {
     let (whole, path) = (path, &path.with_extension(BESIDE));
     if whole != path {
-        std::fs::rename(whole, path)?;
+        unless_missing(std::fs::rename(whole, path))?;
         sync_folder(path)?;
     }
-    let file = OpenOptions::new().write(true).open(path)?;
+    let Some(file) = unless_missing(OpenOptions::new().write(true).open(path))? else { return Ok(()) };
     let zeros = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(0)];
     file.write_all_at(&zeros, 0)?;
     file.sync_all()?;
     std::fs::remove_file(path)?;
     sync_folder(path)
+}
+
+fn unless_missing<T>(done: IoResult<T>) -> IoResult<Option<T>> {
+    match done {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        done => done.map(Some),
+    }
 }
 
 fn sync_folder(path: &Path) -> IoResult<()> {
@@ -60,5 +68,23 @@ mod tests {
         assert!(replace(&taken, &[b"one"]).is_err() && !taken.with_extension(BESIDE).exists());
         wipe(&path).expect("wiped");
         assert_eq!(names(), ["taken"]);
+    }
+
+    #[test]
+    fn what_could_not_be_wiped_is_wiped_once_it_can_be() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, beside) = (folder.path().join("kept"), folder.path().join("kept").with_extension(BESIDE));
+        wipe(&path).expect("there is none");
+        // The disk lets one rename what it does not let one overwrite: here, as there is a folder in the place of the file.
+        std::fs::create_dir(&path).expect("made");
+        (0..3).for_each(|_| assert!(wipe(&path).is_err() && !path.exists() && beside.exists()));
+        std::fs::remove_dir(&beside).expect("removed");
+        std::fs::write(&beside, b"a share").expect("written");
+        let mut open = File::open(&beside).expect("opened");
+        wipe(&path).expect("wiped");
+        assert!(!beside.exists() && wipe(&path).is_ok());
+        let mut left = Vec::new();
+        std::io::Read::read_to_end(&mut open, &mut left).expect("read");
+        assert_eq!(left, [0; 7], "what was there is overwritten");
     }
 }

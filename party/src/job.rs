@@ -67,9 +67,10 @@ impl Desk {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wipes its shares of answers under contracts that are revoked in the log, or over.
+    /// Wipes its shares of answers under contracts that are over, or revoked: in the log, or in this node's own folder, so that a coordinator that keeps a revocation from the log keeps nothing alive.
     pub fn forget_answers(&self) {
-        self.answers.forget(now(), |contract| self.mirror.as_ref().is_some_and(|mirror| mirror.is_revoked(contract)));
+        let in_log = |contract: &Hash| self.mirror.as_ref().is_some_and(|mirror| mirror.is_revoked(contract));
+        self.answers.forget(now(), |contract| in_log(contract) || self.grounds.contracts().is_revoked(contract));
     }
 }
 

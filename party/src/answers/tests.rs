@@ -118,6 +118,37 @@ fn shares_go_with_their_contracts() {
 }
 
 #[test]
+fn a_share_that_could_not_be_wiped_is_wiped_once_the_disk_is_mended() {
+    let folder = folder();
+    let answers = open(&folder);
+    kept(&answers);
+    let (file, share) = (answers.path(&NOISE), b"what is left of the share");
+    std::fs::remove_file(&file).expect("removed");
+    std::fs::create_dir(&file).expect("made, so that nothing can be overwritten");
+    (0..3).for_each(|_| answers.forget(0, |_| true));
+    assert!(answers.inner().unwiped.contains(&NOISE) && state(&answers) != State::None, "it is said once, and tried again");
+    let beside = file.with_extension(BESIDE);
+    std::fs::remove_dir(&beside).expect("renamed");
+    std::fs::write(&beside, share).expect("written");
+    answers.forget(0, |_| true);
+    assert!(!beside.exists() && answers.inner().unwiped.is_empty() && state(&answers) == State::None);
+}
+
+#[test]
+fn what_is_computed_anew_leaves_nothing_of_the_share_before() {
+    let folder = folder();
+    let answers = open(&folder);
+    kept(&answers);
+    let before = File::open(answers.path(&NOISE)).expect("there");
+    let length = before.metadata().expect("there").len();
+    within(&answers, |claim| claim.keep(hash(2), UNTIL, vec![hash(3)], b"another share")).expect("kept");
+    assert_eq!(state(&answers), State::Kept(hash(2)));
+    let mut left = Vec::new();
+    (&before).read_to_end(&mut left).expect("read");
+    assert!(left.len() as u64 == length && left.iter().all(|byte| *byte == 0), "overwritten");
+}
+
+#[test]
 fn one_job_at_a_time_and_its_latest_attempt() {
     let folder = folder();
     let answers = open(&folder);

@@ -235,16 +235,26 @@ fn what_changes_in_the_folder_is_taken_up() {
     desk.put("not-mine.revoke", &revocation(id(&note), "energy"));
     contracts.reread(false);
     admit(&contracts, |_| {}, NOW).expect("another agency's word");
+    assert!(!contracts.is_revoked(&id(&note)));
     desk.put("mine.revoke", &revocation(id(&note), "transport"));
     contracts.reread(false);
     says(admit(&contracts, |_| {}, NOW), "there is no contract");
-    assert!(contracts.ended(&consent).is_some() && contracts.ended_at_once(&consent).is_some());
+    assert!(contracts.ended(&consent).is_some() && contracts.ended_at_once(&consent).is_some() && contracts.is_revoked(&id(&note)));
 
     // Mended: what waited comes into force, what was revoked does not.
     desk.take_away("bad.contract");
     contracts.reread(false);
     let summary = contracts.summary();
     assert_eq!((summary.standing, summary.revoked, summary.trouble.len()), (1, 1, 0));
+    // So it is without the contract's own file. What is merely taken away stands no more, and is not revoked.
+    desk.take_away("trips.contract");
+    desk.take_away("use.contract");
+    contracts.reread(false);
+    contracts.reread(true);
+    assert_eq!(
+        (contracts.is_revoked(&id(&note)), contracts.is_revoked(&id(&sign(&use_note))), contracts.summary().standing),
+        (true, false, 0)
+    );
 
     // Without its folder nothing stands.
     std::fs::remove_dir_all(desk.folder.path().join("contracts")).expect("removed");

@@ -11,6 +11,7 @@ use query::local::Local;
 use query::message::Code;
 use query::message::frame::Offer;
 use query::wire;
+use std::path::PathBuf;
 
 const SUM: &str = "SELECT COUNT(*) AS n, SUM(kwh) AS s FROM energy.use WHERE kwh < 100";
 
@@ -103,6 +104,12 @@ async fn a_question_is_paid_for_once_and_has_one_answer() {
     city.stop_all().await;
 }
 
+/// The files of a party's shares of answers.
+fn shares(city: &City, party: usize) -> Vec<PathBuf> {
+    let folder = city.config(party).state.join("answers");
+    std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect()
+}
+
 /// Who has lost its share is named, and nobody computes in its place; what a revoked contract was answered under is wiped.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_given_is_kept_by_all_as_long_as_its_contract_stands() {
@@ -110,11 +117,6 @@ async fn what_was_given_is_kept_by_all_as_long_as_its_contract_stands() {
     let mut lines = city.start_all().await;
     city.settled(&mut lines).await;
     asked(&city, &mut lines, SUM).await;
-    let shares = |city: &City, party: usize| {
-        let folder = city.config(party).state.join("answers");
-        let files = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
-        files.collect::<Vec<_>>()
-    };
     let [lost] = &shares(&city, 2)[..] else { panic!("one share") };
     for party in 0..3 {
         city.stop(party).await;
@@ -154,6 +156,32 @@ async fn what_was_given_is_kept_by_all_as_long_as_its_contract_stands() {
     }
     let lines = city.start_all().await;
     assert!((0..3).all(|party| shares(&city, party).is_empty()));
+    drop(lines);
+    city.stop_all().await;
+}
+
+/// A coordinator that keeps a revocation from the log keeps no share alive; a contract that was taken away may come back, and its answers with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_node_has_the_revocation_of_is_wiped_before_the_log_has_it() {
+    let mut city = city();
+    let mut lines = city.start_all().await;
+    city.settled(&mut lines).await;
+    asked(&city, &mut lines, SUM).await;
+    let note = std::fs::read_to_string(city.path("contracts/energy.contract")).expect("a contract");
+    for (revoked, left) in [(false, 1), (true, 0)] {
+        if revoked {
+            city.put("energy.contract", &note);
+            city.revoke(1);
+        } else {
+            city.take_away("energy.contract");
+        }
+        for party in 0..3 {
+            city.stop(party).await;
+        }
+        // Nothing is entered for them: what they find is in their folders.
+        lines = city.start_all().await;
+        assert!((0..3).all(|party| shares(&city, party).len() == left), "{revoked}");
+    }
     drop(lines);
     city.stop_all().await;
 }
