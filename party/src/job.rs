@@ -76,7 +76,12 @@ impl Desk {
 
 /// Ends an attempt at its next round.
 #[derive(Default)]
-pub(crate) struct Stop(OnceLock<Ending>);
+pub(crate) struct Stop {
+    ending: OnceLock<Ending>,
+    /// What tests do at every message, of whatever round.
+    #[cfg(test)]
+    at_messages: OnceLock<revoked::AtMessages>,
+}
 
 /// Why this node ends an attempt before it is over. What it signs of it are sentences of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,11 +101,11 @@ pub(crate) enum Ending {
 impl Stop {
     /// Ends the attempt, for this reason. The first reason stays.
     pub fn now(&self, ending: Ending, mesh: &Mesh, job: QueryId) {
-        mesh.cancel(&job.0.0, self.0.get_or_init(|| ending).words());
+        mesh.cancel(&job.0.0, self.ending.get_or_init(|| ending).words());
     }
 
     fn check(&self) -> Result<(), Refusal> {
-        match self.0.get() {
+        match self.ending.get() {
             None => Ok(()),
             Some(ending) => Err(ending.refusal()),
         }
@@ -212,6 +217,8 @@ impl Attempt<'_> {
         // Who stopped it before the mesh knew the attempt has cancelled nothing there.
         self.stop.check()?;
         let link: Box<dyn Link> = Box::new(link);
+        #[cfg(test)]
+        let link = revoked::watched(link, self.stop);
         let roster = self.desk.grounds.roster();
         let session = establish(&self.desk.identity, roster, self.desk.me, &self.terms(log), link);
         let session = session.map_err(|abort| self.refusal(&abort, Stage::Session))?;

@@ -227,28 +227,26 @@ async fn watch_contracts(desk: Arc<Desk>, jobs: Jobs, mut hangup: Option<Signal>
                 continue;
             }
         };
-        let there = desk.clone();
-        let look = move || {
-            // Some may be over by the clock alone.
-            there.forget_answers();
-            there.grounds.contracts().reread(anyway)
-        };
-        let read = tokio::task::spawn_blocking(look).await;
-        if read.unwrap_or(false) {
-            desk.observed.contracts(desk.grounds.contracts().summary());
-            jobs.contracts_changed();
-            let (desk, jobs) = (desk.clone(), jobs.clone());
-            let stated = tokio::task::spawn_blocking(move || {
-                jobs.want_on_log(|| ledger::consents(desk.grounds.contracts().folder(), &desk.node));
-            });
-            // What it could not read is read when the folder changes again.
-            let _ = stated.await;
-        }
+        let (desk, jobs) = (desk.clone(), jobs.clone());
+        // What it could not read is read when the folder changes again.
+        let _ = tokio::task::spawn_blocking(move || look_at_contracts(&desk, &jobs, anyway)).await;
+    }
+}
+
+/// Reads the folder of contracts if it has changed, or in any case; what was revoked there ends.
+pub(crate) fn look_at_contracts(desk: &Desk, jobs: &Jobs, anyway: bool) {
+    // Some may be over by the clock alone.
+    desk.forget_answers();
+    if desk.grounds.contracts().reread(anyway) {
+        desk.observed.contracts(desk.grounds.contracts().summary());
+        jobs.contracts_changed();
+        jobs.want_on_log(|| ledger::consents(desk.grounds.contracts().folder(), &desk.node));
     }
 }
 
 /// How often the folder of contracts is looked at.
 const LOOK_AT_CONTRACTS: Duration = Duration::from_millis(200);
+const _: () = assert!(LOOK_AT_CONTRACTS.as_millis() < 1000, "a revocation holds within a second");
 /// How long a clean end waits for each thing it waits for.
 const GRACE: Duration = Duration::from_secs(3);
 

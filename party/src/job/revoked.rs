@@ -1,18 +1,23 @@
-//! A contract is revoked at every step of a job: whenever its owner's node hears of it before its part is sealed, no part of its is.
+//! A contract is revoked at every step of a job, which is before and after every message of every round, and wherever progress is told: whenever its owner's node hears of it before its part is
+//! sealed, no part of its is, and the others' parts open nothing. With noise on the answer, what is kept of it on disk goes as well.
 
 use super::*;
 use crate::config::{Config, Limits};
 use crate::contracts::{Contracts, signs};
+use crate::control::Jobs;
+use crate::node::look_at_contracts;
 use ledger::bytes::Base64;
-use ledger::contract::{Contract, PUBLIC_BENEFIT, Pattern, SignedContract, everything};
-use ledger::entry::{Body, Revoke};
+use ledger::contract::{Contract, Dp, DpMode, NoiseLaw, PUBLIC_BENEFIT, Pattern, SignedContract, everything};
+use ledger::entry::{self, Body, Read, Revoke};
+use mpc_core::link::{Frame, Head, LinkError};
 use mpc_core::roster::{Node, Planner, Role, Roster};
 use query::catalog::Catalog;
+use query::finish::finish;
 use query::message::frame::Offer;
 use query::message::{Query, Statement};
 use std::net::UdpSocket;
 use std::path::Path;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
 const TABLES: [(&str, &str, &str); 3] = [
@@ -23,14 +28,53 @@ const TABLES: [(&str, &str, &str); 3] = [
 const ZONES: &str = "zone\n1\n2\n3\n4\n";
 const SQL: &str = "SELECT COUNT(*) AS zones, SUM(t.n * h.n) AS product FROM public.zones z JOIN transport.trips t ON t.zone = z.zone \
     JOIN energy.meters e ON e.zone = z.zone JOIN health.stays h ON h.zone = z.zone WHERE t.n < e.n OR h.n > 7";
+/// Under a contract that asks for noise.
+const NOISED: &str = "SELECT COUNT(*) AS zones, SUM(n) AS s FROM energy.meters WHERE n < 100";
 /// Whose contract is revoked.
 const OWNER: usize = 1;
 
+/// What is done at every message of an attempt.
+pub(crate) type AtMessages = Arc<dyn Fn() + Send + Sync>;
+
+/// A link at whose messages is done what the stop has for them.
+pub(crate) fn watched(inner: Box<dyn Link>, stop: &Stop) -> Box<dyn Link> {
+    match stop.at_messages.get() {
+        Some(at_messages) => Box::new(Watched { inner, at_messages: at_messages.clone() }),
+        None => inner,
+    }
+}
+
+struct Watched {
+    inner: Box<dyn Link>,
+    at_messages: AtMessages,
+}
+
+impl Link for Watched {
+    fn submit(&mut self, to: PartyId, frame: Frame) -> Result<(), LinkError> {
+        (self.at_messages)();
+        self.inner.submit(to, frame)
+    }
+
+    fn take(&mut self, from: PartyId, expected: &Head) -> Result<Vec<u8>, LinkError> {
+        let payload = self.inner.take(from, expected)?;
+        (self.at_messages)();
+        Ok(payload)
+    }
+
+    fn lane(&mut self, lane: u16) -> Result<Box<dyn Link>, LinkError> {
+        Ok(Box::new(Self { inner: self.inner.lane(lane)?, at_messages: self.at_messages.clone() }))
+    }
+}
+
 struct City {
     folder: TempDir,
-    desks: Vec<Desk>,
+    desks: Vec<Arc<Desk>>,
     planner: Identity,
-    asked: AtomicU8,
+    key: seal::OutputKey,
+    asked: AtomicUsize,
+    /// What contracts ask for, and what is asked under them.
+    dp: Option<Dp>,
+    sql: &'static str,
 }
 
 fn identity(name: &str) -> Identity {
@@ -38,7 +82,7 @@ fn identity(name: &str) -> Identity {
 }
 
 impl City {
-    fn new() -> Self {
+    fn new(dp: Option<Dp>, sql: &'static str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
         std::fs::create_dir(folder.path().join("contracts")).expect("made");
@@ -61,10 +105,11 @@ impl City {
         let catalog = Arc::new(Catalog::parse(&catalogue()).expect("a catalogue"));
         let desks = TABLES.iter().zip(sockets).map(|((name, table, rows), socket)| {
             write(&format!("{name}.csv"), rows);
-            desk(folder.path(), name, table, roster.clone(), catalog.clone(), socket)
+            Arc::new(desk(folder.path(), name, table, roster.clone(), catalog.clone(), socket))
         });
         let desks = desks.collect();
-        let city = Self { folder, desks, planner: identity("office"), asked: AtomicU8::new(0) };
+        let key = seal::OutputKey::generate().expect("randomness");
+        let city = Self { folder, desks, planner: identity("office"), key, asked: AtomicUsize::new(0), dp, sql };
         (0..3).for_each(|party| city.put_contract(party));
         city
     }
@@ -74,61 +119,136 @@ impl City {
         let (name, table, _) = TABLES[party];
         let key = |name: &str| signs(name, &identity(name).public()).expect("a key");
         let contract = Contract::new(&format!("{name}.{table}"), key(name), vec![key("office")], everything(["zone", "n"]), now());
-        let contract = Contract { join_with: [Pattern::Any].into(), ..contract.expect("randomness") };
+        let dp = self.dp.clone().filter(|_| party == OWNER);
+        let contract = Contract { join_with: [Pattern::Any].into(), dp, ..contract.expect("randomness") };
         let note = contract.sign(identity(name).signing_key()).expect("signed");
         std::fs::write(self.folder.path().join(format!("contracts/{name}.contract")), note).expect("written");
         self.desks.iter().for_each(|desk| assert!(desk.grounds.contracts().reread(true)));
     }
 
-    /// The owner revokes what it has there; its own node hears of it at once, as [`crate::control::Jobs::contracts_changed`] does.
-    fn revoke(&self, admitted: &Admitted, stop: &Stop) {
-        let (name, desk) = (TABLES[OWNER].0, &self.desks[OWNER]);
+    /// The owner revokes what it has there.
+    fn put_revocation(&self) {
+        let name = TABLES[OWNER].0;
         let note = std::fs::read_to_string(self.folder.path().join(format!("contracts/{name}.contract"))).expect("a contract");
         let contract = SignedContract::open(&note, &signs(name, &identity(name).public()).expect("a key")).expect("signed").id;
         let note = Body::Revoke(Revoke { contract, reason: None }).sign(name, identity(name).signing_key()).expect("signed");
         std::fs::write(self.folder.path().join(format!("contracts/{}.revoke", contract.short())), note).expect("written");
+    }
+
+    /// The same; its own node hears of it at once, as [`Jobs::contracts_changed`] does.
+    fn revoke(&self, admitted: &Admitted, stop: &Stop) {
+        self.put_revocation();
+        let desk = &self.desks[OWNER];
         assert!(desk.grounds.contracts().reread(false));
         assert!(desk.grounds.contracts().ended_at_once(&admitted.consent).is_some());
         stop.now(Ending::Revoked, &desk.mesh, admitted.job);
     }
 
-    /// Runs the question at all three; at the owner's progress number `at` its contract is revoked. Results, and how often the owner told
-    /// of progress.
+    /// Runs the question at all three; at the owner's step number `at` its contract is revoked. Results, and how many steps the owner took.
     fn run(self: &Arc<Self>, at: usize) -> (Vec<Result<Stated, Refusal>>, usize) {
-        let (offer, told) = (self.offer(), Arc::new(AtomicUsize::new(0)));
+        let (offer, taken) = (self.offer(), Arc::new(AtomicUsize::new(0)));
         let running: Vec<_> = (0..3)
             .map(|party| {
-                let (city, offer, told) = (self.clone(), offer.clone(), told.clone());
+                let (city, offer, taken) = (self.clone(), offer.clone(), taken.clone());
                 std::thread::spawn(move || {
                     let desk = &city.desks[party];
-                    let admitted = Arc::new(desk.grounds.admit(&offer, |_, _, _| Ok(()), now()).expect("allowed"));
+                    let admitted = Arc::new(city.admitted(party, &offer));
                     let stop = Arc::new(Stop::default());
-                    let (revoking, admitted_there, stop_there) = (city.clone(), admitted.clone(), stop.clone());
-                    let out = move |_| {
-                        if party == OWNER && told.fetch_add(1, Ordering::SeqCst) + 1 == at {
-                            revoking.revoke(&admitted_there, &stop_there);
+                    // Weak, as the stop holds it.
+                    let (revoking, admitted_there, stop_there) = (city.clone(), admitted.clone(), Arc::downgrade(&stop));
+                    let step: AtMessages = Arc::new(move || {
+                        if party == OWNER && taken.fetch_add(1, Ordering::SeqCst) + 1 == at {
+                            revoking.revoke(&admitted_there, &stop_there.upgrade().expect("it runs"));
                         }
-                    };
-                    super::run(desk, &admitted, &stop, &out)
+                    });
+                    assert!(stop.at_messages.set(step.clone()).is_ok());
+                    super::run(desk, &admitted, &stop, &move |_| step())
                 })
             })
             .collect();
-        (running.into_iter().map(|thread| thread.join().expect("no panic")).collect(), told.load(Ordering::SeqCst))
+        (running.into_iter().map(|thread| thread.join().expect("no panic")).collect(), taken.load(Ordering::SeqCst))
+    }
+
+    /// What a party makes of an offer. With noise the job stands on a log, whose entry names the noise; no party has a mirror here, so that none is asked for a start.
+    fn admitted(&self, party: usize, offer: &Offer) -> Admitted {
+        let admitted = self.desks[party].grounds.admit(offer, |_, _, _| Ok(()), now()).expect("allowed");
+        let entry = self.dp.as_ref().map(|_| {
+            Arc::new(entry::Query {
+                job: offer.job.0,
+                purpose: PUBLIC_BENEFIT.into(),
+                contracts: admitted.consent.contracts().map(|signed| signed.id).collect(),
+                reads: vec![Read { dataset: "energy.meters".into(), snapshot: Hash([4; 32]), columns: vec!["n".into()] }],
+                parties: Vec::new(),
+                receivers: Vec::new(),
+                plan_hash: admitted.plan_hash,
+                statement: Hash([5; 32]),
+                expires: 0,
+            })
+        });
+        Admitted { entry, ..admitted }
+    }
+
+    /// What a planner makes of the parts of these parties, who may put in what he likes for the others.
+    fn opened(&self, parts: &[(usize, &Stated)], others: &[u8]) -> Option<Vec<String>> {
+        let desk = &self.desks[0];
+        let plan = self.admitted(0, &self.offer()).plan;
+        let open = |(party, stated): &(usize, &Stated)| {
+            let (name, _, _) = TABLES[*party];
+            let sealed = Sealed::open(&stated.note, name, &identity(name).public()).expect("signed");
+            seal::open(&self.key, &sealed, name).expect("sealed to him")
+        };
+        let mut locked: Vec<_> = (0..3).map(|_| Zeroizing::new(others.to_vec())).collect();
+        parts.iter().for_each(|part| locked[part.0] = open(part));
+        let unlocked = seal::unlock(locked).expect("locked");
+        let local = Local::new(1 << 28).expect("a local stage");
+        let ground = Ground::new(&plan, &local, desk.sources.public()).expect("public rows");
+        let part = |(party, _): &(usize, &Stated)| Some((TABLES[*party].0.to_owned(), wire::decode(&unlocked[*party], &plan, &ground)?));
+        let parts = parts.iter().map(part).collect::<Option<Vec<_>>>()?;
+        let answer = finish(&plan, &ground, &local, &parts).ok()?;
+        let shown = |column| query::datafusion::arrow::util::display::array_value_to_string(column, 0).expect("shown");
+        Some(answer.columns().iter().map(|column| shown(column)).collect())
+    }
+
+    /// The answer that all parts give.
+    fn answer(&self, results: &[Result<Stated, Refusal>]) -> Vec<String> {
+        let parts: Vec<_> = results.iter().map(|result| result.as_ref().expect("sealed")).enumerate().collect();
+        self.opened(&parts, &[]).expect("an answer")
+    }
+
+    /// That the attempt ended at the owner, and that what the others have does not open. How many of them had sealed their parts.
+    fn is_kept_back(&self, at: usize, results: &[Result<Stated, Refusal>]) -> usize {
+        let refusal = results[OWNER].as_ref().map(|_| ()).expect_err("its part is not sealed");
+        assert_eq!(refusal.code, Code::Revoked, "at {at}: {refusal}");
+        // The others feel it, or had sealed parts that the owner's piece locks, which its own part alone has.
+        let felt = |result: &Result<Stated, Refusal>| result.as_ref().err().is_none_or(|refusal| refusal.code == Code::Peer);
+        assert!(results.iter().enumerate().all(|(party, result)| party == OWNER || felt(result)), "at {at}: {results:?}");
+        let parts: Vec<_> = results.iter().enumerate().filter_map(|(party, result)| Some((party, result.as_ref().ok()?))).collect();
+        for others in [[0; seal::LOCK], [7; seal::LOCK]] {
+            let opened = self.opened(&parts, &others);
+            assert!(parts.is_empty() || opened.is_none(), "at {at}: {opened:?}");
+        }
+        parts.len()
+    }
+
+    /// How many shares of answers a party has on disk.
+    fn shares(&self, party: usize) -> usize {
+        let state = self.folder.path().join(format!("{}.state/answers", TABLES[party].0));
+        std::fs::read_dir(state).expect("a folder").count()
     }
 
     fn offer(&self) -> Offer {
         let grounds = &self.desks[0].grounds;
         let query = Query {
-            sql: SQL.into(),
+            sql: self.sql.into(),
             planner: "office".into(),
             roster_hash: Hash(grounds.roster().hash()),
             catalog_hash: grounds.catalog_hash(),
-            output_key: Base64(seal::OutputKey::generate().expect("randomness").public().to_vec()),
+            output_key: Base64(self.key.public().to_vec()),
             purpose: PUBLIC_BENEFIT.into(),
             security: "semi-honest".into(),
             protocol: "rep3".into(),
             epsilon: None,
-            nonce: Hash([self.asked.fetch_add(1, Ordering::SeqCst); 32]),
+            nonce: Hash::sha256(&[&self.asked.fetch_add(1, Ordering::SeqCst).to_le_bytes()]),
             issued: now(),
             expires: now() + 600,
             analyze: false,
@@ -193,19 +313,70 @@ fn catalogue() -> String {
 
 #[test]
 fn a_revocation_at_any_step_keeps_the_answer_from_being_opened() {
-    let city = Arc::new(City::new());
+    let city = Arc::new(City::new(None, SQL));
     let (results, steps) = city.run(0);
-    assert!(results.iter().all(Result::is_ok), "{results:?}");
-    assert!(steps > 8, "{steps} steps");
+    let answer = city.answer(&results);
+    // Three of the zones, with 5 · 2 and 7 · 8 and 8 · 9: two parties hold all of it, but for the lock.
+    assert_eq!(answer, ["3", "138"]);
+    assert!(steps > 40, "{steps} steps");
+    let mut parts = 0;
     for at in 1..=steps {
         city.put_contract(OWNER);
         let (results, _) = city.run(at);
-        let refusal = results[OWNER].as_ref().map(|_| ()).expect_err("its part is not sealed");
-        assert_eq!(refusal.code, Code::Revoked, "at {at}: {refusal}");
-        // The others feel it, or had sealed parts that the owner's piece locks, which its own part alone has.
-        let felt = |result: &Result<Stated, Refusal>| result.as_ref().err().is_none_or(|refusal| refusal.code == Code::Peer);
-        assert!(results.iter().enumerate().all(|(party, result)| party == OWNER || felt(result)), "at {at}: {results:?}");
+        parts += city.is_kept_back(at, &results);
     }
+    assert!(parts > 0, "others have sealed theirs in vain");
     city.put_contract(OWNER);
-    assert!(city.run(0).0.iter().all(Result::is_ok), "under another contract it is answered");
+    assert_eq!(city.answer(&city.run(0).0), answer, "under another contract it is answered");
+}
+
+/// With noise parties first ask one another whether they have given the answer, keep their shares of it before any gives its part, and tell the digests of the parts for the log.
+#[test]
+fn a_revocation_at_any_step_leaves_no_share_of_an_answer_with_noise() {
+    let number = |text: &str| text.parse().expect("a number");
+    let dp = Dp {
+        epsilon_per_query_max: number("0.5"),
+        epsilon_month: number("1"),
+        epsilon_month_all: None,
+        delta: "0.000001".parse().expect("a number"),
+        mode: DpMode::Required,
+        noise: NoiseLaw::Laplace,
+    };
+    let city = Arc::new(City::new(Some(dp), NOISED));
+    let (results, computed) = city.run(0);
+    let answer = city.answer(&results);
+    let (results, given) = city.run(0);
+    assert_eq!(city.answer(&results), answer, "the same noise");
+    assert!(given < computed && given > 12, "{given} of {computed} steps");
+    city.put_revocation();
+    let mut parts = 0;
+    // Steps of an answer that is computed, and of one that is given again.
+    for (before, steps) in [(false, computed), (true, given)] {
+        for at in 1..=steps {
+            city.put_contract(OWNER);
+            city.desks.iter().for_each(|desk| desk.forget_answers());
+            assert!((0..3).all(|party| city.shares(party) == 0), "before {at} of {steps}");
+            if before {
+                city.answer(&city.run(0).0);
+                assert!((0..3).all(|party| city.shares(party) == 1));
+            }
+            let (results, _) = city.run(at);
+            parts += city.is_kept_back(at, &results);
+            assert_eq!(city.shares(OWNER), 0, "at {at} of {steps}");
+        }
+    }
+    assert!(parts > 0, "others have sealed theirs in vain");
+}
+
+#[tokio::test]
+async fn the_next_look_at_the_folder_refuses_new_questions_and_ends_what_runs() {
+    let city = City::new(None, SQL);
+    let desk = &city.desks[OWNER];
+    let jobs = Jobs::new(desk.clone()).expect("a thread");
+    let (admit, offer) = (|offer: &Offer| desk.grounds.admit(offer, |_, _, _| Ok(()), now()).map(|_| ()), city.offer());
+    admit(&offer).expect("it stands");
+    city.put_revocation();
+    admit(&offer).expect("nobody has looked");
+    look_at_contracts(desk, &jobs, false);
+    assert_eq!(admit(&offer).expect_err("revoked").code, Code::NoConsent);
 }
