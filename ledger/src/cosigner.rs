@@ -255,15 +255,16 @@ impl Cosigner {
 
     /// Checks an `add-checkpoint`, and changes nothing.
     fn stage_checkpoint(&self, body: &[u8]) -> Result<Checkpoint, Response> {
-        let AddCheckpoint { old, proof, checkpoint } = AddCheckpoint::parse(body).map_err(|error| Response::text(400, error))?;
+        let AddCheckpoint { old, proof, checkpoint } =
+            AddCheckpoint::parse(body).map_err(|error| Response::refused(400, "E_LEDGER_REQUEST", error))?;
         let (log, head) = (self.replay.log(), checkpoint.head());
         if head.origin != log.name() {
-            return Err(Response::text(404, "this cosigner does not know that log"));
+            return Err(Response::refused(404, "E_LEDGER_ORIGIN", "this cosigner does not know that log"));
         }
-        checkpoint.verify_log(log).map_err(|error| Response::text(403, error))?;
+        checkpoint.verify_log(log).map_err(|error| Response::refused(403, "E_LEDGER_SIGNATURE", error))?;
         self.check_open()?;
         if old > head.size {
-            return Err(Response::text(400, "the old size is larger than the checkpoint's"));
+            return Err(Response::refused(400, "E_LEDGER_REQUEST", "the old size is larger than the checkpoint's"));
         }
         let known = self.known();
         let conflict = || Response::new(409, wire::SIZE, format!("{known}\n"));
@@ -271,30 +272,33 @@ impl Cosigner {
             return Err(conflict());
         }
         let root = self.pending().map_or_else(tree::empty_root, |pending| pending.root);
-        tree::verify_consistency(old, &root, head.size, &head.root, &proof).map_err(|error| Response::text(422, error))?;
+        tree::verify_consistency(old, &root, head.size, &head.root, &proof)
+            .map_err(|error| Response::refused(422, "E_LEDGER_PROOF", error))?;
         if let Some(forgotten) = &self.forgotten {
             // What it is asked to sign next must be exactly what it signed, before it can be more.
             if head != forgotten {
-                return Err(Response::text(503, CosignerError::Forgotten { known, cosigned: forgotten.size }));
+                let why = CosignerError::Forgotten { known, cosigned: forgotten.size };
+                return Err(Response::refused(503, why.code(), why));
             }
         }
-        checkpoint.with_only(log, std::iter::empty()).map_err(|error| Response::text(403, error))
+        checkpoint.with_only(log, std::iter::empty()).map_err(|error| Response::refused(403, "E_LEDGER_SIGNATURE", error))
     }
 
     fn check_open(&self) -> Result<(), Response> {
-        let closed = || Response::text(410, "this log was handed over to another; cosignatures are for that one");
+        let closed = || Response::refused(410, "E_LEDGER_HANDOVER", "this log was handed over to another; cosignatures are for that one");
         self.state.closed.map_or(Ok(()), |_| Err(closed()))
     }
 
     /// Takes entries towards the pending checkpoint, or the staged one, and cosigns once all are there.
     fn mirror(&mut self, staged: Option<Checkpoint>, body: &[u8], now: u64) -> Result<Response, Response> {
-        let request = AddEntries::parse(body).map_err(|error| Response::text(400, error))?;
+        let request = AddEntries::parse(body).map_err(|error| Response::refused(400, "E_LEDGER_REQUEST", error))?;
         if request.origin != self.replay.log().name() {
-            return Err(Response::text(404, "this mirror does not know that log"));
+            return Err(Response::refused(404, "E_LEDGER_ORIGIN", "this mirror does not know that log"));
         }
         self.check_open()?;
         if staged.is_none() && self.forgotten.is_some() {
-            return Err(Response::text(503, "this mirror cosigns nothing until it has caught up with what it cosigned before"));
+            let reason = "this mirror cosigns nothing until it has caught up with what it cosigned before";
+            return Err(Response::refused(503, "E_LEDGER_ROLLBACK", reason));
         }
         let target = staged.as_ref().map(Checkpoint::head).or(self.pending()).cloned();
         let (size, next) = (target.as_ref().map_or(0, |head| head.size), self.store.size());
@@ -324,7 +328,7 @@ impl Cosigner {
     fn take<'a>(&mut self, request: &AddEntries<'a>, target: &Head, undo: &mut Vec<Undo>) -> Result<Vec<&'a [u8]>, Response> {
         let next = self.store.size();
         let mut entries: Vec<&[u8]> = Vec::new();
-        let before = self.first_bundle(request.start).map_err(|error| Response::text(500, error))?;
+        let before = self.first_bundle(request.start).map_err(|error| Response::refused(500, error.code(), error))?;
         let mut before: Vec<&[u8]> = before.iter().map(Vec::as_slice).collect();
         let mut packages = 0;
         for package in request.packages() {
@@ -333,10 +337,11 @@ impl Cosigner {
             let leaves: Vec<_> = before.drain(..).chain(package.entries.iter().copied()).map(tree::leaf_hash).collect();
             let part = tree::root(&leaves[..], leaves.len() as u64).unwrap_or_else(|never| match never {});
             let start = end - leaves.len() as u64;
-            tree::verify(start, end, target.size, &part, &target.root, &package.proof).map_err(|error| Response::text(422, error))?;
+            tree::verify(start, end, target.size, &part, &target.root, &package.proof)
+                .map_err(|error| Response::refused(422, "E_LEDGER_PROOF", error))?;
             for (at, entry) in (package.start..).zip(package.entries).filter(|(at, _)| *at >= next) {
                 let step =
-                    self.replay.step(entry).map_err(|error| Response::text(422, format!("{}: entry {at}: {error}", error.code())))?;
+                    self.replay.step(entry).map_err(|error| Response::refused(422, error.code(), format_args!("entry {at}: {error}")))?;
                 undo.push(step);
                 entries.push(entry);
             }
@@ -345,12 +350,12 @@ impl Cosigner {
             }
         }
         if packages == 0 && request.start < request.end {
-            return Err(Response::text(400, "there is no whole package of entries"));
+            return Err(Response::refused(400, "E_LEDGER_REQUEST", "there is no whole package of entries"));
         }
         // What came is proved; that what was there before leads there too, the root says.
         let whole = next + entries.len() as u64 == target.size;
         if whole && self.store.root_with(&entries) != target.root {
-            return Err(Response::text(422, "the entries held do not lead to the checkpoint's root"));
+            return Err(Response::refused(422, "E_LEDGER_CORRUPT", "the entries held do not lead to the checkpoint's root"));
         }
         Ok(entries)
     }
@@ -374,11 +379,11 @@ impl Cosigner {
             state.pending = pending.note().into();
         }
         state.validated = validated.map_or(state.validated, |size| state.validated.max(size));
-        let text = json::to_canonical(&state).map_err(|error| Response::text(500, error))?;
+        let text = json::to_canonical(&state).map_err(|error| Response::refused(500, "E_LEDGER_CONFIG", error))?;
         let changed = (state != self.state).then_some(text.as_str());
         if changed.is_some() || !entries.is_empty() {
             let status = |error: &StoreError| if matches!(error, StoreError::Full { .. }) { 507 } else { 500 };
-            let told = |error: StoreError| Response::text(status(&error), format!("{}: {error}", error.code()));
+            let told = |error: StoreError| Response::refused(status(&error), error.code(), error);
             self.store.append(entries, changed).map_err(told)?;
             self.store.mark_signed().map_err(told)?;
         }
@@ -400,13 +405,14 @@ impl Cosigner {
         let pending = self.pending.as_ref().ok_or_else(|| Response::text(409, "there is no checkpoint yet"))?;
         let [witnessed, validated] = [&self.witness, &self.validated].map(|signer| self.cosign(signer, pending.head(), now));
         let validated = validated?;
-        self.store.publish(&format!("{}{}{validated}", pending.note(), witnessed?)).map_err(|error| Response::text(500, error))?;
+        let published = self.store.publish(&format!("{}{}{validated}", pending.note(), witnessed?));
+        published.map_err(|error| Response::refused(500, error.code(), error))?;
         Ok(Response::new(200, wire::TEXT, validated))
     }
 
     fn cosign(&self, named: &NamedSigner, head: &Head, now: u64) -> Result<String, Response> {
         let line = head.cosign(named.key.name(), named.signer(), now);
-        line.map(|line| format!("{line}\n")).map_err(|error| Response::text(500, error))
+        line.map(|line| format!("{line}\n")).map_err(|error| Response::refused(500, "E_LEDGER_CONFIG", error))
     }
 }
 

@@ -19,6 +19,7 @@ mod batch;
 pub mod budget;
 pub mod bytes;
 pub mod checkpoint;
+pub mod code;
 pub mod contract;
 pub mod cosigner;
 mod disk;

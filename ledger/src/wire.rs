@@ -6,6 +6,7 @@
 
 use crate::bytes::{Base64, Hash};
 use crate::checkpoint::{Checkpoint, MAX_CHECKPOINT};
+use crate::code::next_step;
 use crate::key::MAX_NAME;
 use crate::receipt::parse_proof;
 use crate::store::{StoreError, Tiles};
@@ -38,6 +39,11 @@ impl Response {
     pub(crate) fn text(status: u16, body: impl fmt::Display) -> Self {
         Self::new(status, TEXT, format!("{body}\n"))
     }
+
+    /// Says by its code why something is not done, and in a line of its own what to do about it.
+    pub fn refused(status: u16, code: &str, reason: impl fmt::Display) -> Self {
+        Self::text(status, format_args!("{code}: {reason}\nfix: {}", next_step(code)))
+    }
 }
 
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
@@ -66,7 +72,7 @@ pub(crate) fn serve_tile(tiles: &impl Tiles, tile: &Tile) -> Response {
     match tiles.tile(tile) {
         Ok(bytes) => Response::new(200, BYTES, bytes),
         Err(error @ StoreError::NoTile { .. }) => Response::text(404, error),
-        Err(error) => Response::text(500, error),
+        Err(error) => Response::refused(500, error.code(), error),
     }
 }
 

@@ -232,7 +232,7 @@ impl State {
         let refused = answers.iter().find(|answer| !matches!(answer.status, 200 | 202 | 409));
         let trouble = refused.map(|answer| {
             let text = String::from_utf8_lossy(&answer.body);
-            let text = text.trim_end();
+            let text = text.lines().next().unwrap_or_default();
             let (code, reason) = text.split_once(": ").filter(|(code, _)| code.starts_with("E_")).unwrap_or(("E_LEDGER_COSIGNER", text));
             Refused::new(code, reason)
         });
@@ -389,7 +389,7 @@ async fn blocking(answer: impl FnOnce() -> wire::Response + Send + 'static) -> R
 }
 
 fn unavailable(why: &Refused) -> wire::Response {
-    wire::Response { status: 503, content_type: "text/plain; charset=utf-8", body: format!("{why}\n").into_bytes() }
+    wire::Response::refused(503, &why.code, &why.reason)
 }
 
 fn forked(file: &Path) -> Refused {

@@ -88,12 +88,7 @@ impl Scheduler {
     fn end_unlogged(&mut self, job: QueryId, refused: Refused, now: Now) {
         let code = Code::of_ledger(&refused.code);
         let reason = format!("the job does not stand on the city's log: {refused}");
-        let fix = match code {
-            Code::LedgerQuorum => "see that all agencies' nodes run (`tacit doctor`), then ask again",
-            Code::Revoked | Code::UsedUp => "ask the owners of the data for another contract",
-            _ => "ask again; if it recurs, tell the operators: docs/ledger.md says what the code means",
-        };
-        self.end(job, JobState::Failed, vec![PartyRefusal::of_coordinator(Refusal::new(code, reason, fix))], now);
+        self.end(job, JobState::Failed, vec![PartyRefusal::of_coordinator(Refusal::new(code, reason, refused.fix))], now);
     }
 }
 

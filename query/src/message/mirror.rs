@@ -13,6 +13,7 @@
 use super::within;
 use ledger::bytes::{Base64, Hash};
 use ledger::checkpoint::MAX_CHECKPOINT;
+use ledger::code::next_step;
 use ledger::tile::MAX_ENTRY;
 use ledger::wire::{MAX_ADD_CHECKPOINT, MAX_ADD_ENTRIES, Response};
 use serde::{Deserialize, Serialize};
@@ -78,16 +79,18 @@ pub struct Taken {
 pub struct Refused {
     /// One of the ledger's codes.
     pub code: String,
-    /// In words, with what to do.
+    /// In words.
     pub reason: String,
+    /// What to do next.
+    pub fix: String,
 }
 
 impl Refused {
-    /// The refusal of this code, with a sentence that fits a frame.
+    /// The refusal of this code, with a sentence that fits a frame, and the next step that goes with the code.
     pub fn new(code: &str, reason: impl std::fmt::Display) -> Self {
         let reason = reason.to_string();
         let end = (0..=MAX_REASON.min(reason.len())).rev().find(|at| reason.is_char_boundary(*at)).unwrap_or(0);
-        Self { code: code.into(), reason: reason[..end].into() }
+        Self { code: code.into(), reason: reason[..end].into(), fix: next_step(code).into() }
     }
 }
 
@@ -176,7 +179,7 @@ impl ToMirror {
                 within(published.as_ref().is_none_or(|note| note.len() <= MAX_CHECKPOINT), "`published` is too long")
             }
             Self::Entry(Taken { refused, .. }) => {
-                let short = |refused: &Refused| refused.code.len() <= 64 && refused.reason.len() <= MAX_REASON;
+                let short = |r: &Refused| r.code.len() <= 64 && r.reason.len() <= MAX_REASON && r.fix.len() <= MAX_REASON;
                 within(refused.as_ref().is_none_or(short), "`refused` is too long")
             }
         }
@@ -231,7 +234,10 @@ mod tests {
         let reply = |length| Reply { status: 200, body: Base64(vec![0; length]) };
         assert!(said(FromMirror::Answer(Answer { witness: reply(0), validated: reply(MAX_ANSWER + 1) })).is_err());
         let long = Refused::new("E_X", "é".repeat(MAX_REASON));
-        assert!(long.reason.len() <= MAX_REASON);
+        assert!(long.reason.len() <= MAX_REASON && !long.fix.is_empty());
+        let taken = |fix| Taken { entry: Hash([0; 32]), refused: Some(Refused { fix, ..long.clone() }) };
+        let told = |fix| frame::encode(&ToParty::Ledger(ToMirror::Entry(taken(fix))));
+        assert!(told(long.fix.clone()).is_ok() && told("x".repeat(MAX_REASON + 1)).is_err());
         let mut parts = Parts::default();
         parts.add(&vec![0; MAX_ADD_ENTRIES]);
         assert!(parts.end(&[0]).is_empty(), "more than any body");

@@ -6,6 +6,7 @@ use clap::Args;
 use ledger::audit::Folder;
 use ledger::bytes::Base64;
 use ledger::checkpoint::{Checkpoint, Head};
+use ledger::code::next_step;
 use ledger::policy::{Policy, PolicyError};
 use ledger::store::{Store, StoreError, Tiles};
 use ledger::tile::{self, Level, Tile, WIDTH};
@@ -96,9 +97,9 @@ impl Tiles for Files {
     }
 }
 
-/// What does not hold, by its code.
+/// What does not hold, by its code; and what to do about it.
 pub(in crate::cli) fn fails(code: &str, what: impl Display) -> Error {
-    Error::Failed(format!("{code}: {what}"))
+    Error::Failed(format!("{code}: {what}\n  to mend it: {}", next_step(code)))
 }
 
 pub(in crate::cli) fn read_checkpoint(path: &Path) -> Result<Checkpoint, Error> {

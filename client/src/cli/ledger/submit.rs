@@ -59,7 +59,7 @@ pub(super) fn submit(args: &SubmitArgs) -> Done {
     let api = Api::new(&who.api()?)?;
     let answer = runtime()?.block_on(api.post_text::<Entered>("/ledger/entries", entry.clone()))?;
     let Entered { index } = answer.map_err(|problem| match serde_json::from_str::<Refused>(&problem.body) {
-        Ok(Refused { code, reason }) => fails(&code, reason),
+        Ok(Refused { code, reason, .. }) => fails(&code, reason),
         Err(_) => Error::Failed(format!("the coordinator does not take it: {} ({})", problem.body, problem.status)),
     })?;
     let kind = known.body.kind();
