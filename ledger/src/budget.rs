@@ -68,7 +68,7 @@ impl Allowance {
         let mut limits: Vec<Limit> = Vec::new();
         let mut bounded = |of: &str, by: &Self| {
             let most = by.dp.as_ref().map_or(Loss::default(), Loss::of_month);
-            let all = by.dp.as_ref().and_then(|dp| dp.epsilon_month_all).map(Loss::of_all);
+            let all = by.dp.as_ref().and_then(Loss::of_all);
             limits.push(limit(of, Some(planner), most));
             limits.extend(all.map(|most| limit(of, None, most)));
         };
@@ -216,9 +216,12 @@ impl Loss {
         Loss { epsilon: dp.epsilon_month, delta: dp.delta }
     }
 
-    /// What a contract lets all planners spend in a month: ε, while δ is bounded by each planner's.
-    fn of_all(epsilon: Epsilon) -> Self {
-        Loss { epsilon, delta: Decimal(i128::MAX) }
+    /// What a contract lets all planners spend in a month, if it says so: of δ as many times a planner's as of ε.
+    fn of_all(dp: &Dp) -> Option<Self> {
+        let epsilon = dp.epsilon_month_all?;
+        // A contract has an ε of at most 1000, and a δ below 1. One that does not has no budget.
+        let delta = dp.delta.0.checked_mul(epsilon.0).and_then(|delta| delta.checked_div(dp.epsilon_month.0)).unwrap_or(0);
+        Some(Loss { epsilon, delta: Decimal(delta) })
     }
 
     /// What a debit comes to.
@@ -426,6 +429,23 @@ mod tests {
         assert!(spend(&mut accounts, "ben", &dp, &debit("two", "2026-11", 100_000)).is_ok());
         assert!(spend(&mut accounts, "eve", &dp, &debit("four", "2026-11", 1)).is_err(), "nothing is left for anybody");
         assert!(spend(&mut accounts, "eve", &dp, &debit("four", "2026-12", 1_000_000)).is_ok());
+    }
+
+    /// However many they are, and however little each has spent.
+    #[test]
+    fn planners_together_spend_delta_in_the_ratio_of_epsilon() {
+        let all =
+            |epsilon: &str| Dp { epsilon_month_all: Some(epsilon.parse().expect("a number")), ..dp("2", "0.00000000000000000000001") };
+        // Each debit takes 5, and a planner has 10 for ε = 2.
+        for (epsilon, answers) in [("2", 2), ("3", 3), ("5", 5), ("1.9", 1)] {
+            let mut accounts = Accounts::default();
+            let spent =
+                (0..9).filter(|at| spend(&mut accounts, &format!("planner-{at}"), &all(epsilon), &debit("one", "2026-11", 1)).is_ok());
+            assert_eq!(spent.count(), answers, "{epsilon}");
+        }
+        let left = Allowance { dp: Some(all("3")), ..allowance(None, &debit("one", "2026-11", 1)) };
+        let of_all = left.limits("ana", "2026-11", std::iter::empty()).into_iter().find(|limit| limit.account.planner.is_none());
+        assert_eq!(of_all.expect("a bound of all").most.to_string(), "ε = 3, δ = 0.000000000000000000000015");
     }
 
     #[test]

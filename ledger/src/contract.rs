@@ -179,7 +179,8 @@ pub struct Dp {
     pub epsilon_per_query_max: Epsilon,
     /// The most all queries of one planner may spend in a month.
     pub epsilon_month: Epsilon,
-    /// The most all queries of all planners may spend in a month; more than a planner may is of no use to one.
+    /// The most all queries of all planners may spend in a month: planners may tell one another what they are told. Of δ they may spend as large a part of `delta` for each `epsilon_month`.
+    /// A contract with several planners says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epsilon_month_all: Option<Epsilon>,
     /// The δ of a month.
@@ -353,6 +354,11 @@ impl Contract {
             within(spent, "`dp`: an ε is not between 0.000001 and 1000, or one query may spend more than a month");
             let all = dp.epsilon_month_all.is_none_or(|all| positive(all) && dp.epsilon_per_query_max <= all);
             within(all, "`dp`: `epsilon_month_all` is not between 0.000001 and 1000, or one query may spend more");
+            let bounded = dp.epsilon_month_all.is_some() || self.planners.len() < 2;
+            within(
+                bounded,
+                "`dp`: each of several planners may spend `epsilon_month`, and nothing says what all together may; write `epsilon_month_all`, \"epsilon_month_all\": \"4\" for instance, no more than you would give one",
+            );
             within((0..Delta::ONE.0).contains(&dp.delta.0), "`dp`: `delta` is not between 0 and 1");
             within(dp.noise == NoiseLaw::Laplace || dp.delta.0 > 0, "`dp`: binomial noise spends of `delta`, which is 0");
         }

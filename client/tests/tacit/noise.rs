@@ -40,7 +40,7 @@ fn a_budget_is_spent_once_for_each_answer_and_ends() {
     let told = town.run(&["explain", POINTS, "--epsilon", "0.4"]);
     for part in [
         "noise spends ε = 0.4",
-        "health.restaurants: ε = 1, δ = 0.000001 are left of this month's ε = 2, ",
+        "health.restaurants: ε = 1, δ = 0.0000005 are left of this month's ε = 2, ",
         ", as the coordinator says; nodes go by their own mirrors of the log",
         "sum of health.restaurants.latest_score: ± ",
     ] {

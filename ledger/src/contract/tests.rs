@@ -158,6 +158,7 @@ fn fields_out_of_bounds_are_neither_signed_nor_read() {
     refused(&|c| c.entity_domain = Some("of energy".into()));
     refused(&|c| (c.entity_key, c.max_rows_per_entity, c.entity_domain) = (None, None, Some("energy.household".into())));
     refused(&|c| c.dp.as_mut().expect("noise").epsilon_month_all = Some(Decimal(0)));
+    refused(&|c| c.planners.insert(0, planner("ana")));
     refused(&|c| c.price = Some(Price { unit: "a b".into(), per_use: 1 }));
     let dp = |change: &dyn Fn(&mut Dp)| refused(&|c| change(c.dp.as_mut().expect("there is")));
     dp(&|dp| dp.epsilon_per_query_max = Decimal(0));
@@ -295,6 +296,7 @@ prop_compose! {
         let clamped = columns.keys().next().filter(|name| *name != ROWS).cloned();
         let mut planners: Vec<VerifierKey> = planners.iter().map(|name| planner(name)).collect();
         planners.sort_by_key(ToString::to_string);
+        let dp = dp.map(|dp| Dp { epsilon_month_all: dp.epsilon_month_all.or((planners.len() > 1).then_some(dp.epsilon_month)), ..dp });
         Contract {
             id: "c-1".into(),
             dataset: dataset.into(),

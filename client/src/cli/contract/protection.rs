@@ -30,7 +30,7 @@ pub(super) struct Protection {
     /// Noise: what the questions of a planner may spend in a month, such as 4
     #[arg(long, value_name = "EPSILON")]
     epsilon_month: Option<Epsilon>,
-    /// What all planners may spend in a month together, such as 10
+    /// What all planners may spend in a month together, such as 10; if left out and there are several, as much as one
     #[arg(long, value_name = "EPSILON", requires = "epsilon_month")]
     epsilon_month_all: Option<Epsilon>,
     /// What one question may spend, such as 0.5; if left out, all of the month's
@@ -66,7 +66,8 @@ impl Protection {
         let dp = self.epsilon_month.map(|month| Dp {
             epsilon_per_query_max: self.epsilon_query.unwrap_or(month),
             epsilon_month: month,
-            epsilon_month_all: self.epsilon_month_all,
+            // What planners are told they may tell one another.
+            epsilon_month_all: self.epsilon_month_all.or((contract.planners.len() > 1).then_some(month)),
             delta: self.delta.unwrap_or(Decimal(0)),
             mode: if self.noise_required { DpMode::Required } else { DpMode::Optional },
             noise: self.noise.unwrap_or_default(),
