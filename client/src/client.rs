@@ -386,6 +386,11 @@ impl Client {
         })
     }
 
+    /// Who asks.
+    pub(crate) fn planner(&self) -> &str {
+        &self.config.planner
+    }
+
     pub(crate) fn api(&self) -> &Api {
         &self.api
     }

@@ -6,7 +6,7 @@ use crate::http::Problem;
 use ledger::bytes::Hash;
 use ledger::checkpoint::Head;
 use ledger::contract::SignedContract;
-use ledger::entry::{Body, Entry, Opening};
+use ledger::entry::{self, Body, Entry, Opening};
 use ledger::key::VerifierKey;
 use ledger::policy::Policy;
 use ledger::receipt::Receipt;
@@ -16,7 +16,7 @@ use mpc_core::roster::Roster;
 use party::contracts::signs;
 use party::openings::{self, What};
 use query::consent::{self, Effective};
-use query::joblog::{Compiled, QueryEntry, digest, result};
+use query::joblog::{Compiled, QueryEntry, digest, noise, result};
 use query::message::job::{OnLog, Places, Receipted, SealedResults, Standing};
 use query::message::{Query, QueryId, Sealed};
 use query::plan::Plan;
@@ -38,12 +38,12 @@ impl Client {
                 Agreed::Refused => return Ok((plan, None)),
                 Agreed::Wait(missing) => missing,
                 Agreed::Allowed(effective) => {
-                    let compiled = Compiled { job: QueryId::of(note), query, plan_hash: Hash(plan.hash()), effective: &effective };
                     let mut salt = Hash([0; 32]);
                     getrandom::fill(&mut salt.0).map_err(|e| Error::internal(format!("no randomness: {e}")))?;
-                    let parties = self.roster().parties().map(|party| party.name.as_str());
-                    match compiled.entry(parties, |dataset| standing.snapshots.get(dataset).copied(), salt) {
+                    let asking = Asking { asked: &asked, query, job: QueryId::of(note), salt, standing: &standing };
+                    match self.entry_of(&asking, &plan, &effective) {
                         Ok(body) => {
+                            let (plan, body) = self.given_before(&asking, (plan, body), &effective)?;
                             let entry = self.sign_entry(&Body::Query(body))?;
                             return Ok((plan, Some(QueryEntry { entry, salt })));
                         }
@@ -106,9 +106,48 @@ impl Client {
         })
     }
 
+    /// The entry about a question that these contracts allow.
+    ///
+    /// # Errors
+    /// The data set of which the log has no snapshot.
+    fn entry_of(&self, asking: &Asking<'_>, plan: &Plan, effective: &Effective) -> Result<entry::Query, String> {
+        let Asking { query, job, salt, standing, .. } = *asking;
+        let parties = self.roster().parties().map(|party| party.name.as_str());
+        let compiled = Compiled { job, query, plan_hash: Hash(plan.hash()), effective };
+        compiled.entry(parties, |dataset| standing.snapshots.get(dataset).copied(), salt)
+    }
+
+    /// What is asked of an answer with noise: under contracts by which this planner was given it, if there are such, used up or not. Then it is given again, at no cost, where others that allow the
+    /// question too would make other noise and be charged for it. Otherwise what was found first.
+    fn given_before(&self, asking: &Asking<'_>, found: (Plan, entry::Query), effective: &Effective) -> Result<(Plan, entry::Query), Error> {
+        let (roster, catalog) = (self.roster().hash(), self.catalog().hash());
+        let spends = |plan: &Plan| plan.spent().is_ok_and(|spent| !spent.is_empty());
+        let is_given =
+            |(plan, body): &(Plan, entry::Query)| spends(plan) && asking.standing.given.contains(&noise(body, &roster, &catalog));
+        if asking.standing.given.is_empty() || !spends(&found.0) || is_given(&found) {
+            return Ok(found);
+        }
+        let log = self.on_log(asking.standing);
+        let of = |dataset: &String| log.values().filter(|signed| signed.contract.dataset == *dataset).collect::<Vec<_>>();
+        let choices: Vec<Vec<&SignedContract>> = effective.contracts.keys().map(of).collect();
+        let query = asking.query;
+        for choice in combinations(&choices).take(MOST_CHOICES) {
+            let contracts: Vec<SignedContract> = choice.into_iter().cloned().collect();
+            let allowed = self.check(asking.asked.clone(), &query.sql, (&query.purpose, query.epsilon), &contracts);
+            // What a contract makes no plan of, others may.
+            let Ok((plan, Ok(effective))) = allowed else { continue };
+            let Ok(body) = self.entry_of(asking, &plan, &effective) else { continue };
+            let other = (plan, body);
+            if is_given(&other) {
+                return Ok(other);
+            }
+        }
+        Ok(found)
+    }
+
     /// What the coordinator says of the log; nothing if the city keeps none. If it lies, the nodes refuse.
     pub(crate) async fn standing(&self) -> Result<Option<Standing>, Error> {
-        let answer: Result<Standing, Problem> = self.api().get("/v1/standing").await?;
+        let answer: Result<Standing, Problem> = self.api().get(&format!("/v1/standing?planner={}", self.planner())).await?;
         match answer {
             Ok(standing) => Ok(Some(standing)),
             Err(problem) if problem.status == 404 => Ok(None),
@@ -137,6 +176,32 @@ impl Client {
 pub(crate) fn keep(folder: &Path, job: QueryId, what: What, opening: &Opening) -> Result<(), Error> {
     openings::write(folder, &job.0, what, opening).map_err(|error| Error::config(format!("--save-opening {}: {error}", folder.display())))
 }
+
+/// A question, and what it is asked by.
+struct Asking<'a> {
+    /// What its text compiles to.
+    asked: &'a Plan,
+    query: &'a Query,
+    job: QueryId,
+    salt: Hash,
+    standing: &'a Standing,
+}
+
+/// One of each, in all ways.
+fn combinations<'a, T>(choices: &'a [Vec<&'a T>]) -> impl Iterator<Item = Vec<&'a T>> {
+    let all = choices.iter().map(Vec::len).try_fold(1usize, usize::checked_mul).unwrap_or(usize::MAX);
+    (0..all).map(|number| {
+        let each = choices.iter().scan(number, |rest, of| {
+            let at = *rest % of.len();
+            *rest /= of.len();
+            Some(of[at])
+        });
+        each.collect()
+    })
+}
+
+/// How many sets of contracts are looked at for the one by which an answer was given. Each is a compilation.
+const MOST_CHOICES: usize = 64;
 
 /// What the contracts on the log say of a question.
 enum Agreed {

@@ -11,7 +11,7 @@
 //! | `DELETE /v1/jobs/{id}` (a signed cancel) | [`Submitted`] |
 //! | `GET /v1/catalog`, `GET /v1/roster` | the TOML text |
 //! | `GET /v1/status` | `CityStatus` |
-//! | `GET /v1/standing` | `Standing`: what a planner must know of the log to ask |
+//! | `GET /v1/standing?planner=NAME` | `Standing`: what a planner must know of the log to ask |
 //! | `GET /healthz`, `GET /metrics` | plain text |
 //! | `GET /ledger/checkpoint`, `GET /ledger/tile/…` | the city's log, as <https://c2sp.org/tlog-tiles> |
 //! | `POST /ledger/entries` (an entry) | `{"index"}`, once a quorum cosigned it |
@@ -22,7 +22,7 @@ use crate::clock::Now;
 use crate::handle::Handle;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Path, Query as Parameters, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -35,6 +35,7 @@ use ledger::tile::MAX_ENTRY;
 use mpc_core::roster::Roster;
 use query::message::job::{CityStatus, Event, JobStatus, SealedResults, Standing, Submit, Submitted};
 use query::message::{Cancel, Code, Query, QueryId, Refusal, Statement};
+use serde::Deserialize;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,9 +151,15 @@ async fn city(State(api): State<Api>) -> Result<Json<CityStatus>, Problem> {
     Ok(Json(api.handle.city().await?))
 }
 
-async fn standing(State(api): State<Api>) -> Result<Json<Standing>, Problem> {
+/// Of which planner, if of one.
+#[derive(Deserialize)]
+struct Whose {
+    planner: Option<String>,
+}
+
+async fn standing(State(api): State<Api>, Parameters(whose): Parameters<Whose>) -> Result<Json<Standing>, Problem> {
     let ledger = api.handle.ledger().ok_or_else(|| not_found("this city keeps no log"))?;
-    let standing = ledger.standing().await;
+    let standing = ledger.standing(whose.planner).await;
     Ok(Json(standing.ok_or_else(|| internal("the log is closed, or cannot be read"))?))
 }
 

@@ -37,7 +37,7 @@ enum Command {
     Lost { party: usize, epoch: u64 },
     Submit { entry: Vec<u8>, reply: oneshot::Sender<Result<u64, Refused>> },
     Enter { entries: Vec<String>, reply: oneshot::Sender<Result<String, Refused>> },
-    Standing { reply: oneshot::Sender<Option<Standing>> },
+    Standing { planner: Option<String>, reply: oneshot::Sender<Option<Standing>> },
     Places { job: QueryId, reply: oneshot::Sender<Option<Places>> },
     Receipts { job: QueryId, reply: oneshot::Sender<Option<OnLog>> },
     Get { path: String, reply: oneshot::Sender<Response> },
@@ -238,7 +238,7 @@ impl Log {
                 }
                 Err(refused) => drop(reply.send(Err(refused))),
             },
-            Command::Standing { reply } => drop(reply.send(self.standing())),
+            Command::Standing { planner, reply } => drop(reply.send(self.standing(planner.as_deref()))),
             Command::Places { job, reply } => drop(reply.send(self.places(job))),
             Command::Receipts { job, reply } => drop(reply.send(self.receipts(job))),
             Command::Get { path, reply } => drop(reply.send(self.sequencer.get(&path))),

@@ -114,6 +114,11 @@ impl Accounts {
         answer(planner, debit).is_some_and(|answer| self.given.contains_key(&answer))
     }
 
+    /// The noise on answers that planners were given, each with its planner; of several data sets, several times.
+    pub fn given(&self) -> impl Iterator<Item = (&str, &Hash)> {
+        self.given.keys().map(|(planner, _, noise)| (planner.as_str(), noise))
+    }
+
     /// Whether a debit of a job of this planner may stand: what it costs is left of every account, and what costs nothing of a budget though it has noise was given before. `standing`
     /// are what all contracts say that are not revoked; `before` is what else the job is to be debited.
     ///

@@ -107,11 +107,8 @@ pub(crate) fn none(desk: &Desk, admitted: &Admitted) -> Result<(), Refusal> {
 /// There is no noise of a law that the plan has.
 pub(crate) fn noise(desk: &Desk, admitted: &Admitted) -> Result<Option<Hash>, Refusal> {
     let Some(entry) = admitted.entry.as_deref() else { return Ok(None) };
-    let data = data(entry);
     let spends = !spent(admitted)?.is_empty();
-    let (grounds, contracts) = (&desk.grounds, admitted.consent.hash());
-    let of = [&admitted.plan_hash.0, &grounds.roster().hash(), &grounds.catalog_hash().0, &data, &contracts.0];
-    Ok(spends.then(|| Hash::sha256(&[&b"tacit/v1/noise\n"[..], &of.map(|hash| &hash[..]).concat()])))
+    Ok(spends.then(|| query::joblog::noise(entry, &desk.grounds.roster().hash(), &desk.grounds.catalog_hash().0)))
 }
 
 /// As the log writes it.
@@ -123,19 +120,6 @@ fn spent(admitted: &Admitted) -> Result<BTreeMap<String, Loss>, Refusal> {
     admitted.plan.spent().map_err(|unfit| Refusal::new(Code::Internal, unfit.to_string(), "please report the query"))
 }
 
-/// A hash of the snapshots of what is read, as parties and log have them.
-pub(crate) fn data(query: &entry::Query) -> [u8; 32] {
-    let mut reads: Vec<(&str, &Hash)> = query.reads.iter().map(|read| (read.dataset.as_str(), &read.snapshot)).collect();
-    reads.sort();
-    let mut text = b"tacit/v1/data\n".to_vec();
-    for (dataset, snapshot) in reads {
-        text.extend_from_slice(dataset.as_bytes());
-        text.push(b'\n');
-        text.extend_from_slice(&snapshot.0);
-    }
-    Hash::sha256(&[&text]).0
-}
-
 fn refusal(node: &str, dp: Option<&Dp>, exhausted: &Exhausted) -> Refusal {
     let fix = match dp {
         Some(_) => {
@@ -144,34 +128,4 @@ fn refusal(node: &str, dp: Option<&Dp>, exhausted: &Exhausted) -> Refusal {
         None => "have its owner sign a contract with `dp`".to_owned(),
     };
     Refusal::new(Code::Budget, format!("`{node}`: {exhausted}"), fix)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ledger::entry::Read;
-
-    #[test]
-    fn data_are_their_snapshots_in_any_order() {
-        let read =
-            |dataset: &str, snapshot: u8| Read { dataset: dataset.into(), snapshot: Hash([snapshot; 32]), columns: vec!["zone".into()] };
-        let of = |reads: Vec<Read>| {
-            data(&entry::Query {
-                job: Hash([1; 32]),
-                purpose: "for the bus plan".into(),
-                contracts: Vec::new(),
-                reads,
-                parties: Vec::new(),
-                receivers: Vec::new(),
-                plan_hash: Hash([2; 32]),
-                statement: Hash([3; 32]),
-                expires: 0,
-            })
-        };
-        let both = of(vec![read("energy.use", 1), read("health.stays", 2)]);
-        assert_eq!(of(vec![read("health.stays", 2), read("energy.use", 1)]), both);
-        assert_ne!(of(vec![read("energy.use", 2), read("health.stays", 1)]), both);
-        assert_ne!(of(vec![read("energy.use", 1), read("health.stays", 3)]), both);
-        assert_ne!(of(vec![read("energy.use", 1)]), both);
-    }
 }

@@ -19,6 +19,7 @@ use ledger::key::{KeyKind, VerifierKey};
 use mpc_core::roster::Roster;
 use query::catalog::Catalog;
 use query::consent::{self, Ask, Effective};
+use query::joblog;
 use query::message::{Code, Query, Refusal};
 use query::plan::Plan;
 use std::collections::BTreeMap;
@@ -232,7 +233,7 @@ fn take(folder: &Path, node: Option<&str>, roster: &Roster, catalog: &Catalog) -
 
 impl Held {
     fn summary(&self) -> Summary {
-        let (standing, hash) = (self.standing.len(), hash(self.standing.keys()));
+        let (standing, hash) = (self.standing.len(), joblog::contracts(self.standing.keys()));
         Summary { standing, revoked: self.revoked.len(), hash, trouble: self.trouble.clone() }
     }
 
@@ -262,7 +263,7 @@ pub struct Consent {
 impl Consent {
     /// What parties compare before a share moves.
     pub fn hash(&self) -> Hash {
-        hash(self.contracts.iter().map(|signed| &signed.id))
+        joblog::contracts(self.contracts.iter().map(|signed| &signed.id))
     }
 
     /// Those whose revocation ends what runs.
@@ -279,11 +280,6 @@ impl Consent {
 /// The key by which somebody of the roster signs notes.
 pub fn signs(name: &str, key: &mpc_core::identity::PublicKey) -> Option<VerifierKey> {
     VerifierKey::new(name, KeyKind::Note, key.verifying_key()).ok()
-}
-
-fn hash<'a>(ids: impl Iterator<Item = &'a Hash>) -> Hash {
-    let parts: Vec<&[u8]> = std::iter::once(&b"tacit/v1/contracts\n"[..]).chain(ids.map(|id| &id.0[..])).collect();
-    Hash::sha256(&parts)
 }
 
 /// What is behind these locks is replaced as a whole: a thread that panicked has left it whole.

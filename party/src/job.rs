@@ -377,7 +377,7 @@ impl Attempt<'_> {
             attempt: *attempt,
             engine_version: ENGINE_VERSION,
             params: params.0,
-            data: entry.as_deref().map_or([0; 32], budget::data),
+            data: entry.as_deref().map_or([0; 32], query::joblog::data),
         }
     }
 

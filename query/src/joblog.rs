@@ -123,6 +123,32 @@ pub fn difference(stated: &entry::Query, found: &entry::Query) -> Option<&'stati
     fields.into_iter().find(|(_, same)| !same).map(|(field, _)| field)
 }
 
+/// A hash of the snapshots of what is read, as parties and log have them.
+pub fn data(query: &entry::Query) -> [u8; 32] {
+    let mut reads: Vec<(&str, &Hash)> = query.reads.iter().map(|read| (read.dataset.as_str(), &read.snapshot)).collect();
+    reads.sort();
+    let mut text = b"tacit/v1/data\n".to_vec();
+    for (dataset, snapshot) in reads {
+        text.extend_from_slice(dataset.as_bytes());
+        text.push(b'\n');
+        text.extend_from_slice(&snapshot.0);
+    }
+    Hash::sha256(&[&text]).0
+}
+
+/// What parties compare of the contracts under which a question is asked, in the order of its data sets.
+pub fn contracts<'a>(ids: impl IntoIterator<Item = &'a Hash>) -> Hash {
+    let parts: Vec<&[u8]> = std::iter::once(&b"tacit/v1/contracts\n"[..]).chain(ids.into_iter().map(|id| &id.0[..])).collect();
+    Hash::sha256(&parts)
+}
+
+/// What names the noise on the answer to a question, if there is any: a hash of plan, roster, catalogue, snapshots and contracts. The same question has the same noise as long as none of
+/// them changes, and who was given it is given it again.
+pub fn noise(query: &entry::Query, roster: &[u8; 32], catalog: &[u8; 32]) -> Hash {
+    let (data, contracts) = (data(query), contracts(&query.contracts));
+    Hash::sha256(&[&b"tacit/v1/noise\n"[..], &[&query.plan_hash.0, roster, catalog, &data, &contracts.0].map(|hash| &hash[..]).concat()])
+}
+
 /// What names a party's sealed part.
 pub fn digest(sealed: &str) -> Hash {
     Hash::sha256(&[b"tacit/v1/sealed\n", sealed.as_bytes()])
@@ -219,5 +245,29 @@ mod tests {
         assert!(given(signed.clone()).open(&key("press", 1)).is_err(), "by somebody else");
         let both = entry::countersign(&signed, "press", identity(2).signing_key()).expect("signed");
         assert!(given(both).open(&key("office", 1)).expect_err("by two").contains("`office` alone"));
+    }
+
+    #[test]
+    fn data_are_their_snapshots_in_any_order() {
+        let read =
+            |dataset: &str, snapshot: u8| Read { dataset: dataset.into(), snapshot: Hash([snapshot; 32]), columns: vec!["zone".into()] };
+        let of = |reads: Vec<Read>| {
+            data(&entry::Query {
+                job: Hash([1; 32]),
+                purpose: "for the bus plan".into(),
+                contracts: Vec::new(),
+                reads,
+                parties: Vec::new(),
+                receivers: Vec::new(),
+                plan_hash: Hash([2; 32]),
+                statement: Hash([3; 32]),
+                expires: 0,
+            })
+        };
+        let both = of(vec![read("energy.use", 1), read("health.stays", 2)]);
+        assert_eq!(of(vec![read("health.stays", 2), read("energy.use", 1)]), both);
+        assert_ne!(of(vec![read("energy.use", 2), read("health.stays", 1)]), both);
+        assert_ne!(of(vec![read("energy.use", 1), read("health.stays", 3)]), both);
+        assert_ne!(of(vec![read("energy.use", 1)]), both);
     }
 }

@@ -2,6 +2,7 @@
 //! and real records. One test program, so that it is linked once.
 
 mod audit;
+mod budgets;
 mod canary;
 mod citylog;
 mod command;

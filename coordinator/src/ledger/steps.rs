@@ -22,8 +22,8 @@ impl Ledger {
     }
 
     /// What planners must know to ask.
-    pub async fn standing(&self) -> Option<Standing> {
-        self.ask(|reply| Command::Standing { reply }).await.flatten()
+    pub async fn standing(&self, planner: Option<String>) -> Option<Standing> {
+        self.ask(|reply| Command::Standing { planner, reply }).await.flatten()
     }
 
     /// Where a job is in the log.
@@ -37,7 +37,7 @@ impl Ledger {
     }
 }
 
-/// What stands at some size: the places of the contracts, what was used of them, which are revoked, the snapshots, and what is spent.
+/// What stands at some size: the places of the contracts, what was used of them, which are revoked, the snapshots, what is spent, and whom which noise was given to.
 #[derive(Clone, Default)]
 pub(super) struct Stands {
     contracts: Vec<(usize, u64)>,
@@ -45,6 +45,7 @@ pub(super) struct Stands {
     spent: Vec<Spent>,
     used: BTreeMap<Hash, u64>,
     revoked: BTreeSet<Hash>,
+    given: BTreeMap<String, BTreeSet<Hash>>,
 }
 
 /// Contracts by their places in logs before this one.
@@ -67,6 +68,10 @@ impl Stands {
         let mut contracts: Vec<(usize, u64)> = replay.contracts().collect();
         contracts.sort_unstable();
         let spent = replay.accounts().all().map(|(account, loss)| Spent { account: account.clone(), loss });
+        let mut given: BTreeMap<String, BTreeSet<Hash>> = BTreeMap::new();
+        for (planner, noise) in replay.accounts().given() {
+            given.entry(planner.to_owned()).or_default().insert(*noise);
+        }
         let used = replay.used().map(|(contract, used)| (*contract, used)).collect();
         Self {
             contracts,
@@ -74,6 +79,7 @@ impl Stands {
             used,
             revoked: replay.revoked().copied().collect(),
             spent: spent.collect(),
+            given,
         }
     }
 }
@@ -124,12 +130,14 @@ impl Log {
         }
     }
 
-    pub(super) fn standing(&self) -> Option<Standing> {
+    pub(super) fn standing(&self, planner: Option<&str>) -> Option<Standing> {
         let here = |index| self.sequencer.store().entry(index).ok().and_then(|entry| String::from_utf8(entry).ok());
         let note = |place: &(usize, u64)| self.earlier.get(place).cloned().or_else(|| here(place.1));
         let contracts = self.standing.contracts.iter().map(note).collect::<Option<_>>()?;
-        let Stands { snapshots, used, revoked, spent, .. } = self.standing.clone();
-        Some(Standing { origin: self.sequencer.head().origin.clone(), contracts, snapshots, used, revoked, spent })
+        let Stands { snapshots, used, revoked, spent, given, .. } = &self.standing;
+        let (snapshots, used, revoked, spent) = (snapshots.clone(), used.clone(), revoked.clone(), spent.clone());
+        let given = planner.and_then(|planner| given.get(planner)).cloned().unwrap_or_default();
+        Some(Standing { origin: self.sequencer.head().origin.clone(), contracts, snapshots, used, revoked, spent, given })
     }
 
     pub(super) fn places(&self, job: QueryId) -> Option<Places> {

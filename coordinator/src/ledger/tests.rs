@@ -182,7 +182,7 @@ async fn a_step_of_a_job_waits_for_every_agency_and_has_receipts() {
     assert!(checkpoint.starts_with("demo/ledger\n7\n") && checkpoint.matches("validated").count() == 3, "{checkpoint}");
     assert_eq!(site.ledger.places(job).await, Some(Places { query: 5, result: None }));
     assert_eq!(site.ledger.receipts(job).await, None);
-    let standing = site.ledger.standing().await.expect("it is open");
+    let standing = site.ledger.standing(None).await.expect("it is open");
     assert_eq!((standing.contracts, standing.snapshots.len()), (vec![String::from_utf8(contract(0)).expect("text")], 0));
     site.ledger.enter(vec![result(PLAN)]).await.expect("it stands");
     site.ledger.enter(vec![result(PLAN)]).await.expect("it stands already");

@@ -237,7 +237,7 @@ pub struct Receipted {
     pub receipt: String,
 }
 
-/// `GET /v1/standing` answers with this: what a planner must know of the log to ask.
+/// `GET /v1/standing?planner=NAME` answers with this: what a planner must know of the log to ask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// The log's name.
@@ -255,6 +255,9 @@ pub struct Standing {
     /// What planners have spent of budgets of noise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spent: Vec<Spent>,
+    /// The noise on the answers that the planner was given who is named in the request: given again, they cost nothing.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub given: BTreeSet<Hash>,
 }
 
 /// What is spent of an account of noise.
