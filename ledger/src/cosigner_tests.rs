@@ -1,6 +1,6 @@
 use super::*;
 use crate::bytes::Hash;
-use crate::entry::{Body, Revoke};
+use crate::entry::{Body, Debit, Revoke};
 use crate::evidence::Evidence;
 use crate::policy::Window;
 use crate::testing::*;
@@ -133,6 +133,48 @@ fn a_mirror_validates_what_it_holds_and_nothing_else() {
     assert!(status(&refused).1.starts_with("E_LEDGER_RULE: entry 9"), "{:?}", status(&refused));
     assert_eq!((cosigner.store().size(), cosigner.replay().size()), (8, 8), "not even the entry before it");
     assert!(cosigner.replay().job(&hash("one")).is_none());
+}
+
+/// A sequencer that lies about budgets: its log has a debit of more than is left, well signed by the data's owner. Each honest mirror counts for itself, and none cosigns it as valid.
+#[test]
+fn an_overspending_debit_that_a_lying_sequencer_seals_is_cosigned_by_no_mirror() {
+    let mut city = City::founded();
+    city.append(&job("one"), 2_000);
+    let mut entries = founding();
+    entries.extend(job("one"));
+    // A contract's planner may spend ε = 1000 a month, of which 0.5 is gone.
+    let over = Debit { epsilon: 999_500_001, ..debit("two", DATASETS[0]) };
+    let lie = [signed(Body::Query(query("two")), &[PLANNER]), signed(Body::Debit(over), &["energy"])];
+    let honest = entries.len() as u64;
+    entries.extend(lie.clone());
+    assert_eq!(city.sequencer.submit(lie[0].as_bytes()).expect("a question"), honest);
+    assert_eq!(city.sequencer.submit(lie[1].as_bytes()).expect_err("more than is left").code(), "E_BUDGET", "an honest one");
+
+    let bytes: Vec<&[u8]> = entries.iter().map(String::as_bytes).collect();
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let mut log = Store::open(folder.path(), "liar").expect("opened");
+    log.append(&bytes, None).expect("appended by its own rules");
+    let body = AddEntries::body(&log, ORIGIN, honest, honest + 2).expect("a body");
+    let request = add(honest, &entries).to_string();
+    for cosigner in &mut city.cosigners {
+        let root = cosigner.store().root();
+        // As a witness it says that the log only grew, which is true.
+        let [witness, validated] = cosigner.update(request.as_bytes(), &body, 3_000);
+        assert_eq!((witness.status, validated.status), (200, 422));
+        let said = status(&validated).1;
+        assert!(said.starts_with(&format!("E_BUDGET: entry {}: the debit is refused", honest + 1)) && said.contains("\nfix: "), "{said}");
+        // Nor does it on a second try, or started anew: nothing of the step is held, not even the question before the debit.
+        assert_eq!(cosigner.add_entries(&body, 3_001).status, 422);
+        assert_eq!((cosigner.store().size(), cosigner.store().root(), cosigner.replay().size()), (honest, root, honest));
+        assert!(cosigner.replay().job(&hash("two")).is_none());
+        let spent = cosigner.replay().accounts().all().find(|(account, _)| account.of == DATASETS[0]).expect("an account").1;
+        assert_eq!(spent.epsilon.to_string(), "0.5");
+    }
+    let roots: Vec<Hash> = city.cosigners.iter().map(|cosigner| cosigner.store().root()).collect();
+    assert!(roots.iter().all(|root| *root == roots[0]), "the logs of all are alike");
+    // Without a quorum of those who validated it no attempt begins on it.
+    let witnessed = checkpoint(&entries, &[], 0);
+    assert!(city.cosigners.iter().all(|cosigner| cosigner.gate(&hash("two"), 1, &witnessed, Window::at(3_000)).is_err()));
 }
 
 #[test]
