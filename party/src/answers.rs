@@ -5,25 +5,23 @@
 //! answers/NAME   NAME is the hash by which debits name the noise: of plan, roster, catalogue, snapshots and contracts
 //! ```
 //!
-//! On disk a share is under a key that follows from the node's identity, which is not in that folder: the folder alone says nothing, nor do two nodes'. A share
-//! says nothing alone, as in the computation; three nodes' shares are the answer, which whoever asks has paid for. All keep theirs on disk before the parts of
+//! On disk a share is sealed (ChaCha20-Poly1305) under a key that follows from the node's identity, which is not in that folder: the folder alone says nothing, nor do two nodes', and a file of which
+//! anything was changed is refused, whether its share was given included. With their keys two nodes' shares are the answer, as in the computation; whoever asks for it has paid for it. All keep theirs on disk before the parts of
 //! any leave it: the round in which the parties tell the digests of their parts comes in between ([`crate::joblog::result`]). So a part that was given
 //! is one that all have, and only a share without which none was given is made anew. A node that has lost its own says so, and no one computes in its place.
 //! Shares are wiped when a contract that they were given under is revoked or over; those answers are not to be had any more.
 
-use crate::disk::{BESIDE, replace, wipe};
+use crate::disk::{BESIDE, replace, supersede, wipe};
 use crate::exchange::{Failure, exchanged};
-use crate::seal::masked;
+use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::{ChaCha20Poly1305, KeyInit, Nonce};
 use ledger::bytes::Hash;
 use mpc_core::identity::Identity;
-use mpc_core::prss::EdgeKey;
-use mpc_core::{Abort, PartyId, Session};
+use mpc_core::{Abort, PartyId, Session, stack};
 use query::message::{Code, QueryId, Refusal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
-use std::fs::{File, OpenOptions};
-use std::io::{Error, Read, Result as IoResult};
-use std::os::unix::fs::FileExt;
+use std::io::{Error, Result as IoResult};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use zeroize::Zeroizing;
@@ -44,9 +42,9 @@ struct Inner {
     unwiped: BTreeSet<Hash>,
 }
 
-/// What is known of an answer without reading its share.
+/// What is known of an answer without its share.
 #[derive(Clone)]
-struct Kept {
+pub(super) struct Kept {
     session: Hash,
     /// Whether this node's part may have left it.
     given: bool,
@@ -63,8 +61,9 @@ impl Answers {
         let folder = state.join("answers");
         let named = |path: &Path, error: &dyn Display| Error::other(format!("{}: {error}", path.display()));
         std::fs::create_dir_all(&folder).map_err(|error| named(&folder, &error))?;
+        let answers = Self { folder, identity, inner: Mutex::default() };
         let mut kept = BTreeMap::new();
-        for entry in std::fs::read_dir(&folder)? {
+        for entry in std::fs::read_dir(&answers.folder)? {
             let path = entry?.path();
             let Some(noise) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok()) else {
                 // Half written: none was given. What else there is is somebody else's.
@@ -73,10 +72,11 @@ impl Answers {
                 }
                 continue;
             };
-            let (known, _) = File::open(&path).and_then(|file| read(&file)).map_err(|error| named(&path, &error))?;
+            let (known, _) = answers.read(&noise).map_err(|error| named(&path, &error))?;
             kept.insert(noise, known);
         }
-        Ok(Self { folder, identity, inner: Mutex::new(Inner { kept, ..Inner::default() }) })
+        answers.inner().kept = kept;
+        Ok(answers)
     }
 
     /// For an attempt of a job, the right to look for the answer with this noise, or to make it. A later attempt of the same job takes it over.
@@ -124,10 +124,34 @@ impl Answers {
         self.folder.join(noise.to_string())
     }
 
-    /// What a share is under, on disk. Of each session there is one of a noise.
-    fn key(&self, noise: &Hash, session: &Hash) -> EdgeKey {
-        let secret = Zeroizing::new(self.identity.signing_key().to_bytes());
-        EdgeKey::new(Hash::sha256(&[b"tacit/v1/answers\n", &*secret, &noise.0, &session.0]).0)
+    /// What there is on disk of an answer: what is known of it, and this node's share.
+    ///
+    /// # Errors
+    /// It cannot be read, or anything in it is not as this node wrote it.
+    pub(super) fn read(&self, noise: &Hash) -> IoResult<(Kept, Zeroizing<Vec<u8>>)> {
+        let bytes = std::fs::read(self.path(noise))?;
+        let File { kept, tag, sealed } = File::parse(&bytes).ok_or_else(none_of_this)?;
+        let share = self.under_key(noise, &kept.session, |cipher| {
+            cipher.decrypt(&Nonce::from(MARKED[usize::from(kept.given)]), Payload { msg: tag, aad: &marked(&kept, sealed) }).ok()?;
+            cipher.decrypt(&Nonce::from(SHARE), Payload { msg: sealed, aad: &head(&kept) }).ok().map(Zeroizing::new)
+        });
+        Ok((kept, share.ok_or_else(changed)?))
+    }
+
+    /// The tag that says whether what is sealed was given.
+    fn mark(&self, noise: &Hash, kept: &Kept, sealed: &[u8]) -> IoResult<Vec<u8>> {
+        let mark = Payload { msg: &[], aad: &marked(kept, sealed) };
+        let nonce = Nonce::from(MARKED[usize::from(kept.given)]);
+        self.under_key(noise, &kept.session, |cipher| cipher.encrypt(&nonce, mark)).map_err(|_| Error::other("it cannot be sealed"))
+    }
+
+    /// What is done under the key of a share on disk: of each session there is one of a noise, and so each nonce is for one message.
+    fn under_key<T>(&self, noise: &Hash, session: &Hash, work: impl FnOnce(&ChaCha20Poly1305) -> T) -> T {
+        stack::wiped(|| {
+            let secret = Zeroizing::new(self.identity.signing_key().to_bytes());
+            let key = Zeroizing::new(Hash::sha256(&[b"tacit/v1/answers\n", &*secret, &noise.0, &session.0]).0);
+            work(&ChaCha20Poly1305::new(&(*key).into()))
+        })
     }
 
     /// What is behind the lock is changed once a file is: a thread that panicked has left it whole.
@@ -160,11 +184,9 @@ impl Claim<'_> {
         match decided(&states) {
             Decision::Compute => Ok(None),
             Decision::Give(session) => {
-                let read = File::open(self.answers.path(&self.noise)).and_then(|file| read(&file));
-                let read = read.and_then(|(kept, share)| if kept.session == session { Ok((kept, share)) } else { Err(none_of_this()) });
-                let (kept, mut share) = read.map_err(|error| Failure::Refused(self.answers.failed(&error)))?;
-                masked(&self.answers.key(&self.noise, &kept.session), &mut share);
-                Ok(Some(share))
+                let read = self.answers.read(&self.noise);
+                let read = read.and_then(|(kept, share)| if kept.session == session { Ok(share) } else { Err(changed()) });
+                Ok(Some(read.map_err(|error| Failure::Refused(self.answers.failed(&error)))?))
             }
             Decision::Lost(lost) => {
                 let lost: Vec<String> = lost.into_iter().map(names).collect();
@@ -184,13 +206,15 @@ impl Claim<'_> {
     pub fn keep(&self, session: Hash, until: u64, contracts: Vec<Hash>, share: &[u8]) -> Result<(), Refusal> {
         let mut inner = self.inner()?;
         let kept = Kept { session, given: false, until, contracts };
-        let mut share = Zeroizing::new(share.to_vec());
-        masked(&self.answers.key(&self.noise, &session), &mut share);
+        let sealing = Payload { msg: share, aad: &head(&kept) };
+        let sealed = self.answers.under_key(&self.noise, &session, |cipher| cipher.encrypt(&Nonce::from(SHARE), sealing));
+        let sealed = sealed.map_err(|_| self.answers.failed(&"it cannot be sealed"))?;
+        let mark = self.answers.mark(&self.noise, &kept, &sealed).map_err(|error| self.answers.failed(&error))?;
         let path = self.answers.path(&self.noise);
         // One of an earlier session, of which none was given, would stay on the disk below the new one.
         wipe(&path).map_err(|error| self.answers.failed(&error))?;
         inner.kept.remove(&self.noise);
-        write(&path, &kept, &share).map_err(|error| self.answers.failed(&error))?;
+        replace(&path, &[&head(&kept), &[0], &mark, &sealed]).map_err(|error| self.answers.failed(&error))?;
         inner.kept.insert(self.noise, kept);
         Ok(())
     }
@@ -204,12 +228,15 @@ impl Claim<'_> {
         let path = self.answers.path(&self.noise);
         let kept = inner.kept.get_mut(&self.noise).ok_or_else(|| self.answers.failed(&"it has none"))?;
         if !kept.given {
-            let marked = OpenOptions::new().write(true).open(path).and_then(|file| {
-                file.write_all_at(&[1], MAGIC.len() as u64)?;
-                file.sync_data()
+            let given = Kept { given: true, ..kept.clone() };
+            let rewritten = std::fs::read(&path).and_then(|bytes| {
+                // What is not as it was kept is not said to be given.
+                self.answers.read(&self.noise)?;
+                let File { sealed, .. } = File::parse(&bytes).ok_or_else(none_of_this)?;
+                supersede(&path, &[&head(&given), &[1], &self.answers.mark(&self.noise, &given, sealed)?, sealed])
             });
-            marked.map_err(|error| self.answers.failed(&error))?;
-            kept.given = true;
+            rewritten.map_err(|error| self.answers.failed(&error))?;
+            *kept = given;
         }
         Ok(())
     }
@@ -297,35 +324,55 @@ fn states(session: &mut Session, mine: State) -> Result<BTreeMap<PartyId, State>
 }
 
 const MAGIC: &[u8] = b"tacit/v1/answer\n";
-/// Behind the magic: whether it is given, the session, until when it is kept, the number of contracts.
-const HEAD: usize = 1 + 32 + 8 + 4;
+/// Behind the magic: the session, until when it is kept, the number of contracts.
+const HEAD: usize = 32 + 8 + 4;
+/// Bytes of an authenticator.
+const TAG: usize = 16;
+/// Nonces under the key of a share: for the share, and for the tag that says whether it was given, which is another for either.
+const SHARE: [u8; 12] = [0; 12];
+const MARKED: [[u8; 12]; 2] = [[1; 12], [2; 12]];
 
-fn write(path: &Path, kept: &Kept, share: &[u8]) -> IoResult<()> {
-    let mut head = [MAGIC, &[u8::from(kept.given)], &kept.session.0, &kept.until.to_le_bytes()].concat();
-    head.extend((kept.contracts.len() as u32).to_le_bytes());
-    kept.contracts.iter().for_each(|contract| head.extend(contract.0));
-    replace(path, &[&head, share]).map(drop)
+/// A file: its head, whether its share was given, the tag of that, and the sealed share.
+struct File<'a> {
+    kept: Kept,
+    tag: &'a [u8],
+    sealed: &'a [u8],
 }
 
-fn read(mut file: &File) -> IoResult<(Kept, Zeroizing<Vec<u8>>)> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(file.metadata()?.len()).unwrap_or(0)));
-    file.read_to_end(&mut bytes)?;
-    parse(&bytes).ok_or_else(none_of_this)
+impl<'a> File<'a> {
+    fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let rest = bytes.strip_prefix(MAGIC)?;
+        let (head, rest) = rest.split_first_chunk::<HEAD>()?;
+        let session = Hash(head[..32].try_into().ok()?);
+        let until = u64::from_le_bytes(head[32..40].try_into().ok()?);
+        let contracts = usize::try_from(u32::from_le_bytes(head[40..].try_into().ok()?)).ok()?;
+        let (contracts, rest) = rest.split_at_checked(contracts.checked_mul(32)?)?;
+        let contracts = contracts.as_chunks::<32>().0.iter().map(|id| Hash(*id)).collect();
+        let ([given @ (0 | 1)], rest) = rest.split_first_chunk::<1>()? else { return None };
+        let (tag, sealed) = rest.split_at_checked(TAG)?;
+        (sealed.len() >= TAG).then_some(Self { kept: Kept { session, given: *given == 1, until, contracts }, tag, sealed })
+    }
+}
+
+/// What a share is sealed with: all that is known of it but whether it was given.
+fn head(kept: &Kept) -> Vec<u8> {
+    let mut head = [MAGIC, &kept.session.0, &kept.until.to_le_bytes()].concat();
+    head.extend((kept.contracts.len() as u32).to_le_bytes());
+    kept.contracts.iter().for_each(|contract| head.extend(contract.0));
+    head
+}
+
+/// What the tag is of that says whether a share was given: the whole head, and which share.
+fn marked(kept: &Kept, sealed: &[u8]) -> Vec<u8> {
+    [&head(kept)[..], &[u8::from(kept.given)], &sealed[sealed.len().saturating_sub(TAG)..]].concat()
 }
 
 fn none_of_this() -> Error {
     Error::other("it is not a share of an answer that was given; restore it")
 }
 
-fn parse(bytes: &[u8]) -> Option<(Kept, Zeroizing<Vec<u8>>)> {
-    let rest = bytes.strip_prefix(MAGIC)?;
-    let (head, rest) = rest.split_first_chunk::<HEAD>()?;
-    let session = Hash(head[1..33].try_into().ok()?);
-    let until = u64::from_le_bytes(head[33..41].try_into().ok()?);
-    let contracts = usize::try_from(u32::from_le_bytes(head[41..].try_into().ok()?)).ok()?;
-    let (contracts, share) = rest.split_at_checked(contracts.checked_mul(32)?)?;
-    let contracts = contracts.as_chunks::<32>().0.iter().map(|id| Hash(*id)).collect();
-    Some((Kept { session, given: head[0] != 0, until, contracts }, Zeroizing::new(share.to_vec())))
+fn changed() -> Error {
+    Error::other("it is not as this node wrote it: it was changed, or is another node's; restore it")
 }
 
 #[cfg(test)]

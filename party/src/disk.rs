@@ -18,6 +18,13 @@ pub(crate) fn replace(path: &Path, parts: &[&[u8]]) -> IoResult<File> {
     Ok(file)
 }
 
+/// Replaces a file, and overwrites what was there: it no longer has a name, but may be on the disk.
+pub(crate) fn supersede(path: &Path, parts: &[&[u8]]) -> IoResult<()> {
+    let before = unless_missing(OpenOptions::new().write(true).open(path))?;
+    replace(path, parts)?;
+    before.map_or(Ok(()), |before| overwrite(&before))
+}
+
 /// Overwrites a file and removes it, if it is there, as far as the file system lets one overwrite. Under another name, so that a crash in between leaves nothing that would be read;
 /// whoever wipes again goes on where this failed.
 pub(crate) fn wipe(path: &Path) -> IoResult<()> {
@@ -27,11 +34,15 @@ pub(crate) fn wipe(path: &Path) -> IoResult<()> {
         sync_folder(path)?;
     }
     let Some(file) = unless_missing(OpenOptions::new().write(true).open(path))? else { return Ok(()) };
-    let zeros = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(0)];
-    file.write_all_at(&zeros, 0)?;
-    file.sync_all()?;
+    overwrite(&file)?;
     std::fs::remove_file(path)?;
     sync_folder(path)
+}
+
+fn overwrite(file: &File) -> IoResult<()> {
+    let zeros = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(0)];
+    file.write_all_at(&zeros, 0)?;
+    file.sync_all()
 }
 
 fn unless_missing<T>(done: IoResult<T>) -> IoResult<Option<T>> {

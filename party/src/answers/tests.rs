@@ -1,5 +1,6 @@
 use super::*;
 use mpc_core::link;
+use mpc_core::prss::EdgeKey;
 use std::time::Duration;
 
 fn hash(byte: u8) -> Hash {
@@ -70,10 +71,10 @@ fn a_share_outlives_the_node_and_so_does_that_it_was_given() {
     for answers in [answers, open(&folder)] {
         assert_eq!(state(&answers), State::Given(FIRST));
     }
+    let answers = open(&folder);
     let file = folder.path().join("answers").join(NOISE.to_string());
-    let (kept, share) = read(&File::open(&file).expect("there")).expect("read");
-    assert!(kept.given && kept.until == UNTIL && kept.contracts == [hash(3), hash(4)] && share.len() == b"a share".len());
-    assert_ne!(share.as_slice(), b"a share", "not as it is");
+    let (kept, share) = answers.read(&NOISE).expect("read");
+    assert!(kept.given && kept.until == UNTIL && kept.contracts == [hash(3), hash(4)] && share.as_slice() == b"a share");
     assert_eq!(std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&file).expect("there")) & 0o777, 0o600);
 }
 
@@ -88,7 +89,7 @@ fn what_a_crash_left_half_written_was_not_kept_and_what_is_damaged_is_said() {
     std::fs::write(&another, b"an operator's").expect("written");
     assert_eq!(state(&open(&folder)), State::Kept(FIRST));
     assert!(!torn.exists() && another.exists());
-    for length in [0, MAGIC.len(), MAGIC.len() + HEAD + 63] {
+    for length in [0, MAGIC.len(), MAGIC.len() + HEAD + 63, MAGIC.len() + HEAD + 64 + TAG + TAG] {
         let bytes = std::fs::read(&whole).expect("read");
         std::fs::write(&whole, &bytes[..length]).expect("written");
         let error = Answers::open(folder.path(), Arc::new(Identity::from_seed(&[6; 32]))).err().expect("damaged").to_string();
@@ -118,6 +119,51 @@ fn shares_go_with_their_contracts() {
 }
 
 #[test]
+fn a_share_on_disk_says_nothing_without_the_nodes_key_and_is_refused_if_any_of_it_was_changed() {
+    let folder = folder();
+    let answers = open(&folder);
+    // The first file, which was not given, is not to be had from the disk once it was.
+    for given in [false, true] {
+        match given {
+            false => kept(&answers),
+            true => within(&answers, |claim| claim.give()).expect("given"),
+        }
+        let file = answers.path(&NOISE);
+        let bytes = std::fs::read(&file).expect("read");
+        assert!(!bytes.windows(7).any(|part| part == b"a share"));
+        let said = |answers: IoResult<Answers>| answers.err().map(|error| error.to_string());
+        let another = Answers::open(folder.path(), Arc::new(Identity::from_seed(&[7; 32])));
+        assert!(said(another).is_some_and(|said| said.contains("is another node's; restore it")));
+        for (at, bit) in (0..bytes.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1 << bit;
+            std::fs::write(&file, &changed).expect("written");
+            let said = said(Answers::open(folder.path(), Arc::new(Identity::from_seed(&[6; 32]))));
+            assert!(said.is_some_and(|said| said.contains("restore it")), "byte {at}, bit {bit}, given: {given}");
+        }
+        // Nor is it given by a node that has it open.
+        let mut changed = bytes.clone();
+        *changed.last_mut().expect("some") ^= 1;
+        std::fs::write(&file, &changed).expect("written");
+        assert!(answers.read(&NOISE).is_err());
+        if !given {
+            let refusal = within(&answers, |claim| claim.give()).expect_err("it is not as it was kept");
+            assert!(refusal.reason.contains("it was changed"), "{refusal}");
+        }
+        // Longer, shorter, or as another answer's.
+        for changed in [[&bytes[..], &[0]].concat(), bytes[..bytes.len() - 1].to_vec()] {
+            std::fs::write(&file, &changed).expect("written");
+            assert!(answers.read(&NOISE).is_err());
+        }
+        std::fs::write(answers.path(&hash(8)), &bytes).expect("written");
+        assert!(answers.read(&hash(8)).is_err());
+        std::fs::remove_file(answers.path(&hash(8))).expect("removed");
+        std::fs::write(&file, bytes).expect("written");
+        assert_eq!(answers.read(&NOISE).expect("whole again").1.as_slice(), b"a share");
+    }
+}
+
+#[test]
 fn a_share_that_could_not_be_wiped_is_wiped_once_the_disk_is_mended() {
     let folder = folder();
     let answers = open(&folder);
@@ -139,12 +185,12 @@ fn what_is_computed_anew_leaves_nothing_of_the_share_before() {
     let folder = folder();
     let answers = open(&folder);
     kept(&answers);
-    let before = File::open(answers.path(&NOISE)).expect("there");
+    let before = std::fs::File::open(answers.path(&NOISE)).expect("there");
     let length = before.metadata().expect("there").len();
     within(&answers, |claim| claim.keep(hash(2), UNTIL, vec![hash(3)], b"another share")).expect("kept");
     assert_eq!(state(&answers), State::Kept(hash(2)));
     let mut left = Vec::new();
-    (&before).read_to_end(&mut left).expect("read");
+    std::io::Read::read_to_end(&mut &before, &mut left).expect("read");
     assert!(left.len() as u64 == length && left.iter().all(|byte| *byte == 0), "overwritten");
 }
 

@@ -190,8 +190,6 @@ impl City {
 
     /// What a planner makes of the parts of these parties, who may put in what he likes for the others.
     fn opened(&self, parts: &[(usize, &Stated)], others: &[u8]) -> Option<Vec<String>> {
-        let desk = &self.desks[0];
-        let plan = self.admitted(0, &self.offer()).plan;
         let open = |(party, stated): &(usize, &Stated)| {
             let (name, _, _) = TABLES[*party];
             let sealed = Sealed::open(&stated.note, name, &identity(name).public()).expect("signed");
@@ -200,9 +198,17 @@ impl City {
         let mut locked: Vec<_> = (0..3).map(|_| Zeroizing::new(others.to_vec())).collect();
         parts.iter().for_each(|part| locked[part.0] = open(part));
         let unlocked = seal::unlock(locked).expect("locked");
+        let of = |(party, part)| parts.iter().any(|(of, _)| *of == party).then_some((party, part));
+        self.finished(&unlocked.into_iter().enumerate().filter_map(of).collect::<Vec<_>>())
+    }
+
+    /// The answer that these parties' parts are, if they are one.
+    fn finished(&self, parts: &[(usize, Zeroizing<Vec<u8>>)]) -> Option<Vec<String>> {
+        let desk = &self.desks[0];
+        let plan = self.admitted(0, &self.offer()).plan;
         let local = Local::new(1 << 28).expect("a local stage");
         let ground = Ground::new(&plan, &local, desk.sources.public()).expect("public rows");
-        let part = |(party, _): &(usize, &Stated)| Some((TABLES[*party].0.to_owned(), wire::decode(&unlocked[*party], &plan, &ground)?));
+        let part = |(party, part): &(usize, Zeroizing<Vec<u8>>)| Some((TABLES[*party].0.to_owned(), wire::decode(part, &plan, &ground)?));
         let parts = parts.iter().map(part).collect::<Option<Vec<_>>>()?;
         let answer = finish(&plan, &ground, &local, &parts).ok()?;
         let shown = |column| query::datafusion::arrow::util::display::array_value_to_string(column, 0).expect("shown");
@@ -228,6 +234,17 @@ impl City {
             assert!(parts.is_empty() || opened.is_none(), "at {at}: {opened:?}");
         }
         parts.len()
+    }
+
+    /// What two parties have on disk of the one answer, opened by their keys.
+    fn on_disk(&self, parties: [usize; 2]) -> Option<Vec<String>> {
+        let share = |party: usize| {
+            let folder = self.folder.path().join(format!("{}.state/answers", TABLES[party].0));
+            let file = std::fs::read_dir(folder).expect("a folder").next().expect("a share").expect("a file").file_name();
+            let noise = file.to_str().and_then(|name| name.parse().ok()).expect("the noise's name");
+            self.desks[party].answers.read(&noise).expect("its own").1
+        };
+        self.finished(&parties.map(|party| (party, share(party))))
     }
 
     /// How many shares of answers a party has on disk.
@@ -347,6 +364,8 @@ fn a_revocation_at_any_step_leaves_no_share_of_an_answer_with_noise() {
     let answer = city.answer(&results);
     let (results, given) = city.run(0);
     assert_eq!(city.answer(&results), answer, "the same noise");
+    // What is on the disks of two of the nodes is the answer, with both their keys.
+    assert_eq!(city.on_disk([0, 2]), Some(answer.clone()));
     assert!(given < computed && given > 12, "{given} of {computed} steps");
     city.put_revocation();
     let mut parts = 0;
