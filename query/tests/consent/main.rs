@@ -17,7 +17,10 @@ use ledger::{
 use mpc_core::identity::Identity;
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
-use self::{questions::questions, reference::Need};
+use self::{
+    questions::questions,
+    reference::{Need, Term},
+};
 use query::{
     catalog::Catalog,
     compile::compile,
@@ -68,6 +71,33 @@ fn contracts(grants: &[Grant]) -> Vec<SignedContract> {
     tables.into_iter().map(|(table, columns)| contract(table, columns)).collect()
 }
 
+/// A contract whose term is one that the question does not keep.
+fn narrowed(signed: &mut SignedContract, term: Term) {
+    let contract = &mut signed.contract;
+    match term {
+        Term::Planner => contract.planners = vec![key("ben")],
+        Term::Receiver => contract.receivers = ["ben".to_owned()].into(),
+        Term::Purpose => contract.purposes = ["https://w3id.org/dpv#Marketing".to_owned()].into(),
+        Term::Begins => contract.not_before = Time(1_501),
+        Term::Ends => contract.not_after = Time(1_500),
+        Term::Security => contract.security = Security::Malicious,
+        Term::Partner => contract.join_with.clear(),
+        Term::Sizes => contract.sizes = Sizes::Hidden,
+    }
+}
+
+/// A question that does not keep a term of the contracts, if that is for the question to keep.
+fn strayed<'a>(ask: Ask<'a>, term: Term, ben: &'a VerifierKey) -> Ask<'a> {
+    match term {
+        Term::Planner => Ask { planner: ben, ..ask },
+        Term::Receiver => Ask { receivers: &["ana", "ben"], ..ask },
+        Term::Purpose => Ask { purpose: "https://w3id.org/dpv#PublicBenefits", ..ask },
+        Term::Begins => Ask { now: 999, ..ask },
+        Term::Ends => Ask { now: 2_000, ..ask },
+        Term::Security | Term::Partner | Term::Sizes => ask,
+    }
+}
+
 /// The reference: every need is met by some grant.
 fn meets(needs: &BTreeSet<Need>, grants: &[Grant]) -> bool {
     let met = |need: &Need| grants.iter().any(|(table, column, op)| *table == need.table && *column == need.column && need.of.contains(op));
@@ -101,8 +131,9 @@ fn the_interpretation_of_plans_agrees_with_what_questions_say() {
 fn agree() {
     let mut runner = TestRunner::deterministic();
     let (mut cases, mut allowed, mut plans) = (0, 0, 0);
+    let mut forbidden = BTreeMap::new();
     let mut disagree = Vec::new();
-    let ana = key("ana");
+    let (ana, ben) = (key("ana"), key("ben"));
     for _ in 0..600 {
         let strategy = (questions(), prop::collection::vec(any::<usize>(), 8));
         let (question, picks) = strategy.new_tree(&mut runner).expect("a question").current();
@@ -110,13 +141,31 @@ fn agree() {
         let Ok(plan) = compile(&sql, &TOWN) else { continue };
         plans += 1;
         let [least, most] = question.needs();
-        for grants in variants(&most, |at| picks[at % picks.len()]) {
-            let given = contracts(&grants);
-            let found = check(&plan, None, &given, &ask(&sql, &ana));
-            let expected = meets(&most, &grants);
-            if expected != meets(&least, &grants) {
+        for (number, grants) in variants(&most, |at| picks[at % picks.len()]).into_iter().enumerate() {
+            let mut given = contracts(&grants);
+            let columns = meets(&most, &grants);
+            if columns != meets(&least, &grants) {
                 continue;
             }
+            // Every other time a term of a contract, or of the question, is another as well.
+            let pick = picks[number % picks.len()].rotate_left(number as u32);
+            let term = Term::ALL[pick / 6 % Term::ALL.len()];
+            let at = [Some("energy.meters"), Some("health.stays"), None][pick / 2 % 3];
+            let (mut asked, mut refused) = (ask(&sql, &ana), false);
+            if pick % 2 == 1 {
+                refused = term.forbids(&question, at, |table| plan.disclosing().any(|told| table.starts_with(&format!("{}.", told.owner))));
+                match at {
+                    Some(table) => {
+                        given.iter_mut().filter(|signed| signed.contract.dataset == table).for_each(|signed| narrowed(signed, term))
+                    }
+                    None => asked = strayed(asked, term, &ben),
+                }
+                if columns && refused {
+                    *forbidden.entry(format!("{term:?} {}", at.is_some())).or_insert(0) += 1;
+                }
+            }
+            let found = check(&plan, None, &given, &asked);
+            let expected = columns && !refused;
             cases += 1;
             allowed += usize::from(expected);
             if found.is_ok() != expected {
@@ -125,7 +174,7 @@ fn agree() {
                 let needs: Vec<String> = most.iter().map(|n| format!("{} {:?} {:?}", n.table, n.column, n.of)).collect();
                 let found = found.map_or_else(|denial| denial.to_string(), |_| "allowed".into());
                 disagree.push(format!(
-                    "{sql}\n  grants {grants:?}\n  found: {found}\n  needs {}\n  uses {}",
+                    "{sql}\n  grants {grants:?}\n  {term:?} at {at:?}: {refused}\n  found: {found}\n  needs {}\n  uses {}",
                     needs.join("\n        "),
                     uses.join("\n       ")
                 ));
@@ -135,6 +184,7 @@ fn agree() {
     }
     assert!(disagree.is_empty(), "{} of {plans}:\n{}", disagree.len(), disagree[..disagree.len().min(40)].join("\n"));
     assert!(cases >= 1_000 && plans >= 300 && (200..cases - 200).contains(&allowed), "{cases} cases of {plans} plans, {allowed} allowed");
+    assert_eq!(forbidden.len(), 8 + 5, "every term decides by itself somewhere: {forbidden:?}");
 }
 
 fn said(used: &Use) -> String {

@@ -6,6 +6,39 @@ use ledger::contract::Operation::{self, *};
 
 use super::questions::{Agg, Cond, Question, Shape, Table, Value, of_number, there};
 
+/// A term of a contract that is not about columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Term {
+    Planner,
+    Receiver,
+    Purpose,
+    Begins,
+    Ends,
+    Security,
+    Partner,
+    Sizes,
+}
+
+impl Term {
+    pub const ALL: [Self; 8] =
+        [Self::Planner, Self::Receiver, Self::Purpose, Self::Begins, Self::Ends, Self::Security, Self::Partner, Self::Sizes];
+
+    /// Whether a question is refused for this term alone: as the contract of the table `at` has it, or as the question has it, if at none. `told` says whose numbers of rows are told to others.
+    pub fn forbids(self, question: &Question, at: Option<&str>, told: impl Fn(&str) -> bool) -> bool {
+        let other = question.other().filter(|_| question.among.is_some());
+        let tables: Vec<&str> = question.tables().into_iter().chain(other).map(|table| table.name).collect();
+        match (at, self) {
+            // What it is computed by, with what, and what is told of it is nothing that a question says.
+            (None, Self::Security | Self::Partner | Self::Sizes) => false,
+            (None, _) => true,
+            (Some(table), _) if !tables.contains(&table) => false,
+            (Some(_), Self::Partner) => tables.len() > 1,
+            (Some(table), Self::Sizes) => told(table),
+            (Some(_), _) => true,
+        }
+    }
+}
+
 /// One of `of` must be allowed for a column, or for the rows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Need {
