@@ -1,5 +1,7 @@
 //! Noise on what comes out: where it goes, how much of it, and that no entity moves a sum farther than it is for.
 
+mod game;
+
 use super::super::pool::On;
 use super::*;
 use protocols::privacy::{Delta, Epsilon, Loss, Noise as Law};
