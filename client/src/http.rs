@@ -70,10 +70,15 @@ impl Api {
 
     /// `GET path`, a text; nothing if there is none to be had.
     pub async fn text(&self, path: &str) -> Option<String> {
+        String::from_utf8(self.bytes(path).await?).ok()
+    }
+
+    /// `GET path`, whatever it is; nothing if there is none to be had.
+    pub async fn bytes(&self, path: &str) -> Option<Vec<u8>> {
         let answer = async {
             let response = self.send(Method::GET, path, Bytes::new(), None).await.ok().filter(|response| response.status().is_success())?;
             let body = Limited::new(response.into_body(), BODY_CAP).collect().await.ok()?;
-            String::from_utf8(body.to_bytes().to_vec()).ok()
+            Some(body.to_bytes().to_vec())
         };
         tokio::time::timeout(ANSWER_WITHIN, answer).await.ok().flatten()
     }

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 
 /// Say who asked what of a data set, what for, what came of it and what it cost
 ///
-/// The log is verified first, offline: every hash, every signature, every rule. Then every question that touched the data set is listed with
+/// The log is verified first: every hash, every signature, every rule; offline, if its files are named. Then every question that touched the data set is listed with
 /// the columns it read and the contract it was asked under, and every contract and snapshot of its owner.
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
@@ -56,9 +56,6 @@ pub(super) struct AuditArgs {
     /// The city's catalogue: what was released is said of questions whose SQL is known; if left out, that of --config
     #[arg(long, value_name = "FILE")]
     catalogue: Option<PathBuf>,
-    /// An agency's party.toml: its openings and its catalogue are taken
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
     /// Writes every entry that concerns the data set (NAME.note) and its receipt (NAME.proof) into this folder
     #[arg(long, value_name = "DIR")]
     proofs: Option<PathBuf>,
@@ -71,6 +68,8 @@ pub(super) struct AuditArgs {
 }
 
 const HELP: &str = "Examples:
+  tacit audit --dataset energy.buildings                                  the city's log, as planner.toml or TACIT_CONFIG says
+  tacit audit --dataset energy.buildings --config energy/party.toml       an agency's own mirror of it, with what it keeps of questions
   tacit audit tiles --dataset energy.buildings --policy city.policy --roster roster.toml
   tacit audit tiles --dataset energy.buildings --policy city.policy --roster roster.toml --column site_energy_mmbtu --since 2026-10 --until 2026-12
   tacit audit tiles --dataset energy.buildings --policy city.policy --roster roster.toml --html buildings.html --proofs proofs
@@ -137,14 +136,17 @@ fn standing(whole: &Whole) -> Standing {
 impl AuditArgs {
     /// What may be shown beside what stands on the log.
     fn opened(&self, history: &History, questions: &[&Question]) -> Result<Opened, Error> {
-        let config = self.config.as_deref().map(party::Config::load).transpose().map_err(|error| Error::config(error.to_string()))?;
-        let of_node = config.as_ref().map(|config| config.state.join(FOLDER));
-        let log = &self.whole.log.log;
-        let beside = || log.parent().map(|state| state.join(FOLDER)).filter(|folder| log.join("tail").exists() && folder.is_dir());
+        let log = &self.whole.log;
+        let known = (log.config.is_some() || log.log.is_none()).then(|| log.known()).transpose()?;
+        let of_node = known.as_ref().and_then(|known| known.openings.clone());
+        let beside = || {
+            let log = log.log.as_ref()?;
+            log.parent().map(|state| state.join(FOLDER)).filter(|folder| log.join("tail").exists() && folder.is_dir())
+        };
         let folders = if self.openings.is_empty() { of_node.or_else(beside).into_iter().collect() } else { self.openings.clone() };
         let mut openings = Openings::default();
         folders.iter().try_for_each(|folder| read_openings(folder, &mut openings))?;
-        let catalogue = self.catalogue.as_ref().or(config.as_ref().map(|config| &config.catalogue));
+        let catalogue = self.catalogue.as_ref().or(known.as_ref().map(|known| &known.catalogue));
         let catalogue = catalogue.map(|path| Catalog::load(path)).transpose().map_err(|error| Error::config(error.to_string()))?;
         let asked = questions.iter().filter_map(|question| Some((*question, openings.open(&question.query.statement)?)));
         let released = catalogue.as_ref().map(|catalogue| released::all(history, asked, catalogue));
@@ -180,25 +182,22 @@ impl AuditArgs {
 
     /// How to verify what a page says.
     fn commands(&self, history: &History, standing: &Standing) -> Vec<(&'static str, String)> {
-        let mut log = quoted(&self.whole.log.log);
-        if let Some(checkpoint) = &self.whole.log.checkpoint {
-            log += &format!(" --checkpoint {}", quoted(checkpoint));
-        }
-        log += &format!(" --policy {}", quoted(&self.whole.policy));
-        if let Some(roster) = &self.whole.roster {
-            log += &format!(" --roster {}", quoted(roster));
-        }
+        let option =
+            |name: &str, file: &Option<PathBuf>| file.as_ref().map(|file| format!(" --{name} {}", quoted(file))).unwrap_or_default();
+        let WholeArgs { log: of, policy, roster, .. } = &self.whole;
+        let policy = option("policy", policy) + &option("config", &of.config);
+        let mut log = of.log.as_ref().map(|log| format!(" {}", quoted(log))).unwrap_or_default();
+        log += &(option("checkpoint", &of.checkpoint) + &policy + &option("roster", roster));
         self.whole.after.iter().for_each(|after| log += &format!(" --after {}", quoted(after)));
         let mut commands = vec![
-            ("Check the whole log:", format!("tacit ledger audit {log}")),
+            ("Check the whole log:", format!("tacit ledger audit{log}")),
             ("List the use of the data set again, and write a receipt for every entry:", {
-                format!("tacit audit {log} --dataset {} --proofs proofs", quoted(Path::new(&history.dataset)))
+                format!("tacit audit{log} --dataset {} --proofs proofs", quoted(Path::new(&history.dataset)))
             }),
         ];
         if let Some(entry) = history.entries.last() {
             let name = file_name(entry, standing);
-            let verify =
-                format!("tacit ledger verify proofs/{name}.proof --entry proofs/{name}.note --policy {}", quoted(&self.whole.policy));
+            let verify = format!("tacit ledger verify proofs/{name}.proof --entry proofs/{name}.note{policy}");
             commands.push(("Check the receipt of one entry, without the log:", verify));
         }
         commands

@@ -6,6 +6,7 @@ mod check;
 mod evidence;
 pub(super) mod files;
 mod handover;
+pub(super) mod known;
 mod member;
 mod restore;
 mod show;

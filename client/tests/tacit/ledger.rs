@@ -55,7 +55,7 @@ fn an_audit_passes_what_is_right_and_names_what_is_not() {
         ),
         (&["ledger", "audit", text(&tiles), "--policy", text(&tiles.join("checkpoint"))], "not a policy file"),
         (&["ledger", "show", text(city.folder.path())], "checkpoint: there is no such file"),
-        (&["ledger", "audit", text(&tiles)], "--policy"),
+        (&["ledger", "audit", text(&tiles)], "no planner configuration found"),
     ] {
         let said = run(args);
         assert!(said.code == 2 && said.err.contains(says), "{args:?}: {}", said.err);

@@ -154,3 +154,38 @@ fn a_node_begins_nothing_of_which_it_cannot_keep_the_words() {
     town.up();
     assert_eq!(files(&kept).len(), 2);
 }
+
+/// As the issue of a month's report is begun: nothing but the data set is said, and the configuration says the rest.
+#[test]
+fn an_audit_finds_the_log_by_the_configuration() {
+    let mut town = Town::invented();
+    town.up();
+    assert_eq!(town.run(&["query", SQL]).code, 0, "{}", town.logs());
+    // A planner's, from the coordinator; an agency's, from its own mirror, with the words of the question that it keeps.
+    let planner = town.run(&["audit", "--dataset", DATASET]);
+    assert!(planner.code == 0 && planner.out.contains(DATASET), "{}{}", planner.out, planner.err);
+    let config = town.city.node_config("health").expect("its configuration");
+    let agency = town.run(&["audit", "--dataset", DATASET, "--config", text(config), "--json"]);
+    assert_eq!(agency.code, 0, "{}", agency.err);
+    let told: Value = serde_json::from_str(&agency.out).expect("JSON");
+    assert!(told["questions"][0]["sql"].as_str().is_some_and(|sql| sql.contains("covid_deaths")), "{}", told["questions"]);
+    for args in [&["ledger", "audit"][..], &["ledger", "audit", "--config", text(config)]] {
+        let said = town.run(args);
+        assert!(said.code == 0 && said.out.contains("Every hash, signature and rule holds"), "{}{}", said.out, said.err);
+    }
+    // A receipt as well.
+    let proofs = town.folder.path().join("proofs");
+    let said = town.run(&["audit", "--dataset", DATASET, "--proofs", text(&proofs)]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    let files = fs::read_dir(&proofs).expect("the folder").map(|file| file.expect("a file").path());
+    let proof = files.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "proof")).expect("a receipt");
+    let verified = town.run(&["ledger", "verify", text(&proof), "--entry", text(&proof.with_extension("note"))]);
+    assert!(verified.code == 0 && verified.out.contains("It is entry "), "{}{}", verified.out, verified.err);
+    // What is said counts before what is found.
+    let other = town.folder.path().join("other.policy");
+    std::fs::write(&other, "quorum none\n").expect("written");
+    let said = town.run(&["audit", "--dataset", DATASET, "--policy", text(&other)]);
+    assert_ne!(said.code, 0, "{}", said.out);
+    let missing = town.run(&["audit", "nowhere", "--dataset", DATASET]);
+    assert!(missing.code == 2 && missing.err.contains("nowhere"), "{}", missing.err);
+}

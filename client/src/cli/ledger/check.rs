@@ -1,6 +1,7 @@
 //! `tacit ledger verify`, `audit` and `prove`.
 
 use super::files::{self, Files, LogArgs, fails, read_policy, root};
+use super::known::Known;
 use super::whole::{Whole, WholeArgs};
 use crate::cli::{Done, print};
 use crate::config::read;
@@ -29,9 +30,12 @@ pub(super) struct VerifyArgs {
     /// The entry, a signed note
     #[arg(long, value_name = "FILE")]
     entry: PathBuf,
-    /// Whom to believe (C2SP tlog-policy)
+    /// Whom to believe (C2SP tlog-policy); if left out, as the configuration says
     #[arg(long, value_name = "FILE")]
-    policy: PathBuf,
+    policy: Option<PathBuf>,
+    /// Whom to believe, if it is not said: a party.toml or a planner.toml; if left out, that of TACIT_CONFIG, else the planner's
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Counts only cosignatures of the last so many seconds
     #[arg(long, value_name = "SECONDS")]
     fresh: Option<u64>,
@@ -43,15 +47,19 @@ pub(super) struct VerifyArgs {
 const VERIFY_HELP: &str = "Examples:
   tacit ledger verify debit.proof --entry debit.note --policy city.policy
   tacit ledger verify debit.proof --entry debit.note --policy city.policy --fresh 60 --json
+  tacit ledger verify debit.proof --entry debit.note                                      the policy that planner.toml or TACIT_CONFIG names
 
-It needs these three files and nothing else: no log, no network. That the entry keeps the log's rules is what the agencies' `validated` cosignatures
+It needs receipt, entry and policy and nothing else: no log, no network. That the entry keeps the log's rules is what the agencies' `validated` cosignatures
 under the receipt say; `tacit ledger audit` checks it anew.";
 
 pub(super) fn verify(args: &VerifyArgs) -> Done {
     let receipt = read(&args.receipt, Kind::Receipt)?;
     let receipt: Receipt = receipt.parse().map_err(|error| Error::config(format!("{}: {error}", args.receipt.display())))?;
     let entry = read(&args.entry, Kind::Entry)?;
-    let policy = read_policy(&args.policy)?;
+    let policy = match &args.policy {
+        Some(policy) => read_policy(policy)?,
+        None => read_policy(Known::load(args.config.as_deref())?.policy()?)?,
+    };
     let window = args.fresh.map(|fresh| Ok::<_, Error>(Window { fresh, ..Window::at(now()?) })).transpose()?;
     let head = receipt.verify(entry.as_bytes(), &policy, window).map_err(|error| fails(error.code(), error))?;
     let parsed = Entry::parse(entry.as_bytes()).map_err(|error| fails("E_LEDGER_ENTRY", error))?;
@@ -87,6 +95,8 @@ pub(super) struct AuditArgs {
 }
 
 const AUDIT_HELP: &str = "Examples:
+  tacit ledger audit                                    the city's log, as planner.toml or TACIT_CONFIG says
+  tacit ledger audit --config energy/party.toml         an agency's own mirror of it
   tacit ledger audit tiles --policy city.policy --roster roster.toml
   tacit ledger audit energy/ledger --checkpoint monday.checkpoint --policy city.policy --roster roster.toml --json
   tacit ledger audit new --after old --policy both.policy --roster roster.toml
@@ -181,9 +191,8 @@ pub(super) fn prove(args: &ProveArgs) -> Done {
     let entry = log.files.entry(index, head.size)?;
     let receipt = audit::prove(&log.files, &log.checkpoint, index).map_err(|error| fails(error.code(), error))?;
     // A receipt that proves nothing is not handed out.
-    tree::verify_inclusion(&tree::leaf_hash(&entry), index, head.size, &head.root, &receipt.proof).map_err(|error| {
-        fails("E_LEDGER_CORRUPT", format!("{}: its files do not lead to the checkpoint: {error}; fetch them again", args.log.log.display()))
-    })?;
+    tree::verify_inclusion(&tree::leaf_hash(&entry), index, head.size, &head.root, &receipt.proof)
+        .map_err(|error| fails("E_LEDGER_CORRUPT", format!("the log's files do not lead to the checkpoint: {error}; fetch them again")))?;
     let (receipt, entry) = (receipt.to_string(), String::from_utf8_lossy(&entry).into_owned());
     if args.json {
         return Ok(print(&format!("{}\n", json!({"index": index, "log": told(head), "entry": entry, "receipt": receipt})))?);

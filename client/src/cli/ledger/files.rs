@@ -1,7 +1,10 @@
 //! The files that the commands read: logs, checkpoints, policies.
 
+use super::known::Known;
+use crate::cli::runtime;
 use crate::config::read;
 use crate::error::Error;
+use crate::http::Api;
 use clap::Args;
 use ledger::audit::Folder;
 use ledger::bytes::Base64;
@@ -11,8 +14,11 @@ use ledger::policy::{Policy, PolicyError};
 use ledger::store::{Store, StoreError, Tiles};
 use ledger::tile::{self, Level, Tile, WIDTH};
 use mpc_core::file::Kind;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use tokio::runtime::Runtime;
 
 /// Which log, and how far.
 #[derive(Debug, Args)]
@@ -23,6 +29,39 @@ pub(in crate::cli) struct LogArgs {
     /// The checkpoint to stand on; if left out, the newest in the folder
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
+}
+
+/// The same, where the configuration says which log it is.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct OwnLogArgs {
+    /// The log's files: a folder of tiles, or a node's ledger folder (which the node may be using); if left out, an agency's own mirror, or what the coordinator hands out
+    #[arg(value_name = "LOG")]
+    pub log: Option<PathBuf>,
+    /// The checkpoint to stand on; if left out, the newest in the folder, or the coordinator's
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
+    /// Whose log, and whom to believe, if it is not said: a party.toml or a planner.toml; if left out, that of TACIT_CONFIG, else the planner's
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+impl OwnLogArgs {
+    pub fn open(&self) -> Result<Log, Error> {
+        match &self.log {
+            Some(log) => LogArgs { log: log.clone(), checkpoint: self.checkpoint.clone() }.open(),
+            None => self.known()?.log(self.checkpoint.as_deref()),
+        }
+    }
+
+    /// What the configuration says.
+    pub fn known(&self) -> Result<Known, Error> {
+        Known::load(self.config.as_deref())
+    }
+
+    /// Whom to believe: those of this file, else as the configuration says.
+    pub fn policy(&self, given: Option<&Path>) -> Result<Policy, Error> {
+        given.map_or_else(|| read_policy(self.known()?.policy()?), read_policy)
+    }
 }
 
 /// A log's files, and a checkpoint of it.
@@ -48,6 +87,42 @@ impl LogArgs {
 pub(in crate::cli) enum Files {
     Tiles(Folder),
     Node(Box<Store>),
+    Served(Served),
+}
+
+/// A log's files at the coordinator, fetched as they are read.
+pub(in crate::cli) struct Served {
+    api: Api,
+    runtime: Runtime,
+    seen: RefCell<HashMap<Tile, Vec<u8>>>,
+}
+
+impl Served {
+    pub fn new(api: Api) -> Result<Self, Error> {
+        Ok(Self { api, runtime: runtime()?, seen: RefCell::default() })
+    }
+
+    /// The newest checkpoint that a quorum cosigned.
+    pub fn checkpoint(&self) -> Result<String, Error> {
+        let text = self.runtime.block_on(self.api.text("/ledger/checkpoint"));
+        text.ok_or_else(|| {
+            let what = "it hands out no checkpoint of the city's log; see that it runs (`tacit doctor`), or name the log's files: LOG";
+            Error::connection(self.api.base(), what.into())
+        })
+    }
+}
+
+impl Tiles for Served {
+    fn tile(&self, tile: &Tile) -> Result<Vec<u8>, StoreError> {
+        if let Some(bytes) = self.seen.borrow().get(tile) {
+            return Ok(bytes.clone());
+        }
+        let path = tile.to_string();
+        let bytes = self.runtime.block_on(self.api.bytes(&format!("/ledger/{path}")));
+        let bytes = bytes.ok_or_else(|| StoreError::NoTile { path: format!("{}/ledger/{path}", self.api.base()) })?;
+        self.seen.borrow_mut().insert(*tile, bytes.clone());
+        Ok(bytes)
+    }
 }
 
 impl Files {
@@ -93,6 +168,7 @@ impl Tiles for Files {
         match self {
             Self::Tiles(folder) => folder.tile(tile),
             Self::Node(store) => store.tile(tile),
+            Self::Served(served) => served.tile(tile),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! A whole log, with those before it, checked before anything of it is believed.
 
-use super::files::{self, Files, Log, LogArgs, fails, read_policy};
-use crate::config::Config;
+use super::files::{self, Files, Log, OwnLogArgs, fails};
 use crate::error::Error;
 use clap::Args;
 use ledger::audit::{self, Audit};
@@ -17,11 +16,11 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub(in crate::cli) struct WholeArgs {
     #[command(flatten)]
-    pub log: LogArgs,
-    /// Whom to believe (C2SP tlog-policy)
+    pub log: OwnLogArgs,
+    /// Whom to believe (C2SP tlog-policy); if left out, as the configuration says
     #[arg(long, value_name = "FILE")]
-    pub policy: PathBuf,
-    /// The city's roster: its members are the founders, who may admit themselves; if left out, the planner's
+    pub policy: Option<PathBuf>,
+    /// The city's roster: its members are the founders, who may admit themselves; if left out, that of the configuration
     #[arg(long, value_name = "FILE")]
     pub roster: Option<PathBuf>,
     /// The log that was handed over to this one, and those before it, the oldest first
@@ -41,11 +40,12 @@ pub(in crate::cli) struct Whole {
 
 impl WholeArgs {
     pub fn verify(&self) -> Result<Whole, Error> {
-        let policy = read_policy(&self.policy)?;
-        let roster = self.roster.clone().map_or_else(|| Ok::<_, Error>(Config::find(None)?.roster), Ok)?;
+        let policy = self.log.policy(self.policy.as_deref())?;
+        let roster = self.roster.clone().map_or_else(|| Ok::<_, Error>(self.log.known()?.roster), Ok)?;
         let roster = Roster::load(&roster).map_err(|error| Error::config(error.to_string()))?;
         let mut logs = Vec::new();
-        let audit = audited(self.log.open()?, &policy, &roster, &self.after, &mut logs)?;
+        let after = if self.log.log.is_none() && self.after.is_empty() { self.log.known()?.after } else { self.after.clone() };
+        let audit = audited(self.log.open()?, &policy, &roster, &after, &mut logs)?;
         let cosigners = logs.last().map_or(Ok(Vec::new()), |log| files::cosigners(&log.checkpoint, &policy))?;
         Ok(Whole { logs, audit, cosigners })
     }

@@ -1,0 +1,99 @@
+//! What a member's configuration says of the city's log: where it is, and whom to believe. For commands that are not told otherwise.
+
+use super::files::{Files, Log, Served, read_checkpoint};
+use crate::config::{Config, VARIABLE};
+use crate::error::Error;
+use crate::http::Api;
+use ledger::checkpoint::Checkpoint;
+use mpc_core::file::{self, Kind};
+use mpc_core::roster::Roster;
+use party::openings::FOLDER;
+use std::path::{Path, PathBuf};
+
+/// Of an agency, by its party.toml; or of a planner.
+pub(in crate::cli) struct Known {
+    file: PathBuf,
+    pub roster: PathBuf,
+    pub catalogue: PathBuf,
+    policy: Option<PathBuf>,
+    /// An agency's mirror.
+    own: Option<PathBuf>,
+    /// The logs before it, the oldest first.
+    pub after: Vec<PathBuf>,
+    /// What opens the log's commitments, at an agency.
+    pub openings: Option<PathBuf>,
+    coordinator: Option<String>,
+}
+
+impl Known {
+    /// By the file that is named, else by the one that `TACIT_CONFIG` names, else by the planner's, wherever that is looked for.
+    pub fn load(given: Option<&Path>) -> Result<Self, Error> {
+        let variable = std::env::var_os(VARIABLE).filter(|name| !name.is_empty()).map(PathBuf::from);
+        let given = given.map(Path::to_owned).or(variable);
+        match given.as_deref().filter(|path| file::read(path, Kind::Party).is_ok()) {
+            Some(path) => {
+                let config = party::Config::load(path).map_err(|error| Error::config(error.to_string()))?;
+                let (policy, own, before) = config
+                    .ledger
+                    .map(|ledger| (ledger.policy, ledger.folder, ledger.before))
+                    .map_or_else(|| (None, None, None), |(policy, folder, before)| (Some(policy), Some(folder), before));
+                Ok(Self {
+                    file: path.into(),
+                    roster: config.roster,
+                    catalogue: config.catalogue,
+                    policy,
+                    own,
+                    after: before.map(|before| before.after).unwrap_or_default(),
+                    openings: Some(config.state.join(FOLDER)),
+                    coordinator: None,
+                })
+            }
+            None => {
+                let Config { file, roster, catalogue, policy, coordinator, .. } = Config::find(given.as_deref())?;
+                Ok(Self { file, roster, catalogue, policy, own: None, after: Vec::new(), openings: None, coordinator })
+            }
+        }
+    }
+
+    /// Whom to believe.
+    pub fn policy(&self) -> Result<&Path, Error> {
+        self.policy.as_deref().ok_or_else(|| {
+            Error::config(format!(
+                "{} does not say whom to believe of the city's log; give --policy FILE, or add `policy` there",
+                self.file.display()
+            ))
+        })
+    }
+
+    /// The log: an agency's own mirror, up to the checkpoint that the coordinator hands out, as its own has its own cosignatures only; or all of it from the coordinator. Whoever hands
+    /// it out, it is checked.
+    pub fn log(&self, checkpoint: Option<&Path>) -> Result<Log, Error> {
+        let served = Served::new(Api::new(&self.api()?)?)?;
+        let checkpoint = match checkpoint {
+            Some(path) => read_checkpoint(path)?,
+            None => {
+                let text = served.checkpoint()?;
+                Checkpoint::parse(&text)
+                    .map_err(|error| Error::Failed(format!("what the coordinator hands out as the log's checkpoint is none: {error}")))?
+            }
+        };
+        let files = match &self.own {
+            Some(folder) => Files::open(folder)?,
+            None => Files::Served(served),
+        };
+        match &files {
+            Files::Node(store) if store.size() < checkpoint.head().size => Err(Error::Failed(format!(
+                "this node's mirror has {} entries of the log, and the checkpoint is of {}; try again in a moment, or see by `tacit doctor` what keeps it",
+                store.size(),
+                checkpoint.head().size
+            ))),
+            _ => Ok(Log { files, checkpoint }),
+        }
+    }
+
+    fn api(&self) -> Result<String, Error> {
+        let roster = Roster::load(&self.roster).map_err(|error| Error::config(error.to_string()))?;
+        let base = self.coordinator.clone().or_else(|| roster.coordinator().api.clone());
+        base.ok_or_else(|| Error::config("the roster has no `api` for the coordinator; name the log's files: LOG"))
+    }
+}
