@@ -5,6 +5,7 @@ mod denials;
 mod protection;
 mod questions;
 mod reference;
+mod runs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
