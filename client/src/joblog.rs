@@ -127,8 +127,10 @@ impl Client {
         if asking.standing.given.is_empty() || !spends(&found.0) || is_given(&found) {
             return Ok(found);
         }
-        let log = self.on_log(asking.standing);
-        let of = |dataset: &String| log.values().filter(|signed| signed.contract.dataset == *dataset).collect::<Vec<_>>();
+        let (own, log) = (self.own_contracts()?, self.on_log(asking.standing));
+        // What was taken away from the nodes' folders does not allow it any more.
+        let here = |signed: &&SignedContract| own.as_ref().is_none_or(|own| own.iter().any(|own| own.id == signed.id));
+        let of = |dataset: &String| log.values().filter(|signed| signed.contract.dataset == *dataset).filter(here).collect::<Vec<_>>();
         let choices: Vec<Vec<&SignedContract>> = effective.contracts.keys().map(of).collect();
         let query = asking.query;
         for choice in combinations(&choices).take(MOST_CHOICES) {
