@@ -206,7 +206,8 @@ impl Sequencer {
         let refused = |(status, body): (u16, &[u8])| SequencerError::Refused {
             agency: agency.into(),
             status,
-            text: String::from_utf8_lossy(&body[..body.len().min(500)]).trim_end().into(),
+            // What to do next is for the agency, whose node says it, too.
+            text: String::from_utf8_lossy(&body[..body.len().min(500)]).lines().next().unwrap_or_default().trim_end().into(),
         };
         match witness {
             (200, lines) => {

@@ -237,7 +237,7 @@ impl State {
             Refused::new(code, reason)
         });
         if let Some(trouble) = trouble.as_ref().filter(|trouble| self.trouble.as_ref() != Some(trouble)) {
-            tracing::error!(%trouble, "an update of the log is refused");
+            tracing::error!(%trouble, fix = trouble.fix, "an update of the log is refused");
         }
         self.trouble = trouble;
     }

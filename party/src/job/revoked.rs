@@ -388,7 +388,7 @@ fn a_revocation_at_any_step_leaves_no_share_of_an_answer_with_noise() {
 }
 
 #[tokio::test]
-async fn the_next_look_at_the_folder_refuses_new_questions_and_ends_what_runs() {
+async fn the_next_look_at_the_folder_refuses_new_questions() {
     let city = City::new(None, SQL);
     let desk = &city.desks[OWNER];
     let jobs = Jobs::new(desk.clone()).expect("a thread");
