@@ -7,7 +7,9 @@ use crate::joblog::{self, Logged};
 use crate::render;
 use ledger::bytes::Hash;
 use ledger::policy::Policy;
+use mpc_core::PartyId;
 use mpc_core::roster::Roster;
+use party::lock::{self, Fault};
 use query::datafusion::arrow::array::RecordBatch;
 use query::finish::{FinishError, Suppressed, answer as finish};
 use query::ground::Ground;
@@ -106,8 +108,21 @@ pub(crate) fn verify(asked: &Asked, results: &SealedResults, roster: &Roster) ->
         let bytes = party::seal::open(&asked.key, &sealed, name).map_err(|e| wrong(format!("the share of {name}: {e}")))?;
         shares.push(Share { party: name.clone(), sealed, note: note.note.clone(), bytes });
     }
+    let names: Vec<&str> = shares.iter().map(|share| share.party.as_str()).collect();
+    let (sealed, locked): (Vec<_>, Vec<_>) = shares.iter().map(|share| (&share.sealed, &share.bytes)).unzip();
+    lock::check(&names, &sealed, &locked).map_err(|fault| {
+        let name = |party: PartyId| names[party.index()];
+        wrong(match fault {
+            Fault::One(party) => format!("the share of {} is not locked as its note says", name(party)),
+            Fault::Two(from, to) => format!(
+                "{} and {} say different things of a piece of the lock that the first told the second, and which of them is wrong cannot be told from here",
+                name(from),
+                name(to)
+            ),
+        })
+    })?;
     let locked = shares.iter_mut().map(|share| std::mem::take(&mut share.bytes)).collect();
-    let unlocked = party::seal::unlock(locked).ok_or_else(|| wrong("the share of a party is not locked".into()))?;
+    let unlocked = lock::unlock(locked).ok_or_else(|| wrong("the share of a party is not locked".into()))?;
     shares.iter_mut().zip(unlocked).for_each(|(share, bytes)| share.bytes = bytes);
     Ok(shares)
 }
@@ -153,6 +168,7 @@ mod tests {
     use super::*;
     use ledger::bytes::Base64;
     use mpc_core::identity::Identity;
+    use party::lock::{PIECE, Pieces};
     use party::seal::{Context, Envelope, OutputKey, seal};
     use query::datafusion::logical_expr::LogicalPlanBuilder;
     use query::message::job::SealedNote;
@@ -200,12 +216,22 @@ mod tests {
 
     /// A party's note as it should be, but for `change` (made before it is signed).
     fn note(asked: &Asked, at: usize, change: impl Fn(&mut Sealed)) -> SealedNote {
+        locked(asked, at, piece, change)
+    }
+
+    /// What one party tells another of the lock.
+    fn piece(from: PartyId, to: PartyId) -> [u8; PIECE] {
+        [from.0 * 3 + to.0; PIECE]
+    }
+
+    /// The same, with the pieces that this party believes in.
+    fn locked(asked: &Asked, at: usize, piece: impl Fn(PartyId, PartyId) -> [u8; PIECE], change: impl Fn(&mut Sealed)) -> SealedNote {
         let (attempt, sid, plan_hash) = (1, Hash([8; 32]), Hash(asked.plan.hash()));
+        let pieces = Pieces::of(sid, PartyId(at as u8), 3, piece);
         let context = Context { job: JOB, attempt, sid, plan_hash, party: PARTIES[at] };
-        let pieces = [1, 2, 3].map(|byte| Hash([byte; 32]));
-        let locked = party::seal::lock(b"shares", mpc_core::PartyId(at as u8), &pieces);
-        let Envelope { encapsulated, ciphertext } = seal(&asked.key.public(), &context, &locked).expect("sealed");
-        let mut sealed = Sealed { job: JOB, attempt, sid, plan_hash, encapsulated, ciphertext, measured: Vec::new() };
+        let Envelope { encapsulated, ciphertext } = seal(&asked.key.public(), &context, &pieces.lock(b"shares")).expect("sealed");
+        let lock = pieces.told(|peer| PARTIES[peer.index()].into());
+        let mut sealed = Sealed { job: JOB, attempt, sid, plan_hash, encapsulated, ciphertext, measured: Vec::new(), lock };
         change(&mut sealed);
         SealedNote { party: PARTIES[at].into(), note: sealed.sign(PARTIES[at], &identity(at)).expect("signed") }
     }
@@ -227,6 +253,26 @@ mod tests {
         let shares = verify(&asked, &results(&asked), &roster()).expect("verified");
         assert_eq!(shares.iter().map(|s| s.party.as_str()).collect::<Vec<_>>(), PARTIES);
         assert!(shares.iter().all(|share| share.bytes.as_slice() == b"shares"));
+    }
+
+    #[test]
+    fn parties_that_differ_about_a_piece_of_the_lock_are_named_both() {
+        let asked = asked();
+        let (transport, health) = (PartyId(0), PartyId(2));
+        let other = |from, to| if (from, to) == (transport, health) { [99; PIECE] } else { piece(from, to) };
+        // Whether the first told another than it says, or the second says another than it was told, nobody can see.
+        for (liar, word) in [(0, other), (2, other)] {
+            let mut results = results(&asked);
+            results.sealed[liar] = locked(&asked, liar, word, |_| {});
+            untrusted(&asked, &results, "transport and health say different things of a piece of the lock");
+        }
+        // That one carries other pieces than it says is seen.
+        let mut results = results(&asked);
+        results.sealed[0] = locked(&asked, 0, other, |sealed| {
+            let honest = Pieces::of(sealed.sid, transport, 3, piece);
+            sealed.lock = honest.told(|peer| PARTIES[peer.index()].into());
+        });
+        untrusted(&asked, &results, "the share of transport is not locked as its note says");
     }
 
     #[test]

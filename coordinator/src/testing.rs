@@ -9,7 +9,7 @@ use mpc_core::roster::{Node, Planner, Role, Roster};
 use query::catalog::Catalog;
 use query::joblog::QueryEntry;
 use query::message::frame::{FromParty, Ready, Signed, Stated};
-use query::message::{Accept, Code, Failed, Query, QueryId, Refusal, Refuse, Sealed, Statement};
+use query::message::{Accept, Code, Failed, Query, QueryId, Refusal, Refuse, Sealed, Statement, Told};
 use std::sync::Arc;
 
 pub(crate) const PARTIES: [&str; 3] = ["transport", "energy", "health"];
@@ -120,8 +120,10 @@ pub(crate) fn failed(party: usize, job: QueryId, attempt: u32, code: Code) -> Fr
 }
 
 pub(crate) fn sealed(party: usize, job: QueryId, attempt: u32, sid: Hash) -> FromParty {
-    let sealed =
-        Sealed { job, attempt, sid, plan_hash: PLAN, encapsulated: Base64(vec![1; 32]), ciphertext: Base64(vec![2; 40]), measured: vec![] };
+    let peers = PARTIES.iter().enumerate().filter(|(at, _)| *at != party);
+    let lock = peers.map(|(_, peer)| Told { peer: (*peer).into(), sent: Hash([3; 32]), received: Hash([3; 32]) }).collect();
+    let (encapsulated, ciphertext) = (Base64(vec![1; 32]), Base64(vec![2; 40]));
+    let sealed = Sealed { job, attempt, sid, plan_hash: PLAN, encapsulated, ciphertext, measured: vec![], lock };
     FromParty::Sealed(stated(party, &sealed))
 }
 

@@ -10,9 +10,10 @@ use crate::attempts::Attempts;
 use crate::budget;
 use crate::config::Limits;
 use crate::difference::{Asked, Guard, Refused, Told};
-use crate::exchange::{Failure, exchanged};
+use crate::exchange::Failure;
 use crate::joblog;
 use crate::ledger::Mirror;
+use crate::lock::{self, Pieces};
 use crate::node::now;
 use crate::observe::Observed;
 use crate::offer::{Admitted, Grounds};
@@ -268,13 +269,12 @@ impl Attempt<'_> {
     /// Seals this node's part; once this returns, the query is answered.
     fn seal(&mut self, session: &mut Session, message: &[u8], measured: Vec<Measured>) -> Result<Stated, Refusal> {
         let Admitted { job, attempt, query, plan, plan_hash, consent, .. } = self.admitted;
-        let sid = Hash(*session.id());
+        let (sid, roster) = (Hash(*session.id()), self.desk.grounds.roster());
         let context = Context { job: *job, attempt: *attempt, sid, plan_hash: *plan_hash, party: &self.desk.node };
         let defect = |error: seal::SealError| Refusal::new(Code::OutputKey, error.to_string(), "");
-        let own = seal::piece().map_err(defect)?;
-        let pieces = exchanged(session, "lock", &[], &own).map_err(|abort| self.refusal(&abort, Stage::Release))?;
-        let pieces: Vec<Hash> = pieces.into_values().map(|([], piece)| piece).collect();
-        let sealed = seal::seal(&query.output_key.0, &context, &seal::lock(message, self.desk.me, &pieces));
+        let pieces = lock::drawn(session.me(), session.parties()).map_err(defect)?;
+        let pieces = Pieces::exchanged(session, pieces).map_err(|abort| self.refusal(&abort, Stage::Release))?;
+        let sealed = seal::seal(&query.output_key.0, &context, &pieces.lock(message));
         let seal::Envelope { encapsulated, ciphertext } = sealed.map_err(defect)?;
         let sealed = Sealed {
             job: *job,
@@ -284,6 +284,7 @@ impl Attempt<'_> {
             encapsulated,
             ciphertext,
             measured: query::trace::told(measured, query.analyze),
+            lock: pieces.told(|peer| roster.party(peer).map(|node| node.name.clone()).unwrap_or_default()),
         };
         let note = sealed
             .sign(&self.desk.node, &self.desk.identity)

@@ -16,6 +16,7 @@
 //!           openings the words of the questions it takes part in, for audits
 //!           difference  what was told of protected tables, that no two answers differ in too few entities
 //!           exchange what the parties of a session tell each other in clear
+//!           lock     what is released opens with all parts alone
 //!           disk     files that a crash leaves whole or not there
 //!           seal     what is released, readable by the planner alone
 //!           observe  health and metrics · doctor   what is wrong before the node starts
@@ -34,6 +35,7 @@ mod exchange;
 mod job;
 mod joblog;
 pub mod ledger;
+pub mod lock;
 mod node;
 pub mod observe;
 pub mod offer;

@@ -4,9 +4,7 @@
 //! query the planner signed; `info` is `tacit/v1/out` and the session id, `aad` the plan hash and the public shape of the release:
 //! job, attempt, length, party. Parties [`seal`], the planner's client [`open`]s: both are here so that they cannot drift apart.
 //!
-//! A party holds two of three components, so that two parties' parts would be the answer, and an owner that keeps its own back, because its contract was revoked, kept nothing back. So
-//! what is sealed is [`lock`]ed: under a key for each part, made of one random piece of each party's, which they tell one another in the session, and of which each part carries its own.
-//! Who has not all parts has none of it, whatever else he knows, unless a party tells him the others' pieces.
+//! What is sealed is locked before ([`crate::lock`]), so that nobody who has not all parts has any of the answer.
 
 use hpke::aead::ChaCha20Poly1305;
 use hpke::kdf::HkdfSha256;
@@ -15,7 +13,7 @@ use hpke::rand_core::{Infallible, TryCryptoRng, TryRng};
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable, setup_receiver, setup_sender_with_rng};
 use ledger::bytes::{Base64, Hash};
 use mpc_core::prss::{EdgeKey, Prss, Step};
-use mpc_core::{Column, Layout, PartyId, Z64, stack};
+use mpc_core::{Column, Layout, Z64, stack};
 use query::message::{QueryId, Sealed};
 use zeroize::Zeroizing;
 
@@ -123,49 +121,6 @@ pub fn open(key: &OutputKey, sealed: &Sealed, party: &str) -> Result<Opened, Sea
     })
 }
 
-/// Bytes by which what is locked is longer than what is in it: the party's own piece of the key.
-pub const LOCK: usize = 32;
-
-/// A fresh piece of a key.
-///
-/// # Errors
-/// The operating system has no randomness to give.
-pub fn piece() -> Result<Hash, SealError> {
-    let mut piece = Hash([0; 32]);
-    getrandom::fill(&mut piece.0).map_err(|_| SealError::Randomness)?;
-    Ok(piece)
-}
-
-/// What `message` of the party of this number is under its key of all parties' pieces, in the order of the roster; with its own piece, which goes with it.
-///
-/// # Panics
-/// If there is no piece of that party.
-pub fn lock(message: &[u8], party: PartyId, pieces: &[Hash]) -> Opened {
-    let mut locked = Zeroizing::new(Vec::with_capacity(LOCK + message.len()));
-    locked.extend_from_slice(&pieces[party.index()].0);
-    locked.extend_from_slice(message);
-    masked(&key_of(party, pieces), &mut locked[LOCK..]);
-    locked
-}
-
-/// The messages that all parties locked, in the order of the roster; `None` if one is too short to be locked.
-pub fn unlock(locked: Vec<Opened>) -> Option<Vec<Opened>> {
-    let pieces = locked.iter().map(|part| part.first_chunk().copied().map(Hash)).collect::<Option<Vec<_>>>()?;
-    let message = |(party, part): (PartyId, Opened)| {
-        let mut message = Zeroizing::new(part[LOCK..].to_vec());
-        masked(&key_of(party, &pieces), &mut message);
-        message
-    };
-    Some((0..).map(PartyId).zip(locked).map(message).collect())
-}
-
-/// Of each part another: under one mask, two parts would show how their messages differ.
-fn key_of(party: PartyId, pieces: &[Hash]) -> EdgeKey {
-    let (kind, number) = (&b"tacit/v1/lock\n"[..], [party.0]);
-    let parts: Vec<&[u8]> = [kind, &number].into_iter().chain(pieces.iter().map(|piece| &piece.0[..])).collect();
-    EdgeKey::new(Hash::sha256(&parts).0)
-}
-
 /// Exclusive or with what the key expands to: it comes off as it went on. For one message a key.
 pub(crate) fn masked(key: &EdgeKey, bytes: &mut [u8]) {
     let words = Layout::new(bytes.len().div_ceil(8), 1);
@@ -262,7 +217,7 @@ mod tests {
     fn sealed(key: &OutputKey) -> Sealed {
         let Envelope { encapsulated, ciphertext } = seal(&key.public(), &CONTEXT, b"shares").expect("sealed");
         let Context { job, attempt, sid, plan_hash, .. } = CONTEXT;
-        Sealed { job, attempt, sid, plan_hash, encapsulated, ciphertext, measured: vec![] }
+        Sealed { job, attempt, sid, plan_hash, encapsulated, ciphertext, measured: vec![], lock: vec![] }
     }
 
     #[test]
@@ -275,31 +230,6 @@ mod tests {
         assert_eq!(open(&key, &note, "transport").expect("opened").as_slice(), b"shares");
         let other = OutputKey::generate().expect("randomness");
         assert_eq!(open(&other, &note, "transport"), Err(SealError::Open));
-    }
-
-    #[test]
-    fn what_is_locked_needs_all_parts() {
-        let pieces = [1, 2, 3].map(|byte| Hash([byte; 32]));
-        for message in [&b""[..], b"shares", &[7; 1000]] {
-            let locked: Vec<Opened> = (0..3).map(|party| lock(message, PartyId(party), &pieces)).collect();
-            assert!(locked.iter().all(|part| part.len() == LOCK + message.len()));
-            // Not even what two messages have in common shows without the key: they are the same here.
-            let bodies = || locked.iter().map(|part| &part[LOCK..]);
-            assert!(message.is_empty() || bodies().all(|body| bodies().filter(|other| *other == body).count() == 1), "a mask twice");
-            let unlocked = unlock(locked.clone()).expect("all are there");
-            assert!(unlocked.iter().all(|part| part.as_slice() == message));
-            for missing in (0..3).filter(|_| !message.is_empty()) {
-                let mut two = locked.clone();
-                two.remove(missing);
-                assert!(unlock(two).expect("locked").iter().all(|part| part.as_slice() != message), "without {missing}");
-                // nor with a piece that is not that of this answer
-                let mut other = locked.clone();
-                other[missing][0] ^= 1;
-                assert!(unlock(other).expect("locked").iter().all(|part| part.as_slice() != message));
-            }
-        }
-        assert!(unlock(vec![Zeroizing::new(vec![0; LOCK - 1])]).is_none());
-        assert_ne!(piece(), piece());
     }
 
     #[test]

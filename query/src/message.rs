@@ -308,13 +308,29 @@ pub struct Sealed {
     /// What each operator cost here, when the query asked for it.
     #[serde(default)]
     pub measured: Vec<Measured>,
+    /// Digests of the pieces of the lock that it told its peers, and that they told it.
+    pub lock: Vec<Told>,
+}
+
+/// What a party says of the pieces of the lock between it and a peer, so that nobody is blamed for another's: digests of random pieces, which tell nothing of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Told {
+    /// The peer.
+    pub peer: String,
+    /// Of the piece that this party told it.
+    pub sent: Hash,
+    /// Of the piece that it told this party.
+    pub received: Hash,
 }
 
 impl Sealed {
     /// The longest ciphertext, in bytes.
     pub const MAX_CIPHERTEXT: usize = 512 * 1024;
-    /// The longest release that is sealed, in bytes: the rest is the AEAD's tag, and the sealing party's piece of the lock.
-    pub const MAX_RELEASE: usize = Self::MAX_CIPHERTEXT - 16 - 32;
+    /// The longest release that is sealed, in bytes: the rest is the AEAD's tag, and the pieces of the lock that the sealing party told its peers.
+    pub const MAX_RELEASE: usize = Self::MAX_CIPHERTEXT - 16 - 32 * Self::PEERS;
+    /// Peers of a party in a session.
+    pub const PEERS: usize = 2;
 }
 
 impl Statement for Sealed {
@@ -324,6 +340,7 @@ impl Statement for Sealed {
         within(self.attempt > 0, "`attempt` counts from 1")?;
         within(self.encapsulated.0.len() == 32, "`encapsulated` must be 32 bytes long")?;
         within(self.ciphertext.0.len() <= Self::MAX_CIPHERTEXT, "`ciphertext` must be at most 512 KiB long")?;
+        within(self.lock.len() == Self::PEERS && self.lock.iter().all(|told| is_name(&told.peer)), "`lock` must name both peers")?;
         let named = self.measured.iter().all(|m| m.operator.len() <= 200);
         within(named && self.measured.len() <= 1000, "`measured` is too long")
     }

@@ -522,7 +522,7 @@ fn parquet(path: &Path, csv: &str) {
 /// What the parties sealed, once all parts are there.
 pub fn unlocked(parts: Vec<(String, party::seal::Opened)>) -> Vec<(String, Vec<u8>)> {
     let (names, locked): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-    let unlocked = party::seal::unlock(locked).expect("locked");
+    let unlocked = party::lock::unlock(locked).expect("locked");
     names.into_iter().zip(unlocked).map(|(name, part)| (name, part.to_vec())).collect()
 }
 

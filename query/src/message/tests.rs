@@ -115,6 +115,7 @@ fn sealed() -> Sealed {
         encapsulated: Base64(vec![1; 32]),
         ciphertext: Base64(vec![2; 100]),
         measured: vec![Measured { operator: "Aggregate".into(), rounds: 2, bytes: 100, micros: 7 }],
+        lock: ["energy", "health"].map(|peer| Told { peer: peer.into(), sent: Hash([3; 32]), received: Hash([4; 32]) }).into(),
     }
 }
 
@@ -130,6 +131,11 @@ fn sealed_results_are_bounded_and_fit_a_frame() {
     assert!(sign(&Sealed { ciphertext: Base64(vec![2; Sealed::MAX_CIPHERTEXT + 1]), ..sealed() }).is_err());
     assert!(sign(&Sealed { encapsulated: Base64(vec![1; 31]), ..sealed() }).is_err());
     assert!(sign(&Sealed { measured: vec![sealed().measured[0].clone(); 1001], ..sealed() }).is_err());
+    for peers in [0, 1, 3] {
+        assert!(sign(&Sealed { lock: vec![sealed().lock[0].clone(); peers], ..sealed() }).is_err());
+    }
+    let unnamed = Told { peer: "é".into(), ..sealed().lock[0].clone() };
+    assert!(sign(&Sealed { lock: vec![unnamed, sealed().lock[1].clone()], ..sealed() }).is_err());
 }
 
 #[test]
