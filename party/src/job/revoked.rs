@@ -197,7 +197,7 @@ impl City {
         };
         let mut locked: Vec<_> = (0..3).map(|_| Zeroizing::new(others.to_vec())).collect();
         parts.iter().for_each(|part| locked[part.0] = open(part));
-        let unlocked = seal::unlock(locked).expect("locked");
+        let unlocked = crate::lock::unlock(locked).expect("locked");
         let of = |(party, part)| parts.iter().any(|(of, _)| *of == party).then_some((party, part));
         self.finished(&unlocked.into_iter().enumerate().filter_map(of).collect::<Vec<_>>())
     }
@@ -229,7 +229,7 @@ impl City {
         let felt = |result: &Result<Stated, Refusal>| result.as_ref().err().is_none_or(|refusal| refusal.code == Code::Peer);
         assert!(results.iter().enumerate().all(|(party, result)| party == OWNER || felt(result)), "at {at}: {results:?}");
         let parts: Vec<_> = results.iter().enumerate().filter_map(|(party, result)| Some((party, result.as_ref().ok()?))).collect();
-        for others in [[0; seal::LOCK], [7; seal::LOCK]] {
+        for others in [[0; crate::lock::LOCK], [7; crate::lock::LOCK]] {
             let opened = self.opened(&parts, &others);
             assert!(parts.is_empty() || opened.is_none(), "at {at}: {opened:?}");
         }
