@@ -68,10 +68,17 @@ fn a_question_rewritten_as_advised_is_answered() {
             visits("PERCENTILE_DISC(0.625) WITHIN GROUP (ORDER BY v.cost) AS m"),
         ),
         (
-            "SELECT p.pupil FROM school.pupils p WHERE p.ward NOT IN (SELECT c.ward FROM clinic.patients c WHERE c.name = p.name)".into(),
+            "SELECT p.pupil FROM school.pupils p WHERE p.ward NOT IN (SELECT c.ward FROM clinic.patients c WHERE c.ward = p.ward)".into(),
             not,
             "write NOT EXISTS (SELECT 1 … WHERE key = key)",
-            "SELECT p.pupil FROM school.pupils p WHERE NOT EXISTS (SELECT 1 FROM clinic.patients c WHERE c.ward = p.ward AND c.name = p.name)"
+            "SELECT p.pupil FROM school.pupils p WHERE NOT EXISTS (SELECT 1 FROM clinic.patients c WHERE c.ward = p.ward)".into(),
+        ),
+        (
+            "SELECT p.pupil FROM school.pupils p WHERE 3 NOT IN (SELECT c.ward FROM clinic.patients c WHERE c.name = p.name)".into(),
+            not,
+            "write NOT EXISTS (SELECT 1 … WHERE key = value OR key IS NULL)",
+            "SELECT p.pupil FROM school.pupils p WHERE NOT EXISTS (SELECT 1 FROM clinic.patients c WHERE (c.ward = 3 OR c.ward IS NULL) \
+             AND c.name = p.name)"
                 .into(),
         ),
         (

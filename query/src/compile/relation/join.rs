@@ -186,7 +186,7 @@ impl Compiler<'_> {
             "NOT IN (sub-query) with a key that may be NULL",
             "IN",
             None,
-            "write NOT EXISTS (SELECT 1 … WHERE key = key), or add WHERE key IS NOT NULL",
+            "add WHERE key IS NOT NULL, or write NOT EXISTS (SELECT 1 … WHERE key = key), which is another question where a key is NULL",
         ))
     }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  exists    IN, EXISTS and their negations: a look-up of which only whether there is a row counts
+//!  not_in    NOT IN, where something may be NULL
 //!  outer     outer joins whose kept side meets many rows
 //!  pairs     many rows with many
 //!  both      the columns of both sides together
@@ -9,6 +10,7 @@
 
 mod both;
 mod exists;
+mod not_in;
 mod outer;
 mod pairs;
 
@@ -39,6 +41,8 @@ use crate::{
         relation::{Operator as Op, RelationId, RowColumn, RowForm, RowKind, RowNodeId, RowOp, Search},
     },
 };
+
+pub(in crate::compile) use self::not_in::constant_in_nulls;
 
 /// The two inputs of a join, either way round.
 struct Sides<'j> {

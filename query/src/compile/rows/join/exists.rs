@@ -11,12 +11,10 @@ use crate::{
     compile::{
         SqlError,
         expr::said,
-        facts::Facts,
         internal,
         rows::{
             Asked, Demand, Rows,
             emit::{Emit, Scope, Val},
-            form,
         },
         words::words,
     },
@@ -37,9 +35,8 @@ struct Folded {
 impl Rows<'_> {
     /// IN, EXISTS and their negations, and the mark of whether there is a row.
     pub(super) fn exists(&mut self, sides: Sides<'_>, join: &Join, demands: &[Demand]) -> Result<Asked, SqlError> {
-        // of a value that is no column no key is left: it has become a condition on the list, which keeps NULLs out
-        if join.null_aware && (sides.on.is_empty() || self.may_be_null(&sides)) {
-            return self.not_in(join, demands);
+        if join.null_aware {
+            return self.not_in(sides, join, demands);
         }
         if !self.unique(&sides) {
             // only whether there is a row counts: one for each key says it
@@ -167,55 +164,6 @@ impl Rows<'_> {
             }
         };
         let whole = kept.and_then(|b| b.project(columns)).and_then(|b| b.build()).map_err(internal)?;
-        self.lower(&whole, demands)
-    }
-
-    fn may_be_null(&self, sides: &Sides<'_>) -> bool {
-        let (base, table) = (Facts::of(sides.base, self.catalog), Facts::of(sides.table, self.catalog));
-        sides.on.iter().any(|(b, t)| {
-            form::known_of(b, sides.base.schema(), &base.columns, self.catalog).nullable
-                || form::known_of(t, sides.table.schema(), &table.columns, self.catalog).nullable
-        })
-    }
-
-    /// x NOT IN (…) is true if the list is empty, or if x is not NULL, nor anything in the list, and x is not in it.
-    fn not_in(&mut self, join: &Join, demands: &[Demand]) -> Result<Asked, SqlError> {
-        let refused = || {
-            SqlError::unsupported(
-                "NOT IN (sub-query) with a key that may be NULL, beside another condition",
-                "write NOT EXISTS (SELECT 1 … WHERE key = key), or add WHERE key IS NOT NULL",
-            )
-            .at(self.text.keyword("IN"))
-        };
-        let (JoinType::LeftAnti, [(x, key)], None) = (join.join_type, join.on.as_slice(), &join.filter) else { return Err(refused()) };
-        let counts = LogicalPlanBuilder::from(join.right.as_ref().clone())
-            .aggregate(Vec::<Expr>::new(), vec![count(lit(1i64)).alias("listed"), count(key.clone()).alias("not_null")])
-            .and_then(|b| b.alias("__list"))
-            .and_then(|b| b.build())
-            .map_err(internal)?;
-        let marked = Join::try_new(
-            join.left.clone(),
-            join.right.clone(),
-            join.on.clone(),
-            None,
-            JoinType::LeftMark,
-            join.join_constraint,
-            join.null_equality,
-            false,
-        )
-        .map_err(internal)?;
-        let mark = marked.schema.columns().pop().map(Expr::Column).ok_or_else(|| internal("a mark is a column"))?;
-        let column = |name: &str| Expr::Column(Column::new(Some("__list"), name));
-        let full = column("listed").eq(column("not_null"));
-        let none = column("listed").eq(lit(0i64));
-        let keep = none.or(x.clone().is_not_null().and(full).and(mark.is_true().eq(lit(false))));
-        let columns = join.left.schema().columns().into_iter().map(Expr::Column).collect::<Vec<_>>();
-        let whole = LogicalPlanBuilder::from(LogicalPlan::Join(marked))
-            .cross_join(counts)
-            .and_then(|b| b.filter(keep))
-            .and_then(|b| b.project(columns))
-            .and_then(|b| b.build())
-            .map_err(internal)?;
         self.lower(&whole, demands)
     }
 }
