@@ -100,12 +100,6 @@ fn a_question_rewritten_as_advised_is_answered() {
                 .into(),
         ),
         (
-            "SELECT m.pupil, v.cost FROM school.marks m LEFT JOIN clinic.visits v ON v.patient = m.pupil AND v.cost > m.mark".into(),
-            not,
-            "filter in the sub-queries before joining",
-            "SELECT m.pupil, v.cost FROM school.marks m LEFT JOIN (SELECT * FROM clinic.visits WHERE cost > 10) v ON v.patient = m.pupil".into(),
-        ),
-        (
             join("p.level, COUNT(*) AS n") + " GROUP BY ROLLUP (p.level)",
             not,
             "ask one question for each grouping",

@@ -157,13 +157,15 @@ pub enum Cond {
     Not(Box<Cond>),
     And(Box<Cond>, Box<Cond>),
     Or(Box<Cond>, Box<Cond>),
-    /// [NOT] EXISTS over a table linked to a column of the scope, or [NOT] IN; in WHERE alone, as DataFusion has it.
+    /// [NOT] EXISTS over a table linked to a column of the scope, or compared with one, or neither; or [NOT] IN; in WHERE alone, as DataFusion has it.
     Exists {
         table: u8,
-        on: u8,
+        on: Option<u8>,
         not: bool,
         is_in: bool,
         also: Option<(u8, i8)>,
+        /// A column of the table, how, and one of the scope; of EXISTS alone.
+        compared: Option<(u8, u8, u8)>,
     },
     /// A comparison with a sub-query; in WHERE alone, too.
     Scalar(Box<Num>, u8, Scalar),
@@ -318,8 +320,9 @@ fn scalar() -> impl Strategy<Value = Scalar> {
 /// What stands behind WHERE.
 fn filter(depth: usize) -> BoxedStrategy<Cond> {
     let also = proptest::option::weighted(0.5, (any::<u8>(), -5..40_i8));
-    let exists = (any::<u8>(), any::<u8>(), any::<bool>(), any::<bool>(), also);
-    let exists = exists.prop_map(|(table, on, not, is_in, also)| Cond::Exists { table, on, not, is_in, also });
+    let (on, compared) = (proptest::option::weighted(0.85, any::<u8>()), proptest::option::weighted(0.3, any::<(u8, u8, u8)>()));
+    let exists = (any::<u8>(), on, any::<bool>(), any::<bool>(), also, compared);
+    let exists = exists.prop_map(|(table, on, not, is_in, also, compared)| Cond::Exists { table, on, not, is_in, also, compared });
     let of = (num(1).prop_map(Box::new), any::<u8>(), scalar()).prop_map(|(a, op, scalar)| Cond::Scalar(a, op, scalar));
     if depth == 0 {
         return prop_oneof![6 => cond(0), 3 => exists, 1 => of].boxed();

@@ -108,8 +108,7 @@ fn scope(from: &From) -> (Scope, String) {
         let kind = pick(&["JOIN", "JOIN", "LEFT JOIN", "JOIN", "RIGHT JOIN", "FULL JOIN", "JOIN", "LEFT JOIN"], join.kind);
         scope.columns.extend(Scope::of(table, alias).columns);
         write!(text, " {kind} {} {alias} ON {b} = {a}", table.text).ok();
-        // a FULL JOIN is on equalities alone: what else is in its condition keeps no row out
-        if let (Some(also), false) = (&join.also, *kind == "FULL JOIN") {
+        if let Some(also) = &join.also {
             write!(text, " AND {}", scope.cond(also)).ok();
         }
     }
@@ -248,24 +247,27 @@ impl Scope {
             Cond::Not(a) => format!("NOT ({})", self.cond(a)),
             Cond::And(a, b) => format!("({} AND {})", self.cond(a), self.cond(b)),
             Cond::Or(a, b) => format!("({} OR {})", self.cond(a), self.cond(b)),
-            Cond::Exists { table, on, not, is_in, also } => {
+            Cond::Exists { table, on, not, is_in, also, compared } => {
                 let alias = "e";
                 let table = pick(&TABLES, *table);
                 let inner = Scope::of(table, alias);
-                let pairs = self.links(&inner);
-                if pairs.is_empty() {
-                    return instead(*on);
-                }
-                let (a, b) = pick(&pairs, *on);
                 let also = also.map(|(c, v)| format!("{} > {v}", inner.number(c)));
                 let not = if *not { "NOT " } else { "" };
                 let from = format!("FROM {} {alias}", table.text);
-                match is_in {
-                    true => format!("{a} {not}IN (SELECT {b} {from}{})", also.map(|w| format!(" WHERE {w}")).unwrap_or_default()),
-                    false => {
-                        format!("{not}EXISTS (SELECT 1 {from} WHERE {b} = {a}{})", also.map(|w| format!(" AND {w}")).unwrap_or_default())
-                    }
+                let pairs = self.links(&inner);
+                let link = |on: u8| (!pairs.is_empty()).then(|| pick(&pairs, on));
+                let mut conditions: Vec<String> = also.into_iter().collect();
+                let all = |conditions: &[String]| match conditions {
+                    [] => String::new(),
+                    some => format!(" WHERE {}", some.join(" AND ")),
+                };
+                if *is_in {
+                    let Some((a, b)) = link(on.unwrap_or_default()) else { return instead(on.unwrap_or_default()) };
+                    return format!("{a} {not}IN (SELECT {b} {from}{})", all(&conditions));
                 }
+                conditions.extend(on.and_then(link).map(|(a, b)| format!("{b} = {a}")));
+                conditions.extend(compared.map(|(a, op, b)| format!("{} {} {}", inner.number(a), compare(&op), self.number(b))));
+                format!("{not}EXISTS (SELECT 1 {from}{})", all(&conditions))
             }
         }
     }

@@ -73,7 +73,7 @@ impl Rows<'_> {
                     (true, true) if self.bound(&join.right)? < self.bound(&join.left)? => self.lookup(right, join, demands, false),
                     (true, _) => self.lookup(left, join, demands, false),
                     (_, true) => self.lookup(right, join, demands, false),
-                    _ => self.many(join, plan, demands),
+                    _ => self.many(join, demands),
                 }
             }
             JoinType::Left | JoinType::Right => {
