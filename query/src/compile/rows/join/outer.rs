@@ -141,7 +141,9 @@ impl<'a> Rows<'a> {
         let form = RowForm::Planes { scale: 0, offset: 0, width: form::width(places.into()) };
         kept.at.push(columns.len());
         columns.push(RowColumn { words: NUMBER.into(), form: form.clone(), nullable: false });
-        let op = Op::Window { input: kept.id, partition: Vec::new(), by: Vec::new(), functions: vec![Function::RowNumber] };
+        // which row has which number is seen by nobody
+        let (partition, by) = (Vec::new(), Vec::new());
+        let op = Op::Window { input: kept.id, partition, by, unique: true, functions: vec![Function::RowNumber] };
         kept.id = self.push(op, places, full, columns);
         form
     }
