@@ -11,6 +11,7 @@
 //!  fold      GROUP BY, DISTINCT, window functions
 //!  home      one owner's part: a sub-plan
 //!  emit      what is left of an expression becomes nodes
+//!  ratio     means that are compared, as sums and counts
 //!  release   the rows that are opened, and what the planner computes from them
 //! ```
 
@@ -21,6 +22,7 @@ pub(super) mod form;
 mod home;
 pub(super) mod join;
 pub(super) mod order;
+mod ratio;
 mod release;
 mod window;
 
@@ -260,7 +262,8 @@ impl<'a> Rows<'a> {
     fn natural(&self, plan: &LogicalPlan, expr: &Expr) -> Result<RowForm, SqlError> {
         let facts = Facts::of(plan, self.catalog);
         let known = form::known_of(expr, plan.schema(), &facts.columns, self.catalog);
-        form::natural(&known, form::text_bytes(expr, plan, self.catalog), &said(expr)).map_err(|e| e.at(self.text.expr(expr)))
+        form::natural(&known, form::text_bytes(expr, plan, self.catalog), &said(expr))
+            .map_err(|e| e.at(form::place(expr, &known, self.text)))
     }
 
     fn union(&mut self, u: &datafusion::logical_expr::Union, plan: &LogicalPlan, demands: &[Demand]) -> Result<Asked, SqlError> {

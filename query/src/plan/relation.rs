@@ -294,7 +294,8 @@ pub enum FoldOp {
     /// Largest value of a column (not Field), NULL if there is none.
     Max(usize),
     /// The values at positions floor(p (n-1)) and ceil(p (n-1)) of the n sorted non-NULL values of a column of form Planes, p = of.0 / of.1,
-    /// are `lower` and, if `lower` is false, the upper one; NULL if n = 0. With `discrete`, the one value at position ceil(p n) - 1 (not below 0).
+    /// are `lower` and, if `lower` is false, the upper one; NULL if n = 0. With `discrete`, the one value at position ceil(p n) - 1 (not below 0),
+    /// from the largest down with `descending`: floor((1 - p) n), not above n - 1, from the smallest up.
     Percentile {
         /// The column.
         column: usize,
@@ -304,6 +305,8 @@ pub enum FoldOp {
         lower: bool,
         /// PERCENTILE_DISC.
         discrete: bool,
+        /// PERCENTILE_DISC … ORDER BY x DESC; only with `discrete`.
+        descending: bool,
     },
 }
 

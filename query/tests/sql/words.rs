@@ -292,7 +292,8 @@ impl Scope {
                 let name = pick(&["PERCENTILE_CONT", "PERCENTILE_DISC"], aggregate.column / 16);
                 // positions that are exact as doubles
                 let p = pick(&["0.25", "0.5", "0.875", "0", "1", "0.0625"], aggregate.column);
-                format!("{name}({p}) WITHIN GROUP (ORDER BY {})", self.number(aggregate.column))
+                let order = if *name == "PERCENTILE_DISC" && aggregate.column % 2 == 1 { " DESC" } else { "" };
+                format!("{name}({p}) WITHIN GROUP (ORDER BY {}{order})", self.number(aggregate.column))
             }
             _ => format!("SUM({num}) / NULLIF(COUNT({any}), 0)"),
         };
@@ -310,9 +311,13 @@ impl Scope {
                 let by: Vec<String> = by.iter().map(|c| self.any(*c).to_owned()).collect();
                 let items: Vec<String> = by.iter().cloned().chain(of.iter().map(|a| self.aggregate(a))).collect();
                 let group = if by.is_empty() { String::new() } else { format!(" GROUP BY {}", by.join(", ")) };
-                let having = having.map(|(c, v)| match c % 3 {
+                let having = having.map(|(c, v)| match c % 6 {
                     0 => format!(" HAVING COUNT(*) > {}", v.rem_euclid(4)),
                     1 => format!(" HAVING SUM({}) > {v}", self.number(c)),
+                    2 => format!(" HAVING AVG({}) > {v}", self.number(c)),
+                    3 => format!(" HAVING AVG({}) >= AVG({})", self.number(c), self.number(c.wrapping_add(1))),
+                    // a half of the last digit is exact as a double for so few rows
+                    4 => format!(" HAVING CAST(AVG({}) AS DECIMAL(12,3)) < {v}.125", self.number(c)),
                     _ => format!(" HAVING MAX({}) > MIN({})", self.number(c), self.number(c.wrapping_add(1))),
                 });
                 (format!("SELECT {}{from}{group}{}", named(&items), having.unwrap_or_default()), items.len())

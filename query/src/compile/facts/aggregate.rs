@@ -70,7 +70,7 @@ pub(in crate::compile) fn one(expr: &Expr, input: Input<'_>, rows: u128, whole: 
         let range = known.range.map(|i| Interval { min: i.min.max(i128::from(some)).min(i.max), ..i });
         Known { range, nullable: false, ..known }
     } else {
-        Known { nullable: !some, ..known }
+        Known { nullable: !some || of_two(f.func.name()), ..known }
     }
 }
 
@@ -189,6 +189,11 @@ fn result(name: &str, ty: DataType, args: &[Known], rows: i128) -> Known {
 /// Whether an aggregate is one of the values of its argument.
 pub(in crate::compile) fn one_of_them(name: &str) -> bool {
     matches!(name, "min" | "max" | "first_value" | "last_value" | "nth_value") || Rank::of(name).is_some()
+}
+
+/// Whether an aggregate is NULL of a single row.
+fn of_two(name: &str) -> bool {
+    matches!(name, "var" | "stddev" | "covar_samp" | "corr") || (name.starts_with("regr_") && name != "regr_count")
 }
 
 /// Bounds of an aggregate that is a floating-point number.

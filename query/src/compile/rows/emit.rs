@@ -6,6 +6,7 @@ mod arithmetic;
 mod bits;
 mod compare;
 mod convert;
+mod round;
 mod scalar;
 mod time;
 
@@ -16,6 +17,7 @@ use datafusion::{
     logical_expr::{Case, Expr, ExprSchemable, Operator},
 };
 
+pub(super) use self::round::{Fraction, Under};
 use super::{Demand, form};
 use crate::{
     catalog::Catalog,
@@ -291,7 +293,7 @@ impl<'a> Emit<'a> {
     /// The form in which an expression is best compared, sorted and released.
     pub(super) fn natural_form(&self, expr: &Expr, scope: &Scope<'_>) -> Result<RowForm, SqlError> {
         let known = form::known_of(expr, scope.schema, scope.columns, scope.catalog);
-        form::natural(&known, (scope.bytes)(expr), &said(expr)).map_err(|e| e.at(self.text.expr(expr)))
+        form::natural(&known, (scope.bytes)(expr), &said(expr)).map_err(|e| e.at(form::place(expr, &known, self.text)))
     }
 
     /// In whatever form it comes out; numbers as elements of at least this field.

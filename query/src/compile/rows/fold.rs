@@ -1,16 +1,17 @@
 //! GROUP BY, DISTINCT and aggregates without groups over private rows.
 
+mod cast;
 mod mean;
 
 use datafusion::{
     arrow::datatypes::DataType,
     common::DFSchema,
-    logical_expr::{Aggregate, Expr, LogicalPlan, expr::AggregateFunction},
+    logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, expr::AggregateFunction},
 };
 
 use super::{
     Asked, Demand, Rows,
-    emit::{Emit, Scope, Val},
+    emit::{Emit, Scope, Val, unalias},
     form,
     release::no_percentile,
 };
@@ -96,8 +97,8 @@ impl<'f> Folds<'f> {
         self.fold(FoldOp::Rows, when, words, form, false)
     }
 
-    /// SUM(x); with `by`, the form in which values are told apart, SUM(DISTINCT x).
-    fn summed(&mut self, arg: &Expr, filter: Option<&Expr>, by: Option<RowForm>) -> Result<usize, SqlError> {
+    /// SUM(x) in a field at least as wide; with `by`, the form in which values are told apart, SUM(DISTINCT x).
+    fn summed(&mut self, arg: &Expr, filter: Option<&Expr>, by: Option<RowForm>, least: Ring) -> Result<usize, SqlError> {
         let known = self.known(arg);
         let wide =
             || SqlError::width(format!("SUM({}) can leave the numbers that are shared exactly", said(arg)), "CAST it to fewer digits");
@@ -105,7 +106,7 @@ impl<'f> Folds<'f> {
             return Err(wide());
         };
         let total = range.with_zero().times(self.rows).ok_or_else(wide)?;
-        let ring = form::ring(total).ok_or_else(wide)?;
+        let ring = form::ring(total).ok_or_else(wide)?.max(least);
         let of = form::field_in(ring, range, scale).ok_or_else(wide)?;
         let of = self.demand(arg, of);
         let (op, words) = match by {
@@ -157,7 +158,7 @@ impl<'f> Folds<'f> {
                 column(self, emit, i)
             }
             ("sum", [arg]) => {
-                let i = self.summed(arg, filter, by(arg)?)?;
+                let i = self.summed(arg, filter, by(arg)?, Ring::Fp61)?;
                 let x = column(self, emit, i);
                 if !nullable {
                     return Ok(Some(x));
@@ -171,7 +172,7 @@ impl<'f> Folds<'f> {
                 let Some(scale) = range::scale(ty) else { return Ok(None) };
                 let from = range::scale(&self.known(arg).ty).ok_or_else(|| internal("an average of numbers"))?;
                 let by = by(arg)?;
-                let x = self.summed(arg, filter, by.clone())?;
+                let x = self.summed(arg, filter, by.clone(), Ring::Fp61)?;
                 let n = match by {
                     None => self.counted(filter, &[arg]),
                     Some(by) => self.counted_distinct(arg, filter, by),
@@ -197,16 +198,13 @@ impl<'f> Folds<'f> {
                 if nullable { val } else { Val { valid: None, ..val } }
             }
             (name, [arg, p]) if let Some(rank) = Rank::of(name) => {
-                if f.params.order_by.iter().any(|by| !by.asc) {
-                    let place = emit.text().expr(arg);
-                    let fix = "order ascending, by 1 - p";
-                    return Err(SqlError::unsupported(format!("{} from the largest over several owners' rows", said(expr)), fix).at(place));
-                }
                 let of = percentile::fraction(p).ok_or_else(|| no_percentile(p).at(emit.text().expr(arg)))?;
                 let form = natural(arg)?;
                 let column_of = self.demand(arg, form.clone());
                 let when = filter.map(|f| self.demand(f, RowForm::Bit));
-                let op = FoldOp::Percentile { column: column_of, of, lower: rank == Rank::Below, discrete: rank == Rank::Discrete };
+                let (lower, discrete) = (rank == Rank::Below, rank == Rank::Discrete);
+                let descending = f.params.order_by.iter().any(|by| !by.asc);
+                let op = FoldOp::Percentile { column: column_of, of, lower, discrete, descending };
                 let i = self.fold(op, when, said(expr), form, true);
                 let val = column(self, emit, i);
                 if nullable { val } else { Val { valid: None, ..val } }
@@ -217,7 +215,7 @@ impl<'f> Folds<'f> {
                 let of = self.demand(arg, form.clone());
                 let when = filter.map(|f| self.demand(f, RowForm::Bit));
                 let middle = |me: &mut Self, lower: bool| {
-                    let op = FoldOp::Percentile { column: of, of: (1, 2), lower, discrete: false };
+                    let op = FoldOp::Percentile { column: of, of: (1, 2), lower, discrete: false, descending: false };
                     me.fold(op, when, said(expr), form.clone(), true)
                 };
                 let (low, high) = (middle(self, true), middle(self, false));
@@ -281,6 +279,12 @@ impl Rows<'_> {
         let catalog = self.catalog;
         let bytes = |e: &Expr| form::text_bytes(e, plan, catalog);
         let mut made = |emit: &mut Emit<'_>, e: &Expr| -> Result<Option<Val>, SqlError> {
+            if let Some((expr, ty)) = cast_aggregate(e, a) {
+                let f = aggregate_function(expr).ok_or_else(|| internal("an aggregate is a function"))?;
+                let mut leaf = |emit: &mut Emit<'_>, i: usize, column: &RowColumn| fold_leaf(emit, &mut to, keys, i, column);
+                let val = folds.rounded(f, e, &ty, emit, &mut leaf, &natural)?;
+                return val.map(Some).ok_or_else(|| self.no_aggregate(f, expr, a.input.schema()));
+            }
             let Expr::Column(c) = e else { return or_zero(e, plan.schema(), a, &mut folds, emit, &mut to, (keys, &natural)) };
             let at = a.schema.index_of_column(c).map_err(internal)?;
             if at < groups {
@@ -297,7 +301,7 @@ impl Rows<'_> {
             let mut leaf = |emit: &mut Emit<'_>, i: usize, column: &RowColumn| fold_leaf(emit, &mut to, keys, i, column);
             match folds.value(f, expr, &known.ty, known.nullable, emit, &mut leaf, &natural)? {
                 Some(val) => Ok(Some(val)),
-                None => Err(self.no_aggregate(f, expr)),
+                None => Err(self.no_aggregate(f, expr, a.input.schema())),
             }
         };
         let mut scope =
@@ -326,14 +330,16 @@ impl Rows<'_> {
         Ok(self.mapped(id, emit, &to, values, None))
     }
 
-    fn no_aggregate(&self, f: &AggregateFunction, expr: &Expr) -> SqlError {
+    fn no_aggregate(&self, f: &AggregateFunction, expr: &Expr, schema: &DFSchema) -> SqlError {
         let name = f.func.name();
         let spelled =
             std::iter::once(name).chain(f.func.aliases().iter().map(String::as_str)).find(|n| self.text.word(n).is_some()).unwrap_or(name);
         let place = f.params.args.iter().find_map(|e| self.text.expr(e));
+        let exact =
+            f.params.args.first().is_none_or(|e| exact_argument(e, schema).get_type(schema).is_ok_and(|ty| range::number(&ty).is_some()));
         SqlError::unsupported(
             format!("{}: the aggregate {}() over private keys is not supported here", said(expr), spelled.to_uppercase()),
-            "use COUNT, SUM, MIN, MAX, PERCENTILE_DISC, or AVG and MEDIAN of a DECIMAL; VAR, STDDEV, CORR, PERCENTILE_CONT, and AVG and MEDIAN of integers only in the outermost SELECT",
+            cast::instead(name, exact),
         )
         .at(self.text.before(spelled, place).or(place))
     }
@@ -354,6 +360,14 @@ impl Rows<'_> {
         let id = self.push(Op::Group { input: got.id, keys: got.at.clone(), folds: Vec::new() }, places, false, columns.clone());
         self.computed(id, input.schema(), &facts, input, demands, &|i| (i, columns[i].form.clone(), columns[i].nullable))
     }
+}
+
+/// The aggregate that is a DOUBLE of which an expression is the DECIMAL.
+fn cast_aggregate<'a>(expr: &Expr, a: &'a Aggregate) -> Option<(&'a Expr, DataType)> {
+    let Expr::Cast(c) = expr else { return None };
+    let (Expr::Column(column), to @ DataType::Decimal128(..)) = (unalias(&c.expr), c.field.data_type()) else { return None };
+    let at = a.schema.index_of_column(column).ok().filter(|at| a.schema.field(*at).data_type().is_floating())?;
+    Some((a.aggr_expr.get(at.checked_sub(a.group_expr.len())?)?, to.clone()))
 }
 
 /// A leaf that is a fold's column.
@@ -391,7 +405,7 @@ fn or_zero(
     };
     let arg = exact_argument(&f.params.args[0], folds.schema).clone();
     let by = f.params.distinct.then(|| natural(&arg)).transpose()?;
-    let i = folds.summed(&arg, f.params.filter.as_deref(), by)?;
+    let i = folds.summed(&arg, f.params.filter.as_deref(), by, Ring::Fp61)?;
     let column = folds.drafts[i].column.clone();
     Ok(Some(fold_leaf(emit, to, keys, i, &column)))
 }
@@ -407,6 +421,8 @@ pub(super) fn at(op: &FoldOp, to: &[usize]) -> FoldOp {
         FoldOp::Same(c) => FoldOp::Same(to[c]),
         FoldOp::Min(c) => FoldOp::Min(to[c]),
         FoldOp::Max(c) => FoldOp::Max(to[c]),
-        FoldOp::Percentile { column, of, lower, discrete } => FoldOp::Percentile { column: to[column], of, lower, discrete },
+        FoldOp::Percentile { column, of, lower, discrete, descending } => {
+            FoldOp::Percentile { column: to[column], of, lower, discrete, descending }
+        }
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     compile::{
         SqlError,
         facts::Known,
+        locate::{Place, Text},
         range::{self, Interval},
     },
     plan::{Ring, relation::RowForm},
@@ -90,11 +91,23 @@ pub(super) fn natural(known: &Known, bytes: Option<u32>, words: &str) -> Result<
                     .ok_or_else(|| SqlError::width(format!("{words} can have more than 126 bits"), cast("DECIMAL with fewer digits"))),
                 _ => Err(SqlError::unsupported(
                     format!("{words} is {}, which is not shared exactly", range::sql_type(ty)),
-                    if ty.is_temporal() { range::as_number(words, ty) } else { cast("DECIMAL(p, s)") },
+                    match ty {
+                        ty if ty.is_floating() => format!(
+                            "write CAST({words} AS DECIMAL(p, s)), which can be computed of AVG, MEDIAN, PERCENTILE_CONT and VAR, and of what one owner \
+                             computes; of a STDDEV compare the square, VAR; anything else only in the outermost SELECT, where the planner computes it"
+                        ),
+                        ty if ty.is_temporal() => range::as_number(words, ty),
+                        _ => cast("DECIMAL(p, s)"),
+                    },
                 )),
             }
         }
     }
+}
+
+/// Where an expression is that has no form. Of a DOUBLE more is said here than wherever else the question is refused, even if it has no place of its own.
+pub(super) fn place(expr: &Expr, known: &Known, text: &Text) -> Option<Place> {
+    text.expr(expr).or_else(|| text.first().filter(|_| known.ty.is_floating()))
 }
 
 /// One form for the values of two columns that are compared.

@@ -13,12 +13,13 @@ use datafusion::{
 };
 
 pub(in crate::compile) use self::moments::no_percentile;
+pub(super) use self::moments::wide_integer;
 
 use self::{
     chain::{in_order, limited, over_aggregate, rebased, replaced},
-    moments::{How, Part, RowMoments, wide_integer},
+    moments::{How, Part, RowMoments},
 };
-use super::{Demand, Rows, emit::unalias, form, home, order};
+use super::{Demand, Rows, emit::unalias, form, home, order, ratio};
 use crate::{
     compile::{
         SqlError,
@@ -146,7 +147,7 @@ impl Rows<'_> {
         names: &[Column],
         (ordered, safe): (bool, bool),
     ) -> Result<Released, SqlError> {
-        let got = self.lower(plan, demands)?;
+        let got = self.lower(&ratio::compared(plan)?, demands)?;
         let id = self.exactly(got);
         let first = demands.len() - moments.len();
         // a moment is called what it is, not what this compiler called it

@@ -348,7 +348,7 @@ fn extremes_and_percentiles_of_groups() {
             let bounds = bounds.then(cost::spread(places, Moved::bits(2 * number), turn));
             let of = [((1, 2), true, false), ((1, 2), false, false), ((1, 2), true, true), ((9, 10), true, false)];
             for ((of, lower, discrete), circuit) in of.into_iter().zip(choosing) {
-                let price = group(vec![FoldOp::Percentile { column: 2, of, lower, discrete }]);
+                let price = group(vec![FoldOp::Percentile { column: 2, of, lower, discrete, descending: false }]);
                 assert_eq!(rest(price, formula(1, bounds, 1), places), *circuit, "{places} {row} {of:?}");
             }
         }

@@ -23,7 +23,8 @@ fn columns() -> Vec<RowColumn> {
 fn folds() -> Vec<(FoldOp, Option<usize>, RowColumn)> {
     let (small, wide) = (column(field(Ring::Fp61), false), column(field(Ring::Fp127), false));
     let (value, other) = (column(planes(5), true), column(planes(3), true));
-    let percentile = |column, of, lower, discrete| FoldOp::Percentile { column, of, lower, discrete };
+    let percentile = |column, of, lower, discrete| FoldOp::Percentile { column, of, lower, discrete, descending: false };
+    let from_largest = |column, of| FoldOp::Percentile { column, of, lower: false, discrete: true, descending: true };
     vec![
         (FoldOp::Max(3), None, value.clone()),
         (FoldOp::Rows, None, small.clone()),
@@ -46,7 +47,11 @@ fn folds() -> Vec<(FoldOp, Option<usize>, RowColumn)> {
         (percentile(3, (0, 1), true, true), None, value.clone()),
         (percentile(3, (1, 1), false, true), None, value.clone()),
         (percentile(6, (1, 4), true, false), Some(2), other.clone()),
-        (percentile(6, (1, 4), false, false), Some(2), other),
+        (percentile(6, (1, 4), false, false), Some(2), other.clone()),
+        (from_largest(3, (0, 1)), None, value.clone()),
+        (from_largest(3, (3, 8)), None, value.clone()),
+        (from_largest(3, (1, 1)), None, value),
+        (from_largest(6, (1, 4)), Some(2), other),
     ]
 }
 
@@ -73,8 +78,11 @@ fn folded(op: &FoldOp, when: Option<usize>, rows: &[&Row]) -> Cell {
         FoldOp::Same(c) => rows.first().and_then(|r| r[*c].clone()),
         FoldOp::Min(c) => values(*c).first().cloned(),
         FoldOp::Max(c) => values(*c).last().cloned(),
-        FoldOp::Percentile { column, of, lower, discrete } => {
-            let (values, (a, b)) = (values(*column), *of);
+        FoldOp::Percentile { column, of, lower, discrete, descending } => {
+            let (mut values, (a, b)) = (values(*column), *of);
+            if *descending {
+                values.reverse();
+            }
             let n = values.len() as u64;
             if n == 0 {
                 return None;

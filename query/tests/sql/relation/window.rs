@@ -60,7 +60,10 @@ fn functions() -> Vec<(Function, RowColumn)> {
         (Function::Whole(fold(FoldOp::SumDistinct { by: 3, of: 7 }, Some(4))), small.clone()),
         (Function::Ntile(40), number),
         (Function::Whole(fold(FoldOp::Count(5), None)), small),
-        (Function::Whole(fold(FoldOp::Percentile { column: 3, of: (1, 2), lower: true, discrete: false }, None)), column(planes(5), true)),
+        (
+            Function::Whole(fold(FoldOp::Percentile { column: 3, of: (1, 2), lower: true, discrete: false, descending: false }, None)),
+            column(planes(5), true),
+        ),
     ]
 }
 

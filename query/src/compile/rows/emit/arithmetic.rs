@@ -1,8 +1,11 @@
 //! Numbers: sums and products of elements, quotients of planes, casts to more digits.
 
-use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator};
+use datafusion::{
+    arrow::datatypes::DataType,
+    logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator},
+};
 
-use super::{Emit, Scope, Val, form, kind};
+use super::{Emit, Fraction, Scope, Under, Val, form, kind};
 use crate::{
     compile::{
         SqlError,
@@ -32,13 +35,35 @@ impl Emit<'_> {
         let known = form::known_of(inner, scope.schema, scope.columns, scope.catalog);
         let range = known.range.ok_or_else(|| self.wide(inner))?;
         if t < s {
-            return Err(self.beyond(expr));
+            return self.lowered(inner, expr, (s, range), (t, &to), ring, scope);
         }
         let raised = range.rescale(s, t).filter(|r| range::limits(&to).is_some_and(|l| r.within(l))).ok_or_else(|| self.wide(expr))?;
         let ring = form::ring(raised.with_zero()).ok_or_else(|| self.wide(expr))?.max(ring);
         let form = form::field_in(ring, range, s).ok_or_else(|| self.wide(expr))?;
         let x = self.value_as(inner, &form, scope)?;
         Ok(self.raised(x, t))
+    }
+
+    /// A number as a DECIMAL with fewer digits behind the point: rounded half away from 0.
+    fn lowered(
+        &mut self,
+        inner: &Expr,
+        expr: &Expr,
+        (s, range): (i8, Interval),
+        (t, to): (i8, &DataType),
+        ring: Ring,
+        scope: &mut Scope<'_>,
+    ) -> Result<Val, SqlError> {
+        // to an integer it would be truncated
+        if !matches!(to, DataType::Decimal128(..)) {
+            return Err(self.beyond(expr));
+        }
+        let form = form::field_in(ring, range, s).ok_or_else(|| self.wide(expr))?;
+        let over = self.value_as(inner, &form, scope)?;
+        let (of, digits) = (Fraction { over, under: Under::Public(1), scale: s, most: range.magnitude() }, i32::from(t) - i32::from(s));
+        let largest = of.largest(digits).filter(|most| range::limits(to).is_some_and(|limits| *most <= limits.max));
+        let largest = largest.ok_or_else(|| self.wide(expr))?;
+        self.quotient_of(of, digits, largest, expr)?.ok_or_else(|| self.wide(expr))
     }
 
     /// An element with more digits behind the point.

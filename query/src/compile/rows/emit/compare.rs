@@ -1,12 +1,24 @@
 //! Comparisons and CASE.
 
-use datafusion::logical_expr::{Case, Expr, Operator};
+use datafusion::{
+    common::DFSchema,
+    logical_expr::{Case, Expr, ExprSchemable, Operator},
+};
 
 use super::{Emit, Scope, Val, form};
 use crate::{
     compile::{SqlError, expr::said, facts::Known, internal, range},
     plan::relation::{RowForm, RowKind, RowNodeId, RowOp},
 };
+
+/// Whether a DOUBLE is an exact number that is cast to be compared with another.
+fn is_exact_double(expr: &Expr, schema: &DFSchema) -> bool {
+    match expr {
+        Expr::Literal(..) => true,
+        Expr::Cast(c) => c.expr.get_type(schema).is_ok_and(|ty| range::scale(&ty).is_some()),
+        _ => false,
+    }
+}
 
 impl Emit<'_> {
     pub(super) fn compare(&mut self, op: Operator, a: &Expr, b: &Expr, scope: &mut Scope<'_>) -> Result<Val, SqlError> {
@@ -23,6 +35,12 @@ impl Emit<'_> {
                 "evaluate it in a sub-query of one owner",
             )
             .at(place));
+        }
+        // a DOUBLE is named itself, not what is compared with it
+        for (e, known, bytes) in [(a, &ka, bytes.0), (b, &kb, bytes.1)] {
+            if known.ty.is_floating() && !is_exact_double(e, scope.schema) {
+                form::natural(known, bytes, &said(e)).map_err(|refused| refused.at(self.text.expr(e).or(place)))?;
+            }
         }
         let numeric = range::scale(&ka.ty).is_some() && range::scale(&kb.ty).is_some();
         let (x, y);

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Integers as SUM takes them, so that SUM(x) and AVG(x) have one sum.
-pub(super) fn wide_integer(expr: &Expr, schema: &datafusion::common::DFSchema) -> Expr {
+pub(in crate::compile::rows) fn wide_integer(expr: &Expr, schema: &datafusion::common::DFSchema) -> Expr {
     match expr.get_type(schema) {
         Ok(ty) if ty.is_integer() && !matches!(ty, DataType::Int64 | DataType::UInt64) && !matches!(expr, Expr::Literal(..)) => {
             cast(expr.clone(), DataType::Int64)

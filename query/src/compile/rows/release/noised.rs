@@ -12,7 +12,7 @@ use crate::{
         answer::Released,
         internal,
         range::{self, Interval},
-        rows::form,
+        rows::{form, ratio},
     },
     plan::{
         Finish, ReleasedColumn, Reveal, RowRelease, Type,
@@ -109,7 +109,7 @@ impl Rows<'_> {
             thresholds.push(threshold);
             demands.push(demand);
         }
-        let got = self.lower(&extended, &demands)?;
+        let got = self.lower(&ratio::compared(&extended)?, &demands)?;
         let input = self.exactly(got);
         let op = Op::Noise { input, noised, least: thresholds };
         let safe = !least.is_empty();

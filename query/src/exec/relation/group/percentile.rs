@@ -1,7 +1,7 @@
 //! Percentiles: the row whose number in its group is the wanted one.
 //!
-//! *Functionality.* Of rows in the order of (group, counts, value) a bit at the one, in each group in which a row counts, that is at position floor(p (n - 1)), ceil(p (n - 1)) or
-//! ceil(p n) - 1 of the n that count, for a public p = a/b.
+//! *Functionality.* Of rows in the order of (group, counts, value) a bit at the one, in each group in which a row counts, that is at position floor(p (n - 1)), ceil(p (n - 1)),
+//! ceil(p n) - 1 or, from the largest down, floor((1 - p) n) of the n that count, for a public p = a/b.
 //! *Protocol.* The row numbers of a group's first and last counting rows are public constants at secret rows: masked and compacted like any sum, they give the group's start and
 //! count; both go back to the group's last row and from there, as differences summed from the last row up, to all its rows. Which number is wanted is then a
 //! comparison of small multiples: floor(A/b) = j where b j <= A < b (j + 1). The compaction and the way back are those of Asharov, Hamada, Ikarashi, Kikuchi, Nof, Pinkas, Takahashi, Tomida,
@@ -40,8 +40,18 @@ pub(super) fn chosen<E: Engine>(
     let outputs: Vec<Wire> = wanted
         .iter()
         .map(|op| {
-            let FoldOp::Percentile { of, lower, discrete, .. } = op else { unreachable!("only percentiles are wanted") };
-            let is = is_wanted(graph, &number, &count, *of, *lower, *discrete);
+            let FoldOp::Percentile { of: (a, b), lower, discrete, descending, .. } = op else {
+                unreachable!("only percentiles are wanted")
+            };
+            let (of, position) = match (discrete, descending, lower) {
+                // the largest
+                (true, true, _) if *a == 0 => ((1, 1), Position::Below),
+                (true, true, _) => ((b - a, *b), Position::Under),
+                (true, false, _) => ((*a, *b), Position::Discrete),
+                (false, _, true) => ((*a, *b), Position::Below),
+                (false, _, false) => ((*a, *b), Position::Above),
+            };
+            let is = is_wanted(graph, &number, &count, of, position);
             graph.and(is, counted)
         })
         .collect();
@@ -49,8 +59,21 @@ pub(super) fn chosen<E: Engine>(
     Ok((0..outputs.len()).map(|plane| flags.planes([plane])).collect())
 }
 
+/// Which row is at p of n.
+#[derive(Clone, Copy)]
+enum Position {
+    /// floor(p (n - 1)).
+    Below,
+    /// ceil(p (n - 1)).
+    Above,
+    /// ceil(p n) - 1, at least 0.
+    Discrete,
+    /// floor(p n), for p below 1.
+    Under,
+}
+
 /// Whether row `number` of `count` counting rows (at least one) is the one at p = a/b.
-fn is_wanted(g: &mut Graph, number: &[Wire], count: &[Wire], (a, b): (u64, u64), lower: bool, discrete: bool) -> Wire {
+fn is_wanted(g: &mut Graph, number: &[Wire], count: &[Wire], (a, b): (u64, u64), position: Position) -> Wire {
     let common = gcd(a, b).max(1);
     let (a, b) = (a / common, (b / common).max(1));
     let width = number.len() + 2 + 64 - a.max(b).leading_zeros() as usize;
@@ -59,30 +82,35 @@ fn is_wanted(g: &mut Graph, number: &[Wire], count: &[Wire], (a, b): (u64, u64),
         let b = circuit::number(g, b, width);
         circuit::sum(g, &bj, &b, width)
     };
-    // A = a n for the discrete one (at least 1, so that position 0 is the least), else a (n - 1)
-    let total = match (discrete, a) {
-        (true, 0) => circuit::number(g, 1, width),
-        (true, _) => circuit::multiple(g, count, a, width),
-        (false, _) => {
+    // A = a n for the discrete ones (at least 1, so that position 0 is the least), else a (n - 1)
+    let total = match (position, a) {
+        (Position::Discrete, 0) => circuit::number(g, 1, width),
+        (Position::Discrete | Position::Under, _) => circuit::multiple(g, count, a, width),
+        (Position::Below | Position::Above, _) => {
             let one = circuit::number(g, 1, count.len());
             let less_one = circuit::difference(g, count, &one);
             circuit::multiple(g, &less_one, a, width)
         }
     };
-    let (not_below, below) = if discrete {
-        // ceil(A/b) - 1 = j: b j < A <= b (j + 1)
-        let above = circuit::less(g, &bj, &total);
-        let beyond = circuit::less(g, &next, &total);
-        (above, g.not(beyond))
-    } else if lower {
-        let under = circuit::less(g, &total, &bj);
-        (g.not(under), circuit::less(g, &total, &next))
-    } else {
-        // ceil(A/b) = j: b j - b < A <= b j
-        let beyond = circuit::less(g, &bj, &total);
-        let b = circuit::number(g, b, width);
-        let raised = circuit::sum(g, &total, &b, width);
-        (g.not(beyond), circuit::less(g, &bj, &raised))
+    let (not_below, below) = match position {
+        Position::Discrete => {
+            // ceil(A/b) - 1 = j: b j < A <= b (j + 1)
+            let above = circuit::less(g, &bj, &total);
+            let beyond = circuit::less(g, &next, &total);
+            (above, g.not(beyond))
+        }
+        Position::Below | Position::Under => {
+            // floor(A/b) = j
+            let under = circuit::less(g, &total, &bj);
+            (g.not(under), circuit::less(g, &total, &next))
+        }
+        Position::Above => {
+            // ceil(A/b) = j: b j - b < A <= b j
+            let beyond = circuit::less(g, &bj, &total);
+            let b = circuit::number(g, b, width);
+            let raised = circuit::sum(g, &total, &b, width);
+            (g.not(beyond), circuit::less(g, &bj, &raised))
+        }
     };
     g.and(not_below, below)
 }
