@@ -20,6 +20,7 @@
 //! * A sum of sums is a sum; other aggregates of groups need GROUP for the keys these were made by, unless these are joined on. A group key
 //!   is grouped by together with all that it was matched with.
 //! * AVG, VAR and CORR open the sums and counts they follow from.
+//!   A mean of integers that is compared where several owners' groups are is a sum compared with so many times a count, which needs COUNT as well.
 //! * What a single row says of whether there are rows, EXISTS without an equal key for instance, may be told to another table's rows by whoever may do
 //!   anything with the rows.
 //! * COUNT(*), and COUNT of a column that is never NULL, is COUNT of `*` for all tables whose rows are joined. Whether a column has a

@@ -79,7 +79,13 @@ impl Question {
                 if let Some(having) = having.as_ref().filter(|_| !by.is_empty()) {
                     // what is compared of a group that several share comes out with it
                     match out || tables.len() > 1 || self.among.is_some() {
-                        true => self.agg(having, &counted, &mut needs),
+                        true => {
+                            self.agg(having, &counted, &mut needs);
+                            // a mean is compared as a sum with so many times a count
+                            if let Agg::Of(Avg, value, filter) = having {
+                                self.agg(&Agg::Of(Count, value.clone(), filter.clone()), &counted, &mut needs);
+                            }
+                        }
                         false => self.having(having, &mut needs),
                     }
                 }
