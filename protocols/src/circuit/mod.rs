@@ -19,6 +19,7 @@
 //! | [`case`] of 8 | 4 | 76 |
 //! | [`is_in`], [`at_least`] of lists | ceil(log2 k) | 32 and one or two a distinct part of a constant |
 //! | [`date_part`] within 20 years: year, month, day | 4, 13, 17 | 136, 220, 231 |
+//! | the day of the quarter and of the year, a month later | 17, 9, 17 | 208, 163, 223 |
 //! | [`divide_public`], [`divide`] over Fp61 | 13, 49 to 58 | 1000, 3500 to 8200 |
 //! | [`weight`] of k planes | floor(log2 k) | 63 |
 //! | [`count`], [`bit_times`], [`filtered_sum`] | 2, 3, 3 | 61, 122, 61 over Fp61 |
@@ -49,7 +50,7 @@ pub use absolute::{absolute, negate_if};
 pub use adder::{add, subtract};
 pub use between::between;
 pub use case::case;
-pub use date::{DatePart, date_part};
+pub use date::{DatePart, date_part, days_until, months_later};
 pub use divide::{Division, Quotient, Rounding, divide};
 pub use equal::equal;
 pub use field::{field_bits, field_equal, field_less, is_negative, is_zero, signed_field_bits};

@@ -70,11 +70,20 @@ pub fn at_least(rows: usize, constants: &Column<B64>) -> Cost {
 /// A part of dates in `range`, of `width` bits.
 pub fn date_part(rows: usize, width: usize, range: &RangeInclusive<i64>, part: DatePart) -> Cost {
     let years = date::year_constants(width, range, part).map_or(Cost::FREE, |constants| at_least(rows, &constants));
-    let month = || adder(rows, date::DAY_OF_YEAR).then(at_least(rows, &date::month_constants()));
+    let day_of_year = || years.then(adder(rows, date::DAY_OF_YEAR));
+    let compared = |constants: &Column<B64>| day_of_year().then(at_least(rows, constants));
     match part {
         DatePart::Year => years,
-        DatePart::Month => years.then(month()),
-        DatePart::Day => years.then(month()).then(adder(rows, date::DAY_OF_MONTH)),
+        DatePart::DayOfYear => day_of_year(),
+        DatePart::Month => compared(&date::month_constants()),
+        DatePart::Day => compared(&date::month_constants()).then(adder(rows, date::DAY_OF_MONTH)),
+        DatePart::DayOfQuarter => compared(&date::quarter_constants()).then(adder(rows, date::DAY_OF_QUARTER)),
+        DatePart::Later(months) => {
+            let later = date::Later::new(range, months);
+            let sums = if later.years_differ() { 2 } else { 1 };
+            let sums = (0..sums).map(|_| adder(rows, later.width)).sum::<Cost>();
+            compared(&date::of_year_constants(&later.turns)).then(levels(rows, [1])).then(sums)
+        }
     }
 }
 

@@ -39,7 +39,15 @@ const SCALES: [(&str, Sign, Rounding); 3] = [
 
 /// Twenty years of days.
 const DATES: RangeInclusive<i64> = 10_957..=18_261;
-const DATE_PARTS: [(&str, DatePart); 3] = [("year", DatePart::Year), ("month", DatePart::Month), ("day", DatePart::Day)];
+const DATE_PARTS: [(&str, DatePart); 7] = [
+    ("year", DatePart::Year),
+    ("month", DatePart::Month),
+    ("day", DatePart::Day),
+    ("day_of_quarter", DatePart::DayOfQuarter),
+    ("day_of_year", DatePart::DayOfYear),
+    ("a_month_later", DatePart::Later(1)),
+    ("two_years_ago", DatePart::Later(-24)),
+];
 
 /// Divisions of elements of Fp61, done there or in Fp127.
 fn divisions() -> [(&'static str, &'static str, Division); 4] {

@@ -300,9 +300,14 @@ fn text_compares_as_bytes() {
 
 // ------------------------------------------------------------ dates
 
+fn lengths(year: i64) -> [i64; 12] {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    [31, 28 + i64::from(leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+}
+
 /// Year, month and day of a day, the slow way: from 1970 on, year by year and month by month.
 fn civil(mut day: i64) -> [u128; 3] {
-    let leap = |y: i64| y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
+    let leap = |y: i64| lengths(y)[1] == 29;
     let mut year = 1970;
     while day < 0 {
         year -= 1;
@@ -312,39 +317,68 @@ fn civil(mut day: i64) -> [u128; 3] {
         day -= 365 + i64::from(leap(year));
         year += 1;
     }
-    let lengths = [31, 28 + i64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let mut month = 0;
-    while day >= lengths[month] {
-        day -= lengths[month];
+    while day >= lengths(year)[month] {
+        day -= lengths(year)[month];
         month += 1;
     }
     [year as u128, month as u128 + 1, day as u128 + 1]
+}
+
+/// The day so many months later, month by month.
+fn later(day: i64, months: i32) -> i64 {
+    let [year, month, of_month] = civil(day).map(|part| part as i64);
+    let first = |months: i64| -> i64 {
+        let (year, month) = (months.div_euclid(12), months.rem_euclid(12) as usize);
+        let days = |year: i64| -> i64 { lengths(year).iter().sum() };
+        let years: i64 = if year < 1970 { -(year..1970).map(days).sum::<i64>() } else { (1970..year).map(days).sum() };
+        years + lengths(year)[..month].iter().sum::<i64>()
+    };
+    let to = year * 12 + month - 1 + i64::from(months);
+    first(to) + (of_month - 1).min(lengths(to.div_euclid(12))[to.rem_euclid(12) as usize] - 1)
 }
 
 struct Dates {
     days: Vec<i64>,
     width: usize,
     range: std::ops::RangeInclusive<i64>,
+    months: Vec<i32>,
 }
 
 impl Protocol for Dates {
-    type Output = [Vec<u128>; 3];
+    type Output = Vec<Vec<u128>>;
 
     fn run<E: Engine>(&self, e: &mut E) -> Result<Self::Output, Abort> {
         let days = input(e, 1, &Column::from_ints(&self.days.iter().map(|d| i128::from(*d)).collect::<Vec<_>>(), self.width))?;
+        let parts = [DatePart::Year, DatePart::Month, DatePart::Day, DatePart::DayOfQuarter, DatePart::DayOfYear];
+        let parts = parts.into_iter().chain(self.months.iter().map(|months| DatePart::Later(*months)));
         let mut part = |part| {
             let part = circuit::date_part(e, &days, &self.range, part)?;
             opened(e, part)
         };
-        Ok([part(DatePart::Year)?, part(DatePart::Month)?, part(DatePart::Day)?])
+        parts.map(&mut part).collect()
     }
 }
 
-fn dates(range: std::ops::RangeInclusive<i64>, width: usize, days: Vec<i64>) {
-    let case = Dates { days, width, range };
+fn dates(range: std::ops::RangeInclusive<i64>, width: usize, days: Vec<i64>, months: &[i32]) {
+    let case = Dates { days, width, range, months: months.to_vec() };
     let parts = check_seeded(&case, 1);
     for (i, day) in case.days.iter().enumerate() {
-        assert_eq!(parts.each_ref().map(|part| part[i]), civil(*day), "day {day} in {:?}", case.range);
+        let here = format!("day {day} in {:?}", case.range);
+        let [year, month, of_month] = civil(*day);
+        let before: i64 = lengths(year as i64)[..month as usize - 1].iter().sum();
+        let quarter: i64 = lengths(year as i64)[..(month as usize - 1) / 3 * 3].iter().sum();
+        let of_year = before as u128 + of_month;
+        let truth = [year, month, of_month, of_year - quarter as u128, of_year];
+        assert_eq!(std::array::from_fn(|part| parts[part][i]), truth, "{here}");
+        for (part, months) in parts[5..].iter().zip(months) {
+            let to = part[i] as i64 + circuit::days_until(&case.range, *months).start() + day;
+            assert_eq!(
+                (to, circuit::months_later(*day, *months)),
+                (later(*day, *months), later(*day, *months)),
+                "{months} months after {here}"
+            );
+        }
     }
 }
 
@@ -360,7 +394,7 @@ fn every_day_of_a_range() {
         (47_400..=47_600, 32),
     ] {
         let days = range.clone().collect();
-        dates(range, width, days);
+        dates(range, width, days, &[0, 1, -1, 3, 12, -25]);
     }
 }
 
@@ -368,16 +402,16 @@ fn every_day_of_a_range() {
 fn dates_of_centuries_and_edge_sizes() {
     let range = -70_000..=100_000;
     for rows in SIZES {
-        dates(range.clone(), 18, (0..rows as i64).map(|i| -70_000 + i * 170_000 / rows.max(1) as i64).collect());
+        dates(range.clone(), 18, (0..rows as i64).map(|i| -70_000 + i * 170_000 / rows.max(1) as i64).collect(), &[2, -1200]);
     }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
-    fn random_ranges(first in -30_000i64..60_000, length in 0i64..20_000, seeds in prop::collection::vec(any::<u32>(), 1..50)) {
+    fn random_ranges(first in -30_000i64..60_000, length in 0i64..20_000, months in -500i32..500, seeds in prop::collection::vec(any::<u32>(), 1..50)) {
         let days = seeds.iter().map(|s| first + i64::from(*s) % (length + 1)).chain([first, first + length]).collect();
-        dates(first..=first + length, 32, days);
+        dates(first..=first + length, 32, days, &[months]);
     }
 }
 

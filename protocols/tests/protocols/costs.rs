@@ -72,6 +72,9 @@ fn documented_figures() {
     assert_eq!(date(DatePart::Year), ([136; 3], 4));
     assert_eq!(date(DatePart::Month), ([220; 3], 13));
     assert_eq!(date(DatePart::Day), ([231; 3], 17));
+    assert_eq!(date(DatePart::DayOfQuarter), ([208; 3], 17));
+    assert_eq!(date(DatePart::DayOfYear), ([163; 3], 9));
+    assert_eq!(date(DatePart::Later(1)), ([223; 3], 17));
     // one constant costs what a comparison with it costs, or less
     for width in 1..=64 {
         let one = Column::from_ints(&[0x5A5A_5A5A_5A5A_5A5Bi128 | 1 << (width - 1)], width);

@@ -264,10 +264,15 @@ fn moved(b: &BinaryExpr, input: Input<'_>) -> Result<Option<Interval>, String> {
     };
     let Some(unit) = moment.get_type(input.schema).ok().and_then(|ty| temporal::unit(&ty)) else { return Ok(None) };
     let (months, days, nanos) = by;
-    // a month has 28 to 31 days, and what is less than a unit is lost
-    let by = Interval::of(28 * months, 31 * months).add(Interval::of(days, days));
-    let by = by.and_then(|days| days.times(sign * temporal::DAY)).and_then(|by| by.add(Interval::of(sign * nanos, sign * nanos)));
-    Ok(of(moment, input)?.zip(by).and_then(|(at, by)| at.add(by.floor(unit))))
+    let Some(at) = of(moment, input)? else { return Ok(None) };
+    let at = match i32::try_from(sign * months) {
+        Ok(0) => Some(at),
+        Ok(months) => temporal::months_later(at, months, unit),
+        Err(_) => None,
+    };
+    // what is less than a unit is lost
+    let by = Interval::of(days, days).times(sign * temporal::DAY).and_then(|by| by.add(Interval::of(sign * nanos, sign * nanos)));
+    Ok(at.zip(by).and_then(|(at, by)| at.add(by.floor(unit))))
 }
 
 /// Integers wrap around silently, decimals go on beyond their digits as long as 128 bits last.

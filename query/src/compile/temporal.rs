@@ -7,6 +7,8 @@ use datafusion::{
 };
 
 use super::range::Interval;
+use crate::plan::relation::DatePart;
+use protocols::circuit;
 
 /// Nanoseconds of a second.
 pub(super) const SECOND: i128 = 1_000_000_000;
@@ -109,10 +111,8 @@ impl Cycle {
 pub(super) enum Grain {
     /// Multiples of so many units, counted from `origin`.
     Even { step: i128, origin: i128 },
-    /// The first of a month.
-    Month,
-    /// Of a quarter or year: at most so many days before.
-    Longer(i128),
+    /// The first day of a month, quarter or year, by which part of a date it is counted from 1, and up to what.
+    First(DatePart, i128),
 }
 
 impl Grain {
@@ -126,9 +126,9 @@ impl Grain {
             "day" => (DAY, 0),
             // a Monday
             "week" => (7 * DAY, -3 * DAY),
-            "month" => return Some(Grain::Month),
-            "quarter" => return Some(Grain::Longer(92)),
-            "year" => return Some(Grain::Longer(366)),
+            "month" => return Some(Grain::First(DatePart::Day, 31)),
+            "quarter" => return Some(Grain::First(DatePart::DayOfQuarter, 92)),
+            "year" => return Some(Grain::First(DatePart::DayOfYear, 366)),
             _ => return None,
         };
         Some(Grain::Even { step: (step / unit).max(1), origin: origin / unit })
@@ -136,14 +136,12 @@ impl Grain {
 
     /// What moments of this range are rounded down to.
     pub(super) fn range(self, of: Interval, unit: i128) -> Interval {
-        let before = |days: i128| Interval { min: of.min - days * DAY / unit, max: of.max };
         match self {
             Grain::Even { step, origin } => {
                 let down = |v: i128| (v - origin).div_euclid(step) * step + origin;
                 Interval { min: down(of.min), max: down(of.max) }
             }
-            Grain::Month => before(31),
-            Grain::Longer(days) => before(days),
+            Grain::First(_, days) => Interval { min: of.min - days * DAY / unit, max: of.max },
         }
     }
 }
@@ -159,11 +157,21 @@ pub(super) fn interval(expr: &Expr) -> Option<(i128, i128, i128)> {
     }
 }
 
-/// Units that a literal interval, taken `sign` times, moves moments of a type by: dates by days alone, moments to the unit below. `None` for months.
-pub(super) fn moves(span: &Expr, sign: i128, ty: &DataType) -> Option<i128> {
+/// Months, and then units, that a literal interval, taken `sign` times, moves moments of a type by: moments to the unit below. `None` for dates and less than a day.
+pub(super) fn moves(span: &Expr, sign: i128, ty: &DataType) -> Option<(i32, i128)> {
     let (unit, (months, days, nanos)) = (unit(ty)?, interval(span)?);
-    let whole = months == 0 && (*ty != DataType::Date32 || nanos == 0);
-    whole.then(|| (sign * (days * DAY + nanos)).div_euclid(unit))
+    let months = i32::try_from(sign * months).ok()?;
+    (*ty != DataType::Date32 || nanos == 0).then(|| (months, (sign * (days * DAY + nanos)).div_euclid(unit)))
+}
+
+/// Where moments of a range are so many months later.
+pub(super) fn months_later(of: Interval, months: i32, unit: i128) -> Option<Interval> {
+    let per = DAY / unit;
+    // years within what the calendar is computed in
+    let day = |moment: i128| i64::try_from(moment.div_euclid(per)).ok().filter(|day| day.unsigned_abs() < 1 << 40);
+    let (first, last) = (day(of.min)?, day(of.max)?);
+    let to = |day: i64| i128::from(circuit::months_later(day, months)) * per;
+    Some(Interval { min: to(first), max: to(last) + per - 1 })
 }
 
 #[cfg(test)]
@@ -203,5 +211,16 @@ mod tests {
         assert_eq!(range("week"), Some(Interval { min: -3 * 86_400, max: 4 * 86_400 }));
         assert_eq!(range("millisecond"), Some(of));
         assert_eq!(range("decade"), None);
+    }
+
+    #[test]
+    fn months_end_with_their_last_day() {
+        // 2000-01-28 to 2000-01-31: all are at most the 29th of February, a year and a month later the 28th
+        let of = Interval { min: 10_984, max: 10_987 };
+        assert_eq!(months_later(of, 1, DAY), Some(Interval { min: 11_015, max: 11_016 }));
+        assert_eq!(months_later(of, 13, DAY), Some(Interval { min: 11_381, max: 11_381 }));
+        let seconds = Interval { min: of.min * 86_400 + 5, max: of.max * 86_400 };
+        assert_eq!(months_later(seconds, -1, SECOND), Some(Interval { min: 10_953 * 86_400, max: 10_957 * 86_400 - 1 }));
+        assert_eq!(months_later(Interval { min: 0, max: i128::from(i64::MAX) }, 1, DAY), None);
     }
 }

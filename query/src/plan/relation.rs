@@ -469,6 +469,12 @@ pub enum DatePart {
     Day,
     /// 1 to 4.
     Quarter,
+    /// 1 to 92.
+    DayOfQuarter,
+    /// 1 to 366.
+    DayOfYear,
+    /// Days until the same day so many months later, or the last of that month.
+    Later(i32),
 }
 
 fn as_terms<S: serde::Serializer>(terms: &[(i128, RowNodeId)], serializer: S) -> Result<S::Ok, S::Error> {

@@ -97,9 +97,11 @@ pub enum Txt {
 pub enum When {
     Column(u8),
     Day(u8),
-    /// The beginning of its year, month or week.
+    /// The beginning of its year, quarter, month or week.
     Start(u8, u8),
     Later(u8, i8),
+    /// Months later than a day of any of two columns.
+    Months(bool, u8, u8, i8),
 }
 
 /// An aggregate of another table as a value: with a link, of the rows that are the row's own.
@@ -308,6 +310,7 @@ fn when() -> impl Strategy<Value = When> {
         1 => any::<u8>().prop_map(When::Day),
         1 => (any::<u8>(), any::<u8>()).prop_map(|(unit, c)| When::Start(unit, c)),
         1 => (any::<u8>(), -40..40_i8).prop_map(|(c, days)| When::Later(c, days)),
+        1 => (any::<bool>(), any::<u8>(), any::<u8>(), any::<i8>()).prop_map(|(greatest, a, b, months)| When::Months(greatest, a, b, months)),
     ]
 }
 

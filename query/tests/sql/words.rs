@@ -185,7 +185,16 @@ impl Scope {
             When::Column(c) => self.kind(&[Date, Moment], *c)?.into(),
             When::Day(c) => format!("CAST({} AS DATE)", self.kind(&[Date, Moment], *c)?),
             When::Start(unit, c) => {
-                format!("CAST(DATE_TRUNC('{}', {}) AS DATE)", pick(&["year", "month", "week"], *unit), self.kind(&[Date, Moment], *c)?)
+                format!(
+                    "CAST(DATE_TRUNC('{}', {}) AS DATE)",
+                    pick(&["year", "quarter", "month", "week"], *unit),
+                    self.kind(&[Date, Moment], *c)?
+                )
+            }
+            When::Months(greatest, a, b, months) => {
+                let day = |c| Some(format!("CAST({} AS DATE)", self.kind(&[Date, Moment], c)?));
+                let best = if *greatest { "GREATEST" } else { "LEAST" };
+                format!("({best}({}, {}) + INTERVAL '{months} months')", day(*a)?, day(*b)?)
             }
             When::Later(c, days) => format!("(CAST({} AS DATE) + INTERVAL '{days} days')", self.kind(&[Date, Moment], *c)?),
         })

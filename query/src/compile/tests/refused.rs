@@ -160,9 +160,9 @@ const CASES: &[(&str, Code, &str)] = &[
         "1:89: round(c.covid_deaths * 0.5 - g.score, 0) over values of several owners cannot be computed on shares: evaluate it in a sub-query of one owner",
     ),
     (
-        "SELECT COUNT(*) {both} WHERE EXTRACT(DOY FROM GREATEST(DATE '2020-01-01', CASE WHEN c.covid_deaths > g.score THEN DATE '2021-02-03' END)) > 3",
+        "SELECT COUNT(*) {both} WHERE EXTRACT(WEEK FROM GREATEST(DATE '2020-01-01', CASE WHEN c.covid_deaths > g.score THEN DATE '2021-02-03' END)) > 3",
         Code::Unsupported,
-        "1:89: date_part('DOY', greatest(DATE '2020-01-01', CASE WHEN g.score < c.covid_deaths THEN DATE '2021-02-03' END)) over values of several owners cannot be computed on shares: evaluate it in a sub-query of one owner",
+        "1:89: date_part('WEEK', greatest(DATE '2020-01-01', CASE WHEN g.score < c.covid_deaths THEN DATE '2021-02-03' END)) over values of several owners cannot be computed on shares: evaluate it in a sub-query of one owner",
     ),
     (
         "SELECT PERCENTILE_CONT(0.1234567890123456) WITHIN GROUP (ORDER BY c.covid_deaths + g.score) {both}",

@@ -240,13 +240,20 @@ fn parts_of_dates() {
         node(part(DatePart::Month, 1), RowKind::Planes(4)),
         node(part(DatePart::Day, 0), RowKind::Planes(5)),
         node(part(DatePart::Quarter, 1), RowKind::Planes(2)),
+        node(part(DatePart::DayOfQuarter, 1), RowKind::Planes(7)),
+        node(part(DatePart::DayOfYear, 0), RowKind::Planes(9)),
+        // a base below the least days there are
+        node(part(DatePart::Later(1), 20), RowKind::Planes(5)),
     ];
     let mut build = Build::default();
     let form = RowForm::Planes { scale: 0, offset, width: 15 };
     let rows: Vec<Row> = days.iter().map(|d| vec![int(d.0)]).collect();
     let input = build.private(0, 7, vec![column(form, false)], &rows);
     let of = |offset, width| column(RowForm::Planes { scale: 0, offset, width }, false);
-    let op = Operator::Map { input, nodes, columns: (1..5).map(|v| (n(v), None)).collect(), keep: None };
-    build.push(op, 7, false, vec![of(1900, 8), of(1, 4), of(0, 5), of(1, 2)]);
-    build.expect(days.iter().map(|d| vec![int(d.1), int(d.2), int(d.3), int((d.2 + 2) / 3)]).collect());
+    let op = Operator::Map { input, nodes, columns: (1..8).map(|v| (n(v), None)).collect(), keep: None };
+    build.push(op, 7, false, vec![of(1900, 8), of(1, 4), of(0, 5), of(1, 2), of(1, 7), of(0, 9), of(20, 5)]);
+    let later = [[15, 15, 31], [92, 365, 31], [60, 60, 29], [61, 61, 31], [36, 310, 30]];
+    build.expect(
+        days.iter().zip(later).map(|(d, later)| [d.1, d.2, d.3, (d.2 + 2) / 3].into_iter().chain(later).map(int).collect()).collect(),
+    );
 }

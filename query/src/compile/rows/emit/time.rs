@@ -5,6 +5,8 @@ use datafusion::{
     logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator},
 };
 
+use protocols::circuit;
+
 use super::{Emit, Scope, Val, form, kind};
 use crate::{
     compile::{
@@ -31,6 +33,7 @@ impl Emit<'_> {
             "quarter" => DatePart::Quarter,
             "month" => DatePart::Month,
             "day" => DatePart::Day,
+            "doy" => DatePart::DayOfYear,
             other => {
                 let cycle = Cycle::of(other, unit).ok_or_else(|| self.beyond(expr))?;
                 return self.cycle(cycle, moment, expr, scope);
@@ -57,22 +60,15 @@ impl Emit<'_> {
                 let x = self.as_field(x, ring, steps, expr)?;
                 (vec![(step, x.node)], origin, x.valid)
             }
-            Grain::Month => {
+            Grain::First(part, most) => {
                 let per = DAY / unit;
                 let (days, offset) = self.days(moment, unit, expr, scope)?;
                 // the first is its own day's number less 1 before it
-                let node = self.node(RowOp::DatePart { of: days.node, offset, part: DatePart::Day, base: 1 }, RowKind::Planes(5));
+                let bits = RowKind::Planes(form::width(most - 1));
+                let node = self.node(RowOp::DatePart { of: days.node, offset, part, base: 1 }, bits);
                 let since = self.node(RowOp::ToField(node, 0), RowKind::Field(ring));
                 let days = self.as_field(days, ring, range.floor(per), expr)?;
                 (vec![(per, days.node), (-per, since)], 0, days.valid)
-            }
-            Grain::Longer(_) => {
-                let fix = format!(
-                    "group by EXTRACT(YEAR FROM {0}) and EXTRACT(QUARTER FROM {0}), or truncate in a sub-query of its owner",
-                    said(moment)
-                );
-                let message = format!("{} over moments of several owners", said(expr));
-                return Err(SqlError::unsupported(message, fix).at(self.text.expr(expr)));
             }
         };
         let node = self.node(RowOp::Linear(terms, constant), RowKind::Field(ring));
@@ -103,7 +99,7 @@ impl Emit<'_> {
         }
     }
 
-    /// A moment and a literal interval: the same planes, counted from another moment on. `None` if there is no interval.
+    /// A moment and a literal interval: the same planes, counted from another moment on, unless it has months. `None` if there is no interval.
     pub(super) fn later(&mut self, b: &BinaryExpr, ty: &DataType, expr: &Expr, scope: &mut Scope<'_>) -> Result<Option<Val>, SqlError> {
         let (moment, span, sign) = match (temporal::interval(&b.left), temporal::interval(&b.right), b.op) {
             (None, Some(_), Operator::Plus) => (&b.left, &b.right, 1),
@@ -112,17 +108,44 @@ impl Emit<'_> {
             _ if *ty == DataType::Date32 => return Err(self.beyond(expr)),
             _ => return Ok(None),
         };
-        let Some(by) = temporal::moves(span, sign, ty) else {
-            let (what, fix) = match ty {
-                DataType::Date32 => ("dates", "add days (INTERVAL '30 days'), or months in a sub-query of the date's owner"),
-                _ => ("timestamps", "add days or hours (INTERVAL '30 days'), or months in a sub-query of the timestamp's owner"),
-            };
-            return Err(SqlError::unsupported(format!("{} over {what} of several owners", said(expr)), fix).at(self.text.expr(expr)));
+        let Some((months, by)) = temporal::moves(span, sign, ty) else {
+            let fix = "add whole days (INTERVAL '1 day'), or CAST the date AS TIMESTAMP before hours are added";
+            return Err(SqlError::unsupported(format!("{} of a date and less than a day", said(expr)), fix).at(self.text.expr(expr)));
         };
+        if months != 0 {
+            return self.months_later(moment, (months, by), expr, scope).map(Some);
+        }
         let form = self.natural_form(moment, scope)?;
         let x = self.value_as(moment, &form, scope)?;
         let RowForm::Planes { scale, offset, width } = form else { return Err(self.beyond(expr)) };
         Ok(Some(Val { form: RowForm::Planes { scale, offset: offset + by, width }, ..x }))
+    }
+
+    /// So many months, and then units, later.
+    fn months_later(&mut self, moment: &Expr, (months, by): (i32, i128), expr: &Expr, scope: &mut Scope<'_>) -> Result<Val, SqlError> {
+        let (unit, range) = self.moment(moment, expr, scope)?;
+        let per = DAY / unit;
+        let (days, offset) = self.days(moment, unit, expr, scope)?;
+        let most = (1 << days.form.width()) - 1;
+        let first = i64::try_from(offset).map_err(|_| self.wide(expr))?;
+        let until = circuit::days_until(&(first..=first + most), months);
+        let (least, more) = (*until.start(), i128::from(until.end() - until.start()));
+        let base = i32::try_from(least).map_err(|_| self.wide(expr))?;
+        let part = DatePart::Later(months);
+        let more_days = self.node(RowOp::DatePart { of: days.node, offset, part, base }, RowKind::Planes(form::width(more)));
+        if per == 1 {
+            let form = RowForm::Planes { scale: 0, offset: offset + i128::from(least) + by, width: form::width(i128::from(most) + more) };
+            let node = self.node(RowOp::Add(days.node, more_days), kind(&form));
+            return Ok(self.where_valid(Val { node, valid: days.valid, form }));
+        }
+        let form = form::field(self.range(expr, scope)?, 0).ok_or_else(|| self.wide(expr))?;
+        let RowForm::Field { ring, .. } = form else { return Err(self.beyond(expr)) };
+        let x = form::planes(range, 0).ok_or_else(|| self.wide(expr))?;
+        let x = self.value_as(moment, &x, scope)?;
+        let x = self.as_field(x, ring, range, expr)?;
+        let more_days = self.node(RowOp::ToField(more_days, 0), RowKind::Field(ring));
+        let node = self.node(RowOp::Linear(vec![(1, x.node), (per, more_days)], per * i128::from(least) + by), RowKind::Field(ring));
+        Ok(self.where_valid(Val { node, valid: x.valid, form }))
     }
 
     /// (floor(v / per) + shift) mod modulus, times factor, plus base.

@@ -12,7 +12,9 @@ use super::{Layout, Running, Stage, gates};
 use crate::plan::Ring;
 use crate::plan::relation::{DatePart, RowKind, RowNodeId, RowOp};
 use mpc_core::{Abort, Column, Fp61, Fp127, Layout as Shape};
-use protocols::circuit::{Division, Rounding, Sign, date_part, divide, divide_public, field_bits, integer, is_negative, is_zero};
+use protocols::circuit::{
+    Division, Rounding, Sign, date_part, days_until, divide, divide_public, field_bits, integer, is_negative, is_zero,
+};
 use protocols::{Engine, Share};
 use std::collections::BTreeMap;
 
@@ -241,6 +243,13 @@ impl Layout<'_> {
             DatePart::Year => protocols::circuit::DatePart::Year,
             DatePart::Month | DatePart::Quarter => protocols::circuit::DatePart::Month,
             DatePart::Day => protocols::circuit::DatePart::Day,
+            DatePart::DayOfQuarter => protocols::circuit::DatePart::DayOfQuarter,
+            DatePart::DayOfYear => protocols::circuit::DatePart::DayOfYear,
+            DatePart::Later(months) => protocols::circuit::DatePart::Later(*months),
+        };
+        let base = match part {
+            DatePart::Later(months) => i64::from(*base) - days_until(&range, *months).start(),
+            _ => i64::from(*base),
         };
         let value = date_part(engine, &days, &range, of)?;
         let mut logic = Logic::<E>::new(places);
@@ -257,7 +266,7 @@ impl Layout<'_> {
         }
         let full = planes.len().max(width);
         planes.resize(full, logic.graph.constant(false));
-        let base = constant(&mut logic, i64::from(*base), full);
+        let base = constant(&mut logic, base, full);
         let planes = circuit::difference(&mut logic.graph, &planes, &base);
         logic.run(engine, &planes[..width])
     }
