@@ -6,7 +6,7 @@
 //! ```
 //!
 //! On disk a share is sealed (ChaCha20-Poly1305) under a key that follows from the node's identity, which is not in that folder: the folder alone says nothing, nor do two nodes', and a file of which
-//! anything was changed is refused, whether its share was given included. With their keys two nodes' shares are the answer, as in the computation; whoever asks for it has paid for it. All keep theirs on disk before the parts of
+//! anything was changed is refused, whether its share was given included; one that was put back as it was before is not told from it, but by the other parties, who know whether they gave theirs. With their keys two nodes' shares are the answer, as in the computation; whoever asks for it has paid for it. All keep theirs on disk before the parts of
 //! any leave it: the round in which the parties tell the digests of their parts comes in between ([`crate::joblog::result`]). So a part that was given
 //! is one that all have, and only a share without which none was given is made anew. A node that has lost its own says so, and no one computes in its place.
 //! Shares are wiped when a contract that they were given under is revoked or over; those answers are not to be had any more.
@@ -36,6 +36,8 @@ pub(crate) struct Answers {
 #[derive(Default)]
 struct Inner {
     kept: BTreeMap<Hash, Kept>,
+    /// Of which the file cannot be read: they may have been given.
+    unreadable: BTreeMap<Hash, String>,
     /// Which attempt may look for an answer, or make it.
     claims: BTreeMap<Hash, (QueryId, u32)>,
     /// Those that could not be wiped, as was said.
@@ -56,13 +58,13 @@ impl Answers {
     /// Opens the folder `answers` of a node's state, which is made if it is not there.
     ///
     /// # Errors
-    /// It cannot be read, or a file in it is none of this.
+    /// It cannot be read.
     pub fn open(state: &Path, identity: Arc<Identity>) -> IoResult<Self> {
         let folder = state.join("answers");
         let named = |path: &Path, error: &dyn Display| Error::other(format!("{}: {error}", path.display()));
         std::fs::create_dir_all(&folder).map_err(|error| named(&folder, &error))?;
         let answers = Self { folder, identity, inner: Mutex::default() };
-        let mut kept = BTreeMap::new();
+        let (mut kept, mut unreadable) = (BTreeMap::new(), BTreeMap::new());
         for entry in std::fs::read_dir(&answers.folder)? {
             let path = entry?.path();
             let Some(noise) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok()) else {
@@ -72,19 +74,32 @@ impl Answers {
                 }
                 continue;
             };
-            let (known, _) = answers.read(&noise).map_err(|error| named(&path, &error))?;
-            kept.insert(noise, known);
+            match answers.read(&noise) {
+                Ok((known, _)) => drop(kept.insert(noise, known)),
+                Err(error) => {
+                    tracing::error!(%error, file = %path.display(), "a share of an answer cannot be read; that question is refused until it is restored");
+                    unreadable.insert(noise, named(&path, &error).to_string());
+                }
+            }
         }
-        answers.inner().kept = kept;
+        *answers.inner() = Inner { kept, unreadable, ..Inner::default() };
         Ok(answers)
     }
 
     /// For an attempt of a job, the right to look for the answer with this noise, or to make it. A later attempt of the same job takes it over.
     ///
     /// # Errors
-    /// `E_BUSY`: another job has it.
+    /// `E_BUSY`: another job has it. `E_ANSWER`: this node cannot read what it has of it.
     pub fn claim(&self, noise: Hash, job: QueryId, attempt: u32) -> Result<Claim<'_>, Refusal> {
         let mut inner = self.inner();
+        if let Some(why) = inner.unreadable.get(&noise) {
+            let reason = format!("this may have been answered before, and this node cannot read its share of the answer: {why}");
+            return Err(Refusal::new(
+                Code::Answer,
+                reason,
+                "its operator should restore that file, and start the node anew; or ask once an owner has published new data or signed another contract",
+            ));
+        }
         match inner.claims.get(&noise) {
             Some((other, _)) if *other != job => {
                 let reason = format!("the same question is being answered in another job, {}", other.short());

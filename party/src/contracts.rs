@@ -240,17 +240,14 @@ impl Held {
     /// What stands once the folder was read, for the first time or again. While there is trouble in it nothing comes into force that is not.
     fn next(&self, contents: Contents) -> Self {
         let Contents { mut contracts, mut revoked, refused } = contents;
-        // Who revokes may have taken the contract away meanwhile.
-        revoked.retain(|(id, by)| contracts.get(id).map(|signed| &signed.contract.owner).or_else(|| self.owner(id)) == Some(by));
+        // A contract is revoked by its owner. Who revokes may have taken the contract away: answers that were given under it are wiped all the same.
+        revoked.retain(|(id, by)| {
+            contracts.get(id).or(self.standing.get(id).map(Arc::as_ref)).is_none_or(|signed| signed.contract.owner == *by)
+        });
         let revoked: BTreeMap<Hash, VerifierKey> = revoked.into_iter().collect();
         contracts.retain(|id, _| !revoked.contains_key(id) && (refused.is_empty() || self.standing.contains_key(id)));
         let standing = contracts.into_iter().map(|(id, signed)| (id, Arc::new(signed))).collect();
         Self { standing, revoked, trouble: refused }
-    }
-
-    /// Whose a contract is that the folder had before.
-    fn owner(&self, contract: &Hash) -> Option<&VerifierKey> {
-        self.standing.get(contract).map(|signed| &signed.contract.owner).or_else(|| self.revoked.get(contract))
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) fn supersede(path: &Path, parts: &[&[u8]]) -> IoResult<()> {
 pub(crate) fn wipe(path: &Path) -> IoResult<()> {
     let (whole, path) = (path, &path.with_extension(BESIDE));
     if whole != path {
+        // what an earlier attempt left under that name would only lose it
+        wipe(path)?;
         unless_missing(std::fs::rename(whole, path))?;
         sync_folder(path)?;
     }

@@ -32,6 +32,7 @@ mod relation;
 mod release;
 mod rows;
 mod spans;
+mod subquery;
 mod symbol;
 mod temporal;
 mod total;
@@ -193,10 +194,7 @@ fn planned(
     match aligned(plan, text, catalog, groups) {
         // where no public key serves, owners meet row by row on private ones
         Err(e) if matches!(e.code, Code::Unsupported | Code::Width) => {
-            // a fault of ours is not to be hidden behind a refusal
-            let better = |further: &SqlError| further.line.is_some() || matches!(further.code, Code::Internal | Code::NoConsent);
-            let mut plan =
-                by_rows(plan, text, catalog, groups, otherwise).map_err(|further| if better(&further) { further } else { e.clone() })?;
+            let mut plan = by_rows(plan, text, catalog, groups, otherwise)?;
             let why = format!("on the rows of a public domain it cannot be answered: {}", e.message);
             plan.decided.insert(0, Decided::new(MEETING, BY_ROWS, why));
             Ok(plan)

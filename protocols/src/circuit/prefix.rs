@@ -2,6 +2,9 @@
 //!
 //! A block of positions *generates* a carry (or borrow) or *passes* one on. After the level of span d every position of an upper half of 2d
 //! positions knows both for all positions from the bottom of its block up to itself.
+//!
+//! *Cost.* ceil(log2 k) rounds; one AND for each position of an upper half that generates, a second where what it passes on is read later: k/2 log2 k to k log2 k bits a row
+//! ([`cost::adder`](crate::cost::adder)). *Leakage.* None.
 
 use super::{Bits, level};
 use crate::{Abort, Engine, Share, Wire};

@@ -3,7 +3,7 @@
 //! *Functionality.* The rows whose flag is set come first, then the others, both in their order; how many are set may be opened.
 //! *Protocol.* The places by the complement of the flag, a digit of one bit, then [`apply`](super::apply).
 //! *Cost.* W bits a row: 3w + (4/3)(w + W) bits a row, 6 rounds; the count travels with the opening of the places, w bits
-//! ([`cost::compact`](crate::cost::compact)). *Leakage.* None but the count, if asked for.
+//! ([`cost::compact`](crate::cost::compact)). Opened within the shuffle, each apply takes a round and w/3 bits less ([`Opening`](crate::cost::Opening)). *Leakage.* None but the count, if asked for.
 
 use super::{Applied, Bits, apply_and_open, places_by_digit};
 use crate::{Abort, Engine, Table};

@@ -17,7 +17,10 @@
 //! | [`pairs`] on any key | `expand` | those of three sorts, and some sixty | those of three sorts, and linear work ([`cost::pairs`](crate::cost::pairs)) |
 //! | [`distinct`] | `distinct` | the sort's, ceil(log2 k) + 1 | the sort's, k |
 //!
-//! W is the width of what moves, as in [`Table::message`](crate::Table::message).
+//! W is the width of what moves, as in [`Table::message`](crate::Table::message). All figures are of places that are opened in a round after the shuffle
+//! ([`Opening::After`](crate::cost::Opening::After)), as in the independent model and in any scheme that verifies before it opens. Replicated shares, in which queries run, open
+//! them within the shuffle's last round ([`Opening::Within`](crate::cost::Opening::Within)): each [`apply`] takes a round and w/3 bits a row less, [`compact`] one in all, and radix
+//! sort 8 rounds and (22w + 11)/3 bits a digit after the first.
 
 mod choose;
 mod compact;

@@ -6,7 +6,7 @@
 //! *moving* variant carries the rest of the key and the row's number along instead of composing: fewer rounds, more bits; the row numbers are
 //! places in the end, so that applying them to the last places gives the whole.
 //! *Cost.* Digits of c bits, d = k/c of them: c = 2: (4w + 1) + (d - 1)(23w + 11)/3 bits a row and party, 4 + 9(d - 1) rounds; moving 7d rounds; then W bits a
-//! row in 3 rounds for the rows ([`cost::radix_places`](crate::cost::radix_places), [`cost::sort`](crate::cost::sort)). *Leakage.* None.
+//! row in 3 rounds for the rows ([`cost::radix_places`](crate::cost::radix_places), [`cost::sort`](crate::cost::sort)). Opened within the shuffle, each apply takes a round and w/3 bits less ([`Opening`](crate::cost::Opening)). *Leakage.* None.
 
 use super::{Bits, Indices, apply, places_by_digit, row_numbers, undo};
 use crate::{Abort, Engine, Share, Table};

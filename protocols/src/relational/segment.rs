@@ -6,7 +6,7 @@
 //! last group and taken back to their rows ([`undo`](super::undo)), sum up, from the first row down, to what the group's first row has. A group's sum is the difference of
 //! the sums before it and before the next group; no round depends on the number of rows (compare the scans of log2 n rounds of Liagouris et al., NSDI'23).
 //! *Cost.* For W bits spread: compaction 3w + (4/3)(w + W + 1) bits a row, 6 rounds; the zeroing W bits (elements: twice), 1 or 3 rounds; back 4W/3 bits, 2 rounds;
-//! totals one more zeroing. *Leakage.* None.
+//! totals one more zeroing. Opened within the shuffle, each apply takes a round and w/3 bits less ([`Opening`](crate::cost::Opening)). *Leakage.* None.
 
 use super::compact::compact_in;
 use super::{Applied, Bits, Indices, row_numbers, undo};

@@ -3,6 +3,9 @@
 //! z_i = sum over the terms of x_i y_i + x_i y_{i+1} + x_{i+1} y_i, plus F(k_i) - F(k_{i+1}); the last two sum to zero over the parties
 //! (Araki et al., CCS'16, section 3). Randomness is drawn and multiplied in blocks that stay in the first-level cache: the column of
 //! z_i is the only one that is written.
+//!
+//! *Functionality.* Shares of products, of sums of products with one message, and of a bit with an element. *Cost.* 1 round; the bits of one result a row and party, however many
+//! terms it has ([`cost::product`](crate::cost::product)). *Leakage.* None: what is sent is masked by a fresh zero-sharing.
 
 use super::Rep3;
 use super::share::{Rep3Share, Slices};

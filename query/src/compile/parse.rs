@@ -15,10 +15,8 @@ use datafusion::{
     },
     execution::SessionStateDefaults,
     logical_expr::{
-        AggregateUDF, Expr, ExprSchemable, HigherOrderUDF, LogicalPlan, Operator, ScalarUDF, TableSource, Volatility, WindowUDF,
-        expr::InSubquery,
+        AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, Volatility, WindowUDF,
         planner::{ContextProvider, ExprPlanner},
-        utils::split_conjunction,
     },
     optimizer::{
         Optimizer, OptimizerContext, analyzer::Analyzer, decorrelate_predicate_subquery::DecorrelatePredicateSubquery,
@@ -38,7 +36,7 @@ use datafusion::{
     },
 };
 
-use super::{SqlError, bound, locate::Text, rows::join::constant_in_nulls, spans};
+use super::{SqlError, bound, locate::Text, rows::ratio::no_coercion_written, spans, subquery};
 use crate::{
     catalog::Catalog,
     percentile::percentile_disc,
@@ -86,12 +84,15 @@ pub(super) fn parse(sql: &str, catalog: &Catalog) -> Result<(LogicalPlan, Text),
     }?;
     bound::check(&plan, &text)?;
     deterministic(&plan, &text)?;
-    no_lost_nulls(&plan, &text)?;
+    let plan = subquery::above_joins(plan, &text)?;
+    subquery::no_lost_nulls(&plan, &text)?;
+    no_coercion_written(&plan, &text)?;
     let plan = Analyzer::new().execute_and_check(plan, &provider.options, |_, _| {}).map_err(|e| text.explain(&e))?;
     let context = OptimizerContext::new_with_config_options(Arc::new(provider.options.clone()))
         .without_query_execution_start_time()
         .with_skip_failing_rules(false);
     let plan = Optimizer::with_rules(rules()).optimize(plan, &context, |_, _| {}).map_err(|e| text.explain(&e))?;
+    subquery::all_joined(&plan, &text)?;
     let plan = spans::exact(plan, &text)?;
     // rewriting may make it larger
     bound::check(&plan, &text)?;
@@ -152,10 +153,23 @@ impl Visitor for Ignored {
             Some(("SETTINGS", "SETTINGS", "leave it out"))
         } else if query.format_clause.is_some() {
             Some(("FORMAT", "FORMAT", "use `--format`"))
+        } else if query.fetch.is_some() {
+            Some(("FETCH", "FETCH", "write LIMIT"))
+        } else if let Some(ast::LimitClause::LimitOffset { limit: Some(ast::Expr::UnaryOp { .. }), .. }) = &query.limit_clause {
+            Some(("LIMIT of what is no number of rows", "LIMIT", "write how many rows there may be"))
         } else {
             None
         };
         clause.map_or(ControlFlow::Continue(()), ControlFlow::Break)
+    }
+
+    fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<Clause> {
+        let clause = match expr {
+            ast::Expr::Collate { .. } => ("COLLATE", "COLLATE", "leave it out: texts are ordered by their bytes"),
+            ast::Expr::SimilarTo { .. } => ("SIMILAR TO", "SIMILAR", "write LIKE, or REGEXP_LIKE(text, pattern)"),
+            _ => return ControlFlow::Continue(()),
+        };
+        ControlFlow::Break(clause)
     }
 
     fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<Clause> {
@@ -265,55 +279,6 @@ fn deterministic(plan: &LogicalPlan, text: &Text) -> Result<(), SqlError> {
                 .at(text.word(&name)))
         }
     }
-}
-
-/// What NOT IN asks beside NULLs is lost in two ways as sub-queries are decorrelated: `3 NOT IN (SELECT x …)` becomes a condition on x, which keeps NULLs out of the list;
-/// and of `x NOT IN (SELECT k … WHERE k = x)` one of the two equalities is left, as if the list were the same for every row.
-fn no_lost_nulls(plan: &LogicalPlan, text: &Text) -> Result<(), SqlError> {
-    let mut found = None;
-    let walk = plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|e| {
-            e.apply(|e| {
-                let within = match e {
-                    Expr::InSubquery(within) if within.negated => within,
-                    Expr::Not(e) => match e.as_ref() {
-                        Expr::InSubquery(within) => within,
-                        _ => return Ok(TreeNodeRecursion::Continue),
-                    },
-                    _ => return Ok(TreeNodeRecursion::Continue),
-                };
-                let listed_may_be = within.subquery.subquery.schema().fields().first().is_some_and(|field| field.is_nullable());
-                if listed_may_be || within.expr.nullable(node.schema()).unwrap_or(true) {
-                    let is_column = within.expr.any_column_refs() || within.expr.contains_outer();
-                    found = found.take().or_else(|| (!is_column).then(constant_in_nulls)).or(listed_by_itself(within)?);
-                }
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    });
-    walk.map_err(|e| text.explain(&e))?;
-    found.map_or(Ok(()), |refused| Err(refused.at(text.keyword("IN"))))
-}
-
-/// The refusal of `x NOT IN (SELECT k … WHERE k = x)`.
-fn listed_by_itself(within: &InSubquery) -> datafusion::common::Result<Option<SqlError>> {
-    let (list, mut found) = (&within.subquery.subquery, false);
-    let listed = list.head_output_expr()?;
-    list.apply(|node| {
-        let conditions = if let LogicalPlan::Filter(f) = node { split_conjunction(&f.predicate) } else { Vec::new() };
-        found |= conditions.into_iter().any(|condition| {
-            let Expr::BinaryExpr(b) = condition else { return false };
-            let outer = |e: &Expr| matches!((e, within.expr.as_ref()), (Expr::OuterReferenceColumn(_, c), Expr::Column(x)) if c == x);
-            let own = |e: &Expr| listed.as_ref() == Some(e);
-            b.op == Operator::Eq && (own(&b.left) && outer(&b.right) || own(&b.right) && outer(&b.left))
-        });
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    let refused = || {
-        let what = "NOT IN (sub-query) of a value to which what is listed is equal by a condition, where one of them may be NULL";
-        SqlError::unsupported(what, "write NOT EXISTS (SELECT 1 … WHERE key = key)")
-    };
-    Ok(found.then(refused))
 }
 
 /// The catalogue as DataFusion's binder asks for it: tables without data, the functions that come with DataFusion, and one of ours.

@@ -303,6 +303,8 @@ pub(super) fn sql_type(ty: &DataType) -> String {
         DataType::Date32 => "DATE".into(),
         DataType::Timestamp(unit, None) => format!("TIMESTAMP({})", digits(*unit)),
         DataType::Duration(_) => "a difference of timestamps".into(),
+        DataType::Time32(_) | DataType::Time64(_) => "TIME".into(),
+        DataType::Null => "NULL of no type".into(),
         DataType::Interval(_) => "INTERVAL".into(),
         DataType::Boolean => "BOOLEAN".into(),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "STRING".into(),

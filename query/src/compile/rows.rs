@@ -22,7 +22,7 @@ pub(super) mod form;
 mod home;
 pub(super) mod join;
 pub(super) mod order;
-mod ratio;
+pub(super) mod ratio;
 mod release;
 mod window;
 

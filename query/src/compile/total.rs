@@ -24,7 +24,8 @@ use datafusion::{
 use super::{
     Compiler, SqlError,
     facts::{self, Facts, Input},
-    internal, range,
+    internal,
+    range::{self, Interval},
     rows::no_percentile,
     temporal::{self, Recount},
     words::words,
@@ -193,7 +194,10 @@ impl Check<'_, '_> {
                 if !floating && !never_zero(&b.right, self.input, known) {
                     let (left, divisor) = (words(&b.left), words(&b.right));
                     let left = if matches!(b.left.as_ref(), Expr::BinaryExpr(_)) { format!("({left})") } else { left };
-                    let fix = format!("write {left} {} NULLIF({divisor}, 0)", b.op);
+                    let fix = match range::of(&b.right, self.input) {
+                        Ok(Some(Interval { min: 0, max: 0 })) => "divide by something else".to_owned(),
+                        _ => format!("write {left} {} NULLIF({divisor}, 0)", b.op),
+                    };
                     return Err(self.refuse(&format!("the divisor of {} can be 0", words(expr)), &fix, &b.right));
                 }
                 self.arithmetic(expr)
@@ -316,8 +320,12 @@ impl Check<'_, '_> {
         if total {
             return Ok(());
         }
-        let fix =
-            "write constants for its other arguments, use a function that has a value everywhere, or put the result into the owner's data";
+        let fix = match f.name() {
+            "date_bin" => "use DATE_TRUNC, or put the result into the owner's data",
+            _ => {
+                "write constants for its other arguments, use a function that has a value everywhere, or put the result into the owner's data"
+            }
+        };
         Err(self.fallible(expr, fix))
     }
 

@@ -212,6 +212,16 @@ impl Label {
         Label::from(folded).tested(Operation::Filter, "IS NOT NULL").and(&rows)
     }
 
+    /// The columns by which the groups were made that an aggregate is of.
+    pub(super) fn splits(&self) -> BTreeSet<Source> {
+        self.0.iter().filter(|atom| matches!(atom.kind, Kind::Split { .. })).map(|atom| atom.source.clone()).collect()
+    }
+
+    /// Without what groups are made by.
+    pub(super) fn without_keys(&self) -> Self {
+        self.map(|atom| (atom.kind != Kind::Key).then(|| atom.clone()))
+    }
+
     /// Of a row that exists only where a row with this label does.
     pub(super) fn where_rows(&self) -> Self {
         self.map(|atom| matches!(atom.kind, Kind::Split { .. } | Kind::Presence).then(|| atom.clone()))

@@ -47,14 +47,22 @@ impl Home {
             }
             Operator::Map { input, nodes, columns, keep } => {
                 let of = labels(input);
-                let nodes = self.nodes(nodes, &of.columns, plan.relation(*input))?;
+                let all = self.nodes(nodes, &of.columns, plan.relation(*input))?;
                 let column = |(value, valid): &(RowNodeId, Option<RowNodeId>)| {
-                    valid.iter().fold(nodes[value.0].0.clone(), |label, valid| label.and(&nodes[valid.0].0))
+                    let label = all[value.0].0.clone();
+                    match valid.map(|valid| (&nodes[value.0].op, &nodes[valid.0].op, &all[valid.0].0)) {
+                        None => label,
+                        // passed on as it is: that a key is NULL is a value of the key, as where groups come out at once
+                        Some((RowOp::Column(c), RowOp::Valid(d), _)) if c == d => {
+                            label.and(&of.columns[*c].without_keys().presence(self.always()))
+                        }
+                        Some((_, _, valid)) => label.and(valid),
+                    }
                 };
                 let out = Labels { columns: columns.iter().map(column).collect(), rows: of.rows.clone() };
                 match keep {
                     Some(keep) => {
-                        let (label, words) = &nodes[keep.0];
+                        let (label, words) = &all[keep.0];
                         let label = label.tested(Operation::Filter, words);
                         self.at(words, |me| me.uses.filter(&label));
                         self.filtered(out, &label)

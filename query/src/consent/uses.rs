@@ -46,6 +46,8 @@ pub(super) struct Uses {
     found: BTreeMap<(Source, Need), String>,
     /// What was matched with what.
     edges: Vec<(Source, Source, String)>,
+    /// What aggregates were compared, by which of the columns that their groups are made by.
+    compared: Vec<(Source, Operation, BTreeSet<Source>, String)>,
     /// What was ordered by.
     orders: Vec<(Source, String)>,
     /// What comes out, in whatever form.
@@ -55,7 +57,7 @@ pub(super) struct Uses {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Need {
     Operation(Operation),
-    /// To compare an aggregate, which who may see it may do himself.
+    /// To compare an aggregate, which who may see it may do himself: if he may see the groups as well.
     Compare(Operation),
     /// To group by it further in. Where it is joined on, the join forms the groups as well.
     Split,
@@ -80,14 +82,15 @@ impl Uses {
         self.place = place;
     }
 
-    /// What a comparison tells of a column.
-    fn test(&mut self, source: &Source, of: Operation, folded: Folds) {
-        match (of, folded.iter().next()) {
-            (Operation::Order, _) => self.orders.push((source.clone(), self.place.clone())),
+    /// What a comparison tells of a column; `label` says of which groups an aggregate was.
+    fn test(&mut self, source: &Source, of: Operation, folded: Folds, label: &Label) {
+        match of {
+            Operation::Order => self.orders.push((source.clone(), self.place.clone())),
             // the join says so
-            (Operation::Join, _) => {}
-            (_, Some(fold)) => self.note(source, Need::Compare(fold)),
-            (_, None) => self.operation(source, Operation::Filter),
+            Operation::Join => {}
+            _ if folded.is_empty() => self.operation(source, Operation::Filter),
+            // of a sum of extremes neither the one nor the other alone says enough
+            _ => folded.iter().for_each(|fold| self.compared.push((source.clone(), fold, label.splits(), self.place.clone()))),
         }
     }
 
@@ -96,7 +99,7 @@ impl Uses {
         for atom in label.0.iter() {
             match &atom.kind {
                 Kind::Value | Kind::Computed | Kind::Key => self.operation(&atom.source, Operation::Filter),
-                Kind::Test { of, folded, .. } => self.test(&atom.source, *of, *folded),
+                Kind::Test { of, folded, .. } => self.test(&atom.source, *of, *folded, label),
                 Kind::Presence if matches!(atom.source, Source::Rows(_)) => {}
                 Kind::Presence => self.note(&atom.source, Need::Anything),
                 Kind::Split { .. } => self.split(atom, Need::Split),
@@ -240,7 +243,7 @@ impl Uses {
                     }
                 }
                 Kind::Test { of, row, folded, .. } => {
-                    self.test(source, *of, *folded);
+                    self.test(source, *of, *folded, label);
                     if folds.is_empty() && *row {
                         self.operation(source, Operation::Release);
                     }
@@ -281,6 +284,17 @@ impl Uses {
         self.found.keys().any(|(_, need)| *need == Need::Operation(Operation::Release))
     }
 
+    /// Who may see an aggregate may compare it; but groups that nobody sees, because a join forms them, are compared one by one as rows are.
+    fn settle_compared(&mut self) {
+        for (source, fold, splits, place) in std::mem::take(&mut self.compared) {
+            let joined = |split: &Source| self.edges.iter().any(|(a, b, _)| a == split || b == split);
+            let seen = |split: &Source| self.found.contains_key(&(split.clone(), Need::Operation(Operation::Group)));
+            let hidden = splits.iter().any(|split| split.private().is_some() && joined(split) && !seen(split));
+            self.place = place;
+            self.note(&source, if hidden { Need::Operation(Operation::Filter) } else { Need::Compare(fold) });
+        }
+    }
+
     /// All uses of private columns.
     pub(super) fn settled(mut self) -> BTreeSet<Use> {
         for (source, place) in std::mem::take(&mut self.orders) {
@@ -305,6 +319,7 @@ impl Uses {
                 self.operation(source, operation);
             }
         }
+        self.settle_compared();
         let mut all = BTreeSet::new();
         let mut add = |source: &Source, operation, or: &[Operation], place: &str| {
             let (table, column) = match source {

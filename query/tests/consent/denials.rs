@@ -133,6 +133,53 @@ fn percentiles_and_distinct_sums_on_shares_need_their_operations() {
     }
 }
 
+/// An aggregate that may be shown may be compared, where its groups may be: else a comparison of each tells what no aggregate that is allowed would.
+#[test]
+fn comparing_aggregates_of_groups_that_are_not_shown_is_a_filter() {
+    use Operation::{Count, Filter, Group, Join, Max, Sum};
+    let ana = key("ana");
+    let of_each = "(SELECT m.resident AS r, MAX(m.peak) AS top, SUM(m.peak) AS all FROM energy.meters m GROUP BY m.resident) t JOIN health.stays s ON s.resident = t.r";
+    let total = format!("SELECT COUNT(*) AS n FROM (SELECT SUM(t.top) AS s FROM {of_each}) u WHERE u.s >= 1885");
+    let each = format!("SELECT COUNT(*) AS n FROM {of_each} WHERE t.top > 80");
+    let shown = format!("SELECT t.r, t.top, s.ward FROM {of_each} WHERE t.top > 80");
+    for (sql, refused, allowed) in [
+        (
+            &total,
+            &[(&[Max][..], &[Join][..]), (&[Sum], &[Join]), (&[Max], &[Join, Group])][..],
+            &[(&[Filter, Max][..], &[Join][..]), (&[Max, Sum], &[Join, Group])][..],
+        ),
+        (&each, &[(&[Max], &[Join]), (&[Sum], &[Join])], &[(&[Filter], &[Join])]),
+        (&shown, &[(&[Max], &[Join])], &[(&[Max], &[Join, Group])]),
+    ] {
+        let plan = compile(sql, &TOWN).unwrap_or_else(|e| panic!("{sql}\n{e}"));
+        let asked = |(peak, resident): (&[Operation], &[Operation])| {
+            let contract = meters(&[("*", &[Count]), ("peak", peak), ("resident", resident)]);
+            check(&plan, Some("energy"), &[contract], &ask(sql, &ana)).map(drop)
+        };
+        refused.iter().for_each(|terms| assert!(asked(*terms).is_err(), "{sql} with {terms:?}"));
+        allowed.iter().for_each(|terms| asked(*terms).unwrap_or_else(|denial| panic!("{sql} with {terms:?}: {denial}")));
+    }
+}
+
+/// Which groups there are is shown, in whatever order and of whatever they must fulfil: of a key that may be NULL as well.
+#[test]
+fn groups_that_are_chosen_or_ordered_need_no_more_of_their_key() {
+    use Operation::{Count, Group, Join};
+    let ana = key("ana");
+    for also in ["", "HAVING COUNT(*) > 1", "ORDER BY COUNT(*) DESC LIMIT 2", "HAVING COUNT(*) > 1 ORDER BY 2, 1 LIMIT 2"] {
+        let sql = format!(
+            "SELECT m.kwh, COUNT(*) AS n FROM energy.meters m JOIN health.stays h ON m.resident = h.resident WHERE m.kwh < 50 GROUP BY m.kwh {also}"
+        );
+        let plan = compile(&sql, &TOWN).unwrap_or_else(|e| panic!("{sql}\n{e}"));
+        let allowed = |kwh: &[Operation]| {
+            let contract = meters(&[("*", &[Count]), ("kwh", kwh), ("resident", &[Join])]);
+            check(&plan, Some("energy"), &[contract], &ask(&sql, &ana)).map(drop)
+        };
+        allowed(&[Operation::Filter, Group]).unwrap_or_else(|denial| panic!("{sql}: {denial}"));
+        allowed(&[Operation::Filter]).expect_err("it is grouped by");
+    }
+}
+
 #[test]
 fn how_many_rows_met_a_condition_is_a_count_and_whether_any_did_is_not() {
     use Operation::{Count, Filter, Join, Sum};

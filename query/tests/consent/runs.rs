@@ -25,12 +25,14 @@ fn wider(sql: &str, runs: &Found, checked: &Found, key: Option<&str>, is_capped:
         let follows = checked.uses.iter().filter(same).any(|other| ways(other).is_subset(&ways(used)));
         let ordered = is_capped && used.operation == Operation::Order;
         // Groups are those of a sub-query, or of a join.
-        let Some(column) = &used.column else { return true };
+        let tells_apart = [Operation::Count, Operation::CountDistinct, Operation::Group];
+        let apart = used.operation != Operation::Release && ways(used).iter().any(|way| tells_apart.contains(way));
+        let Some(column) = &used.column else { return apart };
         let matched = checked.uses.iter().filter(same).any(|other| ways(other).contains(&Operation::Join));
         let formed = matched || sql.contains(&format!(".{column} AS k"));
         let counted =
             used.operation == Operation::Group || used.or.contains(&Operation::CountDistinct) && used.or.contains(&Operation::Group);
-        follows || ordered || formed && counted || Some(column.as_str()) == key
+        follows || ordered || formed && counted || Some(column.as_str()) == key && apart
     };
     let done = runs.uses.iter().filter(|used| !is_met(used)).map(said);
     tables.chain(told).chain(done).collect()

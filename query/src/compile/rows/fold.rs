@@ -23,7 +23,7 @@ use crate::{
         facts::{Facts, Known, plain},
         internal, range,
         range::Interval,
-        release::{aggregate_function, exact_argument},
+        release::{aggregate_function, exact_argument, is_statistic},
     },
     percentile::{self, Rank},
     plan::{
@@ -328,6 +328,18 @@ impl Rows<'_> {
             self.push(Op::Group { input: got.id, keys: by, folds }, places, false, columns)
         };
         Ok(self.mapped(id, emit, &to, values, None))
+    }
+
+    /// The refusal of the first aggregate that is none of those here and none of the planner's.
+    pub(super) fn no_fold(&self, a: &Aggregate) -> Option<SqlError> {
+        let here = |name: &str| {
+            is_statistic(name)
+                || matches!(name, "min" | "max" | "bool_and" | "bool_or" | "median" | "percentile_cont")
+                || Rank::of(name).is_some()
+        };
+        let functions = a.aggr_expr.iter().filter_map(|expr| Some((aggregate_function(expr)?, expr)));
+        let (f, expr) = functions.into_iter().find(|(f, _)| !here(f.func.name()))?;
+        Some(self.no_aggregate(f, expr, a.input.schema()))
     }
 
     fn no_aggregate(&self, f: &AggregateFunction, expr: &Expr, schema: &DFSchema) -> SqlError {

@@ -7,7 +7,8 @@
 //!
 //! *What is exact.* The comparison is that of the quotients themselves with the decimal numbers that are written. DataFusion compares the doubles nearest to them. Rounding to the
 //! nearest keeps the order, so that the answers can differ only where two numbers have one nearest double: not while |SUM| · 10^s < 2^52, for s digits behind the point of what
-//! the mean is compared with. What is added to a mean, or multiplied with it, is exact here and rounded there: where both sides are equal, a rounding may decide there.
+//! the mean is compared with; and, of a DECIMAL, where the mean rounded to 15 digits is that number: not while COUNT · 10^s < 2 · 10^15. Numbers of 15 or more digits behind the
+//! point are refused, as are doubles that take more than 15 digits to write. What is added to a mean, or multiplied with it, is exact here and rounded there: where both sides are equal, a rounding may decide there.
 //! *Cost.* That of comparing elements, and of a product for each side that is divided by a count, if the other side is not a constant.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,7 @@ use datafusion::{
     arrow::datatypes::DataType,
     common::{
         Column, DFSchema, Result, ScalarValue,
-        tree_node::{Transformed, TreeNode},
+        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     functions_aggregate::{count::count_udaf, sum::sum_udaf},
     logical_expr::{
@@ -33,7 +34,9 @@ use crate::compile::{
     SqlError,
     expr::{cast, said},
     facts::owners,
-    internal, range,
+    internal,
+    locate::Text,
+    range,
     release::{aggregate_function, exact_argument},
 };
 
@@ -43,6 +46,27 @@ const MOST_SCALE: i8 = 37;
 
 /// What DataFusion makes of a DOUBLE that is compared with a DECIMAL has so many digits behind the point, and so many or more in all. Here it is compared as it is.
 const COERCED: (u8, i8) = (30, 15);
+
+/// A CAST that is written is no coercion, and would be taken for one.
+pub(in crate::compile) fn no_coercion_written(plan: &LogicalPlan, text: &Text) -> std::result::Result<(), SqlError> {
+    let mut found = None;
+    let walk = plan.apply_with_subqueries(|node| {
+        let schema = merge_schema(&node.inputs());
+        node.apply_expressions(|e| {
+            e.apply(|e| {
+                if found.is_none() && owners(node).len() > 1 && coerced(e, &schema).is_some() {
+                    found = Some(text.expr(e).or_else(|| text.keyword("CAST")));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    walk.map_err(internal)?;
+    let Some(place) = found else { return Ok(()) };
+    let (digits, scale) = COERCED;
+    let message = format!("CAST of a DOUBLE AS DECIMAL({digits}, {scale}) or wider");
+    Err(SqlError::unsupported(message, format!("write DECIMAL({}, {scale}), or fewer digits behind the point", digits - 1)).at(place))
+}
 
 /// The plan, in which means are compared by their sums and counts.
 pub(super) fn compared(plan: &LogicalPlan) -> std::result::Result<LogicalPlan, SqlError> {
@@ -215,10 +239,11 @@ fn at_home(plan: &LogicalPlan, columns: &BTreeSet<Column>) -> bool {
     }
 }
 
-/// A comparison, or whether there is a value, of DOUBLEs: its operands.
+/// A comparison, a list, or whether there is a value, of DOUBLEs: its operands.
 fn operands<'e>(expr: &'e Expr, schema: &DFSchema) -> Option<Vec<&'e Expr>> {
     let operands = match expr {
         Expr::BinaryExpr(b) if is_comparison(b.op) => vec![b.left.as_ref(), b.right.as_ref()],
+        Expr::InList(l) => std::iter::once(l.expr.as_ref()).chain(&l.list).collect(),
         Expr::IsNull(e) | Expr::IsNotNull(e) => vec![e.as_ref()],
         _ => return None,
     };
@@ -262,7 +287,7 @@ fn asked_by(expr: &Expr, plan: &LogicalPlan, schema: &DFSchema, asked: &mut BTre
                 asked.extend(read);
             }
         }
-        Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+        Ok(TreeNodeRecursion::Continue)
     });
 }
 
@@ -274,7 +299,11 @@ fn rewritten(expr: Expr, plan: &LogicalPlan, schema: &DFSchema, found: &Found) -
         let better = match (&e, ratios.as_deref()) {
             (Expr::IsNull(_), Some([of])) => Some(of.over.0.clone().is_null()),
             (Expr::IsNotNull(_), Some([of])) => Some(of.over.0.clone().is_not_null()),
-            (Expr::BinaryExpr(b), Some([l, r])) => products(b.op, l, r),
+            (Expr::InList(list), Some([of, listed @ ..])) if listed.iter().all(|x| x.over.1 < COERCED.1) => {
+                let (op, and) = if list.negated { (Operator::NotEq, Expr::and as fn(_, _) -> _) } else { (Operator::Eq, Expr::or as _) };
+                listed.iter().map(|one| products(op, of, one)).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().reduce(and))
+            }
+            (Expr::BinaryExpr(b), Some([l, r])) if [l, r].iter().all(|x| x.under.is_some() || x.over.1 < COERCED.1) => products(b.op, l, r),
             _ => None,
         };
         Ok(better.map_or_else(|| Transformed::no(e), Transformed::yes))
@@ -376,10 +405,12 @@ fn written(v: f64) -> Option<Number> {
     let text = v.is_finite().then(|| v.to_string())?;
     let (whole, digits) = text.split_once('.').unwrap_or((&text, ""));
     let scale = i8::try_from(digits.len()).ok().filter(|s| *s <= MOST_SCALE)?;
+    // a double tells 15 digits apart: one that takes more was computed
+    let significant = format!("{whole}{digits}").trim_matches(|c: char| c == '0' || c == '-').len();
     let unscaled = format!("{whole}{digits}")
         .parse::<i128>()
         .ok()
-        .filter(|v| range::limits(&DataType::Decimal128(DIGITS, 0)).is_some_and(|l| v.abs() <= l.max))?;
+        .filter(|v| range::limits(&DataType::Decimal128(DIGITS, 0)).is_some_and(|l| v.abs() <= l.max) && significant <= 15)?;
     Some((Expr::Literal(ScalarValue::Decimal128(Some(unscaled), DIGITS, scale), None), scale))
 }
 
@@ -402,6 +433,6 @@ mod tests {
         assert_eq!(value(0.1), Some((1, 1)));
         assert_eq!(value(-0.0), Some((0, 0)));
         assert_eq!(value(1e30), Some((10_i128.pow(30), 0)));
-        assert_eq!([value(1e38), value(1e-38), value(f64::NAN), value(f64::INFINITY)], [None; 4]);
+        assert_eq!([value(1e38), value(1e-38), value(f64::NAN), value(f64::INFINITY), value(17.0 / 3.0)], [None; 5]);
     }
 }

@@ -7,7 +7,7 @@ mod permit;
 
 use datafusion::{
     arrow::datatypes::DataType,
-    common::{Column, ExprSchema, ScalarValue},
+    common::{Column, ExprSchema, ScalarValue, tree_node::TreeNodeRecursion},
     functions::core::expr_fn::coalesce,
     logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Sort, lit},
 };
@@ -24,7 +24,7 @@ use crate::{
     compile::{
         SqlError,
         answer::Released,
-        facts::Facts,
+        facts::{self, Facts},
         internal,
         release::{aggregate_function, exact_argument},
         words::words,
@@ -39,7 +39,25 @@ impl Rows<'_> {
     /// The whole query as something the planner computes from released rows.
     pub(in crate::compile) fn root(&mut self, plan: &LogicalPlan) -> Result<Released, SqlError> {
         let plan = order::prepared(plan, self.catalog)?;
+        self.computable(&plan)?;
         self.released(&plan)
+    }
+
+    /// What no operator computes is named itself, and not its result's type.
+    fn computable(&self, plan: &LogicalPlan) -> Result<(), SqlError> {
+        let mut refused = None;
+        let walk = plan.apply_with_subqueries(|node| {
+            if facts::owners(node).len() > 1 {
+                refused = match node {
+                    LogicalPlan::Aggregate(a) => self.no_fold(a),
+                    LogicalPlan::Window(w) => self.no_share_of_rank(w),
+                    _ => None,
+                };
+            }
+            Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        });
+        walk.map_err(internal)?;
+        refused.map_or(Ok(()), Err)
     }
 
     fn released(&mut self, plan: &LogicalPlan) -> Result<Released, SqlError> {

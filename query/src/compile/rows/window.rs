@@ -184,6 +184,16 @@ impl Rows<'_> {
         Ok(self.mapped(id, emit, &to, values, None))
     }
 
+    /// The refusal of a function that divides places by rows.
+    pub(super) fn no_share_of_rank(&self, w: &Window) -> Option<SqlError> {
+        let function = |e: &Expr| match unalias(e) {
+            Expr::WindowFunction(f) if matches!(f.fun.name(), "percent_rank" | "cume_dist") => Some(f.clone()),
+            _ => None,
+        };
+        let f = w.window_expr.iter().find_map(function)?;
+        Some(self.no_function(&f, "compute it from RANK() OVER (…) and COUNT(*) OVER (…), which are whole numbers"))
+    }
+
     fn no_function(&self, f: &WindowFunction, fix: &str) -> SqlError {
         let place = f.params.args.iter().chain(&f.params.partition_by).find_map(|e| self.text.expr(e));
         let place = self.text.before(f.fun.name(), place).or_else(|| self.text.keyword("OVER"));

@@ -22,6 +22,22 @@ const CASES: &[(&str, Code, &str)] = &[
         Code::Unsupported,
         "1:35: PARTITION of a table is not supported: leave it out: a question is about whole tables",
     ),
+    (
+        "SELECT COUNT(*) FROM health.covid LIMIT -1",
+        Code::Unsupported,
+        "1:35: LIMIT of what is no number of rows is not supported: write how many rows there may be",
+    ),
+    ("SELECT COUNT(*) FROM health.covid FETCH FIRST 3 ROWS ONLY", Code::Unsupported, "1:35: FETCH is not supported: write LIMIT"),
+    (
+        "SELECT COUNT(*) FROM health.covid WHERE borough COLLATE \"C\" = 'x'",
+        Code::Unsupported,
+        "1:49: COLLATE is not supported: leave it out: texts are ordered by their bytes",
+    ),
+    (
+        "SELECT COUNT(*) FROM health.covid WHERE borough SIMILAR TO 'B%'",
+        Code::Unsupported,
+        "1:49: SIMILAR TO is not supported: write LIKE, or REGEXP_LIKE(text, pattern)",
+    ),
     ("VALUES (1)", Code::Unsupported, "1:1: VALUES as a question is not supported: select from the tables of the catalogue"),
     (
         "SELECT COUNT(*) INTO x FROM health.covid",
@@ -137,7 +153,7 @@ const CASES: &[(&str, Code, &str)] = &[
     (
         "SELECT STRING_AGG(c.grade, ',') {both}",
         Code::Unsupported,
-        "1:8: the aggregate STRING_AGG() over several owners' data is not supported: use COUNT, SUM, AVG, VAR_SAMP, STDDEV, CORR or COVAR, or compute it in a sub-query of one owner",
+        "1:8: string_agg(c.grade, ','): the aggregate STRING_AGG() over private keys is not supported here: compute it in a sub-query of one owner, or use COUNT, SUM, MIN, MAX, PERCENTILE_DISC, or AVG, MEDIAN, VAR and PERCENTILE_CONT, CAST to DECIMAL(p, s); STDDEV, COVAR and CORR in the outermost SELECT",
     ),
     (
         "SELECT SUM(c.covid_deaths % g.score) {both}",
@@ -238,7 +254,7 @@ const CASES: &[(&str, Code, &str)] = &[
     (
         "SELECT modzcta, COUNT(*) AS n FROM health.inspections GROUP BY modzcta ORDER BY n FETCH FIRST 3 ROWS ONLY",
         Code::Unsupported,
-        "1:83: not supported: FETCH clause is not supported yet: write it another way",
+        "1:83: FETCH is not supported: write LIMIT",
     ),
     (
         "SELECT TOP 3 modzcta, COUNT(*) AS n FROM health.inspections GROUP BY modzcta",

@@ -1,6 +1,7 @@
 //! One row with noise on its sums, or none: where a sum that is compared only is less than its threshold, noise and all.
 //!
-//! *Rounds.* Those of the noise ([`crate::exec::noise`]) for each field, those of a sign, and a tree of ANDs if there are several thresholds.
+//! *Rounds.* Those of the noise ([`crate::exec::noise`]) for each field, those of a sign, and a tree of ANDs if there are several thresholds. *Leakage.* None here: whether a row is there
+//! is shown where it is opened, and is a function of the noisy sum alone.
 
 use super::{Cells, Element, Rows};
 use crate::exec::noise::made;

@@ -66,7 +66,8 @@ impl Emit<'_> {
             let bit = self.node(bit, RowKind::Bit);
             return self.compared(op, bit, &x, &y, a);
         }
-        let form = form::common((&ka, bytes.0), (&kb, bytes.1), &words);
+        let named = if ka.ty.is_floating() { said(a) } else { words.clone() };
+        let form = form::common((&ka, bytes.0), (&kb, bytes.1), &named);
         let form = form.map_err(|e| e.at(place))?;
         x = self.value_as(a, &form, scope)?;
         y = self.value_as(b, &form, scope)?;

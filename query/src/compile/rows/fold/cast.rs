@@ -40,13 +40,18 @@ use crate::{
 /// What to write for an aggregate that is a DOUBLE.
 pub(super) fn instead(name: &str, exact: bool) -> &'static str {
     match name {
-        _ if !exact => "CAST its argument to DECIMAL(p, s)",
+        "stddev" | "stddev_pop" | "avg" | "median" | "var" | "var_pop" | "percentile_cont" | "covar_samp" | "covar_pop" | "corr"
+        | "sum"
+            if !exact =>
+        {
+            "CAST its argument to DECIMAL(p, s)"
+        }
         "avg" | "median" | "var" | "var_pop" | "percentile_cont" => "write CAST(… AS DECIMAL(p, s)) with the digits you need",
         "stddev" | "stddev_pop" => {
             "compare its square, CAST(VAR_SAMP(…) AS DECIMAL(p, s)) or CAST(VAR_POP(…) AS DECIMAL(p, s)), with a square, or select it in the outermost SELECT"
         }
         _ => {
-            "use COUNT, SUM, MIN, MAX, PERCENTILE_DISC, or AVG, MEDIAN, VAR and PERCENTILE_CONT, CAST to DECIMAL(p, s); other statistics only in the outermost SELECT"
+            "compute it in a sub-query of one owner, or use COUNT, SUM, MIN, MAX, PERCENTILE_DISC, or AVG, MEDIAN, VAR and PERCENTILE_CONT, CAST to DECIMAL(p, s); STDDEV, COVAR and CORR in the outermost SELECT"
         }
     }
 }

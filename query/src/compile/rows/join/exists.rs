@@ -122,8 +122,13 @@ impl Rows<'_> {
         for (_, key) in &sides.on {
             keys.extend((!keys.contains(key)).then(|| key.clone()));
         }
-        let on = sides.on.iter().map(|(mine, key)| (mine.clone(), column(key))).collect();
-        let keys: Vec<Expr> = keys.iter().map(named).collect();
+        // words leave casts out: one column of two types has one name
+        let name = |i: usize| {
+            if keys[..i].iter().any(|e| words(e) == words(&keys[i])) { format!("{} {i}", words(&keys[i])) } else { words(&keys[i]) }
+        };
+        let place = |key: &Expr| keys.iter().position(|e| e == key).unwrap_or_default();
+        let on = sides.on.iter().map(|(mine, key)| (mine.clone(), Expr::Column(Column::new(Some(SOME), name(place(key)))))).collect();
+        let keys: Vec<Expr> = keys.iter().enumerate().map(|(i, key)| key.clone().alias(name(i))).collect();
         let one_of_each = match folds.is_empty() {
             true => table.project(keys).and_then(|b| b.distinct()),
             false => table.aggregate(keys, folds.iter().map(named).collect::<Vec<_>>()),
