@@ -8,14 +8,14 @@ use datafusion::{
 
 use super::{
     range::{sql_type, ten},
-    rows::{eager::FOLDED, join::SOME, order::ONE},
+    rows::{eager::is_folded, join::SOME, order::ONE},
 };
 
 /// An expression for messages, EXPLAIN and *Reveals*. Casts that only widen a number are left out: the types of operands bring them in.
 pub(crate) fn words(expr: &Expr) -> String {
     match expr {
         // its name is the words of what it is
-        Expr::Column(c) if c.relation.as_ref().is_some_and(|r| [FOLDED, SOME].contains(&r.table())) => c.name.clone(),
+        Expr::Column(c) if is_folded(c) || c.relation.as_ref().is_some_and(|r| r.table() == SOME) => c.name.clone(),
         // the one row of a sub-query, which has no name in the text
         Expr::Column(c) if c.relation.as_ref().is_some_and(|r| r.table().starts_with(ONE)) => "(SELECT …)".into(),
         Expr::Column(c) | Expr::OuterReferenceColumn(_, c) => c.flat_name(),

@@ -248,13 +248,10 @@ impl Uses {
                         self.operation(source, Operation::Release);
                     }
                 }
-                Kind::Presence if matches!(role, Role::Number | Role::Whether) => {
-                    if !rows {
-                        self.note(source, Need::Anything);
-                    }
-                }
+                // the number of values is a part of what is opened, multiplied by other sums or not
+                Kind::Presence if role != Role::Plain && !rows => self.note(source, Need::Anything),
+                Kind::Presence if matches!(role, Role::Number | Role::Whether) => {}
                 Kind::Presence if folds.is_empty() && rows => {}
-                Kind::Presence if folds.is_empty() && role != Role::Plain => self.note(source, Need::Anything),
                 Kind::Presence if folds.is_empty() => self.operation(source, Operation::Release),
                 Kind::Presence => self.operation(source, Operation::Count),
                 Kind::Split { .. } if folds.is_empty() => self.split(atom, Need::Operation(Operation::Group)),

@@ -180,6 +180,37 @@ fn groups_that_are_chosen_or_ordered_need_no_more_of_their_key() {
     }
 }
 
+/// No pair is formed, and what comes out is asked for as if all were.
+#[test]
+fn what_is_folded_on_either_side_needs_the_operation_that_was_asked() {
+    use Operation::{Avg, Corr, Count, Join, Sum, Var};
+    let ana = key("ana");
+    for met in ["JOIN health.stays h ON m.peak = h.days", "CROSS JOIN health.stays h"] {
+        for (aggregate, need) in [
+            ("SUM(m.kwh)", Sum),
+            ("AVG(m.kwh)", Avg),
+            ("VAR_SAMP(m.kwh)", Var),
+            ("CORR(m.kwh, h.cost)", Corr),
+            ("SUM(m.kwh * h.cost)", Sum),
+            ("AVG(m.kwh * h.cost)", Avg),
+        ] {
+            let sql = format!("SELECT {aggregate} AS x FROM energy.meters m {met}");
+            let plan = compile(&sql, &TOWN).unwrap_or_else(|e| panic!("{sql}\n{e}"));
+            let others: Vec<Operation> = [Avg, Corr, Count, Sum, Var].into_iter().filter(|n| *n != need).collect();
+            for (table, key, value) in [("energy.meters", "peak", "kwh"), ("health.stays", "days", "cost")] {
+                let allowed = |of: &[Operation]| {
+                    let columns = [(ROWS, &[Count][..]), (key, &[Join]), (value, of)];
+                    let columns = columns.map(|(column, of)| (column.to_owned(), of.iter().copied().collect()));
+                    let owner = table.split_once('.').map(|(owner, _)| owner);
+                    check(&plan, owner, &[contract(table, columns.into())], &ask(&sql, &ana)).map(drop)
+                };
+                allowed(&[need]).unwrap_or_else(|denial| panic!("{sql}: {denial}"));
+                assert_eq!(allowed(&others).is_err(), aggregate.contains(value), "{table}: not without it: {sql}");
+            }
+        }
+    }
+}
+
 #[test]
 fn how_many_rows_met_a_condition_is_a_count_and_whether_any_did_is_not() {
     use Operation::{Count, Filter, Join, Sum};

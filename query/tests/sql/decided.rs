@@ -4,7 +4,7 @@ use super::town::{PARTIES, town};
 use query::explain::{Explain, explain};
 
 /// Questions, and what is said of each.
-const SAID: [(&str, &[&str]); 6] = [
+const SAID: [(&str, &[&str]); 8] = [
     (
         "SELECT MAX(c.weight - p.points) AS most, COUNT(DISTINCT c.blood) AS n FROM school.pupils p JOIN clinic.patients c ON c.patient = p.pupil",
         &["aggregates over a join: formed after the join", "extremes are a tournament", "distinct values are neighbours that differ"],
@@ -20,6 +20,16 @@ const SAID: [(&str, &[&str]); 6] = [
     (
         "SELECT COUNT(*) AS n FROM school.marks m JOIN clinic.visits v ON v.patient = m.pupil",
         &["which counts how many there are\n    because neither side is unique on the keys, and so no pair is formed"],
+    ),
+    (
+        "SELECT AVG(m.mark) AS a, SUM(m.mark * v.cost) AS s FROM school.marks m JOIN clinic.visits v ON v.patient = m.pupil",
+        &["which counts how many there are\n    because neither side is unique on the keys, and so no pair is formed"],
+    ),
+    (
+        "SELECT COUNT(*) AS n, AVG(m.mark) AS a FROM school.marks m CROSS JOIN clinic.visits v",
+        &[
+            "aggregates over a join: formed of what either side is folded to\n    because every row of the one side meets every row of the other",
+        ],
     ),
     (
         "SELECT m.mark, v.cost FROM school.marks m JOIN clinic.visits v ON v.patient = m.pupil",
@@ -70,7 +80,7 @@ fn the_other_way_is_priced() {
     // what is decided first, then which questions have it: groups before a join, groups after it, pairs compared, pairs laid out, owners on public rows
     for (sql, of, way, other) in [
         (SAID[2].0, "over a join", "formed before the join", "formed after the join"),
-        (SAID[4].0, "join on", "all of at most", "pairs of equal keys are laid out"),
+        (SAID[6].0, "join on", "all of at most", "pairs of equal keys are laid out"),
     ] {
         let explained = explained(sql);
         let line = explained.decided.iter().find(|line| line.decided.of.contains(of)).unwrap_or_else(|| panic!("{sql}\n{explained}"));

@@ -102,3 +102,47 @@ fn what_is_summed_of_one_side_needs_no_pairs() {
     }
     agree(&pool, &format!("SELECT t.zone, COUNT(*) AS n, SUM(v.cost) AS s {MEET} GROUP BY t.zone"), On::Rep3);
 }
+
+/// What falls apart into sums of either side is answered however many pairs there are.
+#[test]
+fn pairs_that_nobody_bounds_are_not_formed() {
+    let large = CATALOG.replace("max_rows = 420", "max_rows = 100000").replace("max_rows = 410", "max_rows = 100000");
+    let large = large.replace(", repeats = 2", "").replace(", repeats = 3", "");
+    let town = Pool::new(["transport", "health", "energy"], &large).expect("a catalogue");
+    let all = "FROM transport.trips t CROSS JOIN health.visits v";
+    for sql in [
+        format!("SELECT AVG(t.fare) AS a, AVG(v.cost) AS b {MEET}"),
+        format!("SELECT t.zone, AVG(v.cost) AS a {MEET} GROUP BY t.zone"),
+        format!("SELECT t.zone, AVG(t.fare) AS a {MEET} GROUP BY t.zone HAVING AVG(t.fare) > 12 ORDER BY a DESC LIMIT 2"),
+        format!("SELECT VAR_SAMP(t.fare) AS a, STDDEV(v.cost) AS b {MEET}"),
+        format!("SELECT CORR(t.fare, v.cost) AS a, COVAR_POP(v.cost, t.fare) AS b {MEET}"),
+        format!("SELECT v.kind, SUM(t.fare * v.cost) AS s {MEET} GROUP BY v.kind"),
+        format!("SELECT MAX(x.a) AS m FROM (SELECT t.zone, AVG(t.fare) AS a {MEET} GROUP BY t.zone) x"),
+        format!("SELECT t.zone, CAST(AVG(v.cost) AS DECIMAL(9,3)) AS a {MEET} GROUP BY t.zone ORDER BY a LIMIT 2"),
+        format!("SELECT COUNT(*) AS n, SUM(v.cost) AS s, AVG(t.fare) AS a, SUM(t.fare * v.cost) AS p {all}"),
+        format!("SELECT t.zone, v.kind, COUNT(*) AS n, AVG(v.cost) AS a {all} GROUP BY t.zone, v.kind"),
+    ] {
+        if let Err(e) = town.plan(&sql) {
+            panic!("{sql}\n{e}");
+        }
+    }
+    // of a difference nothing is folded first
+    let apart = format!("SELECT MAX(t.fare - v.cost) AS m {MEET}");
+    assert!(town.plan(&apart).is_err_and(|e| e.to_string().contains("too many pairs")), "{apart}");
+}
+
+#[test]
+fn products_of_both_sides_are_products_of_sums() {
+    let pool = pool();
+    for sql in [
+        format!("SELECT t.zone, AVG(v.cost) AS a, AVG(t.fare) AS b, SUM(t.fare * v.cost) AS s {MEET} GROUP BY t.zone"),
+        format!("SELECT CORR(t.fare, v.cost) AS a, COVAR_SAMP(t.fare, v.cost) AS b, VAR_POP(v.cost) AS c, STDDEV(t.fare) AS d {MEET}"),
+        format!("SELECT v.kind, SUM(v.cost) FILTER (WHERE t.zone = 2) AS s, COUNT(t.fare * v.cost) AS n {MEET} GROUP BY v.kind"),
+        format!(
+            "SELECT MAX(x.a) AS m, MIN(x.b) AS l FROM (SELECT t.zone, AVG(t.fare) AS a, CAST(AVG(v.cost) AS DECIMAL(9,2)) AS b {MEET} GROUP BY t.zone) x WHERE x.b > 100"
+        ),
+    ] {
+        agree(&pool, &sql, On::Plain);
+    }
+    agree(&pool, &format!("SELECT v.kind, SUM(t.fare * v.cost) AS s, AVG(t.fare) AS a {MEET} GROUP BY v.kind"), On::Rep3);
+}

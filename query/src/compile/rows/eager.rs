@@ -5,7 +5,10 @@
 //! *In part.* Otherwise rows that agree on the group's keys and the join's may be folded first, if that bounds the rows more tightly, and sums, counts and
 //! extremes of those folded again (eager aggregation: Yan and Larson, VLDB'95).
 //! *Counted.* Where neither side is unique on the keys, one is folded to a row for each key, with the number of its rows: what is summed of the other side
-//! counts so many times. Pairs are never formed.
+//! counts so many times, and products of a factor of each are products of sums. So are all sums where there are no keys. Pairs are never formed.
+
+mod counted;
+mod product;
 
 use std::collections::BTreeSet;
 
@@ -13,10 +16,11 @@ use datafusion::{
     arrow::datatypes::DataType,
     common::{Column, DFSchema, NullEquality, ScalarValue},
     logical_expr::{
-        Aggregate, Cast, Expr, ExprSchemable, Join, JoinType, LogicalPlan, LogicalPlanBuilder, expr::AggregateFunction,
-        utils::split_conjunction,
+        Aggregate, Cast, Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, expr::AggregateFunction, utils::split_conjunction,
     },
 };
+
+pub(super) use self::product::filtered;
 
 use super::{home, substituted};
 use crate::{
@@ -47,6 +51,9 @@ pub(super) fn below_join(
     const AFTER: &str = "formed after the join";
     let otherwise = otherwise == Some(of.as_str());
     let better = |(better, way, why): Better| ((!otherwise).then_some(better), Some(Decided::new(of.clone(), way, why).or(AFTER)));
+    if over.join.on.is_empty() {
+        return Ok(over.crossed(plan, catalog)?.map_or((None, None), better));
+    }
     let sides = [true, false].map(|straight| Sides::of(&over, straight, catalog));
     let mut worse = None;
     for side in sides.iter().filter(|s| s.unique) {
@@ -107,7 +114,7 @@ impl<'a> Over<'a> {
                     input = &f.input;
                     continue;
                 }
-                LogicalPlan::Join(join) if join.join_type == JoinType::Inner && !join.on.is_empty() => {
+                LogicalPlan::Join(join) if join.join_type == JoinType::Inner => {
                     let plain = join.null_equality == NullEquality::NullEqualsNothing;
                     conditions.extend(join.filter.iter().flat_map(|f| split_conjunction(f).into_iter().cloned()));
                     let (aggregates, at) = distinct(aggregates.iter().map(unalias).cloned());
@@ -120,6 +127,37 @@ impl<'a> Over<'a> {
             }
             input = below;
         }
+    }
+
+    fn joined(&self, left: LogicalPlan, right: LogicalPlan, on: Vec<(Expr, Expr)>) -> Result<LogicalPlan, SqlError> {
+        let constraint = self.join.join_constraint;
+        let equality = NullEquality::NullEqualsNothing;
+        let join = Join::try_new(left.into(), right.into(), on, None, JoinType::Inner, constraint, equality, false);
+        Ok(LogicalPlan::Join(join.map_err(internal)?))
+    }
+
+    /// Under the names and types that were asked for.
+    fn as_asked(
+        &self,
+        plan: &LogicalPlan,
+        whole: LogicalPlanBuilder,
+        values: Vec<Expr>,
+        folds: &[Fold<'_>],
+        catalog: &Catalog,
+    ) -> Result<LogicalPlan, SqlError> {
+        let keys = self.keys.len();
+        let facts = Facts::of(plan, catalog);
+        let out = plan.schema().iter().enumerate().map(|(i, (relation, field))| {
+            let value = match i.checked_sub(keys).map(|f| self.at[f]) {
+                Some(fold) => {
+                    let never_zero = facts.columns[i].range.is_some_and(|range| range.min > 0);
+                    folds[fold].finished(values[keys + fold].clone(), field.data_type(), never_zero)
+                }
+                None => values[i].clone(),
+            };
+            value.alias_qualified(relation.cloned(), field.name().clone())
+        });
+        whole.project(out.collect::<Vec<_>>()).and_then(|b| b.build()).map_err(internal)
     }
 }
 
@@ -185,11 +223,11 @@ impl<'o> Sides<'o> {
 
     fn rewritten(&self, plan: &LogicalPlan, keys: &[Expr], folds: &[Fold<'_>], whole_groups: bool) -> Result<LogicalPlan, SqlError> {
         let aggregates = folds.iter().map(|f| unalias(f.first()).clone()).collect::<Vec<_>>();
-        let first = folded_by(self.base, keys, &aggregates)?;
-        let names: Vec<Column> = names(keys).into_iter().chain(names(&aggregates)).collect();
+        let first = folded_by(FOLDED, self.base, keys, &aggregates)?;
+        let names: Vec<Column> = names(FOLDED, keys).into_iter().chain(names(FOLDED, &aggregates)).collect();
         let of_first = |e: &Expr| replaced(e, &|e| keys.iter().position(|k| k == e).map(|i| Expr::Column(names[i].clone())));
         let on = self.on.iter().map(|(b, t)| Ok((of_first(b)?, t.clone()))).collect::<Result<Vec<_>, SqlError>>()?;
-        let mut whole = LogicalPlanBuilder::from(self.joined(first, self.table.clone(), on)?);
+        let mut whole = LogicalPlanBuilder::from(self.over.joined(first, self.table.clone(), on)?);
         let conditions = self.over.conditions.iter().map(of_first).collect::<Result<Vec<_>, _>>()?;
         if let Some(condition) = conditions.into_iter().reduce(Expr::and) {
             whole = whole.filter(condition).map_err(internal)?;
@@ -205,90 +243,7 @@ impl<'o> Sides<'o> {
             }
             _ => groups.into_iter().chain(names[keys.len()..].iter().cloned().map(Expr::Column)).collect(),
         };
-        self.as_asked(plan, whole, values, folds)
-    }
-
-    /// The aggregate over the base and the table's rows folded by the keys, which are counted.
-    fn counted(&self, plan: &LogicalPlan) -> Result<Option<Better>, SqlError> {
-        let of_table = |e: &Expr| e.column_refs().into_iter().all(|c| self.table.schema().has_column(c));
-        if self.is_folded() {
-            return Ok(None);
-        }
-        // of the table, only what it is joined on is known after the fold
-        let (folded_on, at) = distinct(self.on.iter().map(|(_, t)| t.clone()));
-        let names_on = names(&folded_on);
-        let of_keys: Vec<&Column> = at.iter().map(|key| &names_on[*key]).collect();
-        let known = |e: &Expr| replaced(e, &|e| self.on.iter().position(|(_, t)| t == e).map(|i| Expr::Column(of_keys[i].clone())));
-        let keys = self.over.keys.iter().map(|k| known(unalias(k))).collect::<Result<Vec<_>, _>>()?;
-        let conditions = self.over.conditions.iter().map(known).collect::<Result<Vec<_>, _>>()?;
-        let folded = |c: &Column| c.relation.as_ref().is_some_and(|r| r.table() == FOLDED);
-        let expressible = |e: &Expr| e.column_refs().into_iter().all(|c| self.has(c) || folded(c));
-        if !keys.iter().chain(&conditions).all(expressible) {
-            return Ok(None);
-        }
-        let rows = Facts::of(self.table, self.catalog).in_group(&folded_on, self.table.schema());
-        let mut firsts: Vec<Expr> = vec![datafusion::functions_aggregate::expr_fn::count(datafusion::logical_expr::lit(1i64))];
-        let mut folds = Vec::new();
-        for e in &self.over.aggregates {
-            let fold = if of_table(e) && !e.column_refs().is_empty() {
-                let Some(fold) = Fold::split(e) else { return Ok(None) };
-                firsts.push(unalias(e).clone());
-                (fold.again(Expr::Column(names(&firsts).swap_remove(firsts.len() - 1))), fold)
-            } else {
-                match aggregate_function(e).filter(|_| self.of_base(e)) {
-                    Some(f) => (times(f, Expr::Column(names(&firsts).swap_remove(0)), self.base.schema(), rows), Fold::Split(e, f)),
-                    None => return Ok(None),
-                }
-            };
-            folds.push(fold);
-        }
-        let again: Option<Vec<Expr>> = folds.iter().map(|(again, _)| again.clone()).collect();
-        let Some(again) = again else { return Ok(None) };
-        let folds: Vec<Fold<'_>> = folds.into_iter().map(|(_, fold)| fold).collect();
-
-        let table = folded_by(self.table, &folded_on, &firsts)?;
-        let on = self.on.iter().enumerate().map(|(i, (b, _))| (b.clone(), Expr::Column(of_keys[i].clone()))).collect();
-        let mut whole = LogicalPlanBuilder::from(self.joined(self.base.clone(), table, on)?);
-        if let Some(condition) = conditions.into_iter().reduce(Expr::and) {
-            whole = whole.filter(condition).map_err(internal)?;
-        }
-        let (again, at) = distinct(again);
-        let whole = whole.aggregate(keys, apart(again)).map_err(internal)?;
-        let values = in_places(&whole, self.over.keys.len(), &at);
-        let better = self.as_asked(plan, whole, values, &folds)?;
-        let keys = self.on.iter().map(|(_, t)| said(t)).collect::<Vec<_>>().join(", ");
-        let way = format!("formed after a join with a row for each {keys}, which counts how many there are");
-        Ok(Some((better, way, "neither side is unique on the keys, and so no pair is formed".into())))
-    }
-
-    fn joined(&self, left: LogicalPlan, right: LogicalPlan, on: Vec<(Expr, Expr)>) -> Result<LogicalPlan, SqlError> {
-        let constraint = self.over.join.join_constraint;
-        let equality = NullEquality::NullEqualsNothing;
-        let join = Join::try_new(left.into(), right.into(), on, None, JoinType::Inner, constraint, equality, false);
-        Ok(LogicalPlan::Join(join.map_err(internal)?))
-    }
-
-    /// Under the names and types that were asked for.
-    fn as_asked(
-        &self,
-        plan: &LogicalPlan,
-        whole: LogicalPlanBuilder,
-        values: Vec<Expr>,
-        folds: &[Fold<'_>],
-    ) -> Result<LogicalPlan, SqlError> {
-        let keys = self.over.keys.len();
-        let facts = Facts::of(plan, self.catalog);
-        let out = plan.schema().iter().enumerate().map(|(i, (relation, field))| {
-            let value = match i.checked_sub(keys).map(|f| self.over.at[f]) {
-                Some(fold) => {
-                    let never_zero = facts.columns[i].range.is_some_and(|range| range.min > 0);
-                    folds[fold].finished(values[keys + fold].clone(), field.data_type(), never_zero)
-                }
-                None => values[i].clone(),
-            };
-            value.alias_qualified(relation.cloned(), field.name().clone())
-        });
-        whole.project(out.collect::<Vec<_>>()).and_then(|b| b.build()).map_err(internal)
+        self.over.as_asked(plan, whole, values, folds, self.catalog)
     }
 
     /// Whether all rows of a group meet the same row, and pass the same conditions.
@@ -314,7 +269,13 @@ impl<'o> Sides<'o> {
     }
 
     fn is_folded(&self) -> bool {
-        self.base.schema().iter().any(|(relation, _)| relation.is_some_and(|r| r.table() == FOLDED))
+        self.base.schema().columns().iter().any(is_folded)
+    }
+
+    /// Whether an expression is of the base; `None` if it is of both.
+    fn side(&self, e: &Expr) -> Option<bool> {
+        let of_table = || e.column_refs().into_iter().all(|c| self.table.schema().has_column(c));
+        if self.of_base(e) { Some(true) } else { of_table().then_some(false) }
     }
 
     fn has(&self, column: &Column) -> bool {
@@ -326,17 +287,23 @@ impl<'o> Sides<'o> {
     }
 }
 
-/// The relation of what was folded first.
-pub(in crate::compile) const FOLDED: &str = "__folded";
+/// The relation of what was folded first, and of what it then meets.
+const FOLDED: &str = "__folded";
+const OTHER: &str = "__folded_too";
+
+/// Whether a column is of such a relation.
+pub(in crate::compile) fn is_folded(column: &Column) -> bool {
+    column.relation.as_ref().is_some_and(|r| [FOLDED, OTHER].contains(&r.table()))
+}
 
 /// Its columns: what they are, in words, so that messages have them; told apart by a number where two have the same.
-fn names(of: &[Expr]) -> Vec<Column> {
+fn names(relation: &'static str, of: &[Expr]) -> Vec<Column> {
     let words: Vec<String> = of.iter().map(said).collect();
     let name = |i: usize| match words.iter().take(i).filter(|w| **w == words[i]).count() {
         0 => words[i].clone(),
         n => format!("{} ({})", words[i], n + 1),
     };
-    (0..of.len()).map(|i| Column::new(Some(FOLDED), name(i))).collect()
+    (0..of.len()).map(|i| Column::new(Some(relation), name(i))).collect()
 }
 
 /// Each expression once, and which one each is.
@@ -368,47 +335,13 @@ fn in_places(aggregate: &LogicalPlanBuilder, keys: usize, at: &[usize]) -> Vec<E
     (0..keys).chain(at.iter().map(|fold| keys + fold)).map(|c| columns[c].clone()).collect()
 }
 
-/// Rows folded by these keys.
-fn folded_by(rows: &LogicalPlan, keys: &[Expr], folds: &[Expr]) -> Result<LogicalPlan, SqlError> {
+/// Rows folded by these keys, under a name.
+fn folded_by(relation: &'static str, rows: &LogicalPlan, keys: &[Expr], folds: &[Expr]) -> Result<LogicalPlan, SqlError> {
     let folded = LogicalPlanBuilder::from(rows.clone()).aggregate(apart(keys.to_vec()), apart(folds.to_vec())).map_err(internal)?;
     // names that no other relation has
-    let named = folded.schema().columns().into_iter().zip(names(keys).into_iter().chain(names(folds)));
+    let named = folded.schema().columns().into_iter().zip(names(relation, keys).into_iter().chain(names(relation, folds)));
     let named = named.map(|(c, name)| Expr::Column(c).alias(name.name)).collect::<Vec<_>>();
-    folded.project(named).and_then(|b| b.alias(FOLDED)).and_then(|b| b.build()).map_err(internal)
-}
-
-/// An aggregate of rows each of which counts `count` times, at most `most`.
-fn times(f: &AggregateFunction, count: Expr, schema: &DFSchema, most: u128) -> Option<Expr> {
-    use datafusion::functions_aggregate::expr_fn::sum;
-    let (name, args) = (f.func.name(), f.params.args.as_slice());
-    // of rows that are repeated nothing changes
-    let extreme = matches!(name, "min" | "max" | "bool_and" | "bool_or");
-    if extreme || matches!(name, "count" | "sum" | "avg") && f.params.distinct {
-        return Some(Expr::AggregateFunction(f.clone()));
-    }
-    if f.params.distinct || !f.params.order_by.is_empty() {
-        return None;
-    }
-    let (summed, given) = match (name, args) {
-        ("count", args) => {
-            (count, args.iter().filter(|e| !matches!(e, Expr::Literal(v, _) if !v.is_null())).cloned().map(Expr::is_not_null).collect())
-        }
-        ("sum", [x]) => {
-            let count = match x.get_type(schema).ok()? {
-                ty if ty.is_integer() => count,
-                DataType::Decimal128(..) => {
-                    let digits = u8::try_from(most.max(1).ilog10() + 1).ok()?;
-                    Expr::Cast(Cast::new(Box::new(count), DataType::Decimal128(digits, 0)))
-                }
-                _ => return None,
-            };
-            (x.clone() * count, Vec::new())
-        }
-        _ => return None,
-    };
-    let Expr::AggregateFunction(mut weighted) = sum(summed) else { return None };
-    weighted.params.filter = f.params.filter.as_deref().cloned().into_iter().chain(given).reduce(Expr::and).map(Box::new);
-    Some(Expr::AggregateFunction(weighted))
+    folded.project(named).and_then(|b| b.alias(relation)).and_then(|b| b.build()).map_err(internal)
 }
 
 /// An aggregate in two steps.

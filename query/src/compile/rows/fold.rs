@@ -2,6 +2,7 @@
 
 mod cast;
 mod mean;
+mod parts;
 
 use datafusion::{
     arrow::datatypes::DataType,
@@ -9,6 +10,7 @@ use datafusion::{
     logical_expr::{Aggregate, Expr, ExprSchemable, LogicalPlan, expr::AggregateFunction},
 };
 
+use self::parts::Parts;
 use super::{
     Asked, Demand, Rows,
     emit::{Emit, Scope, Val, unalias},
@@ -240,9 +242,12 @@ impl Rows<'_> {
             )
             .at(self.text.expr(sets)));
         }
-        let (better, decided) = super::eager::below_join(a, plan, self.catalog, self.otherwise)?;
-        self.decided.extend(decided);
+        let (better, decided) = match parts::needed(a, demands)? {
+            Some(needed) => super::eager::below_join(&needed, &LogicalPlan::Aggregate(needed.clone()), self.catalog, self.otherwise)?,
+            None => super::eager::below_join(a, plan, self.catalog, self.otherwise)?,
+        };
         if let Some(better) = better {
+            self.decided.extend(decided);
             return self.lower(&better, demands);
         }
         let input = Facts::of(&a.input, self.catalog);
@@ -310,6 +315,19 @@ impl Rows<'_> {
         for d in demands {
             values.push((emit.value_as(&d.expr, &d.form, &mut scope)?, said(&d.expr)));
         }
+        if let Some(Parts { plan, demands, decided }) = self.parts(a, &folds, &key_forms)? {
+            self.decided.extend(decided);
+            let got = self.lower(&plan, &demands)?;
+            let folded = |draft: usize| folds.drafts[..draft].iter().filter(|d| !matches!(d.fold.op, FoldOp::Same(_))).count();
+            let place = |at: &usize| match at.checked_sub(keys).map(|draft| (&folds.drafts[draft].fold.op, draft)) {
+                None => got.at[by[*at]],
+                Some((FoldOp::Same(key), _)) => got.at[*key],
+                Some((_, draft)) => got.at[groups + folded(draft)],
+            };
+            let to: Vec<usize> = to.iter().map(place).collect();
+            return Ok(self.mapped(got.id, emit, &to, values, None));
+        }
+        self.decided.extend(decided);
         let Folds { asked, drafts, .. } = folds;
         let got = self.lower(&a.input, &asked)?;
         let input_columns = self.relation(got.id).columns.clone();
