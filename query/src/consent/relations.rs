@@ -231,6 +231,8 @@ impl Home {
                     (when.and(&both(a, b)), clipped(format!("CASE WHEN {} …", of(c).1)))
                 }
                 RowOp::Lift(a) | RowOp::ToField(a, _) | RowOp::ToPlanes(a, _) => of(a).clone(),
+                // the same text, longer or of another list
+                RowOp::Shift(a, _) | RowOp::Listed(a, _) => of(a).clone(),
                 RowOp::Negative(a) => compared(of(a).0.clone(), format!("{} < 0", of(a).1)),
                 RowOp::Zero(a) => {
                     let label = if is_conditional_count(relation, &nodes[a.0].op) { of(a).0.any_row() } else { of(a).0.clone() };

@@ -71,6 +71,37 @@ pub(super) fn sum(g: &mut Graph, a: &[Wire], b: &[Wire], width: usize) -> Vec<Wi
     (0..width).map(|i| if i == 0 { half[0] } else { g.xor(half[i], generate[i - 1]) }).collect()
 }
 
+/// The value at a position, 0 beyond the last: exclusive ors of products of the position's planes, of which there are 2^k - k - 1 ANDs for k planes, in log2 k rounds,
+/// however wide the values are.
+pub(super) fn listed(g: &mut Graph, position: &[Wire], values: &[Vec<u64>], width: usize) -> Vec<Wire> {
+    let products = products(g, position);
+    let mut plane = |plane: usize| {
+        let bit = |at: usize| values.get(at).and_then(|v| v.get(plane / 64)).is_some_and(|limb| limb >> (plane % 64) & 1 == 1);
+        let mut terms: Vec<bool> = (0..products.len()).map(bit).collect();
+        for place in 0..position.len() {
+            for at in (0..terms.len()).filter(|at| at >> place & 1 == 1) {
+                terms[at] ^= terms[at ^ 1 << place];
+            }
+        }
+        let nothing = g.constant(false);
+        products.iter().zip(terms).filter(|(_, there)| *there).fold(nothing, |sum, (product, _)| g.xor(sum, *product))
+    };
+    (0..width).map(&mut plane).collect()
+}
+
+/// The products of all sets of planes: set i has the planes whose bits are set in i.
+fn products(g: &mut Graph, planes: &[Wire]) -> Vec<Wire> {
+    match planes {
+        [] => vec![g.constant(true)],
+        [one] => vec![g.constant(true), *one],
+        several => {
+            let (low, high) = several.split_at(several.len() / 2);
+            let (low, high) = (products(g, low), products(g, high));
+            high.iter().flat_map(|h| low.iter().map(|l| (*h, *l)).collect::<Vec<_>>()).map(|(h, l)| g.and(h, l)).collect()
+        }
+    }
+}
+
 /// a - b of equally many planes, modulo their power of two: the complement of (the complement of a) + b.
 pub(super) fn difference(g: &mut Graph, a: &[Wire], b: &[Wire]) -> Vec<Wire> {
     let turned: Vec<Wire> = a.iter().map(|a| g.not(*a)).collect();

@@ -443,6 +443,10 @@ pub enum RowOp {
         #[serde(serialize_with = "as_text")]
         by: i128,
     },
+    /// Planes moved up by so many: planes.
+    Shift(RowNodeId, u32),
+    /// The value of a public list at this position, 0 beyond its end: planes. Values are limbs as those of integers.
+    Listed(RowNodeId, Vec<Vec<u64>>),
     /// A part of a date given as planes of days since 1970-01-01 minus offset: planes of the part minus its own offset.
     DatePart {
         /// The days.

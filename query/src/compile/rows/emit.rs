@@ -220,19 +220,7 @@ impl<'a> Emit<'a> {
                 self.integer(at as i128, *width)
             }
             (RowForm::Text { bytes }, Some(t)) => {
-                let size = *bytes as usize;
-                if t.len() > size {
-                    return Err(wrong());
-                }
-                // the first byte is the most significant
-                let mut limbs = vec![0u64; size.div_ceil(8)];
-                for (i, byte) in t.bytes().enumerate() {
-                    let place = size - 1 - i;
-                    limbs[place / 8] |= u64::from(byte) << (place % 8 * 8);
-                }
-                while limbs.last() == Some(&0) {
-                    limbs.pop();
-                }
+                let limbs = form::text_limbs(t, *bytes).ok_or_else(wrong)?;
                 self.node(RowOp::Integer(limbs), RowKind::Planes(8 * *bytes))
             }
             (RowForm::Planes { scale, offset, width }, None) => {

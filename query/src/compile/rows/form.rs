@@ -69,6 +69,20 @@ pub(super) fn code(values: &Arc<Vec<String>>) -> RowForm {
     RowForm::Code { values: values.to_vec(), width: width(values.len().saturating_sub(1) as i128) }
 }
 
+/// A text of at most so many bytes as an integer, in limbs: the first byte is the most significant.
+pub(super) fn text_limbs(text: &str, bytes: u32) -> Option<Vec<u64>> {
+    let size = usize::try_from(bytes).ok().filter(|size| text.len() <= *size)?;
+    let mut limbs = vec![0u64; size.div_ceil(8)];
+    for (i, byte) in text.bytes().enumerate() {
+        let place = size - 1 - i;
+        limbs[place / 8] |= u64::from(byte) << (place % 8 * 8);
+    }
+    while limbs.last() == Some(&0) {
+        limbs.pop();
+    }
+    Some(limbs)
+}
+
 /// The form in which values can be compared, grouped, sorted and released. `bytes` is what is known of a text's length.
 pub(super) fn natural(known: &Known, bytes: Option<u32>, words: &str) -> Result<RowForm, SqlError> {
     let cast = |to: &str| format!("CAST {words} to {to} in a sub-query of its owner");

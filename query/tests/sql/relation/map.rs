@@ -257,3 +257,24 @@ fn parts_of_dates() {
         days.iter().zip(later).map(|(d, later)| [d.1, d.2, d.3, (d.2 + 2) / 3].into_iter().chain(later).map(int).collect()).collect(),
     );
 }
+
+#[test]
+fn positions_in_lists() {
+    let list: Vec<Vec<u64>> = vec![vec![7], vec![], vec![1 << 63, 5], vec![u64::MAX, u64::MAX >> 30], vec![1]];
+    let value = |at: usize| list.get(at).map_or(0, |v| v.iter().rev().fold(0i128, |sum, limb| sum << 64 | i128::from(*limb)));
+    let nodes = vec![
+        node(RowOp::Column(0), RowKind::Planes(3)),
+        node(RowOp::Listed(n(0), list.clone()), RowKind::Planes(100)),
+        node(RowOp::Shift(n(0), 61), RowKind::Planes(64)),
+        // a position that is known, and a list of a single value
+        node(RowOp::Integer(vec![]), RowKind::Planes(0)),
+        node(RowOp::Listed(n(3), vec![vec![9]]), RowKind::Planes(4)),
+    ];
+    let planes = |width| column(RowForm::Planes { scale: 0, offset: 0, width }, false);
+    let mut build = Build::default();
+    let rows: Vec<Row> = (0..8).map(|at| vec![int(at)]).collect();
+    let input = build.private(1, 9, vec![planes(3)], &rows);
+    let op = Operator::Map { input, nodes, columns: vec![(n(1), None), (n(2), None), (n(4), None)], keep: None };
+    build.push(op, 9, false, vec![planes(100), planes(64), planes(4)]);
+    build.expect((0..8).map(|at| vec![int(value(at)), int((at as i128) << 61), int(9)]).collect());
+}

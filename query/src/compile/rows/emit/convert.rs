@@ -105,7 +105,38 @@ impl Emit<'_> {
                 let moved = self.raised(moved, *t);
                 Ok(Val { form: to.clone(), ..moved })
             }
+            (RowForm::Code { values, .. }, RowForm::Code { values: all, .. }) => {
+                let at = |text: &String| all.binary_search(text).ok().map(|at| vec![at as u64]);
+                let at = values.iter().map(at).collect::<Option<Vec<_>>>().ok_or_else(wrong)?;
+                self.listed(val, at, to, expr)
+            }
+            (RowForm::Code { values, .. }, RowForm::Text { bytes }) => {
+                let texts = values.iter().map(|text| form::text_limbs(text, *bytes)).collect::<Option<Vec<_>>>().ok_or_else(wrong)?;
+                self.listed(val, texts, to, expr)
+            }
+            // what is missing at the end are zeros
+            (RowForm::Text { bytes }, RowForm::Text { bytes: longer }) if bytes < *longer => {
+                let node = self.node(RowOp::Shift(val.node, 8 * (longer - bytes)), super::kind(to));
+                Ok(Val { node, valid: val.valid, form: to.clone() })
+            }
             _ => Err(wrong()),
         }
+    }
+
+    /// The value that a public list has for each code.
+    fn listed(&mut self, val: Val, values: Vec<Vec<u64>>, to: &RowForm, expr: &Expr) -> Result<Val, SqlError> {
+        if values.len() as u128 > form::MOST_LISTED {
+            let what = format!("{} has a dictionary of {} texts, too long to meet other texts here", said(expr), values.len());
+            let fix = "declare max_bytes for its column in the catalogue instead of the dictionary";
+            return Err(SqlError::unsupported(what, fix).at(self.text.expr(expr)));
+        }
+        // where there is NULL the code is 0
+        let is_blank = values.first().is_none_or(|value| value.iter().all(|limb| *limb == 0));
+        let node = self.node(RowOp::Listed(val.node, values), super::kind(to));
+        let listed = Val { node, valid: val.valid, form: to.clone() };
+        Ok(match val.valid {
+            Some(valid) if !is_blank => self.blanked(listed, valid),
+            _ => listed,
+        })
     }
 }

@@ -6,6 +6,9 @@ use super::{Layout, Source, convert};
 use crate::exec::graph::Wire;
 use crate::plan::relation::{Relation, RowKind, RowNode, RowNodeId, RowOp};
 
+/// Planes of a position in a list.
+const MOST_POSITION: usize = 12;
+
 /// Wires of a node of bits.
 pub(super) fn width(kind: RowKind) -> usize {
     match kind {
@@ -87,6 +90,18 @@ impl Layout<'_> {
                 let graph = &mut self.stages[stage].graph;
                 a.iter().zip(&b).map(|(a, b)| circuit::choose(graph, bit, *a, *b)).collect()
             }
+            RowOp::Shift(of, by) => {
+                let below = self.stages[stage].graph.constant(false);
+                let of = self.wires_in(*of, stage)?;
+                std::iter::repeat_n(below, *by as usize).chain(of).collect()
+            }
+            RowOp::Listed(of, values) => {
+                let of = self.wires_in(*of, stage)?;
+                if of.len() > MOST_POSITION {
+                    return Err(ProgramError("a list of values has at most 4096"));
+                }
+                circuit::listed(&mut self.stages[stage].graph, &of, values, width)
+            }
             op if convert::is_conversion(op) => {
                 self.lay_conversion(id, stage)?;
                 (0..width).map(|plane| self.stages[stage].source(Source::Converted(id, plane))).collect()
@@ -125,7 +140,7 @@ impl RowOp {
             RowOp::Select(bit, a, b) => vec![*bit, *a, *b],
             RowOp::Linear(terms, _) => terms.iter().map(|(_, n)| *n).collect(),
             RowOp::Quotient { a, b, .. } => vec![*a, *b],
-            RowOp::Floor { of, .. } | RowOp::DatePart { of, .. } => vec![*of],
+            RowOp::Floor { of, .. } | RowOp::DatePart { of, .. } | RowOp::Shift(of, _) | RowOp::Listed(of, _) => vec![*of],
         }
     }
 }
