@@ -76,8 +76,8 @@ impl Division {
         bits(self.numerator) && bits(self.denominator) && 0 < self.quotient && self.quotient + 2 < R::BITS && self.fits::<Fp127>()
     }
 
-    /// Whether everything in between fits into `W`.
-    pub(crate) fn fits<W: Ring>(&self) -> bool {
+    /// Whether everything in between fits into `W`: then it is done there, else in [`Fp127`].
+    pub fn fits<W: Ring>(&self) -> bool {
         let (m, q) = (self.denominator.0, self.quotient);
         q + m < W::BITS && 2 * q + 18 < W::BITS && m + 4 < W::BITS && self.numerator.0 + 1 < W::BITS
     }

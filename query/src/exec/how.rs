@@ -45,7 +45,9 @@ impl Program<'_> {
         let words = match op {
             Operator::Home { .. } => "in clear at its owner",
             Operator::Map { .. } => {
-                "one circuit over all places, gates of a level in one message: the only way that shows nothing of single rows"
+                let circuit =
+                    "one circuit over all places, gates of a level in one message: the only way that shows nothing of single rows";
+                return circuit.to_string() + &self.relations().divisions(id);
             }
             Operator::Lookup { search: Search::Ask, .. } => "circuit-PSI: tags of keys and pads, the third party between the two owners",
             Operator::Lookup { search: Search::Sort, .. } => {

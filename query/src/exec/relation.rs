@@ -320,6 +320,11 @@ pub(crate) fn held(plan: &Plan, id: usize) -> (Vec<RelationId>, Vec<RelationId>)
 }
 
 impl Relations<'_> {
+    /// What a map computes besides gates.
+    pub(super) fn divisions(&self, id: usize) -> String {
+        self.maps.get(&id).map_or_else(String::new, map::Layout::divisions)
+    }
+
     /// How groups are found, and whether their rows are sorted on shares.
     pub(super) fn group_words(&self, id: usize) -> (&'static str, bool) {
         let way = &self.groups[&id].0;

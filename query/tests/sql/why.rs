@@ -4,7 +4,22 @@ use super::town::{PARTIES, town};
 use query::explain::explain;
 
 /// Questions, and why rows are sorted on shares.
-const SAID: [(&str, &[&str]); 8] = [
+const SAID: [(&str, &[&str]); 10] = [
+    // what is no gate
+    (
+        "SELECT p.ward, COUNT(*) AS n FROM school.pupils p JOIN clinic.patients c ON c.patient = p.pupil GROUP BY p.ward \
+         HAVING SUM(c.weight) / NULLIF(SUM(p.points), 0) > 0.5",
+        &[
+            "shows nothing of single rows; a quotient of ",
+            " bits by ",
+            ": a reciprocal by multiplications in F(2^",
+            "; digit by digit, each bit of a quotient ",
+        ],
+    ),
+    (
+        "SELECT EXTRACT(YEAR FROM GREATEST(p.born, c.since)) AS y, COUNT(*) AS n FROM school.pupils p JOIN clinic.patients c ON c.patient = p.pupil GROUP BY 1",
+        &["; a part of a date: compared with the public days on which years and months begin"],
+    ),
     // an order of several owners
     (
         "SELECT p.pupil, RANK() OVER (ORDER BY p.points + c.weight) AS r FROM school.pupils p JOIN clinic.patients c ON c.patient = p.pupil",

@@ -8,6 +8,7 @@
 mod convert;
 mod elements;
 mod gates;
+mod words;
 
 use super::super::graph::{Graph, Schedule, Wire};
 use super::super::program::{ProgramError, counted};

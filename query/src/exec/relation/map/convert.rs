@@ -77,7 +77,7 @@ impl Layout<'_> {
     }
 
     /// A division and the field it is done in.
-    fn division(&self, id: usize) -> Result<(Division, Ring), ProgramError> {
+    pub(super) fn division(&self, id: usize) -> Result<(Division, Ring), ProgramError> {
         let RowOp::Quotient { a, b, shift, round } = &self.nodes[id].op else { return Err(ProgramError("this is no division")) };
         let width = |id: &RowNodeId| self.wires.get(&id.0).map_or(0, Vec::len).max(1) as u32;
         let division = Division {
@@ -95,7 +95,7 @@ impl Layout<'_> {
     }
 
     /// The divisor of a division by a public number, the bits of what is divided, and the field it is done in.
-    fn public_division(&self, id: usize) -> Result<(u128, u32, Ring), ProgramError> {
+    pub(super) fn public_division(&self, id: usize) -> Result<(u128, u32, Ring), ProgramError> {
         let RowOp::Floor { of, by } = &self.nodes[id].op else { return Err(ProgramError("this is no division")) };
         let bits = self.wires.get(&of.0).map_or(0, Vec::len).max(1) as u32;
         let by = u128::try_from(*by).ok().filter(|by| *by > 0).ok_or(ProgramError("a public divisor is positive"))?;
