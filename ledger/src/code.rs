@@ -41,7 +41,10 @@ const STEPS: [(&str, &str); 27] = [
         "nothing need be done if it is what was meant to stand there; else make a new one: another query, another contract",
     ),
     ("E_LEDGER_REQUEST", "send what docs/ledger.md and the C2SP formats that it names prescribe"),
-    ("E_LEDGER_ROLLBACK", "find out who put the folder back, then restore the log from another agency's mirror (`tacit ledger restore`)"),
+    (
+        "E_LEDGER_ROLLBACK",
+        "find out who put back the ledger's folder or the mark beside it, then restore the log from another agency's mirror (`tacit ledger restore`)",
+    ),
     (
         "E_LEDGER_RULE",
         "enter first what it refers to: members, contracts and snapshots before queries, query and debits before starts, starts before results",

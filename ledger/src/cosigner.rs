@@ -4,23 +4,33 @@
 //! **mirror** (<https://c2sp.org/tlog-mirror>) it takes the entries, replays them by the rules, stores them, and then cosigns as
 //! `<agency>/validated`: it holds every entry, and each may stand.
 //!
-//! **It never signs two logs.** What it is about to sign is on its disk first. After a crash it goes on from there. A
-//! journal that lost its end is noticed by its mark ([`crate::store`]). A folder put back as a whole is noticed by others: at
-//! every start a node hands [`Cosigner::recall`] the checkpoints its peers have, and a cosignature of its own over more
-//! than it knows stops it until it has caught up with exactly that checkpoint ([`Cosigner::catch_up`]).
+//! **It never signs two logs.** What it is about to sign is on its disk first: in the store, and in a mark beside the store's
+//! folder. After a crash it goes on from there. A journal that lost its end is noticed by the store ([`crate::store`]), a folder
+//! put back as a whole by the mark: it cosigns nothing until it has caught up with what the mark says ([`Cosigner::catch_up`]). Without
+//! the mark it cosigns nothing before it was shown that a quorum is no further than it ([`Cosigner::recall`]).
+//!
+//! Folder and mark put back together are noticed by others alone: a node hands [`Cosigner::recall`] the newest checkpoint that the
+//! coordinator says a quorum cosigned, and a cosignature of its own over more than it knows stops it. A coordinator that hands over
+//! an older one is not found out here. What it could gain is this agency's cosignatures under a second log; no quorum follows, as no honest
+//! agency whose folder stands cosigns that, and whoever holds the first can convict the key ([`crate::evidence`]).
+
+mod error;
+mod mark;
+mod recall;
 
 use crate::bytes::Hash;
 use crate::checkpoint::{Checkpoint, Head};
 use crate::entry::{self, Entry, HandOver};
 use crate::json;
 use crate::key::{KeyKind, Signer, VerifierKey};
-use crate::note::NoteError;
-use crate::policy::PolicyError;
 use crate::replay::{Replay, RuleError, Undo};
 use crate::store::{MAX_BATCH, Store, StoreError, Tiles};
 use crate::tile::{Level, Tile, WIDTH};
-use crate::tree::{self, Hashes};
+use crate::tree;
 use crate::wire::{self, AddCheckpoint, AddEntries, MirrorInfo, Resource, Response};
+pub use error::CosignerError;
+use mark::Mark;
+use recall::Doubt;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -60,8 +70,12 @@ pub struct Cosigner {
     state: State,
     /// The newest checkpoint known to extend all it knew before.
     pending: Option<Checkpoint>,
-    /// A checkpoint it once cosigned, as its peers have it, beyond what it knows.
+    /// What it last signed, beside the store's folder.
+    mark: Mark,
+    /// A checkpoint it once cosigned, as its mark or its peers have it, that what it knows does not lead to.
     forgotten: Option<Head>,
+    /// The mark did not say what it last signed, and nobody has either.
+    doubt: Option<Doubt>,
 }
 
 /// What it keeps beside the entries.
@@ -88,14 +102,19 @@ impl Cosigner {
         }
         let fresh = State { closed: None, pending: String::new(), validated: 0 };
         let store = Store::open(folder, &json::to_canonical(&fresh).map_err(|_| CosignerError::State)?)?;
-        let state: State =
-            json::parse_canonical(store.state()).ok().and_then(|value| serde_json::from_value(value).ok()).ok_or(CosignerError::State)?;
-        let pending = Some(&state.pending).filter(|note| !note.is_empty()).map(|note| Checkpoint::parse(note)).transpose()?;
+        let mut state = State::parse(store.state()).ok_or(CosignerError::State)?;
+        let pending = state.pending()?;
         if pending.as_ref().is_some_and(|pending| pending.head().origin != beginning.log().name()) {
             return Err(CosignerError::State);
         }
         let replay = replay_store(&store, beginning.clone(), store.size())?;
-        Ok(Self { store, witness, validated, beginning, replay, state, pending, forgotten: None })
+        let mut mark = Mark::read(folder, beginning.log())?;
+        if mark.is_missing() && pending.is_none() {
+            // A first start: from here on a store without a mark has lost it.
+            mark.keep(&state)?;
+        }
+        let (forgotten, doubt) = recall::compare(&mark, &store, &mut state, pending.as_ref())?;
+        Ok(Self { store, witness, validated, beginning, replay, state, pending, mark, forgotten, doubt })
     }
 
     /// The keys it cosigns with: `<agency>/witness` and `<agency>/validated`.
@@ -138,7 +157,7 @@ impl Cosigner {
 
     /// Answers `POST add-checkpoint` at `now` (Unix seconds): the witness's part.
     pub fn add_checkpoint(&mut self, body: &[u8], now: u64) -> Response {
-        let staged = self.stage_checkpoint(body);
+        let staged = self.stage(body);
         staged
             .and_then(|staged| self.commit(Some(staged), &[], None))
             .and_then(|()| self.cosign_witness(now))
@@ -152,7 +171,7 @@ impl Cosigner {
 
     /// Answers both at once, for a sequencer that asks for both: the disk is written through once instead of twice.
     pub fn update(&mut self, checkpoint: &[u8], entries: &[u8], now: u64) -> [Response; 2] {
-        let staged = match self.stage_checkpoint(checkpoint) {
+        let staged = match self.stage(checkpoint) {
             Ok(staged) => staged,
             Err(refused) => return [refused, self.add_entries(entries, now)],
         };
@@ -163,46 +182,6 @@ impl Cosigner {
                 [witnessed.unwrap_or_else(|refused| refused), refused]
             }
         }
-    }
-
-    /// Shown a checkpoint that others have: whether this cosigner once cosigned more than it knows. If so it cosigns nothing
-    /// until it is given that checkpoint, or one that is this one grown.
-    ///
-    /// # Errors
-    /// It did, or even something else than it knows: its store was put back.
-    pub fn recall(&mut self, checkpoint: &Checkpoint) -> Result<(), CosignerError> {
-        if checkpoint.head().origin != self.replay.log().name() || checkpoint.verify(&[&self.witness.key, &self.validated.key])?.is_empty()
-        {
-            return Ok(());
-        }
-        let (seen, known) = (checkpoint.head(), self.known());
-        let remembered = match seen.size {
-            size if size > known => false,
-            size if size == known => self.pending() == Some(seen),
-            size => size > self.store.size() || self.store.root_at(size)? == seen.root,
-        };
-        if remembered {
-            return Ok(());
-        }
-        self.forgotten = Some(seen.clone());
-        Err(CosignerError::Forgotten { known, cosigned: seen.size })
-    }
-
-    /// Makes a checkpoint known that it once cosigned and forgot, if that extends what it knows. `log` has the hashes of the log
-    /// up to there, from any mirror: they are proved.
-    ///
-    /// # Errors
-    /// It does not, or the disk fails.
-    pub fn catch_up<H: Hashes + ?Sized>(&mut self, checkpoint: &Checkpoint, log: &H) -> Result<(), CosignerError>
-    where
-        H::Error: std::fmt::Display,
-    {
-        let (old, size) = (self.known(), checkpoint.head().size);
-        let proof = if old == 0 || old >= size { Ok(Vec::new()) } else { tree::prove(log, 0, old, size) };
-        let proof = proof.map_err(|error| CosignerError::Refused(error.to_string()))?;
-        let body = AddCheckpoint { old, proof, checkpoint: checkpoint.clone() }.to_string();
-        let caught_up = self.stage_checkpoint(body.as_bytes()).and_then(|staged| self.commit(Some(staged), &[], None));
-        caught_up.map_err(|refused| CosignerError::Refused(String::from_utf8_lossy(&refused.body).trim_end().into()))
     }
 
     /// Closes this log and signs, with the key of its entries, that another goes on where `statement` says: first the one, and
@@ -217,6 +196,7 @@ impl Cosigner {
         name: &str,
         signer: &impl Signer,
     ) -> Result<String, CosignerError> {
+        self.sure()?;
         let previous = Checkpoint::parse(&statement.previous)?;
         let head = previous.head();
         // A job starts on what a quorum validated. Any two quorums share an honest agency, which signs no end before that.
@@ -243,8 +223,8 @@ impl Cosigner {
         };
         let state = State { closed: Some(id), ..self.state.clone() };
         self.store.append(&[], Some(&json::to_canonical(&state).map_err(|_| CosignerError::State)?))?;
-        self.store.mark_signed()?;
         self.state = state;
+        self.remember().map_err(told)?;
         Ok(entry)
     }
 
@@ -253,7 +233,13 @@ impl Cosigner {
         self.pending().map_or(0, |head| head.size)
     }
 
-    /// Checks an `add-checkpoint`, and changes nothing.
+    /// Checks an `add-checkpoint` that it is to cosign, and changes nothing.
+    fn stage(&self, body: &[u8]) -> Result<Checkpoint, Response> {
+        let staged = self.stage_checkpoint(body)?;
+        self.check_remembered(staged.head()).map(|()| staged)
+    }
+
+    /// Checks that an `add-checkpoint` is of this log and extends what is known.
     fn stage_checkpoint(&self, body: &[u8]) -> Result<Checkpoint, Response> {
         let AddCheckpoint { old, proof, checkpoint } =
             AddCheckpoint::parse(body).map_err(|error| Response::refused(400, "E_LEDGER_REQUEST", error))?;
@@ -274,13 +260,6 @@ impl Cosigner {
         let root = self.pending().map_or_else(tree::empty_root, |pending| pending.root);
         tree::verify_consistency(old, &root, head.size, &head.root, &proof)
             .map_err(|error| Response::refused(422, "E_LEDGER_PROOF", error))?;
-        if let Some(forgotten) = &self.forgotten {
-            // What it is asked to sign next must be exactly what it signed, before it can be more.
-            if head != forgotten {
-                let why = CosignerError::Forgotten { known, cosigned: forgotten.size };
-                return Err(Response::refused(503, why.code(), why));
-            }
-        }
         checkpoint.with_only(log, std::iter::empty()).map_err(|error| Response::refused(403, "E_LEDGER_SIGNATURE", error))
     }
 
@@ -296,9 +275,8 @@ impl Cosigner {
             return Err(Response::refused(404, "E_LEDGER_ORIGIN", "this mirror does not know that log"));
         }
         self.check_open()?;
-        if staged.is_none() && self.forgotten.is_some() {
-            let reason = "this mirror cosigns nothing until it has caught up with what it cosigned before";
-            return Err(Response::refused(503, "E_LEDGER_ROLLBACK", reason));
+        if staged.is_none() {
+            self.sure().map_err(|why| Response::refused(503, why.code(), why))?;
         }
         let target = staged.as_ref().map(Checkpoint::head).or(self.pending()).cloned();
         let (size, next) = (target.as_ref().map_or(0, |head| head.size), self.store.size());
@@ -372,7 +350,7 @@ impl Cosigner {
         Ok(crate::tile::entries(&bundle, tile.width).map_err(none)?.into_iter().map(<[u8]>::to_vec).collect())
     }
 
-    /// Writes down what is about to be signed. Nothing changes if the disk does not take it.
+    /// Takes down what may be signed then. Nothing changes if the disk does not take it.
     fn commit(&mut self, pending: Option<Checkpoint>, entries: &[&[u8]], validated: Option<u64>) -> Result<(), Response> {
         let mut state = self.state.clone();
         if let Some(pending) = &pending {
@@ -382,26 +360,25 @@ impl Cosigner {
         let text = json::to_canonical(&state).map_err(|error| Response::refused(500, "E_LEDGER_CONFIG", error))?;
         let changed = (state != self.state).then_some(text.as_str());
         if changed.is_some() || !entries.is_empty() {
-            let status = |error: &StoreError| if matches!(error, StoreError::Full { .. }) { 507 } else { 500 };
-            let told = |error: StoreError| Response::refused(status(&error), error.code(), error);
-            self.store.append(entries, changed).map_err(told)?;
-            self.store.mark_signed().map_err(told)?;
+            self.store.append(entries, changed).map_err(|error| unwritten(&error))?;
         }
         self.state = state;
         if let Some(pending) = pending {
             self.pending = Some(pending);
-            self.forgotten = None;
+            (self.forgotten, self.doubt) = (None, None);
         }
         Ok(())
     }
 
-    fn cosign_witness(&self, now: u64) -> Result<Response, Response> {
+    fn cosign_witness(&mut self, now: u64) -> Result<Response, Response> {
+        self.remember()?;
         let pending = self.pending().ok_or_else(|| Response::text(409, "there is no checkpoint yet"))?;
         self.cosign(&self.witness, pending, now).map(|line| Response::new(200, wire::TEXT, line))
     }
 
     /// Cosigns as validated, and puts the checkpoint in place for those who fetch it from the mirror.
-    fn cosign_validated(&self, now: u64) -> Result<Response, Response> {
+    fn cosign_validated(&mut self, now: u64) -> Result<Response, Response> {
+        self.remember()?;
         let pending = self.pending.as_ref().ok_or_else(|| Response::text(409, "there is no checkpoint yet"))?;
         let [witnessed, validated] = [&self.witness, &self.validated].map(|signer| self.cosign(signer, pending.head(), now));
         let validated = validated?;
@@ -414,6 +391,27 @@ impl Cosigner {
         let line = head.cosign(named.key.name(), named.signer(), now);
         line.map(|line| format!("{line}\n")).map_err(|error| Response::refused(500, "E_LEDGER_CONFIG", error))
     }
+}
+
+impl State {
+    fn parse(text: &str) -> Option<Self> {
+        json::parse_canonical(text).ok().and_then(|value| serde_json::from_value(value).ok())
+    }
+
+    fn pending(&self) -> Result<Option<Checkpoint>, crate::note::NoteError> {
+        Some(&self.pending).filter(|note| !note.is_empty()).map(|note| Checkpoint::parse(note)).transpose()
+    }
+}
+
+/// What the disk did not take.
+fn unwritten(error: &StoreError) -> Response {
+    let status = if matches!(error, StoreError::Full { .. }) { 507 } else { 500 };
+    Response::refused(status, error.code(), error)
+}
+
+/// A refusal in words.
+fn told(refused: Response) -> CosignerError {
+    CosignerError::Refused(String::from_utf8_lossy(&refused.body).trim_end().into())
 }
 
 /// Replays the first `size` entries of a store. Their signatures were verified before they were stored.
@@ -430,75 +428,6 @@ pub(crate) fn replay_store(store: &Store, mut replay: Replay, size: u64) -> Resu
         }
     }
     Ok(replay)
-}
-
-/// Why a cosigner does not start, or does not sign.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CosignerError {
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// An entry that may not stand.
-    #[error(transparent)]
-    Rule(#[from] RuleError),
-    /// A checkpoint that is none, or not signed.
-    #[error(transparent)]
-    Note(#[from] NoteError),
-    /// A checkpoint that is not believed.
-    #[error(transparent)]
-    Policy(#[from] PolicyError),
-    /// Its two keys are one, or not cosigners'.
-    #[error("a cosigner has two different keys, one as witness and one as validated; make another with `tacit key`")]
-    Keys,
-    /// The state it wrote is not its own.
-    #[error("the ledger's folder belongs to another log, or to a sequencer; check the configured folder")]
-    State,
-    /// What it was given to catch up with does not extend what it knows.
-    #[error("the checkpoint cannot be caught up with: {0}")]
-    Refused(String),
-    /// Its store was put back.
-    #[error(
-        "this agency cosigned a checkpoint of {cosigned} entries and knows of {known} only: its ledger was rolled back. \
-         It cosigns nothing until it has caught up with that checkpoint; find out why before you let it"
-    )]
-    Forgotten {
-        /// The size it knows.
-        known: u64,
-        /// The size it cosigned.
-        cosigned: u64,
-    },
-    /// It signed another hand-over.
-    #[error("this agency signed another hand-over of this log, and signs no second one: two logs would go on")]
-    HandedOver,
-    /// The hand-over is not from the end.
-    #[error(
-        "the log is not handed over at {named} entries: this agency validated {validated} and holds {held}; \
-         hand it over at the largest checkpoint a quorum cosigned, once all hold it"
-    )]
-    NotTheEnd {
-        /// What it validated.
-        validated: u64,
-        /// What it holds.
-        held: u64,
-        /// What the hand-over names.
-        named: u64,
-    },
-}
-
-impl CosignerError {
-    /// The code to show and to count.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Store(error) => error.code(),
-            Self::Rule(error) => error.code(),
-            Self::Note(_) => "E_LEDGER_SIGNATURE",
-            Self::Policy(error) => error.code(),
-            Self::Keys | Self::State => "E_LEDGER_CONFIG",
-            Self::Forgotten { .. } | Self::Refused(_) => "E_LEDGER_ROLLBACK",
-            Self::NotTheEnd { .. } | Self::HandedOver => "E_LEDGER_HANDOVER",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -81,11 +81,12 @@ fn no_two_forks_are_cosigned_at_any_pair_of_sizes() {
     for known in 6..=10 {
         for new in known..=10 {
             let folder = tempfile::TempDir::new().expect("a folder");
-            let mut witness = open_cosigner(folder.path(), "energy");
+            let folder = folder.path().join("ledger");
+            let mut witness = open_cosigner(&folder, "energy");
             assert_eq!(post(&mut witness, &add(0, &honest[..known])).status, 200);
             // Crashed and started anew, it is no more forgetful.
             drop(witness);
-            let mut witness = open_cosigner(folder.path(), "energy");
+            let mut witness = open_cosigner(&folder, "energy");
             for old in 0..=new as u64 {
                 assert!(post(&mut witness, &add(old, &forked[..new])).status >= 400, "{known} then {new} from {old}");
             }
@@ -96,19 +97,29 @@ fn no_two_forks_are_cosigned_at_any_pair_of_sizes() {
 #[test]
 fn a_crash_at_any_step_before_the_answer_never_lets_two_forks_be_signed() {
     let [honest, forked] = fork();
-    for steps in 0..6 {
-        let folder = tempfile::TempDir::new().expect("a folder");
-        let mut witness = open_cosigner(folder.path(), "energy");
-        assert_eq!(post(&mut witness, &add(0, &honest[..5])).status, 200);
-        witness.store.fail_after(Some(steps));
-        let answer = post(&mut witness, &add(5, &honest[..8]));
-        drop(witness);
-        let mut witness = open_cosigner(folder.path(), "energy");
-        let other = [5, 8].map(|old| post(&mut witness, &add(old, &forked[..9])).status);
-        match answer.status {
-            200 => assert!(other.iter().all(|status| *status != 200), "signed, then a fork, after {steps} steps"),
-            507 => assert!(other.contains(&200) || witness.pending().expect("known").size == 8, "nothing was signed"),
-            status => panic!("{status}"),
+    // First the store's steps, then those of the mark beside it.
+    for (steps, of_mark) in (0..6).flat_map(|steps| [(steps, false), (steps, true)]) {
+        for known in [0, 5] {
+            let folder = tempfile::TempDir::new().expect("a folder");
+            let folder = folder.path().join("ledger");
+            let mut witness = open_cosigner(&folder, "energy");
+            if known > 0 {
+                assert_eq!(post(&mut witness, &add(0, &honest[..known])).status, 200);
+            }
+            match of_mark {
+                false => witness.store.fail_after(Some(steps)),
+                true => witness.mark.fail_after(Some(steps)),
+            }
+            let answer = post(&mut witness, &add(known as u64, &honest[..8]));
+            drop(witness);
+            let mut witness = open_cosigner(&folder, "energy");
+            witness.sure().expect("it goes on by itself");
+            let other = [known as u64, 8].map(|old| post(&mut witness, &add(old, &forked[..9])).status);
+            match answer.status {
+                200 => assert!(other.iter().all(|status| *status != 200), "signed, then a fork, after {steps} steps"),
+                507 => assert!(other.contains(&200) || witness.pending().expect("known").size == 8, "nothing was signed"),
+                status => panic!("{status}"),
+            }
         }
     }
 }
@@ -261,17 +272,21 @@ fn a_full_disk_is_told_and_nothing_is_signed() {
 }
 
 #[test]
-fn a_cosigner_that_was_put_back_remembers_by_what_others_have() {
+fn a_cosigner_that_was_put_back_with_its_mark_remembers_by_what_others_have() {
     let mut city = City::founded();
     let (folder, backup) = (city.folders.path().join("energy"), city.folders.path().join("backup"));
     city.append(&job("one"), 2_000);
     copy(&folder, &backup);
+    let mark = folder.with_extension("mark");
+    let marked = fs::read(&mark).expect("a mark");
     city.append(&job("two"), 3_000);
     let published = city.published();
     let City { folders: _folders, sequencer, mut cosigners } = city;
     cosigners.remove(0);
     fs::remove_dir_all(&folder).expect("removed");
     copy(&backup, &folder);
+    // The mark goes back with it: nothing here says what came after.
+    fs::write(&mark, &marked).expect("written");
     let mut energy = open_cosigner(&folder, "energy");
     assert_eq!(energy.pending().expect("known").size, 13);
     let error = energy.recall(&published).expect_err("it cosigned more");
@@ -296,6 +311,7 @@ fn a_cosigner_that_was_put_back_remembers_by_what_others_have() {
     drop(energy);
     let _ = fs::remove_dir_all(&folder);
     copy(&backup, &folder);
+    fs::write(&mark, &marked).expect("written");
     let mut energy = open_cosigner(&folder, "energy");
     assert_eq!(post(&mut energy, &add(13, &forked)).status, 200);
     assert_eq!(energy.recall(&published).expect_err("the same size, another root").code(), "E_LEDGER_ROLLBACK");
@@ -425,14 +441,15 @@ fn a_log_is_handed_over_to_another_sequencer() {
 #[test]
 fn a_key_for_each_meaning_and_a_folder_for_each_log() {
     let folder = tempfile::TempDir::new().expect("a folder");
+    let folder = folder.path().join("ledger");
     let one = || named("energy/witness", KeyKind::Cosignature);
-    assert_eq!(Cosigner::open(folder.path(), replay(), one(), one()).map(drop).expect_err("one key").code(), "E_LEDGER_CONFIG");
+    assert_eq!(Cosigner::open(&folder, replay(), one(), one()).map(drop).expect_err("one key").code(), "E_LEDGER_CONFIG");
     let note = named("energy/validated", KeyKind::Note);
-    assert_eq!(Cosigner::open(folder.path(), replay(), one(), note).map(drop).expect_err("another kind").code(), "E_LEDGER_CONFIG");
-    let mut cosigner = open_cosigner(folder.path(), "energy");
+    assert_eq!(Cosigner::open(&folder, replay(), one(), note).map(drop).expect_err("another kind").code(), "E_LEDGER_CONFIG");
+    let mut cosigner = open_cosigner(&folder, "energy");
     assert_eq!(post(&mut cosigner, &add(0, &founding())).status, 200);
     drop(cosigner);
     let other = Replay::new(vkey("city.example/other", KeyKind::Note), vec![]);
     let validated = named("energy/validated", KeyKind::Cosignature);
-    assert_eq!(Cosigner::open(folder.path(), other, one(), validated).map(drop).expect_err("another log").code(), "E_LEDGER_CONFIG");
+    assert_eq!(Cosigner::open(&folder, other, one(), validated).map(drop).expect_err("another log").code(), "E_LEDGER_CONFIG");
 }

@@ -52,6 +52,7 @@ fn nothing_that_was_cosigned_is_ever_taken_back() {
 
         let log = sequencer(&folder.path().join("log"));
         let agency = cosigner(&folder.path().join("agency"));
+        agency.sure().expect("it goes on by itself");
         let (last, _) = *cosigned.last().expect("it got somewhere");
         assert!(log.head().size >= last && agency.store().size() >= last);
         for (size, root) in &cosigned {

@@ -2,7 +2,9 @@
 //! node has opened and for whoever asks over HTTP; and what it wants to stand in the log itself.
 //!
 //! It cosigns nothing once it has seen its folder put back, or two logs: it says so in log, health and metrics, and keeps the other
-//! log's checkpoint for `tacit ledger evidence`.
+//! log's checkpoint for `tacit ledger evidence`. What it last signed it knows from a mark beside the folder ([`ledger::cosigner`]), and after every start
+//! the coordinator tells it first what a quorum cosigned last, before it cosigns for anybody. Other agencies are not asked: nodes know one another's mesh, not their
+//! mirrors. A coordinator that tells less than there is to tell of can deceive a node only if folder and mark were put back together.
 
 mod job;
 
@@ -43,6 +45,8 @@ struct Inner {
 
 struct State {
     cosigner: Cosigner,
+    /// The coordinator has said, since the start, what a quorum cosigned last; or there was nothing to forget.
+    told: bool,
     /// Why it cosigns nothing any more.
     halted: Option<Refused>,
     /// What went wrong last, until it goes right.
@@ -88,7 +92,14 @@ impl Mirror {
         let coded = |error: CosignerError| format!("{}: {error} (the log's folder is {})", error.code(), config.folder.display());
         let cosigner = Cosigner::open(&config.folder, beginning, witness, validated).map_err(coded)?;
         let fork = config.folder.with_extension("fork");
-        let mut state = State { cosigner, halted: None, trouble: None, wanted: Vec::new() };
+        let told = cosigner.pending().is_none();
+        let mut state = State { cosigner, told, halted: None, trouble: None, wanted: Vec::new() };
+        match state.cosigner.sure() {
+            Err(error @ CosignerError::Forgotten { .. }) => state.halts(Refused::new(error.code(), error)),
+            // It goes on by itself if the coordinator can show that nothing is forgotten.
+            Err(error) => state.is_in_trouble(Refused::new(error.code(), error)),
+            Ok(()) => {}
+        }
         if fork.exists() {
             state.halts(forked(&fork));
         }
@@ -151,8 +162,10 @@ impl Mirror {
     fn update(&self, update: &Update, entries: &[u8], now: u64) -> [wire::Response; 2] {
         let mut state = self.state();
         let published = update.published.as_deref().and_then(|note| Checkpoint::parse(note).ok());
-        if let Some(Err(error)) = published.map(|published| state.cosigner.recall(&published)) {
-            state.halts(Refused::new(error.code(), error));
+        match published.map(|published| state.cosigner.recall(&published)) {
+            Some(Err(error)) => state.halts(Refused::new(error.code(), error)),
+            // In a city that is being founded no quorum has cosigned anything yet.
+            Some(Ok(())) | None => state.told = true,
         }
         if let Err(refused) = self.look_for_fork(&mut state, update.checkpoint.as_bytes()) {
             state.halts(refused);
@@ -174,6 +187,11 @@ impl Mirror {
         }
         match (&state.halted, what) {
             (Some(halted), _) => unavailable(halted),
+            (None, _) if !state.told => {
+                let reason =
+                    "since its start this node has not heard from the coordinator what a quorum cosigned last, and cosigns nothing before";
+                unavailable(&Refused::new("E_LEDGER_BEHIND", reason))
+            }
             (None, Posted::Checkpoint) => state.cosigner.add_checkpoint(body, now),
             (None, Posted::Entries) => {
                 let answer = state.cosigner.add_entries(body, now);
@@ -236,10 +254,17 @@ impl State {
             let (code, reason) = text.split_once(": ").filter(|(code, _)| code.starts_with("E_")).unwrap_or(("E_LEDGER_COSIGNER", text));
             Refused::new(code, reason)
         });
-        if let Some(trouble) = trouble.as_ref().filter(|trouble| self.trouble.as_ref() != Some(trouble)) {
-            tracing::error!(%trouble, fix = trouble.fix, "an update of the log is refused");
+        match trouble {
+            Some(trouble) => self.is_in_trouble(trouble),
+            None => self.trouble = None,
         }
-        self.trouble = trouble;
+    }
+
+    fn is_in_trouble(&mut self, trouble: Refused) {
+        if self.trouble.as_ref() != Some(&trouble) {
+            tracing::error!(%trouble, fix = trouble.fix, "this agency does not cosign");
+        }
+        self.trouble = Some(trouble);
     }
 
     /// The entries that are not taken yet.
@@ -407,27 +432,4 @@ const ASKS: usize = 64;
 const QUEUED: usize = 2 * ASKS;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ledger::bytes::Base64;
-    use query::message::mirror::MAX_PART;
-
-    #[test]
-    fn a_coordinator_that_says_more_than_it_has_to_is_not_kept_in_memory() {
-        assert!(MAX_ADD_ENTRIES.div_ceil(MAX_PART) + ASKS < QUEUED, "an honest one is heard");
-        let (go_on, held) = mpsc::channel::<()>();
-        let (count, counted) = mpsc::channel();
-        let worker = Worker::doing(move |work| {
-            // an error: the test is over
-            let _ = held.recv();
-            let _ = count.send(matches!(work, Work::Said(..)));
-        });
-        let worker = worker.expect("a thread");
-        (0..10 * QUEUED).for_each(|_| worker.said(ToMirror::Part(Base64(vec![0; 10]))));
-        worker.connected();
-        drop((go_on, worker));
-        let heard: Vec<bool> = counted.into_iter().collect();
-        assert_eq!(heard.iter().filter(|said| **said).count(), QUEUED);
-        assert_eq!(heard.last(), Some(&false), "what this node has to do itself is done");
-    }
-}
+mod tests;

@@ -9,8 +9,9 @@ use std::path::PathBuf;
 
 /// Let an agency whose ledger folder was put back catch up with what it cosigned before
 ///
-/// A node that finds its own cosignature over more than it knows cosigns nothing more (E_LEDGER_ROLLBACK). This command, given the log from
-/// another agency's mirror, proves that what it knows is the beginning of that log, and lets it know the rest.
+/// A node whose mark (`ledger.mark` beside its folder) or whose own cosignature is of more than it knows cosigns nothing more (E_LEDGER_ROLLBACK), and none
+/// that has lost the mark does until a quorum is seen to be as far as it. This command, given the log from another agency's mirror, proves that what it knows
+/// and what the mark says are the beginning of that log, and lets it know the rest.
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
 pub(super) struct RestoreArgs {
@@ -26,8 +27,8 @@ const HELP: &str = "Examples:
   tacit ledger restore tiles --config energy/party.toml
 
 Find out first why the folder was put back. The checkpoint must be one that a quorum cosigned, as the coordinator serves it. Start the node
-afterwards: it fetches the entries it lacks from the coordinator. A folder that does not open at all (E_LEDGER_CORRUPT, or the journal lost its end) is
-removed first; the command then makes another.";
+afterwards: it fetches the entries it lacks from the coordinator. A folder that does not open at all (E_LEDGER_CORRUPT, or the journal lost its end), or
+that is not the beginning of that log, is removed first, but not the mark beside it; the command then makes another.";
 
 pub(super) fn restore(args: &RestoreArgs) -> Done {
     let log = args.log.open()?;
@@ -35,14 +36,14 @@ pub(super) fn restore(args: &RestoreArgs) -> Done {
     let head = read_policy(&policy)?.check(&log.checkpoint, None, &[]).map_err(|error| fails(error.code(), error))?;
     let before = cosigner.pending().map_or(0, |known| known.size);
     // What it forgot is what it may cosign next, and nothing else: `catch_up` proves that it is what it knows, grown.
-    let remembered = cosigner.recall(&log.checkpoint).is_ok();
+    let remembered = cosigner.recall(&log.checkpoint).is_ok() && cosigner.sure().is_ok();
     if remembered && before >= head.size {
         let known = format!("{} knows of {before} entries already, and has forgotten nothing of these {}.\n", config.node, head.size);
         return Ok(print(&known)?);
     }
     let caught_up = cosigner.catch_up(&log.checkpoint, &audit::Log { tiles: &log.files, size: head.size });
     caught_up.map_err(|error| fails(error.code(), error))?;
-    let (node, held) = (&config.node, cosigner.store().size());
-    let told = format!("{node} knew of {before} entries and knows of {}; it holds {held}", head.size);
+    let (node, held, known) = (&config.node, cosigner.store().size(), cosigner.pending().map_or(0, |known| known.size));
+    let told = format!("{node} knew of {before} entries and knows of {known}; it holds {held}");
     Ok(print(&format!("{told}, and fetches the rest once its node runs.\n"))?)
 }
