@@ -27,6 +27,7 @@ use query::message::mirror::{Answer, FromMirror, Held, Parts, Refused, Taken, To
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// The agency's cosigner. Cheap to clone.
@@ -106,6 +107,11 @@ impl Mirror {
         tracing::info!(origin = state.cosigner.replay().log().name(), entries = state.cosigner.store().size(), "the log's mirror is open");
         let (grown, tables) = (watch::Sender::new(state.cosigner.store().size()), watch::Sender::new(None));
         Ok(Self(Arc::new(Inner { state: Mutex::new(state), fork, grown, tables })))
+    }
+
+    /// Waits until nobody uses it any more, so that its folder is free.
+    pub(crate) async fn close(self, grace: Duration) {
+        drop(crate::node::alone(self.0, grace).await);
     }
 
     /// Wants these signed entries to stand in the log, besides those it wanted before; says which it asks for now.

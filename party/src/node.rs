@@ -92,7 +92,10 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
 
     let (stop_http, http_stopped) = tokio::sync::oneshot::channel::<()>();
     let http = match config.http {
-        None => None,
+        None => {
+            drop(observed);
+            None
+        }
         Some(addr) => {
             let serving = observe::serve(addr, observed, mirror.clone(), async { drop(http_stopped.await) }).await;
             let (addr, serving) = serving.map_err(|error| NodeError::Http { addr, error })?;
@@ -102,7 +105,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
     };
 
     let jobs = Jobs::new(desk.clone()).map_err(|_| NodeError::Fault)?;
-    if let Some(mirror) = mirror {
+    if let Some(mirror) = mirror.clone() {
         let (desk, jobs) = (desk.clone(), jobs.clone());
         // Neither jobs nor the node's end wait for it: a large table is read once more.
         let thread = std::thread::Builder::new().name("snapshot".into());
@@ -123,9 +126,13 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
         let _ = tokio::time::timeout(GRACE, http).await;
     }
     drop(jobs);
-    // The mesh is with the desk; what still holds it are threads of jobs that did not end in time.
-    if let Some(desk) = Arc::into_inner(desk) {
-        let _ = tokio::task::spawn_blocking(move || desk.mesh.shutdown()).await;
+    // Socket and lock files are with the desk and the mirror. Whoever starts this node again finds them free: what holds them still is about to end, such as
+    // a look at the contracts; but for the threads of jobs that did not end in time.
+    if let Some(desk) = alone(desk, GRACE).await {
+        let _ = tokio::task::spawn_blocking(move || drop(desk)).await;
+    }
+    if let Some(mirror) = mirror {
+        mirror.close(GRACE).await;
     }
     tracing::info!("party is down");
     Ok(())
@@ -244,6 +251,21 @@ pub(crate) fn look_at_contracts(desk: &Desk, jobs: &Jobs, anyway: bool) {
     }
 }
 
+/// What is shared, once nobody else has it any more; none if somebody still does after `grace`.
+pub(crate) async fn alone<T>(mut shared: Arc<T>, grace: Duration) -> Option<T> {
+    let given_up = tokio::time::Instant::now() + grace;
+    loop {
+        match Arc::try_unwrap(shared) {
+            Ok(alone) => return Some(alone),
+            Err(_) if tokio::time::Instant::now() >= given_up => return None,
+            Err(still) => shared = still,
+        }
+        tokio::time::sleep(RELEASED).await;
+    }
+}
+
+/// How often it is looked whether others have let go.
+const RELEASED: Duration = Duration::from_millis(5);
 /// How often the folder of contracts is looked at.
 const LOOK_AT_CONTRACTS: Duration = Duration::from_millis(200);
 const _: () = assert!(LOOK_AT_CONTRACTS.as_millis() < 1000, "a revocation holds within a second");
@@ -351,4 +373,25 @@ fn quiet_panics() {
             }
         }));
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_node_that_ends_waits_for_whoever_still_holds_its_files_and_no_longer_than_it_should() {
+        let shared = Arc::new("a socket");
+        let (go_on, held) = std::sync::mpsc::channel::<()>();
+        let other = shared.clone();
+        let holder = std::thread::spawn(move || {
+            // an error: the test is over
+            let _ = held.recv();
+            drop(other);
+        });
+        assert_eq!(alone(shared.clone(), Duration::ZERO).await, None);
+        let (waiting, ()) = tokio::join!(alone(shared, Duration::from_secs(30)), async { go_on.send(()).expect("it is held") });
+        assert_eq!(waiting, Some("a socket"));
+        holder.join().expect("no panic");
+    }
 }

@@ -7,7 +7,6 @@ use ledger::entry::Query;
 use ledger::policy::Window;
 use ledger::replay::Replay;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 impl Mirror {
     /// Reads what the entries amount to.

@@ -209,9 +209,15 @@ impl City {
     /// Starts a party and waits for its line.
     pub async fn start(&mut self, party: usize) -> Line {
         let (stop, stopped) = oneshot::channel();
-        let running = party::run(self.config(party), async { drop(stopped.await) });
-        self.nodes[party] = Some(Running { stop, task: tokio::spawn(running) });
-        let line = self.line().await;
+        let mut task = tokio::spawn(party::run(self.config(party), async { drop(stopped.await) }));
+        let line = tokio::select! {
+            line = self.line() => line,
+            ended = &mut task => match ended.expect("no panic") {
+                Ok(()) => panic!("`{}` ended before anybody told it to", PARTIES[party]),
+                Err(error) => panic!("`{}` does not start: {error}", PARTIES[party]),
+            },
+        };
+        self.nodes[party] = Some(Running { stop, task });
         assert_eq!(line.party, party);
         line
     }
