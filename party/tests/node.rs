@@ -45,6 +45,17 @@ async fn a_question_across_three_silos_is_answered_and_nothing_shows_in_the_logs
         assert!(stages.is_sorted() && stages.first() == Some(&Stage::Session), "{stages:?}");
     }
     assert!(sids.iter().all(|sid| *sid == sids[0]), "one session");
+    // What the coordinator was told, as it came out of the encryption: from the first frame to the sealed parts, and no value.
+    let canary: u32 = CANARY.parse().expect("a number");
+    for line in &lines {
+        let has = |bytes: &[u8]| line.raw.windows(bytes.len()).any(|window| window == bytes);
+        assert!(has(offer.job.to_string().as_bytes()) && has(b"sealed") && has(b"\"progress\""), "all was kept");
+        assert!(
+            !has(CANARY.as_bytes()) && !has(&canary.to_le_bytes()) && !has(&canary.to_be_bytes()),
+            "a value, of {}",
+            PARTIES[line.party]
+        );
+    }
     let sealed = unlocked(sealed);
     assert_eq!(tokio::task::block_in_place(|| finished(&city, hashes[0], &sealed)), ANSWER);
     // A load error whose cell is the canary.

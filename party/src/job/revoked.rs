@@ -1,6 +1,8 @@
 //! A contract is revoked at every step of a job, which is before and after every message of every round, and wherever progress is told: whenever its owner's node hears of it before its part is
 //! sealed, no part of its is, and the others' parts open nothing. With noise on the answer, what is kept of it on disk goes as well.
 
+mod tapped;
+
 use super::*;
 use crate::config::{Config, Limits};
 use crate::contracts::{Contracts, signs};
@@ -13,7 +15,7 @@ use mpc_core::link::{Frame, Head, LinkError};
 use mpc_core::roster::{Node, Planner, Role, Roster};
 use query::catalog::Catalog;
 use query::finish::finish;
-use query::message::frame::Offer;
+use query::message::frame::{self, Offer};
 use query::message::{Query, Statement};
 use std::net::UdpSocket;
 use std::path::Path;
@@ -33,8 +35,8 @@ const NOISED: &str = "SELECT COUNT(*) AS zones, SUM(n) AS s FROM energy.meters W
 /// Whose contract is revoked.
 const OWNER: usize = 1;
 
-/// What is done at every message of an attempt.
-pub(crate) type AtMessages = Arc<dyn Fn() + Send + Sync>;
+/// What is done at every message of an attempt, which it is shown as it is before it is encrypted.
+pub(crate) type AtMessages = Arc<dyn Fn(&[u8]) + Send + Sync>;
 
 /// A link at whose messages is done what the stop has for them.
 pub(crate) fn watched(inner: Box<dyn Link>, stop: &Stop) -> Box<dyn Link> {
@@ -51,13 +53,13 @@ struct Watched {
 
 impl Link for Watched {
     fn submit(&mut self, to: PartyId, frame: Frame) -> Result<(), LinkError> {
-        (self.at_messages)();
+        (self.at_messages)(frame.as_ref());
         self.inner.submit(to, frame)
     }
 
     fn take(&mut self, from: PartyId, expected: &Head) -> Result<Vec<u8>, LinkError> {
         let payload = self.inner.take(from, expected)?;
-        (self.at_messages)();
+        (self.at_messages)(&payload);
         Ok(payload)
     }
 
@@ -75,6 +77,20 @@ struct City {
     /// What contracts ask for, and what is asked under them.
     dp: Option<Dp>,
     sql: &'static str,
+    /// The columns of every table.
+    columns: &'static [&'static str],
+    /// Is shown every message, with its party.
+    tap: Option<Tap>,
+}
+
+type Tap = Arc<dyn Fn(usize, &[u8]) + Send + Sync>;
+
+/// What the three tables hold.
+struct Data {
+    columns: &'static [&'static str],
+    /// All columns but `zone`, as the catalogue declares them.
+    declared: &'static str,
+    rows: [String; 3],
 }
 
 fn identity(name: &str) -> Identity {
@@ -83,6 +99,12 @@ fn identity(name: &str) -> Identity {
 
 impl City {
     fn new(dp: Option<Dp>, sql: &'static str) -> Self {
+        let declared = "{ name = \"n\", type = \"INT\", min = 0, max = 1000, nullable = false }";
+        let rows = TABLES.map(|(.., rows)| rows.to_owned());
+        Self::of(&Data { columns: &["zone", "n"], declared, rows }, dp, sql)
+    }
+
+    fn of(data: &Data, dp: Option<Dp>, sql: &'static str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
         std::fs::create_dir(folder.path().join("contracts")).expect("made");
@@ -102,14 +124,15 @@ impl City {
         let nodes = TABLES.iter().zip(&sockets).map(party).chain([coordinator]);
         let planners = vec![Planner { name: "office".into(), key: identity("office").public() }];
         let roster = Arc::new(Roster::new("c".into(), nodes.collect(), planners).expect("a roster"));
-        let catalog = Arc::new(Catalog::parse(&catalogue()).expect("a catalogue"));
-        let desks = TABLES.iter().zip(sockets).map(|((name, table, rows), socket)| {
+        let catalog = Arc::new(Catalog::parse(&catalogue(data.declared)).expect("a catalogue"));
+        let desks = TABLES.iter().zip(&data.rows).zip(sockets).map(|(((name, table, _), rows), socket)| {
             write(&format!("{name}.csv"), rows);
             Arc::new(desk(folder.path(), name, table, roster.clone(), catalog.clone(), socket))
         });
         let desks = desks.collect();
         let key = seal::OutputKey::generate().expect("randomness");
-        let city = Self { folder, desks, planner: identity("office"), key, asked: AtomicUsize::new(0), dp, sql };
+        let city =
+            Self { folder, desks, planner: identity("office"), key, asked: AtomicUsize::new(0), dp, sql, columns: data.columns, tap: None };
         (0..3).for_each(|party| city.put_contract(party));
         city
     }
@@ -118,7 +141,8 @@ impl City {
     fn put_contract(&self, party: usize) {
         let (name, table, _) = TABLES[party];
         let key = |name: &str| signs(name, &identity(name).public()).expect("a key");
-        let contract = Contract::new(&format!("{name}.{table}"), key(name), vec![key("office")], everything(["zone", "n"]), now());
+        let contract =
+            Contract::new(&format!("{name}.{table}"), key(name), vec![key("office")], everything(self.columns.iter().copied()), now());
         let dp = self.dp.clone().filter(|_| party == OWNER);
         let contract = Contract { join_with: [Pattern::Any].into(), dp, ..contract.expect("randomness") };
         let note = contract.sign(identity(name).signing_key()).expect("signed");
@@ -156,13 +180,16 @@ impl City {
                     let stop = Arc::new(Stop::default());
                     // Weak, as the stop holds it.
                     let (revoking, admitted_there, stop_there) = (city.clone(), admitted.clone(), Arc::downgrade(&stop));
-                    let step: AtMessages = Arc::new(move || {
+                    let step: AtMessages = Arc::new(move |message| {
+                        if let Some(tap) = &revoking.tap {
+                            tap(party, message);
+                        }
                         if party == OWNER && taken.fetch_add(1, Ordering::SeqCst) + 1 == at {
                             revoking.revoke(&admitted_there, &stop_there.upgrade().expect("it runs"));
                         }
                     });
                     assert!(stop.at_messages.set(step.clone()).is_ok());
-                    super::run(desk, &admitted, &stop, &move |_| step())
+                    super::run(desk, &admitted, &stop, &move |said| step(&frame::encode(&said).expect("a frame")))
                 })
             })
             .collect();
@@ -311,7 +338,7 @@ fn desk(folder: &Path, name: &str, table: &str, roster: Arc<Roster>, catalog: Ar
     }
 }
 
-fn catalogue() -> String {
+fn catalogue(declared: &str) -> String {
     let hash = Hash::sha256(&[ZONES.as_bytes()]);
     let public = format!(
         "version = 1\n[[table]]\nname = \"public.zones\"\nrows = 4\nsha256 = \"{hash}\"\nkey = [\"zone\"]\n\
@@ -322,7 +349,7 @@ fn catalogue() -> String {
         format!(
             "[[table]]\nname = \"{name}.{table}\"\nmax_rows = 9\nkey = [\"zone\"]\ncolumn = [\n\
              {{ name = \"zone\", type = \"INT\", min = 1, max = 4, domain = \"zones\", nullable = false }},\n\
-             {{ name = \"n\", type = \"INT\", min = 0, max = 1000, nullable = false }},\n]\n"
+             {declared},\n]\n"
         )
     });
     public + &private.concat()

@@ -84,6 +84,8 @@ pub struct Line {
     pub entries: Vec<String>,
     /// What it said that was not heard yet.
     waiting: VecDeque<FromParty>,
+    /// All that it said, as it came out of the encryption.
+    pub raw: Vec<u8>,
     /// The note of the part it sealed last.
     pub sealed: String,
 }
@@ -238,8 +240,8 @@ impl City {
                 }
             };
             let party = peer.party.expect("only parties connect").index();
-            let (progress, entries, waiting, sealed) = Default::default();
-            let mut line = Line { party, connection, send, recv, progress, entries, waiting, sealed };
+            let (progress, entries, waiting, raw, sealed) = Default::default();
+            let mut line = Line { party, connection, send, recv, progress, entries, waiting, raw, sealed };
             let FromParty::Ready(ready) = line.read().await else { panic!("the first frame is Ready") };
             assert_eq!((ready.roster_hash.0, ready.catalog_hash.0), (self.roster.hash(), self.catalog.hash()));
             line
@@ -486,6 +488,7 @@ impl Line {
         self.recv.read_exact(&mut prefix).await.expect("a frame");
         let mut body = vec![0; frame::length(prefix).expect("a length")];
         self.recv.read_exact(&mut body).await.expect("a body");
+        self.raw.extend_from_slice(&body);
         frame::decode(&body).expect("a frame of a party")
     }
 }
