@@ -7,8 +7,9 @@
 //! ```
 //!
 //! A statement is on disk before this node begins an attempt at it, a result before this node's part of it leaves. What cannot be kept is not done. They
-//! stay as long as the log that they open: an owner may want to know years later what was asked of its data. Who takes them away loses words, and nothing
-//! that nodes or the log need.
+//! stay as long as the log that they open: an owner may want to know years later what was asked of its data, and they are small: of three parties 372 bytes a
+//! question besides its SQL. Nothing sweeps them, as no date is right for all: how long words may or must be kept is law and policy where the node is. Who takes
+//! files away loses words, and nothing that nodes or the log need.
 
 use crate::disk::{BESIDE, replace};
 use ledger::bytes::Hash;
@@ -135,6 +136,27 @@ mod tests {
         assert_eq!(std::fs::metadata(state.path().join(FOLDER)).expect("there").permissions().mode() & 0o777, 0o700);
         let names: Vec<_> = std::fs::read_dir(state.path().join(FOLDER)).expect("a folder").collect();
         assert_eq!(names.len(), 2);
+    }
+
+    /// The figure in the documentation, and that files may be taken away while the node runs.
+    #[test]
+    fn they_are_small_and_may_be_taken_away() {
+        let state = tempfile::tempdir().expect("a folder");
+        let openings = Openings::open(state.path()).expect("opened");
+        let path = |what| state.path().join(FOLDER).join(file_name(&JOB.0, what));
+        let sql = "SELECT COUNT(*) FROM energy.meters";
+        let result = query::joblog::result(Hash([2; 32]), [3, 4, 5].map(|digest| Hash([digest; 32])));
+        for _ in 0..2 {
+            openings.keep(JOB, What::Statement, &opening(sql)).expect("kept");
+            openings.keep(JOB, What::Result, &result).expect("kept");
+            let bytes: u64 = [What::Statement, What::Result].map(|what| std::fs::metadata(path(what)).expect("there").len()).iter().sum();
+            assert_eq!(bytes, 372 + sql.len() as u64);
+            [What::Statement, What::Result].iter().for_each(|what| std::fs::remove_file(path(*what)).expect("taken away"));
+        }
+        // The whole folder, too: the next start makes another.
+        std::fs::remove_dir(state.path().join(FOLDER)).expect("removed");
+        openings.keep(JOB, What::Statement, &opening(sql)).expect("kept");
+        assert!(Openings::open(state.path()).is_ok() && path(What::Statement).exists());
     }
 
     #[test]
