@@ -1,5 +1,8 @@
-//! The line to the coordinator, and what it may bring about. The coordinator proposes; nothing it says is believed that the planner's
+//! What the line to the coordinator may bring about. The coordinator proposes; nothing it says is believed that the planner's
 //! signature or this node's own files do not bear out.
+
+mod line;
+mod outbox;
 
 use crate::contracts::Consent;
 use crate::job::{self, Desk, Ending, Stop};
@@ -7,19 +10,15 @@ use crate::joblog;
 use crate::ledger::Worker;
 use crate::node::now;
 use crate::offer::Admitted;
-use ledger::bytes::Hash;
 use ledger::contract::SignedContract;
-use mpc_quic::quinn::{Connection, RecvStream, SendStream, VarInt};
-use mpc_quic::{Backoff, DialError, Endpoint};
-use query::message::frame::{self, FromParty, Offer, Ready, Signed, Start, Stated, ToParty};
+pub(crate) use line::Control;
+use outbox::Outbox;
+use query::message::frame::{FromParty, Offer, Signed, Start, Stated, ToParty};
 use query::message::{Accept, Code, Failed, QueryId, Refusal, Refuse, Statement};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, Semaphore, watch};
-use tokio::task::JoinHandle;
-
-// ---------------------------------------------------------------- jobs
+use tokio::sync::{Semaphore, watch};
 
 /// The attempts this node has accepted or runs.
 #[derive(Clone)]
@@ -385,194 +384,4 @@ fn log(what: &'static str, job: QueryId, attempt: u32, refusal: &Refusal) {
     let quotes = matches!(refusal.code, Code::Sql | Code::Width | Code::Unsupported | Code::NoConsent | Code::Data | Code::Internal);
     let reason = if quotes { "" } else { refusal.reason.as_str() };
     tracing::warn!(job = %job.short(), attempt, code = %refusal.code, reason, "{what}");
-}
-
-// ---------------------------------------------------------------- outgoing frames
-
-/// Frames on their way to the coordinator. Notes wait for a connection; progress and what is the log's do not.
-#[derive(Default)]
-struct Outbox {
-    queue: Mutex<(VecDeque<FromParty>, bool)>,
-    more: Notify,
-}
-
-/// Notes that wait for the coordinator to come back.
-const WAITING: usize = 256;
-/// Frames in the queue beyond which progress is not added.
-const CROWDED: usize = 64;
-
-impl Outbox {
-    fn push(&self, frame: FromParty) {
-        let mut queue = self.lock();
-        let (frames, connected) = &mut *queue;
-        let progress = matches!(frame, FromParty::Progress(_));
-        if progress && frames.len() >= CROWDED || is_of_the_moment(&frame) && !*connected {
-            return;
-        }
-        if frames.len() >= WAITING {
-            frames.pop_front();
-        }
-        frames.push_back(frame);
-        drop(queue);
-        self.more.notify_one();
-    }
-
-    fn connected(&self, connected: bool) {
-        let mut queue = self.lock();
-        queue.1 = connected;
-        queue.0.retain(|frame| !is_of_the_moment(frame));
-    }
-
-    fn retain(&self, stays: impl Fn(&FromParty) -> bool) {
-        self.lock().0.retain(stays);
-    }
-
-    fn is_empty(&self) -> bool {
-        self.lock().0.is_empty()
-    }
-
-    /// Writes frames as they come; a frame leaves the queue only once it is written.
-    async fn write(&self, to: &mut SendStream) {
-        loop {
-            let next = self.lock().0.front().cloned();
-            let Some(next) = next else {
-                self.more.notified().await;
-                continue;
-            };
-            match frame::encode(&next) {
-                Ok(bytes) => {
-                    if to.write_all(&bytes).await.is_err() {
-                        // The reader knows why.
-                        return std::future::pending().await;
-                    }
-                }
-                Err(error) => tracing::error!(%error, "a frame was not sent"),
-            }
-            let mut queue = self.lock();
-            if queue.0.front() == Some(&next) {
-                queue.0.pop_front();
-            }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, (VecDeque<FromParty>, bool)> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whether a frame means nothing to another connection.
-fn is_of_the_moment(frame: &FromParty) -> bool {
-    matches!(frame, FromParty::Progress(_) | FromParty::Ledger(_))
-}
-
-// ---------------------------------------------------------------- the connection
-
-/// The task that keeps the line to the coordinator.
-pub(crate) struct Control {
-    task: JoinHandle<()>,
-    jobs: Jobs,
-}
-
-impl Control {
-    pub fn start(line: Endpoint, jobs: Jobs) -> Self {
-        Self { task: tokio::spawn(keep(line, jobs.clone())), jobs }
-    }
-
-    /// Ends the line, after what waits has been sent if that is possible.
-    pub async fn close(self, grace: Duration) {
-        let outbox = &self.jobs.0.outbox;
-        let emptied = async {
-            while !outbox.is_empty() && outbox.lock().1 {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        // What cannot be sent in time is lost; the coordinator then knows that this node is gone.
-        let _ = tokio::time::timeout(grace, emptied).await;
-        self.task.abort();
-        let _ = self.task.await;
-    }
-}
-
-/// A connection that lasted as long is no reason to wait before the next.
-const LASTED: Duration = Duration::from_secs(5);
-/// The close code of a breach of protocol.
-const PROTOCOL: VarInt = VarInt::from_u32(3);
-
-async fn keep(line: Endpoint, jobs: Jobs) {
-    let desk = jobs.0.desk.clone();
-    let coordinator = desk.grounds.roster().coordinator().name.clone();
-    let mut backoff = Backoff::default();
-    loop {
-        let mut last = None;
-        let failed = |error: &DialError, _| {
-            if last.as_ref() != Some(error) {
-                tracing::warn!(%error, "the coordinator is out of reach");
-                desk.observed.link(&coordinator, Some(error.to_string()));
-                last = Some(error.clone());
-            }
-        };
-        let (connection, _) = line.dial(&coordinator, failed).await;
-        let begun = Instant::now();
-        let why = serve(&connection, &jobs, &coordinator).await;
-        jobs.0.outbox.connected(false);
-        desk.observed.link(&coordinator, Some(why.clone()));
-        tracing::warn!(why, "the line to the coordinator ended");
-        if begun.elapsed() > LASTED {
-            backoff = Backoff::default();
-        }
-        tokio::time::sleep(backoff.pause()).await;
-    }
-}
-
-/// Serves one connection to its end, and says why it ended.
-async fn serve(connection: &Connection, jobs: &Jobs, coordinator: &str) -> String {
-    let desk = &jobs.0.desk;
-    let (mut send, mut recv) = match connection.open_bi().await {
-        Ok(streams) => streams,
-        Err(error) => return error.to_string(),
-    };
-    let ready = Ready {
-        version: env!("CARGO_PKG_VERSION").into(),
-        roster_hash: Hash(desk.grounds.roster().hash()),
-        catalog_hash: desk.grounds.catalog_hash(),
-        catalog: desk.catalogue.clone(),
-    };
-    let first = match frame::encode(&FromParty::Ready(ready)) {
-        Ok(first) => first,
-        Err(error) => return error.to_string(),
-    };
-    if send.write_all(&first).await.is_err() {
-        return connection.closed().await.to_string();
-    }
-    desk.observed.link(coordinator, None);
-    tracing::info!(coordinator, "connected to the coordinator");
-    jobs.0.outbox.connected(true);
-    if let Some(ledger) = &jobs.0.ledger {
-        ledger.connected();
-    }
-    tokio::select! {
-        why = read(connection, &mut recv, jobs) => why,
-        () = jobs.0.outbox.write(&mut send) => "the writer ended".into(),
-    }
-}
-
-async fn read(connection: &Connection, recv: &mut RecvStream, jobs: &Jobs) -> String {
-    let broken = |error: frame::FrameError| {
-        connection.close(PROTOCOL, b"not a frame of the control plane");
-        format!("the coordinator broke the protocol: {error}")
-    };
-    let mut frame = frame::Partial::default();
-    loop {
-        match frame.missing() {
-            Ok(0) => match std::mem::take(&mut frame).message() {
-                Ok(frame) => jobs.take(frame),
-                Err(error) => return broken(error),
-            },
-            Ok(missing) => match recv.read_chunk(missing, true).await {
-                Ok(Some(chunk)) => frame.add(&chunk.bytes),
-                _ => return connection.closed().await.to_string(),
-            },
-            Err(error) => return broken(error),
-        }
-    }
 }
