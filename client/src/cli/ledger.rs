@@ -1,5 +1,5 @@
-//! `tacit ledger`: what anybody can check, prove and read of the city's log who has its files; and what a member states there. Nothing but `submit` uses the
-//! network, and nothing but what members state (`member`, `submit` of evidence) and agencies do to their own mirrors (`hand-over sign`, `restore`) a secret key.
+//! `tacit ledger`: what anybody can check, prove and read of the city's log who has its files; and what a member states there. Nothing but `submit`, and whatever is not given
+//! the log's files, uses the network, and nothing but what members state (`member`, `submit` of evidence) and agencies do to their own mirrors (`hand-over sign`, `restore`) a secret key.
 
 mod agency;
 mod check;
@@ -31,7 +31,7 @@ pub(super) struct LedgerArgs {
 const HELP: &str = "Examples:
   tacit ledger audit tiles --policy city.policy --roster roster.toml
   tacit ledger show energy/ledger --kind job-debit
-  tacit ledger prove tiles 17 --output debit.proof --entry debit.note
+  tacit ledger prove 17 --output debit.proof --entry debit.note
   tacit ledger verify debit.proof --entry debit.note --policy city.policy
   tacit ledger evidence one.checkpoint other.checkpoint --policy city.policy --log energy/ledger
   tacit ledger submit fork.evidence --config energy/party.toml

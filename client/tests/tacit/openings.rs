@@ -181,6 +181,21 @@ fn an_audit_finds_the_log_by_the_configuration() {
     let proof = files.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "proof")).expect("a receipt");
     let verified = town.run(&["ledger", "verify", text(&proof), "--entry", text(&proof.with_extension("note"))]);
     assert!(verified.code == 0 && verified.out.contains("It is entry "), "{}{}", verified.out, verified.err);
+    // One of a single entry, and of which log need not be said either.
+    let (receipt, entry) = (town.folder.path().join("one.proof"), town.folder.path().join("one.note"));
+    for of in [&[][..], &["--config", text(config)]] {
+        let made = town.run(&[&["ledger", "prove", "1", "--output", text(&receipt), "--entry", text(&entry)], of].concat());
+        assert_eq!((made.code, made.out.as_str()), (0, ""), "{}", made.err);
+        let verified = town.run(&[&["ledger", "verify", text(&receipt), "--entry", text(&entry)], of].concat());
+        assert!(verified.code == 0 && verified.out.contains("It is entry 1 of the log"), "{}{}", verified.out, verified.err);
+    }
+    let none = town.run(&["ledger", "prove", "99999"]);
+    assert!(none.code == 1 && none.err.contains("E_LEDGER_TILE"), "{}", none.err);
+    assert_eq!(town.run(&["ledger", "prove"]).code, 2, "of which entry is to be said");
+    // Nor whose keys: here, that one log has both checkpoints.
+    let same = town.city.folder().join("coordinator/state/ledger/checkpoint");
+    let honest = town.run(&["ledger", "evidence", text(&same), text(&same)]);
+    assert!(honest.code == 1 && honest.err.contains("one log has both checkpoints"), "{}", honest.err);
     // What is said counts before what is found.
     let other = town.folder.path().join("other.policy");
     std::fs::write(&other, "quorum none\n").expect("written");

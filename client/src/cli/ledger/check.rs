@@ -1,7 +1,7 @@
 //! `tacit ledger verify`, `audit` and `prove`.
 
-use super::files::{self, Files, LogArgs, fails, read_policy, root};
-use super::known::Known;
+use super::files::{self, Files, OwnLogArgs, fails, root};
+use super::known;
 use super::whole::{Whole, WholeArgs};
 use crate::cli::{Done, print};
 use crate::config::read;
@@ -56,10 +56,7 @@ pub(super) fn verify(args: &VerifyArgs) -> Done {
     let receipt = read(&args.receipt, Kind::Receipt)?;
     let receipt: Receipt = receipt.parse().map_err(|error| Error::config(format!("{}: {error}", args.receipt.display())))?;
     let entry = read(&args.entry, Kind::Entry)?;
-    let policy = match &args.policy {
-        Some(policy) => read_policy(policy)?,
-        None => read_policy(Known::load(args.config.as_deref())?.policy()?)?,
-    };
+    let policy = known::policy(args.policy.as_deref(), args.config.as_deref())?;
     let window = args.fresh.map(|fresh| Ok::<_, Error>(Window { fresh, ..Window::at(now()?) })).transpose()?;
     let head = receipt.verify(entry.as_bytes(), &policy, window).map_err(|error| fails(error.code(), error))?;
     let parsed = Entry::parse(entry.as_bytes()).map_err(|error| fails("E_LEDGER_ENTRY", error))?;
@@ -140,13 +137,18 @@ pub(super) fn audit(args: &AuditArgs) -> Done {
 
 /// Make the receipt of an entry
 #[derive(Debug, Args)]
-#[command(after_long_help = PROVE_HELP)]
+#[command(after_long_help = PROVE_HELP, override_usage = "tacit ledger prove [OPTIONS] [LOG] <ENTRY>")]
 pub(super) struct ProveArgs {
-    #[command(flatten)]
-    log: LogArgs,
-    /// Which entry: its number, or its id
-    #[arg(value_name = "ENTRY")]
-    wanted: Wanted,
+    /// Which entry: its number, or its id; and before it the log's files: a folder of tiles, or a node's ledger folder (which the node may be using). If these
+    /// are left out, an agency's own mirror, or what the coordinator hands out
+    #[arg(value_name = "[LOG] ENTRY", num_args = 1..=2, required = true)]
+    wanted: Vec<PathBuf>,
+    /// The checkpoint to stand on; if left out, the newest in the folder, or the coordinator's
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// Whose log, if it is not said: a party.toml or a planner.toml; if left out, that of TACIT_CONFIG, else the planner's
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Writes the receipt to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -159,6 +161,8 @@ pub(super) struct ProveArgs {
 }
 
 const PROVE_HELP: &str = "Examples:
+  tacit ledger prove 17 --output debit.proof --entry debit.note       of the city's log, as planner.toml or TACIT_CONFIG says
+  tacit ledger prove 17 --config energy/party.toml                    from an agency's own mirror of it
   tacit ledger prove tiles 17 --output debit.proof --entry debit.note
   tacit ledger prove energy/ledger 5f0c8a…(64 digits) --checkpoint monday.checkpoint
 
@@ -182,9 +186,16 @@ impl std::str::FromStr for Wanted {
 }
 
 pub(super) fn prove(args: &ProveArgs) -> Done {
-    let log = args.log.open()?;
+    let (log, wanted) = match &args.wanted[..] {
+        [entry] => (None, entry),
+        [log, entry] => (Some(log.clone()), entry),
+        _ => return Err(Error::config("one entry is asked for, of one log: [LOG] ENTRY").into()),
+    };
+    let unknown = |what: &str| Error::config(format!("`{}` is not {what}", wanted.display()));
+    let wanted: Wanted = wanted.to_string_lossy().parse().map_err(unknown)?;
+    let log = OwnLogArgs { log, checkpoint: args.checkpoint.clone(), config: args.config.clone() }.open()?;
     let head = log.checkpoint.head();
-    let index = match args.wanted {
+    let index = match wanted {
         Wanted::Index(index) => index,
         Wanted::Id(id) => find(&log.files, id, head.size)?,
     };

@@ -1,6 +1,7 @@
 //! `tacit ledger evidence`.
 
-use super::files::{self, Files, fails, read_checkpoint, read_policy, root};
+use super::files::{self, Files, fails, read_checkpoint, root};
+use super::known::{self, Known};
 use crate::cli::{Done, print};
 use crate::config::read;
 use crate::error::Error;
@@ -21,14 +22,17 @@ pub(super) struct EvidenceArgs {
     /// Evidence to check; or two checkpoints to make it of
     #[arg(value_name = "FILE", num_args = 1..=2, required = true)]
     files: Vec<PathBuf>,
-    /// Whose keys may have signed both checkpoints (C2SP tlog-policy)
+    /// Whose keys may have signed both checkpoints (C2SP tlog-policy); if left out, as the configuration says
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// The files of the log of the larger checkpoint, if the two are not of one size
+    /// Whose log, and whose keys, if it is not said: a party.toml or a planner.toml; if left out, that of TACIT_CONFIG, else the planner's
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The files of the log of the larger checkpoint, if the two are not of one size; if left out, as the configuration says
     #[arg(long, value_name = "LOG")]
     log: Option<PathBuf>,
     /// Only against the key of this name, such as `energy/witness`; if left out, the first that signed both, the log's own before all
-    #[arg(long, value_name = "NAME", requires = "policy")]
+    #[arg(long, value_name = "NAME")]
     key: Option<String>,
     /// Writes the evidence to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
@@ -40,6 +44,8 @@ pub(super) struct EvidenceArgs {
 
 const EVIDENCE_HELP: &str = "Examples:
   tacit ledger evidence fork.evidence
+  tacit ledger evidence one.checkpoint other.checkpoint --output fork.evidence       against a key of the policy that planner.toml or TACIT_CONFIG names
+  tacit ledger evidence one.checkpoint other.checkpoint --config energy/party.toml   with an agency's own mirror, if they are not of one size
   tacit ledger evidence one.checkpoint other.checkpoint --policy city.policy --output fork.evidence
   tacit ledger evidence small.checkpoint large.checkpoint --policy city.policy --log energy/ledger --key energy/witness
 
@@ -80,14 +86,15 @@ pub(super) fn evidence(args: &EvidenceArgs) -> Done {
     Ok(())
 }
 
-/// Reading evidence verifies it; a policy says in addition whether it is against one of its keys.
+/// Reading evidence verifies it; a policy that is named says in addition whether it is against one of its keys.
 fn check(args: &EvidenceArgs) -> Result<Evidence, Error> {
     let text = read(&args.files[0], Kind::Evidence)?;
     let evidence: Evidence = text.parse().map_err(|error: EvidenceError| match error {
         EvidenceError::Format(_) => Error::config(format!("{}: {error}", args.files[0].display())),
         error => fails(error.code(), error),
     })?;
-    if args.policy.is_some() && !keys(args)?.contains(evidence.key()) {
+    let named = args.policy.is_some() || args.config.is_some() || args.key.is_some();
+    if named && !keys(args)?.contains(evidence.key()) {
         let text = format!("it is against {}, which is no key of the policy", evidence.key());
         return Err(fails("E_LEDGER_EVIDENCE", text));
     }
@@ -96,10 +103,16 @@ fn check(args: &EvidenceArgs) -> Result<Evidence, Error> {
 
 fn make(args: &EvidenceArgs, one: &Checkpoint, other: &Checkpoint) -> Result<Evidence, Error> {
     let size = one.head().size.max(other.head().size);
-    let files = args.log.as_deref().map(Files::open).transpose()?;
-    if files.is_none() && one.head().size != other.head().size {
-        return Err(Error::config("the checkpoints are not of one size: give the files of the larger one's log with --log"));
-    }
+    let files = match &args.log {
+        Some(log) => Some(Files::open(log)?),
+        None if one.head().size == other.head().size => None,
+        None => {
+            let missing = |error: Error| {
+                Error::config(format!("the checkpoints are not of one size: give the files of the larger one's log with --log ({error})"))
+            };
+            Some(Known::load(args.config.as_deref()).and_then(|known| known.files()).map_err(missing)?)
+        }
+    };
     let none: [Hash; 0] = [];
     let find = |key: &VerifierKey| match &files {
         Some(tiles) => Evidence::find(key, one, other, &Log { tiles, size }),
@@ -118,8 +131,7 @@ fn make(args: &EvidenceArgs, one: &Checkpoint, other: &Checkpoint) -> Result<Evi
 
 /// The keys that may be convicted, a log's own first.
 fn keys(args: &EvidenceArgs) -> Result<Vec<VerifierKey>, Error> {
-    let missing = || Error::config("whose keys to look for is not known: give a policy with --policy");
-    let policy = read_policy(args.policy.as_deref().ok_or_else(missing)?)?;
+    let policy = known::policy(args.policy.as_deref(), args.config.as_deref())?;
     let all = policy.logs().iter().chain(policy.cosigners().map(|(_, key)| key));
     Ok(all.filter(|key| args.key.as_ref().is_none_or(|name| key.name() == name)).cloned().collect())
 }

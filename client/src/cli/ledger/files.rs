@@ -1,6 +1,6 @@
 //! The files that the commands read: logs, checkpoints, policies.
 
-use super::known::Known;
+use super::known::{self, Known};
 use crate::cli::runtime;
 use crate::config::read;
 use crate::error::Error;
@@ -60,7 +60,7 @@ impl OwnLogArgs {
 
     /// Whom to believe: those of this file, else as the configuration says.
     pub fn policy(&self, given: Option<&Path>) -> Result<Policy, Error> {
-        given.map_or_else(|| read_policy(self.known()?.policy()?), read_policy)
+        known::policy(given, self.config.as_deref())
     }
 }
 

@@ -1,14 +1,20 @@
 //! What a member's configuration says of the city's log: where it is, and whom to believe. For commands that are not told otherwise.
 
-use super::files::{Files, Log, Served, read_checkpoint};
+use super::files::{Files, Log, Served, read_checkpoint, read_policy};
 use crate::config::{Config, VARIABLE};
 use crate::error::Error;
 use crate::http::Api;
 use ledger::checkpoint::Checkpoint;
+use ledger::policy::Policy;
 use mpc_core::file::{self, Kind};
 use mpc_core::roster::Roster;
 use party::openings::FOLDER;
 use std::path::{Path, PathBuf};
+
+/// Whom to believe: those of the file that is given, else as the configuration says.
+pub(super) fn policy(given: Option<&Path>, config: Option<&Path>) -> Result<Policy, Error> {
+    given.map_or_else(|| read_policy(Known::load(config)?.policy()?), read_policy)
+}
 
 /// Of an agency, by its party.toml; or of a planner.
 pub(in crate::cli) struct Known {
@@ -68,7 +74,7 @@ impl Known {
     /// The log: an agency's own mirror, up to the checkpoint that the coordinator hands out, as its own has its own cosignatures only; or all of it from the coordinator. Whoever hands
     /// it out, it is checked.
     pub fn log(&self, checkpoint: Option<&Path>) -> Result<Log, Error> {
-        let served = Served::new(Api::new(&self.api()?)?)?;
+        let served = self.served()?;
         let checkpoint = match checkpoint {
             Some(path) => read_checkpoint(path)?,
             None => {
@@ -89,6 +95,18 @@ impl Known {
             ))),
             _ => Ok(Log { files, checkpoint }),
         }
+    }
+
+    /// The log's files, however far they are.
+    pub fn files(&self) -> Result<Files, Error> {
+        match &self.own {
+            Some(folder) => Files::open(folder),
+            None => Ok(Files::Served(self.served()?)),
+        }
+    }
+
+    fn served(&self) -> Result<Served, Error> {
+        Served::new(Api::new(&self.api()?)?)
     }
 
     fn api(&self) -> Result<String, Error> {
