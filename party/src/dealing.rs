@@ -1,27 +1,30 @@
 //! What owners dealt for a part of a question on a snapshot: whoever deals other inputs for it a second time is refused.
 //!
-//! *Whose.* An owner's part of a question is what it computes at home and shares: its sub-plans, in which order their rows stand, and with which types and layouts. On the same snapshots it has the same rows, so an owner deals them under the same
-//! key again ([`Key::of`]), and both peers see the same: its right peer the key, its left peer the other component ([`protocols::Rep3::dealing`]). Each keeps a digest of what it saw, 32 bytes, under the name of the part ([`Part::name`]); what a peer has been dealt for that name is what it goes on
-//! taking. The two digests together fix both components, and so the inputs, from the first dealing on.
+//! *Whose.* An owner's part of a question is what it computes at home and shares ([`query::dealing`]). On the same snapshots it has the same rows, so an owner deals them under the same
+//! key again ([`Key::of`]), and both peers see the same: its right peer the key, its left peer the other component ([`protocols::Ahead`]). The owner says digests of both before it deals, and signs them with the name of the part ([`Part::name`], [`Dealt`]);
+//! each peer holds what it sees against its digest, keeps both with the signature under the name, and takes nothing else under it from then on. The two digests together fix both components, and so the inputs, from the first dealing on.
+//! Two signatures under one name are evidence that anybody can check; a refusal without them convicts nobody.
 //!
-//! *What it does not say.* Nobody but the owner sees its rows in clear, and no share is kept: that the first dealing is of the snapshot whose root stands in the log is not checked. Nor is what an owner states in the joint stage beside the inputs, the orders
-//! of its rows and what it offers for look-ups by known keys, which are not dealt.
+//! *What it does not say.* Nobody but the owner sees its rows in clear, and no share is kept: that the first dealing is of the snapshot whose root stands in the log is not checked. Nor is what an owner states in the joint stage beside the inputs: the orders
+//! of its rows (`permute_by`), whether a key repeats (`has_repeats`), and what it offers for look-ups by known keys (`retrieve`), which are masked anew in each session. Nor are parts of which it does not follow from the plan that
+//! the same data make the same of them.
 //!
-//! *What a record says.* The digest of a uniform column, or of a pseudo-random key: nothing about the rows.
+//! *What a record says.* Digests of uniform columns and of a pseudo-random key: nothing about the rows.
 //!
-//! *When.* It is compared, and noted on disk, as soon as it is there, before anything that was dealt is computed with: an owner that ends an attempt after it has seen numbers of rows that others disclosed deals the same again. All parts of an answer are needed to open it, and a party's leaves it
+//! *When.* It is compared, and noted on disk, as soon as it is said, before anything is dealt: an owner that ends an attempt after it has seen numbers of rows that others disclosed deals the same again. All parts of an answer are needed to open it, and a party's leaves it
 //! only behind its note: no answer is opened for a dealing that is not noted by both peers. An honest owner deals the same however often an attempt is broken off, so that no note binds it to what it would not deal again.
 //!
 //! ```text
-//! dealings/NAME   a digest, the job of the first dealing, the snapshots that it was on
+//! dealings/NAME   the digests, their signature, the job of the first dealing, the snapshots that it was on
 //! ```
 //!
-//! Records of snapshots that are no longer the data sets' in the log are removed: a new version is a new name, and the log says who published it.
+//! Records go once the log names other snapshots of their data sets: a new version is a new name, and the log says who published it, and when; also if an owner goes back to an older one.
 
 use crate::disk::{BESIDE, replace};
 use hkdf::Hkdf;
-use ledger::bytes::Hash;
-use mpc_core::identity::Identity;
+use ledger::bytes::{Base64, Hash};
+use mpc_core::establish::ENGINE_VERSION;
+use mpc_core::identity::{Identity, PublicKey};
 use mpc_core::stack;
 use query::message::{Code, QueryId, Refusal};
 use sha2::Sha256;
@@ -36,10 +39,12 @@ use zeroize::Zeroizing;
 pub(crate) struct Part<'a> {
     /// Who is right of whom follows from it: somebody who was an owner's right peer by one roster and its left by another would have both components under one key.
     pub roster: Hash,
+    /// With what it pins of public tables.
+    pub catalog: Hash,
     pub owner: &'a str,
     /// The snapshots of its data sets that the question reads.
     pub snapshots: BTreeMap<&'a str, Hash>,
-    /// What it computes and shares: sub-plans, orders, types and layouts. Not how many rows it discloses: it would choose its name by them.
+    /// What it computes and shares ([`query::dealing::part`]).
     pub what: Hash,
 }
 
@@ -47,8 +52,8 @@ impl Part<'_> {
     /// What its dealings go by, at all parties.
     pub fn name(&self) -> Hash {
         let mut text = b"tacit/v1/dealing/part\n".to_vec();
-        text.extend(self.roster.0);
-        text.extend(self.what.0);
+        text.extend(ENGINE_VERSION.to_le_bytes());
+        [self.roster, self.catalog, self.what].iter().for_each(|hash| text.extend(hash.0));
         for word in std::iter::once(&self.owner).chain(self.snapshots.keys()) {
             text.extend((word.len() as u64).to_le_bytes());
             text.extend(word.as_bytes());
@@ -63,11 +68,11 @@ pub(crate) struct Key(Box<Zeroizing<[u8; 32]>>);
 
 impl Key {
     /// That of a part and its inputs: HKDF-SHA-256, a pseudo-random function, of the node's secret key. `inputs` is a hash of all inputs in clear, with types and layouts: other inputs have another key, whatever else is the same, so that no key ever masks two.
-    pub fn of(identity: &Identity, part: &Part<'_>, inputs: &Hash) -> Self {
+    pub fn of(identity: &Identity, part: &Part<'_>, inputs: &[u8; 32]) -> Self {
         let mut key = Self(Box::new(Zeroizing::new([0; 32])));
         stack::wiped(|| {
             let secret = Zeroizing::new(identity.signing_key().to_bytes());
-            let info = [part.name().0, inputs.0].concat();
+            let info = Zeroizing::new([part.name().0, *inputs].concat());
             Hkdf::<Sha256>::new(Some(b"tacit/v1/dealing/key"), &*secret)
                 .expand(&info, key.0.as_mut_slice())
                 .expect("32 bytes are an output of HKDF");
@@ -75,17 +80,55 @@ impl Key {
         key
     }
 
-    /// What the right peer keeps of it.
+    /// One that a peer told.
+    pub fn told(bytes: &[u8; 32]) -> Self {
+        let mut key = Self(Box::new(Zeroizing::new([0; 32])));
+        key.0.copy_from_slice(bytes);
+        key
+    }
+
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// What is said and kept of it.
     pub fn digest(&self) -> Hash {
         stack::wiped(|| Hash::sha256(&[b"tacit/v1/dealing/digest\n", self.0.as_slice()]))
     }
 }
 
+/// What an owner says of a dealing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Dealt {
+    /// A digest of what goes to its left peer.
+    pub left: Hash,
+    /// That of its key.
+    pub key: Hash,
+    /// The owner's, over the name of the part and both.
+    pub signature: [u8; 64],
+}
+
+impl Dealt {
+    /// As the owner says it.
+    pub fn signed(identity: &Identity, part: &Part<'_>, left: Hash, key: Hash) -> Self {
+        Self { left, key, signature: identity.sign(&statement(part, &left, &key)) }
+    }
+
+    /// Whether the owner has signed it.
+    pub fn is_signed(&self, part: &Part<'_>, owner: &PublicKey) -> bool {
+        owner.verify(&statement(part, &self.left, &self.key), &self.signature).is_ok()
+    }
+}
+
+fn statement(part: &Part<'_>, left: &Hash, key: &Hash) -> Vec<u8> {
+    [&b"tacit/v1/dealing\n"[..], &part.name().0, &left.0, &key.0].concat()
+}
+
 /// What this node was dealt.
 pub(crate) struct Dealings {
     folder: PathBuf,
-    /// Two jobs on the same part are one after the other.
-    noting: Mutex<()>,
+    /// Two jobs on the same part are one after the other. The snapshots by which records were forgotten last.
+    noting: Mutex<Option<BTreeMap<String, Hash>>>,
 }
 
 impl Dealings {
@@ -102,56 +145,73 @@ impl Dealings {
                 std::fs::remove_file(path)?;
             }
         }
-        Ok(Self { folder, noting: Mutex::new(()) })
+        Ok(Self { folder, noting: Mutex::new(None) })
     }
 
     /// Notes what was dealt for a part, if it is the first, and compares it if it is not. It is on disk once this returns.
     ///
     /// # Errors
     /// `E_DATA`: the owner dealt otherwise before. Or the record cannot be read or written.
-    pub fn note(&self, node: &str, part: &Part<'_>, digest: Hash, job: QueryId) -> Result<(), Refusal> {
+    pub fn note(&self, node: &str, part: &Part<'_>, dealt: &Dealt, job: QueryId) -> Result<(), Refusal> {
         let _noting = self.noting.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.folder.join(part.name().to_string());
         let failed = |error: Error| {
             let reason = format!("`{node}` cannot keep what was dealt to it in {}: {error}", self.folder.display());
             Refusal::new(Code::Internal, reason, "its operator should look at the disk of its state folder")
         };
-        match read(&path).map_err(failed)? {
-            None => replace(&path, &[&Record::of(part, digest, job).bytes()]).map(drop).map_err(failed),
-            Some(record) if record.digest == digest => Ok(()),
-            Some(record) => {
-                let sets: Vec<String> = part.snapshots.keys().map(|set| format!("`{set}`")).collect();
-                let reason = format!(
-                    "`{}` dealt other inputs to `{node}` than in job {}, for the same part of a question on the same snapshot of {}",
-                    part.owner,
-                    record.job.short(),
-                    sets.join(", ")
-                );
-                Err(Refusal::new(
-                    Code::Data,
-                    reason,
-                    "ask its owner; data that have changed are published as another snapshot, by restarting the node",
-                ))
-            }
+        let Some(record) = read(&path).map_err(failed)? else {
+            return replace(&path, &[&Record::of(part, dealt, job).bytes()]).map(drop).map_err(failed);
+        };
+        if (record.left, record.key) == (dealt.left, dealt.key) {
+            return Ok(());
         }
+        tracing::warn!(
+            owner = part.owner,
+            job = %job.short(),
+            part = %part.name(),
+            first = %record.evidence(),
+            now = %Record::of(part, dealt, job).evidence(),
+            "an owner signed two dealings of one part"
+        );
+        let sets: Vec<String> = part.snapshots.keys().map(|set| format!("`{set}`")).collect();
+        let reason = format!(
+            "`{}` deals other inputs than in job {}, for the same part of a question on the same snapshot of {}; `{node}` has its signatures of both",
+            part.owner,
+            record.job.short(),
+            sets.join(", ")
+        );
+        Err(Refusal::new(
+            Code::Data,
+            reason,
+            "ask its owner; data that have changed are published as another snapshot, by restarting the node",
+        ))
     }
 
-    /// Removes the records of snapshots that are no longer those of their data sets.
-    pub fn forget(&self, current: impl Fn(&str) -> Option<Hash>) -> IoResult<()> {
-        let _noting = self.noting.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Removes the records of snapshots in whose place the log names others; looks through them only if it names others than the last time.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or a record removed.
+    pub fn forget(&self, snapshots: &BTreeMap<String, Hash>) -> IoResult<()> {
+        let mut last = self.noting.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref() == Some(snapshots) {
+            return Ok(());
+        }
         for file in std::fs::read_dir(&self.folder)? {
             let path = file?.path();
             let Some(record) = read(&path)? else { continue };
-            if record.snapshots.iter().any(|(set, snapshot)| current(set) != Some(*snapshot)) {
+            if record.snapshots.iter().any(|(set, snapshot)| snapshots.get(set).is_some_and(|current| current != snapshot)) {
                 std::fs::remove_file(path)?;
             }
         }
+        *last = Some(snapshots.clone());
         Ok(())
     }
 }
 
 struct Record {
-    digest: Hash,
+    left: Hash,
+    key: Hash,
+    signature: Base64,
     job: QueryId,
     snapshots: Vec<(String, Hash)>,
 }
@@ -159,21 +219,30 @@ struct Record {
 const MAGIC: &str = "tacit/v1/dealing";
 
 impl Record {
-    fn of(part: &Part<'_>, digest: Hash, job: QueryId) -> Self {
-        Self { digest, job, snapshots: part.snapshots.iter().map(|(set, snapshot)| ((*set).to_owned(), *snapshot)).collect() }
+    fn of(part: &Part<'_>, dealt: &Dealt, job: QueryId) -> Self {
+        let snapshots = part.snapshots.iter().map(|(set, snapshot)| ((*set).to_owned(), *snapshot)).collect();
+        Self { left: dealt.left, key: dealt.key, signature: Base64(dealt.signature.to_vec()), job, snapshots }
+    }
+
+    /// What was signed, but for the name of the part.
+    fn evidence(&self) -> String {
+        format!("{} {} {}", self.left, self.key, self.signature)
     }
 
     fn bytes(&self) -> Vec<u8> {
-        let mut text = format!("{MAGIC}\n{}\n{}\n", self.digest, self.job);
+        let mut text = format!("{MAGIC}\n{}\n{}\n", self.evidence(), self.job);
         self.snapshots.iter().for_each(|(set, snapshot)| text += &format!("{snapshot} {set}\n"));
         text.into_bytes()
     }
 
     fn parse(text: &str) -> Option<Self> {
         let mut lines = text.strip_suffix('\n')?.split('\n');
-        let (MAGIC, digest, job) = (lines.next()?, lines.next()?.parse().ok()?, lines.next()?.parse().ok()?) else { return None };
+        let (MAGIC, dealt, job) = (lines.next()?, lines.next()?, lines.next()?.parse().ok()?) else { return None };
+        let mut dealt = dealt.split(' ');
+        let (left, key, signature) = (dealt.next()?.parse().ok()?, dealt.next()?.parse().ok()?, dealt.next()?.parse().ok()?);
         let snapshot = |line: &str| line.split_once(' ').and_then(|(snapshot, set)| Some((set.to_owned(), snapshot.parse().ok()?)));
-        Some(Self { digest, job, snapshots: lines.map(snapshot).collect::<Option<_>>()? })
+        let record = Self { left, key, signature, job, snapshots: lines.map(snapshot).collect::<Option<_>>()? };
+        dealt.next().is_none().then_some(record)
     }
 }
 
@@ -193,13 +262,14 @@ mod tests {
 
     fn part() -> Part<'static> {
         let snapshots = BTreeMap::from([("energy.meters", Hash([1; 32])), ("energy.use", Hash([2; 32]))]);
-        Part { roster: Hash([3; 32]), owner: "energy", snapshots, what: Hash([4; 32]) }
+        Part { roster: Hash([3; 32]), catalog: Hash([5; 32]), owner: "energy", snapshots, what: Hash([4; 32]) }
     }
 
     fn others() -> Vec<Part<'static>> {
         let swapped = BTreeMap::from([("energy.meters", Hash([2; 32])), ("energy.use", Hash([1; 32]))]);
         vec![
             Part { roster: Hash([9; 32]), ..part() },
+            Part { catalog: Hash([9; 32]), ..part() },
             Part { owner: "health", ..part() },
             Part { what: Hash([9; 32]), ..part() },
             Part { snapshots: swapped, ..part() },
@@ -208,35 +278,57 @@ mod tests {
         ]
     }
 
+    fn dealt(part: &Part<'_>, left: u8, key: u8) -> Dealt {
+        Dealt::signed(&Identity::from_seed(&[1; 32]), part, Hash([left; 32]), Hash([key; 32]))
+    }
+
     #[test]
     fn a_key_is_of_all_that_the_inputs_follow_from_and_of_them() {
         let (one, other) = (Identity::from_seed(&[1; 32]), Identity::from_seed(&[2; 32]));
-        let (part, inputs) = (part(), Hash([5; 32]));
+        let (part, inputs) = (part(), [5; 32]);
         let mut digests = vec![Key::of(&one, &part, &inputs).digest()];
         assert_eq!(Key::of(&one, &part, &inputs).digest(), digests[0]);
+        assert_eq!(Key::told(Key::of(&one, &part, &inputs).bytes()).digest(), digests[0]);
         digests.push(Key::of(&other, &part, &inputs).digest());
-        digests.push(Key::of(&one, &part, &Hash([6; 32])).digest());
+        digests.push(Key::of(&one, &part, &[6; 32]).digest());
         digests.extend(others().iter().map(|part| Key::of(&one, part, &inputs).digest()));
         assert!((0..digests.len()).all(|at| !digests[..at].contains(&digests[at])));
+    }
+
+    #[test]
+    fn a_signature_is_of_one_dealing_of_one_part() {
+        let owner = Identity::from_seed(&[1; 32]).public();
+        let signed = dealt(&part(), 1, 2);
+        assert!(signed.is_signed(&part(), &owner));
+        assert!(!signed.is_signed(&part(), &Identity::from_seed(&[2; 32]).public()));
+        assert!(others().iter().all(|other| !signed.is_signed(other, &owner)));
+        let (left, key) = (signed.left, signed.key);
+        for changed in
+            [Dealt { left: key, ..signed.clone() }, Dealt { key: left, ..signed.clone() }, Dealt { left: key, key: left, ..signed.clone() }]
+        {
+            assert!(!changed.is_signed(&part(), &owner));
+        }
     }
 
     #[test]
     fn what_was_dealt_once_is_taken_and_nothing_else() {
         let state = tempfile::tempdir().expect("a folder");
         let open = || Dealings::open(state.path()).expect("opened");
-        let note = |dealings: &Dealings, part: &Part<'_>, digest: u8| dealings.note("health", part, Hash([digest; 32]), JOB);
+        let note = |dealings: &Dealings, part: &Part<'_>, left, key| dealings.note("health", part, &dealt(part, left, key), JOB);
         let dealings = open();
-        assert_eq!(note(&dealings, &part(), 1), Ok(()));
-        assert_eq!(note(&dealings, &part(), 1), Ok(()), "as often as it likes");
+        assert_eq!(note(&dealings, &part(), 1, 1), Ok(()));
+        assert_eq!(note(&dealings, &part(), 1, 1), Ok(()), "as often as it likes");
         // Other parts are other parts.
-        assert!(others().iter().all(|part| note(&dealings, part, 2).is_ok()));
+        assert!(others().iter().all(|part| note(&dealings, part, 2, 2).is_ok()));
         for dealings in [dealings, open()] {
-            let refusal = note(&dealings, &part(), 2).expect_err("another dealing");
-            assert_eq!(refusal.code, Code::Data);
-            for word in ["`energy`", "`health`", "`energy.meters`, `energy.use`", &JOB.short()] {
-                assert!(refusal.reason.contains(word), "{word}: {refusal}");
+            for (left, key) in [(2, 2), (1, 2), (2, 1)] {
+                let refusal = note(&dealings, &part(), left, key).expect_err("another dealing");
+                assert_eq!(refusal.code, Code::Data);
+                for word in ["`energy`", "`health`", "`energy.meters`, `energy.use`", &JOB.short()] {
+                    assert!(refusal.reason.contains(word), "{word}: {refusal}");
+                }
             }
-            assert_eq!(note(&dealings, &part(), 1), Ok(()), "after a restart as well");
+            assert_eq!(note(&dealings, &part(), 1, 1), Ok(()), "after a restart as well");
         }
     }
 
@@ -244,18 +336,22 @@ mod tests {
     fn a_record_goes_with_its_snapshot_and_not_before() {
         let state = tempfile::tempdir().expect("a folder");
         let dealings = Dealings::open(state.path()).expect("opened");
-        let digest = |digest: u8| Hash([digest; 32]);
-        dealings.note("health", &part(), digest(1), JOB).expect("noted");
-        dealings.forget(|set| part().snapshots.get(set).copied()).expect("looked through");
-        assert!(dealings.note("health", &part(), digest(2), JOB).is_err(), "it is still there");
-        dealings.forget(|set| Some(if set == "energy.use" { Hash([8; 32]) } else { Hash([1; 32]) })).expect("looked through");
-        assert_eq!(dealings.note("health", &part(), digest(2), JOB), Ok(()), "one of them is of the past");
+        let note = |dealings: &Dealings, of: u8| dealings.note("health", &part(), &dealt(&part(), of, of), JOB);
+        note(&dealings, 1).expect("noted");
+        let log =
+            |meters, used| BTreeMap::from([("energy.meters".to_owned(), Hash([meters; 32])), ("energy.use".to_owned(), Hash([used; 32]))]);
+        for snapshots in [log(1, 2), BTreeMap::new()] {
+            dealings.forget(&snapshots).expect("looked through");
+            assert!(note(&dealings, 2).is_err(), "it is still there");
+        }
+        dealings.forget(&log(1, 8)).expect("looked through");
+        assert_eq!(note(&dealings, 2), Ok(()), "one of them is of the past");
         // One that is damaged is not taken for none.
         let path = state.path().join("dealings").join(part().name().to_string());
         std::fs::write(&path, "tacit/v1/dealing\n").expect("written");
-        assert_eq!(dealings.note("health", &part(), digest(1), JOB).expect_err("unreadable").code, Code::Internal);
+        assert_eq!(note(&dealings, 1).expect_err("unreadable").code, Code::Internal);
         // Half written: it was not noted.
         std::fs::rename(&path, path.with_extension(BESIDE)).expect("renamed");
-        assert_eq!(Dealings::open(state.path()).expect("opened").note("health", &part(), digest(1), JOB), Ok(()));
+        assert_eq!(note(&Dealings::open(state.path()).expect("opened"), 1), Ok(()));
     }
 }

@@ -28,8 +28,6 @@ mod budget;
 pub mod config;
 pub mod contracts;
 mod control;
-// Not wired yet: docs/dealing.md.
-#[cfg(test)]
 mod dealing;
 pub mod difference;
 pub mod disk;

@@ -1,8 +1,9 @@
 //! Inputs that are dealt alike in every session, so that peers can tell whether they are the same.
 //!
 //! *Functionality.* As [`input`](crate::Engine::input): P_i's x is x_i + x_{i+1}, of which P_{i+1} knows x_{i+1} and P_{i-1} x_i. *Protocol.* The mask x_{i+1} is not that of the session: it is expanded from
-//! a *dealing key* of P_i's, which P_i told P_{i+1} alone, at addresses that count P_i's own inputs from 0. Under the same key the same values are the same shares; what P_{i-1} is sent is digested, with type and
-//! layout, in order. *Cost.* That of `input`; telling the keys is a round of 256 bits from each party to its right peer, outside of the engine.
+//! a *dealing key* of P_i's, which P_i told P_{i+1} alone, at addresses that count P_i's own inputs from 0. Under the same key the same values are the same shares. Before it deals, P_i says a digest of what it
+//! will send to P_{i-1}, with type and layout, in order ([`Ahead`]); P_{i-1} holds that against what comes, and ends the session where it differs, before anything else is computed. Digest and key together fix both components. *Cost.* That
+//! of `input`; telling keys and digests is a round outside of the engine.
 //!
 //! *What is asked of keys.* One key masks one sequence of values, of one layout, for one assignment of parties to places: else P_{i-1} could subtract one message from another, and who was right under one roster and left under another would
 //! have both components. Who derives a key from all of these, as a synthetic IV is (Rogaway, Shrimpton, EUROCRYPT'06), cannot use one twice for different values. *Leakage.* P_{i+1} and P_{i-1} each learn whether
@@ -10,64 +11,143 @@
 
 use super::Rep3;
 use mpc_core::prss::{EdgeKey, Elements, Prss, Step};
-use mpc_core::{Column, PartyId, Ring};
+use mpc_core::{Abort, Column, PartyId, Ring};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-/// The keys of a session under which owners deal, as one party holds them, and what it was dealt so far.
-pub(super) struct Dealing {
+/// The check that fails where an owner sends its left peer other shares than it said.
+pub const DEALING: &str = "dealing";
+
+/// What an owner will send its left peer, computed before it is sent.
+pub struct Ahead {
+    key: Prss,
+    sent: Sent,
+}
+
+impl Ahead {
+    /// Nothing yet, under this key.
+    pub fn new(key: &EdgeKey) -> Self {
+        Self { key: Prss::new(key, 0), sent: Sent::default() }
+    }
+
+    /// The next input of the owner, in the order in which it deals.
+    pub fn add<R: Ring>(&mut self, values: &Column<R>) {
+        let mut mask = self.key.elements(Step::of_dealing(self.sent.columns), 0..values.as_slice().len());
+        let (mine, _) = masked(values, &mut mask);
+        self.sent.add(&mine);
+    }
+
+    /// The digest of all that.
+    pub fn digest(self) -> [u8; 32] {
+        self.sent.hash.finalize().into()
+    }
+}
+
+/// x - r and r.
+pub(super) fn masked<R: Ring>(values: &Column<R>, mask: &mut Elements<'_, R>) -> (Column<R>, Column<R>) {
+    let clear = values.as_slice();
+    Column::build_pair(values.layout(), |at, mine, masks| {
+        mask.fill(masks);
+        mine.iter_mut().zip(&clear[at..]).zip(&*masks).for_each(|((m, x), r)| *m = x.sub(*r));
+    })
+}
+
+/// What went to a left peer so far.
+#[derive(Default)]
+struct Sent {
+    hash: Sha256,
+    columns: u64,
+}
+
+impl Sent {
+    fn add<R: Ring>(&mut self, column: &Column<R>) {
+        let layout = column.layout();
+        let shape = [layout.rows as u64, layout.planes as u64, u64::from(layout.width::<R>())];
+        self.hash.update([R::NAME.len() as u8]);
+        self.hash.update(R::NAME);
+        shape.iter().for_each(|number| self.hash.update(number.to_le_bytes()));
+        let mut bytes = Zeroizing::new(Vec::new());
+        column.encode(&mut bytes);
+        self.hash.update(&*bytes);
+        self.columns += 1;
+    }
+}
+
+/// The keys of a session under which owners deal, as one party holds them. An owner without one deals as [`input`](crate::Engine::input) does; which owners have one is known to all.
+pub struct Dealing {
     /// This party's, which its right peer holds as well.
-    own: Prss,
+    own: Option<Prss>,
     /// Its left peer's.
-    left: Prss,
-    /// Inputs so far, by owner.
-    inputs: [u64; 3],
-    /// Over what its right peer sent.
-    received: Sha256,
+    left: Option<Prss>,
+    /// What its right peer says of what it will send: a digest, and of how many inputs.
+    right: Option<([u8; 32], u64)>,
+    /// Inputs under keys so far, of this party and its left peer.
+    inputs: [u64; 2],
+    received: Sent,
+}
+
+impl Dealing {
+    /// Its own key, its left peer's, and what its right peer says of what it will send: a digest, and of how many inputs.
+    pub fn new(own: Option<&EdgeKey>, left: Option<&EdgeKey>, right: Option<([u8; 32], u64)>) -> Self {
+        let prss = |key: &EdgeKey| Prss::new(key, 0);
+        Self { own: own.map(prss), left: left.map(prss), right, inputs: [0; 2], received: Sent::default() }
+    }
+
+    /// The key of an owner whose mask this party knows, and the place of the next input under it.
+    fn next(&mut self, mine: bool) -> Option<(&Prss, Step)> {
+        let key = (if mine { &self.own } else { &self.left }).as_ref()?;
+        let next = &mut self.inputs[usize::from(mine)];
+        *next += 1;
+        Some((key, Step::of_dealing(*next - 1)))
+    }
+}
+
+/// Where the mask of an input is.
+pub(super) enum Place {
+    /// Below a key under which its owner deals.
+    OfKey,
+    /// A step of the session.
+    OfSession(Step),
 }
 
 impl Rep3 {
-    /// From here on [`deal`](crate::Engine::deal) goes by keys: this party's, and the one that its left peer told it.
-    pub fn dealing(&mut self, own: &EdgeKey, left: &EdgeKey) {
-        self.dealing = Some(Dealing { own: Prss::new(own, 0), left: Prss::new(left, 0), inputs: [0; 3], received: Sha256::new() });
+    /// From here on [`deal`](crate::Engine::deal) goes by keys.
+    pub fn dealing(&mut self, dealing: Dealing) {
+        self.dealing = Some(dealing);
     }
 
-    /// The end of that: a digest of all that the right peer dealt to this party. `None`: nothing went by keys.
-    pub fn dealt(&mut self) -> Option<[u8; 32]> {
-        self.dealing.take().map(|dealing| dealing.received.finalize().into())
+    /// Where the mask of the next input of `owner` is: all parties take the same steps.
+    pub(super) fn place(&mut self, owner: PartyId) -> Place {
+        let (me, left) = (self.session.me(), self.left());
+        let keyed = self.dealing.as_ref().is_some_and(|dealing| match owner {
+            owner if owner == me => dealing.own.is_some(),
+            owner if owner == left => dealing.left.is_some(),
+            _ => dealing.right.is_some(),
+        });
+        if keyed { Place::OfKey } else { Place::OfSession(self.session.step()) }
     }
 
     /// The mask of an input, at its owner and at the owner's right peer.
-    pub(super) fn mask<R: Ring>(&self, owner: PartyId, step: Step, len: usize) -> Elements<'_, R> {
+    pub(super) fn mask<R: Ring>(&mut self, owner: PartyId, place: Place, len: usize) -> Elements<'_, R> {
         let mine = owner == self.session.me();
-        match &self.dealing {
-            Some(dealing) => (if mine { &dealing.own } else { &dealing.left }).elements(step, 0..len),
-            None => self.session.prss(if mine { self.right() } else { owner }).elements(step, 0..len),
-        }
-    }
-
-    /// Where the mask of the next input of `owner` is.
-    pub(super) fn next_input(&mut self, owner: PartyId) -> Step {
-        match &mut self.dealing {
-            Some(dealing) => {
-                let next = &mut dealing.inputs[owner.index()];
-                *next += 1;
-                Step::of_dealing(*next - 1)
+        let edge = if mine { self.right() } else { owner };
+        match place {
+            Place::OfKey => {
+                let (key, step) = self.dealing.as_mut().and_then(|dealing| dealing.next(mine)).expect("its place is below a key");
+                key.elements(step, 0..len)
             }
-            None => self.session.step(),
+            Place::OfSession(step) => self.session.prss(edge).elements(step, 0..len),
         }
     }
 
-    /// Takes note of a column that the right peer dealt.
-    pub(super) fn note<R: Ring>(&mut self, column: &Column<R>) {
-        let Some(dealing) = &mut self.dealing else { return };
-        let layout = column.layout();
-        let shape = [layout.rows as u64, layout.planes as u64, u64::from(layout.width::<R>())];
-        dealing.received.update([R::NAME.len() as u8]);
-        dealing.received.update(R::NAME);
-        shape.iter().for_each(|number| dealing.received.update(number.to_le_bytes()));
-        let mut bytes = Zeroizing::new(Vec::new());
-        column.encode(&mut bytes);
-        dealing.received.update(&*bytes);
+    /// Holds what the right peer dealt against what it said it would.
+    pub(super) fn compare<R: Ring>(&mut self, column: &Column<R>) -> Result<(), Abort> {
+        let right = self.right();
+        let Some(dealing) = &mut self.dealing else { return Ok(()) };
+        let Some((said, columns)) = dealing.right else { return Ok(()) };
+        dealing.received.add(column);
+        let is_over = dealing.received.columns >= columns;
+        let differs = is_over && <[u8; 32]>::from(dealing.received.hash.clone().finalize()) != said;
+        if differs { Err(Abort::Cheating { check: DEALING, culprit: Some(right) }) } else { Ok(()) }
     }
 }

@@ -36,6 +36,7 @@ mod retrieve;
 mod share;
 mod shuffle;
 
+pub use dealing::{Ahead, DEALING, Dealing};
 pub use share::Rep3Share;
 pub use shuffle::Shuffled;
 
@@ -43,7 +44,7 @@ use crate::engine::{Difference, Engine, Input, Opened, Ranked, Released, Securit
 use crate::retrieve::{Ask, Offer, Retrieved};
 use crate::table::Table;
 use crate::wire::{Gate, Wire};
-use dealing::Dealing;
+use dealing::masked;
 use mpc_core::{Abort, B64, Column, Index, Layout, Meter, PartyId, Permutation, Ring, Session};
 
 /// Three parties, one of them possibly curious.
@@ -70,6 +71,11 @@ impl Rep3 {
     /// The session it runs on.
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// The same, for what parties tell one another beside the computation.
+    pub fn session_mut(&mut self) -> &mut Session {
+        &mut self.session
     }
 
     /// What the session has cost so far.
@@ -100,18 +106,14 @@ impl Rep3 {
             if input.owner.0 >= 3 {
                 return Err(Abort::Refused(format!("party {} takes no part in this session", input.owner)));
             }
-            let step = self.next_input(input.owner);
+            let place = self.place(input.owner);
             dealt.push(match input.owner {
                 owner if owner == me => {
-                    let values = input.checked_values()?.as_slice();
-                    let mut mask = self.mask(input.owner, step, values.len());
-                    Some(Column::build_pair(input.layout, |at, mine, masks| {
-                        mask.fill(masks);
-                        mine.iter_mut().zip(&values[at..]).zip(&*masks).for_each(|((m, x), r)| *m = x.sub(*r));
-                    }))
+                    let values = input.checked_values()?;
+                    Some(masked(values, &mut self.mask(owner, place, values.as_slice().len())))
                 }
                 owner if owner == left => {
-                    let mut mask = self.mask(input.owner, step, input.layout.len::<R>());
+                    let mut mask = self.mask(owner, place, input.layout.len::<R>());
                     Some((Column::build(input.layout, |_, masks| mask.fill(masks)), Column::zeros(input.layout)))
                 }
                 _ => None,
@@ -126,23 +128,20 @@ impl Rep3 {
             expected.push((input.owner == right).then(|| round.recv(right, input.layout)));
         }
         let mut inbox = round.run()?;
-        Ok(dealt
-            .into_iter()
-            .zip(expected)
-            .zip(inputs)
-            .map(|((dealt, expected), input)| {
-                let (first, second) = match (dealt, expected) {
-                    (Some(components), _) => components,
-                    (None, Some(ticket)) => {
-                        let received = inbox.take(ticket);
-                        self.note(&received);
-                        (Column::zeros(input.layout), received)
-                    }
-                    (None, None) => unreachable!("what is not dealt here is received"),
-                };
-                Rep3Share::from_components(first, second)
-            })
-            .collect())
+        let mut shares = Vec::with_capacity(inputs.len());
+        for ((dealt, expected), input) in dealt.into_iter().zip(expected).zip(inputs) {
+            let (first, second) = match (dealt, expected) {
+                (Some(components), _) => components,
+                (None, Some(ticket)) => {
+                    let received = inbox.take(ticket);
+                    self.compare(&received)?;
+                    (Column::zeros(input.layout), received)
+                }
+                (None, None) => unreachable!("what is not dealt here is received"),
+            };
+            shares.push(Rep3Share::from_components(first, second));
+        }
+        Ok(shares)
     }
 
     /// One round in which this party sends its part of a sum, z_i, to the other holder of component i and gets z_{i+1}.

@@ -1,12 +1,12 @@
-//! Inputs under dealing keys: alike in every session, as private, and at the same cost.
+//! Inputs under dealing keys: alike in every session, as private, at the same cost, and what they were said to be.
 
 use mpc_core::prss::EdgeKey;
 use mpc_core::world::World;
-use mpc_core::{B64, Column, Fp61, Fp127, Layout, Meter, PartyId, Ring};
-use protocols::{Engine, Input, Rep3};
+use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout, Meter, PartyId, Ring};
+use protocols::{Ahead, DEALING, Dealing, Engine, Input, Rep3};
 
-/// What a party holds of the owners' columns, the digest of what it was dealt, and what was opened.
-type Held = (Vec<Vec<u128>>, Option<[u8; 32]>, Vec<Vec<u128>>);
+/// What a party holds of the owners' columns, and what was opened.
+type Held = (Vec<Vec<u128>>, Vec<Vec<u128>>);
 
 /// A key for each party, and its columns: one of each ring, of `rows` rows.
 #[derive(Clone)]
@@ -28,6 +28,19 @@ impl Owner {
         let layout = Layout::new(rows, 1);
         Owner { key, bits: column(Layout::new(rows, 3), seed), small: column(layout, seed), wide: column(layout, seed) }
     }
+
+    fn edge(&self) -> EdgeKey {
+        EdgeKey::new([self.key; 32])
+    }
+
+    /// What it will send to its left peer.
+    fn said(&self) -> [u8; 32] {
+        let mut ahead = Ahead::new(&self.edge());
+        ahead.add(&self.bits);
+        ahead.add(&self.small);
+        ahead.add(&self.wide);
+        ahead.digest()
+    }
 }
 
 fn shared<R: Ring>(e: &mut Rep3, columns: &[&Column<R>], keys: bool, held: &mut Held) -> Result<(), protocols::Abort> {
@@ -40,80 +53,96 @@ fn shared<R: Ring>(e: &mut Rep3, columns: &[&Column<R>], keys: bool, held: &mut 
     };
     for share in shares {
         let verified = e.verify(share.clone())?;
-        held.2.push(elements(e.open(&verified)?));
+        held.1.push(elements(e.open(&verified)?));
         let (first, second) = share.into_components();
         held.0.extend([elements(first), elements(second)]);
     }
     Ok(())
 }
 
-fn run(owners: &[Owner; 3], session: u64, keys: bool) -> Vec<(Held, Meter)> {
-    World::new(3, session).run_ok(|session| {
-        let (me, left) = (session.me().index(), session.right(2).index());
+/// Under keys those deal that `keyed` says, and have said what they deal as `said` has it.
+fn outcomes(owners: &[Owner; 3], session: u64, keyed: [bool; 3], said: &[[u8; 32]; 3]) -> Vec<Result<(Held, Meter), Abort>> {
+    let outcomes = World::new(3, session).run(|session| {
+        let (me, left, right) = (session.me().index(), session.right(2).index(), session.right(1).index());
         let mut e = Rep3::new(session);
+        let keys = keyed.contains(&true);
+        let key = |party: usize| keyed[party].then(|| owners[party].edge());
         if keys {
-            let key = |party: usize| EdgeKey::new([owners[party].key; 32]);
-            e.dealing(&key(me), &key(left));
+            e.dealing(Dealing::new(key(me).as_ref(), key(left).as_ref(), keyed[right].then_some((said[right], 3))));
         }
         let mut held = Held::default();
         shared(&mut e, &owners.each_ref().map(|o| &o.bits), keys, &mut held)?;
         shared(&mut e, &owners.each_ref().map(|o| &o.small), keys, &mut held)?;
         shared(&mut e, &owners.each_ref().map(|o| &o.wide), keys, &mut held)?;
-        held.1 = e.dealt();
         Ok(held)
-    })
+    });
+    outcomes.into_iter().map(|outcome| outcome.result.map(|held| (held, outcome.meter))).collect()
+}
+
+fn run(owners: &[Owner; 3], session: u64, keyed: [bool; 3]) -> Vec<(Held, Meter)> {
+    let said = owners.each_ref().map(Owner::said);
+    outcomes(owners, session, keyed, &said).into_iter().map(|outcome| outcome.expect("as it was said")).collect()
 }
 
 fn owners(rows: usize) -> [Owner; 3] {
     [0, 1, 2].map(|party| Owner::new(party + 1, rows, u64::from(party)))
 }
 
+const ALL: [bool; 3] = [true; 3];
+
 #[test]
 fn the_same_inputs_are_dealt_alike_in_every_session() {
     for rows in [0, 1, 2, 63, 64, 65, 1000] {
         let owners = owners(rows);
-        let (one, other) = (run(&owners, 1, true), run(&owners, 2, true));
-        let (plain, again) = (run(&owners, 1, false), run(&owners, 2, false));
+        let (one, other) = (run(&owners, 1, ALL), run(&owners, 2, ALL));
+        let (plain, again) = (run(&owners, 1, [false; 3]), run(&owners, 2, [false; 3]));
         for party in 0..3 {
             assert_eq!(one[party].0, other[party].0, "{rows} rows, party {party}");
-            assert_eq!(one[party].0.2, plain[party].0.2, "what is opened");
+            assert_eq!(one[party].0.1, plain[party].0.1, "what is opened");
             assert_eq!(one[party].1, plain[party].1, "what it costs");
-            assert!(one[party].0.1.is_some() && plain[party].0.1.is_none());
             assert!(rows < 63 || plain[party].0.0 != again[party].0.0, "without keys each session has shares of its own");
         }
     }
 }
 
 #[test]
-fn what_is_dealt_otherwise_has_another_digest_at_the_left_alone() {
-    let (honest, owner, left) = (owners(65), 1, 0);
-    let before = run(&honest, 1, true);
-    let differs = |change: &dyn Fn(&mut Owner)| {
-        let mut owners = honest.clone();
-        change(&mut owners[owner]);
-        let after = run(&owners, 2, true);
-        let differ: Vec<usize> = (0..3).filter(|party| before[*party].0.1 != after[*party].0.1).collect();
-        assert_eq!(differ, [left]);
-        (before[left].0.0.clone(), after[left].0.0.clone())
-    };
-    differs(&|owner| owner.small.as_mut_slice()[64] = Fp61::new(7));
-    differs(&|owner| owner.bits.as_mut_slice()[0].0 ^= 1);
-    // As many bits in another layout, and another number of rows.
-    differs(&|owner| owner.bits = Column::zeros(Layout::new(39, 5)));
-    differs(&|owner| *owner = Owner::new(owner.key, 64, 1));
-    // Under another key nothing of it is as it was.
-    let (before, after) = differs(&|owner| owner.key = 99);
-    let of_owner = |held: &[Vec<u128>]| held[2 * owner..2 * owner + 2].concat();
-    assert!(of_owner(&before).iter().zip(of_owner(&after)).filter(|(a, b)| *a == b && **a != 0).count() < 2);
+fn some_may_deal_under_keys_and_others_not() {
+    let owners = owners(65);
+    let plain = run(&owners, 1, [false; 3]);
+    for some in 0..8 {
+        let keyed = [some & 1 == 1, some & 2 == 2, some & 4 == 4];
+        let mixed = run(&owners, 1, keyed);
+        (0..3).for_each(|party| assert_eq!((&mixed[party].0.1, mixed[party].1), (&plain[party].0.1, plain[party].1), "{keyed:?}"));
+    }
 }
 
 #[test]
-fn an_owner_deals_by_its_own_count_whatever_others_deal() {
-    let honest = owners(10);
-    let held = run(&honest, 1, true);
-    let mut more = honest.clone();
-    more[0] = Owner::new(1, 500, 5);
-    let after = run(&more, 1, true);
-    // Party 1 is left of 2, and party 0 of 1: what those dealt is what it was.
-    assert_eq!((held[1].0.1, held[0].0.1), (after[1].0.1, after[0].0.1));
+fn what_is_dealt_otherwise_than_it_was_said_ends_at_the_left() {
+    let honest = owners(65);
+    let said = honest.each_ref().map(Owner::said);
+    let (owner, left) = (1, 0);
+    let differs = |change: &dyn Fn(&mut Owner)| {
+        let mut owners = honest.clone();
+        change(&mut owners[owner]);
+        assert_ne!(owners[owner].said(), said[owner]);
+        let outcomes = outcomes(&owners, 2, ALL, &said);
+        let found = |outcome: &Result<_, Abort>| matches!(outcome, Err(Abort::Cheating { check: DEALING, culprit }) if *culprit == Some(PartyId(1)));
+        assert_eq!((0..3).filter(|party| found(&outcomes[*party])).collect::<Vec<_>>(), [left]);
+        assert!(outcomes.iter().all(Result::is_err), "nobody goes on");
+    };
+    differs(&|owner| owner.small.as_mut_slice()[64] = Fp61::new(7));
+    differs(&|owner| owner.bits.as_mut_slice()[0].0 ^= 1);
+    differs(&|owner| owner.wide.as_mut_slice()[3] = Fp127::ONE);
+    differs(&|owner| owner.key = 99);
+}
+
+#[test]
+fn a_digest_is_of_types_layouts_and_rows() {
+    let honest = Owner::new(2, 65, 1);
+    // As many bits in another layout, another number of rows, and another key.
+    let layout = Owner { bits: Column::zeros(Layout::new(39, 5)), ..honest.clone() };
+    let zeros = Owner { bits: Column::zeros(Layout::new(65, 3)), ..honest.clone() };
+    let said = [honest.said(), layout.said(), zeros.said(), Owner::new(2, 64, 1).said(), Owner { key: 9, ..honest.clone() }.said()];
+    assert!((0..said.len()).all(|at| !said[..at].contains(&said[at])));
+    assert_eq!(honest.said(), Owner::new(2, 65, 1).said());
 }
