@@ -7,7 +7,7 @@
 //! An honest owner must never deal twice otherwise. Rows come in a canonical order (`local/rows.rs`), so that a sub-plan need only give the same *set* of rows each time, whatever memory it has and in whatever order
 //! its operators meet them. There is no part where that does not follow from the plan:
 //!
-//! * a sub-plan with LIMIT, window functions, DISTINCT ON, sums or means of floating point, or an aggregate that depends on an order: `is_determined` lists what there may be, and takes nothing else;
+//! * a sub-plan with an order or LIMIT, window functions, DISTINCT ON, sums or means of floating point, or an aggregate that depends on an order: `is_determined` lists what there may be, and takes nothing else;
 //! * rows whose ties are broken at random before they are shared (the first in an order, windows that show how ties stand);
 //! * rows sorted for a look-up in a plan where numbers of rows are disclosed: wide keys are sorted by a digest, which follows from the numbers of others.
 
@@ -142,7 +142,6 @@ pub(crate) fn is_determined(subplan: &Subplan) -> bool {
 fn is_known_node(node: &LogicalPlan) -> DataFusionResult<bool> {
     Ok(match node {
         LogicalPlan::TableScan(scan) => scan.fetch.is_none(),
-        LogicalPlan::Sort(sort) => sort.fetch.is_none(),
         // Of numbers that are equal and not the same, −0 and 0, whichever comes first stands for both.
         LogicalPlan::Aggregate(aggregate) => {
             !aggregate.group_expr.iter().map(|key| key.get_type(aggregate.input.schema())).any(|of| of.is_ok_and(|of| of.is_floating()))

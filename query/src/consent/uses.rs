@@ -281,12 +281,17 @@ impl Uses {
         self.found.keys().any(|(_, need)| *need == Need::Operation(Operation::Release))
     }
 
-    /// Who may see an aggregate may compare it; but groups that nobody sees, because a join forms them, are compared one by one as rows are.
+    /// Who may see an aggregate may compare it; but groups that nobody sees, because a join of private keys forms them, are compared one by one as rows are. Those of a public list's rows are no one's rows.
     fn settle_compared(&mut self) {
+        let components = components(&self.edges);
+        let listed = |split: &Source| {
+            let all = components.iter().find(|all| all.contains_key(&Node::of(split)));
+            all.is_some_and(|all| all.values().flatten().any(|source| source.private().is_none()))
+        };
         for (source, fold, splits, place) in std::mem::take(&mut self.compared) {
             let joined = |split: &Source| self.edges.iter().any(|(a, b, _)| a == split || b == split);
             let seen = |split: &Source| self.found.contains_key(&(split.clone(), Need::Operation(Operation::Group)));
-            let hidden = splits.iter().any(|split| split.private().is_some() && joined(split) && !seen(split));
+            let hidden = splits.iter().any(|split| split.private().is_some() && joined(split) && !listed(split) && !seen(split));
             self.place = place;
             self.note(&source, if hidden { Need::Operation(Operation::Filter) } else { Need::Compare(fold) });
         }

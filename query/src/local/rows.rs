@@ -2,9 +2,10 @@
 //! of [`planes`].
 
 use super::{InputColumn, LocalError};
+use crate::dealing::is_determined;
 use crate::exec::{HomeOrder, InputRing, Ties};
 use crate::plan::Ring;
-use crate::plan::relation::{Relation, RowColumn, RowForm, SortKey};
+use crate::plan::relation::{Operator, Relation, RowColumn, RowForm, SortKey};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Decimal128Type, Int64Type};
@@ -28,7 +29,9 @@ pub(crate) fn encode(
     }
     let clear: Vec<Clear> =
         relation.columns.iter().zip(batch.columns()).map(|(c, array)| clear(c, array, place)).collect::<Result<_, _>>()?;
-    let from = canonical(&clear, rows);
+    // an order that the question asks for is shown as it is
+    let determined = matches!(&relation.op, Operator::Home { plan, .. } if is_determined(plan));
+    let from = if determined { canonical(&clear, rows) } else { (0..rows).collect() };
     let from = match order {
         Some(order) => in_order(relation, &clear, from, order).ok_or_else(|| defect("the operating system gives randomness"))?,
         None => from,

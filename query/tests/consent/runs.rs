@@ -14,7 +14,7 @@ const TERMS: [Terms; 4] = [
     ("a cap and a minimum group", |c| (c.min_group, c.max_rows_per_entity, c.entity_key) = (2, Some(1), Some("resident".into()))),
 ];
 
-/// What a plan does that no contract need allow which allows what another does, but for counting.
+/// What a plan does that no contract need allow which allows what another does, but for counting and comparing how many entities there are.
 fn wider(sql: &str, runs: &Found, checked: &Found, key: Option<&str>, is_capped: bool) -> Vec<String> {
     let tables = runs.tables.difference(&checked.tables).map(|table| format!("it reads {table}"));
     let told = runs.disclosed.iter().filter(|(table, sizes)| checked.disclosed.get(*table).is_none_or(|allowed| allowed < *sizes));
@@ -32,7 +32,7 @@ fn wider(sql: &str, runs: &Found, checked: &Found, key: Option<&str>, is_capped:
         let formed = matched || sql.contains(&format!(".{column} AS k"));
         let counted =
             used.operation == Operation::Group || used.or.contains(&Operation::CountDistinct) && used.or.contains(&Operation::Group);
-        follows || ordered || formed && counted || Some(column.as_str()) == key && apart
+        follows || ordered || formed && counted || Some(column.as_str()) == key && used.operation != Operation::Release
     };
     let done = runs.uses.iter().filter(|used| !is_met(used)).map(said);
     tables.chain(told).chain(done).collect()

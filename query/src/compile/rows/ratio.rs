@@ -7,8 +7,8 @@
 //!
 //! *What is exact.* The comparison is that of the quotients themselves with the decimal numbers that are written. DataFusion compares the doubles nearest to them. Rounding to the
 //! nearest keeps the order, so that the answers can differ only where two numbers have one nearest double: not while |SUM| · 10^s < 2^52, for s digits behind the point of what
-//! the mean is compared with; and, of a DECIMAL, where the mean rounded to 15 digits is that number: not while COUNT · 10^s < 2 · 10^15. Numbers of 15 or more digits behind the
-//! point are refused, as are doubles that take more than 15 digits to write. What is added to a mean, or multiplied with it, is exact here and rounded there: where both sides are equal, a rounding may decide there.
+//! the mean is compared with; and, of a DECIMAL, where the mean rounded to 15 digits is that number: not while COUNT · 10^s < 2 · 10^15. With a number of 15 or more digits behind
+//! the point the mean is compared as DataFusion does, rounded to 15 (`CAST`); doubles that take more than 15 digits to write are refused. What is added to a mean, or multiplied with it, is exact here and rounded there: where both sides are equal, a rounding may decide there.
 //! *Cost.* That of comparing elements, and of a product for each side that is divided by a count, if the other side is not a constant.
 
 use std::collections::{BTreeMap, BTreeSet};
