@@ -7,7 +7,7 @@
 //! An honest owner must never deal twice otherwise. Rows come in a canonical order (`local/rows.rs`), so that a sub-plan need only give the same *set* of rows each time, whatever memory it has and in whatever order
 //! its operators meet them. There is no part where that does not follow from the plan:
 //!
-//! * a sub-plan with an order or LIMIT, window functions, DISTINCT ON, sums or means of floating point, or an aggregate that depends on an order: `is_determined` lists what there may be, and takes nothing else;
+//! * rows in an order that the question asks for, a sub-plan with LIMIT, window functions, DISTINCT ON, sums or means of floating point, or an aggregate that depends on an order: `is_determined` lists what there may be, and takes nothing else;
 //! * rows whose ties are broken at random before they are shared (the first in an order, windows that show how ties stand);
 //! * rows sorted for a look-up in a plan where numbers of rows are disclosed: wide keys are sorted by a digest, which follows from the numbers of others.
 
@@ -45,7 +45,7 @@ pub fn part(plan: &Plan, party: &str) -> Option<[u8; 32]> {
         if owner != party {
             continue;
         }
-        is_determined(home).then_some(())?;
+        is_set(home).then_some(())?;
         let order = match order_at_home(plan, id) {
             None => Order::Any,
             Some(HomeOrder::By(_, Ties::Random)) => return None,
@@ -123,8 +123,14 @@ impl Dealt for Hashed {
 /// The rings in the order in which their columns are dealt.
 pub(crate) const RINGS: [InputRing; 3] = [InputRing::Bits, InputRing::Fp61, InputRing::Fp127];
 
+/// Whether rows at home are a set that the data determine, and in no order that the question asks for: that would be shown as it is.
+pub(crate) fn is_set(subplan: &Subplan) -> bool {
+    let sorts = subplan.logical().exists(|node| Ok(matches!(node, LogicalPlan::Sort(_))));
+    is_determined(subplan) && sorts.is_ok_and(|sorts| !sorts)
+}
+
 /// Whether a sub-plan gives the same set of rows whenever its tables have the same rows: what there may be, expression by expression. Nothing that is not known is taken.
-pub(crate) fn is_determined(subplan: &Subplan) -> bool {
+fn is_determined(subplan: &Subplan) -> bool {
     let mut is_known = true;
     let walked = subplan.logical().apply_with_subqueries(|node| {
         is_known &= is_known_node(node)?;
@@ -142,6 +148,7 @@ pub(crate) fn is_determined(subplan: &Subplan) -> bool {
 fn is_known_node(node: &LogicalPlan) -> DataFusionResult<bool> {
     Ok(match node {
         LogicalPlan::TableScan(scan) => scan.fetch.is_none(),
+        LogicalPlan::Sort(sort) => sort.fetch.is_none(),
         // Of numbers that are equal and not the same, −0 and 0, whichever comes first stands for both.
         LogicalPlan::Aggregate(aggregate) => {
             !aggregate.group_expr.iter().map(|key| key.get_type(aggregate.input.schema())).any(|of| of.is_ok_and(|of| of.is_floating()))

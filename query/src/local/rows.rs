@@ -2,7 +2,7 @@
 //! of [`planes`].
 
 use super::{InputColumn, LocalError};
-use crate::dealing::is_determined;
+use crate::dealing::is_set;
 use crate::exec::{HomeOrder, InputRing, Ties};
 use crate::plan::Ring;
 use crate::plan::relation::{Operator, Relation, RowColumn, RowForm, SortKey};
@@ -30,8 +30,8 @@ pub(crate) fn encode(
     let clear: Vec<Clear> =
         relation.columns.iter().zip(batch.columns()).map(|(c, array)| clear(c, array, place)).collect::<Result<_, _>>()?;
     // an order that the question asks for is shown as it is
-    let determined = matches!(&relation.op, Operator::Home { plan, .. } if is_determined(plan));
-    let from = if determined { canonical(&clear, rows) } else { (0..rows).collect() };
+    let in_any_order = matches!(&relation.op, Operator::Home { plan, .. } if is_set(plan));
+    let from = if in_any_order { canonical(&clear, rows) } else { (0..rows).collect() };
     let from = match order {
         Some(order) => in_order(relation, &clear, from, order).ok_or_else(|| defect("the operating system gives randomness"))?,
         None => from,
