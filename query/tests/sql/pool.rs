@@ -92,6 +92,9 @@ pub fn total(steps: &[Price]) -> Price {
     })
 }
 
+/// Of a part of a question, and of what its owner deals for it.
+pub type Digests = [[u8; 32]; 2];
+
 impl Pool {
     /// Agencies without tables.
     pub fn new(parties: [&'static str; 3], catalog: &str) -> Result<Self, String> {
@@ -173,7 +176,7 @@ impl Pool {
     }
 
     /// What parties deal, by party: the part of the question that it is and a hash of the inputs; `None` for a part that is not said to be the same each time. With so much memory for operators.
-    pub fn dealt(&self, sql: &str, memory: usize) -> Result<BTreeMap<&'static str, Option<[[u8; 32]; 2]>>, NoAnswer> {
+    pub fn dealt(&self, sql: &str, memory: usize) -> Result<BTreeMap<&'static str, Option<Digests>>, NoAnswer> {
         let plan = self.plan(sql)?;
         let failed = |e: &dyn std::fmt::Display| NoAnswer::Failed(e.to_string());
         let local = Local::new(memory).map_err(|e| failed(&e))?;
