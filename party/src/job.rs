@@ -1,9 +1,6 @@
 //! One attempt at one query: a straight line on a thread of its own. Whatever goes wrong ends in a refusal with a code and a sentence;
 //! the node and its other jobs do not notice.
 
-#[cfg(test)]
-mod bound;
-mod deal;
 mod failure;
 #[cfg(test)]
 mod revoked;
@@ -12,7 +9,6 @@ use crate::answers::{Answers, Claim};
 use crate::attempts::Attempts;
 use crate::budget;
 use crate::config::Limits;
-use crate::dealing::Dealings;
 use crate::difference::{Asked, Guard, Refused, Told};
 use crate::exchange::Failure;
 use crate::joblog;
@@ -57,7 +53,6 @@ pub(crate) struct Desk {
     pub guard: Guard,
     pub answers: Answers,
     pub openings: Openings,
-    pub dealings: Dealings,
     pub mesh: Mesh,
     pub limits: Limits,
     pub observed: Observed,
@@ -71,14 +66,6 @@ impl Desk {
     /// The attempts begun; a thread that panicked while it held them left them whole.
     pub fn attempts(&self) -> std::sync::MutexGuard<'_, Attempts> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Removes what it keeps of dealings on snapshots in whose place the log names others.
-    pub fn forget_dealings(&self) {
-        let Some(Ok(snapshots)) = self.mirror.as_ref().map(|mirror| mirror.look(|replay| replay.snapshots().clone())) else { return };
-        if let Err(error) = self.dealings.forget(&snapshots) {
-            tracing::warn!(%error, "what was dealt on snapshots that are over is still kept");
-        }
     }
 
     /// Wipes its shares of answers under contracts that are over, or revoked: in the log, or in this node's own folder, so that a coordinator that keeps a revocation from the log keeps nothing alive.
@@ -339,10 +326,6 @@ impl Attempt<'_> {
         let plan = plan.sized(&sizes).ok_or_else(|| defect("numbers of rows that were disclosed fit no plan".into()))?;
         let inputs = home.inputs(&plan).map_err(|e| of_local(&e, &desk.node, self.admitted.job))?;
         let program = Program::new(&plan, &ground).map_err(|e| defect(e.to_string()))?;
-
-        let disclosed = engine.meter();
-        self.deal(engine, &program, &inputs)?;
-        trace.leave_out(engine.meter() - disclosed);
 
         let before = usize::from(first.is_some());
         let steps: Vec<Step> = first.into_iter().chain(program.steps().iter().cloned()).collect();

@@ -28,7 +28,6 @@ mod budget;
 pub mod config;
 pub mod contracts;
 mod control;
-mod dealing;
 pub mod difference;
 pub mod disk;
 pub mod doctor;

@@ -22,18 +22,18 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
-pub(super) const TABLES: [(&str, &str, &str); 3] = [
+const TABLES: [(&str, &str, &str); 3] = [
     ("transport", "trips", "zone,n\n1,5\n2,6\n3,7\n4,8\n"),
     ("energy", "meters", "zone,n\n1,9\n2,3\n3,4\n4,1\n"),
     ("health", "stays", "zone,n\n1,2\n2,2\n3,8\n4,9\n"),
 ];
 const ZONES: &str = "zone\n1\n2\n3\n4\n";
-pub(super) const SQL: &str = "SELECT COUNT(*) AS zones, SUM(t.n * h.n) AS product FROM public.zones z JOIN transport.trips t ON t.zone = z.zone \
+const SQL: &str = "SELECT COUNT(*) AS zones, SUM(t.n * h.n) AS product FROM public.zones z JOIN transport.trips t ON t.zone = z.zone \
     JOIN energy.meters e ON e.zone = z.zone JOIN health.stays h ON h.zone = z.zone WHERE t.n < e.n OR h.n > 7";
 /// Under a contract that asks for noise.
 const NOISED: &str = "SELECT COUNT(*) AS zones, SUM(n) AS s FROM energy.meters WHERE n < 100";
 /// Whose contract is revoked.
-pub(super) const OWNER: usize = 1;
+const OWNER: usize = 1;
 
 /// What is done at every message of an attempt, which it is shown as it is before it is encrypted.
 pub(crate) type AtMessages = Arc<dyn Fn(&[u8]) + Send + Sync>;
@@ -68,21 +68,19 @@ impl Link for Watched {
     }
 }
 
-pub(super) struct City {
-    pub(super) folder: TempDir,
-    pub(super) desks: Vec<Arc<Desk>>,
+struct City {
+    folder: TempDir,
+    desks: Vec<Arc<Desk>>,
     planner: Identity,
     key: seal::OutputKey,
     asked: AtomicUsize,
     /// What contracts ask for, and what is asked under them.
     dp: Option<Dp>,
-    pub(super) sql: &'static str,
+    sql: &'static str,
     /// The columns of every table.
     columns: &'static [&'static str],
     /// Is shown every message, with its party.
     tap: Option<Tap>,
-    /// What the job's entry says is read, if it stands on a log.
-    pub(super) reads: Vec<Read>,
 }
 
 type Tap = Arc<dyn Fn(usize, &[u8]) + Send + Sync>;
@@ -100,7 +98,7 @@ fn identity(name: &str) -> Identity {
 }
 
 impl City {
-    pub(super) fn new(dp: Option<Dp>, sql: &'static str) -> Self {
+    fn new(dp: Option<Dp>, sql: &'static str) -> Self {
         let declared = "{ name = \"n\", type = \"INT\", min = 0, max = 1000, nullable = false }";
         let rows = TABLES.map(|(.., rows)| rows.to_owned());
         Self::of(&Data { columns: &["zone", "n"], declared, rows }, dp, sql)
@@ -133,10 +131,8 @@ impl City {
         });
         let desks = desks.collect();
         let key = seal::OutputKey::generate().expect("randomness");
-        let noised = Read { dataset: "energy.meters".into(), snapshot: Hash([4; 32]), columns: vec!["n".into()] };
-        let reads = dp.iter().map(|_| noised.clone()).collect();
-        let asked = AtomicUsize::new(0);
-        let city = Self { folder, desks, planner: identity("office"), key, asked, dp, sql, columns: data.columns, tap: None, reads };
+        let city =
+            Self { folder, desks, planner: identity("office"), key, asked: AtomicUsize::new(0), dp, sql, columns: data.columns, tap: None };
         (0..3).for_each(|party| city.put_contract(party));
         city
     }
@@ -200,15 +196,15 @@ impl City {
         (running.into_iter().map(|thread| thread.join().expect("no panic")).collect(), taken.load(Ordering::SeqCst))
     }
 
-    /// What a party makes of an offer. If the job stands on a log, as with noise, it is its entry that names snapshots, and the noise; no party has a mirror here, so that none is asked for a start.
-    pub(super) fn admitted(&self, party: usize, offer: &Offer) -> Admitted {
+    /// What a party makes of an offer. With noise the job stands on a log, whose entry names the noise; no party has a mirror here, so that none is asked for a start.
+    fn admitted(&self, party: usize, offer: &Offer) -> Admitted {
         let admitted = self.desks[party].grounds.admit(offer, |_, _, _| Ok(()), now()).expect("allowed");
-        let entry = (!self.reads.is_empty()).then(|| {
+        let entry = self.dp.as_ref().map(|_| {
             Arc::new(entry::Query {
                 job: offer.job.0,
                 purpose: PUBLIC_BENEFIT.into(),
                 contracts: admitted.consent.contracts().map(|signed| signed.id).collect(),
-                reads: self.reads.clone(),
+                reads: vec![Read { dataset: "energy.meters".into(), snapshot: Hash([4; 32]), columns: vec!["n".into()] }],
                 parties: Vec::new(),
                 receivers: Vec::new(),
                 plan_hash: admitted.plan_hash,
@@ -247,7 +243,7 @@ impl City {
     }
 
     /// The answer that all parts give.
-    pub(super) fn answer(&self, results: &[Result<Stated, Refusal>]) -> Vec<String> {
+    fn answer(&self, results: &[Result<Stated, Refusal>]) -> Vec<String> {
         let parts: Vec<_> = results.iter().map(|result| result.as_ref().expect("sealed")).enumerate().collect();
         self.opened(&parts, &[]).expect("an answer")
     }
@@ -284,7 +280,7 @@ impl City {
         std::fs::read_dir(state).expect("a folder").count()
     }
 
-    pub(super) fn offer(&self) -> Offer {
+    fn offer(&self) -> Offer {
         let grounds = &self.desks[0].grounds;
         let query = Query {
             sql: self.sql.into(),
@@ -306,16 +302,12 @@ impl City {
     }
 }
 
-pub(super) fn config(folder: &Path, name: &str, table: &str) -> Config {
+fn desk(folder: &Path, name: &str, table: &str, roster: Arc<Roster>, catalog: Arc<Catalog>, socket: UdpSocket) -> Desk {
     let config = format!(
         "node = \"{name}\"\nidentity = \"k\"\nroster = \"r\"\ncatalogue = \"c\"\ncontracts = \"contracts\"\nstate = \"{name}.state\"\n\
          [[table]]\nname = \"public.zones\"\npath = \"zones.csv\"\n[[table]]\nname = \"{name}.{table}\"\npath = \"{name}.csv\"\n"
     );
-    Config::parse(&config, &folder.join("party.toml")).expect("a configuration")
-}
-
-fn desk(folder: &Path, name: &str, table: &str, roster: Arc<Roster>, catalog: Arc<Catalog>, socket: UdpSocket) -> Desk {
-    let config = config(folder, name, table);
+    let config = Config::parse(&config, &folder.join("party.toml")).expect("a configuration");
     let sources = Sources::load(&config, &catalog).expect("loaded");
     let attempts = Mutex::new(Attempts::open(&config.state, now()).expect("opened"));
     let contracts = Contracts::open(&config.contracts, &config.state, name, roster.clone(), catalog.clone()).expect("contracts");
@@ -328,7 +320,6 @@ fn desk(folder: &Path, name: &str, table: &str, roster: Arc<Roster>, catalog: Ar
     let guard = Guard::new(name, &config.state);
     let answers = Answers::open(&config.state, identity.clone()).expect("opened");
     let openings = Openings::open(&config.state).expect("opened");
-    let dealings = Dealings::open(&config.state).expect("opened");
     Desk {
         node: name.into(),
         me,
@@ -339,7 +330,6 @@ fn desk(folder: &Path, name: &str, table: &str, roster: Arc<Roster>, catalog: Ar
         guard,
         answers,
         openings,
-        dealings,
         mesh,
         limits,
         observed,

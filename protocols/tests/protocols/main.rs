@@ -4,7 +4,6 @@ mod arithmetic;
 mod bits;
 mod circuits;
 mod costs;
-mod dealing;
 mod division;
 mod faults;
 mod privacy;

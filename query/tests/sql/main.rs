@@ -4,7 +4,6 @@
 mod advice;
 mod answers;
 mod city;
-mod dealt;
 mod decided;
 mod executor;
 mod grammar;
