@@ -44,7 +44,7 @@ use std::{
 
 use ledger::{
     bytes::Hash,
-    contract::{Epsilon, ROWS, Security, SignedContract, Sizes, Terms},
+    contract::{Epsilon, Security, SignedContract, Sizes, Terms},
     key::VerifierKey,
 };
 
@@ -217,9 +217,7 @@ fn allows<'a>(signed: &'a SignedContract, table: &'a str, found: &'a Found, ask:
     // what has to be allowed by itself comes first: the rest often follows from it
     let mine = |alone: bool| uses.iter().filter(move |used| used.table == table && used.or.is_empty() == alone);
     for (done, used) in mine(true).chain(mine(false)).enumerate() {
-        let allowed = contract.columns.get(used.column.as_deref().unwrap_or(ROWS));
-        let may = |operation| allowed.is_some_and(|allowed| allowed.contains(operation));
-        if !std::iter::once(&used.operation).chain(&used.or).any(may) {
+        if used.allowed_by(contract).is_none() {
             return refused(8 + done, Box::new(move || Denial::used(contract, used, ask)));
         }
     }

@@ -195,6 +195,7 @@ mod tests {
             column: column.map(Into::into),
             operation: Operation::Sum,
             or: vec![],
+            grouped: BTreeSet::new(),
             place: "SELECT".into(),
         };
         Effective {

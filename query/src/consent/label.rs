@@ -41,6 +41,8 @@ pub(super) enum Kind {
         row: bool,
         /// The aggregates it had gone through, of groups that who may see them may see as they are.
         folded: Folds,
+        /// The columns by which those groups were made.
+        groups: Rc<BTreeSet<Source>>,
     },
     /// There is one such value for each value of the column: rows were grouped by it. Where the group has been joined on the
     /// column since, it is the join that says so.
@@ -154,13 +156,18 @@ impl Label {
 
     /// Of the truth of a comparison. What is already the outcome of one stays that.
     pub(super) fn tested(&self, of: Operation, words: &str) -> Self {
+        self.tested_of(of, words, &Rc::new(self.splits()))
+    }
+
+    fn tested_of(&self, of: Operation, words: &str, groups: &Rc<BTreeSet<Source>>) -> Self {
         let words: Rc<str> = words.into();
         let joined = self.0.iter().any(|atom| atom.kind == (Kind::Split { joined: true }));
         self.map(|atom| {
             let row = atom.folds.is_empty() && atom.kind != Kind::Key;
             let test = || {
                 let folded = if joined { Folds::NONE } else { atom.folds };
-                Atom::new(atom.source.clone(), Kind::Test { of, words: words.clone(), row, folded })
+                let groups = if folded.is_empty() { Rc::default() } else { groups.clone() };
+                Atom::new(atom.source.clone(), Kind::Test { of, words: words.clone(), row, folded, groups })
             };
             Some(match &atom.kind {
                 Kind::Value | Kind::Computed | Kind::Key => test(),
@@ -209,11 +216,12 @@ impl Label {
                 source => Some(Atom::new(source.clone(), Kind::Presence)),
             }
         });
-        Label::from(folded).tested(Operation::Filter, "IS NOT NULL").and(&rows)
+        // of whichever groups: whether there is a value may be known of each row
+        Label::from(folded).tested_of(Operation::Filter, "IS NOT NULL", &Rc::default()).and(&rows)
     }
 
     /// The columns by which the groups were made that an aggregate is of.
-    pub(super) fn splits(&self) -> BTreeSet<Source> {
+    fn splits(&self) -> BTreeSet<Source> {
         self.0.iter().filter(|atom| matches!(atom.kind, Kind::Split { .. })).map(|atom| atom.source.clone()).collect()
     }
 
@@ -259,6 +267,14 @@ impl Label {
 }
 
 impl Source {
+    /// The table, if it is of one.
+    pub(super) fn table(&self) -> Option<&Rc<str>> {
+        match self {
+            Source::Column(table, _) | Source::Rows(table) => Some(table),
+            Source::Listed(..) => None,
+        }
+    }
+
     /// Table and column, if it is private.
     pub(super) fn private(&self) -> Option<(&Rc<str>, &Rc<str>)> {
         match self {

@@ -162,7 +162,10 @@ impl Denial {
                 list => format!("use {} of {name}", or(&list)),
             },
         };
-        let fix = format!("{instead}; or ask {} to allow {} of `{name}`", owner(&contract.dataset), used.operation);
+        let keys: Vec<&str> = used.grouped.iter().map(String::as_str).filter(|key| !used.or.is_empty() && !group(contract, key)).collect();
+        let shown = used.or.iter().any(|other| allowed.contains(other)) && !keys.is_empty();
+        let also = if shown { format!(", or GROUP of `{}`", keys.join("` and `")) } else { String::new() };
+        let fix = format!("{instead}; or ask {} to allow {} of `{name}`{also}", owner(&contract.dataset), used.operation);
         let place = used.column.as_deref().and_then(|column| place_of(ask.sql, column));
         Self { used: Some(used.clone()), place, ..Self::of(contract, reason, fix) }
     }
@@ -206,6 +209,10 @@ fn aggregates(contract: &Contract) -> String {
 
 fn among(others: &[&str], what: &str) -> String {
     if others.is_empty() { String::new() } else { format!(", or {what} {}", or(others)) }
+}
+
+fn group(contract: &Contract, column: &str) -> bool {
+    contract.columns.get(column).is_some_and(|allowed| allowed.contains(&Operation::Group))
 }
 
 fn or(all: &[&str]) -> String {

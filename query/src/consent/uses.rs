@@ -6,7 +6,7 @@ use std::{
     rc::Rc,
 };
 
-use ledger::contract::Operation;
+use ledger::contract::{Contract, Operation, ROWS};
 
 use super::label::{Atom, Folds, Kind, Label, Source, is_public};
 
@@ -21,8 +21,21 @@ pub struct Use {
     pub operation: Operation,
     /// What else, if allowed, allows it.
     pub or: Vec<Operation>,
+    /// The columns of the table by which rows must be allowed to be grouped for `or` to do.
+    pub grouped: BTreeSet<String>,
     /// Where in the question, in its words.
     pub place: String,
+}
+
+impl Use {
+    /// The operation by which a contract allows it, if it does.
+    pub fn allowed_by(&self, contract: &Contract) -> Option<Operation> {
+        let may = |column: &str, operation| contract.columns.get(column).is_some_and(|allowed| allowed.contains(operation));
+        let column = self.column.as_deref().unwrap_or(ROWS);
+        let grouped = self.grouped.iter().all(|key| may(key, &Operation::Group));
+        let mut ways = std::iter::once(&self.operation).chain(self.or.iter().filter(|_| grouped));
+        ways.find(|operation| may(column, operation)).copied()
+    }
 }
 
 /// How a value comes out.
@@ -46,19 +59,19 @@ pub(super) struct Uses {
     found: BTreeMap<(Source, Need), String>,
     /// What was matched with what.
     edges: Vec<(Source, Source, String)>,
-    /// What aggregates were compared, by which of the columns that their groups are made by.
-    compared: Vec<(Source, Operation, BTreeSet<Source>, String)>,
+    /// What aggregates were compared, and by which columns their groups were made.
+    compared: Vec<(Source, Operation, Rc<BTreeSet<Source>>, String)>,
     /// What was ordered by.
     orders: Vec<(Source, String)>,
     /// What comes out, in whatever form.
     out: BTreeSet<Source>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Need {
     Operation(Operation),
-    /// To compare an aggregate, which who may see it may do himself: if he may see the groups as well.
-    Compare(Operation),
+    /// To compare an aggregate, which who may see it may do himself: if he may see the groups as well, which these columns of the table make.
+    Compare(Operation, BTreeSet<String>),
     /// To group by it further in. Where it is joined on, the join forms the groups as well.
     Split,
     /// Whoever may do anything with the column may know whether it has a value.
@@ -82,15 +95,15 @@ impl Uses {
         self.place = place;
     }
 
-    /// What a comparison tells of a column; `label` says of which groups an aggregate was.
-    fn test(&mut self, source: &Source, of: Operation, folded: Folds, label: &Label) {
+    /// What a comparison tells of a column.
+    fn test(&mut self, source: &Source, of: Operation, folded: Folds, groups: &Rc<BTreeSet<Source>>) {
         match of {
             Operation::Order => self.orders.push((source.clone(), self.place.clone())),
             // the join says so
             Operation::Join => {}
             _ if folded.is_empty() => self.operation(source, Operation::Filter),
             // of a sum of extremes neither the one nor the other alone says enough
-            _ => folded.iter().for_each(|fold| self.compared.push((source.clone(), fold, label.splits(), self.place.clone()))),
+            _ => folded.iter().for_each(|fold| self.compared.push((source.clone(), fold, groups.clone(), self.place.clone()))),
         }
     }
 
@@ -99,7 +112,7 @@ impl Uses {
         for atom in label.0.iter() {
             match &atom.kind {
                 Kind::Value | Kind::Computed | Kind::Key => self.operation(&atom.source, Operation::Filter),
-                Kind::Test { of, folded, .. } => self.test(&atom.source, *of, *folded, label),
+                Kind::Test { of, folded, groups, .. } => self.test(&atom.source, *of, *folded, groups),
                 Kind::Presence if matches!(atom.source, Source::Rows(_)) => {}
                 Kind::Presence => self.note(&atom.source, Need::Anything),
                 Kind::Split { .. } => self.split(atom, Need::Split),
@@ -111,7 +124,7 @@ impl Uses {
     pub(super) fn whether(&mut self, label: &Label) {
         let rows = |atom: &&Atom| atom.kind == Kind::Presence && matches!(atom.source, Source::Rows(_));
         if !label.0.iter().any(Atom::is_value) {
-            label.0.iter().filter(rows).for_each(|atom| self.note(&atom.source, Need::Compare(Operation::Count)));
+            label.0.iter().filter(rows).for_each(|atom| self.note(&atom.source, Need::Compare(Operation::Count, BTreeSet::new())));
         }
     }
 
@@ -242,8 +255,8 @@ impl Uses {
                         self.operation(source, operation);
                     }
                 }
-                Kind::Test { of, row, folded, .. } => {
-                    self.test(source, *of, *folded, label);
+                Kind::Test { of, row, folded, groups, .. } => {
+                    self.test(source, *of, *folded, groups);
                     if folds.is_empty() && *row {
                         self.operation(source, Operation::Release);
                     }
@@ -281,19 +294,22 @@ impl Uses {
         self.found.keys().any(|(_, need)| *need == Need::Operation(Operation::Release))
     }
 
-    /// Who may see an aggregate may compare it; but groups that nobody sees, because a join of private keys forms them, are compared one by one as rows are. Those of a public list's rows are no one's rows.
-    fn settle_compared(&mut self) {
-        let components = components(&self.edges);
-        let listed = |split: &Source| {
-            let all = components.iter().find(|all| all.contains_key(&Node::of(split)));
-            all.is_some_and(|all| all.values().flatten().any(|source| source.private().is_none()))
-        };
-        for (source, fold, splits, place) in std::mem::take(&mut self.compared) {
-            let joined = |split: &Source| self.edges.iter().any(|(a, b, _)| a == split || b == split);
-            let seen = |split: &Source| self.found.contains_key(&(split.clone(), Need::Operation(Operation::Group)));
-            let hidden = splits.iter().any(|split| split.private().is_some() && joined(split) && !listed(split) && !seen(split));
+    /// Who may see an aggregate of groups may compare it. Whether the groups come out in this question does not matter, but that they might: of groups that nobody may
+    /// see each is compared as a row is. A table's rows are grouped by all its columns that were matched with a key. A number of values is no value: it is compared as
+    /// whether there is one.
+    fn settle_compared(&mut self, components: &[BTreeMap<Node, BTreeSet<Source>>]) {
+        for (source, fold, groups, place) in std::mem::take(&mut self.compared) {
+            let matched = |key: &Source| {
+                let component = components.iter().find(|all| all.contains_key(&Node::of(key)));
+                component.map_or_else(|| vec![key.clone()], |all| all.values().flatten().cloned().collect())
+            };
+            let private = groups.iter().flat_map(matched).filter_map(|key| {
+                let (table, column) = key.private()?;
+                (Some(table) == source.table()).then(|| column.to_string())
+            });
             self.place = place;
-            self.note(&source, if hidden { Need::Operation(Operation::Filter) } else { Need::Compare(fold) });
+            let keys = if fold == Operation::Count { BTreeSet::new() } else { private.collect() };
+            self.note(&source, Need::Compare(fold, keys));
         }
     }
 
@@ -321,9 +337,10 @@ impl Uses {
                 self.operation(source, operation);
             }
         }
-        self.settle_compared();
+        self.settle_compared(&components);
         let mut all = BTreeSet::new();
-        let mut add = |source: &Source, operation, or: &[Operation], place: &str| {
+        let none = BTreeSet::new();
+        let mut add = |source: &Source, operation, or: &[Operation], grouped: &BTreeSet<String>, place: &str| {
             let (table, column) = match source {
                 Source::Rows(table) if !is_public(table) => (table, None),
                 source => match source.private() {
@@ -331,25 +348,27 @@ impl Uses {
                     None => return,
                 },
             };
-            all.insert(Use { table: table.to_string(), column, operation, or: or.to_vec(), place: place.to_owned() });
+            let (table, or, grouped, place) = (table.to_string(), or.to_vec(), grouped.clone(), place.to_owned());
+            all.insert(Use { table, column, operation, or, grouped, place });
         };
         for ((source, need), place) in &self.found {
             match need {
                 // who may see the groups may count them
-                Need::Operation(Operation::CountDistinct) => add(source, Operation::CountDistinct, &[Operation::Group], place),
-                Need::Operation(operation) => add(source, *operation, &[], place),
-                // a mean opens its sum
-                Need::Compare(Operation::Sum) => {
-                    add(source, Operation::Filter, &[Operation::Sum, Operation::Avg, Operation::Var, Operation::Corr], place);
+                Need::Operation(Operation::CountDistinct) => add(source, Operation::CountDistinct, &[Operation::Group], &none, place),
+                Need::Operation(operation) => add(source, *operation, &[], &none, place),
+                Need::Compare(fold, grouped) => {
+                    let or: &[Operation] = match fold {
+                        // a mean opens its sum
+                        Operation::Sum => &[Operation::Sum, Operation::Avg, Operation::Var, Operation::Corr],
+                        Operation::CountDistinct => &[Operation::CountDistinct, Operation::Group],
+                        Operation::Count => &Operation::ALL,
+                        fold => &[*fold],
+                    };
+                    add(source, Operation::Filter, or, grouped, place);
                 }
-                Need::Compare(Operation::CountDistinct) => {
-                    add(source, Operation::Filter, &[Operation::CountDistinct, Operation::Group], place);
-                }
-                Need::Compare(Operation::Count) => add(source, Operation::Filter, &Operation::ALL, place),
-                Need::Compare(fold) => add(source, Operation::Filter, &[*fold], place),
                 Need::Split if self.edges.iter().any(|(a, b, _)| a == source || b == source) => {}
-                Need::Split => add(source, Operation::Group, &[], place),
-                Need::Anything => add(source, Operation::Count, &Operation::ALL, place),
+                Need::Split => add(source, Operation::Group, &[], &none, place),
+                Need::Anything => add(source, Operation::Count, &Operation::ALL, &none, place),
             }
         }
         for component in &components {
@@ -359,7 +378,7 @@ impl Uses {
             let or: &[Operation] = if tables.len() > 1 { &[] } else { &[Operation::Group] };
             for source in private {
                 let place = self.edges.iter().find(|(a, b, _)| a == source || b == source).map_or("", |(.., place)| place);
-                add(source, Operation::Join, or, place);
+                add(source, Operation::Join, or, &none, place);
             }
         }
         all

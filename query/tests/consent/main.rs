@@ -101,7 +101,12 @@ fn strayed<'a>(ask: Ask<'a>, term: Term, ben: &'a VerifierKey) -> Ask<'a> {
 
 /// The reference: every need is met by some grant.
 fn meets(needs: &BTreeSet<Need>, grants: &[Grant]) -> bool {
-    let met = |need: &Need| grants.iter().any(|(table, column, op)| *table == need.table && *column == need.column && need.of.contains(op));
+    let met = |need: &Need| {
+        grants.iter().any(|(table, column, op)| {
+            let grouped = need.or_grouped.is_some() && *column == need.or_grouped && *op == Operation::Group;
+            *table == need.table && (*column == need.column && need.of.contains(op) || grouped)
+        })
+    };
     needs.iter().all(met)
 }
 
@@ -189,7 +194,8 @@ fn agree() {
 }
 
 fn said(used: &Use) -> String {
-    format!("{} {:?} {} or {:?}: {}", used.table, used.column, used.operation, used.or, used.place)
+    let Use { table, column, operation, or, grouped, place } = used;
+    format!("{table} {column:?} {operation} or {or:?} with GROUP of {grouped:?}: {place}")
 }
 
 #[test]

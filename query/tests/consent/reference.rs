@@ -45,6 +45,8 @@ pub struct Need {
     pub table: &'static str,
     pub column: Option<&'static str>,
     pub of: BTreeSet<Operation>,
+    /// Or rows may be grouped by this column of the table.
+    pub or_grouped: Option<&'static str>,
 }
 
 impl Question {
@@ -98,6 +100,11 @@ impl Question {
                 let whole = *above || inner == 2 && outer != 1 || outer == 1 && inner != 2;
                 if whole && !self.looked_up(*by) {
                     self.grouped(*by, &[Group], &mut needs);
+                }
+                // groups that the join forms do not come out: they are compared by whoever may see them
+                if *above && inner != 0 && self.looked_up(*by) {
+                    let zone = (table.name == tables[0].name).then_some("zone");
+                    needs.all.extend(zone.map(|zone| Need { table: table.name, column, of: [Filter].into(), or_grouped: Some(zone) }));
                 }
                 if outer == 2 {
                     self.grouped(*by, &[Group, CountDistinct], &mut needs);
@@ -226,7 +233,7 @@ struct Needs {
 
 impl Needs {
     fn add(&mut self, table: &'static Table, column: Option<&'static str>, of: &[Operation]) {
-        self.all.insert(Need { table: table.name, column, of: of.iter().copied().collect() });
+        self.all.insert(Need { table: table.name, column, of: of.iter().copied().collect(), or_grouped: None });
     }
 
     fn cond(&mut self, c: &Cond, tables: &[&'static Table]) {

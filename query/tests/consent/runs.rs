@@ -22,7 +22,14 @@ fn wider(sql: &str, runs: &Found, checked: &Found, key: Option<&str>, is_capped:
     let ways = |used: &Use| std::iter::once(used.operation).chain(used.or.iter().copied()).collect::<BTreeSet<_>>();
     let is_met = |used: &&Use| {
         let same = |other: &&Use| (&other.table, &other.column) == (&used.table, &used.column);
-        let follows = checked.uses.iter().filter(same).any(|other| ways(other).is_subset(&ways(used)));
+        let alone = |key: &String| {
+            let grouped = |other: &&Use| other.operation == Operation::Group && other.or.is_empty() && other.column.as_ref() == Some(key);
+            checked.uses.iter().filter(grouped).any(|other| other.table == used.table)
+        };
+        let follows = checked.uses.iter().filter(same).any(|other| {
+            let keys = other.or.is_empty() || used.grouped.iter().all(|key| other.grouped.contains(key) || alone(key));
+            keys && ways(other).is_subset(&ways(used))
+        });
         let ordered = is_capped && used.operation == Operation::Order;
         // Groups are those of a sub-query, or of a join.
         let tells_apart = [Operation::Count, Operation::CountDistinct, Operation::Group];

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::render::plain;
 use clap::Args;
 use ledger::bytes::Hash;
-use ledger::contract::{Contract, Security, SignedContract, Time};
+use ledger::contract::{Contract, Operation, Security, SignedContract, Time};
 use query::compile::compile;
 use query::consent::{self, Use};
 use serde_json::json;
@@ -85,7 +85,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Done {
         true => {
             let uses: Vec<_> = asked
                 .iter()
-                .map(|used| json!({"table": used.table, "column": used.column, "operation": used.operation, "or": used.or, "place": used.place}))
+                .map(|used| json!({"table": used.table, "column": used.column, "operation": used.operation, "or": used.or, "grouped": used.grouped, "place": used.place}))
                 .collect();
             let denied = denied
                 .as_ref()
@@ -125,15 +125,18 @@ pub(super) fn explain(args: &ExplainArgs) -> Done {
 /// What is done with a column, and what of which contract allows it.
 fn clause(used: &Use, given: &[SignedContract]) -> String {
     let name = used.column.as_deref().unwrap_or("*");
-    let needed: Vec<_> = std::iter::once(used.operation).chain(used.or.iter().copied()).collect();
-    let by = given.iter().filter(|signed| signed.contract.dataset == used.table).find_map(|signed| {
-        let allowed = signed.contract.columns.get(name)?;
-        needed.iter().find(|operation| allowed.contains(operation)).map(|operation| (signed.contract.id.as_str(), *operation))
-    });
+    let of = given.iter().map(|signed| &signed.contract).filter(|contract| contract.dataset == used.table);
+    let by = of.into_iter().find_map(|contract| Some((contract.id.as_str(), used.allowed_by(contract)?)));
     let what = format!("{}: {} may {} ({})", used.table, words::column(name), words::may(used.operation), used.place);
     match by {
         Some((contract, operation)) => format!("✓ {what}: `{contract}`, columns.{name}: {operation}\n"),
-        None => format!("✗ {what}: needs {} of columns.{name}\n", used.operation),
+        None => {
+            let others: Vec<_> = used.or.iter().filter(|_| used.or.len() < Operation::ALL.len()).map(|other| other.name()).collect();
+            let keys: Vec<_> = used.grouped.iter().map(|key| format!("columns.{key}")).collect();
+            let with = if keys.is_empty() { String::new() } else { format!(", with GROUP of {}", keys.join(" and ")) };
+            let or = if others.is_empty() { String::new() } else { format!(", or {}{with}", others.join(" or ")) };
+            format!("✗ {what}: needs {} of columns.{name}{or}\n", used.operation)
+        }
     }
 }
 
