@@ -92,12 +92,13 @@ impl Answers {
     /// `E_BUSY`: another job has it. `E_ANSWER`: this node cannot read what it has of it.
     pub fn claim(&self, noise: Hash, job: QueryId, attempt: u32) -> Result<Claim<'_>, Refusal> {
         let mut inner = self.inner();
+        self.read_again(&mut inner);
         if let Some(why) = inner.unreadable.get(&noise) {
             let reason = format!("this may have been answered before, and this node cannot read its share of the answer: {why}");
             return Err(Refusal::new(
                 Code::Answer,
                 reason,
-                "its operator should restore that file, and start the node anew; or ask once an owner has published new data or signed another contract",
+                "its operator should restore that file; or ask once an owner has published new data or signed another contract",
             ));
         }
         match inner.claims.get(&noise) {
@@ -116,13 +117,19 @@ impl Answers {
     /// is over: an attempt that may end, because its contract is over for new jobs alone, has its answer.
     pub fn forget(&self, now: u64, revoked: impl Fn(&Hash) -> bool) {
         let mut inner = self.inner();
+        self.read_again(&mut inner);
         let idle = inner.kept.iter().filter(|(noise, _)| !inner.claims.contains_key(noise));
         let over = idle.filter(|(_, kept)| kept.until < now || kept.contracts.iter().any(&revoked));
-        let over: Vec<Hash> = over.map(|(noise, _)| *noise).collect();
+        let mut over: Vec<Hash> = over.map(|(noise, _)| *noise).collect();
+        // Of one that cannot be decrypted its head says under which contracts it was given: whoever changed that could have removed it.
+        let is_over = |kept: Kept| kept.until < now || kept.contracts.iter().any(&revoked);
+        let head = |noise: &&Hash| std::fs::read(self.path(noise)).ok().and_then(|bytes| File::parse(&bytes).map(|file| file.kept));
+        over.extend(inner.unreadable.keys().filter(|noise| head(noise).is_some_and(is_over)));
         for noise in over {
             match wipe(&self.path(&noise)) {
                 Ok(()) => {
                     inner.kept.remove(&noise);
+                    inner.unreadable.remove(&noise);
                     inner.unwiped.remove(&noise);
                 }
                 // It is tried again whenever contracts are looked at, and said once.
@@ -132,6 +139,15 @@ impl Answers {
                 }
                 Err(_) => {}
             }
+        }
+    }
+
+    /// Looks whether what could not be read is mended.
+    fn read_again(&self, inner: &mut Inner) {
+        let mended: Vec<_> = inner.unreadable.keys().filter_map(|noise| Some((*noise, self.read(noise).ok()?.0))).collect();
+        for (noise, kept) in mended {
+            inner.unreadable.remove(&noise);
+            inner.kept.insert(noise, kept);
         }
     }
 

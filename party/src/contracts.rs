@@ -102,7 +102,7 @@ impl Contracts {
         };
         *last = listing;
         let mut held = lock(&self.held);
-        let next = held.next(contents);
+        let next = held.next(contents, own(&self.node, &self.roster).as_ref());
         for trouble in next.trouble.iter().filter(|trouble| !held.trouble.contains(trouble)) {
             tracing::error!(trouble, "nothing new comes into force before this is mended");
         }
@@ -226,7 +226,7 @@ fn take(folder: &Path, node: Option<&str>, roster: &Roster, catalog: &Catalog) -
     let listing = Listing::of(folder).map_err(|error| ContractsError::Folder { folder: folder.into(), error })?;
     let contents = folder::read(folder, &listing, node, roster, catalog);
     match contents.refused.is_empty() {
-        true => Ok((listing, Held::default().next(contents))),
+        true => Ok((listing, Held::default().next(contents, node.and_then(|node| own(node, roster)).as_ref()))),
         false => Err(ContractsError::Refused(contents.refused)),
     }
 }
@@ -238,17 +238,28 @@ impl Held {
     }
 
     /// What stands once the folder was read, for the first time or again. While there is trouble in it nothing comes into force that is not.
-    fn next(&self, contents: Contents) -> Self {
+    fn next(&self, contents: Contents, own: Option<&VerifierKey>) -> Self {
         let Contents { mut contracts, mut revoked, refused } = contents;
-        // A contract is revoked by its owner. Who revokes may have taken the contract away: answers that were given under it are wiped all the same.
+        // A contract is revoked by its owner. Who revokes may have taken the contract away: of one that is not known here this node's own agency is believed, whose shares it wipes.
         revoked.retain(|(id, by)| {
-            contracts.get(id).or(self.standing.get(id).map(Arc::as_ref)).is_none_or(|signed| signed.contract.owner == *by)
+            let known = contracts.get(id).map(|signed| &signed.contract.owner).or_else(|| self.owner(id));
+            known.or(own) == Some(by)
         });
         let revoked: BTreeMap<Hash, VerifierKey> = revoked.into_iter().collect();
         contracts.retain(|id, _| !revoked.contains_key(id) && (refused.is_empty() || self.standing.contains_key(id)));
         let standing = contracts.into_iter().map(|(id, signed)| (id, Arc::new(signed))).collect();
         Self { standing, revoked, trouble: refused }
     }
+
+    /// Whose a contract is that the folder had before.
+    fn owner(&self, contract: &Hash) -> Option<&VerifierKey> {
+        self.standing.get(contract).map(|signed| &signed.contract.owner).or_else(|| self.revoked.get(contract))
+    }
+}
+
+/// The key by which this node's agency signs.
+fn own(node: &str, roster: &Roster) -> Option<VerifierKey> {
+    roster.node(node).and_then(|listed| signs(node, &listed.key))
 }
 
 /// The contracts under which a query was admitted, one for each data set it touches.

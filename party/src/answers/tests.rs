@@ -168,6 +168,26 @@ fn a_share_on_disk_says_nothing_without_the_nodes_key_and_is_refused_if_any_of_i
 }
 
 #[test]
+fn what_cannot_be_read_is_wiped_with_its_contract_and_read_once_it_is_mended() {
+    let folder = folder();
+    kept(&open(&folder));
+    let file = open(&folder).path(&NOISE);
+    let whole = std::fs::read(&file).expect("read");
+    let mut changed = whole.clone();
+    *changed.last_mut().expect("some") ^= 1;
+    std::fs::write(&file, &changed).expect("written");
+    let answers = open(&folder);
+    refused(&answers);
+    answers.forget(0, |_| false);
+    std::fs::write(&file, &whole).expect("mended");
+    assert!(answers.claim(NOISE, QueryId(hash(1)), 1).is_ok() && state(&answers) == State::Kept(FIRST));
+    std::fs::write(&file, &changed).expect("written");
+    let answers = open(&folder);
+    answers.forget(0, |contract| *contract == hash(4));
+    assert!(!file.exists() && answers.claim(NOISE, QueryId(hash(1)), 1).is_ok() && state(&answers) == State::None);
+}
+
+#[test]
 fn a_share_that_could_not_be_wiped_is_wiped_once_the_disk_is_mended() {
     let folder = folder();
     let answers = open(&folder);

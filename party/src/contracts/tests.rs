@@ -256,6 +256,17 @@ fn what_changes_in_the_folder_is_taken_up() {
         (true, false, 0)
     );
 
+    // Nor does another agency's word revoke what is not there any more, however often it is read; the node's own does.
+    let gone = id(&sign(&use_note));
+    desk.put("gone.revoke", &revocation(gone, "health"));
+    for _ in 0..3 {
+        contracts.reread(true);
+    }
+    assert!(!contracts.is_revoked(&gone) && !desk.open().is_revoked(&gone));
+    desk.put("gone-too.revoke", &revocation(gone, "transport"));
+    contracts.reread(true);
+    assert!(contracts.is_revoked(&gone) && desk.open().is_revoked(&gone));
+
     // Without its folder nothing stands.
     std::fs::remove_dir_all(desk.folder.path().join("contracts")).expect("removed");
     assert!(contracts.reread(false) && !contracts.reread(false));
