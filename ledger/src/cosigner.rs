@@ -364,8 +364,12 @@ impl Cosigner {
         }
         self.state = state;
         if let Some(pending) = pending {
+            // What it forgot says nothing of what a quorum came to.
+            let shown = self.doubt.as_ref().is_some_and(|doubt| doubt.is_shown(pending.head()));
+            if self.forgotten.take().is_none() || shown {
+                self.doubt = None;
+            }
             self.pending = Some(pending);
-            (self.forgotten, self.doubt) = (None, None);
         }
         Ok(())
     }

@@ -277,7 +277,7 @@ fn a_cosigner_that_was_put_back_with_its_mark_remembers_by_what_others_have() {
     let (folder, backup) = (city.folders.path().join("energy"), city.folders.path().join("backup"));
     city.append(&job("one"), 2_000);
     copy(&folder, &backup);
-    let mark = folder.with_extension("mark");
+    let mark = folder.with_added_extension("mark");
     let marked = fs::read(&mark).expect("a mark");
     city.append(&job("two"), 3_000);
     let published = city.published();

@@ -92,7 +92,7 @@ impl Mirror {
         let [witness, validated] = cosigners(node, config)?;
         let coded = |error: CosignerError| format!("{}: {error} (the log's folder is {})", error.code(), config.folder.display());
         let cosigner = Cosigner::open(&config.folder, beginning, witness, validated).map_err(coded)?;
-        let fork = config.folder.with_extension("fork");
+        let fork = config.folder.with_added_extension("fork");
         let told = cosigner.pending().is_none();
         let mut state = State { cosigner, told, halted: None, trouble: None, wanted: Vec::new() };
         match state.cosigner.sure() {

@@ -31,7 +31,7 @@ impl Mark {
     /// # Errors
     /// There is one, and the disk does not hand it out.
     pub fn read(folder: &Path, log: &VerifierKey) -> Result<Self, StoreError> {
-        let path = folder.with_extension("mark");
+        let path = folder.with_added_extension("mark");
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let disk = Disk::new(beside);

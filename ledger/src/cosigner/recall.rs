@@ -14,6 +14,12 @@ pub(super) struct Doubt {
     shown: Option<Head>,
 }
 
+impl Doubt {
+    pub fn is_shown(&self, head: &Head) -> bool {
+        self.shown.as_ref() == Some(head)
+    }
+}
+
 /// Holds what the store says against the mark, and takes over what only the mark knows: what it has forgotten of what it signed, or whether it cannot know.
 pub(super) fn compare(
     mark: &Mark,
@@ -96,6 +102,11 @@ impl Cosigner {
         let (old, head) = (self.known(), checkpoint.head());
         let refused = |error: &dyn std::fmt::Display| CosignerError::Refused(error.to_string());
         let prove = |old| if old == 0 || old >= head.size { Ok(Vec::new()) } else { tree::prove(log, 0, old, head.size) };
+        // What is later must be known from the mark, or it would be forgotten for good.
+        let marked = |forgotten: &Head| self.mark.signed().is_some_and(|signed| signed.head() == forgotten);
+        if let Some(forgotten) = self.forgotten.as_ref().filter(|forgotten| forgotten.size > head.size && !marked(forgotten)) {
+            return Err(CosignerError::Refused(format!("it once cosigned a later one, of {} entries", forgotten.size)));
+        }
         if let Some(forgotten) = self.forgotten.as_ref().filter(|forgotten| forgotten.size <= head.size) {
             let proof = prove(forgotten.size).map_err(|error| refused(&error))?;
             tree::verify_consistency(forgotten.size, &forgotten.root, head.size, &head.root, &proof).map_err(|error| refused(&error))?;

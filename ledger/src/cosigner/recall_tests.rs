@@ -38,7 +38,7 @@ impl Backup {
     }
 
     fn mark(&self) -> PathBuf {
-        self.folder.with_extension("mark")
+        self.folder.with_added_extension("mark")
     }
 
     /// Puts the folder back, and opens it.
@@ -203,6 +203,29 @@ fn the_operator_can_say_that_an_older_quorum_is_the_last() {
 }
 
 #[test]
+fn what_was_recalled_without_a_mark_is_not_passed_over_for_an_older_checkpoint() {
+    let (mut city, backup) = backed_up();
+    let newest = city.published();
+    let mut energy = backup.put_back(&mut city);
+    drop(energy);
+    fs::remove_file(backup.mark()).expect("a mark");
+    energy = open_cosigner(&backup.folder, "energy");
+    energy.recall(&newest).expect_err("it cosigned that");
+    let older = checkpoint(&log(&["one"]), &AGENCIES, 0);
+    assert!(energy.catch_up(&older, city.cosigners[0].store()).is_err());
+    assert_eq!(code(&energy), Some("E_LEDGER_ROLLBACK"));
+    energy.catch_up(&newest, city.cosigners[0].store()).expect("caught up");
+    assert_eq!((code(&energy), energy.pending()), (None, Some(newest.head())));
+}
+
+#[test]
+fn folders_beside_one_another_have_marks_of_their_own() {
+    let log = vkey("x/y", KeyKind::Note);
+    let marks = ["ledger", "ledger.2", "ledger.old"].map(|name| Mark::read(&Path::new("/nowhere").join(name), &log).expect("none").path());
+    assert_eq!(marks, ["ledger.mark", "ledger.2.mark", "ledger.old.mark"].map(|name| Path::new("/nowhere").join(name)));
+}
+
+#[test]
 fn a_torn_mark_is_no_mark() {
     let (mut city, backup) = backed_up();
     let published = city.published();
@@ -227,7 +250,7 @@ fn a_torn_mark_is_no_mark() {
     // What a crash leaves beside it is nothing.
     drop(city.cosigners.remove(0));
     fs::write(backup.mark(), &mark).expect("written");
-    fs::write(backup.folder.with_extension("mark.new"), &mark[..9]).expect("written");
+    fs::write(backup.folder.with_added_extension("mark.new"), &mark[..9]).expect("written");
     assert_eq!(code(&open_cosigner(&backup.folder, "energy")), None);
 }
 
@@ -273,7 +296,7 @@ fn what_a_quorum_signed_without_it_may_be_cosigned_and_nothing_else() {
     let quorum = checkpoint(&entries, &agencies[1..], 2);
     let beyond: Vec<String> = entries.iter().cloned().chain([contract(DATASETS[0], 2)]).collect();
 
-    fs::remove_file(folder.with_extension("mark")).expect("a mark");
+    fs::remove_file(folder.with_added_extension("mark")).expect("a mark");
     let mut energy = open(&folder);
     assert_eq!(post(&mut energy, 4, &entries), 503);
     energy.recall(&quorum).expect("not its own");

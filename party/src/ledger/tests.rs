@@ -201,7 +201,7 @@ fn a_node_whose_folder_alone_was_put_back_needs_nobody_to_tell_it() {
 fn a_node_without_its_mark_waits_for_the_quorum_and_goes_on_by_itself() {
     let (mut city, _) = backed_up();
     for damaged in [None, Some("{\"closed\":null,")] {
-        let mark = city.ledger(AGENCIES[0]).with_extension("mark");
+        let mark = city.ledger(AGENCIES[0]).with_added_extension("mark");
         fs::remove_file(&mark).expect("a mark");
         damaged.iter().for_each(|text| fs::write(&mark, text).expect("written"));
         let mirror = city.open(AGENCIES[0]);
