@@ -25,8 +25,11 @@
 //!   anything with the rows.
 //! * COUNT(*), and COUNT of a column that is never NULL, is COUNT of `*` for all tables whose rows are joined. Whether a column has a
 //!   value may be asked by whoever may do anything with it.
-//! * Where a column comes out, ORDER BY it needs nothing more. Who may GROUP by a column may count its different values. Who may GROUP by
+//! * What may come out may be ordered by. Who may GROUP by a column may count its different values. Who may GROUP by
 //!   it may match it with public tables, and its table with itself.
+//! * Rows that are told apart by their place in an order are ORDER of what orders them; in no order, or in one of public values, nobody may, where anything is done with them but to show them.
+//! * An aggregate over a frame that is not the whole partition has the row's value in it. What a question brings along itself, VALUES or computed of public tables, chooses as a literal does.
+//! * What rounds, or has no value because of a comparison (NULLIF, TRY_CAST), is FILTER, too.
 
 mod expr;
 mod frames;

@@ -42,7 +42,8 @@ impl Row<'_> {
                 let (l, r) = (self.expr(&b.left)?, self.expr(&b.right)?);
                 match b.op {
                     Operator::And | Operator::Or => Ok(l.and(&r)),
-                    Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide => Ok(l.and(&r).computed()),
+                    Operator::Plus | Operator::Minus | Operator::Multiply => Ok(l.and(&r).computed()),
+                    Operator::Divide => self.quotient(e, &l, &r),
                     Operator::Eq | Operator::IsNotDistinctFrom => Ok(self.equal(e, &l, &r)),
                     // whether there is any group
                     Operator::Gt if is_zero(&b.right) => Ok(l.any_group().tested(Operation::Filter, &words(e))),
@@ -104,7 +105,9 @@ impl Row<'_> {
         self.home.outer.push((self.schema.clone(), self.columns.to_vec()));
         let labels = self.home.plan(plan);
         self.home.outer.pop();
-        labels
+        let labels = labels?;
+        self.home.uses.placed(&labels.rows);
+        Ok(labels)
     }
 
     /// Equality of what two tables have matches them; any other compares.
@@ -120,10 +123,15 @@ impl Row<'_> {
     fn cast(&mut self, e: &Expr, of: &Expr, to: &DataType) -> Result<Label, Unknown> {
         let label = self.expr(of)?;
         let from = of.get_type(self.schema).unwrap_or(DataType::Null);
-        match (to, from == *to) {
-            (_, true) => Ok(label),
-            (DataType::Boolean, _) => Ok(label.tested(Operation::Filter, &words(e))),
-            _ => Ok(label),
+        if keeps_apart(&from, to) { Ok(label) } else { self.any(e, label) }
+    }
+
+    /// What is divided by is compared with 0, and what is rounded is told from what rounds otherwise; a floating-point number divided by a literal is not.
+    fn quotient(&mut self, e: &Expr, of: &Label, by: &Label) -> Result<Label, Unknown> {
+        let both = of.clone().and(by);
+        match e.get_type(self.schema) {
+            Ok(ty) if ty.is_floating() => Ok(both.computed().and(&by.tested(Operation::Filter, &words(e)))),
+            _ => self.any(e, both),
         }
     }
 
@@ -147,9 +155,6 @@ impl Row<'_> {
         let args = f.args.iter().map(|arg| self.expr(arg)).collect::<Result<Vec<_>, _>>()?;
         match f.name() {
             "coalesce" => Ok(Label::union(&args)),
-            "round" => Ok(Label::union(&args).computed()),
-            // a divisor that is kept from being 0
-            "nullif" if f.args.get(1).is_some_and(is_zero) => Ok(Label::union(&args)),
             _ => self.any(e, Label::union(&args)),
         }
     }
@@ -175,6 +180,46 @@ impl Home {
         }
         l.clone().and(r).tested(if apart { Operation::Join } else { Operation::Filter }, words)
     }
+}
+
+/// Whether a cast makes one value of no two, and does so of all: else it compares.
+fn keeps_apart(from: &DataType, to: &DataType) -> bool {
+    use DataType::{Boolean, Date32, Date64, Decimal128, Float32, Float64, Null, Timestamp};
+    let text = |ty: &DataType| ty.is_string() || matches!(ty, DataType::Dictionary(_, of) if of.is_string());
+    // how many digits before the point, and behind it
+    let digits = |ty: &DataType| match ty {
+        Decimal128(precision, scale) => Some((i32::from(*precision) - i32::from(*scale), i32::from(*scale))),
+        ty => integer(ty).map(|(bits, signed)| (i32::from(bits - u8::from(signed)) * 30103 / 100_000 + 1, 0)),
+    };
+    match (from, to) {
+        (from, to) if from == to => true,
+        (Null | Boolean, to) => !matches!(to, Boolean),
+        (from, to) if text(to) => text(from) || from.is_primitive(),
+        // beyond 2^53 neighbours fall together
+        (from, Float64) => digits(from).is_some() || *from == Float32,
+        (Date32 | Date64, Date32 | Date64 | Timestamp(..)) => true,
+        (Timestamp(unit, zone), Timestamp(finer, other)) => zone == other && unit < finer,
+        (from, to) => match (integer(from), integer(to), digits(from), digits(to)) {
+            (Some((from, signed)), Some((to, to_signed)), ..) => from - u8::from(signed) <= to - u8::from(to_signed) && signed <= to_signed,
+            (.., Some((before, behind)), Some((to_before, to_behind))) => before <= to_before && behind <= to_behind,
+            _ => false,
+        },
+    }
+}
+
+/// The bits of an integer type, and whether one of them is a sign.
+fn integer(ty: &DataType) -> Option<(u8, bool)> {
+    Some(match ty {
+        DataType::Int8 => (8, true),
+        DataType::Int16 => (16, true),
+        DataType::Int32 => (32, true),
+        DataType::Int64 => (64, true),
+        DataType::UInt8 => (8, false),
+        DataType::UInt16 => (16, false),
+        DataType::UInt32 => (32, false),
+        DataType::UInt64 => (64, false),
+        _ => return None,
+    })
 }
 
 fn is_zero(e: &Expr) -> bool {

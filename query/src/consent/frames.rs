@@ -25,7 +25,11 @@ impl Home {
                 Source::Public => "the public tables",
                 Source::Party(name) => name,
             };
-            let labels = self.at(&format!("what is computed of {owner}"), |me| me.plan(scan.plan.logical()))?;
+            let labels = self.at(&format!("what is computed of {owner}"), |me| {
+                let labels = me.plan(scan.plan.logical())?;
+                me.uses.placed(&labels.rows);
+                Ok(labels)
+            })?;
             let keys = plan.frame(scan.frame).keys.len();
             if labels.columns.len() != keys + scan.columns.len() {
                 return Err(Unknown::of("a scan with other columns than its plan"));

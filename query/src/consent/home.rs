@@ -8,7 +8,7 @@ use std::{
 use datafusion::{
     common::DFSchema,
     logical_expr::{
-        Aggregate, Distinct, Expr, Join, JoinType, LogicalPlan, TableScan,
+        Aggregate, Distinct, Expr, Join, JoinType, LogicalPlan, TableScan, WindowFrame, WindowFrameBound, WindowFrameUnits,
         expr::{AggregateFunction, NullTreatment, WindowFunction},
     },
 };
@@ -29,8 +29,12 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Labels {
     pub(super) columns: Vec<Label>,
-    /// What decides how many rows there are, besides what was compared on the way.
+    /// What decides how many rows there are, and which, besides what was compared on the way.
     pub(super) rows: Label,
+    /// The tables of which each is a row, not grouped since.
+    single: Label,
+    /// What they are in order of.
+    order: Label,
 }
 
 /// Interprets sub-plans.
@@ -54,19 +58,17 @@ impl Home {
             LogicalPlan::SubqueryAlias(a) => self.plan(&a.input),
             LogicalPlan::Subquery(s) => self.plan(&s.subquery),
             LogicalPlan::Repartition(r) => self.plan(&r.input),
-            LogicalPlan::Limit(l) => self.plan(&l.input),
-            LogicalPlan::EmptyRelation(_) => {
-                Ok(Labels { columns: vec![Label::default(); plan.schema().fields().len()], rows: Label::default() })
-            }
+            LogicalPlan::Limit(l) => Ok(self.plan(&l.input)?.cut()),
+            LogicalPlan::EmptyRelation(_) => Ok(Labels::new(vec![Label::default(); plan.schema().fields().len()], Label::default())),
             LogicalPlan::Values(_) => {
                 let list: Rc<str> = whole_text(plan).into();
                 let columns = (0..plan.schema().fields().len()).map(|i| Label::of(Source::Listed(list.clone(), i)));
-                Ok(Labels { columns: columns.collect(), rows: Label::default() })
+                Ok(Labels::new(columns.collect(), Label::default()))
             }
             LogicalPlan::Projection(p) => {
                 let input = self.plan(&p.input)?;
                 let columns = self.exprs(&p.expr, p.input.schema(), &input)?;
-                Ok(Labels { columns, rows: input.rows })
+                Ok(Labels { columns, ..input })
             }
             LogicalPlan::Filter(f) => {
                 let input = self.plan(&f.input)?;
@@ -76,13 +78,16 @@ impl Home {
             }
             LogicalPlan::Sort(s) => {
                 let input = self.plan(&s.input)?;
+                let mut order = Label::default();
                 for by in &s.expr {
-                    self.ordered(&by.expr, s.input.schema(), &input)?;
+                    order = order.and(&self.ordered(&by.expr, s.input.schema(), &input)?);
                 }
-                Ok(input)
+                let sorted = Labels { order, ..input };
+                Ok(if s.fetch.is_some() { sorted.cut() } else { sorted })
             }
             LogicalPlan::Distinct(Distinct::All(input)) => {
                 let input = self.plan(input)?;
+                self.uses.placed(&input.rows);
                 Ok(self.grouped(&input.columns))
             }
             LogicalPlan::Aggregate(a) => self.aggregate(a),
@@ -94,14 +99,14 @@ impl Home {
                     let label = self.at(&words(e), |me| me.window(function, w.input.schema(), &input))?;
                     columns.push(label);
                 }
-                Ok(Labels { columns, rows: input.rows })
+                Ok(Labels { columns, ..input })
             }
             LogicalPlan::Join(j) => self.join(j),
             LogicalPlan::Union(u) => {
                 let all = u.inputs.iter().map(|input| self.plan(input)).collect::<Result<Vec<_>, _>>()?;
                 let column = |i: usize| Label::union(all.iter().filter_map(|labels| labels.columns.get(i)));
                 let columns = (0..u.schema.fields().len()).map(column).collect();
-                Ok(Labels { columns, rows: Label::union(all.iter().map(|labels| &labels.rows)) })
+                Ok(Labels::new(columns, Label::union(all.iter().map(|labels| &labels.rows))).of(&all.iter().collect::<Vec<_>>()))
             }
             other => Err(Unknown::of(other.display())),
         }
@@ -144,7 +149,8 @@ impl Home {
             }
             Label::of(source)
         });
-        Ok(Labels { columns: columns.collect(), rows: Label::rows(&table) })
+        let rows = Label::rows(&table);
+        Ok(Labels { single: rows.clone(), ..Labels::new(columns.collect(), rows) })
     }
 
     fn exprs(&mut self, exprs: &[Expr], schema: &DFSchema, input: &Labels) -> Result<Vec<Label>, Unknown> {
@@ -162,12 +168,15 @@ impl Home {
     fn ordered(&mut self, e: &Expr, schema: &DFSchema, input: &Labels) -> Result<Label, Unknown> {
         let label = self.row(schema, input).expr(e)?;
         self.at(&format!("ORDER BY {}", words(e)), |me| me.uses.order(&label));
-        Ok(label.tested(Operation::Order, "ORDER BY"))
+        Ok(label)
     }
 
     /// Rows that passed a condition: they are there where what it asks for is.
     pub(super) fn filtered(&self, input: Labels, condition: &Label) -> Labels {
-        let there = condition.map(|atom| matches!(atom.source, Source::Rows(_)).then(|| Atom::new(atom.source.clone(), Kind::Presence)));
+        let there = condition.map(|atom| {
+            let rows = matches!(atom.source, Source::Rows(_)) && atom.kind != Kind::Place;
+            rows.then(|| Atom::new(atom.source.clone(), Kind::Presence))
+        });
         Labels { rows: input.rows.and(&there), ..input }
     }
 
@@ -175,7 +184,7 @@ impl Home {
     pub(super) fn grouped(&mut self, keys: &[Label]) -> Labels {
         let columns: Vec<Label> = keys.iter().map(|key| self.uses.key(key)).collect();
         let rows = Label::union(&columns).split();
-        Labels { columns, rows }
+        Labels::new(columns, rows)
     }
 
     fn aggregate(&mut self, a: &Aggregate) -> Result<Labels, Unknown> {
@@ -192,7 +201,10 @@ impl Home {
             a.group_expr.clone()
         };
         let labels = self.exprs(&keys, schema, &input)?;
-        let Labels { mut columns, rows } = self.at("GROUP BY", |me| me.grouped(&labels));
+        let Labels { mut columns, rows, .. } = self.at("GROUP BY", |me| {
+            me.uses.placed(&input.rows);
+            me.grouped(&labels)
+        });
         // which of the sets a row is of is public
         columns.extend(sets.then(Label::default));
         for e in &a.aggr_expr {
@@ -203,7 +215,7 @@ impl Home {
         if columns.len() != a.schema.fields().len() {
             return Err(Unknown::of("an aggregate with other columns than its keys and functions"));
         }
-        Ok(Labels { columns, rows })
+        Ok(Labels::new(columns, rows))
     }
 
     fn function(&mut self, f: &AggregateFunction, schema: &DFSchema, input: &Labels) -> Result<Label, Unknown> {
@@ -211,11 +223,15 @@ impl Home {
         if let Some(filter) = &f.params.filter {
             given = self.condition(filter, schema, input)?;
         }
+        let mut order = Label::default();
         for by in &f.params.order_by {
-            given = given.and(&self.ordered(&by.expr, schema, input)?);
+            order = order.and(&self.ordered(&by.expr, schema, input)?);
+        }
+        if matches!(f.func.name(), "first_value" | "last_value" | "nth_value") {
+            given = given.and(&input.placed(&order));
         }
         let args = self.exprs(&f.params.args, schema, input)?;
-        self.fold(f.func.name(), f.params.distinct, &args, &given, &input.rows)
+        self.fold(f.func.name(), f.params.distinct, &args, &given.and(&order.tested(Operation::Order, "ORDER BY")), &input.rows)
     }
 
     /// An aggregate by its name, of values that are given where a condition holds.
@@ -265,21 +281,33 @@ impl Home {
         for by in &f.params.order_by {
             order = order.and(&self.ordered(&by.expr, schema, input)?);
         }
+        let mut given = order.tested(Operation::Order, "ORDER BY");
         if let Some(filter) = &f.params.filter {
-            order = order.and(&self.condition(filter, schema, input)?);
+            given = given.and(&self.condition(filter, schema, input)?);
         }
         let ignores = matches!(f.params.null_treatment, Some(NullTreatment::IgnoreNulls));
         let args = self.exprs(&f.params.args, schema, input)?;
+        let place = input.placed(&order);
         let label = match f.fun.name() {
-            "row_number" | "rank" | "dense_rank" | "percent_rank" | "cume_dist" | "ntile" => {
-                // a place among the rows: it counts them
-                Label::default()
-            }
-            "lag" | "lead" | "first_value" | "last_value" | "nth_value" => Label::union(&args),
+            // it counts the rows before
+            "row_number" | "rank" | "dense_rank" | "percent_rank" | "cume_dist" | "ntile" => place,
+            "lag" | "lead" | "first_value" | "last_value" | "nth_value" => Label::union(&args).and(&place),
             _ if ignores => return Err(Unknown::of("IGNORE NULLS")),
-            name => self.fold(name, f.params.distinct, &args, &Label::default(), &input.rows)?,
+            name => {
+                let folded = self.fold(name, f.params.distinct, &args, &Label::default(), &input.rows)?;
+                match is_whole(&f.params.window_frame, f.params.order_by.is_empty()) {
+                    true => folded,
+                    false => folded.and(&self.framed(name, &args)).and(&place),
+                }
+            }
         };
-        Ok(label.and(&order).and(&split))
+        Ok(label.and(&given).and(&split))
+    }
+
+    /// What an aggregate over a part of the rows says besides: the part may be a single row, or differ from another's in one.
+    fn framed(&self, name: &str, args: &[Label]) -> Label {
+        let values = Label::union(args);
+        if name == "count" { values.presence(self.always()) } else { values.computed() }
     }
 
     fn join(&mut self, j: &Join) -> Result<Labels, Unknown> {
@@ -293,13 +321,14 @@ impl Home {
             on_right.extend(r.columns());
         }
         let (left, right) = (left.joined_on(&on_left), right.joined_on(&on_right));
-        let both = Labels { columns: left.columns.iter().chain(&right.columns).cloned().collect(), rows: Label::default() };
+        let both = Labels::new(left.columns.iter().chain(&right.columns).cloned().collect(), Label::default());
         if let Some(filter) = &j.filter {
             let schema = j.left.schema().join(j.right.schema()).map_err(|_| Unknown::of("a join of relations of one name"))?;
             let label = self.condition(filter, &schema, &both)?;
             self.at(&words(filter), |me| me.uses.filter(&label));
         }
         let rows = left.rows.clone().and(&right.rows);
+        let single = left.single.clone().and(&right.single);
         // a row that a side lacks is NULL, and so tells that it does
         let outer = |columns: &[Label], there: &Label| columns.iter().map(|c| c.clone().and(&there.where_rows())).collect::<Vec<_>>();
         let joined = |l: Vec<Label>, r: Vec<Label>| l.into_iter().chain(r).collect::<Vec<_>>();
@@ -320,15 +349,53 @@ impl Home {
             }
             other => return Err(Unknown::of(format!("a {other} join"))),
         };
-        Ok(Labels { columns, rows })
+        Ok(Labels { single, ..Labels::new(columns, rows) })
     }
 }
 
 impl Labels {
+    /// Of groups, in no order.
+    pub(super) fn new(columns: Vec<Label>, rows: Label) -> Self {
+        Labels { columns, rows, single: Label::default(), order: Label::default() }
+    }
+
+    /// Of which each is a row of each of these, or of one of them.
+    pub(super) fn of(self, all: &[&Labels]) -> Self {
+        Labels { single: Label::union(all.iter().map(|one| &one.single)), ..self }
+    }
+
+    /// Of a place among the rows in an order by values with this label. What orders them is known to whoever may order by it; where that is nothing of anybody's, it is the rows themselves
+    /// that are told apart, or the groups, unless these are by a number that says no more of them than they do themselves.
+    pub(super) fn placed(&self, order: &Label) -> Label {
+        match (order.is_private(), order.is_number()) {
+            (true, _) => order.tested(Operation::Order, "ORDER BY"),
+            (false, true) => self.single.placed(),
+            (false, false) => self.rows.placed().and(&self.single.placed()),
+        }
+    }
+
+    /// Some of the rows, by their place in the order.
+    fn cut(self) -> Self {
+        let rows = self.rows.clone().and(&self.placed(&self.order));
+        Labels { rows, ..self }
+    }
+
     /// After a join on these sources.
     pub(super) fn joined_on(&self, on: &BTreeSet<Source>) -> Self {
-        Labels { columns: self.columns.iter().map(|c| c.joined_on(on)).collect(), rows: self.rows.joined_on(on) }
+        Labels::new(self.columns.iter().map(|c| c.joined_on(on)).collect(), self.rows.joined_on(on)).of(&[self])
     }
+}
+
+/// Whether a window's frame is its whole partition.
+fn is_whole(frame: &WindowFrame, unordered: bool) -> bool {
+    let from_start = matches!(&frame.start_bound, WindowFrameBound::Preceding(v) if v.is_null());
+    let to_end = match &frame.end_bound {
+        WindowFrameBound::Following(v) => v.is_null(),
+        // with all that are equal to it in the order
+        WindowFrameBound::CurrentRow => unordered && frame.units != WindowFrameUnits::Rows,
+        WindowFrameBound::Preceding(_) => false,
+    };
+    from_start && to_end
 }
 
 pub(super) fn unalias(expr: &Expr) -> &Expr {

@@ -33,7 +33,7 @@ pub(super) enum Kind {
     Presence,
     /// It says how the value compared.
     Test {
-        /// FILTER; JOIN where it was compared with another table's; ORDER where it is a place in an order.
+        /// FILTER; JOIN where it was compared with another table's; ORDER where it is a place in an order. The last two are collected where they stand.
         of: Operation,
         /// With what.
         words: Rc<str>,
@@ -44,6 +44,8 @@ pub(super) enum Kind {
         /// The columns by which those groups were made.
         groups: Rc<BTreeSet<Source>>,
     },
+    /// It depends on where in no particular order a row, or the group that the column makes, stands.
+    Place,
     /// There is one such value for each value of the column: rows were grouped by it. Where the group has been joined on the
     /// column since, it is the join that says so.
     Split {
@@ -77,6 +79,11 @@ impl Atom {
     /// Whether it is a number or text that says something of the column's own values.
     pub(super) fn is_value(&self) -> bool {
         matches!(self.kind, Kind::Value | Kind::Computed | Kind::Key)
+    }
+
+    /// Whether it derives from the column's values, compared or not.
+    fn is_of_column(&self) -> bool {
+        !matches!(self.source, Source::Rows(_)) && !matches!(self.kind, Kind::Split { .. } | Kind::Presence | Kind::Place)
     }
 }
 
@@ -221,8 +228,33 @@ impl Label {
     }
 
     /// The columns by which the groups were made that an aggregate is of.
-    fn splits(&self) -> BTreeSet<Source> {
+    pub(super) fn splits(&self) -> BTreeSet<Source> {
         self.0.iter().filter(|atom| matches!(atom.kind, Kind::Split { .. })).map(|atom| atom.source.clone()).collect()
+    }
+
+    /// Of which of the rows, or groups, with this label one is.
+    pub(super) fn placed(&self) -> Self {
+        let placed = |atom: &Atom| matches!(atom.kind, Kind::Presence | Kind::Split { .. } | Kind::Place);
+        self.map(|atom| placed(atom).then(|| Atom::new(atom.source.clone(), Kind::Place)))
+    }
+
+    /// Whether values of private columns are in it.
+    pub(super) fn is_private(&self) -> bool {
+        self.0.iter().any(|atom| atom.is_value() && atom.source.private().is_some())
+    }
+
+    /// Whether numbers of private rows, or of their values, are in it.
+    pub(super) fn is_number(&self) -> bool {
+        self.0.iter().any(|atom| !atom.folds.is_empty() && atom.source.table().is_some_and(|table| !is_public(table)))
+    }
+
+    /// Whether it is the value of a column of a public table, as it stands there.
+    pub(super) fn is_of_public_table(&self) -> bool {
+        let as_it_stands = |atom: &Atom| {
+            let of_table = matches!(&atom.source, Source::Column(table, _) if is_public(table));
+            of_table && matches!(atom.kind, Kind::Value | Kind::Key) && atom.folds.is_empty()
+        };
+        !self.columns().is_empty() && self.0.iter().filter(|atom| atom.is_of_column()).all(as_it_stands)
     }
 
     /// Without what groups are made by.
@@ -232,7 +264,7 @@ impl Label {
 
     /// Of a row that exists only where a row with this label does.
     pub(super) fn where_rows(&self) -> Self {
-        self.map(|atom| matches!(atom.kind, Kind::Split { .. } | Kind::Presence).then(|| atom.clone()))
+        self.map(|atom| matches!(atom.kind, Kind::Split { .. } | Kind::Presence | Kind::Place).then(|| atom.clone()))
     }
 
     /// Of the groups of values with this label: how many rows they have follows from them.
@@ -256,8 +288,7 @@ impl Label {
 
     /// The columns it derives from, compared or not.
     pub(super) fn columns(&self) -> BTreeSet<Source> {
-        let of = |atom: &&Atom| !matches!(atom.source, Source::Rows(_)) && !matches!(atom.kind, Kind::Split { .. } | Kind::Presence);
-        self.0.iter().filter(of).map(|atom| atom.source.clone()).collect()
+        self.0.iter().filter(|atom| atom.is_of_column()).map(|atom| atom.source.clone()).collect()
     }
 
     /// The tables of private columns it derives from.

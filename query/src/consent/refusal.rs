@@ -148,6 +148,7 @@ impl Denial {
             contract.columns.iter().filter(|(_, allowed)| allowed.contains(&used.operation)).map(|(column, _)| column.as_str()).collect();
         let what = match (used.operation, &used.column) {
             (Operation::Count, None) => "rows to be counted".to_owned(),
+            (Operation::Order, None) => "rows to be told apart by their place in no order of its columns".to_owned(),
             (operation, _) => format!("{name} {}", done(operation)),
         };
         let reason = format!("does not allow {what} ({}), {}", used.place, said(name, allowed));
@@ -155,6 +156,9 @@ impl Denial {
             Operation::Filter => format!("leave the condition on {name} out{}", among(&others, "set conditions on")),
             Operation::Group => format!("leave {name} out of what is grouped by and joined{}", among(&others, "group by")),
             Operation::Join => format!("leave the join on {name} out{}", among(&others, "join on")),
+            Operation::Order if used.column.is_none() => {
+                "order by a column of it below LIMIT, row numbers and the like, or take them only of what comes out as it is".to_owned()
+            }
             Operation::Order => format!("leave the order by {name} out{}", among(&others, "order by")),
             Operation::Count if used.column.is_none() => format!("ask for something else than a number of rows{}", aggregates(contract)),
             _ => match computed(allowed) {
@@ -165,7 +169,11 @@ impl Denial {
         let keys: Vec<&str> = used.grouped.iter().map(String::as_str).filter(|key| !used.or.is_empty() && !group(contract, key)).collect();
         let shown = used.or.iter().any(|other| allowed.contains(other)) && !keys.is_empty();
         let also = if shown { format!(", or GROUP of `{}`", keys.join("` and `")) } else { String::new() };
-        let fix = format!("{instead}; or ask {} to allow {} of `{name}`{also}", owner(&contract.dataset), used.operation);
+        let fix = match (used.operation, &used.column) {
+            // no contract can
+            (Operation::Order, None) => instead,
+            _ => format!("{instead}; or ask {} to allow {} of `{name}`{also}", owner(&contract.dataset), used.operation),
+        };
         let place = used.column.as_deref().and_then(|column| place_of(ask.sql, column));
         Self { used: Some(used.clone()), place, ..Self::of(contract, reason, fix) }
     }

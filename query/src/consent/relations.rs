@@ -59,7 +59,7 @@ impl Home {
                         Some((_, _, valid)) => label.and(valid),
                     }
                 };
-                let out = Labels { columns: columns.iter().map(column).collect(), rows: of.rows.clone() };
+                let out = Labels::new(columns.iter().map(column).collect(), of.rows.clone()).of(&[of]);
                 match keep {
                     Some(keep) => {
                         let (label, words) = &all[keep.0];
@@ -80,13 +80,13 @@ impl Home {
                 let looked: Vec<_> = looked.collect();
                 base.columns.extend(looked);
                 base.columns.push(met);
-                base.rows = base.rows.and(&table.rows);
-                base
+                base.rows = base.rows.clone().and(&table.rows);
+                Labels::new(base.columns.clone(), base.rows.clone()).of(&[&base, &table])
             }
             Operator::Pairs { left, right, on } => {
                 let on: Vec<_> = on.iter().map(|(l, r)| (*l, *r, format!("{} = {}", words(left, *l), words(right, *r)))).collect();
                 let (left, right) = self.joined(labels(left), labels(right), &on);
-                Labels { columns: [left.columns, right.columns].concat(), rows: left.rows.and(&right.rows) }
+                Labels::new([&left.columns[..], &right.columns].concat(), left.rows.clone().and(&right.rows)).of(&[&left, &right])
             }
             Operator::Cross { left, right } => {
                 // whether there are rows is told to every row beside
@@ -95,53 +95,56 @@ impl Home {
                     columns.for_each(|(label, column)| self.at(&column.words, |me| me.uses.whether(label)));
                 }
                 let (left, right) = (labels(left), labels(right));
-                Labels { columns: [&left.columns[..], &right.columns].concat(), rows: left.rows.clone().and(&right.rows) }
+                Labels::new([&left.columns[..], &right.columns].concat(), left.rows.clone().and(&right.rows)).of(&[left, right])
             }
             Operator::Group { input, keys, folds } => {
                 let of = labels(input);
                 let keys: Vec<Label> = keys.iter().map(|key| of.columns[*key].clone()).collect();
-                let Labels { mut columns, rows } = self.at("GROUP BY", |me| me.grouped(&keys));
+                let Labels { mut columns, rows, .. } = self.at("GROUP BY", |me| {
+                    me.uses.placed(&of.rows);
+                    me.grouped(&keys)
+                });
                 for (i, fold) in folds.iter().enumerate() {
                     let place = &relation.columns.get(keys.len() + i).map_or("", |c| c.words.as_str());
                     let label = self.at(place, |me| me.row_fold(fold, of))?;
                     columns.push(label.and(&rows));
                 }
-                Labels { columns, rows }
+                Labels::new(columns, rows)
             }
             Operator::Total { input, folds } => {
                 let of = labels(input);
                 let place = |i: usize| relation.columns.get(i).map_or("", |c| c.words.as_str());
+                self.uses.placed(&of.rows);
                 let columns = folds.iter().enumerate().map(|(i, fold)| self.at(place(i), |me| me.row_fold(fold, of)));
-                Labels { columns: columns.collect::<Result<_, _>>()?, rows: Label::default() }
+                Labels::new(columns.collect::<Result<_, _>>()?, Label::default())
             }
             // noise asks for nothing, and hides
             Operator::Noise { input, .. } => {
                 let of = labels(input);
-                Labels { columns: of.columns[..relation.columns.len()].to_vec(), rows: of.rows.clone() }
+                Labels::new(of.columns[..relation.columns.len()].to_vec(), of.rows.clone()).of(&[of])
             }
             Operator::Top { input, by, .. } => {
                 let of = labels(input);
-                self.sorted(by, of, plan.relation(*input));
-                of.clone()
+                let order = self.sorted(by, of, plan.relation(*input));
+                Labels::new(of.columns.clone(), of.rows.clone().and(&of.placed(&order))).of(&[of])
             }
             Operator::Union { inputs } => {
                 let column = |i: usize| Label::union(inputs.iter().filter_map(|input| labels(input).columns.get(i)));
-                Labels {
-                    columns: (0..relation.columns.len()).map(column).collect(),
-                    rows: Label::union(inputs.iter().map(|input| &labels(input).rows)),
-                }
+                let rows = Label::union(inputs.iter().map(|input| &labels(input).rows));
+                Labels::new((0..relation.columns.len()).map(column).collect(), rows).of(&inputs.iter().map(labels).collect::<Vec<_>>())
             }
             Operator::Window { input, partition, by, functions, .. } => {
                 let of = labels(input);
                 let order = self.sorted(by, of, plan.relation(*input));
+                let place = of.placed(&order);
                 let split = Label::union(partition.iter().map(|c| &of.columns[*c])).split();
                 let mut columns = of.columns.clone();
                 for (i, function) in functions.iter().enumerate() {
-                    let place = relation.columns.get(of.columns.len() + i).map_or("", |c| c.words.as_str());
-                    let label = self.at(place, |me| me.row_window(function, of))?;
-                    columns.push(label.and(&order).and(&split));
+                    let words = relation.columns.get(of.columns.len() + i).map_or("", |c| c.words.as_str());
+                    let label = self.at(words, |me| me.row_window(function, of, &place))?;
+                    columns.push(label.and(&order.tested(Operation::Order, "ORDER BY")).and(&split));
                 }
-                Labels { columns, rows: of.rows.clone() }
+                Labels::new(columns, of.rows.clone()).of(&[of])
             }
         })
     }
@@ -162,7 +165,7 @@ impl Home {
         for key in by {
             let words = relation.columns.get(key.column).map_or("", |c| c.words.as_str());
             self.at(&format!("ORDER BY {words}"), |me| me.uses.order(&of.columns[key.column]));
-            all = all.and(&of.columns[key.column].tested(Operation::Order, "ORDER BY"));
+            all = all.and(&of.columns[key.column]);
         }
         all
     }
@@ -192,12 +195,22 @@ impl Home {
         })
     }
 
-    fn row_window(&mut self, function: &Function, of: &Labels) -> Result<Label, Unknown> {
-        match function {
-            Function::RowNumber | Function::Rank | Function::DenseRank | Function::Ntile(_) => Ok(Label::default()),
-            Function::Lag { column, .. } => Ok(of.columns[*column].clone()),
-            Function::Whole(fold) | Function::Running { fold, .. } => self.row_fold(fold, of),
-        }
+    fn row_window(&mut self, function: &Function, of: &Labels, place: &Label) -> Result<Label, Unknown> {
+        Ok(match function {
+            Function::RowNumber | Function::Rank | Function::DenseRank | Function::Ntile(_) => place.clone(),
+            Function::Lag { column, .. } => of.columns[*column].clone().and(place),
+            Function::Whole(fold) => self.row_fold(fold, of)?,
+            // two of neighbours differ in a row
+            Function::Running { fold, .. } => {
+                let row = match &fold.op {
+                    FoldOp::Rows => Label::default(),
+                    FoldOp::Count(c) => of.columns[*c].presence(self.always()),
+                    FoldOp::Sum(c) => of.columns[*c].computed(),
+                    _ => return Err(Unknown::of("another running aggregate than a sum")),
+                };
+                self.row_fold(fold, of)?.and(&row).and(place)
+            }
+        })
     }
 
     fn nodes(&mut self, nodes: &[RowNode], columns: &[Label], relation: &Relation) -> Result<Vec<(Label, String)>, Unknown> {
@@ -225,7 +238,10 @@ impl Home {
                 RowOp::Add(a, b) => (both(a, b).computed(), words("+", a, b)),
                 RowOp::Sub(a, b) => (both(a, b).computed(), words("-", a, b)),
                 RowOp::Product(a, b) => (both(a, b).computed(), words("*", a, b)),
-                RowOp::Quotient { a, b, .. } => (both(a, b).computed(), words("/", a, b)),
+                RowOp::Quotient { a, b, .. } => {
+                    let words = words("/", a, b);
+                    (both(a, b).computed().and(&both(a, b).tested(Operation::Filter, &words)), words)
+                }
                 RowOp::Select(c, a, b) => {
                     let when = of(c).0.tested(Operation::Filter, &of(c).1);
                     (when.and(&both(a, b)), clipped(format!("CASE WHEN {} …", of(c).1)))

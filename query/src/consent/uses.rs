@@ -59,19 +59,21 @@ pub(super) struct Uses {
     found: BTreeMap<(Source, Need), String>,
     /// What was matched with what.
     edges: Vec<(Source, Source, String)>,
-    /// What aggregates were compared, and by which columns their groups were made.
-    compared: Vec<(Source, Operation, Rc<BTreeSet<Source>>, String)>,
-    /// What was ordered by.
-    orders: Vec<(Source, String)>,
-    /// What comes out, in whatever form.
-    out: BTreeSet<Source>,
+    /// What aggregates were compared or ordered by, and by which columns their groups were made.
+    compared: Vec<(Operation, Source, Operation, Rc<BTreeSet<Source>>, String)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Need {
     Operation(Operation),
-    /// To compare an aggregate, which who may see it may do himself: if he may see the groups as well, which these columns of the table make.
-    Compare(Operation, BTreeSet<String>),
+    /// To compare an aggregate (FILTER), or order by it, which who may see it may do himself: if he may see the groups as well, which these columns of the table make.
+    Compare(Operation, Operation, BTreeSet<String>),
+    /// To order by it, which who may see it may do himself, by this operation.
+    Order(Operation),
+    /// To be picked by a list that the question brings along.
+    Pick,
+    /// That rows are told apart by their place in no order: whoever may see the groups may tell these apart.
+    Place,
     /// To group by it further in. Where it is joined on, the join forms the groups as well.
     Split,
     /// Whoever may do anything with the column may know whether it has a value.
@@ -98,13 +100,17 @@ impl Uses {
     /// What a comparison tells of a column.
     fn test(&mut self, source: &Source, of: Operation, folded: Folds, groups: &Rc<BTreeSet<Source>>) {
         match of {
-            Operation::Order => self.orders.push((source.clone(), self.place.clone())),
-            // the join says so
-            Operation::Join => {}
+            // the order says so, or the join
+            Operation::Order | Operation::Join => {}
             _ if folded.is_empty() => self.operation(source, Operation::Filter),
-            // of a sum of extremes neither the one nor the other alone says enough
-            _ => folded.iter().for_each(|fold| self.compared.push((source.clone(), fold, groups.clone(), self.place.clone()))),
+            _ => self.compared(Operation::Filter, source, folded, groups),
         }
+    }
+
+    /// Of a sum of extremes neither the one nor the other alone says enough.
+    fn compared(&mut self, of: Operation, source: &Source, folded: Folds, groups: &Rc<BTreeSet<Source>>) {
+        let place = self.place.clone();
+        self.compared.extend(folded.iter().map(|fold| (of, source.clone(), fold, groups.clone(), place.clone())));
     }
 
     /// What chooses rows, or between values.
@@ -115,23 +121,38 @@ impl Uses {
                 Kind::Test { of, folded, groups, .. } => self.test(&atom.source, *of, *folded, groups),
                 Kind::Presence if matches!(atom.source, Source::Rows(_)) => {}
                 Kind::Presence => self.note(&atom.source, Need::Anything),
+                Kind::Place => self.note(&atom.source, Need::Place),
                 Kind::Split { .. } => self.split(atom, Need::Split),
             }
         }
+    }
+
+    /// Rows that were chosen by their place in no order, of which something is computed. Where they come out as they are, it is any of them.
+    pub(super) fn placed(&mut self, rows: &Label) {
+        rows.0.iter().filter(|atom| atom.kind == Kind::Place).for_each(|atom| self.note(&atom.source, Need::Place));
     }
 
     /// What says nothing but whether there are rows, or how many.
     pub(super) fn whether(&mut self, label: &Label) {
         let rows = |atom: &&Atom| atom.kind == Kind::Presence && matches!(atom.source, Source::Rows(_));
         if !label.0.iter().any(Atom::is_value) {
-            label.0.iter().filter(rows).for_each(|atom| self.note(&atom.source, Need::Compare(Operation::Count, BTreeSet::new())));
+            label
+                .0
+                .iter()
+                .filter(rows)
+                .for_each(|atom| self.note(&atom.source, Need::Compare(Operation::Filter, Operation::Count, BTreeSet::new())));
         }
     }
 
     /// What rows are ranked or cut off by.
     pub(super) fn order(&mut self, label: &Label) {
+        let groups = Rc::new(label.splits());
         for atom in label.0.iter().filter(|atom| atom.is_value()) {
-            self.orders.push((atom.source.clone(), self.place.clone()));
+            match &atom.kind {
+                Kind::Key => self.note(&atom.source, Need::Order(Operation::Group)),
+                _ if atom.folds.is_empty() => self.note(&atom.source, Need::Order(Operation::Release)),
+                _ => self.compared(Operation::Order, &atom.source, atom.folds, &groups),
+            }
         }
         self.filter(&label.map(|atom| (!atom.is_value()).then(|| atom.clone())));
     }
@@ -141,6 +162,12 @@ impl Uses {
         for a in one.columns() {
             for b in other.columns() {
                 self.edges.push((a.clone(), b, self.place.clone()));
+            }
+        }
+        // A public table has the values that it has; what is computed of it, or listed in the question, those that it is to have.
+        for (of, with) in [(one, other), (other, one)] {
+            if with.private_tables().is_empty() && !with.is_of_public_table() {
+                of.columns().iter().for_each(|source| self.note(source, Need::Pick));
             }
         }
     }
@@ -154,6 +181,7 @@ impl Uses {
                 Some(Atom { source: Source::Rows(table.clone()), kind: Kind::Presence, folds: Folds::of(Operation::Count) })
             }
             Kind::Split { .. } => Some(Atom { folds: Folds::of(Operation::CountDistinct), ..atom.clone() }),
+            Kind::Place => None,
             _ => Some(Atom { folds: Folds::of(Operation::Count), ..atom.clone() }),
         })
     }
@@ -190,6 +218,7 @@ impl Uses {
                     out.insert(Atom { source: atom.source.clone(), kind: Kind::Value, folds });
                 }
                 Kind::Test { .. } => drop(out.insert(Atom { folds, ..atom.clone() })),
+                Kind::Place => self.note(&atom.source, Need::Place),
                 _ if !before.is_empty() => {
                     again &= same;
                     out.insert(Atom { folds, ..atom.clone() });
@@ -221,6 +250,10 @@ impl Uses {
                 None
             }
             Kind::Presence | Kind::Split { .. } => None,
+            Kind::Place => {
+                self.note(&atom.source, Need::Place);
+                None
+            }
             _ => Some(Atom { folds: Folds::of(Operation::Max), ..atom.clone() }),
         })
     }
@@ -228,8 +261,9 @@ impl Uses {
     /// What groups are made by.
     pub(super) fn key(&mut self, label: &Label) -> Label {
         label.0.iter().for_each(|atom| self.split(atom, Need::Split));
+        self.placed(label);
         label.map(|atom| {
-            let kept = !matches!(atom.source, Source::Rows(_)) && !matches!(atom.kind, Kind::Split { .. });
+            let kept = !matches!(atom.source, Source::Rows(_)) && !matches!(atom.kind, Kind::Split { .. } | Kind::Place);
             kept.then(|| Atom { kind: Kind::Key, ..atom.clone() })
         })
     }
@@ -241,7 +275,6 @@ impl Uses {
             let rows = matches!(source, Source::Rows(_));
             match &atom.kind {
                 Kind::Value | Kind::Computed | Kind::Key => {
-                    self.out.insert(source.clone());
                     if atom.kind == Kind::Key {
                         self.operation(source, Operation::Group);
                     } else if folds.is_empty() {
@@ -267,6 +300,7 @@ impl Uses {
                 Kind::Presence if folds.is_empty() && rows => {}
                 Kind::Presence if folds.is_empty() => self.operation(source, Operation::Release),
                 Kind::Presence => self.operation(source, Operation::Count),
+                Kind::Place => self.note(source, Need::Place),
                 Kind::Split { .. } if folds.is_empty() => self.split(atom, Need::Operation(Operation::Group)),
                 Kind::Split { .. } if role == Role::Whether => {}
                 Kind::Split { .. } => self.operation(source, Operation::CountDistinct),
@@ -298,7 +332,7 @@ impl Uses {
     /// see each is compared as a row is. A table's rows are grouped by all its columns that were matched with a key. A number of values is no value: it is compared as
     /// whether there is one.
     fn settle_compared(&mut self, components: &[BTreeMap<Node, BTreeSet<Source>>]) {
-        for (source, fold, groups, place) in std::mem::take(&mut self.compared) {
+        for (of, source, fold, groups, place) in std::mem::take(&mut self.compared) {
             let matched = |key: &Source| {
                 let component = components.iter().find(|all| all.contains_key(&Node::of(key)));
                 component.map_or_else(|| vec![key.clone()], |all| all.values().flatten().cloned().collect())
@@ -309,18 +343,12 @@ impl Uses {
             });
             self.place = place;
             let keys = if fold == Operation::Count { BTreeSet::new() } else { private.collect() };
-            self.note(&source, Need::Compare(fold, keys));
+            self.note(&source, Need::Compare(of, fold, keys));
         }
     }
 
     /// All uses of private columns.
     pub(super) fn settled(mut self) -> BTreeSet<Use> {
-        for (source, place) in std::mem::take(&mut self.orders) {
-            if !self.out.contains(&source) {
-                self.place = place;
-                self.operation(&source, Operation::Order);
-            }
-        }
         let components = components(&self.edges);
         // who groups by a column groups by all that were matched with it, who counts public values counts what was matched with them
         let grouped = self.found.iter().filter_map(|((source, need), place)| match need {
@@ -356,7 +384,10 @@ impl Uses {
                 // who may see the groups may count them
                 Need::Operation(Operation::CountDistinct) => add(source, Operation::CountDistinct, &[Operation::Group], &none, place),
                 Need::Operation(operation) => add(source, *operation, &[], &none, place),
-                Need::Compare(fold, grouped) => {
+                Need::Order(seen) => add(source, Operation::Order, &[*seen], &none, place),
+                Need::Pick => add(source, Operation::Filter, &[Operation::Group], &none, place),
+                Need::Place => add(source, Operation::Order, &[Operation::Group], &none, place),
+                Need::Compare(of, fold, grouped) => {
                     let or: &[Operation] = match fold {
                         // a mean opens its sum
                         Operation::Sum => &[Operation::Sum, Operation::Avg, Operation::Var, Operation::Corr],
@@ -364,7 +395,7 @@ impl Uses {
                         Operation::Count => &Operation::ALL,
                         fold => &[*fold],
                     };
-                    add(source, Operation::Filter, or, grouped, place);
+                    add(source, *of, or, grouped, place);
                 }
                 Need::Split if self.edges.iter().any(|(a, b, _)| a == source || b == source) => {}
                 Need::Split => add(source, Operation::Group, &[], &none, place),

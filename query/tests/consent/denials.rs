@@ -3,7 +3,7 @@
 use super::*;
 use query::message::{Code, Refusal};
 
-fn meters(columns: &[(&str, &[Operation])]) -> SignedContract {
+pub fn meters(columns: &[(&str, &[Operation])]) -> SignedContract {
     contract("energy.meters", columns.iter().map(|(name, of)| ((*name).to_owned(), of.iter().copied().collect())).collect())
 }
 
@@ -13,7 +13,7 @@ fn standing() -> SignedContract {
 }
 
 #[track_caller]
-fn asked(sql: &str, contracts: &[SignedContract], change: impl FnOnce(&mut Ask<'_>)) -> Result<Effective, Box<Denial>> {
+pub fn asked(sql: &str, contracts: &[SignedContract], change: impl FnOnce(&mut Ask<'_>)) -> Result<Effective, Box<Denial>> {
     let (plan, ana) = (compile(sql, &TOWN).unwrap_or_else(|e| panic!("{sql}\n{e}")), key("ana"));
     let mut ask = ask(sql, &ana);
     change(&mut ask);

@@ -6,6 +6,7 @@ mod protection;
 mod questions;
 mod reference;
 mod runs;
+mod single;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;

@@ -126,7 +126,7 @@ impl Question {
                 if let Some((t, c, _)) = by.map(|by| self.number(by))
                     && !shown.iter().any(|(t2, c2, _)| t2.name == t.name && *c2 == c)
                 {
-                    needs.add(t, Some(c), &[Order]);
+                    needs.add(t, Some(c), &[Order, Release]);
                 }
             }
         }
