@@ -34,7 +34,11 @@ pub mod sizes;
 
 use std::{fmt, sync::Arc};
 
-use datafusion::{arrow::datatypes::DataType, common::tree_node::TreeNodeRecursion, logical_expr::LogicalPlan};
+use datafusion::{
+    arrow::datatypes::DataType,
+    common::tree_node::{TreeNode, TreeNodeRecursion},
+    logical_expr::{Expr, LogicalPlan},
+};
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
@@ -310,8 +314,8 @@ impl Subplan {
     }
 }
 
-/// The text of a plan with types, and with every row of its VALUES: DataFusion's own text stops after the first five, and two plans must
-/// not be taken for one.
+/// The text of a plan with types, and with what DataFusion's own leaves out: every row of its VALUES beyond the first five, whether NULLs are equal in a join, and where each literal and
+/// each name ends, which may have any character in it. Two plans must not be taken for one.
 pub(crate) fn whole_text(plan: &LogicalPlan) -> String {
     let mut text = plan.display_indent_schema().to_string();
     plan.apply_with_subqueries(|node| {
@@ -320,6 +324,27 @@ pub(crate) fn whole_text(plan: &LogicalPlan) -> String {
                 let row: Vec<String> = row.iter().map(ToString::to_string).collect();
                 text += &format!("\nValues row: {row:?}");
             }
+        }
+        if let LogicalPlan::Join(join) = node {
+            text += &format!("\nJoin: {:?}", join.null_equality);
+        }
+        let mut words: Vec<String> = Vec::new();
+        if let LogicalPlan::SubqueryAlias(named) = node {
+            words.push(named.alias.to_string());
+        }
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                match expr {
+                    Expr::Literal(value, _) => words.push(value.to_string()),
+                    Expr::Alias(alias) => words.push(alias.name.clone()),
+                    Expr::Column(column) => words.push(column.flat_name()),
+                    _ => {}
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })?;
+        if !words.is_empty() {
+            text += &format!("\nwords: {words:?}");
         }
         Ok(TreeNodeRecursion::Continue)
     })

@@ -241,3 +241,27 @@ fn the_hash_is_that_of_the_question_and_not_of_its_layout() {
         assert_eq!(plan(sql).hash(), plan(sql).hash());
     }
 }
+
+/// DataFusion's own text of both is the same: no literal and no name ends another, and NULLs that are equal in a join are not those that are not.
+#[test]
+fn sub_plans_that_differ_have_other_texts() {
+    use crate::plan::Subplan;
+    use datafusion::common::{Column, NullEquality};
+    use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, LogicalPlanBuilder, col, lit};
+    let list = || LogicalPlanBuilder::values(vec![vec![lit("x"), lit("y")]]).expect("a list");
+    let build = |plan: datafusion::error::Result<LogicalPlanBuilder>| plan.and_then(LogicalPlanBuilder::build).expect("a plan");
+    let filtered = |by: Expr| build(list().filter(by));
+    let one = filtered(col("column1").eq(lit("x\") AND column2 = Utf8(\"y")));
+    let two = filtered(col("column1").eq(lit("x")).and(col("column2").eq(lit("y"))));
+    let joined = |nulls| {
+        let other = build(list().alias("other"));
+        let keys = ["one.column1", "other.column1"].map(|key| vec![Column::from_qualified_name(key)]);
+        build(list().alias("one").and_then(|one| one.join_detailed(other, JoinType::Inner, keys.into(), None, nulls)))
+    };
+    let (equal, apart) = (joined(NullEquality::NullEqualsNull), joined(NullEquality::NullEqualsNothing));
+    for (a, b) in [(one, two), (equal, apart)] {
+        let own = |plan: &LogicalPlan| plan.display_indent_schema().to_string();
+        assert_eq!(own(&a), own(&b), "it has become needless to say more");
+        assert_ne!(Subplan::new(a).text(), Subplan::new(b).text());
+    }
+}
