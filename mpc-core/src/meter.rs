@@ -28,6 +28,15 @@ impl std::ops::Sub for Meter {
     }
 }
 
+impl std::ops::AddAssign for Meter {
+    fn add_assign(&mut self, o: Meter) {
+        self.rounds += o.rounds;
+        self.bits += o.bits;
+        self.bytes += o.bytes;
+        self.received += o.received;
+    }
+}
+
 /// The live counters of a session, shared by its lanes; any thread may read them.
 #[derive(Debug, Default, Clone)]
 pub struct Counters(Arc<[AtomicU64; 4]>);

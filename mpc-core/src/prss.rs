@@ -27,6 +27,15 @@ impl Step {
     /// Before the first of a session: for keys that are of none.
     pub const OF_NO_SESSION: Step = Step(0);
 
+    /// That of an input, by its number among its owner's: for a key under which that owner alone deals.
+    ///
+    /// # Panics
+    /// If it is 2^63 or more.
+    pub fn of_dealing(number: u64) -> Self {
+        assert!(number < AGAIN, "nobody deals so many columns");
+        Step(number)
+    }
+
     /// The step's number in its lane.
     pub fn number(self) -> u64 {
         self.0

@@ -1,6 +1,9 @@
 //! One attempt at one query: a straight line on a thread of its own. Whatever goes wrong ends in a refusal with a code and a sentence;
 //! the node and its other jobs do not notice.
 
+#[cfg(test)]
+mod bound;
+mod deal;
 mod failure;
 #[cfg(test)]
 mod revoked;
@@ -9,6 +12,7 @@ use crate::answers::{Answers, Claim};
 use crate::attempts::Attempts;
 use crate::budget;
 use crate::config::Limits;
+use crate::dealing::Dealings;
 use crate::difference::{Asked, Guard, Refused, Told};
 use crate::exchange::Failure;
 use crate::joblog;
@@ -53,6 +57,7 @@ pub(crate) struct Desk {
     pub guard: Guard,
     pub answers: Answers,
     pub openings: Openings,
+    pub dealings: Dealings,
     pub mesh: Mesh,
     pub limits: Limits,
     pub observed: Observed,
@@ -66,6 +71,14 @@ impl Desk {
     /// The attempts begun; a thread that panicked while it held them left them whole.
     pub fn attempts(&self) -> std::sync::MutexGuard<'_, Attempts> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes what it keeps of dealings on snapshots in whose place the log names others.
+    pub fn forget_dealings(&self) {
+        let Some(Ok(snapshots)) = self.mirror.as_ref().map(|mirror| mirror.look(|replay| replay.snapshots().clone())) else { return };
+        if let Err(error) = self.dealings.forget(&snapshots) {
+            tracing::warn!(%error, "what was dealt on snapshots that are over is still kept");
+        }
     }
 
     /// Wipes its shares of answers under contracts that are over, or revoked: in the log, or in this node's own folder, so that a coordinator that keeps a revocation from the log keeps nothing alive.
@@ -327,6 +340,10 @@ impl Attempt<'_> {
         let inputs = home.inputs(&plan).map_err(|e| of_local(&e, &desk.node, self.admitted.job))?;
         let program = Program::new(&plan, &ground).map_err(|e| defect(e.to_string()))?;
 
+        let disclosed = engine.meter();
+        self.deal(engine, &program, &inputs)?;
+        trace.leave_out(engine.meter() - disclosed);
+
         let before = usize::from(first.is_some());
         let steps: Vec<Step> = first.into_iter().chain(program.steps().iter().cloned()).collect();
         let stages: Vec<Stage> = steps.iter().map(|step| stage(step.kind)).collect();
@@ -336,7 +353,7 @@ impl Attempt<'_> {
             self.progress(stage, done, of);
         };
         let parts = joint::rep3(&program, engine, &owner, &inputs, &mut progress);
-        let parts = parts.map_err(|abort| self.refusal(&abort, Stage::Joint))?;
+        let parts = parts.and_then(|parts| engine.dealt().map(|()| parts)).map_err(|abort| self.refusal(&abort, Stage::Joint))?;
         drop(inputs);
         self.encode(&plan, &parts).map(|message| (message, trace.into_measured()))
     }

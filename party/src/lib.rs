@@ -28,6 +28,7 @@ mod budget;
 pub mod config;
 pub mod contracts;
 mod control;
+mod dealing;
 pub mod difference;
 pub mod disk;
 pub mod doctor;

@@ -5,6 +5,7 @@ use crate::attempts::{Attempts, AttemptsError};
 use crate::config::{Config, Profile};
 use crate::contracts::{Contracts, ContractsError};
 use crate::control::{Control, Jobs};
+use crate::dealing::Dealings;
 use crate::difference::Guard;
 use crate::job::Desk;
 use crate::ledger::{self, Mirror};
@@ -60,6 +61,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
     let guard = Guard::new(&config.node, &config.state);
     let answers = Answers::open(&config.state, identity.clone()).map_err(NodeError::Answers)?;
     let openings = Openings::open(&config.state).map_err(NodeError::Openings)?;
+    let dealings = Dealings::open(&config.state, identity.clone()).map_err(NodeError::Dealings)?;
     let (observing, keeping) = (observed.clone(), mirror.clone());
     let desk = Desk {
         node,
@@ -71,6 +73,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
         guard,
         answers,
         openings,
+        dealings,
         mesh,
         limits,
         observed: observing,
@@ -79,6 +82,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()> + Send + 'st
     };
     let desk = Arc::new(desk);
     desk.forget_answers();
+    desk.forget_dealings();
     let at = Arc::downgrade(&desk);
     observed.peers(move || {
         let status = at.upgrade().map(|desk| desk.mesh.status()).unwrap_or_default();
@@ -182,6 +186,9 @@ pub enum NodeError {
     /// The words of questions.
     #[error("{0}; it is the folder of what opens the log's commitments, below `state`; check its permissions")]
     Openings(std::io::Error),
+    /// What was dealt to it.
+    #[error("{0}; it is the folder `dealings` of this node's state; check its permissions")]
+    Dealings(std::io::Error),
     /// The mesh.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
@@ -231,6 +238,8 @@ async fn watch_contracts(desk: Arc<Desk>, jobs: Jobs, mut hangup: Option<Signal>
             Ok(()) = grows => {
                 // What it has grown by may be a revocation.
                 jobs.contracts_changed();
+                let desk = desk.clone();
+                let _ = tokio::task::spawn_blocking(move || desk.forget_dealings()).await;
                 continue;
             }
         };

@@ -6,8 +6,8 @@
 //! digest, so that the same table has the same root, and nobody without the secret can try out what a column may hold; one column can
 //! be opened without the others.
 //!
-//! It commits the owner to what it loaded, not to the truth of it. A node takes part in a job only if this is the snapshot that the job names; nobody else
-//! can check yet that what it shares is of it.
+//! It commits the owner to what it loaded, not to the truth of it. A node takes part in a job only if this is the snapshot that the job names. Nobody else
+//! can check that what it first deals is of it, as its sub-plans run at home; from then on it is bound to what it dealt, for parts of which it can be (`dealing.rs`).
 
 use crate::source::Sources;
 use futures_util::StreamExt;

@@ -109,6 +109,11 @@ pub trait Engine: Sized {
 
     /// Shares the inputs of any parties, all in one round.
     fn input<R: Ring>(&mut self, inputs: &[Input<'_, R>]) -> Result<Vec<Self::Share<R>>, Abort>;
+    /// Shares what owners hold at home, as [`input`](Self::input) does: values that follow from an owner's records and the question alone. Where owners deal by keys, they are shared
+    /// alike in every session.
+    fn deal<R: Ring>(&mut self, inputs: &[Input<'_, R>]) -> Result<Vec<Self::Share<R>>, Abort> {
+        self.input(inputs)
+    }
     /// A public column as a share.
     fn constant<R: Ring>(&mut self, public: &Column<R>) -> Self::Share<R>;
     /// Uniform bits that no party knows, even together with as many others as may be corrupt.

@@ -25,7 +25,7 @@ pub use mpc_core::Abort;
 pub use cost::{Cost, Estimate};
 pub use engine::{Difference, Engine, Input, Opened, Pair, Ranked, Released, Security, Share, Verified};
 pub use plain::Plain;
-pub use rep3::{Rep3, Rep3Share};
+pub use rep3::{Ahead, DEALING, Dealing, Rep3, Rep3Share, Said};
 pub use retrieve::{Ask, KeySet, KeyWords, Offer, Offered, Payload, Retrieved};
 pub use table::{Cell, Message, Table};
 pub use wire::{Gate, Wire};

@@ -36,13 +36,14 @@ pub use program::{Program, ProgramError};
 pub(crate) use relation::{Decision, HomeOrder, Ties, Way, are_shared, choose_searches, held, order_at_home};
 pub use step::{Step, StepKind};
 
+use crate::dealing::RINGS;
 use crate::ground::Ground;
 use crate::local::{InputColumn, Inputs};
 use crate::plan::{NodeId, Plan};
 use field::{Fields, Known, Value};
 use graph::Evaluated;
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout, PartyId};
-use program::SlotOf;
+pub(crate) use program::SlotOf;
 use protocols::relational::Sorting;
 use protocols::{Engine, Input, Released, Share};
 use relation::Computed;
@@ -142,6 +143,20 @@ impl Program<'_> {
         Ok(decisions)
     }
 
+    /// What a slot is filled with, at its owner.
+    pub(crate) fn held<'i>(&self, inputs: &'i Inputs, of: SlotOf, ring: InputRing) -> Option<&'i InputColumn> {
+        match of {
+            SlotOf::Scan(scan, column, form) => inputs.get(scan, column, form),
+            SlotOf::Relation(relation) => inputs.relation(relation, ring),
+        }
+    }
+
+    /// What a party deals, in the order of the steps that share it.
+    pub(crate) fn dealt<'s>(&'s self, party: &'s str) -> impl Iterator<Item = (SlotOf, InputRing)> + 's {
+        let of_ring = move |ring| self.slots().iter().filter(move |slot| slot.ring == ring && slot.owner == party);
+        RINGS.into_iter().flat_map(of_ring).map(|slot| (slot.of, slot.ring))
+    }
+
     /// Shares the columns of one ring, of all owners.
     fn share<E: Engine, R: Value>(
         &self,
@@ -153,17 +168,13 @@ impl Program<'_> {
         let mut columns = Vec::with_capacity(slots.len());
         for (_, slot) in &slots {
             let owner = owner(&slot.owner).ok_or_else(|| stranger(&slot.owner))?;
-            let held = match slot.of {
-                SlotOf::Scan(scan, column, form) => inputs.get(scan, column, form),
-                SlotOf::Relation(relation) => inputs.relation(relation, slot.ring),
-            };
-            let values: Option<&Column<R>> = held.and_then(R::column);
+            let values: Option<&Column<R>> = self.held(inputs, slot.of, slot.ring).and_then(R::column);
             if engine.holds(owner) && values.is_none_or(|v| v.layout() != slot.layout) {
                 return Err(Abort::Refused("this node's local stage did not yield the columns of the plan".into()));
             }
             columns.push(Input { owner, layout: slot.layout, values });
         }
-        let shares = engine.input(&columns)?;
+        let shares = engine.deal(&columns)?;
         Ok(slots.iter().map(|(number, _)| *number).zip(shares).collect())
     }
 }

@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod citylog;
 pub mod compile;
 pub mod consent;
+pub mod dealing;
 pub mod difference;
 pub mod exec;
 pub mod explain;

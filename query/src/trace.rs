@@ -30,6 +30,13 @@ impl Trace {
         self.last = Some((meter, now));
     }
 
+    /// What was spent since the last reading that is no step's.
+    pub fn leave_out(&mut self, spent: Meter) {
+        if let Some((last, _)) = &mut self.last {
+            *last += spent;
+        }
+    }
+
     /// What each step cost so far.
     pub fn measured(&self) -> &[Measured] {
         &self.measured

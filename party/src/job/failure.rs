@@ -2,6 +2,7 @@
 
 use mpc_core::roster::Roster;
 use mpc_core::{Abort, PartyId};
+use protocols::DEALING;
 use query::local::LocalError;
 use query::message::frame::Stage;
 use query::message::{Code, QueryId, Refusal};
@@ -27,6 +28,10 @@ pub(super) fn of_abort(abort: &Abort, stage: Stage, roster: &Roster, node: &str)
         Abort::Malformed { peer, label, what } => {
             let reason = format!("{} sent `{node}` a malformed message at `{label}`: {what}", name(peer));
             Refusal::new(Code::Desync, reason, "compare the releases of the two nodes; if they are equal, the sender deviates")
+        }
+        Abort::Cheating { check: DEALING, culprit: Some(owner) } => {
+            let reason = format!("{} deals other shares to `{node}` than it signed", name(owner));
+            Refusal::new(Code::Data, reason, "nothing was computed with them; ask the owner of the data")
         }
         Abort::Cheating { check, culprit } => {
             let who = culprit.as_ref().map(|party| format!(": {} deviated", name(party))).unwrap_or_default();
@@ -117,6 +122,7 @@ mod tests {
         let plan = Abort::Refused("party 2 (`health`) has another plan (aa; here bb): compare their releases".into());
         let contracts = Abort::Refused("party 1 (`energy`) has another set of contracts (aa; here bb): put the same".into());
         let log = Abort::Refused("party 1 (`energy`) has another head of the city's log (aa; here bb): the coordinator".into());
+        let dealt = Abort::Cheating { check: DEALING, culprit: Some(PartyId(1)) };
         let late = Abort::Refused("attempt 1 at this job runs or has run here; take the next number".into());
         for (abort, stage, code, says) in [
             (gone, Stage::Joint, Code::Peer, "`energy` is gone (seen by `transport` at `share`): it was killed"),
@@ -124,6 +130,7 @@ mod tests {
             (plan, Stage::Joint, Code::Internal, "another plan"),
             (contracts, Stage::Session, Code::NoConsent, "another set of contracts"),
             (log, Stage::Session, Code::LedgerFork, "another head of the city's log"),
+            (dealt, Stage::Joint, Code::Data, "`energy` deals other shares to `transport` than it signed"),
             (late, Stage::Session, Code::Replay, "has run here"),
             (Abort::Cheating { check: "c", culprit: Some(PartyId(2)) }, Stage::Session, Code::Desync, "`health` deviated"),
         ] {

@@ -22,21 +22,21 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
-const TABLES: [(&str, &str, &str); 3] = [
+pub(super) const TABLES: [(&str, &str, &str); 3] = [
     ("transport", "trips", "zone,n\n1,5\n2,6\n3,7\n4,8\n"),
     ("energy", "meters", "zone,n\n1,9\n2,3\n3,4\n4,1\n"),
     ("health", "stays", "zone,n\n1,2\n2,2\n3,8\n4,9\n"),
 ];
 const ZONES: &str = "zone\n1\n2\n3\n4\n";
-const SQL: &str = "SELECT COUNT(*) AS zones, SUM(t.n * h.n) AS product FROM public.zones z JOIN transport.trips t ON t.zone = z.zone \
+pub(super) const SQL: &str = "SELECT COUNT(*) AS zones, SUM(t.n * h.n) AS product FROM public.zones z JOIN transport.trips t ON t.zone = z.zone \
     JOIN energy.meters e ON e.zone = z.zone JOIN health.stays h ON h.zone = z.zone WHERE t.n < e.n OR h.n > 7";
 /// Under a contract that asks for noise.
 const NOISED: &str = "SELECT COUNT(*) AS zones, SUM(n) AS s FROM energy.meters WHERE n < 100";
 /// Whose contract is revoked.
-const OWNER: usize = 1;
+pub(super) const OWNER: usize = 1;
 
 /// What is done at every message of an attempt, which it is shown as it is before it is encrypted.
-pub(crate) type AtMessages = Arc<dyn Fn(&[u8]) + Send + Sync>;
+pub(crate) type AtMessages = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
 
 /// A link at whose messages is done what the stop has for them.
 pub(crate) fn watched(inner: Box<dyn Link>, stop: &Stop) -> Box<dyn Link> {
@@ -52,14 +52,14 @@ struct Watched {
 }
 
 impl Link for Watched {
-    fn submit(&mut self, to: PartyId, frame: Frame) -> Result<(), LinkError> {
-        (self.at_messages)(frame.as_ref());
+    fn submit(&mut self, to: PartyId, mut frame: Frame) -> Result<(), LinkError> {
+        (self.at_messages)(frame.payload_mut());
         self.inner.submit(to, frame)
     }
 
     fn take(&mut self, from: PartyId, expected: &Head) -> Result<Vec<u8>, LinkError> {
-        let payload = self.inner.take(from, expected)?;
-        (self.at_messages)(&payload);
+        let mut payload = self.inner.take(from, expected)?;
+        (self.at_messages)(&mut payload);
         Ok(payload)
     }
 
@@ -68,22 +68,24 @@ impl Link for Watched {
     }
 }
 
-struct City {
-    folder: TempDir,
-    desks: Vec<Arc<Desk>>,
+pub(super) struct City {
+    pub(super) folder: TempDir,
+    pub(super) desks: Vec<Arc<Desk>>,
     planner: Identity,
     key: seal::OutputKey,
     asked: AtomicUsize,
     /// What contracts ask for, and what is asked under them.
     dp: Option<Dp>,
-    sql: &'static str,
+    pub(super) sql: &'static str,
     /// The columns of every table.
     columns: &'static [&'static str],
     /// Is shown every message, with its party.
-    tap: Option<Tap>,
+    pub(super) tap: Option<Tap>,
+    /// What the job's entry says is read, if it stands on a log.
+    pub(super) reads: Vec<Read>,
 }
 
-type Tap = Arc<dyn Fn(usize, &[u8]) + Send + Sync>;
+type Tap = Arc<dyn Fn(usize, &mut [u8]) + Send + Sync>;
 
 /// What the three tables hold.
 struct Data {
@@ -98,7 +100,7 @@ fn identity(name: &str) -> Identity {
 }
 
 impl City {
-    fn new(dp: Option<Dp>, sql: &'static str) -> Self {
+    pub(super) fn new(dp: Option<Dp>, sql: &'static str) -> Self {
         let declared = "{ name = \"n\", type = \"INT\", min = 0, max = 1000, nullable = false }";
         let rows = TABLES.map(|(.., rows)| rows.to_owned());
         Self::of(&Data { columns: &["zone", "n"], declared, rows }, dp, sql)
@@ -131,8 +133,10 @@ impl City {
         });
         let desks = desks.collect();
         let key = seal::OutputKey::generate().expect("randomness");
-        let city =
-            Self { folder, desks, planner: identity("office"), key, asked: AtomicUsize::new(0), dp, sql, columns: data.columns, tap: None };
+        let noised = Read { dataset: "energy.meters".into(), snapshot: Hash([4; 32]), columns: vec!["n".into()] };
+        let reads = dp.iter().map(|_| noised.clone()).collect();
+        let asked = AtomicUsize::new(0);
+        let city = Self { folder, desks, planner: identity("office"), key, asked, dp, sql, columns: data.columns, tap: None, reads };
         (0..3).for_each(|party| city.put_contract(party));
         city
     }
@@ -169,7 +173,7 @@ impl City {
     }
 
     /// Runs the question at all three; at the owner's step number `at` its contract is revoked. Results, and how many steps the owner took.
-    fn run(self: &Arc<Self>, at: usize) -> (Vec<Result<Stated, Refusal>>, usize) {
+    pub(super) fn run(self: &Arc<Self>, at: usize) -> (Vec<Result<Stated, Refusal>>, usize) {
         let (offer, taken) = (self.offer(), Arc::new(AtomicUsize::new(0)));
         let running: Vec<_> = (0..3)
             .map(|party| {
@@ -189,22 +193,22 @@ impl City {
                         }
                     });
                     assert!(stop.at_messages.set(step.clone()).is_ok());
-                    super::run(desk, &admitted, &stop, &move |said| step(&frame::encode(&said).expect("a frame")))
+                    super::run(desk, &admitted, &stop, &move |said| step(&mut frame::encode(&said).expect("a frame")))
                 })
             })
             .collect();
         (running.into_iter().map(|thread| thread.join().expect("no panic")).collect(), taken.load(Ordering::SeqCst))
     }
 
-    /// What a party makes of an offer. With noise the job stands on a log, whose entry names the noise; no party has a mirror here, so that none is asked for a start.
-    fn admitted(&self, party: usize, offer: &Offer) -> Admitted {
+    /// What a party makes of an offer. If the job stands on a log, as with noise, it is its entry that names snapshots, and the noise; no party has a mirror here, so that none is asked for a start.
+    pub(super) fn admitted(&self, party: usize, offer: &Offer) -> Admitted {
         let admitted = self.desks[party].grounds.admit(offer, |_, _, _| Ok(()), now()).expect("allowed");
-        let entry = self.dp.as_ref().map(|_| {
+        let entry = (!self.reads.is_empty()).then(|| {
             Arc::new(entry::Query {
                 job: offer.job.0,
                 purpose: PUBLIC_BENEFIT.into(),
                 contracts: admitted.consent.contracts().map(|signed| signed.id).collect(),
-                reads: vec![Read { dataset: "energy.meters".into(), snapshot: Hash([4; 32]), columns: vec!["n".into()] }],
+                reads: self.reads.clone(),
                 parties: Vec::new(),
                 receivers: Vec::new(),
                 plan_hash: admitted.plan_hash,
@@ -243,7 +247,7 @@ impl City {
     }
 
     /// The answer that all parts give.
-    fn answer(&self, results: &[Result<Stated, Refusal>]) -> Vec<String> {
+    pub(super) fn answer(&self, results: &[Result<Stated, Refusal>]) -> Vec<String> {
         let parts: Vec<_> = results.iter().map(|result| result.as_ref().expect("sealed")).enumerate().collect();
         self.opened(&parts, &[]).expect("an answer")
     }
@@ -280,7 +284,7 @@ impl City {
         std::fs::read_dir(state).expect("a folder").count()
     }
 
-    fn offer(&self) -> Offer {
+    pub(super) fn offer(&self) -> Offer {
         let grounds = &self.desks[0].grounds;
         let query = Query {
             sql: self.sql.into(),
@@ -302,12 +306,16 @@ impl City {
     }
 }
 
-fn desk(folder: &Path, name: &str, table: &str, roster: Arc<Roster>, catalog: Arc<Catalog>, socket: UdpSocket) -> Desk {
+pub(super) fn config(folder: &Path, name: &str, table: &str) -> Config {
     let config = format!(
         "node = \"{name}\"\nidentity = \"k\"\nroster = \"r\"\ncatalogue = \"c\"\ncontracts = \"contracts\"\nstate = \"{name}.state\"\n\
          [[table]]\nname = \"public.zones\"\npath = \"zones.csv\"\n[[table]]\nname = \"{name}.{table}\"\npath = \"{name}.csv\"\n"
     );
-    let config = Config::parse(&config, &folder.join("party.toml")).expect("a configuration");
+    Config::parse(&config, &folder.join("party.toml")).expect("a configuration")
+}
+
+fn desk(folder: &Path, name: &str, table: &str, roster: Arc<Roster>, catalog: Arc<Catalog>, socket: UdpSocket) -> Desk {
+    let config = config(folder, name, table);
     let sources = Sources::load(&config, &catalog).expect("loaded");
     let attempts = Mutex::new(Attempts::open(&config.state, now()).expect("opened"));
     let contracts = Contracts::open(&config.contracts, &config.state, name, roster.clone(), catalog.clone()).expect("contracts");
@@ -320,6 +328,7 @@ fn desk(folder: &Path, name: &str, table: &str, roster: Arc<Roster>, catalog: Ar
     let guard = Guard::new(name, &config.state);
     let answers = Answers::open(&config.state, identity.clone()).expect("opened");
     let openings = Openings::open(&config.state).expect("opened");
+    let dealings = Dealings::open(&config.state, identity.clone()).expect("opened");
     Desk {
         node: name.into(),
         me,
@@ -330,6 +339,7 @@ fn desk(folder: &Path, name: &str, table: &str, roster: Arc<Roster>, catalog: Ar
         guard,
         answers,
         openings,
+        dealings,
         mesh,
         limits,
         observed,

@@ -25,6 +25,7 @@
 //! Leakage: none; openings and releases show the value to whom they name, nothing else.
 
 mod bits;
+mod dealing;
 mod difference;
 mod gates;
 mod owner;
@@ -35,6 +36,7 @@ mod retrieve;
 mod share;
 mod shuffle;
 
+pub use dealing::{Ahead, DEALING, Dealing, Said};
 pub use share::Rep3Share;
 pub use shuffle::Shuffled;
 
@@ -42,6 +44,7 @@ use crate::engine::{Difference, Engine, Input, Opened, Ranked, Released, Securit
 use crate::retrieve::{Ask, Offer, Retrieved};
 use crate::table::Table;
 use crate::wire::{Gate, Wire};
+use dealing::masked;
 use mpc_core::{Abort, B64, Column, Index, Layout, Meter, PartyId, Permutation, Ring, Session};
 
 /// Three parties, one of them possibly curious.
@@ -51,6 +54,8 @@ pub struct Rep3 {
     shuffles: u64,
     /// Whether places are opened in a round after their shuffle.
     open_after: bool,
+    /// The keys under which owners deal, if they do.
+    dealing: Option<Dealing>,
 }
 
 impl Rep3 {
@@ -60,12 +65,17 @@ impl Rep3 {
     /// If the session has other than three parties: the roster decides that before any session starts.
     pub fn new(session: Session) -> Self {
         assert_eq!(session.parties(), 3, "replicated sharing is among three parties");
-        Rep3 { session, shuffles: 0, open_after: false }
+        Rep3 { session, shuffles: 0, open_after: false, dealing: None }
     }
 
     /// The session it runs on.
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// The same, for what parties tell one another beside the computation.
+    pub fn session_mut(&mut self) -> &mut Session {
+        &mut self.session
     }
 
     /// What the session has cost so far.
@@ -86,6 +96,52 @@ impl Rep3 {
     /// P_{i+1}, the other holder of this party's second component.
     fn right(&self) -> PartyId {
         self.session.right(1)
+    }
+
+    /// [`input`](Engine::input), or under the dealing keys if there are any.
+    fn shared<R: Ring>(&mut self, inputs: &[Input<'_, R>]) -> Result<Vec<Rep3Share<R>>, Abort> {
+        let (me, left, right) = (self.session.me(), self.left(), self.right());
+        let mut dealt = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            if input.owner.0 >= 3 {
+                return Err(Abort::Refused(format!("party {} takes no part in this session", input.owner)));
+            }
+            let place = self.place(input.owner);
+            dealt.push(match input.owner {
+                owner if owner == me => {
+                    let values = input.checked_values()?;
+                    Some(masked(values, &mut self.mask(owner, place, values.as_slice().len())))
+                }
+                owner if owner == left => {
+                    let mut mask = self.mask(owner, place, input.layout.len::<R>());
+                    Some((Column::build(input.layout, |_, masks| mask.fill(masks)), Column::zeros(input.layout)))
+                }
+                _ => None,
+            });
+        }
+        let mut round = self.session.round("input");
+        let mut expected = Vec::with_capacity(inputs.len());
+        for (input, dealt) in inputs.iter().zip(&dealt) {
+            if let (true, Some((mine, _))) = (input.owner == me, dealt) {
+                round.send(left, mine);
+            }
+            expected.push((input.owner == right).then(|| round.recv(right, input.layout)));
+        }
+        let mut inbox = round.run()?;
+        let mut shares = Vec::with_capacity(inputs.len());
+        for ((dealt, expected), input) in dealt.into_iter().zip(expected).zip(inputs) {
+            let (first, second) = match (dealt, expected) {
+                (Some(components), _) => components,
+                (None, Some(ticket)) => {
+                    let received = inbox.take(ticket);
+                    self.compare(&received)?;
+                    (Column::zeros(input.layout), received)
+                }
+                (None, None) => unreachable!("what is not dealt here is received"),
+            };
+            shares.push(Rep3Share::from_components(first, second));
+        }
+        Ok(shares)
     }
 
     /// One round in which this party sends its part of a sum, z_i, to the other holder of component i and gets z_{i+1}.
@@ -110,49 +166,15 @@ impl Engine for Rep3 {
 
     /// P_i: x_{i+1} = F(k_{i+1}), x_{i+2} = 0, and x_i = x - x_{i+1} goes to P_{i-1}.
     fn input<R: Ring>(&mut self, inputs: &[Input<'_, R>]) -> Result<Vec<Rep3Share<R>>, Abort> {
-        let (me, left, right) = (self.session.me(), self.left(), self.right());
-        let mut dealt = Vec::with_capacity(inputs.len());
-        for input in inputs {
-            let step = self.session.step();
-            dealt.push(match input.owner {
-                owner if owner == me => {
-                    let values = input.checked_values()?.as_slice();
-                    let mut mask = self.session.prss(right).elements(step, 0..values.len());
-                    Some(Column::build_pair(input.layout, |at, mine, masks| {
-                        mask.fill(masks);
-                        mine.iter_mut().zip(&values[at..]).zip(&*masks).for_each(|((m, x), r)| *m = x.sub(*r));
-                    }))
-                }
-                owner if owner == left => {
-                    let mut mask = self.session.prss(left).elements(step, 0..input.layout.len::<R>());
-                    Some((Column::build(input.layout, |_, masks| mask.fill(masks)), Column::zeros(input.layout)))
-                }
-                owner if owner == right => None,
-                owner => return Err(Abort::Refused(format!("party {owner} takes no part in this session"))),
-            });
-        }
-        let mut round = self.session.round("input");
-        let mut expected = Vec::with_capacity(inputs.len());
-        for (input, dealt) in inputs.iter().zip(&dealt) {
-            if let (true, Some((mine, _))) = (input.owner == me, dealt) {
-                round.send(left, mine);
-            }
-            expected.push((input.owner == right).then(|| round.recv(right, input.layout)));
-        }
-        let mut inbox = round.run()?;
-        Ok(dealt
-            .into_iter()
-            .zip(expected)
-            .zip(inputs)
-            .map(|((dealt, expected), input)| {
-                let (first, second) = match (dealt, expected) {
-                    (Some(components), _) => components,
-                    (None, Some(ticket)) => (Column::zeros(input.layout), inbox.take(ticket)),
-                    (None, None) => unreachable!("what is not dealt here is received"),
-                };
-                Rep3Share::from_components(first, second)
-            })
-            .collect())
+        let dealing = self.dealing.take();
+        let shares = self.shared(inputs);
+        self.dealing = dealing;
+        shares
+    }
+
+    /// The same, with F under the dealing keys.
+    fn deal<R: Ring>(&mut self, inputs: &[Input<'_, R>]) -> Result<Vec<Rep3Share<R>>, Abort> {
+        self.shared(inputs)
     }
 
     /// Component 0 is the value, the others are zero.

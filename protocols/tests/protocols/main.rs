@@ -4,6 +4,7 @@ mod arithmetic;
 mod bits;
 mod circuits;
 mod costs;
+mod dealing;
 mod division;
 mod faults;
 mod privacy;

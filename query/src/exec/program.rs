@@ -45,7 +45,7 @@ pub(super) struct Slot {
 
 /// What is shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SlotOf {
+pub(crate) enum SlotOf {
     /// A column of a scan in a form.
     Scan(ScanId, usize, usize),
     /// All planes of a relation of one ring.

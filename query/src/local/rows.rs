@@ -2,9 +2,10 @@
 //! of [`planes`].
 
 use super::{InputColumn, LocalError};
+use crate::dealing::is_set;
 use crate::exec::{HomeOrder, InputRing, Ties};
 use crate::plan::Ring;
-use crate::plan::relation::{Relation, RowColumn, RowForm, SortKey};
+use crate::plan::relation::{Operator, Relation, RowColumn, RowForm, SortKey};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Decimal128Type, Int64Type};
@@ -28,9 +29,12 @@ pub(crate) fn encode(
     }
     let clear: Vec<Clear> =
         relation.columns.iter().zip(batch.columns()).map(|(c, array)| clear(c, array, place)).collect::<Result<_, _>>()?;
+    // an order that the question asks for is shown as it is
+    let in_any_order = matches!(&relation.op, Operator::Home { plan, .. } if is_set(plan));
+    let from = if in_any_order { canonical(&clear, rows) } else { (0..rows).collect() };
     let from = match order {
-        Some(order) => in_order(relation, &clear, rows, order).ok_or_else(|| defect("the operating system gives randomness"))?,
-        None => (0..rows).collect(),
+        Some(order) => in_order(relation, &clear, from, order).ok_or_else(|| defect("the operating system gives randomness"))?,
+        None => from,
     };
     let mut bits = Column::zeros(Layout::new(places, planes(relation, InputRing::Bits)));
     let mut fp61 = Column::zeros(Layout::new(places, planes(relation, InputRing::Fp61)));
@@ -75,9 +79,20 @@ pub(crate) fn encode(
     Ok(all.into_iter().filter(|(ring, _)| planes(relation, *ring) > 0).collect())
 }
 
-/// The rows in their order; `None` if there is no randomness.
-fn in_order(relation: &Relation, clear: &[Clear], rows: usize, order: &HomeOrder) -> Option<Vec<usize>> {
+/// The rows in the order of all their columns: the same set of rows is shared alike, whatever order the local stage left them in ([`crate::dealing`]).
+fn canonical(clear: &[Clear], rows: usize) -> Vec<usize> {
     let mut from: Vec<usize> = (0..rows).collect();
+    let compared = |a: usize, b: usize| {
+        let unequal =
+            clear.iter().map(|c| c.valid[a].cmp(&c.valid[b]).then_with(|| c.value(a).cmp(&c.value(b)))).find(|order| order.is_ne());
+        unequal.unwrap_or(std::cmp::Ordering::Equal)
+    };
+    from.sort_by(|a, b| compared(*a, *b));
+    from
+}
+
+/// Rows in an order, those that are equal in it as they stood; `None` if there is no randomness.
+fn in_order(relation: &Relation, clear: &[Clear], mut from: Vec<usize>, order: &HomeOrder) -> Option<Vec<usize>> {
     let null = |columns: &[usize], row: usize| columns.iter().any(|c| !clear[*c].valid[row]);
     match order {
         HomeOrder::Lookup(columns, None) => {
@@ -89,7 +104,7 @@ fn in_order(relation: &Relation, clear: &[Clear], rows: usize, order: &HomeOrder
             (null(columns, *row), digest.of_clear(&planes.collect::<Vec<_>>()))
         }),
         HomeOrder::By(by, at_random) => {
-            let ties = if *at_random == Ties::Random { ties(rows)? } else { Vec::new() };
+            let ties = if *at_random == Ties::Random { ties(from.len())? } else { Vec::new() };
             let compared = |key: &SortKey, a: usize, b: usize| {
                 let column = &clear[key.column];
                 let (a_valid, b_valid) = (column.valid[a], column.valid[b]);

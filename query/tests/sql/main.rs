@@ -4,6 +4,7 @@
 mod advice;
 mod answers;
 mod city;
+mod dealt;
 mod decided;
 mod executor;
 mod grammar;

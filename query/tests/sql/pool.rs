@@ -92,6 +92,9 @@ pub fn total(steps: &[Price]) -> Price {
     })
 }
 
+/// Of a part of a question, and of what its owner deals for it.
+pub type Digests = [[u8; 32]; 2];
+
 impl Pool {
     /// Agencies without tables.
     pub fn new(parties: [&'static str; 3], catalog: &str) -> Result<Self, String> {
@@ -170,6 +173,25 @@ impl Pool {
     fn at_home(&self, plan: &Plan, ground: &Ground) -> Result<Vec<AtHome>, NoAnswer> {
         let homes = self.parties.iter().map(|party| self.local.at_home(plan, party, ground, &self.at(party)));
         homes.collect::<Result<_, _>>().map_err(|e| NoAnswer::Failed(e.to_string()))
+    }
+
+    /// What parties deal, by party: the part of the question that it is and a hash of the inputs; `None` for a part that is not said to be the same each time. With so much memory for operators.
+    pub fn dealt(&self, sql: &str, memory: usize) -> Result<BTreeMap<&'static str, Option<Digests>>, NoAnswer> {
+        let plan = self.plan(sql)?;
+        let failed = |e: &dyn std::fmt::Display| NoAnswer::Failed(e.to_string());
+        let local = Local::new(memory).map_err(|e| failed(&e))?;
+        let ground = self.ground(&plan)?;
+        let homes = self.at_home(&plan, &ground)?;
+        let ran = sized(&plan, &homes);
+        let program = Program::new(&ran, &ground).map_err(|e| failed(&e))?;
+        let mut dealt = BTreeMap::new();
+        for party in self.parties.into_iter().filter(|party| program.deals(party) > 0) {
+            let home = local.at_home(&plan, party, &ground, &self.at(party)).map_err(|e| failed(&e))?;
+            let inputs = home.inputs(&ran).map_err(|e| failed(&e))?;
+            let hash = || program.hash_of_dealt(party, &inputs).expect("all of its columns are at hand");
+            dealt.insert(party, query::dealing::part(&plan, party).map(|part| [part, **hash()]));
+        }
+        Ok(dealt)
     }
 
     /// The answer on shares, by this plan.

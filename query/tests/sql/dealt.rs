@@ -1,0 +1,63 @@
+//! What owners deal is the same whenever they have the same rows: in whatever order these stand, and whatever memory there is.
+
+use super::pool::NoAnswer;
+use super::slt::files;
+use super::town::{town, town_stirred};
+use sqllogictest::{DefaultColumnType, Record, parse_file};
+
+#[test]
+fn the_same_rows_are_dealt_alike() {
+    let (town, stirred) = (town(), town_stirred());
+    let (mut bound, mut others) = (0, 0);
+    for file in files() {
+        for record in parse_file::<DefaultColumnType>(&file).unwrap_or_else(|e| panic!("{e}")) {
+            let Record::Query { sql, .. } = &record else { continue };
+            let one = match town.dealt(sql, 1 << 30) {
+                Ok(one) => one,
+                Err(NoAnswer::Refused(_)) => continue,
+                Err(NoAnswer::Failed(what)) => panic!("{sql}\n{what}"),
+            };
+            let other = stirred.dealt(sql, 16 << 20).unwrap_or_else(|e| panic!("{sql}\n{e}"));
+            for (party, dealt) in one.iter().filter(|(_, dealt)| dealt.is_some()) {
+                assert_eq!(other[party], *dealt, "{party}: {sql}");
+            }
+            bound += one.values().flatten().count();
+            others += one.values().filter(|dealt| dealt.is_none()).count();
+        }
+    }
+    // What is not bound is not checked: a change that leaves more out is seen here.
+    assert!(bound >= 2 * others, "{bound} parts are bound, {others} are not");
+}
+
+#[test]
+fn what_need_not_be_the_same_twice_is_not_bound() {
+    for clinic in [
+        "(SELECT patient FROM clinic.visits LIMIT 3)",
+        "(SELECT patient, ROW_NUMBER() OVER (ORDER BY ward) AS r FROM clinic.visits)",
+        "(SELECT DISTINCT ON (ward) patient FROM clinic.visits ORDER BY ward)",
+    ] {
+        let sql = format!("SELECT COUNT(*) AS n FROM school.pupils p JOIN {clinic} v ON v.patient = p.pupil");
+        match town().dealt(&sql, 1 << 28) {
+            Ok(dealt) => assert!(dealt.get("clinic").is_none_or(Option::is_none), "{sql}"),
+            // Not all of these are answered at all.
+            Err(NoAnswer::Refused(_)) => {}
+            Err(NoAnswer::Failed(what)) => panic!("{sql}\n{what}"),
+        }
+    }
+}
+
+#[test]
+fn a_part_is_its_owners_and_of_what_it_does_at_home() {
+    let part = |marks: &str, cases: &str| {
+        let sql = format!(
+            "SELECT SUM(m.mark * c.severity) AS s FROM (SELECT pupil, mark FROM school.marks WHERE {marks}) m \
+             JOIN (SELECT patient, severity FROM clinic.cases WHERE {cases}) c ON c.patient = m.pupil"
+        );
+        let dealt = town().dealt(&sql, 1 << 28).unwrap_or_else(|e| panic!("{e}"));
+        ["school", "clinic"].map(|owner| dealt.get(owner).copied().flatten().expect("it is bound")[0])
+    };
+    let [school, clinic] = part("mark > 3", "severity > 1");
+    assert_eq!(part("mark > 3", "severity > 2")[0], school, "what the others do at home is theirs");
+    let [other, same] = part("mark > 4", "severity > 1");
+    assert!(other != school && same == clinic);
+}
