@@ -35,9 +35,9 @@ const HELP: &str = "Examples:
   tacit contract check energy.meters.draft --roster roster.toml --catalogue catalogue.toml
   tacit contract explain energy.meters.draft --catalogue catalogue.toml -- \"SELECT SUM(kwh) FROM energy.meters\"
   tacit contract sign energy.meters.draft --identity energy/energy.key
-  tacit contract show energy.meters.contract --roster roster.toml
+  tacit contract show energy.meters.5c1e90d2.contract --roster roster.toml
   tacit contract diff old.contract energy.meters.draft
-  tacit contract revoke energy.meters.contract --identity energy/energy.key --reason \"the pilot is over\"
+  tacit contract revoke energy.meters.5c1e90d2.contract --identity energy/energy.key --reason \"the pilot is over\"
 
 Put what is signed (*.contract, *.revoke) into the folder that `contracts` names in every party.toml; nodes notice within a second. docs/contracts.md
 explains every field.

@@ -64,6 +64,13 @@ impl Desk {
     fn sign(&self, file: &Path, name: &str) -> Said {
         self.contract("sign", &[text(file), "--identity", text(&self.key(name))])
     }
+
+    /// Signs a draft as its agency, and finds what was written.
+    fn signed(&self, draft: &Path) -> PathBuf {
+        let said = self.sign(draft, "energy");
+        assert_eq!(said.code, 0, "{}", said.err);
+        said.out.split_once(" is signed by energy.").expect("a file").0.into()
+    }
 }
 
 #[test]
@@ -111,8 +118,7 @@ fn a_contract_is_drafted_signed_countersigned_and_ended() {
     let said = desk.sign(&draft, "health");
     assert_eq!(said.code, 1);
     assert!(said.err.contains("not the key that it has for `energy`"), "{}", said.err);
-    assert_eq!(desk.sign(&draft, "energy").code, 0);
-    let contract = desk.path("c.contract");
+    let contract = desk.signed(&draft);
     let roster = ["--roster", text(&desk.path("city/roster.toml"))].map(str::to_owned);
     let roster: Vec<&str> = roster.iter().map(String::as_str).collect();
     assert_eq!(desk.state(&contract, &roster), "OFFERED");
@@ -142,15 +148,47 @@ fn a_contract_is_drafted_signed_countersigned_and_ended() {
         |name: &str| desk.contract("revoke", &[text(&contract), "--identity", text(&desk.key(name)), "--reason", "the pilot is over"]);
     assert_eq!((revoke("planning-office").code, revoke("energy").code), (1, 0));
     assert_eq!(desk.state(&contract, &roster), "TERMINATED");
-    let note = std::fs::read_to_string(desk.path("c.revoke")).expect("the revocation");
+    let revocation = contract.with_extension("revoke");
+    let note = std::fs::read_to_string(&revocation).expect("the revocation");
     assert!(note.starts_with("tacit/revoke/v1\n") && note.contains("the pilot is over"), "{note}");
 
     // A party takes both as they are: nothing stands then.
-    for name in ["c.contract", "c.revoke"] {
-        std::fs::copy(desk.path(name), desk.path("city/contracts").join(name)).expect("copied");
+    for file in [&contract, &revocation] {
+        std::fs::copy(file, desk.path("city/contracts").join(file.file_name().expect("a name"))).expect("copied");
     }
     let doctor = run(&["doctor", text(&desk.path("city/energy/party.toml"))]);
     assert!(doctor.out.contains("3 stand (1 revoked)"), "{}", doctor.out);
+}
+
+/// A table's contracts lie beside one another, whichever of them `tacit init` wrote: a plain run and a plain `cp` put a new one there and take none away.
+#[test]
+fn what_is_signed_never_takes_the_place_of_another_contract() {
+    let desk = Desk::new();
+    let contracts = desk.path("city/contracts");
+    let first = contracts.join("energy.example.contract");
+    let before = std::fs::read_to_string(&first).expect("the first contract");
+    for place in ["work", "work", "city/contracts"] {
+        let draft = desk.path(place).join("energy.example.draft");
+        std::fs::create_dir_all(desk.path(place)).expect("a folder");
+        std::fs::remove_file(&draft).ok();
+        assert_eq!(desk.new_contract(&draft, &["--allow", "amount=SUM"]).code, 0);
+        let file = desk.signed(&draft);
+        let name = file.file_name().expect("a name").to_owned();
+        let note = std::fs::read(&file).expect("a contract");
+        let id = Entry::parse(&note).expect("an entry").id;
+        assert_eq!(name.to_str(), Some(format!("energy.example.{}.contract", id.short()).as_str()));
+        std::fs::write(contracts.join(&name), note).expect("put there");
+    }
+    assert_eq!(std::fs::read_to_string(&first).expect("it is there"), before);
+    let doctor = run(&["doctor", text(&desk.path("city/energy/party.toml"))]);
+    assert!(doctor.out.contains("6 stand"), "{}", doctor.out);
+    // What a name is given for is not overwritten either.
+    let said = desk.contract(
+        "sign",
+        &[text(&desk.path("work/energy.example.draft")), "--identity", text(&desk.key("energy")), "--output", text(&first)],
+    );
+    assert!(said.code == 2 && said.err.contains("is not overwritten; name another with --output"), "{}", said.err);
+    assert_eq!(std::fs::read_to_string(&first).expect("it is there"), before);
 }
 
 #[test]
