@@ -4,6 +4,7 @@ mod check;
 mod draft;
 mod explain;
 mod protection;
+mod revoke;
 mod show;
 mod sign;
 
@@ -51,7 +52,7 @@ enum ContractCommand {
     Sign(sign::SignArgs),
     Show(show::ShowArgs),
     Diff(show::DiffArgs),
-    Revoke(sign::RevokeArgs),
+    Revoke(revoke::RevokeArgs),
     Explain(explain::ExplainArgs),
 }
 
@@ -62,7 +63,7 @@ pub(super) fn contract(args: ContractArgs) -> Done {
         ContractCommand::Sign(args) => sign::sign(&args),
         ContractCommand::Show(args) => show::show(&args),
         ContractCommand::Diff(args) => show::diff(&args),
-        ContractCommand::Revoke(args) => sign::revoke(&args),
+        ContractCommand::Revoke(args) => revoke::revoke(&args),
         ContractCommand::Explain(args) => explain::explain(&args),
     }
 }

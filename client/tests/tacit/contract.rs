@@ -191,6 +191,67 @@ fn what_is_signed_never_takes_the_place_of_another_contract() {
     assert_eq!(std::fs::read_to_string(&first).expect("it is there"), before);
 }
 
+/// Whoever revokes is told what follows where the note is, and what is left to do.
+#[test]
+fn a_revocation_says_where_it_is_in_force_and_what_follows() {
+    let desk = Desk::new();
+    let (folder, config) = (desk.path("city/contracts"), desk.path("city/energy/party.toml"));
+    let signed = |name: &str, more: &[&str]| {
+        let draft = desk.path(name);
+        let said = desk.new_contract(&draft, &[&["--allow", "amount=SUM"], more].concat());
+        assert_eq!(said.code, 0, "{}", said.err);
+        desk.signed(&draft)
+    };
+    let revoke = |file: &Path, more: &[&str]| {
+        let said = desk.contract("revoke", &[&[text(file), "--identity", text(&desk.key("energy"))], more].concat());
+        assert_eq!(said.code, 0, "{}", said.err);
+        said.out
+    };
+    let says = |said: &str, parts: &[&str], not: &[&str]| {
+        assert!(parts.iter().all(|part| said.contains(part)), "{parts:?}: {said}");
+        assert!(!not.iter().any(|part| said.contains(part)), "{not:?}: {said}");
+    };
+    let (sees, log) = ("sees it there within a second: it refuses new questions", "the city's log has it with the next checkpoint");
+
+    // In the folder of the owner's node, whose configuration is beside its key.
+    let live = revoke(&folder.join("energy.example.contract"), &[]);
+    says(
+        &live,
+        &["It is in the folder by which `energy`'s node goes (", text(&config), "of the other nodes", sees, log],
+        &["nothing before"],
+    );
+    // Elsewhere: nothing has ended, and it is said where it does.
+    let away = signed("away.draft", &["--revocation", "new-jobs"]);
+    let (there, runs) =
+        (format!("before it is in {}", text(&desk.path("city/energy/../contracts"))), "lets what runs under the contract end");
+    says(&revoke(&away, &[]), &["ends nothing", &there, "put it there", sees, runs, log], &["It is in the folder"]);
+    let told = desk.path("there.revoke");
+    says(&revoke(&away, &["--config", text(&config), "--output", text(&told)]), &[&there, runs], &["It is in the folder"]);
+    let put = folder.join("away.revoke");
+    says(&revoke(&away, &["--config", text(&config), "--output", text(&put)]), &["It is in the folder", runs], &["nothing before"]);
+
+    // Another agency's configuration says nothing of it, and nothing is written.
+    let (wrong, health, key) = (desk.path("wrong.revoke"), desk.path("city/health/party.toml"), desk.key("energy"));
+    let args = [text(&away), "--identity", text(&key), "--output", text(&wrong), "--config", text(&health)];
+    let said = desk.contract("revoke", &args);
+    assert!(said.code == 2 && said.err.contains("it is of `health`'s node, and the contract is `energy`'s"), "{}", said.err);
+    assert!(!wrong.exists());
+
+    // A node without the log has nothing to put there; and where nobody knows the node, nothing is claimed of it.
+    let whole = std::fs::read_to_string(&config).expect("the configuration");
+    let (before, behind) = whole.split_once("[ledger]").expect("its part in the log");
+    let tables = behind.split_once("[[table]]").expect("its tables").1;
+    std::fs::write(&config, format!("{before}[[table]]{tables}")).expect("written");
+    says(&revoke(&signed("apart.draft", &[]), &[]), &[&there, sees, "ends what runs"], &["the city's log"]);
+    std::fs::remove_file(&config).expect("removed");
+    let unknown = revoke(&signed("unknown.draft", &[]), &[]);
+    says(
+        &unknown,
+        &["before it is in a folder by which a node goes", "every node", sees, "If `energy`'s node keeps"],
+        &["It is in the folder"],
+    );
+}
+
 #[test]
 fn every_term_has_an_option() {
     let desk = Desk::new();

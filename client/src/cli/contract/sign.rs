@@ -1,11 +1,11 @@
-//! `tacit contract sign` and `tacit contract revoke`.
+//! `tacit contract sign`.
 
 use super::{document, replace, write_new};
 use crate::cli::{Done, print};
 use crate::contract::Document;
 use crate::error::Error;
 use clap::Args;
-use ledger::entry::{Body, Entry, Revoke, countersign};
+use ledger::entry::{Entry, countersign};
 use ledger::key::VerifierKey;
 use mpc_core::identity::Identity;
 use mpc_core::stack;
@@ -77,53 +77,6 @@ fn named(draft: &Path, note: &str) -> Result<PathBuf, Error> {
     Ok(draft.with_extension(format!("{}.contract", id.short())))
 }
 
-/// End a contract: write the note that says so
-#[derive(Debug, Args)]
-#[command(after_long_help = REVOKE_HELP)]
-pub(super) struct RevokeArgs {
-    /// The contract
-    file: PathBuf,
-    /// The private key of its agency's node
-    #[arg(long, value_name = "KEY")]
-    identity: PathBuf,
-    /// Why, for whoever reads it
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
-    /// The file to write; if left out, FILE with the ending .revoke
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-}
-
-const REVOKE_HELP: &str = "Examples:
-  tacit contract revoke contracts/energy.meters.5c1e90d2.contract --identity energy/energy.key --reason \"the pilot is over\"
-
-A node that has the note in its folder refuses new questions within a second and ends what runs, unless the contract says `new-jobs`. The agency's own
-node is enough to keep every answer back; put it into every node's folder all the same. It cannot be taken back: sign a new contract instead.";
-
-pub(super) fn revoke(args: &RevokeArgs) -> Done {
-    let Document { contract, signed } = document(&args.file)?;
-    let Some(signed) = signed else {
-        return Err(
-            Error::config(format!("{}: it is a draft: nobody has signed it, and there is nothing to end", args.file.display())).into()
-        );
-    };
-    let (identity, owner) = (load(&args.identity)?, contract.owner.name());
-    if *contract.owner.key() != identity.public().verifying_key() {
-        let what = format!("this is not the key of `{owner}`, who alone can end it");
-        return Err(Error::Failed(format!("{}: {what}", args.identity.display())).into());
-    }
-    let body = Body::Revoke(Revoke { contract: signed.id, reason: args.reason.clone() });
-    let note = stack::wiped(|| body.sign(owner, identity.signing_key())).map_err(|error| Error::config(error.to_string()))?;
-    let path = args.output.clone().unwrap_or_else(|| args.file.with_extension("revoke"));
-    write_new(&path, &note)?;
-    Ok(print(&format!(
-        "{} ends the contract `{}` ({}). Put it into the folder of contracts of every node.\n",
-        path.display(),
-        contract.id,
-        signed.id.short()
-    ))?)
-}
-
-fn load(path: &Path) -> Result<Identity, Error> {
+pub(super) fn load(path: &Path) -> Result<Identity, Error> {
     Identity::load(path).map_err(|error| Error::config(error.to_string()))
 }
