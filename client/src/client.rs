@@ -4,7 +4,7 @@ use crate::clock::now;
 use crate::config::Config;
 use crate::error::{Declined, Error, Refusals};
 use crate::http::{Api, Problem};
-use crate::joblog;
+use crate::joblog::{self, Stated};
 use crate::pooled::public_tables;
 use crate::result::{self, Answer};
 use ledger::budget::{Account, Allowance, Loss, left, month};
@@ -22,7 +22,6 @@ use query::catalog::Catalog;
 use query::compile::{SqlError, compile};
 use query::consent::{self, Effective};
 use query::explain::{Consent, ContractLine, Explain, ExplainError, explain};
-use query::joblog::QueryEntry;
 use query::message::job::{CityStatus, Event, JobState, JobStatus, PartyRefusal, SealedResults, Submit, Submitted, What, Word};
 use query::message::{Cancel, Code, Query, QueryId, Refusal, Statement};
 use query::plan::Plan;
@@ -70,7 +69,7 @@ pub struct Asked {
     pub(crate) key: OutputKey,
     pub(crate) since: Instant,
     /// What was signed of it for the city's log.
-    pub(crate) entry: Option<QueryEntry>,
+    pub(crate) stated: Option<Stated>,
 }
 
 impl Client {
@@ -250,12 +249,13 @@ impl Client {
         let key = OutputKey::generate().map_err(|e| Error::internal(e.to_string()))?;
         let (query, note) = self.sign(sql, ask, &key)?;
         let job = QueryId::of(&note);
-        let (plan, entry) = self.with_entry(plan, &query, &note).await?;
+        let (plan, stated) = self.with_entry(plan, &query, &note).await?;
+        let entry = stated.as_ref().map(|stated| stated.entry.clone());
         if let (Some(folder), Some(entry)) = (&ask.openings, &entry) {
             // Before it is asked: what cannot be shown later is not on the log.
             joblog::keep(folder, job, openings::What::Statement, &Opening { salt: entry.salt, value: query.sql.clone() })?;
         }
-        let answer: Result<Submitted, Problem> = self.api.post("/v1/jobs", &Submit { note, entry: entry.clone() }).await?;
+        let answer: Result<Submitted, Problem> = self.api.post("/v1/jobs", &Submit { note, entry }).await?;
         let submitted = match answer {
             Ok(submitted) => submitted,
             Err(problem) => return Err(self.refused(problem).await),
@@ -266,7 +266,7 @@ impl Client {
                 submitted.job.short()
             )));
         }
-        Ok(Asked { job, plan, key, since, entry })
+        Ok(Asked { job, plan, key, since, stated })
     }
 
     /// Follows a job until it is over, across lost connections and a coordinator that restarts.

@@ -20,14 +20,16 @@ use query::joblog::{Compiled, QueryEntry, digest, noise, result};
 use query::message::job::{OnLog, Places, Receipted, SealedResults, Standing};
 use query::message::{Query, QueryId, Sealed};
 use query::plan::Plan;
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 impl Client {
     /// What of a plan as it was asked will run, and the entry for the log that goes with it. There is none if the city keeps no log; nor if no contract on it
     /// allows the question: then every agency says for itself what is not allowed.
-    pub(crate) async fn with_entry(&self, asked: Plan, query: &Query, note: &str) -> Result<(Plan, Option<QueryEntry>), Error> {
+    pub(crate) async fn with_entry(&self, asked: Plan, query: &Query, note: &str) -> Result<(Plan, Option<Stated>), Error> {
         let since = Instant::now();
         loop {
             let Some(standing) = self.standing().await? else {
@@ -44,8 +46,9 @@ impl Client {
                     match self.entry_of(&asking, &plan, &effective) {
                         Ok(body) => {
                             let (plan, body) = self.given_before(&asking, (plan, body), &effective)?;
+                            let contracts = named(&body.contracts, &standing);
                             let entry = self.sign_entry(&Body::Query(body))?;
-                            return Ok((plan, Some(QueryEntry { entry, salt })));
+                            return Ok((plan, Some(Stated { entry: QueryEntry { entry, salt }, contracts })));
                         }
                         Err(dataset) => format!("what `{dataset}` holds"),
                     }
@@ -174,6 +177,43 @@ impl Client {
     }
 }
 
+/// What is stated of a question for the log.
+pub(crate) struct Stated {
+    pub entry: QueryEntry,
+    /// The contracts that it names.
+    pub contracts: Vec<Under>,
+}
+
+/// A contract under which an answer was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Under {
+    /// Its data set.
+    pub dataset: String,
+    /// What people call it.
+    pub contract: String,
+    /// Its id.
+    pub id: Hash,
+}
+
+impl fmt::Display for Under {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` ({}) for {}", self.contract, self.id.short(), self.dataset)
+    }
+}
+
+/// What people call the contracts of these ids: by their texts, which the ids are hashes of.
+fn named(ids: &[Hash], standing: &Standing) -> Vec<Under> {
+    let named = |note: &String| {
+        let Entry { id, body: Body::Contract(entry::Contract { dataset, terms }), .. } = Entry::parse(note.as_bytes()).ok()? else {
+            return None;
+        };
+        Some(Under { dataset, contract: terms["id"].as_str()?.to_owned(), id })
+    };
+    let mut named: Vec<Under> = standing.contracts.iter().filter_map(named).filter(|under| ids.contains(&under.id)).collect();
+    named.sort_by(|one, other| one.dataset.cmp(&other.dataset));
+    named
+}
+
 /// Puts an opening into a folder that the planner named.
 pub(crate) fn keep(folder: &Path, job: QueryId, what: What, opening: &Opening) -> Result<(), Error> {
     openings::write(folder, &job.0, what, opening).map_err(|error| Error::config(format!("--save-opening {}: {error}", folder.display())))
@@ -218,6 +258,8 @@ enum Agreed {
 /// Where a job is in the log, with the proof of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Logged {
+    /// The contracts under which it was answered: those that its query names, by which every party went.
+    pub contracts: Vec<Under>,
     /// The places of its query and its result.
     pub places: Places,
     /// Those of its debits.
@@ -235,7 +277,7 @@ pub struct Logged {
 /// Checks that the log has the question as it was signed, the debits of all that it reads, the start of the attempt, and as its result what the coordinator
 /// hands over, signed by all agencies. With a policy the receipts are checked, too; without one the places are the coordinator's word.
 pub(crate) fn check(
-    entry: &QueryEntry,
+    Stated { entry, contracts }: &Stated,
     results: &SealedResults,
     sealed: &[(&Sealed, &str)],
     roster: &Roster,
@@ -275,7 +317,15 @@ pub(crate) fn check(
     };
     let places = Places { query: place(&receipts.query)?, result: Some(place(&receipts.result)?) };
     let debits = receipts.debits.iter().map(place).collect::<Result<_, _>>()?;
-    Ok(Logged { places, result: released, debits, start: place(&receipts.start)?, head, receipts: receipts.clone() })
+    Ok(Logged {
+        contracts: contracts.clone(),
+        places,
+        result: released,
+        debits,
+        start: place(&receipts.start)?,
+        head,
+        receipts: receipts.clone(),
+    })
 }
 
 /// Whether what is shown as an attempt's beginning is that: a debit of each data set that the question reads, and the start.

@@ -136,11 +136,11 @@ pub(crate) fn open(
     public: &Tables,
 ) -> Result<Answer, Error> {
     let shares = verify(asked, results, roster)?;
-    let logged = |entry| {
+    let logged = |stated| {
         let sealed: Vec<(&Sealed, &str)> = shares.iter().map(|share| (&share.sealed, share.note.as_str())).collect();
-        joblog::check(entry, results, &sealed, roster, policy).map_err(Error::Untrusted)
+        joblog::check(stated, results, &sealed, roster, policy).map_err(Error::Untrusted)
     };
-    let log = asked.entry.as_ref().map(logged).transpose()?;
+    let log = asked.stated.as_ref().map(logged).transpose()?;
     let local = Local::new(FINISH_MEMORY).map_err(|e| Error::internal(e.to_string()))?;
     let ground = Ground::new(&asked.plan, &local, public).map_err(|e| Error::Failed(e.to_string()))?;
     let wrong = |party: &str| Error::Untrusted(format!("the share of {party} has not the shape its plan prescribes"));
@@ -211,7 +211,7 @@ mod tests {
             decided: Vec::new(),
             protection: None,
         };
-        Asked { job: JOB, plan, key: OutputKey::generate().expect("randomness"), since: Instant::now(), entry: None }
+        Asked { job: JOB, plan, key: OutputKey::generate().expect("randomness"), since: Instant::now(), stated: None }
     }
 
     /// A party's note as it should be, but for `change` (made before it is signed).

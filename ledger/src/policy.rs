@@ -302,7 +302,7 @@ pub enum PolicyError {
         origin: String,
     },
     /// Too few cosigned.
-    #[error("too few agencies cosigned the checkpoint ({stale} cosignatures are out of date); missing: {missing}; ask for a newer one")]
+    #[error("too few agencies cosigned the checkpoint{}; missing: {missing}", outdated(*.stale))]
     Quorum {
         /// Who did not.
         missing: String,
@@ -310,13 +310,20 @@ pub enum PolicyError {
         stale: usize,
     },
     /// One that must have cosigned did not.
-    #[error("`{name}` did not cosign the checkpoint ({stale} cosignatures are out of date); ask for a newer one")]
+    #[error("`{name}` did not cosign the checkpoint{}", outdated(*.stale))]
     Participant {
         /// Who.
         name: String,
         /// Cosignatures outside the window.
         stale: usize,
     },
+}
+
+fn outdated(cosignatures: usize) -> String {
+    match cosignatures {
+        0 => String::new(),
+        some => format!(" (cosignatures that are out of date: {some})"),
+    }
 }
 
 impl PolicyError {

@@ -66,7 +66,8 @@ fn k_agencies_with_both_keys_are_needed() {
     let mut one_half = full(&[0, 2, 3]);
     one_half.pop();
     for by in [vec![], full(&[0, 1]), one_half] {
-        assert_eq!(policy.check(&checkpoint(&by), None, &[]).expect_err("too few").code(), "E_LEDGER_QUORUM");
+        let error = policy.check(&checkpoint(&by), None, &[]).expect_err("too few");
+        assert!(error.code() == "E_LEDGER_QUORUM" && !error.to_string().contains("out of date"), "{error}");
     }
     // A participant must be among them.
     let three = checkpoint(&full(&[0, 2, 3]));

@@ -14,11 +14,11 @@ mod uses;
 
 use folder::{Contents, Listing};
 use ledger::bytes::Hash;
-use ledger::contract::{Revocation, Security, SignedContract};
+use ledger::contract::{Contract, Revocation, Security, SignedContract};
 use ledger::key::{KeyKind, VerifierKey};
 use mpc_core::roster::Roster;
 use query::catalog::Catalog;
-use query::consent::{self, Ask, Effective};
+use query::consent::{self, Ask, Denial, Effective};
 use query::joblog;
 use query::message::{Code, Query, Refusal};
 use query::plan::Plan;
@@ -47,6 +47,8 @@ struct Held {
     standing: BTreeMap<Hash, Arc<SignedContract>>,
     /// What its owner revoked, with the owner.
     revoked: BTreeMap<Hash, VerifierKey>,
+    /// What was revoked or taken away, as far as its terms are known: to tell whoever could have asked under it.
+    gone: BTreeMap<Hash, Arc<SignedContract>>,
     /// What is wrong in the folder.
     trouble: Vec<String>,
 }
@@ -147,6 +149,7 @@ impl Contracts {
             let contracts: Vec<Arc<SignedContract>> = standing.cloned().collect();
             consent::check(plan, None, &contracts, &ask)
         };
+        let refused = |denial: Box<Denial>| held.refused(denial, plan, &ask);
         let used_up: Vec<Hash> = {
             let uses = lock(&self.uses);
             held.standing.values().filter(|signed| uses.left(signed) == Some(0)).map(|signed| signed.id).collect()
@@ -154,15 +157,15 @@ impl Contracts {
         let effective = if named.is_empty() {
             check(&|id| !used_up.contains(id)).map_err(|denial| match check(&|_| true) {
                 // What else is not allowed is said first.
-                Err(denial) => Refusal::from(denial),
+                Err(denial) => refused(denial),
                 Ok(all) => {
                     let spent = all.contracts.into_values().find(|id| used_up.contains(id)).and_then(|id| held.standing.get(&id));
-                    spent.map_or_else(|| Refusal::from(denial), |signed| uses::used_up(signed))
+                    spent.map_or_else(|| refused(denial), |signed| uses::used_up(signed))
                 }
             })?
         } else {
             // If those do not allow it and others do, the planner's entry is not what is found here, and that is said.
-            check(&|id| named.contains(id)).or_else(|_| check(&|_| true))?
+            check(&|id| named.contains(id)).or_else(|_| check(&|_| true)).map_err(refused)?
         };
         let contracts = effective.contracts.values().filter_map(|id| held.standing.get(id).cloned());
         let consent = Consent { contracts: contracts.collect() };
@@ -246,9 +249,34 @@ impl Held {
             known.or(own) == Some(by)
         });
         let revoked: BTreeMap<Hash, VerifierKey> = revoked.into_iter().collect();
-        contracts.retain(|id, _| !revoked.contains_key(id) && (refused.is_empty() || self.standing.contains_key(id)));
-        let standing = contracts.into_iter().map(|(id, signed)| (id, Arc::new(signed))).collect();
-        Self { standing, revoked, trouble: refused }
+        let ended: Vec<_> = contracts.extract_if(.., |id, _| revoked.contains_key(id)).collect();
+        contracts.retain(|id, _| refused.is_empty() || self.standing.contains_key(id));
+        let standing: BTreeMap<_, _> = contracts.into_iter().map(|(id, signed)| (id, Arc::new(signed))).collect();
+        let mut gone: BTreeMap<_, _> = self.gone.iter().chain(&self.standing).map(|(id, signed)| (*id, signed.clone())).collect();
+        gone.extend(ended.into_iter().map(|(id, signed)| (id, Arc::new(signed))));
+        gone.retain(|id, _| !standing.contains_key(id));
+        Self { standing, revoked, gone, trouble: refused }
+    }
+
+    /// Why a question is refused; and, if what is gone would have allowed it, that there was such a contract. Nobody else is told of it.
+    fn refused(&self, denial: Box<Denial>, plan: &Plan, ask: &Ask<'_>) -> Refusal {
+        let mut refusal = Refusal::from(denial);
+        let all: Vec<Arc<SignedContract>> = self.standing.values().chain(self.gone.values()).cloned().collect();
+        let Ok(effective) = consent::check(plan, None, &all, ask) else { return refusal };
+        let mut away = false;
+        for signed in effective.contracts.values().filter_map(|id| self.gone.get(id)) {
+            let Contract { id, dataset, .. } = &signed.contract;
+            let how = match self.revoked.get(&signed.id) {
+                Some(owner) => format!("was revoked by {}", owner.name()),
+                None => "was taken out of this node's folder of contracts".into(),
+            };
+            away |= !self.revoked.contains_key(&signed.id);
+            refusal.reason += &format!("; the contract `{id}` ({}) for {dataset}, which allowed it, {how}", signed.id.short());
+        }
+        if away {
+            refusal.fix += "; or have the contract put back into this node's folder, if it was taken away by mistake";
+        }
+        refusal
     }
 
     /// Whose a contract is that the folder had before.

@@ -32,7 +32,7 @@ pub(super) struct QueryArgs {
     sql: SqlArgs,
     #[command(flatten)]
     planner: PlannerArgs,
-    /// How the answer is printed; JSON has, beside its rows, the job and where it stands in the city's log
+    /// How the answer is printed; JSON has, beside its rows, the job, the contracts under which it was answered and where it stands in the city's log
     #[arg(long, value_enum, default_value = "table")]
     format: Format,
     /// Writes the answer to a file instead of standard output
@@ -177,7 +177,17 @@ fn footer(answer: &Answer) -> String {
         _ => String::new(),
     };
     let log = answer.log.as_ref().map(|log| format!("; {}", render::places(&log.places))).unwrap_or_default();
-    format!("({rows}; {few}{}; {}{log})", render::duration(answer.elapsed), answer.costs.words())
+    format!("{}({rows}; {few}{}; {}{log})", under(answer), render::duration(answer.elapsed), answer.costs.words())
+}
+
+/// By which contracts it was given, a line, as far as the log tells: of several that would have allowed it those that its query names.
+fn under(answer: &Answer) -> String {
+    let contracts: Vec<String> = answer.log.iter().flat_map(|log| &log.contracts).map(ToString::to_string).collect();
+    match contracts.as_slice() {
+        [] => String::new(),
+        [one] => render::plain(&format!("(under the contract {one})\n")),
+        all => render::plain(&format!("(under the contracts {})\n", all.join(", "))),
+    }
 }
 
 /// An answer for programs: its rows, and what the footer says of it.
@@ -187,17 +197,19 @@ fn object(answer: &Answer, rows: &Table) -> String {
         let checkpoint = json!({"origin": head.origin, "size": head.size, "root": Base64(head.root.0.into())});
         json!({"query": query, "debits": log.debits, "start": log.start, "result": result, "checkpoint": checkpoint})
     });
+    let contracts = answer.log.as_ref().map(|log| &log.contracts);
     let suppressed = answer.suppressed.map(|few| json!({"cells": few.cells, "of": few.of}));
     let cost = json!({"rounds": answer.costs.rounds(), "bytes": answer.costs.bytes(), "seconds": answer.elapsed.as_secs_f64()});
     let noise: Vec<_> = errors(&answer.plan).map(|(what, error)| json!({"of": what, "error": error})).collect();
     // The rows as they are spelled: a number keeps every digit it has.
     let rows = rows.render(Format::Json);
     format!(
-        "{{\n\"job\": {},\n\"rows\": {},\n\"suppressed\": {},\n\"noise\": {},\n\"cost\": {cost},\n\"log\": {}\n}}\n",
+        "{{\n\"job\": {},\n\"rows\": {},\n\"suppressed\": {},\n\"noise\": {},\n\"contracts\": {},\n\"cost\": {cost},\n\"log\": {}\n}}\n",
         json!(answer.job),
         rows.trim_end(),
         json!(suppressed),
         json!(noise),
+        json!(contracts),
         json!(log)
     )
 }

@@ -4,6 +4,7 @@ mod check;
 mod draft;
 mod explain;
 mod protection;
+mod revoke;
 mod show;
 mod sign;
 
@@ -35,9 +36,9 @@ const HELP: &str = "Examples:
   tacit contract check energy.meters.draft --roster roster.toml --catalogue catalogue.toml
   tacit contract explain energy.meters.draft --catalogue catalogue.toml -- \"SELECT SUM(kwh) FROM energy.meters\"
   tacit contract sign energy.meters.draft --identity energy/energy.key
-  tacit contract show energy.meters.contract --roster roster.toml
+  tacit contract show energy.meters.5c1e90d2.contract --roster roster.toml
   tacit contract diff old.contract energy.meters.draft
-  tacit contract revoke energy.meters.contract --identity energy/energy.key --reason \"the pilot is over\"
+  tacit contract revoke energy.meters.5c1e90d2.contract --identity energy/energy.key --reason \"the pilot is over\"
 
 Put what is signed (*.contract, *.revoke) into the folder that `contracts` names in every party.toml; nodes notice within a second. docs/contracts.md
 explains every field.
@@ -51,7 +52,7 @@ enum ContractCommand {
     Sign(sign::SignArgs),
     Show(show::ShowArgs),
     Diff(show::DiffArgs),
-    Revoke(sign::RevokeArgs),
+    Revoke(revoke::RevokeArgs),
     Explain(explain::ExplainArgs),
 }
 
@@ -62,7 +63,7 @@ pub(super) fn contract(args: ContractArgs) -> Done {
         ContractCommand::Sign(args) => sign::sign(&args),
         ContractCommand::Show(args) => show::show(&args),
         ContractCommand::Diff(args) => show::diff(&args),
-        ContractCommand::Revoke(args) => sign::revoke(&args),
+        ContractCommand::Revoke(args) => revoke::revoke(&args),
         ContractCommand::Explain(args) => explain::explain(&args),
     }
 }

@@ -168,10 +168,24 @@ fn a_question_is_asked_under_a_contract_that_has_uses_left() {
     entered(&town, &Body::Revoke(Revoke { contract, reason: None }).sign("health", health.signing_key()).expect("signed"));
     let said = town.run(&["explain", QUICK]);
     assert!(said.out.contains("  price  ") && said.out.contains("  3 credit  "), "{}{}", said.out, said.err);
-    for _ in 0..2 {
-        let said = town.run(&["query", QUICK]);
-        assert_eq!(said.code, 0, "{}{}\n{}", said.out, said.err, town.logs());
-    }
+    // Each answer says under which of them it was given.
+    let said = town.run(&["query", QUICK]);
+    assert_eq!(said.code, 0, "{}{}\n{}", said.out, said.err, town.logs());
+    let (_, shown) = said.out.split_once("(under the contract `").expect("the contract");
+    let (first, _) = shown.split_once(&format!(") for {table})\n(")).expect("its data set, then the footer");
+    let (_, first) = first.split_once("` (").expect("the beginning of its id");
+    let said = town.run(&["query", QUICK, "--format", "json"]);
+    assert_eq!(said.code, 0, "{}{}\n{}", said.out, said.err, town.logs());
+    let answer: Value = serde_json::from_str(&said.out).expect("JSON");
+    let [second] = answer["contracts"].as_array().expect("contracts").as_slice() else { panic!("one data set: {answer}") };
+    assert_eq!((second["dataset"].as_str(), second["contract"].is_string()), (Some(table), true), "{second}");
+    let second = second["id"].as_str().expect("an id");
+    let fresh: Vec<String> = ["health.covid_modzcta.contract", "more.contract"]
+        .map(|name| fs::read_to_string(town.city.folder().join("contracts").join(name)).expect("a contract"))
+        .map(|note| Entry::parse(note.as_bytes()).expect("an entry").id.to_string())
+        .into();
+    let of = |id: &str| fresh.iter().position(|whole| whole.starts_with(id)).expect("one of those that had uses left");
+    assert_ne!(of(first), of(second));
     let said = town.run(&["query", QUICK]);
     assert!(said.code != 0 && said.err.contains("is used up: it is for 1 answers"), "{}{}", said.out, said.err);
 }

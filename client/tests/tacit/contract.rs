@@ -64,6 +64,13 @@ impl Desk {
     fn sign(&self, file: &Path, name: &str) -> Said {
         self.contract("sign", &[text(file), "--identity", text(&self.key(name))])
     }
+
+    /// Signs a draft as its agency, and finds what was written.
+    fn signed(&self, draft: &Path) -> PathBuf {
+        let said = self.sign(draft, "energy");
+        assert_eq!(said.code, 0, "{}", said.err);
+        said.out.split_once(" is signed by energy.").expect("a file").0.into()
+    }
 }
 
 #[test]
@@ -111,8 +118,7 @@ fn a_contract_is_drafted_signed_countersigned_and_ended() {
     let said = desk.sign(&draft, "health");
     assert_eq!(said.code, 1);
     assert!(said.err.contains("not the key that it has for `energy`"), "{}", said.err);
-    assert_eq!(desk.sign(&draft, "energy").code, 0);
-    let contract = desk.path("c.contract");
+    let contract = desk.signed(&draft);
     let roster = ["--roster", text(&desk.path("city/roster.toml"))].map(str::to_owned);
     let roster: Vec<&str> = roster.iter().map(String::as_str).collect();
     assert_eq!(desk.state(&contract, &roster), "OFFERED");
@@ -142,15 +148,108 @@ fn a_contract_is_drafted_signed_countersigned_and_ended() {
         |name: &str| desk.contract("revoke", &[text(&contract), "--identity", text(&desk.key(name)), "--reason", "the pilot is over"]);
     assert_eq!((revoke("planning-office").code, revoke("energy").code), (1, 0));
     assert_eq!(desk.state(&contract, &roster), "TERMINATED");
-    let note = std::fs::read_to_string(desk.path("c.revoke")).expect("the revocation");
+    let revocation = contract.with_extension("revoke");
+    let note = std::fs::read_to_string(&revocation).expect("the revocation");
     assert!(note.starts_with("tacit/revoke/v1\n") && note.contains("the pilot is over"), "{note}");
 
     // A party takes both as they are: nothing stands then.
-    for name in ["c.contract", "c.revoke"] {
-        std::fs::copy(desk.path(name), desk.path("city/contracts").join(name)).expect("copied");
+    for file in [&contract, &revocation] {
+        std::fs::copy(file, desk.path("city/contracts").join(file.file_name().expect("a name"))).expect("copied");
     }
     let doctor = run(&["doctor", text(&desk.path("city/energy/party.toml"))]);
     assert!(doctor.out.contains("3 stand (1 revoked)"), "{}", doctor.out);
+}
+
+/// A table's contracts lie beside one another, whichever of them `tacit init` wrote: a plain run and a plain `cp` put a new one there and take none away.
+#[test]
+fn what_is_signed_never_takes_the_place_of_another_contract() {
+    let desk = Desk::new();
+    let contracts = desk.path("city/contracts");
+    let first = contracts.join("energy.example.contract");
+    let before = std::fs::read_to_string(&first).expect("the first contract");
+    for place in ["work", "work", "city/contracts"] {
+        let draft = desk.path(place).join("energy.example.draft");
+        std::fs::create_dir_all(desk.path(place)).expect("a folder");
+        std::fs::remove_file(&draft).ok();
+        assert_eq!(desk.new_contract(&draft, &["--allow", "amount=SUM"]).code, 0);
+        let file = desk.signed(&draft);
+        let name = file.file_name().expect("a name").to_owned();
+        let note = std::fs::read(&file).expect("a contract");
+        let id = Entry::parse(&note).expect("an entry").id;
+        assert_eq!(name.to_str(), Some(format!("energy.example.{}.contract", id.short()).as_str()));
+        std::fs::write(contracts.join(&name), note).expect("put there");
+    }
+    assert_eq!(std::fs::read_to_string(&first).expect("it is there"), before);
+    let doctor = run(&["doctor", text(&desk.path("city/energy/party.toml"))]);
+    assert!(doctor.out.contains("6 stand"), "{}", doctor.out);
+    // What a name is given for is not overwritten either.
+    let said = desk.contract(
+        "sign",
+        &[text(&desk.path("work/energy.example.draft")), "--identity", text(&desk.key("energy")), "--output", text(&first)],
+    );
+    assert!(said.code == 2 && said.err.contains("is not overwritten; name another with --output"), "{}", said.err);
+    assert_eq!(std::fs::read_to_string(&first).expect("it is there"), before);
+}
+
+/// Whoever revokes is told what follows where the note is, and what is left to do.
+#[test]
+fn a_revocation_says_where_it_is_in_force_and_what_follows() {
+    let desk = Desk::new();
+    let (folder, config) = (desk.path("city/contracts"), desk.path("city/energy/party.toml"));
+    let signed = |name: &str, more: &[&str]| {
+        let draft = desk.path(name);
+        let said = desk.new_contract(&draft, &[&["--allow", "amount=SUM"], more].concat());
+        assert_eq!(said.code, 0, "{}", said.err);
+        desk.signed(&draft)
+    };
+    let revoke = |file: &Path, more: &[&str]| {
+        let said = desk.contract("revoke", &[&[text(file), "--identity", text(&desk.key("energy"))], more].concat());
+        assert_eq!(said.code, 0, "{}", said.err);
+        said.out
+    };
+    let says = |said: &str, parts: &[&str], not: &[&str]| {
+        assert!(parts.iter().all(|part| said.contains(part)), "{parts:?}: {said}");
+        assert!(!not.iter().any(|part| said.contains(part)), "{not:?}: {said}");
+    };
+    let (sees, log) = ("sees it there within a second: it refuses new questions", "the city's log has it with the next checkpoint");
+
+    // In the folder of the owner's node, whose configuration is beside its key.
+    let live = revoke(&folder.join("energy.example.contract"), &[]);
+    says(
+        &live,
+        &["It is in the folder by which `energy`'s node goes (", text(&config), "of the other nodes", sees, log],
+        &["nothing before"],
+    );
+    // Elsewhere: nothing has ended, and it is said where it does.
+    let away = signed("away.draft", &["--revocation", "new-jobs"]);
+    let (there, runs) =
+        (format!("before it is in {}", text(&desk.path("city/energy/../contracts"))), "lets what runs under the contract end");
+    says(&revoke(&away, &[]), &["ends nothing", &there, "put it there", sees, runs, log], &["It is in the folder"]);
+    let told = desk.path("there.revoke");
+    says(&revoke(&away, &["--config", text(&config), "--output", text(&told)]), &[&there, runs], &["It is in the folder"]);
+    let put = folder.join("away.revoke");
+    says(&revoke(&away, &["--config", text(&config), "--output", text(&put)]), &["It is in the folder", runs], &["nothing before"]);
+
+    // Another agency's configuration says nothing of it, and nothing is written.
+    let (wrong, health, key) = (desk.path("wrong.revoke"), desk.path("city/health/party.toml"), desk.key("energy"));
+    let args = [text(&away), "--identity", text(&key), "--output", text(&wrong), "--config", text(&health)];
+    let said = desk.contract("revoke", &args);
+    assert!(said.code == 2 && said.err.contains("it is of `health`'s node, and the contract is `energy`'s"), "{}", said.err);
+    assert!(!wrong.exists());
+
+    // A node without the log has nothing to put there; and where nobody knows the node, nothing is claimed of it.
+    let whole = std::fs::read_to_string(&config).expect("the configuration");
+    let (before, behind) = whole.split_once("[ledger]").expect("its part in the log");
+    let tables = behind.split_once("[[table]]").expect("its tables").1;
+    std::fs::write(&config, format!("{before}[[table]]{tables}")).expect("written");
+    says(&revoke(&signed("apart.draft", &[]), &[]), &[&there, sees, "ends what runs"], &["the city's log"]);
+    std::fs::remove_file(&config).expect("removed");
+    let unknown = revoke(&signed("unknown.draft", &[]), &[]);
+    says(
+        &unknown,
+        &["before it is in a folder by which a node goes", "every node", sees, "If `energy`'s node keeps"],
+        &["It is in the folder"],
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::fixture::{run, text};
 use crate::log::{AGENCIES, City, NOW, ORIGIN, contract, cosign, json, key, named, open_cosigner, public};
+use crate::signals::free_ports;
 use ledger::bytes::Hash;
 use ledger::checkpoint::Head;
 use ledger::entry::HandOver;
@@ -18,6 +19,11 @@ fn an_audit_passes_what_is_right_and_names_what_is_not() {
     let published = tiles.join("checkpoint");
     let alone = city.audit(&city.path("energy"), &[]);
     assert!(alone.code == 1 && alone.err.contains("E_LEDGER_QUORUM"), "{}", alone.err);
+    // It is no node that is missing, and what to do is said; below it is done.
+    assert!(alone.err.contains("leave LOG out") && alone.err.contains("--checkpoint"), "{}", alone.err);
+    assert!(!alone.err.contains("nodes run") && !alone.err.contains("out of date") && !alone.err.contains("newer"), "{}", alone.err);
+    let also = city.audit(&city.path("log"), &["--checkpoint", text(&city.path("energy/checkpoint"))]);
+    assert_eq!((also.code, also.err.as_str()), (1, alone.err.as_str()), "whichever way it is named");
     for log in [tiles.clone(), city.path("log"), city.path("energy")] {
         let audit = city.audit(&log, &["--json", "--checkpoint", text(&published)]);
         assert_eq!(audit.code, 0, "{}", audit.err);
@@ -47,6 +53,14 @@ fn an_audit_passes_what_is_right_and_names_what_is_not() {
     let audit = city.audit(&city.path("log"), &["--checkpoint", text(&other)]);
     assert!(audit.code == 1 && audit.err.contains("E_LEDGER_QUORUM"), "{}", audit.err);
 
+    // Where several agencies cosigned it, it is the others that are wanted.
+    let two = city.path("two.checkpoint");
+    let note =
+        city.published().note().lines().filter(|line| !line.contains(" energy/")).map(|line| format!("{line}\n")).collect::<String>();
+    fs::write(&two, note).expect("written");
+    let audit = city.audit(&city.path("log"), &["--checkpoint", text(&two)]);
+    assert!(audit.code == 1 && audit.err.contains("missing: energy/witness") && audit.err.contains("nodes run"), "{}", audit.err);
+
     for (args, says) in [
         (&["ledger", "audit", "/nonexistent", "--policy", text(&city.path("policy"))][..], "planner configuration"),
         (
@@ -59,6 +73,21 @@ fn an_audit_passes_what_is_right_and_names_what_is_not() {
     ] {
         let said = run(args);
         assert!(said.code == 2 && said.err.contains(says), "{args:?}: {}", said.err);
+    }
+}
+
+/// Without the coordinator an agency needs a checkpoint: its log's files it has.
+#[test]
+fn who_is_out_of_the_coordinators_reach_is_told_what_else_would_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let city = folder.path().join("city");
+    assert_eq!(run(&["init", text(&city), "--base-port", &free_ports()]).code, 0);
+    for (config, instead, other) in [
+        ("energy/party.toml", "name with --checkpoint one that it handed out before", "LOG"),
+        ("planning-office/planner.toml", "name the log's files: LOG", "--checkpoint"),
+    ] {
+        let said = run(&["ledger", "audit", "--config", text(&city.join(config))]);
+        assert!(said.code == 4 && said.err.contains(instead) && !said.err.contains(other), "{config}: {}", said.err);
     }
 }
 

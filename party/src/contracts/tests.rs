@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 const NOW: u64 = 1_800_000_000;
 const SQL: &str = "SELECT SUM(seconds) AS s FROM transport.trips";
+const BOTH: &str = "SELECT t.s, e.k FROM (SELECT SUM(seconds) AS s FROM transport.trips) t, (SELECT SUM(kwh) AS k FROM energy.use) e";
 
 fn identity(name: &str) -> Identity {
     Identity::from_seed(&Hash::sha256(&[name.as_bytes()]).0)
@@ -271,6 +272,80 @@ fn what_changes_in_the_folder_is_taken_up() {
     std::fs::remove_dir_all(desk.folder.path().join("contracts")).expect("removed");
     assert!(contracts.reread(false) && !contracts.reread(false));
     assert_eq!((contracts.summary().standing, contracts.summary().trouble.len()), (0, 1));
+}
+
+/// Whoever could ask under a contract is told that it is gone, and by whom it was revoked; nobody else is told that there was one.
+#[test]
+fn a_refusal_says_of_a_contract_that_is_gone_that_it_is() {
+    let refused = |contracts: &Contracts, change: &dyn Fn(&mut Query), now: u64| {
+        let refusal = admit(contracts, change, now).map(|_| ()).expect_err("refused");
+        assert!(refusal.code == Code::NoConsent && !refusal.fix.is_empty(), "{refusal:?}");
+        refusal
+    };
+    let trips = contract();
+    let (note, desk) = (sign(&trips), Desk::with("trips", &trips));
+    let contracts = desk.open();
+    desk.put("trips.revoke", &revocation(id(&note), "transport"));
+    contracts.reread(false);
+    let revoked = format!("; the contract `trips` ({}) for transport.trips, which allowed it, was revoked by transport", id(&note).short());
+    for contracts in [&contracts, &desk.open()] {
+        let refusal = refused(contracts, &|_| {}, NOW);
+        assert!(refusal.reason.contains("there is no contract for transport.trips") && refusal.reason.ends_with(&revoked), "{refusal}");
+        assert_eq!(refusal.fix, "ask transport to sign a contract for transport.trips");
+        // Who could not have asked this under it.
+        for refusal in [
+            refused(contracts, &|q| q.planner = "press".into(), NOW),
+            refused(contracts, &|q| q.purpose = "https://w3id.org/dpv#Marketing".into(), NOW),
+            refused(contracts, &|q| q.sql = BOTH.into(), NOW),
+            refused(contracts, &|_| {}, trips.not_after.0),
+        ] {
+            assert!(!refusal.to_string().contains("revoked") && !refusal.reason.contains("`trips`"), "{refusal}");
+        }
+    }
+    // Where another stands and does not allow it, both are said.
+    let narrow = Contract { id: "narrow".into(), columns: [("seconds".into(), BTreeSet::from([Operation::Max]))].into(), ..contract() };
+    desk.put("narrow.contract", &sign(&narrow));
+    contracts.reread(false);
+    let refusal = refused(&contracts, &|_| {}, NOW);
+    let says = |words: &str| refusal.reason.contains(words);
+    assert!(says("`narrow` for transport.trips does not allow seconds in SUM") && says(&revoked), "{refusal}");
+    assert!(refusal.fix.contains("use MAX of seconds"), "{refusal:?}");
+    desk.take_away("narrow.contract");
+
+    // Without its file it is known to who saw it stand, and to nobody else.
+    desk.take_away("trips.contract");
+    contracts.reread(false);
+    assert!(refused(&contracts, &|_| {}, NOW).reason.ends_with(&revoked));
+    assert!(!refused(&desk.open(), &|_| {}, NOW).reason.contains("revoked"));
+
+    // What was merely taken away is another matter, and may come back.
+    let desk = Desk::with("trips", &trips);
+    let contracts = desk.open();
+    desk.take_away("trips.contract");
+    contracts.reread(false);
+    let refusal = refused(&contracts, &|_| {}, NOW);
+    assert!(refusal.reason.ends_with("which allowed it, was taken out of this node's folder of contracts"), "{refusal}");
+    assert!(
+        refusal.fix.ends_with("; or have the contract put back into this node's folder, if it was taken away by mistake"),
+        "{refusal:?}"
+    );
+    assert!(!refused(&contracts, &|q| q.planner = "press".into(), NOW).reason.contains("taken"));
+    desk.put("trips.contract", &note);
+    contracts.reread(false);
+    admit(&contracts, |_| {}, NOW).expect("it is back");
+    let press = refused(&contracts, &|q| q.planner = "press".into(), NOW).reason;
+    assert!(press.contains("does not name `press`") && !press.contains("taken"), "{press}");
+
+    // Of several data sets all are named.
+    let uses = Contract::new("energy.use", key("energy"), vec![key("office")], everything(["kwh"]), NOW).expect("randomness");
+    let uses = Contract { join_with: [Pattern::Any].into(), ..uses };
+    let trips = Contract { join_with: [Pattern::Any].into(), ..contract() };
+    let desk = Desk::with("trips", &trips);
+    desk.put("use.contract", &sign(&uses));
+    desk.put("trips.revoke", &revocation(id(&sign(&trips)), "transport"));
+    desk.put("use.revoke", &revocation(id(&sign(&uses)), "energy"));
+    let refusal = refused(&desk.open(), &|q| q.sql = BOTH.into(), NOW);
+    assert!(refusal.reason.contains("was revoked by transport") && refusal.reason.contains("was revoked by energy"), "{refusal}");
 }
 
 #[test]

@@ -145,7 +145,8 @@ async fn a_revocation_ends_what_runs_and_forgets_what_was_sealed() {
     // What the coordinator lost of the answer before, it does not have again.
     assert_eq!(city.refused(line, &sealed).await, Code::Replay);
     let refusal = city.refusal(line, &city.ask(SQL)).await;
-    assert!(refusal.reason.contains("there is no contract for energy.use"), "{refusal}");
+    let revoked = "for energy.use, which allowed it, was revoked by energy";
+    assert!(refusal.reason.contains("there is no contract for energy.use") && refusal.reason.contains(revoked), "{refusal}");
     // Asked of others' tables alone, it goes on.
     city.accepted(line, &city.ask(&format!("SELECT COUNT(*) AS n FROM {}", TABLES_OF[0]))).await;
     city.stop_all().await;

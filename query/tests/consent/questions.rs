@@ -56,10 +56,27 @@ pub enum Agg {
 
 #[derive(Clone, Debug)]
 pub enum Shape {
-    Groups { of: Vec<Agg>, by: Vec<u8>, having: Option<Agg>, limit: bool },
-    Nested { by: u8, inner: u8, outer: u8, above: bool },
-    Distinct { by: u8 },
-    Shown { of: Vec<Number>, by: Option<Number> },
+    Groups {
+        of: Vec<Agg>,
+        by: Vec<u8>,
+        having: Option<Agg>,
+        limit: bool,
+    },
+    /// An aggregate of the aggregates of groups; of all, or of those with the same of another key.
+    Nested {
+        by: u8,
+        inner: u8,
+        outer: u8,
+        above: bool,
+        again: Option<u8>,
+    },
+    Distinct {
+        by: u8,
+    },
+    Shown {
+        of: Vec<Number>,
+        by: Option<Number>,
+    },
 }
 
 fn number() -> impl Strategy<Value = Number> {
@@ -112,9 +129,10 @@ fn shape() -> impl Strategy<Value = Shape> {
         proptest::option::weighted(0.2, agg()),
         any::<bool>(),
     );
+    let nested = (any::<u8>(), any::<u8>(), any::<u8>(), any::<bool>(), proptest::option::of(any::<u8>()));
     prop_oneof![
         7 => groups.prop_map(|(of, by, having, limit)| Shape::Groups { of, by, having, limit }),
-        2 => (any::<u8>(), any::<u8>(), any::<u8>(), any::<bool>()).prop_map(|(by, inner, outer, above)| Shape::Nested { by, inner, outer, above }),
+        3 => nested.prop_map(|(by, inner, outer, above, again)| Shape::Nested { by, inner, outer, above, again }),
         1 => any::<u8>().prop_map(|by| Shape::Distinct { by }),
         2 => (prop::collection::vec(number(), 1..=2), proptest::option::of(number())).prop_map(|(of, by)| Shape::Shown { of, by }),
     ]
@@ -202,6 +220,14 @@ impl Question {
         }
     }
 
+    /// The key by which aggregates of groups are aggregated, where it is another than that of the groups.
+    pub fn again(&self) -> Option<u8> {
+        match &self.shape {
+            Shape::Nested { by, again, .. } => again.filter(|again| self.key(*again).0 != self.key(*by).0),
+            _ => None,
+        }
+    }
+
     pub fn sql(&self) -> String {
         let tables = self.tables();
         let mut from = format!("{} {}", tables[0].name, tables[0].alias);
@@ -240,7 +266,7 @@ impl Question {
                 }
                 sql
             }
-            Shape::Nested { by, inner, outer, above } => {
+            Shape::Nested { by, inner, outer, above, .. } => {
                 let inner = match inner % 3 {
                     0 => "COUNT(*)".to_owned(),
                     n => format!("{}({})", ["", "SUM", "MAX"][usize::from(n)], self.measure().1),
@@ -248,7 +274,18 @@ impl Question {
                 let outer = ["SUM", "MAX", "AVG"][usize::from(outer % 3)];
                 let above = if *above { " WHERE g.v > 10" } else { "" };
                 let key = self.key(*by).0;
-                format!("SELECT {outer}(g.v) AS a FROM (SELECT {key} AS k, {inner} AS v FROM {from}{conditions} GROUP BY {key}) g{above}")
+                match self.again() {
+                    None => format!(
+                        "SELECT {outer}(g.v) AS a FROM (SELECT {key} AS k, {inner} AS v FROM {from}{conditions} GROUP BY {key}) g{above}"
+                    ),
+                    Some(n) => {
+                        let other = self.key(n).0;
+                        format!(
+                            "SELECT g.k2, {outer}(g.v) AS a FROM (SELECT {key} AS k, {other} AS k2, {inner} AS v FROM {from}{conditions} \
+                             GROUP BY {key}, {other}) g{above} GROUP BY g.k2"
+                        )
+                    }
+                }
             }
             Shape::Distinct { by } => {
                 let key = self.key(*by).0;

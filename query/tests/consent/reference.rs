@@ -92,7 +92,9 @@ impl Question {
                     }
                 }
             }
-            Shape::Nested { by, inner, outer, above } => {
+            Shape::Nested { by, inner, outer, above, .. } => {
+                // what they are aggregated by comes out
+                self.again().iter().for_each(|n| self.grouped(*n, &[Group], &mut needs));
                 let (table, _) = self.measure();
                 let column = Some(table.numbers[1].0);
                 let (inner, outer) = (inner % 3, outer % 3);

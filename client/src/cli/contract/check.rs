@@ -31,8 +31,8 @@ pub(super) struct CheckArgs {
 
 const CHECK_HELP: &str = "Examples:
   tacit contract check energy.meters.draft
-  tacit contract check energy.meters.contract --roster roster.toml --catalogue catalogue.toml
-  tacit contract check energy.meters.contract --roster roster.toml --catalogue catalogue.toml --json
+  tacit contract check energy.meters.5c1e90d2.contract --roster roster.toml --catalogue catalogue.toml
+  tacit contract check energy.meters.5c1e90d2.contract --roster roster.toml --catalogue catalogue.toml --json
 
 Without a roster and a catalogue, keys and columns are not looked up. Exit code 1 if anything is wrong.";
 

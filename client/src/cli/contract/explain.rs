@@ -44,7 +44,7 @@ pub(super) struct ExplainArgs {
 
 const EXPLAIN_HELP: &str = "Examples:
   tacit contract explain energy.meters.draft --catalogue catalogue.toml -- \"SELECT SUM(kwh) FROM energy.meters\"
-  tacit contract explain energy.meters.contract health.stays.contract --catalogue catalogue.toml -- \"$(cat question.sql)\"
+  tacit contract explain energy.meters.5c1e90d2.contract health.stays.contract --catalogue catalogue.toml -- \"$(cat question.sql)\"
 
 Only what is given is asked: tables of agencies of which no contract is given are not looked at. A contract that planners must sign is taken as if they
 had. Exit code 1 if the question is not allowed.";

@@ -45,11 +45,11 @@ pub(super) struct ShowArgs {
 }
 
 const SHOW_HELP: &str = "Examples:
-  tacit contract show energy.meters.contract --roster roster.toml
-  tacit contract show energy.meters.contract --receipt > receipt.md
-  tacit contract show energy.meters.contract --odrl > policy.jsonld
-  tacit contract show energy.meters.contract --roster roster.toml --contracts contracts
-  tacit contract show energy.meters.contract --roster roster.toml --log energy/ledger --json
+  tacit contract show energy.meters.5c1e90d2.contract --roster roster.toml
+  tacit contract show energy.meters.5c1e90d2.contract --receipt > receipt.md
+  tacit contract show energy.meters.5c1e90d2.contract --odrl > policy.jsonld
+  tacit contract show energy.meters.5c1e90d2.contract --roster roster.toml --contracts contracts
+  tacit contract show energy.meters.5c1e90d2.contract --roster roster.toml --log energy/ledger --json
 
 The states are those of the Dataspace Protocol: REQUESTED (a draft), OFFERED (signed by its agency; planners must sign it too), ACCEPTED
 (they have), AGREED (its agency goes by it: by its signature alone if nobody else has to sign, else it is among its contracts), VERIFIED (with the roster's
@@ -166,7 +166,7 @@ pub(super) struct DiffArgs {
 }
 
 const DIFF_HELP: &str = "Examples:
-  tacit contract diff contracts/energy.meters.contract energy.meters.draft
+  tacit contract diff contracts/energy.meters.5c1e90d2.contract energy.meters.draft
   tacit contract diff old.contract new.contract --json
 
 Either may be a draft. What is wider comes first: it is what the agency would give.";

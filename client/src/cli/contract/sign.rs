@@ -1,11 +1,11 @@
-//! `tacit contract sign` and `tacit contract revoke`.
+//! `tacit contract sign`.
 
 use super::{document, replace, write_new};
 use crate::cli::{Done, print};
 use crate::contract::Document;
 use crate::error::Error;
 use clap::Args;
-use ledger::entry::{Body, Revoke, countersign};
+use ledger::entry::{Entry, countersign};
 use ledger::key::VerifierKey;
 use mpc_core::identity::Identity;
 use mpc_core::stack;
@@ -20,18 +20,19 @@ pub(super) struct SignArgs {
     /// The private key: the agency's node's, or the planner's
     #[arg(long, value_name = "KEY")]
     identity: PathBuf,
-    /// The file to write; if left out, FILE with the ending .contract; a planner's signature is added in place
+    /// The file to write; if left out, an agency's is FILE with the first digits of the contract's id and the ending .contract; a planner's signature is added in place
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 const SIGN_HELP: &str = "Examples:
   tacit contract sign energy.meters.draft --identity energy/energy.key
-      the agency signs: energy.meters.contract
-  tacit contract sign energy.meters.contract --identity planning-office/planning-office.key
+      the agency signs: energy.meters.5c1e90d2.contract
+  tacit contract sign energy.meters.5c1e90d2.contract --identity planning-office/planning-office.key
       a planner signs too, where the contract asks for it (`countersigned`), and sends it back
 
-The key decides whose signature it is. What is wrong with a contract is not signed: `tacit contract check` says what.";
+The name of what an agency signs has the first digits of the contract's id, so that it takes the place of no other contract in any folder; no file is
+overwritten. The key decides whose signature it is. What is wrong with a contract is not signed: `tacit contract check` says what.";
 
 pub(super) fn sign(args: &SignArgs) -> Done {
     let Document { contract, signed } = document(&args.file)?;
@@ -44,7 +45,7 @@ pub(super) fn sign(args: &SignArgs) -> Done {
     let (path, said) = match signed {
         None if is(&contract.owner) => {
             let note = stack::wiped(|| contract.sign(identity.signing_key())).map_err(|error| Error::Failed(error.to_string()))?;
-            let path = args.output.clone().unwrap_or_else(|| args.file.with_extension("contract"));
+            let path = args.output.clone().map_or_else(|| named(&args.file, &note), Ok)?;
             write_new(&path, &note)?;
             (path, format!("signed by {owner}"))
         }
@@ -70,53 +71,12 @@ pub(super) fn sign(args: &SignArgs) -> Done {
     Ok(print(&format!("{file} is {said}. Put it into the folder of contracts of every node.\n"))?)
 }
 
-/// End a contract: write the note that says so
-#[derive(Debug, Args)]
-#[command(after_long_help = REVOKE_HELP)]
-pub(super) struct RevokeArgs {
-    /// The contract
-    file: PathBuf,
-    /// The private key of its agency's node
-    #[arg(long, value_name = "KEY")]
-    identity: PathBuf,
-    /// Why, for whoever reads it
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
-    /// The file to write; if left out, FILE with the ending .revoke
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+/// A name that no other contract has: those of one table lie beside one another in the folders of nodes, where one that takes another's place ends it.
+fn named(draft: &Path, note: &str) -> Result<PathBuf, Error> {
+    let id = Entry::parse(note.as_bytes()).map_err(|error| Error::internal(format!("what was signed is no entry: {error}")))?.id;
+    Ok(draft.with_extension(format!("{}.contract", id.short())))
 }
 
-const REVOKE_HELP: &str = "Examples:
-  tacit contract revoke contracts/energy.meters.contract --identity energy/energy.key --reason \"the pilot is over\"
-
-A node that has the note in its folder refuses new questions within a second and ends what runs, unless the contract says `new-jobs`. The agency's own
-node is enough to keep every answer back; put it into every node's folder all the same. It cannot be taken back: sign a new contract instead.";
-
-pub(super) fn revoke(args: &RevokeArgs) -> Done {
-    let Document { contract, signed } = document(&args.file)?;
-    let Some(signed) = signed else {
-        return Err(
-            Error::config(format!("{}: it is a draft: nobody has signed it, and there is nothing to end", args.file.display())).into()
-        );
-    };
-    let (identity, owner) = (load(&args.identity)?, contract.owner.name());
-    if *contract.owner.key() != identity.public().verifying_key() {
-        let what = format!("this is not the key of `{owner}`, who alone can end it");
-        return Err(Error::Failed(format!("{}: {what}", args.identity.display())).into());
-    }
-    let body = Body::Revoke(Revoke { contract: signed.id, reason: args.reason.clone() });
-    let note = stack::wiped(|| body.sign(owner, identity.signing_key())).map_err(|error| Error::config(error.to_string()))?;
-    let path = args.output.clone().unwrap_or_else(|| args.file.with_extension("revoke"));
-    write_new(&path, &note)?;
-    Ok(print(&format!(
-        "{} ends the contract `{}` ({}). Put it into the folder of contracts of every node.\n",
-        path.display(),
-        contract.id,
-        signed.id.short()
-    ))?)
-}
-
-fn load(path: &Path) -> Result<Identity, Error> {
+pub(super) fn load(path: &Path) -> Result<Identity, Error> {
     Identity::load(path).map_err(|error| Error::config(error.to_string()))
 }

@@ -15,7 +15,7 @@ use ledger::store::{Store, StoreError, Tiles};
 use ledger::tile::{self, Level, Tile, WIDTH};
 use mpc_core::file::Kind;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use tokio::runtime::Runtime;
@@ -102,12 +102,12 @@ impl Served {
         Ok(Self { api, runtime: runtime()?, seen: RefCell::default() })
     }
 
-    /// The newest checkpoint that a quorum cosigned.
-    pub fn checkpoint(&self) -> Result<String, Error> {
+    /// The newest checkpoint that a quorum cosigned; `instead` is what else would do.
+    pub fn checkpoint(&self, instead: &str) -> Result<String, Error> {
         let text = self.runtime.block_on(self.api.text("/ledger/checkpoint"));
         text.ok_or_else(|| {
-            let what = "it hands out no checkpoint of the city's log; see that it runs (`tacit doctor`), or name the log's files: LOG";
-            Error::connection(self.api.base(), what.into())
+            let what = format!("it hands out no checkpoint of the city's log; see that it runs (`tacit doctor`), or {instead}");
+            Error::connection(self.api.base(), what)
         })
     }
 }
@@ -186,6 +186,23 @@ pub(in crate::cli) fn read_checkpoint(path: &Path) -> Result<Checkpoint, Error> 
 pub(in crate::cli) fn read_policy(path: &Path) -> Result<Policy, Error> {
     let text = read(path, Kind::Policy)?;
     text.parse().map_err(|error: PolicyError| Error::config(format!("{}: {error}", path.display())))
+}
+
+/// What a checkpoint is of, if the policy believes it. In an agency's mirror it has that agency's cosignatures alone: what is missing then is no agency's node.
+pub(in crate::cli) fn believed(checkpoint: &Checkpoint, policy: &Policy, also: &str) -> Result<Head, Error> {
+    policy.check(checkpoint, None, &[]).map_err(|error| {
+        let of_one = || {
+            let names = cosigners(checkpoint, policy).unwrap_or_default();
+            let agencies: BTreeSet<&str> = names.iter().filter_map(|(name, _)| Some(name.split_once('/')?.0)).collect();
+            agencies.len() == 1
+        };
+        match error.code() {
+            code @ "E_LEDGER_QUORUM" if of_one() => Error::Failed(format!(
+                "{code}: {error}\n  to mend it: an agency's own folder has its own cosignatures only: name with --checkpoint the checkpoint that the coordinator hands out (/ledger/checkpoint){also}"
+            )),
+            code => fails(code, error),
+        }
+    })
 }
 
 /// Writes a file that was asked for.

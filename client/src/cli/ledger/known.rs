@@ -78,7 +78,10 @@ impl Known {
         let checkpoint = match checkpoint {
             Some(path) => read_checkpoint(path)?,
             None => {
-                let text = served.checkpoint()?;
+                let text = served.checkpoint(match self.own {
+                    Some(_) => "name with --checkpoint one that it handed out before, which others may have kept",
+                    None => "name the log's files: LOG",
+                })?;
                 Checkpoint::parse(&text)
                     .map_err(|error| Error::Failed(format!("what the coordinator hands out as the log's checkpoint is none: {error}")))?
             }

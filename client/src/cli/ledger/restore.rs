@@ -1,7 +1,7 @@
 //! `tacit ledger restore`.
 
 use super::agency::Agency;
-use super::files::{LogArgs, fails, read_policy};
+use super::files::{LogArgs, believed, fails, read_policy};
 use crate::cli::{Done, print};
 use clap::Args;
 use ledger::audit;
@@ -33,7 +33,7 @@ that is not the beginning of that log, is removed first, but not the mark beside
 pub(super) fn restore(args: &RestoreArgs) -> Done {
     let log = args.log.open()?;
     let Agency { config, policy, mut cosigner } = Agency::open(&args.config)?;
-    let head = read_policy(&policy)?.check(&log.checkpoint, None, &[]).map_err(|error| fails(error.code(), error))?;
+    let head = believed(&log.checkpoint, &read_policy(&policy)?, "")?;
     let before = cosigner.pending().map_or(0, |known| known.size);
     // What it forgot is what it may cosign next, and nothing else: `catch_up` proves that it is what it knows, grown.
     let remembered = cosigner.recall(&log.checkpoint).is_ok() && cosigner.sure().is_ok();

@@ -45,7 +45,9 @@ impl WholeArgs {
         let roster = Roster::load(&roster).map_err(|error| Error::config(error.to_string()))?;
         let mut logs = Vec::new();
         let after = if self.log.log.is_none() && self.after.is_empty() { self.log.known()?.after } else { self.after.clone() };
-        let audit = audited(self.log.open()?, &policy, &roster, &after, &mut logs)?;
+        let log = self.log.open()?;
+        files::believed(&log.checkpoint, &policy, ", or leave LOG out and name the agency's party.toml with --config: it is fetched then")?;
+        let audit = audited(log, &policy, &roster, &after, &mut logs)?;
         let cosigners = logs.last().map_or(Ok(Vec::new()), |log| files::cosigners(&log.checkpoint, &policy))?;
         Ok(Whole { logs, audit, cosigners })
     }
