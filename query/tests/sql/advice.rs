@@ -251,6 +251,13 @@ fn a_question_rewritten_as_advised_is_answered() {
             // the other has no answer
             Asks::Other,
         ),
+        (
+            join("SUM(p.ward % (c.ward + 1)) AS x"),
+            not,
+            "p.ward - (c.ward + 1) * (p.ward / NULLIF((c.ward + 1), 0))",
+            join("SUM(p.ward - (c.ward + 1) * (p.ward / NULLIF(c.ward + 1, 0))) AS x"),
+            Asks::Same,
+        ),
     ];
     let town = town();
     let wrong: Vec<_> = cases

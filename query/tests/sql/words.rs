@@ -152,6 +152,7 @@ impl Scope {
             Num::Coalesce(c, b) => format!("COALESCE({}, {})", self.number(*c), self.num(b)),
             Num::Case(c, a, b) => format!("CASE WHEN {} THEN {} ELSE {} END", self.cond(c), self.num(a), self.num(b)),
             Num::Abs(a) => format!("ABS({})", self.num(a)),
+            Num::Rest(a, by) => format!("({}) % {}", self.num(a), pick(&["7", "2", "1", "10", "-3", "2.5", "1000"], *by)),
             Num::Whole(a) => format!("CAST({} AS BIGINT)", self.num(a)),
             Num::Truth(c) => format!("CAST({} AS BIGINT)", self.cond(c)),
             Num::Part(part, when) => self.when(when).map_or_else(
