@@ -195,8 +195,8 @@ impl Home {
     fn row_window(&mut self, function: &Function, of: &Labels) -> Result<Label, Unknown> {
         match function {
             Function::RowNumber | Function::Rank | Function::DenseRank | Function::Ntile(_) => Ok(Label::default()),
-            Function::Lag { column, .. } => Ok(of.columns[*column].clone()),
-            Function::Whole(fold) | Function::Running { fold, .. } => self.row_fold(fold, of),
+            Function::Lag { column, .. } | Function::First(column) => Ok(of.columns[*column].clone()),
+            Function::Whole(fold) | Function::Running { fold, .. } | Function::Trailing { fold, .. } => self.row_fold(fold, of),
         }
     }
 

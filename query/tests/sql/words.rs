@@ -355,7 +355,7 @@ impl Scope {
                 let all = [vec![key], rest].concat();
                 let all = all.iter().map(|c| format!("{c}{direction}")).collect::<Vec<_>>().join(", ");
                 let whole = "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING";
-                let (function, order) = match function % 18 {
+                let (function, order) = match function % 20 {
                     0 => ("RANK()".into(), format!("ORDER BY {key}{direction}")),
                     1 => ("DENSE_RANK()".into(), format!("ORDER BY {key}{direction}")),
                     2 => ("ROW_NUMBER()".into(), format!("ORDER BY {all}")),
@@ -376,6 +376,11 @@ impl Scope {
                     16 => {
                         let text = self.kind(&[Text], *away).unwrap_or("'none'");
                         (format!("LEAD({text}, {}, '{}')", away % 5, pick(&TEXTS, away / 5)), format!("ORDER BY {all}"))
+                    }
+                    17 => (format!("FIRST_VALUE({any})"), format!("ORDER BY {all}")),
+                    18 => {
+                        let sum = pick(&["SUM({})", "COUNT({})", "AVG({})"], away / 8).replace("{}", of);
+                        (sum, format!("ORDER BY {all} ROWS {} PRECEDING", away % 8))
                     }
                     _ => (format!("SUM({of})"), format!("ORDER BY {key}{direction}")),
                 };
