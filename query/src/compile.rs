@@ -166,12 +166,14 @@ fn compile_here(sql: &str, catalog: &Catalog, protection: Option<&Protection>, o
     if let Some(protection) = protection {
         plan = protect::bounded(plan, protection, catalog)?;
     }
-    protect::split(|parts| {
+    let planned = protect::split(|parts| {
         let groups = protection.map(|protection| Groups::of(&plan, protection, catalog, &text, parts)).transpose()?;
         let mut planned = planned(&plan, &text, catalog, groups, otherwise)?;
         planned.protection = protection.cloned();
         Ok(planned)
-    })
+    })?;
+    total::no_lost_answer(&plan, catalog, &text)?;
+    Ok(planned)
 }
 
 /// What is decided first of every question.

@@ -32,6 +32,39 @@ fn keys(rows: usize, width: usize) -> Vec<Vec<u64>> {
     kinds.map(|kind| kind.into_iter().map(|k| k & mask).collect()).into()
 }
 
+/// Numbers of rows at the edges of words and of index widths.
+const EDGES: [usize; 10] = [0, 1, 2, 3, 63, 64, 65, 127, 128, 129];
+
+/// Flags of every kind: none, all, every other row, the first or the last alone or all but that one, either half, runs, random.
+fn flags(rows: usize) -> Vec<Vec<u64>> {
+    let mut words = Words(!(rows as u64));
+    let random: Vec<u64> = (0..rows).map(|_| words.below(2)).collect();
+    let kinds: [&dyn Fn(usize) -> bool; 11] = [
+        &|_| false,
+        &|_| true,
+        &|i| i % 2 == 0,
+        &|i| i % 2 == 1,
+        &|i| i == 0,
+        &|i| i != 0,
+        &|i| i + 1 == rows,
+        &|i| i + 1 != rows,
+        &|i| i < rows / 2,
+        &|i| i >= rows / 2,
+        &|i| i / 5 % 2 == 1,
+    ];
+    kinds.iter().map(|kind| (0..rows).map(|i| u64::from(kind(i))).collect()).chain([random]).collect()
+}
+
+/// Places of every kind: where rows are, reversed, one on, halves changed, random.
+fn orders(rows: usize) -> Vec<Vec<u32>> {
+    let n = rows as u32;
+    let kinds: [&dyn Fn(u32) -> u32; 4] = [&|i| i, &|i| n - 1 - i, &|i| (i + 1) % n, &|i| (i + n / 2) % n];
+    let mut words = Words(rows as u64);
+    let mut random: Vec<u32> = (0..n).collect();
+    (1..rows).rev().for_each(|last| random.swap(last, words.below(last as u64 + 1) as usize));
+    kinds.iter().map(|kind| (0..n).map(kind).collect()).chain([random]).collect()
+}
+
 /// Runs in every scheme without comparing the estimated cost.
 fn same_everywhere<P: Protocol>(protocol: &P) -> P::Output {
     let expected = protocol.run(&mut Plain::new()).expect("in clear");

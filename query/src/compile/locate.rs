@@ -134,8 +134,41 @@ impl Text {
         place
     }
 
+    /// The number, also one in quotes, of which this is most.
+    fn number_with_most(&self, of: impl Fn(Digits) -> u64) -> Option<(&str, u64, Place)> {
+        let numbers = self.tokens.iter().filter_map(|(token, place, _)| match token {
+            Token::Number(text, _) | Token::SingleQuotedString(text) => Some((text.as_str(), of(Digits::of(text)?), *place)),
+            _ => None,
+        });
+        numbers.reduce(|a, b| if b.1 > a.1 { b } else { a })
+    }
+
+    /// Of what DataFusion says of a number that no DECIMAL holds, or not the one that it meets: which number it is.
+    fn too_long(&self, root: &DataFusionError) -> Option<SqlError> {
+        match root {
+            DataFusionError::NotImplemented(m) if m.starts_with("Decimal scale") || m.starts_with("Decimal precision") => {
+                let (number, digits, place) = self.number_with_most(|d| d.before + d.behind)?;
+                let message = format!("{number} has {digits} digits, before and behind its point, and no DECIMAL has more than {DIGITS}");
+                Some(SqlError::width(message, format!("write a number of at most {DIGITS} digits")).at(Some(place)))
+            }
+            DataFusionError::ArrowError(e, _) => {
+                let message = e.to_string();
+                let (precision, scale) = message.split_once("Cannot cast to Decimal128(")?.1.split_once(')')?.0.split_once(", ")?;
+                let before = precision.parse::<u64>().ok()?.checked_sub(scale.parse().ok()?)?;
+                let (number, _, place) = self.number_with_most(|d| d.before).filter(|(_, digits, _)| *digits > before)?;
+                let message =
+                    format!("{number} has more digits before its point than DECIMAL({precision}, {scale}), the type of what it meets");
+                Some(SqlError::width(message, format!("write a number with at most {before} digits before its point")).at(Some(place)))
+            }
+            _ => None,
+        }
+    }
+
     /// DataFusion's error in our words, with the place it names or that of the name it complains of.
     pub(super) fn explain(&self, error: &DataFusionError) -> SqlError {
+        if let Some(refused) = self.too_long(root(error)) {
+            return refused;
+        }
         let place = error.diagnostic().and_then(|d| d.span).map(|s| (s.start.line, s.start.column)).filter(|p| p.0 > 0);
         let root = root(error);
         let (message, fix, word) = match root {
@@ -190,6 +223,36 @@ impl Text {
     }
 }
 
+/// Digits of a DECIMAL.
+const DIGITS: u8 = 38;
+
+/// How many digits a number has that is written, zeros included that an exponent stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Digits {
+    before: u64,
+    behind: u64,
+}
+
+impl Digits {
+    fn of(number: &str) -> Option<Self> {
+        let number = number.trim_start_matches(['-', '+']);
+        let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+        let (whole, rest) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let exponent: i64 = exponent.parse().ok()?;
+        if whole.len() + rest.len() == 0 || !whole.bytes().chain(rest.bytes()).all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let rest = rest.trim_end_matches('0');
+        let zeros = whole.bytes().chain(rest.bytes()).take_while(|b| *b == b'0').count();
+        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let clamped = |n: i64| u64::try_from(n).unwrap_or(0);
+        Some(Digits {
+            before: clamped(count(whole.len()).saturating_sub(count(zeros)).saturating_add(exponent)),
+            behind: clamped(count(rest.len()).saturating_sub(exponent)),
+        })
+    }
+}
+
 /// The text and the SQL type of a failed cast.
 fn cast_failed(message: &str) -> Option<(String, &'static str)> {
     let (text, ty) = message.split_once("Cannot cast string '")?.1.rsplit_once("' to value of ")?;
@@ -237,4 +300,20 @@ fn root(error: &DataFusionError) -> &DataFusionError {
 
 fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or("").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_of_numbers() {
+        let digits = |number| Digits::of(number).map(|d| (d.before, d.behind));
+        assert_eq!(
+            ["1", "007", "12.50", "-0.05", "1e300", "1.5E2", "1.5e-3", "2e-300"].map(digits),
+            [Some((1, 0)), Some((1, 0)), Some((2, 1)), Some((0, 2)), Some((301, 0)), Some((3, 0)), Some((0, 4)), Some((0, 300)),]
+        );
+        assert_eq!(["", ".", "e5", "1e", "Ada", "2024-01-31", "1e99999999999999999999"].map(digits), [None; 7]);
+        assert_eq!(digits("1e9223372036854775807"), Some((9_223_372_036_854_775_807, 0)));
+    }
 }

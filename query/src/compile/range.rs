@@ -244,7 +244,7 @@ fn binary(b: &BinaryExpr, ty: &DataType, limits: Interval, input: Input<'_>) -> 
         Operator::Modulo => {
             let same = ls.max(rs);
             left.rescale(ls, same).zip(right.rescale(rs, same)).filter(|_| same == to).map(|(l, r)| {
-                let most = l.magnitude().min(r.magnitude());
+                let most = l.magnitude().min(r.magnitude().saturating_sub(1).max(0));
                 Interval { min: if l.min < 0 { -most } else { 0 }, max: if l.max > 0 { most } else { 0 } }
             })
         }

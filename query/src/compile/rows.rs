@@ -285,6 +285,9 @@ impl<'a> Rows<'a> {
             }
             inputs.push(id);
         }
+        let way = format!("the places of its {} sides one after the other, {places} in all", inputs.len());
+        let why = "which of them hold a row is secret, so that none can be left out; nothing is sent or sorted for it";
+        self.decided.push(Decided::new("union", way, why));
         let id = self.push(Op::Union { inputs }, places, full, columns);
         Ok(Asked { id, at: (0..demands.len()).collect() })
     }
@@ -359,6 +362,15 @@ impl<'a> Rows<'a> {
             _ => ("this construct", "SELECT"),
         };
         SqlError::unsupported(format!("{what} over several owners' data is not supported"), at_home).at(self.text.keyword(keyword))
+    }
+}
+
+/// Whether a plan puts rows of several sides together.
+fn is_union(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Union(_) => true,
+        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) => plan.inputs().into_iter().all(is_union),
+        _ => false,
     }
 }
 

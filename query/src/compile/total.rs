@@ -21,6 +21,7 @@ use datafusion::{
     },
 };
 
+pub(super) use self::cast::no_lost_answer;
 use super::{
     Compiler, SqlError,
     facts::{self, Facts, Input},

@@ -198,10 +198,10 @@ impl Home {
     fn row_window(&mut self, function: &Function, of: &Labels, place: &Label) -> Result<Label, Unknown> {
         Ok(match function {
             Function::RowNumber | Function::Rank | Function::DenseRank | Function::Ntile(_) => place.clone(),
-            Function::Lag { column, .. } => of.columns[*column].clone().and(place),
+            Function::Lag { column, .. } | Function::First(column) => of.columns[*column].clone().and(place),
             Function::Whole(fold) => self.row_fold(fold, of)?,
             // two of neighbours differ in a row
-            Function::Running { fold, .. } => {
+            Function::Running { fold, .. } | Function::Trailing { fold, .. } => {
                 let row = match &fold.op {
                     FoldOp::Rows => Label::default(),
                     FoldOp::Count(c) => of.columns[*c].presence(self.always()),

@@ -340,6 +340,15 @@ pub enum Function {
         /// RANGE: rows equal in the order count together.
         peers: bool,
     },
+    /// A fold (Rows, Count or Sum) over a row and so many before it in the partition.
+    Trailing {
+        /// Which.
+        fold: Fold,
+        /// How many rows before it.
+        before: u64,
+    },
+    /// The value of a column in the partition's first row.
+    First(usize),
 }
 
 /// A public value in the form of a column.

@@ -228,6 +228,36 @@ fn a_question_rewritten_as_advised_is_answered() {
             join("p.pupil") + " WHERE CAST(SQRT(ABS(p.points)) AS DECIMAL(12,6)) > c.ward",
             Asks::Same,
         ),
+        (
+            join("p.ward") + " GROUP BY p.ward HAVING AVG(p.points) > 1e300",
+            wide,
+            "write a number of at most 38 digits",
+            join("p.ward") + " GROUP BY p.ward HAVING AVG(p.points) > 1e30",
+            // of 1e300 there is no DECIMAL
+            Asks::Other,
+        ),
+        (
+            join("p.ward") + " GROUP BY p.ward HAVING AVG(c.weight) > 1e50",
+            wide,
+            "write a number with at most 33 digits before its point",
+            join("p.ward") + " GROUP BY p.ward HAVING AVG(c.weight) > 1e32",
+            Asks::Other,
+        ),
+        (
+            join("CAST(c.name AS INT) AS x"),
+            not,
+            "write TRY_CAST(c.name AS INT)",
+            join("TRY_CAST(c.name AS INT) AS x"),
+            // the other has no answer
+            Asks::Other,
+        ),
+        (
+            join("SUM(p.ward % (c.ward + 1)) AS x"),
+            not,
+            "p.ward - (c.ward + 1) * (p.ward / NULLIF((c.ward + 1), 0))",
+            join("SUM(p.ward - (c.ward + 1) * (p.ward / NULLIF(c.ward + 1, 0))) AS x"),
+            Asks::Same,
+        ),
     ];
     let town = town();
     let wrong: Vec<_> = cases

@@ -4,7 +4,7 @@ use super::town::{PARTIES, town};
 use query::explain::{Explain, explain};
 
 /// Questions, and what is said of each.
-const SAID: [(&str, &[&str]); 8] = [
+const SAID: [(&str, &[&str]); 11] = [
     (
         "SELECT MAX(c.weight - p.points) AS most, COUNT(DISTINCT c.blood) AS n FROM school.pupils p JOIN clinic.patients c ON c.patient = p.pupil",
         &["aggregates over a join: formed after the join", "extremes are a tournament", "distinct values are neighbours that differ"],
@@ -43,6 +43,18 @@ const SAID: [(&str, &[&str]); 8] = [
             "a percentile is the row at its position",
             "sort: shuffled, so that ties are broken at random",
         ],
+    ),
+    (
+        "SELECT COUNT(*) AS n FROM (SELECT p.pupil AS k FROM school.pupils p UNION ALL SELECT c.patient FROM clinic.patients c) x",
+        &["union: the places of its 2 sides one after the other, ", "\n    because which of them hold a row is secret"],
+    ),
+    (
+        "SELECT COUNT(*) AS n FROM (SELECT p.pupil AS k FROM school.pupils p UNION SELECT c.patient FROM clinic.patients c) x",
+        &["equal rows of a union: found in one order of the rows of all sides\n    because rows of any sides may be equal"],
+    ),
+    (
+        "SELECT COUNT(*) AS n, MAX(m.mark + v.cost) AS s FROM school.marks m LEFT JOIN clinic.visits v ON v.patient = m.pupil AND v.cost > m.mark",
+        &["outer join on ", ": the pairs, and behind their places those of the kept rows", "\n    because a kept row can be in many pairs"],
     ),
 ];
 

@@ -132,6 +132,8 @@ pub enum Num {
     Coalesce(u8, Box<Num>),
     Case(Box<Cond>, Box<Num>, Box<Num>),
     Abs(Box<Num>),
+    /// The remainder by one of some numbers.
+    Rest(Box<Num>, u8),
     /// As a BIGINT.
     Whole(Box<Num>),
     /// 1 or 0, or NULL.
@@ -250,6 +252,7 @@ fn num(depth: usize) -> BoxedStrategy<Num> {
         1 => (any::<u8>(), boxed()).prop_map(|(c, b)| Num::Coalesce(c, b)),
         1 => (cond(depth - 1).prop_map(Box::new), boxed(), boxed()).prop_map(|(c, a, b)| Num::Case(c, a, b)),
         1 => boxed().prop_map(Num::Abs),
+        1 => (boxed(), any::<u8>()).prop_map(|(a, by)| Num::Rest(a, by)),
         1 => (any::<bool>(), boxed(), boxed()).prop_map(|(greatest, a, b)| Num::Best(greatest, a, b)),
     ]
     .boxed()

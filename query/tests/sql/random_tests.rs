@@ -13,7 +13,9 @@ const ANSWERED: usize = 270;
 
 #[test]
 fn three_hundred_questions() {
-    let tally = ask(&town(), 1..=300, 25, |_| ());
+    // by three parties each: with tables this small that takes no longer than the clear engine, nearly all of the time goes into compiling, and a protocol that goes wrong on a
+    // shape that nobody wrote a test for is found here or not at all
+    let tally = ask(&town(), 1..=300, 1, |_| ());
     for (what, n) in tally.refusals() {
         eprintln!("refused {n:>4}  {what}");
     }

@@ -82,3 +82,27 @@ fn what_is_told_is_explained() {
     }
     assert!(text("exact").contains("how many of at most 1500 rows clinic has\n"), "{}", text("exact"));
 }
+
+#[test]
+fn explain_says_what_is_told_and_why() {
+    let sql = QUESTIONS[0];
+    let said = |sizes: &str| {
+        let pool = pool(sizes);
+        let plan = pool.plan(sql).unwrap_or_else(|e| panic!("{sql}\n{e}"));
+        explain(&plan, &Tables::new(), &PARTIES).expect("explained").to_string()
+    };
+    let of = "how many rows of school.pupils are left: ";
+    let because = |sizes: &str| {
+        format!(
+            "    because the catalogue allows it (sizes = \"{sizes}\"), and all that follows is laid out on so many places instead of 900\n"
+        )
+    };
+    let rounded = said("bucket");
+    assert!(
+        rounded.contains(&(of.to_string() + "told to the other parties, rounded up by a quarter at most\n" + &because("bucket"))),
+        "{rounded}"
+    );
+    let exact = said("exact");
+    assert!(exact.contains(&(of.to_string() + "told to the other parties\n" + &because("exact"))), "{exact}");
+    assert!(!said("").contains("how many rows of"));
+}

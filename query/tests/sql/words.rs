@@ -152,6 +152,7 @@ impl Scope {
             Num::Coalesce(c, b) => format!("COALESCE({}, {})", self.number(*c), self.num(b)),
             Num::Case(c, a, b) => format!("CASE WHEN {} THEN {} ELSE {} END", self.cond(c), self.num(a), self.num(b)),
             Num::Abs(a) => format!("ABS({})", self.num(a)),
+            Num::Rest(a, by) => format!("({}) % {}", self.num(a), pick(&["7", "2", "1", "10", "-3", "2.5", "1000"], *by)),
             Num::Whole(a) => format!("CAST({} AS BIGINT)", self.num(a)),
             Num::Truth(c) => format!("CAST({} AS BIGINT)", self.cond(c)),
             Num::Part(part, when) => self.when(when).map_or_else(
@@ -354,7 +355,7 @@ impl Scope {
                 let all = [vec![key], rest].concat();
                 let all = all.iter().map(|c| format!("{c}{direction}")).collect::<Vec<_>>().join(", ");
                 let whole = "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING";
-                let (function, order) = match function % 18 {
+                let (function, order) = match function % 20 {
                     0 => ("RANK()".into(), format!("ORDER BY {key}{direction}")),
                     1 => ("DENSE_RANK()".into(), format!("ORDER BY {key}{direction}")),
                     2 => ("ROW_NUMBER()".into(), format!("ORDER BY {all}")),
@@ -375,6 +376,11 @@ impl Scope {
                     16 => {
                         let text = self.kind(&[Text], *away).unwrap_or("'none'");
                         (format!("LEAD({text}, {}, '{}')", away % 5, pick(&TEXTS, away / 5)), format!("ORDER BY {all}"))
+                    }
+                    17 => (format!("FIRST_VALUE({any})"), format!("ORDER BY {all}")),
+                    18 => {
+                        let sum = pick(&["SUM({})", "COUNT({})", "AVG({})"], away / 8).replace("{}", of);
+                        (sum, format!("ORDER BY {all} ROWS {} PRECEDING", away % 8))
                     }
                     _ => (format!("SUM({of})"), format!("ORDER BY {key}{direction}")),
                 };

@@ -1,6 +1,6 @@
 //! Sums by group, groups seen from their rows, distinct rows.
 
-use super::{SIZES, Words, input, input_bits, keys, open, open_bits, same_everywhere};
+use super::{EDGES, SIZES, Words, flags, input, input_bits, keys, open, open_bits, same_everywhere};
 use mpc_core::{B64, Column, Fp61, Index, index_bits};
 use protocols::relational::{Radix, Segments, Tail, distinct, first_rows, group_sums, numbers_of_rows, sums_before};
 use protocols::world::{Protocol, check_seeded};
@@ -76,7 +76,7 @@ impl Grouped {
 
 #[test]
 fn sums_by_group() {
-    for rows in SIZES {
+    for rows in EDGES.into_iter().chain([1000]) {
         for (i, mut keys) in keys(rows, 12).into_iter().enumerate() {
             keys.sort();
             let mut words = Words(i as u64);
@@ -89,11 +89,12 @@ fn sums_by_group() {
 
 #[test]
 fn groups_of_rows_that_do_not_count_are_left_out() {
-    for rows in [0, 1, 64, 100] {
-        for counted in [0, rows / 2, rows] {
-            for tail in [Tail::Blank, Tail::Open] {
+    for rows in EDGES {
+        for (number, counted) in [0, rows.min(1), rows / 2, rows.saturating_sub(1), rows].into_iter().enumerate() {
+            for (tail, alike) in [(Tail::Blank, number % 2 == 0), (Tail::Open, number % 2 == 1)] {
                 // invalid rows come last, under keys of their own, with values of zero
-                let keys = (0..rows as u64).map(|i| if i < counted as u64 { i / 3 } else { 2048 + i / 5 }).collect();
+                let key = |i: u64, each: u64| if alike { 9 } else { i / each };
+                let keys = (0..rows as u64).map(|i| if i < counted as u64 { key(i, 3) } else { 2048 + key(i, 5) }).collect();
                 let valid: Vec<u64> = (0..rows).map(|i| u64::from(i < counted)).collect();
                 let values = [1, 7].map(|by| valid.iter().map(|v| v * by).collect());
                 Grouped { keys, values, valid: Some(valid), tail }.verify();
@@ -174,12 +175,12 @@ impl Protocol for DistinctKeys {
 
 #[test]
 fn distinct_valid_rows() {
-    for rows in SIZES {
-        for keys in keys(rows, 6) {
-            let mut words = Words(2);
-            let valid: Vec<u64> = (0..rows).map(|_| words.below(2)).collect();
+    for rows in EDGES.into_iter().chain([1000]) {
+        let (kinds, flags) = (keys(rows, 6), flags(rows));
+        // every kind of keys, and of rows that are valid
+        for (keys, valid) in kinds.iter().cycle().zip(&flags).chain(kinds.iter().zip(flags.iter().rev())) {
             let (sorted, first, table) = check_seeded(&DistinctKeys { keys: keys.clone(), valid: valid.clone() }, 3);
-            let mut expected: Vec<u64> = keys.iter().zip(&valid).filter(|(_, v)| **v == 1).map(|(k, _)| *k).collect();
+            let mut expected: Vec<u64> = keys.iter().zip(valid).filter(|(_, v)| **v == 1).map(|(k, _)| *k).collect();
             expected.sort();
             expected.dedup();
             let got: Vec<u64> = sorted.iter().zip(&first).filter(|(_, f)| **f == 1).map(|(k, _)| *k).collect();

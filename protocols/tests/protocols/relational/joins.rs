@@ -1,6 +1,6 @@
 //! Joins on a unique key.
 
-use super::{Words, input_bits, keys, open_bits};
+use super::{EDGES, Words, flags, input_bits, keys, open_bits};
 use mpc_core::{B64, Layout, PartyId};
 use protocols::cost::{self, Moved, Opening, Pairing};
 use protocols::relational::{JoinOptions, Radix, Side, Sorting, has_duplicates, join, pairs, undo};
@@ -132,8 +132,14 @@ impl Protocol for Duplicates {
 
 #[test]
 fn duplicates_are_found() {
-    for rows in [0u64, 1, 2, 63, 100] {
-        let keys: Vec<u64> = (0..rows).collect();
+    for rows in EDGES {
+        // of rows that are all alike two valid ones in front make a duplicate
+        for mut valid in flags(rows) {
+            valid.sort_by_key(|valid| 1 - valid);
+            let twice = u64::from(valid.iter().sum::<u64>() > 1);
+            assert_eq!(check_seeded(&Duplicates(vec![127; rows], valid.clone()), 1), [twice], "{valid:?}");
+        }
+        let keys: Vec<u64> = (0..rows.min(128) as u64).collect();
         assert_eq!(check_seeded(&Duplicates(keys.clone(), vec![1; keys.len()]), 1), [0]);
         for at in (1..keys.len()).step_by(13) {
             let mut twice = keys.clone();
@@ -230,7 +236,7 @@ fn all_pairs_up_to_a_bound() {
 #[test]
 fn pairs_of_every_kind_of_key_at_every_size() {
     let side = |keys: &[u64], valid: u64| -> Rows { (0..).zip(keys).map(|(i, k)| (*k, i, u64::from(i % valid != 0))).collect() };
-    for rows in [0, 1, 2, 3, 63, 64, 65, 127, 129] {
+    for rows in EDGES {
         let all = keys(rows, PAIR_KEY);
         for (number, kind) in all.iter().enumerate() {
             // many with few, so that equal keys have no more than some hundred pairs; and no row that is valid
@@ -245,14 +251,28 @@ fn pairs_of_every_kind_of_key_at_every_size() {
 
 #[test]
 fn joins_of_every_kind_of_key_at_every_size() {
-    for rows in [0, 1, 2, 3, 63, 64, 65, 127, 129] {
-        for (number, right) in keys(rows, 7).into_iter().enumerate() {
-            let right: Rows = (0..).zip(right).map(|(i, k)| (k, i, u64::from(i % 4 != 1))).collect();
+    for rows in EDGES {
+        let (kinds, flags) = (keys(rows, 7), flags(rows));
+        for (number, valid) in flags.iter().enumerate() {
+            let right: Rows = (0..).zip(&kinds[number % kinds.len()]).zip(valid).map(|((i, k), valid)| (*k, i, *valid)).collect();
             // all keys, one of them, or those that nobody has
             for left in [(0..128).collect(), vec![127], (0..128).filter(|k| right.iter().all(|r| r.0 != *k)).collect::<Vec<u64>>()] {
                 let left: Rows = left.into_iter().map(|k| (k, k * 1000, u64::from(k % 5 != 2))).collect();
                 let options = if number % 2 == 0 { LEFT_FLAGS } else { JoinOptions::default() };
                 Join { left, right: right.clone(), options }.verify();
+            }
+        }
+    }
+}
+
+#[test]
+fn sides_of_which_no_row_counts() {
+    for rows in EDGES.into_iter().filter(|rows| *rows <= 128) {
+        for valid in flags(rows) {
+            let side = |valid: &dyn Fn(usize) -> u64| -> Rows { (0..rows).map(|i| (i as u64, i as u64 + 7, valid(i))).collect() };
+            let (some, none) = (side(&|i| valid[i]), side(&|_| 0));
+            for (left, right) in [(some.clone(), none.clone()), (none, some.clone()), (some.clone(), some)] {
+                Join { left, right, options: LEFT_FLAGS }.verify();
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Sorting.
 
 use super::rows::clear_places;
-use super::{SIZES, input_bits, keys, open, open_bits, same_everywhere};
+use super::{EDGES, flags, input_bits, keys, open, open_bits, same_everywhere};
 use mpc_core::{B64, Index, Layout};
 use protocols::relational::{Key, Network, Radix, Sorting, choices, choose, order, sort, sort_places};
 use protocols::world::{self, Protocol, check_seeded};
@@ -38,7 +38,7 @@ const ALL: [Radix; 6] = [
 
 #[test]
 fn radix_sorts_every_kind_of_key_stably() {
-    for rows in SIZES {
+    for rows in EDGES.into_iter().chain([1000]) {
         for (i, keys) in keys(rows, 10).into_iter().enumerate() {
             let radix = ALL[(i + rows) % ALL.len()];
             let (places, sorted) = check_seeded(&Sort { keys: keys.clone(), width: 10, sorting: radix.into() }, 6);
@@ -63,6 +63,44 @@ fn radix_sorts_every_width_in_every_variant() {
 /// Two columns, the second descending.
 struct Composite(Vec<u64>, Vec<u64>);
 
+/// A column in its order, or the other way, whose NULLs are behind or in front of the rest; and rows that are none behind all.
+struct Nullable {
+    keys: Vec<u64>,
+    null: Vec<u64>,
+    none: Vec<u64>,
+    descending: bool,
+    nulls_first: bool,
+}
+
+impl Protocol for Nullable {
+    type Output = Vec<u128>;
+
+    fn run<E: Engine>(&self, e: &mut E) -> Result<Self::Output, Abort> {
+        let (none, null, value) = (input_bits(e, 0, &self.none, 1)?, input_bits(e, 1, &self.null, 1)?, input_bits(e, 2, &self.keys, 8)?);
+        let key = |bits, descending| Key { bits, descending };
+        let key = order(e, &[key(&none, false), key(&null, self.nulls_first), key(&value, self.descending)]);
+        let places = sort_places(e, key, Radix::default())?;
+        open::<E, Index>(e, &places)
+    }
+}
+
+#[test]
+fn nulls_of_every_kind_of_key_at_every_size() {
+    for rows in EDGES {
+        let (kinds, flags) = (keys(rows, 8), flags(rows));
+        for (i, null) in flags.iter().enumerate() {
+            let none = &flags[(i + 7) % flags.len()];
+            // what is NULL, or no row, has the value 0
+            let keys: Vec<u64> = kinds[i % kinds.len()].iter().zip(null).map(|(k, null)| k * (1 - null)).collect();
+            let (descending, nulls_first) = (i % 2 == 0, i % 4 < 2);
+            let sorted = Nullable { keys: keys.clone(), null: null.clone(), none: none.clone(), descending, nulls_first };
+            let value = |key: u64| if descending { 255 - key } else { key };
+            let clear = (0..rows).map(|i| none[i] << 9 | (null[i] ^ u64::from(nulls_first)) << 8 | value(keys[i]));
+            assert_eq!(check_seeded(&sorted, 6), clear_places(&clear.collect::<Vec<_>>()), "NULLs {null:?}, no rows {none:?}");
+        }
+    }
+}
+
 impl Protocol for Composite {
     type Output = Vec<u128>;
 
@@ -85,7 +123,7 @@ fn composite_keys_and_descending_order() {
 
 #[test]
 fn samplesort_sorts_every_kind_of_key_stably() {
-    for rows in SIZES.into_iter().chain([3, 5, 300, 2500]) {
+    for rows in EDGES.into_iter().chain([5, 90, 91, 1000, 2500]) {
         for keys in keys(rows, 9) {
             let (places, sorted) = same_everywhere(&Sort { keys: keys.clone(), width: 9, sorting: Sorting::Samplesort });
             assert_eq!(places, clear_places(&keys));

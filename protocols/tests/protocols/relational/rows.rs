@@ -1,6 +1,6 @@
 //! Rows that move: shuffles, secret and owners' permutations, compaction.
 
-use super::{SIZES, Words, input, input_bits, one, open, open_bits};
+use super::{EDGES, SIZES, flags, input, input_bits, keys, one, open, open_bits, orders};
 use mpc_core::world::World;
 use mpc_core::{Column, Fp61, Fp127, Index, PartyId, Permutation, Ring, Z64, index_bits};
 use protocols::relational::{apply, compact, compose, places_by_digit, undo};
@@ -87,7 +87,7 @@ impl Protocol for ThereAndBack {
 
 #[test]
 fn shuffles_move_whole_rows_and_can_be_undone() {
-    for rows in SIZES {
+    for rows in EDGES.into_iter().chain([1000]) {
         assert!(check_seeded(&ThereAndBack(rows), rows as u64));
     }
 }
@@ -130,18 +130,11 @@ impl Protocol for ByOwner {
     }
 }
 
-fn random_places(rows: usize, seed: u64) -> Vec<u32> {
-    let mut words = Words(seed);
-    let mut places: Vec<u32> = (0..rows as u32).collect();
-    (1..rows).rev().for_each(|last| places.swap(last, words.below(last as u64 + 1) as usize));
-    places
-}
-
 #[test]
 fn owners_permute_by_what_they_know() {
-    for owner in 0..3 {
-        for rows in SIZES {
-            let places = random_places(rows, 9);
+    for rows in EDGES.into_iter().chain([1000]) {
+        for (i, places) in orders(rows).into_iter().enumerate() {
+            let owner = ((i + rows) % 3) as u8;
             let (start, moved) = check_seeded(&ByOwner { owner, places: places.clone() }, 3);
             assert_eq!(moved, placed(&start, &places.iter().map(|p| *p as usize).collect::<Vec<_>>()));
         }
@@ -182,12 +175,15 @@ impl Protocol for Secret {
 
 #[test]
 fn secret_places() {
-    for rows in SIZES {
-        let (first, then) = (random_places(rows, 1), random_places(rows, 2));
-        let (start, moved, back, composed) = check_seeded(&Secret { first: first.clone(), then: then.clone() }, 4);
-        assert_eq!(moved, placed(&start, &first.iter().map(|p| *p as usize).collect::<Vec<_>>()));
-        assert_eq!(back, start);
-        assert_eq!(composed, first.iter().map(|p| u128::from(then[*p as usize])).collect::<Vec<_>>());
+    for rows in EDGES.into_iter().chain([1000]) {
+        let all = orders(rows);
+        // each with the one before it, the first with the random one
+        for (first, then) in all.iter().zip(all.iter().cycle().skip(all.len() - 1)) {
+            let (start, moved, back, composed) = check_seeded(&Secret { first: first.clone(), then: then.clone() }, 4);
+            assert_eq!(moved, placed(&start, &first.iter().map(|p| *p as usize).collect::<Vec<_>>()));
+            assert_eq!(back, start);
+            assert_eq!(composed, first.iter().map(|p| u128::from(then[*p as usize])).collect::<Vec<_>>());
+        }
     }
 }
 
@@ -211,9 +207,8 @@ impl Protocol for ByDigit {
 #[test]
 fn digits_of_one_two_and_three_bits() {
     for rows in SIZES {
-        for bits in 1..=3 {
-            let mut words = Words(rows as u64);
-            let digits: Vec<u64> = (0..rows).map(|_| words.below(1 << bits)).collect();
+        let each = |bits| keys(rows, bits).into_iter().map(move |digits| (bits, digits));
+        for (bits, digits) in (1..=3).flat_map(each) {
             let (places, counts) = check_seeded(&ByDigit { digits: digits.clone(), bits }, 1);
             assert_eq!(places, clear_places(&digits));
             assert_eq!(counts, (0..1 << bits).map(|v| digits.iter().filter(|d| **d == v).count() as u128).collect::<Vec<_>>());
@@ -248,15 +243,13 @@ impl Protocol for Compaction {
 
 #[test]
 fn compaction_is_stable_and_counts() {
-    for rows in SIZES {
-        let mut words = Words(7);
-        let random: Vec<u64> = (0..rows).map(|_| words.below(2)).collect();
-        for flags in [vec![0; rows], vec![1; rows], random] {
+    for rows in EDGES.into_iter().chain([1000]) {
+        for flags in flags(rows) {
             for open in [false, true] {
                 let (start, moved, count) = check_seeded(&Compaction { flags: flags.clone(), open }, 2);
                 let behind: Vec<u64> = flags.iter().map(|f| 1 - f).collect();
-                assert_eq!(moved, placed(&start, &clear_places(&behind).iter().map(|p| *p as usize).collect::<Vec<_>>()));
-                assert_eq!(count, open.then(|| flags.iter().sum::<u64>() as usize));
+                assert_eq!(moved, placed(&start, &clear_places(&behind).iter().map(|p| *p as usize).collect::<Vec<_>>()), "{flags:?}");
+                assert_eq!(count, open.then(|| flags.iter().sum::<u64>() as usize), "{flags:?}");
             }
         }
     }

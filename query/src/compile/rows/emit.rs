@@ -292,7 +292,9 @@ impl<'a> Emit<'a> {
                     let (l, r) = (self.condition(&b.left, scope)?, self.condition(&b.right, scope)?);
                     Ok(if b.op == Operator::And { self.all(vec![l, r]) } else { self.any(vec![l, r]) })
                 }
-                Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide => self.arithmetic(b, expr, ring, scope),
+                Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide | Operator::Modulo => {
+                    self.arithmetic(b, expr, ring, scope)
+                }
                 op => self.compare(op, &b.left, &b.right, scope),
             },
             Expr::Not(e) => {

@@ -14,7 +14,7 @@ use self::parts::Parts;
 use super::{
     Asked, Demand, Rows,
     emit::{Emit, Scope, Val, unalias},
-    form,
+    form, is_union,
     release::no_percentile,
 };
 use crate::{
@@ -29,7 +29,7 @@ use crate::{
     },
     percentile::{self, Rank},
     plan::{
-        Ring,
+        Decided, Ring,
         relation::{Fold, FoldOp, Operator as Op, RowColumn, RowForm, RowKind, RowOp},
     },
 };
@@ -383,6 +383,10 @@ impl Rows<'_> {
             asked.push(Demand { expr, form });
         }
         let got = self.lower(input, &asked)?;
+        if is_union(input) {
+            let why = "rows of any sides may be equal, and which are must not show";
+            self.decided.push(Decided::new("equal rows of a union", "found in one order of the rows of all sides", why));
+        }
         let relation = self.relation(got.id);
         let columns: Vec<_> = got.at.iter().map(|c| relation.columns[*c].clone()).collect();
         let tuples = form::tuples(&facts.columns, self.catalog);

@@ -16,7 +16,7 @@ use crate::{
         internal,
     },
     plan::{
-        Source, Subplan,
+        Decided, Source, Subplan,
         relation::{Operator as Op, RowColumn, RowForm},
     },
 };
@@ -50,21 +50,34 @@ impl Rows<'_> {
         let sub = LogicalPlanBuilder::from(plan.clone()).project(exprs).and_then(|b| b.build()).map_err(internal)?;
         let sub = Compiler::new(self.catalog, self.text).total(sub)?;
         let source = facts::owners(plan).into_iter().next().map_or(Source::Public, Source::Party);
-        let sizes = self.disclosed(plan);
+        let sizes = self.disclosed(plan, places, facts.exactly_one);
         let op = Op::Home { source, plan: Subplan::new(sub), sizes };
         let id = self.push(op, places, facts.exactly_one, columns);
         Ok(Asked { id, at })
     }
 
-    /// What may be disclosed of the number of rows: what each private table that they come of allows.
-    fn disclosed(&self, plan: &LogicalPlan) -> Sizes {
-        // how many rows pass a filter is a group too
-        if self.groups.is_some_and(|groups| groups.concern(plan) || groups.noise(plan).is_some()) {
-            return Sizes::Hidden;
-        }
+    /// What is disclosed of the number of rows: what each private table that they come of allows, unless a contract is against it.
+    fn disclosed(&mut self, plan: &LogicalPlan, places: u64, full: bool) -> Sizes {
         let tables = facts::tables(plan);
         let private = tables.iter().filter_map(|name| self.catalog.table(name)).filter(|table| table.owner().is_some());
-        private.map(|table| table.sizes).min().unwrap_or_default()
+        let allowed = private.map(|table| table.sizes).min().unwrap_or_default();
+        // how many rows pass a filter is a group too
+        let guarded = self.groups.is_some_and(|groups| groups.concern(plan) || groups.noise(plan).is_some());
+        let (declared, told) = match allowed {
+            _ if full => return allowed,
+            Sizes::Hidden => return Sizes::Hidden,
+            Sizes::Bucket => ("bucket", "told to the other parties, rounded up by a quarter at most"),
+            Sizes::Exact => ("exact", "told to the other parties"),
+        };
+        let of = format!("how many rows of {} are left", tables.join(", "));
+        self.decided.push(match guarded {
+            true => Decided::new(of, "hidden", "a contract asks for a smallest group or for noise, and how many rows pass a filter is a group too"),
+            false => {
+                let why = format!("the catalogue allows it (sizes = \"{declared}\"), and all that follows is laid out on so many places instead of {places}");
+                Decided::new(of, told, why)
+            }
+        });
+        if guarded { Sizes::Hidden } else { allowed }
     }
 
     fn too_many(&self, plan: &LogicalPlan) -> SqlError {

@@ -22,7 +22,7 @@ use crate::{
         internal, range,
         range::Interval,
     },
-    plan::relation::{Fold, Function, Operator as Op, RowColumn, RowForm, SortKey},
+    plan::relation::{Fold, FoldOp, Function, Operator as Op, RowColumn, RowForm, SortKey},
 };
 
 /// The relation's name under which functions are leaves.
@@ -77,9 +77,26 @@ impl Rows<'_> {
             };
             let known = &output.columns[width + number];
             Ok(Some(match (&f.fun, f.fun.name()) {
+                (_, "first_value") => {
+                    if !from_start(&f.params.window_frame) {
+                        return Err(
+                            self.no_function(f, "let the frame begin with UNBOUNDED PRECEDING, and end with CURRENT ROW or behind it")
+                        );
+                    }
+                    if f.params.null_treatment == Some(NullTreatment::IgnoreNulls) {
+                        return Err(self.no_function(f, "leave IGNORE NULLS out"));
+                    }
+                    let arg = &f.params.args[0];
+                    let form = form::natural(known, bytes(e), &said(arg)).map_err(|error| error.at(self.text.expr(arg)))?;
+                    put(emit, Function::First(folds.demand(arg, form.clone())), &form, true)
+                }
                 (WindowFunctionDefinition::AggregateUDF(udf), _) => {
-                    let running = running(&f.params.window_frame, f.params.order_by.is_empty())
-                        .ok_or_else(|| self.no_function(f, "use the whole partition, or UNBOUNDED PRECEDING to CURRENT ROW"))?;
+                    let frame = Frame::of(&f.params.window_frame, f.params.order_by.is_empty()).ok_or_else(|| {
+                        self.no_function(
+                            f,
+                            "use the whole partition, or ROWS from a number of rows PRECEDING or UNBOUNDED PRECEDING to CURRENT ROW",
+                        )
+                    })?;
                     let aggregate = datafusion::logical_expr::expr::AggregateFunction::new_udf(
                         udf.clone(),
                         f.params.args.clone(),
@@ -89,21 +106,9 @@ impl Rows<'_> {
                         None,
                     );
                     let mut refused = false;
-                    let mut leaf = |emit: &mut Emit<'_>, i: usize, column: &RowColumn, fold: &Fold| {
-                        let function = match running {
-                            None => Function::Whole(fold.clone()),
-                            Some(peers) => {
-                                refused |= !matches!(
-                                    fold.op,
-                                    crate::plan::relation::FoldOp::Rows
-                                        | crate::plan::relation::FoldOp::Count(_)
-                                        | crate::plan::relation::FoldOp::Sum(_)
-                                );
-                                Function::Running { fold: fold.clone(), peers }
-                            }
-                        };
-                        let _ = i;
-                        put(emit, function, &column.form, column.nullable)
+                    let mut leaf = |emit: &mut Emit<'_>, _: usize, column: &RowColumn, fold: &Fold| {
+                        refused |= frame != Frame::Whole && !matches!(fold.op, FoldOp::Rows | FoldOp::Count(_) | FoldOp::Sum(_));
+                        put(emit, frame.function(fold.clone()), &column.form, column.nullable)
                     };
                     let val = folds.windowed(&aggregate, expr, &known.ty, known.nullable, emit, &mut leaf, &natural)?;
                     match val {
@@ -173,7 +178,12 @@ impl Rows<'_> {
                     Function::Lag { column: got.at[of], by, default }
                 }
                 Function::Whole(fold) => Function::Whole(moved(&fold)),
+                Function::First(of) => {
+                    column.nullable = relation.columns[got.at[of]].nullable;
+                    Function::First(got.at[of])
+                }
                 Function::Running { fold, peers } => Function::Running { fold: moved(&fold), peers },
+                Function::Trailing { fold, before } => Function::Trailing { fold: moved(&fold), before },
                 other => other,
             });
             columns.push(column);
@@ -209,17 +219,53 @@ fn number_of(expr: Option<&Expr>) -> Option<i128> {
     }
 }
 
-/// `None` for another frame than those below; `Some(None)` for the whole partition, else whether peers count together.
-fn running(frame: &WindowFrame, unordered: bool) -> Option<Option<bool>> {
-    let from_start = matches!(&frame.start_bound, WindowFrameBound::Preceding(v) if v.is_null());
-    let to_end = matches!(&frame.end_bound, WindowFrameBound::Following(v) if v.is_null());
-    let to_row = matches!(frame.end_bound, WindowFrameBound::CurrentRow);
-    match (from_start, to_end, to_row, frame.units) {
-        (true, true, ..) => Some(None),
-        (true, _, true, WindowFrameUnits::Range | WindowFrameUnits::Groups) => Some((!unordered).then_some(true)),
-        (true, _, true, WindowFrameUnits::Rows) => Some(Some(false)),
-        _ => None,
+/// Which rows of its partition a row's fold is over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Frame {
+    Whole,
+    /// Those up to it, with its peers or without.
+    Running {
+        peers: bool,
+    },
+    /// It and so many before it.
+    Trailing {
+        before: u64,
+    },
+}
+
+impl Frame {
+    /// `None` for another frame than these.
+    fn of(frame: &WindowFrame, unordered: bool) -> Option<Self> {
+        let to_end = matches!(&frame.end_bound, WindowFrameBound::Following(v) if v.is_null());
+        let to_row = matches!(frame.end_bound, WindowFrameBound::CurrentRow);
+        let start = match &frame.start_bound {
+            WindowFrameBound::Preceding(v) if v.is_null() => None,
+            WindowFrameBound::Preceding(v) => Some(u64::try_from(range::literal(v)?.min).ok()?),
+            _ => return None,
+        };
+        match (start, to_end, to_row, frame.units) {
+            (None, true, ..) => Some(Frame::Whole),
+            (None, _, true, WindowFrameUnits::Range | WindowFrameUnits::Groups) if unordered => Some(Frame::Whole),
+            (None, _, true, WindowFrameUnits::Range | WindowFrameUnits::Groups) => Some(Frame::Running { peers: true }),
+            (None, _, true, WindowFrameUnits::Rows) => Some(Frame::Running { peers: false }),
+            (Some(before), _, true, WindowFrameUnits::Rows) => Some(Frame::Trailing { before }),
+            _ => None,
+        }
     }
+
+    fn function(self, fold: Fold) -> Function {
+        match self {
+            Frame::Whole => Function::Whole(fold),
+            Frame::Running { peers } => Function::Running { fold, peers },
+            Frame::Trailing { before } => Function::Trailing { fold, before },
+        }
+    }
+}
+
+/// Whether the first row of its partition is in each row's frame.
+fn from_start(frame: &WindowFrame) -> bool {
+    let begins = matches!(&frame.start_bound, WindowFrameBound::Preceding(v) if v.is_null());
+    begins && !matches!(frame.end_bound, WindowFrameBound::Preceding(_))
 }
 
 impl Folds<'_> {

@@ -165,7 +165,11 @@ fn function(input: &Relation, function: &Function, out: &RowColumn) -> Result<()
             expect(default.as_ref().is_none_or(fits), "a default has the form of its column")
         }
         Function::Whole(fold) => folded(input, std::slice::from_ref(fold), std::slice::from_ref(out)),
-        Function::Running { fold, .. } => {
+        Function::First(c) => {
+            let of = column(input, *c)?;
+            expect(of.form == out.form && of.nullable == out.nullable, "a first value has the form of its column")
+        }
+        Function::Running { fold, .. } | Function::Trailing { fold, .. } => {
             let sum = matches!(fold.op, FoldOp::Rows | FoldOp::Count(_) | FoldOp::Sum(_));
             expect(sum, "only counts and sums run")?;
             folded(input, std::slice::from_ref(fold), std::slice::from_ref(out))

@@ -9,7 +9,8 @@
 //! *Cost.* Rows of W bits, keys of k bits (one more for each that is nullable, and one if there are places without a row), indices of w = log2 n bits: the shuffle's 4W/3 bits a row and
 //! 2 rounds; of a radix sort by digits of two bits (4w + 1) + (k/2 - 1)(22w + 11)/3 bits and 4 + 8 (k/2 - 1) rounds; (4/3)(w + W) + 2w/3 bits and 2 rounds to move the rows. Cutting off
 //! costs nothing, nor do keys of no bits. An owner's order takes what [`super::arrange`] says. *Leakage.* None: the places
-//! that are opened are those of a random order. An owner who broke ties knows how; where rows may have been dropped it could tell from who comes out that others were, so that nobody knows.
+//! that are opened are those of a random order. An owner who broke ties knows how, as it knows an order without ties: with a secret condition behind (a join of the first rows with another owner's) and the answer in sight, it
+//! learns on which of its tied rows the choice fell, and so whether that row met the condition. Where rows may have been dropped before, it could tell from who comes out that others were, so that nobody knows.
 
 use super::arrange::How;
 use super::choose::Setting;

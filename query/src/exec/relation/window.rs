@@ -1,12 +1,12 @@
 //! Columns computed from a row's partition.
 //!
 //! *Functionality.* The rows in the order of (is no row, partition, order), and for each function a column: the row's number, rank, dense rank or tile in its partition, a value some rows
-//! before or behind it, counts and sums over its partition, up to it or up to its last peer (peers are equal in the order), and every fold of a [group](super::group) over the
+//! before or behind it, the value of its partition's first row, counts and sums over its partition, up to it or up to its last peer (peers are equal in the order), or over it and some rows before it, and every fold of a [group](super::group) over the
 //! partition. NULL is a value that partitions are told apart by; places without a row hold anything. Row numbers, tiles, values of other rows and sums up to a row show how peers stand: unless the
 //! catalogue says that there are none, every order of them is as likely.
 //! *Protocol.* The rows are sorted, after a shuffle if it is seen how peers stand; or an owner who knows the order brings them into it, peers at random, and takes what is computed back to where
 //! they were ([`super::arrange`]). What the first row of a partition, or of a row's peers, has is spread to all its rows by [`protocols::relational::Segments`], whose rounds do not depend on the number of
-//! rows: row numbers and ranks are differences of public row numbers at secret first rows, running sums differences of sums over all rows. The k-th row before is a public shift, and
+//! rows: row numbers and ranks are differences of public row numbers at secret first rows, running sums differences of sums over all rows, and sums over a row and k before it differences of running sums. The k-th row before is a public shift, and
 //! in the partition if the partition begins no later. A fold over the partition that needs an order of its own is computed as a group-by, whose groups line up with the partitions.
 //! *Source.* The sort of Asharov, Hamada, Ikarashi, Kikuchi, Nof, Pinkas, Takahashi, Tomida, CCS'22, section 3; sums of sorted groups as differences after a compaction as in Asharov, Hamada,
 //! Kikuchi, Nof, Pinkas, Tomida, CCS'23, here taken back to the rows. Liagouris, Kalavri, Faisal, Varia, NSDI'23, have windows by scans of log2 n levels instead.
@@ -22,12 +22,16 @@
 //! | sums over a partition, or over peers, all of a field | 2 (61 + 61) + 4/3 * 61 for one | 8 |
 //! | a number in its partition | the difference from a public number, and 1: 22 at v = 8, about v log2 v; of a rank v more | some 2 log2 v |
 //! | a value of k bits some rows away, NULL or a default outside the partition | a comparison with a public number, 8 at v = 8, about 3v/2; k + 1 | log2 v + 1 |
+//! | a sum over a row and some before it, besides the running sum | a comparison with a public number, and 61 + 61 | log2 v + 3 |
+//! | a value of k bits of the partition's first row | k more in S, and k with the v that follows | none besides |
 //! | tiles, t > 1 of them, besides the number of rows of the partition: the quotient by t (596 by P_0) | 475 | 12 |
 //! | the bits of quotient and remainder | 2 * 194 at v = 8, 2 * 181 at v = 4 | 2 * 9 |
 //! | a multiple, a sum and a comparison for each tile but the first, and how many begin at or before the row | some 60 (t - 1) at v = 8, 25 (t - 1) at v = 4: 66 at t = 2, 569 at t = 10 | 12 at t = 2, 18 at t = 10, 25 at t = 100 |
 //!
-//! `query/tests/sql/relation/costs.rs` has them exactly. *Leakage.* None. An owner who broke ties knows how; where a secret bit may have dropped rows, which that owner could
-//! tell from peers that move up, nobody knows.
+//! `query/tests/sql/relation/costs.rs` has them exactly. *Leakage.* None. An owner who broke ties knows how, as it knows an order without ties. What others' conditions make of the
+//! functions afterwards, it can then tell of single rows: with a secret condition behind the window (`rn = 1 AND …`) and the answer in sight, it learns on which of its tied rows the choice fell, and so whether that
+//! row met the condition, where somebody who does not know how ties were broken learns that of one of several rows. Where a secret bit may have dropped rows before, which that owner could tell from peers that
+//! move up, nobody knows.
 
 mod number;
 mod sums;
@@ -62,8 +66,8 @@ impl Window<'_> {
     fn reads(&self) -> BTreeSet<usize> {
         let keys = self.partition.iter().copied().chain(self.by.iter().map(|key| key.column));
         let of = |function: &Function| match function {
-            Function::Lag { column, .. } => vec![*column],
-            Function::Whole(fold) | Function::Running { fold, .. } => group::order::reads(fold),
+            Function::Lag { column, .. } | Function::First(column) => vec![*column],
+            Function::Whole(fold) | Function::Running { fold, .. } | Function::Trailing { fold, .. } => group::order::reads(fold),
             Function::RowNumber | Function::Rank | Function::DenseRank | Function::Ntile(_) => Vec::new(),
         };
         keys.chain(self.functions.iter().flat_map(of)).collect()
@@ -73,7 +77,7 @@ impl Window<'_> {
 /// How rows stand that are equal in partition and order: at random, if there may be such and a function shows it.
 pub(in crate::exec) fn ties(functions: &[Function], unique: bool) -> Ties {
     let shows = |function: &Function| match function {
-        Function::RowNumber | Function::Running { peers: false, .. } => true,
+        Function::RowNumber | Function::Running { peers: false, .. } | Function::Trailing { .. } | Function::First(_) => true,
         Function::Ntile(tiles) => *tiles > 1,
         Function::Lag { by, .. } => *by != 0,
         Function::Rank | Function::DenseRank | Function::Whole(_) | Function::Running { peers: true, .. } => false,
@@ -89,6 +93,8 @@ struct Ordered<E: Engine> {
     partitions: Segments<E>,
     /// The number of the first row of each row's partition, in planes that number all rows.
     start: Bits<E>,
+    /// What that row has in the columns whose first values are asked for.
+    firsts: Vec<Cells<E>>,
     peers: Option<Peers<E>>,
 }
 
@@ -109,14 +115,19 @@ pub(super) fn window<E: Engine>(engine: &mut E, input: &Rows<E>, what: &Window<'
     }
     let (ordered, spread) = order(engine, input, what, outputs)?;
     let whole = whole_in_order(engine, input, what, outputs, &ordered)?;
-    let mut spread = spread.into_iter();
+    let (mut spread, mut firsts) = (spread.into_iter(), ordered.firsts.iter().cloned());
     let mut whole = whole.into_iter();
     let mut columns = Vec::with_capacity(outputs.len());
     for (function, output) in what.functions.iter().zip(outputs) {
         columns.push(match function {
             Function::Whole(fold) if group::needs_order(fold) => whole.next().expect("a column for each fold over an order"),
             Function::Whole(_) | Function::Running { .. } => spread.next().expect("a column for each sum"),
-            Function::Lag { column, by, default } => number::lag(engine, &ordered, *column, *by, default.as_ref())?,
+            Function::Trailing { before, .. } => {
+                let running = spread.next().expect("a column for each sum");
+                number::trailing(engine, &ordered, &running, *before)?
+            }
+            Function::First(_) => firsts.next().expect("a column for each first value"),
+            Function::Lag { column, by, default } => number::lag(engine, &ordered, &ordered.rows.columns[*column], *by, default.as_ref())?,
             Function::Ntile(_) => number::number(engine, &ordered, function, output, spread.next())?,
             _ => number::number(engine, &ordered, function, output, None)?,
         });
@@ -183,17 +194,21 @@ fn order<E: Engine>(
     let first = engine.not(&same);
     let table = rank.iter().fold(Table::new(places).with::<B64>(own), |t, r| t.with::<B64>(r.clone()));
     let table = sums.before(table, |_| true);
+    let column = |f: &Function| if let Function::First(column) = f { Some(*column) } else { None };
+    let firsts = cells(&what.functions.iter().filter_map(column).collect::<Vec<_>>());
+    let table = firsts.iter().fold(table, pack);
     let (partitions, heads) = Segments::new(engine, &first, table)?;
     let (fp61, fp127) = (sums.totals::<Fp61>(engine, &heads, &partitions)?, sums.totals::<Fp127>(engine, &heads, &partitions)?);
     let mut from = Unpack::new(partitions.spread(engine, heads)?);
     let partition_start = from.bits();
     let dense = rank.map(|rank| (rank, from.bits()));
     let (ends61, ends127) = ends.unwrap_or((None, None));
-    let mut done = sums.finish::<Fp61>(stacked(from.fp61), fp61, ends61);
-    done.extend(sums.finish::<Fp127>(stacked(from.fp127), fp127, ends127));
+    let mut done = sums.finish::<Fp61>(stacked(sums.take::<Fp61>(&mut from.fp61)), fp61, ends61);
+    done.extend(sums.finish::<Fp127>(stacked(sums.take::<Fp127>(&mut from.fp127)), fp127, ends127));
+    let firsts = firsts.iter().map(|like| from.column(like)).collect();
     done.sort_by_key(|(function, _)| *function);
     let peers = start.map(|start| Peers { start, dense });
-    let ordered = Ordered { rows, brought, partitions, start: partition_start, peers };
+    let ordered = Ordered { rows, brought, partitions, start: partition_start, firsts, peers };
     Ok((ordered, done.into_iter().map(|(_, cells)| cells).collect()))
 }
 
@@ -242,7 +257,7 @@ fn whole_in_order<E: Engine>(
 }
 
 /// Columns of one plane as one share, if there are any.
-fn stacked<R: mpc_core::Ring, S: Share<R>>(columns: std::vec::IntoIter<S>) -> Option<S> {
+fn stacked<R: mpc_core::Ring, S: Share<R>>(columns: impl Iterator<Item = S>) -> Option<S> {
     let columns: Vec<S> = columns.collect();
     (!columns.is_empty()).then(|| crate::exec::stack(&columns))
 }

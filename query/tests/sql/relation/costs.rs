@@ -164,8 +164,14 @@ fn number(bits: usize, secret: bool) -> Circuit {
     Circuit(ands, depth.into_iter().max().unwrap_or(0))
 }
 
-/// A value of so many bits and its valid bit, some rows away: a row number and the start of a partition compared, pairs of bits at a time; then all bits at once.
+/// A value of so many bits and its valid bit, some rows away: a row number and the start of a partition compared; then all bits at once.
 fn away(bits: usize, value: usize) -> Circuit {
+    let Circuit(ands, rounds) = within(bits);
+    Circuit(ands + value + 1, rounds + 1)
+}
+
+/// A row number and the start of a partition compared, pairs of bits at a time.
+fn within(bits: usize) -> Circuit {
     let (pairs, mut blocks) = (bits / 2, bits.div_ceil(2));
     // one of the numbers is public: a pair has one product
     let (mut ands, mut rounds) = (pairs, 1);
@@ -174,7 +180,7 @@ fn away(bits: usize, value: usize) -> Circuit {
         rounds += 1;
         blocks = blocks.div_ceil(2);
     }
-    Circuit(ands + value + 1, rounds + 1)
+    Circuit(ands, rounds)
 }
 
 /// What is left of a price without this, a row; every party sends as much.
@@ -228,6 +234,25 @@ fn numbers_ranks_and_rows_away() {
                 let lead = left(Function::Lag { column: 2, by: -2, default: None }, column(planes(5), true), alone);
                 assert_eq!(lead, away(bits, VALUE - 1), "{places} {row}");
             }
+        }
+    }
+}
+
+#[test]
+fn sums_of_a_few_rows_and_values_of_first_rows() {
+    let element = Moved { fp61: 1, ..Moved::default() };
+    for places in SIZES.into_iter().skip(1) {
+        for row in [false, true] {
+            let (sorted, turn) = ordered(places, row);
+            let fold = Fold { op: FoldOp::Sum(3), when: None };
+            let output = || column(field(Ring::Fp61), false);
+            let running = sorted.then(partitions(places, row, element, turn)).then(cost::bit_times::<Fp61>(Layout::new(places, 1)));
+            let price = window(places, row, vec![(Function::Trailing { fold, before: 0 }, output())]);
+            assert_eq!(rest(price, running, places), within(numbers(places)), "{places} {row}");
+            let first = |of, output| window(places, row, vec![(Function::First(of), output)]);
+            let carried = |with| sorted.then(partitions(places, row, with, turn));
+            assert_eq!(first(2, column(planes(5), true)), carried(Moved::bits(VALUE)), "{places} {row}");
+            assert_eq!(first(3, output()), carried(element), "{places} {row}");
         }
     }
 }

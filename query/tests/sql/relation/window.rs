@@ -59,6 +59,14 @@ fn functions() -> Vec<(Function, RowColumn)> {
         (running(fold(FoldOp::Count(3), None), false), wide.clone()),
         (Function::Whole(fold(FoldOp::SumDistinct { by: 3, of: 7 }, Some(4))), small.clone()),
         (Function::Ntile(40), number),
+        (Function::Trailing { fold: fold(FoldOp::Sum(5), None), before: 2 }, small.clone()),
+        (Function::Trailing { fold: fold(FoldOp::Sum(6), Some(4)), before: 0 }, wide.clone()),
+        (Function::Trailing { fold: fold(FoldOp::Rows, Some(4)), before: 7 }, small.clone()),
+        (Function::Trailing { fold: fold(FoldOp::Count(3), None), before: u64::MAX }, wide),
+        (Function::First(3), column(planes(5), true)),
+        (Function::First(6), column(field(Ring::Fp127), false)),
+        (Function::First(5), column(field(Ring::Fp61), true)),
+        (Function::First(4), column(RowForm::Bit, true)),
         (Function::Whole(fold(FoldOp::Count(5), None)), small),
         (
             Function::Whole(fold(FoldOp::Percentile { column: 3, of: (1, 2), lower: true, discrete: false, descending: false }, None)),
@@ -129,6 +137,8 @@ fn value(function: &Function, rows: &[&Row], at: usize, rank: &dyn Fn(&Row) -> V
         Function::Whole(fold) => folded(fold, rows),
         Function::Running { fold, peers: true } => folded(fold, &rows[..peers]),
         Function::Running { fold, peers: false } => folded(fold, &rows[..=at]),
+        Function::Trailing { fold, before } => folded(fold, &rows[at.saturating_sub(usize::try_from(*before).unwrap_or(usize::MAX))..=at]),
+        Function::First(column) => rows[0][*column].clone(),
     }
 }
 
@@ -146,6 +156,7 @@ fn window_functions() {
             // what depends on the order of ties is asked for without ties only
             let tied = |f: &Function| match f {
                 Function::RowNumber | Function::Ntile(2..) | Function::Running { peers: false, .. } => false,
+                Function::Trailing { .. } | Function::First(_) => false,
                 Function::Lag { by, .. } => *by == 0,
                 _ => true,
             };
@@ -212,6 +223,7 @@ fn how_peers_are_numbered_says_nothing_of_the_order_at_home() {
         (away(1, 1, None), column(planes(6), true)),
         (away(1, -1, None), column(planes(6), true)),
         (Function::Running { fold: fold(), peers: false }, column(field(Ring::Fp61), false)),
+        (Function::Trailing { fold: fold(), before: 40 }, column(field(Ring::Fp61), false)),
     ];
     // equal in partition and order, as they stand at home; all but one in eight are left
     let rows: Vec<Row> = (0..64).map(|row| vec![int(1), int(row), int(i128::from(row % 8 > 0))]).collect();

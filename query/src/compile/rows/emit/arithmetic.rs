@@ -98,6 +98,9 @@ impl Emit<'_> {
         if b.op == Operator::Divide {
             return self.quotient(b, (ls, lr), (rs, rr), scale, range, expr, scope);
         }
+        if b.op == Operator::Modulo {
+            return self.remainder(b, (ls, lr), (rs, rr), scale, expr, scope);
+        }
         let wide = |me: &Self| me.wide(expr);
         let ring = [lr, rr].iter().try_fold(ring, |ring, r| Some(form::ring(r.with_zero())?.max(ring))).ok_or_else(|| wide(self))?;
         let lf = form::field_in(ring, lr, ls).ok_or_else(|| wide(self))?;
@@ -195,6 +198,61 @@ impl Emit<'_> {
         Ok(Val { node, ..element })
     }
 
+    /// The remainder of a division by a public number: the magnitude less the whole multiples in it, with the sign of what is divided, as SQL has it.
+    fn remainder(
+        &mut self,
+        b: &BinaryExpr,
+        (ls, lr): (i8, Interval),
+        (rs, rr): (i8, Interval),
+        scale: i8,
+        expr: &Expr,
+        scope: &mut Scope<'_>,
+    ) -> Result<Val, SqlError> {
+        let wide = |me: &Self| me.wide(expr);
+        let raised = |range: Interval, from: i8| range.rescale(from, scale).filter(|_| from <= scale);
+        let (of, by) = (raised(lr, ls).ok_or_else(|| wide(self))?, raised(rr, rs).ok_or_else(|| wide(self))?.magnitude());
+        if !is_number(&b.right) || by == 0 {
+            let (what, fix) = match by {
+                0 => (format!("{} divides by 0", said(expr)), "divide by another number".to_owned()),
+                _ => {
+                    let factor = |e: &Expr| if matches!(e, Expr::BinaryExpr(_)) { format!("({})", said(e)) } else { said(e) };
+                    let (of, by) = (factor(&b.left), factor(&b.right));
+                    let what = format!("{}: a remainder by what is no number in the question cannot be computed on shares", said(expr));
+                    (what, format!("write a number instead of {by}, or, of whole numbers, {of} - {by} * ({of} / NULLIF({by}, 0))"))
+                }
+            };
+            return Err(SqlError::unsupported(what, fix).at(self.text.expr(expr)));
+        }
+        let most = of.magnitude();
+        let whole = Interval { min: 0, max: most };
+        let (mut size, negative) = self.magnitude(&b.left, lr, ls, scope)?;
+        if ls < scale {
+            let element = form::field(whole, scale).ok_or_else(|| wide(self))?;
+            size = self.converted(size, &element, expr)?;
+            size = self.converted(size, &form::planes(whole, scale).ok_or_else(|| wide(self))?, expr)?;
+        }
+        let form = form::field(whole, scale).ok_or_else(|| wide(self))?;
+        let field = kind(&form);
+        let mut rest = self.node(RowOp::ToField(size.node, 0), field);
+        if most >= by {
+            let multiples = self.divided(&size, by, form::width(most / by), expr)?;
+            let multiples = self.node(RowOp::ToField(multiples, 0), field);
+            rest = self.node(RowOp::Linear(vec![(1, rest), (-by, multiples)], 0), field);
+        }
+        let least = most.min(by - 1);
+        let RowForm::Field { ring, .. } = form else { return Err(self.beyond(expr)) };
+        let range = Interval { min: if negative.is_some() { -least } else { 0 }, max: if of.max > 0 { least } else { 0 } };
+        let form = form::field_in(ring, range, scale).ok_or_else(|| wide(self))?;
+        let node = match negative {
+            Some(negative) => {
+                let turned = self.node(RowOp::Linear(vec![(-1, rest)], 0), field);
+                self.node(RowOp::Select(negative, turned, rest), field)
+            }
+            None => rest,
+        };
+        Ok(Val { node, valid: size.valid, form })
+    }
+
     /// |x| as planes with offset 0, and whether x is negative, if it can be.
     fn magnitude(&mut self, expr: &Expr, range: Interval, scale: i8, scope: &mut Scope<'_>) -> Result<(Val, Option<RowNodeId>), SqlError> {
         let wide = self.wide(expr);
@@ -207,5 +265,15 @@ impl Emit<'_> {
         let (size, negative) = self.absolute(expr, range, scale, ring, scope)?;
         let size = self.converted(size, &planes, expr)?;
         Ok((size, negative))
+    }
+}
+
+/// Whether an expression is a number that is written, NULL not.
+fn is_number(expr: &Expr) -> bool {
+    match expr {
+        Expr::Alias(a) => is_number(&a.expr),
+        Expr::Cast(c) => is_number(&c.expr),
+        Expr::Literal(v, _) => !v.is_null(),
+        _ => false,
     }
 }

@@ -11,7 +11,7 @@ use datafusion::{
 
 use super::{
     both::Side,
-    pairs::{Draft, Layout},
+    pairs::{Draft, Layout, joined_on},
 };
 use crate::{
     compile::{
@@ -25,7 +25,10 @@ use crate::{
             form, moved,
         },
     },
-    plan::relation::{Function, Operator as Op, RelationId, RowColumn, RowForm, RowNodeId},
+    plan::{
+        Decided,
+        relation::{Function, Operator as Op, RelationId, RowColumn, RowForm, RowNodeId},
+    },
 };
 
 /// What a column is called that tells rows apart.
@@ -45,6 +48,13 @@ struct Alone<'a> {
 impl<'a> Rows<'a> {
     /// Outer joins whose kept side meets many rows: the pairs, and the kept rows that are in none.
     pub(super) fn outer(&mut self, join: &Join, plan: &LogicalPlan, demands: &[Demand]) -> Result<Asked, SqlError> {
+        let of = if join.on.is_empty() { "outer join without equal keys".into() } else { format!("outer {}", joined_on(join)) };
+        let way = "the pairs, and behind their places those of the kept rows, which are rows if they are in no pair";
+        self.decided.push(Decided::new(
+            of,
+            way,
+            "a kept row can be in many pairs, so that no one place is its own, and whether it is in any is secret",
+        ));
         if join.filter.is_some() {
             return self.outer_under(join, plan, demands);
         }

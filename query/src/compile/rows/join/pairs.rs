@@ -26,7 +26,7 @@ use crate::{
 const EXPANSION: u64 = 64;
 
 /// Which join, for people.
-fn joined_on(join: &Join) -> String {
+pub(super) fn joined_on(join: &Join) -> String {
     format!("join on {}", join.on.iter().map(|(l, r)| format!("{} = {}", said(l), said(r))).collect::<Vec<_>>().join(", "))
 }
 

@@ -90,7 +90,7 @@ fn tile_sizes<E: Engine>(engine: &mut E, rows: &E::Share<Fp61>, tiles: u64) -> R
 pub(super) fn lag<E: Engine>(
     engine: &mut E,
     ordered: &Ordered<E>,
-    column: usize,
+    column: &Cells<E>,
     by: i64,
     default: Option<&Constant>,
 ) -> Result<Cells<E>, Abort> {
@@ -99,7 +99,7 @@ pub(super) fn lag<E: Engine>(
     let from: Vec<Option<usize>> = (0..places)
         .map(|row| i64::try_from(row).ok()?.checked_sub(by).and_then(|r| usize::try_from(r).ok()).filter(|r| *r < places))
         .collect();
-    let there = ordered.rows.columns[column].gather(&from);
+    let there = column.gather(&from);
     // the earlier of the two rows must not be before the start of the later one's partition; a place without a row is a partition of its own
     let start = if by >= 0 { ordered.start.clone() } else { ordered.start.gather(&from) };
     let mut logic = Logic::<E>::new(places);
@@ -132,6 +132,19 @@ pub(super) fn lag<E: Engine>(
     };
     let nullable = default.is_none() || there.valid.is_some();
     Ok(Cells { values, valid: nullable.then(|| bits.planes([1])) })
+}
+
+/// Sums over each row and so many before it in its partition, from those up to it.
+pub(super) fn trailing<E: Engine>(engine: &mut E, ordered: &Ordered<E>, running: &Cells<E>, before: u64) -> Result<Cells<E>, Abort> {
+    let by = i64::try_from(before).unwrap_or(i64::MAX).saturating_add(1);
+    // outside the partition there is nothing to take off
+    let earlier = lag(engine, ordered, running, by, None)?;
+    let values = match (&running.values, &earlier.values) {
+        (Values::Fp61(all), Values::Fp61(earlier)) => Values::Fp61(all.sub(earlier)),
+        (Values::Fp127(all), Values::Fp127(earlier)) => Values::Fp127(all.sub(earlier)),
+        _ => unreachable!("sums are elements, and so are those before them"),
+    };
+    Ok(Cells { values, valid: None })
 }
 
 /// Elements where the bit is 1, else a default, or 0.

@@ -54,6 +54,11 @@ impl<E: Engine> Sums<E> {
         each::<Fp127, E>(table, &self.fp127, &of)
     }
 
+    /// The columns of these sums, which come before others of their field.
+    pub fn take<'c, R: Summed>(&self, from: &'c mut std::vec::IntoIter<E::Share<R>>) -> impl Iterator<Item = E::Share<R>> + use<'c, R, E> {
+        from.take(R::of_sums(self).len())
+    }
+
     /// The sums over each row's peers, of those that run to the last peer.
     pub fn peer_totals<R: Summed>(&self, engine: &mut E, heads: &Table<E>, peers: &Segments<E>) -> Result<Option<E::Share<R>>, Abort> {
         let values: Vec<&E::Share<R>> = R::of_sums(self).iter().filter(|s| s.peers).map(|s| &s.values).collect();
@@ -119,6 +124,7 @@ fn sums<R: Element, E: Engine>(
         Function::Ntile(_) => Some((number, rows_of(), false, false)),
         Function::Whole(fold) if !group::needs_order(fold) => Some((number, fold.clone(), false, false)),
         Function::Running { fold, peers } => Some((number, fold.clone(), true, *peers)),
+        Function::Trailing { fold, .. } => Some((number, fold.clone(), true, false)),
         _ => None,
     });
     // how many rows a partition has is wanted in the narrow field
