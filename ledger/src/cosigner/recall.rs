@@ -127,6 +127,17 @@ impl Cosigner {
         self.remember().map_err(told)
     }
 
+    /// Writes the mark again that was missing, once nothing is in doubt: without it the next start would be in doubt as this one was. Says whether it was.
+    ///
+    /// # Errors
+    /// It still is in doubt, or the disk fails.
+    pub fn settle(&mut self) -> Result<bool, CosignerError> {
+        self.sure()?;
+        let missing = self.mark.kept().is_none();
+        self.take_down()?;
+        Ok(missing)
+    }
+
     /// Whether it may sign this, given what it knows of what it signed before.
     pub(super) fn check_remembered(&self, head: &Head) -> Result<(), Response> {
         // What it is asked to sign next must be exactly what it signed, before it can be more.
@@ -136,8 +147,12 @@ impl Cosigner {
 
     /// Sees to it that what is about to be signed is remembered, whatever becomes of the folder. What it is about is in the store by then.
     pub(super) fn remember(&mut self) -> Result<(), Response> {
-        let marked = self.store.mark_signed().and_then(|()| self.mark.keep(&self.state));
-        marked.map_err(|error| unwritten(&error))
+        self.take_down().map_err(|error| unwritten(&error))
+    }
+
+    fn take_down(&mut self) -> Result<(), StoreError> {
+        self.store.mark_signed()?;
+        self.mark.keep(&self.state)
     }
 }
 

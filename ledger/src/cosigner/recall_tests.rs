@@ -171,6 +171,27 @@ fn without_its_mark_it_waits_for_what_a_quorum_cosigned() {
     assert_eq!(code(&city.cosigners[0]), None, "it has a mark again");
 }
 
+/// Whoever answers for the agency has shown it the checkpoint, and it signs nothing before it starts again.
+#[test]
+fn a_doubt_that_ended_is_settled_without_a_signature() {
+    let (mut city, backup) = backed_up();
+    let published = city.published();
+    let mark = fs::read(backup.mark()).expect("a mark");
+    for damaged in [None, Some(&mark[..9])] {
+        fs::remove_file(backup.mark()).expect("a mark");
+        damaged.iter().for_each(|bytes| fs::write(backup.mark(), bytes).expect("written"));
+        city.reopen(0);
+        assert_eq!(city.cosigners[0].settle().expect_err("nobody has shown it").code(), "E_LEDGER_ROLLBACK");
+        assert_eq!(fs::read(backup.mark()).ok().as_deref(), damaged);
+        city.cosigners[0].recall(&published).expect("known");
+        assert!(city.cosigners[0].settle().expect("nothing is in doubt"));
+        assert_eq!(fs::read(backup.mark()).expect("a mark again"), mark);
+        assert!(!city.cosigners[0].settle().expect("nothing is in doubt"), "it has one");
+        city.reopen(0);
+        assert_eq!(code(&city.cosigners[0]), None);
+    }
+}
+
 #[test]
 fn a_folder_put_back_without_its_mark_is_found_out_by_the_quorum() {
     let (mut city, backup) = backed_up();

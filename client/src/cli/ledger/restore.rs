@@ -38,8 +38,10 @@ pub(super) fn restore(args: &RestoreArgs) -> Done {
     // What it forgot is what it may cosign next, and nothing else: `catch_up` proves that it is what it knows, grown.
     let remembered = cosigner.recall(&log.checkpoint).is_ok() && cosigner.sure().is_ok();
     if remembered && before >= head.size {
-        let known = format!("{} knows of {before} entries already, and has forgotten nothing of these {}.\n", config.node, head.size);
-        return Ok(print(&known)?);
+        let settled = cosigner.settle().map_err(|error| fails(error.code(), error))?;
+        let known = format!("{} knows of {before} entries already, and has forgotten nothing of these {}.", config.node, head.size);
+        let mark = if settled { " Its mark was missing or damaged, and is written again." } else { "" };
+        return Ok(print(&format!("{known}{mark}\n"))?);
     }
     let caught_up = cosigner.catch_up(&log.checkpoint, &audit::Log { tiles: &log.files, size: head.size });
     caught_up.map_err(|error| fails(error.code(), error))?;
