@@ -239,7 +239,7 @@ impl Sequencer {
     }
 
     /// Shown a checkpoint that others have: whether this log signed more than its store holds, or something else. If so nothing is
-    /// sealed or sent any more: the store must be restored from a mirror first.
+    /// sealed or sent any more: its own newest copy of the folder must be put there first, or the log be handed over.
     ///
     /// # Errors
     /// It did: its store was put back.
@@ -330,7 +330,7 @@ pub enum SequencerError {
     /// Its store was put back.
     #[error(
         "this log signed a checkpoint of {signed} entries that its {held} entries do not lead to: its folder was rolled back. \
-         Nothing more is signed; restore the folder from an agency's mirror"
+         Nothing more is signed; put the newest copy of its own folder there, or the agencies hand the log over"
     )]
     Forgotten {
         /// Entries in the store.
