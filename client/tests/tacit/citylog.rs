@@ -111,7 +111,7 @@ fn whoever_puts_a_folder_back_or_forks_the_log_is_stopped() {
     assert!(doctor.out.contains("E_LEDGER_ROLLBACK"), "{}", doctor.out);
     town.city.kill("energy");
     let (config, other) = (town.city.node_config("energy").expect("its configuration"), folder(&town, "health"));
-    let restored = run(&["ledger", "restore", text(&other), "--checkpoint", text(&log.join("checkpoint")), "--config", text(config)]);
+    let restored = run(&["ledger", "restore", text(&other), "--config", text(config)]);
     assert!(restored.code == 0 && restored.out.contains("energy knew of"), "{}{}", restored.out, restored.err);
     town.up();
     assert_eq!(entered(&town, &contract(&town, 1)), begun + 1, "with another agency's mirror it goes on");

@@ -201,6 +201,15 @@ fn a_city_goes_on_with_the_log_that_was_handed_over() {
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
 }
 
+/// A mirror's own checkpoint has its own cosignatures alone, and the coordinator does not run.
+#[test]
+fn without_a_coordinator_a_checkpoint_must_be_given() {
+    let city = City::new();
+    let (mirror, config) = (city.path("city/health/state/ledger"), city.path("city/energy/party.toml"));
+    let said = run(&["ledger", "restore", text(&mirror), "--config", text(&config)]);
+    assert!(said.code != 0 && said.err.contains("--checkpoint FILE") && !said.err.contains("E_LEDGER_QUORUM"), "{}{}", said.out, said.err);
+}
+
 #[test]
 fn a_lost_mark_is_written_again() {
     let city = City::new();

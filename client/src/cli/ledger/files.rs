@@ -70,6 +70,20 @@ pub(in crate::cli) struct Log {
     pub checkpoint: Checkpoint,
 }
 
+impl Log {
+    /// Itself, unless a node's mirror has fewer entries than the checkpoint is of.
+    pub fn whole(self) -> Result<Self, Error> {
+        let size = self.checkpoint.head().size;
+        match &self.files {
+            Files::Node(store) if store.size() < size => Err(Error::Failed(format!(
+                "the node's mirror has {} entries of the log, and the checkpoint is of {size}; try again in a moment, or see by `tacit doctor` what keeps it",
+                store.size(),
+            ))),
+            _ => Ok(self),
+        }
+    }
+}
+
 impl LogArgs {
     /// The newest of a log.
     pub fn at(log: &Path) -> Self {

@@ -1,8 +1,10 @@
 //! `tacit ledger restore`.
 
 use super::agency::Agency;
-use super::files::{LogArgs, fails, read_policy};
+use super::files::{Files, Log, fails, read_checkpoint, read_policy};
+use super::known::Known;
 use crate::cli::{Done, print};
+use crate::error::Error;
 use clap::Args;
 use ledger::audit;
 use std::path::PathBuf;
@@ -15,23 +17,28 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(after_long_help = HELP)]
 pub(super) struct RestoreArgs {
-    #[command(flatten)]
-    log: LogArgs,
+    /// The log's files: another agency's ledger folder (whose node may be using it), or a folder of tiles
+    #[arg(value_name = "LOG")]
+    log: PathBuf,
+    /// The checkpoint to catch up with, which a quorum cosigned; if left out, the coordinator's, or of a folder of tiles the newest in it
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
     /// The configuration of the agency's node, which must not be running
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 }
 
 const HELP: &str = "Examples:
-  tacit ledger restore health/ledger --checkpoint log.checkpoint --config energy/party.toml
+  tacit ledger restore health/state/ledger --config energy/party.toml
+  tacit ledger restore health/state/ledger --checkpoint log.checkpoint --config energy/party.toml
   tacit ledger restore tiles --config energy/party.toml
 
-Find out first why the folder was put back. The checkpoint must be one that a quorum cosigned, as the coordinator serves it. Start the node
-afterwards: it fetches the entries it lacks from the coordinator. A folder that does not open at all (E_LEDGER_CORRUPT, or the journal lost its end), or
+Find out first why the folder was put back. An agency's folder has its own cosignatures only, so the checkpoint is the coordinator's; give the one
+that another agency knows a quorum of if you doubt the coordinator. Start the node afterwards: it fetches the entries it lacks from the coordinator. A folder that does not open at all (E_LEDGER_CORRUPT, or the journal lost its end), or
 that is not the beginning of that log, is removed first, but not the mark beside it; the command then makes another.";
 
 pub(super) fn restore(args: &RestoreArgs) -> Done {
-    let log = args.log.open()?;
+    let log = open(args)?;
     let Agency { config, policy, mut cosigner } = Agency::open(&args.config)?;
     let head = read_policy(&policy)?.check(&log.checkpoint, None, &[]).map_err(|error| fails(error.code(), error))?;
     let before = cosigner.pending().map_or(0, |known| known.size);
@@ -49,3 +56,19 @@ pub(super) fn restore(args: &RestoreArgs) -> Done {
     let told = format!("{node} knew of {before} entries and knows of {known}; it holds {held}");
     Ok(print(&format!("{told}, and fetches the rest once its node runs.\n"))?)
 }
+
+fn open(args: &RestoreArgs) -> Result<Log, Error> {
+    let files = Files::open(&args.log)?;
+    let checkpoint = match (&args.checkpoint, &files) {
+        (Some(path), _) => read_checkpoint(path)?,
+        (None, Files::Tiles(_)) => read_checkpoint(&args.log.join("checkpoint"))?,
+        // A mirror's own is cosigned by nobody else.
+        (None, _) => Known::load(Some(&args.config))?.checkpoint().map_err(|error| match error {
+            Error::Connection { at, .. } => Error::connection(&at, NO_CHECKPOINT.into()),
+            error => error,
+        })?,
+    };
+    Log { files, checkpoint }.whole()
+}
+
+const NO_CHECKPOINT: &str = "it hands out no checkpoint of the city's log; see that it runs (`tacit doctor`), or give one that a quorum cosigned: --checkpoint FILE";
