@@ -9,11 +9,11 @@
 //! the server hands it the checkpoints that agencies have ([`Sequencer::recall`]) before it seals anything.
 
 use crate::checkpoint::{Checkpoint, Head};
-use crate::cosigner::{CosignerError, NamedSigner, replay_store};
+use crate::cosigner::NamedSigner;
 use crate::key::KeyKind;
 use crate::note::NoteError;
 use crate::policy::Agency;
-use crate::replay::{Replay, RuleError};
+use crate::replay::{self, Replay, RuleError, StoredError};
 use crate::signed;
 use crate::store::{MAX_BATCH, Store, StoreError};
 use crate::tree;
@@ -71,7 +71,7 @@ impl Sequencer {
         if store.state() != STATE {
             return Err(SequencerError::Config);
         }
-        let replay = replay_store(&store, beginning, store.size())?;
+        let replay = replay::stored(&store, beginning, store.size())?;
         store.mark_signed()?;
         let head = Head { origin: signer.key().name().into(), size: store.size(), root: store.root() }.sign(signer.signer())?;
         let published = store.checkpoint()?.and_then(|note| Checkpoint::parse(&note).ok());
@@ -308,9 +308,9 @@ pub enum SequencerError {
     /// The origin is no name.
     #[error(transparent)]
     Note(#[from] NoteError),
-    /// Its store holds entries that this log cannot.
+    /// The entries of its store.
     #[error(transparent)]
-    Replay(#[from] CosignerError),
+    Stored(#[from] StoredError),
     /// The batch is full.
     #[error("{MAX_BATCH} entries wait already; try again in a moment")]
     Busy,
@@ -347,7 +347,7 @@ impl SequencerError {
             Self::Store(error) => error.code(),
             Self::Rule(error) => error.code(),
             Self::Note(_) | Self::Config => "E_LEDGER_CONFIG",
-            Self::Replay(error) => error.code(),
+            Self::Stored(error) => error.code(),
             Self::Busy => "E_BUSY",
             Self::Refused { .. } => "E_LEDGER_COSIGNER",
             Self::Forgotten { .. } => "E_LEDGER_ROLLBACK",

@@ -110,6 +110,28 @@ fn a_sequencer_that_was_put_back_signs_nothing() {
 }
 
 #[test]
+fn what_a_coordinators_folder_should_not_hold_is_named() {
+    let mut city = City::founded();
+    city.append(&(2..300).map(|nonce| contract(DATASETS[0], nonce)).collect::<Vec<_>>(), 2_000);
+    let City { folders, sequencer, cosigners: _cosigners } = city;
+    drop(sequencer);
+    let folder = folders.path().join("sequencer");
+    let bundle = folder.join("tile/entries/000");
+    let whole = fs::read(&bundle).expect("a full bundle");
+    let open = |bytes: &[u8]| {
+        fs::write(&bundle, bytes).expect("written");
+        Sequencer::open(&folder, replay(), named(ORIGIN, KeyKind::Note)).map(drop).map_err(|error| (error.code(), error.to_string()))
+    };
+    let (code, text) = open(&whole[..whole.len() - 1]).expect_err("cut short");
+    assert!(code == "E_LEDGER_CORRUPT" && text.contains("tile/entries/000"), "{code}: {text}");
+    let mut changed = whole.clone();
+    changed[10] ^= 1;
+    let (code, text) = open(&changed).expect_err("no entry");
+    assert!(code == "E_LEDGER_ENTRY" && text.starts_with("the ledger's folder holds an entry that may not stand"), "{code}: {text}");
+    open(&whole).expect("as it was");
+}
+
+#[test]
 fn a_full_disk_keeps_the_batch() {
     let mut city = City::founded();
     city.sequencer.submit(job("one")[0].as_bytes()).expect("it may stand");
