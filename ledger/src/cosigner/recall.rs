@@ -1,4 +1,7 @@
 //! What a cosigner signed before, as its mark and its peers have it: whether what it knows leads on from there.
+//!
+//! Without a mark, a doubt ends by any checkpoint that a quorum cosigned at or beyond what the store knows. If the folder was put back as well, that need not be all: what
+//! this agency signed beyond that quorum is forgotten, and two checkpoints under its key are left to convict it.
 
 use super::mark::Mark;
 use super::{Cosigner, CosignerError, State, told, unwritten};
