@@ -102,11 +102,7 @@ impl Cosigner {
         }
         let fresh = State { closed: None, pending: String::new(), validated: 0 };
         let store = Store::open(folder, &json::to_canonical(&fresh).map_err(|_| CosignerError::State)?)?;
-        let mut state = State::parse(store.state()).ok_or(CosignerError::State)?;
-        let pending = state.pending()?;
-        if pending.as_ref().is_some_and(|pending| pending.head().origin != beginning.log().name()) {
-            return Err(CosignerError::State);
-        }
+        let (mut state, pending) = State::of(&store, beginning.log())?;
         let replay = replay::stored(&store, beginning.clone(), store.size())?;
         let mut mark = Mark::read(folder, beginning.log())?;
         if mark.is_missing() && pending.is_none() {
@@ -400,6 +396,14 @@ impl Cosigner {
 impl State {
     fn parse(text: &str) -> Option<Self> {
         json::parse_canonical(text).ok().and_then(|value| serde_json::from_value(value).ok())
+    }
+
+    /// What a store of a cosigner of this log says, with the pending checkpoint.
+    fn of(store: &Store, log: &VerifierKey) -> Result<(Self, Option<Checkpoint>), CosignerError> {
+        let state = Self::parse(store.state()).ok_or(CosignerError::State)?;
+        let pending = state.pending()?;
+        let of_the_log = pending.as_ref().is_none_or(|pending| pending.head().origin == log.name());
+        if of_the_log { Ok((state, pending)) } else { Err(CosignerError::State) }
     }
 
     fn pending(&self) -> Result<Option<Checkpoint>, crate::note::NoteError> {

@@ -6,9 +6,11 @@
 use super::mark::Mark;
 use super::{Cosigner, CosignerError, State, told, unwritten};
 use crate::checkpoint::{Checkpoint, Head};
+use crate::key::VerifierKey;
 use crate::store::{Store, StoreError};
 use crate::tree::{self, Hashes};
 use crate::wire::{AddCheckpoint, Response};
+use std::path::Path;
 
 /// What it was shown while its mark was missing.
 #[derive(Default)]
@@ -48,18 +50,42 @@ fn leads_to(store: &Store, pending: Option<&Checkpoint>, signed: Option<&Head>) 
     })
 }
 
+/// Whether whoever knows so many entries may sign.
+fn judge(forgotten: Option<&Head>, doubt: Option<&Doubt>, mark: &Mark, known: u64) -> Result<(), CosignerError> {
+    match (forgotten, doubt) {
+        (Some(forgotten), _) => Err(CosignerError::Forgotten { known, cosigned: forgotten.size }),
+        (None, Some(_)) => Err(CosignerError::Unmarked { mark: mark.path(), known }),
+        (None, None) => Ok(()),
+    }
+}
+
 impl Cosigner {
     /// Whether it may sign.
     ///
     /// # Errors
     /// It does not know, or has forgotten, what it last signed.
     pub fn sure(&self) -> Result<(), CosignerError> {
-        let known = self.known();
-        match (&self.forgotten, &self.doubt) {
-            (Some(forgotten), _) => Err(CosignerError::Forgotten { known, cosigned: forgotten.size }),
-            (None, Some(_)) => Err(CosignerError::Unmarked { mark: self.mark.path(), known }),
-            (None, None) => Ok(()),
+        judge(self.forgotten.as_ref(), self.doubt.as_ref(), &self.mark, self.known())
+    }
+
+    /// [`Cosigner::sure`] of the cosigner of this log in `folder` as it would be opened, which nothing is changed by; one may be at work there.
+    ///
+    /// # Errors
+    /// It does not know, or has forgotten, what it last signed; or its store cannot be read, or is another's.
+    pub fn look(folder: &Path, log: &VerifierKey) -> Result<(), CosignerError> {
+        // Before the store, which whoever is at work there writes first.
+        let mark = Mark::read(folder, log)?;
+        if Store::is_none(folder) {
+            let doubt = (mark.kept().is_none() && !mark.is_missing()).then(Doubt::default);
+            return judge(mark.signed().map(Checkpoint::head), doubt.as_ref(), &mark, 0);
         }
+        let store = Store::read(folder)?;
+        let (mut state, pending) = State::of(&store, log)?;
+        if mark.is_missing() && pending.is_none() {
+            return Ok(());
+        }
+        let (forgotten, doubt) = compare(&mark, &store, &mut state, pending.as_ref())?;
+        judge(forgotten.as_ref(), doubt.as_ref(), &mark, pending.map_or(0, |pending| pending.head().size))
     }
 
     /// Shown a checkpoint that others have: whether this cosigner once cosigned more than it knows. If so it cosigns nothing
