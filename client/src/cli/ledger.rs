@@ -30,10 +30,10 @@ pub(super) struct LedgerArgs {
 
 const HELP: &str = "Examples:
   tacit ledger audit tiles --policy city.policy --roster roster.toml
-  tacit ledger show energy/ledger --kind job-debit
+  tacit ledger show energy/state/ledger --kind job-debit
   tacit ledger prove 17 --output debit.proof --entry debit.note
   tacit ledger verify debit.proof --entry debit.note --policy city.policy
-  tacit ledger evidence one.checkpoint other.checkpoint --policy city.policy --log energy/ledger
+  tacit ledger evidence one.checkpoint other.checkpoint --policy city.policy --log energy/state/ledger
   tacit ledger submit fork.evidence --config energy/party.toml
   tacit ledger member press.entry --config energy/party.toml --name press --organisation 'The Press Office' --role planner --key ed25519:1f0c…
   tacit ledger hand-over sign second.handover --config energy/party.toml

@@ -4,6 +4,8 @@ use crate::fixture::{run, said, tacit, text};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
+const AGENCIES: [&str; 2] = ["energy", "health"];
+
 /// A city nobody has started, on ports nobody has.
 fn city() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -26,6 +28,12 @@ fn help_is_there_for_everything_and_has_examples() {
         let help = run(&[command, "--help"]);
         assert_eq!(help.code, 0, "{command}");
         assert!(help.out.contains("Example"), "{command}: {}", help.out);
+    }
+    for command in ["ledger", "ledger restore", "ledger show", "ledger evidence", "ledger audit", "ledger prove", "contract show", "audit"]
+    {
+        let help = run(&[&command.split(' ').collect::<Vec<_>>()[..], &["--help"]].concat());
+        let names = |folder: &str| AGENCIES.iter().any(|agency| help.out.contains(&format!(" {agency}/{folder}")));
+        assert!(names("state/ledger") && !names("ledger"), "{command}: folders are those that `tacit init` makes: {}", help.out);
     }
     assert!(run(&["--version"]).out.starts_with("tacit "));
 }

@@ -47,7 +47,7 @@ const EVIDENCE_HELP: &str = "Examples:
   tacit ledger evidence one.checkpoint other.checkpoint --output fork.evidence       against a key of the policy that planner.toml or TACIT_CONFIG names
   tacit ledger evidence one.checkpoint other.checkpoint --config energy/party.toml   with an agency's own mirror, if they are not of one size
   tacit ledger evidence one.checkpoint other.checkpoint --policy city.policy --output fork.evidence
-  tacit ledger evidence small.checkpoint large.checkpoint --policy city.policy --log energy/ledger --key energy/witness
+  tacit ledger evidence small.checkpoint large.checkpoint --policy city.policy --log energy/state/ledger --key energy/witness
 
 `tacit ledger submit` puts it on the log. Evidence is complete in itself: two checkpoints signed by one key, and the proof that no log has both. It convicts a coordinator by the log's key and an
 agency by its cosigner's. Whether that key is whose it is said to be, a policy or the roster says.";

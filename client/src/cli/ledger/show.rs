@@ -33,10 +33,10 @@ pub(super) struct ShowArgs {
 }
 
 const SHOW_HELP: &str = "Examples:
-  tacit ledger show energy/ledger
-  tacit ledger show energy/ledger --kind job-debit --last 1000 --json
-  tacit ledger show energy/ledger --job 5f0c8a
-  tacit ledger show energy/ledger 17
+  tacit ledger show energy/state/ledger
+  tacit ledger show energy/state/ledger --kind job-debit --last 1000 --json
+  tacit ledger show energy/state/ledger --job 5f0c8a
+  tacit ledger show energy/state/ledger 17
 
 Nothing is verified here: `tacit ledger audit` does that. The kinds are member, contract, revoke, dataset, job-query, job-debit, job-start, job-result,
 job-abort, evidence and handover.";
