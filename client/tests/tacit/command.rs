@@ -45,6 +45,11 @@ fn wrong_usage_ends_in_2_and_says_what() {
         assert_eq!((said.code, said.out.as_str()), (2, ""), "{args:?}");
         assert!(!said.err.is_empty());
     }
+    for command in ["query", "explain"] {
+        let said = run(&[command]);
+        assert!(said.err.contains("<SQL|--file <FILE>>"), "{}", said.err);
+        assert_eq!(run(&[command, "SELECT 1", "-f", "question.sql"]).code, 2);
+    }
     let said = run(&["query", "SELECT 1"]);
     assert_eq!(said.code, 2);
     assert!(said.err.contains("no planner configuration found") && said.err.contains("tacit init"), "{}", said.err);

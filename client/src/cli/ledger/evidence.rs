@@ -126,12 +126,18 @@ fn make(args: &EvidenceArgs, one: &Checkpoint, other: &Checkpoint) -> Result<Evi
             Err(error) => last = Some(last.filter(|_| matches!(error, EvidenceError::Nothing(_))).unwrap_or(error)),
         }
     }
-    Err(last.map_or_else(|| Error::config("the policy has no key of that name"), |error| fails(error.code(), error)))
+    Err(last.map_or_else(|| Error::config("the policy has no key"), |error| fails(error.code(), error)))
 }
 
 /// The keys that may be convicted, a log's own first.
 fn keys(args: &EvidenceArgs) -> Result<Vec<VerifierKey>, Error> {
     let policy = known::policy(args.policy.as_deref(), args.config.as_deref())?;
-    let all = policy.logs().iter().chain(policy.cosigners().map(|(_, key)| key));
-    Ok(all.filter(|key| args.key.as_ref().is_none_or(|name| key.name() == name)).cloned().collect())
+    let all: Vec<VerifierKey> = policy.logs().iter().chain(policy.cosigners().map(|(_, key)| key)).cloned().collect();
+    let Some(name) = &args.key else { return Ok(all) };
+    let named: Vec<VerifierKey> = all.iter().filter(|key| key.name() == name).cloned().collect();
+    if named.is_empty() {
+        let names: Vec<&str> = all.iter().map(VerifierKey::name).collect();
+        return Err(Error::config(format!("the policy has no key `{name}`; it has {}", names.join(", "))));
+    }
+    Ok(named)
 }

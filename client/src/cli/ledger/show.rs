@@ -42,6 +42,9 @@ Nothing is verified here: `tacit ledger audit` does that. The kinds are member, 
 job-abort, evidence and handover.";
 
 pub(super) fn show(args: &ShowArgs) -> Done {
+    if let Some(kind) = args.kind.as_deref().filter(|kind| !Body::KINDS.contains(kind)) {
+        return Err(Error::config(format!("there is no kind of entry `{kind}`; there are {}", Body::KINDS.join(", "))).into());
+    }
     let log = args.log.open()?;
     let head = log.checkpoint.head();
     if let Some(index) = args.index {
