@@ -190,7 +190,7 @@ impl Client {
     pub(crate) fn agreed(&self, sql: &str, purpose: &str, epsilon: Option<Epsilon>) -> Result<(Plan, Consent), Error> {
         let Some(standing) = self.own_contracts()? else { return Ok((self.compile(sql)?, Consent::NotChecked)) };
         let (plan, agreed) = self.check(self.compile(sql)?, sql, (&self.purpose(purpose), epsilon), &standing)?;
-        let allows = |id: &Hash| standing.iter().find(|signed| signed.id == *id).map(contract_line);
+        let allows = |id: &Hash| standing.iter().find(|signed| signed.id == *id).map(ContractLine::of);
         let consent = match agreed {
             Err(denial) => Consent::Refused(denial),
             Ok(effective) => Consent::Allowed(effective.contracts.values().filter_map(allows).collect()),
@@ -480,19 +480,6 @@ impl Client {
             Ok(refusal) => format!("the coordinator at {at}: {refusal}\n  to mend it: {}", refusal.fix),
             Err(_) => format!("the coordinator at {at} answers {}: {}", problem.status, problem.body),
         })
-    }
-}
-
-fn contract_line(signed: &SignedContract) -> ContractLine {
-    let contract = &signed.contract;
-    ContractLine {
-        contract: contract.id.clone(),
-        id: signed.id.short(),
-        dataset: contract.dataset.clone(),
-        purposes: contract.purposes.iter().cloned().collect(),
-        until: contract.not_after.to_string(),
-        budget: contract.dp.as_ref().map(Loss::of_month),
-        price: contract.price.as_ref().map(|price| format!("{} {}", price.per_use, price.unit)),
     }
 }
 
