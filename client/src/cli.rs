@@ -134,12 +134,13 @@ struct PlannerArgs {
 
 /// Where the SQL comes from.
 #[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
 struct SqlArgs {
     /// The question in SQL; `-` reads it from standard input
-    #[arg(value_name = "SQL", required_unless_present = "file")]
+    #[arg(value_name = "SQL")]
     sql: Option<String>,
     /// Reads the question from a file
-    #[arg(short, long, value_name = "FILE", conflicts_with = "sql")]
+    #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
 

@@ -327,7 +327,7 @@ mod tests {
         assert!(config.roster.exists() && config.catalogue.exists() && config.tables[0].path.exists());
         let party = party::config::Config::load(dir.join("a/party.toml")).expect("a party's configuration");
         let log = party.ledger.expect("it keeps the log");
-        assert_eq!(party::ledger::look("a", &log, &roster), Ok("c/ledger".into()));
+        assert_eq!(party::ledger::look("a", &log, &roster).map(|looked| looked.origin), Ok("c/ledger".into()));
         let swapped = party::config::LedgerConfig { witness: log.validated.clone(), ..log };
         let refused = party::ledger::look("a", &swapped, &roster).expect_err("another key");
         assert!(refused.contains("is not the one that") && refused.contains("`a/witness`"), "{refused}");

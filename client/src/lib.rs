@@ -14,6 +14,7 @@
 //! ```
 
 pub mod audit;
+mod caret;
 pub mod city;
 pub mod cli;
 pub mod client;

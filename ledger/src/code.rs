@@ -16,7 +16,11 @@ const STEPS: [(&str, &str); 27] = [
         "E_LEDGER_CONFIG",
         "compare the section [ledger] of the configuration, its keys and its folder with the roster and `city.policy`; `tacit doctor` does so",
     ),
-    ("E_LEDGER_CORRUPT", "restore the folder from another agency's mirror (`tacit ledger restore`), or fetch the log's files again"),
+    (
+        "E_LEDGER_CORRUPT",
+        "an agency removes the folder, not the mark beside it, and restores it from another's mirror (`tacit ledger restore`); a coordinator puts \
+         its own newest copy there, or the agencies hand the log over (docs/ledger.md); whoever reads a copy fetches it again",
+    ),
     ("E_LEDGER_COSIGNER", "look at the log of the agency's node; it says what it did not take"),
     ("E_LEDGER_DISK", "look at the disk and the permissions of the ledger's folder, then start the node again"),
     ("E_LEDGER_ENTRY", "correct the entry and sign it again: docs/ledger.md has the kinds, `ledger/src/entry.rs` the fields"),
@@ -43,7 +47,8 @@ const STEPS: [(&str, &str); 27] = [
     ("E_LEDGER_REQUEST", "send what docs/ledger.md and the C2SP formats that it names prescribe"),
     (
         "E_LEDGER_ROLLBACK",
-        "find out who put back the ledger's folder or the mark beside it, then restore the log from another agency's mirror (`tacit ledger restore`)",
+        "find out who put back the ledger's folder or the mark beside it; then an agency restores it from another's mirror (`tacit ledger restore`); \
+         a coordinator puts its own newest copy of the folder there, or the agencies hand the log over (docs/ledger.md)",
     ),
     (
         "E_LEDGER_RULE",

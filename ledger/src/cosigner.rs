@@ -23,7 +23,7 @@ use crate::checkpoint::{Checkpoint, Head};
 use crate::entry::{self, Entry, HandOver};
 use crate::json;
 use crate::key::{KeyKind, Signer, VerifierKey};
-use crate::replay::{Replay, RuleError, Undo};
+use crate::replay::{self, Replay, RuleError, Undo};
 use crate::store::{MAX_BATCH, Store, StoreError, Tiles};
 use crate::tile::{Level, Tile, WIDTH};
 use crate::tree;
@@ -102,12 +102,8 @@ impl Cosigner {
         }
         let fresh = State { closed: None, pending: String::new(), validated: 0 };
         let store = Store::open(folder, &json::to_canonical(&fresh).map_err(|_| CosignerError::State)?)?;
-        let mut state = State::parse(store.state()).ok_or(CosignerError::State)?;
-        let pending = state.pending()?;
-        if pending.as_ref().is_some_and(|pending| pending.head().origin != beginning.log().name()) {
-            return Err(CosignerError::State);
-        }
-        let replay = replay_store(&store, beginning.clone(), store.size())?;
+        let (mut state, pending) = State::of(&store, beginning.log())?;
+        let replay = replay::stored(&store, beginning.clone(), store.size())?;
         let mut mark = Mark::read(folder, beginning.log())?;
         if mark.is_missing() && pending.is_none() {
             // A first start: from here on a store without a mark has lost it.
@@ -204,7 +200,7 @@ impl Cosigner {
             return Err(CosignerError::NotTheEnd { validated: self.state.validated, held: self.store.size(), named: head.size });
         }
         // Members may have changed since: what counts is who they were at that size.
-        replay_store(&self.store, self.beginning.clone(), head.size)?.policy()?.check(&previous, None, &[])?;
+        replay::stored(&self.store, self.beginning.clone(), head.size)?.policy()?.check(&previous, None, &[])?;
         let body = entry::Body::HandOver(Box::new(statement.clone()));
         let mine = body.sign(name, signer).map_err(RuleError::Entry)?;
         let id = Entry::parse(mine.as_bytes()).map_err(RuleError::Entry)?.id;
@@ -402,6 +398,14 @@ impl State {
         json::parse_canonical(text).ok().and_then(|value| serde_json::from_value(value).ok())
     }
 
+    /// What a store of a cosigner of this log says, with the pending checkpoint.
+    fn of(store: &Store, log: &VerifierKey) -> Result<(Self, Option<Checkpoint>), CosignerError> {
+        let state = Self::parse(store.state()).ok_or(CosignerError::State)?;
+        let pending = state.pending()?;
+        let of_the_log = pending.as_ref().is_none_or(|pending| pending.head().origin == log.name());
+        if of_the_log { Ok((state, pending)) } else { Err(CosignerError::State) }
+    }
+
     fn pending(&self) -> Result<Option<Checkpoint>, crate::note::NoteError> {
         Some(&self.pending).filter(|note| !note.is_empty()).map(|note| Checkpoint::parse(note)).transpose()
     }
@@ -416,22 +420,6 @@ fn unwritten(error: &StoreError) -> Response {
 /// A refusal in words.
 fn told(refused: Response) -> CosignerError {
     CosignerError::Refused(String::from_utf8_lossy(&refused.body).trim_end().into())
-}
-
-/// Replays the first `size` entries of a store. Their signatures were verified before they were stored.
-pub(crate) fn replay_store(store: &Store, mut replay: Replay, size: u64) -> Result<Replay, CosignerError> {
-    for index in 0..size.div_ceil(WIDTH) {
-        let width = (size - index * WIDTH).min(WIDTH) as u16;
-        let tile = Tile { level: Level::Entries, index, width };
-        let bundle = store.tile(&tile)?;
-        let entries = crate::tile::entries(&bundle, width).map_err(|_| CosignerError::State)?;
-        for entry in entries {
-            let entry = Entry::parse(entry).map_err(RuleError::Entry)?;
-            replay.check(&entry)?;
-            replay.apply(entry);
-        }
-    }
-    Ok(replay)
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// What is on disk is not what was written there.
-    #[error("{}: {what}; restore the ledger's folder from a mirror, then start again", path.display())]
+    #[error("{}: {what}; the ledger's folder must be made whole before it starts again", path.display())]
     Corrupt {
         /// The file.
         path: PathBuf,
@@ -35,7 +35,7 @@ pub enum StoreError {
     /// The folder is older than what was signed from it.
     #[error(
         "{}: the ledger was rolled back: step {signed} was signed from it, and it is at step {found}; \
-         do not sign with this agency's keys until its folder is restored or caught up from a mirror", path.display()
+         nothing may be signed with its keys before the folder is what it was, or more", path.display()
     )]
     RolledBack {
         /// The folder.

@@ -190,6 +190,21 @@ impl<'a> Entry<'a> {
 }
 
 impl Body {
+    /// All kinds.
+    pub const KINDS: [&'static str; 11] = [
+        "member",
+        "contract",
+        "revoke",
+        "dataset",
+        "job-query",
+        "job-debit",
+        "job-start",
+        "job-result",
+        "job-abort",
+        "evidence",
+        "handover",
+    ];
+
     /// The kind in the entry's first line. What concerns a job begins with `job-`, so that it is never mistaken for what
     /// planners and nodes say to one another.
     pub fn kind(&self) -> &'static str {

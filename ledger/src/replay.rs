@@ -5,8 +5,11 @@
 //! it signs a debit: without the debits of all owners no job starts.
 
 mod rules;
+mod stored;
 
 pub use rules::RuleError;
+pub use stored::StoredError;
+pub(crate) use stored::stored;
 
 use crate::budget::{Accounts, Allowance, Exhausted};
 use crate::bytes::Hash;

@@ -9,11 +9,11 @@
 //! the server hands it the checkpoints that agencies have ([`Sequencer::recall`]) before it seals anything.
 
 use crate::checkpoint::{Checkpoint, Head};
-use crate::cosigner::{CosignerError, NamedSigner, replay_store};
+use crate::cosigner::NamedSigner;
 use crate::key::KeyKind;
 use crate::note::NoteError;
 use crate::policy::Agency;
-use crate::replay::{Replay, RuleError};
+use crate::replay::{self, Replay, RuleError, StoredError};
 use crate::signed;
 use crate::store::{MAX_BATCH, Store, StoreError};
 use crate::tree;
@@ -71,7 +71,7 @@ impl Sequencer {
         if store.state() != STATE {
             return Err(SequencerError::Config);
         }
-        let replay = replay_store(&store, beginning, store.size())?;
+        let replay = replay::stored(&store, beginning, store.size())?;
         store.mark_signed()?;
         let head = Head { origin: signer.key().name().into(), size: store.size(), root: store.root() }.sign(signer.signer())?;
         let published = store.checkpoint()?.and_then(|note| Checkpoint::parse(&note).ok());
@@ -239,7 +239,7 @@ impl Sequencer {
     }
 
     /// Shown a checkpoint that others have: whether this log signed more than its store holds, or something else. If so nothing is
-    /// sealed or sent any more: the store must be restored from a mirror first.
+    /// sealed or sent any more: its own newest copy of the folder must be put there first, or the log be handed over.
     ///
     /// # Errors
     /// It did: its store was put back.
@@ -308,9 +308,9 @@ pub enum SequencerError {
     /// The origin is no name.
     #[error(transparent)]
     Note(#[from] NoteError),
-    /// Its store holds entries that this log cannot.
+    /// The entries of its store.
     #[error(transparent)]
-    Replay(#[from] CosignerError),
+    Stored(#[from] StoredError),
     /// The batch is full.
     #[error("{MAX_BATCH} entries wait already; try again in a moment")]
     Busy,
@@ -330,7 +330,7 @@ pub enum SequencerError {
     /// Its store was put back.
     #[error(
         "this log signed a checkpoint of {signed} entries that its {held} entries do not lead to: its folder was rolled back. \
-         Nothing more is signed; restore the folder from an agency's mirror"
+         Nothing more is signed; put the newest copy of its own folder there, or the agencies hand the log over"
     )]
     Forgotten {
         /// Entries in the store.
@@ -347,7 +347,7 @@ impl SequencerError {
             Self::Store(error) => error.code(),
             Self::Rule(error) => error.code(),
             Self::Note(_) | Self::Config => "E_LEDGER_CONFIG",
-            Self::Replay(error) => error.code(),
+            Self::Stored(error) => error.code(),
             Self::Busy => "E_BUSY",
             Self::Refused { .. } => "E_LEDGER_COSIGNER",
             Self::Forgotten { .. } => "E_LEDGER_ROLLBACK",

@@ -88,13 +88,17 @@ fn a_sequencer_that_was_put_back_signs_nothing() {
     let mut sequencer = open_sequencer(&folder);
     let theirs = cosigners[0].get("checkpoint");
     let theirs = Checkpoint::parse(std::str::from_utf8(&theirs.body).expect("text")).expect("a checkpoint");
-    assert_eq!(sequencer.recall(&theirs).expect_err("put back").code(), "E_LEDGER_ROLLBACK");
+    let error = sequencer.recall(&theirs).expect_err("put back");
+    assert_eq!(error.code(), "E_LEDGER_ROLLBACK");
+    // A mirror's folder is no sequencer's, and `tacit ledger restore` is for agencies.
+    let advice = [error.to_string(), crate::code::next_step(error.code()).into()];
+    assert!(advice.iter().all(|text| text.contains("hand the log over") && text.contains("newest copy")), "{advice:?}");
     for refused in
         [sequencer.submit(job("two")[0].as_bytes()).map(drop), sequencer.seal().map(drop), sequencer.update_for("energy").map(drop)]
     {
         assert_eq!(refused.expect_err("nothing more").code(), "E_LEDGER_ROLLBACK");
     }
-    // Restored from a mirror, it goes on.
+    // With the same entries again it goes on.
     drop(sequencer);
     let mut restored = open_sequencer(&folder);
     for index in restored.store().size()..cosigners[0].store().size() {
@@ -103,6 +107,28 @@ fn a_sequencer_that_was_put_back_signs_nothing() {
     restored.seal().expect("sealed");
     restored.recall(&theirs).expect("the same again");
     assert_eq!(restored.head(), theirs.head());
+}
+
+#[test]
+fn what_a_coordinators_folder_should_not_hold_is_named() {
+    let mut city = City::founded();
+    city.append(&(2..300).map(|nonce| contract(DATASETS[0], nonce)).collect::<Vec<_>>(), 2_000);
+    let City { folders, sequencer, cosigners: _cosigners } = city;
+    drop(sequencer);
+    let folder = folders.path().join("sequencer");
+    let bundle = folder.join("tile/entries/000");
+    let whole = fs::read(&bundle).expect("a full bundle");
+    let open = |bytes: &[u8]| {
+        fs::write(&bundle, bytes).expect("written");
+        Sequencer::open(&folder, replay(), named(ORIGIN, KeyKind::Note)).map(drop).map_err(|error| (error.code(), error.to_string()))
+    };
+    let (code, text) = open(&whole[..whole.len() - 1]).expect_err("cut short");
+    assert!(code == "E_LEDGER_CORRUPT" && text.contains("tile/entries/000"), "{code}: {text}");
+    let mut changed = whole.clone();
+    changed[10] ^= 1;
+    let (code, text) = open(&changed).expect_err("no entry");
+    assert!(code == "E_LEDGER_ENTRY" && text.starts_with("the ledger's folder holds an entry that may not stand"), "{code}: {text}");
+    open(&whole).expect("as it was");
 }
 
 #[test]

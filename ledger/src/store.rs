@@ -109,6 +109,11 @@ impl Store {
         Ok(Self { disk, writer: None, at })
     }
 
+    /// Whether there is none yet, and [`Store::open`] would begin one.
+    pub(crate) fn is_none(folder: &Path) -> bool {
+        ["tail", "tile", "signed"].iter().all(|name| !folder.join(name).exists())
+    }
+
     /// Its number of entries.
     pub fn size(&self) -> u64 {
         self.at.edge.size()

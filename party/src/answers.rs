@@ -54,6 +54,13 @@ pub(super) struct Kept {
     contracts: Vec<Hash>,
 }
 
+impl Kept {
+    /// Whether a contract that it was given under is over by `now`, or revoked.
+    fn is_over(&self, now: u64, revoked: impl Fn(&Hash) -> bool) -> bool {
+        self.until < now || self.contracts.iter().any(revoked)
+    }
+}
+
 impl Answers {
     /// Opens the folder `answers` of a node's state, which is made if it is not there.
     ///
@@ -119,12 +126,11 @@ impl Answers {
         let mut inner = self.inner();
         self.read_again(&mut inner);
         let idle = inner.kept.iter().filter(|(noise, _)| !inner.claims.contains_key(noise));
-        let over = idle.filter(|(_, kept)| kept.until < now || kept.contracts.iter().any(&revoked));
+        let over = idle.filter(|(_, kept)| kept.is_over(now, &revoked));
         let mut over: Vec<Hash> = over.map(|(noise, _)| *noise).collect();
         // Of one that cannot be decrypted its head says under which contracts it was given: whoever changed that could have removed it.
-        let is_over = |kept: Kept| kept.until < now || kept.contracts.iter().any(&revoked);
         let head = |noise: &&Hash| std::fs::read(self.path(noise)).ok().and_then(|bytes| File::parse(&bytes).map(|file| file.kept));
-        over.extend(inner.unreadable.keys().filter(|noise| head(noise).is_some_and(is_over)));
+        over.extend(inner.unreadable.keys().filter(|noise| head(noise).is_some_and(|kept| kept.is_over(now, &revoked))));
         for noise in over {
             match wipe(&self.path(&noise)) {
                 Ok(()) => {

@@ -2,12 +2,13 @@
 //! loaded, the ports bound, every other node greeted with the handshake it will get later.
 
 use crate::attempts::{Attempts, AttemptsError};
-use crate::config::Config;
+use crate::config::{Config, LedgerConfig};
 use crate::contracts::Contracts;
-use crate::ledger;
+use crate::ledger::{self, Looked};
 use crate::node::{self, now};
 use crate::source::Sources;
 use ::ledger::bytes::Hash;
+use ::ledger::code::next_step;
 use mpc_core::identity::{Identity, IdentityError, PublicKey};
 use mpc_core::roster::{Role, Roster};
 use mpc_quic::{DialError, Endpoint};
@@ -54,14 +55,7 @@ pub async fn check(config: &Config) -> Vec<Finding> {
         findings.contracts(config, roster, catalog);
     }
     if let (Some(roster), Some(log)) = (&roster, &config.ledger) {
-        match ledger::look(&config.node, log, roster) {
-            Ok(origin) => findings.ok("ledger", format!("witness and mirror of `{origin}`")),
-            Err(what) => findings.fail(
-                "ledger",
-                what,
-                "get the city's city.policy, the same file at every node, and let `witness` and `validated` name this node's keys for it",
-            ),
-        }
+        findings.ledger(&config.node, log, roster);
     }
     if let (Some(roster), Some(catalog)) = (&roster, &catalog) {
         findings.same_catalogue(roster, catalog).await;
@@ -224,6 +218,20 @@ impl Findings {
         }
     }
 
+    /// Whether the node may cosign, as its keys, its folder and what lies beside it say.
+    fn ledger(&mut self, node: &str, log: &LedgerConfig, roster: &Roster) {
+        match ledger::look(node, log, roster) {
+            Ok(Looked { halted: Some(why), .. }) => self.fail("ledger", format!("this node cosigns nothing: {why}"), why.fix),
+            Ok(Looked { in_doubt: Some(why), .. }) => self.warn("ledger", why.to_string(), why.fix),
+            Ok(Looked { origin, .. }) => self.ok("ledger", format!("witness and mirror of `{origin}`")),
+            Err(what) => self.fail(
+                "ledger",
+                what,
+                "get the city's city.policy, the same file at every node, and let `witness` and `validated` name this node's keys for it",
+            ),
+        }
+    }
+
     async fn data(&mut self, config: &Config, catalog: Catalog) {
         let loading = config.clone();
         let loaded = tokio::task::spawn_blocking(move || Sources::load(&loading, &catalog).map(|s| s.summaries().to_vec())).await;
@@ -301,6 +309,13 @@ impl Findings {
         for trouble in health["contracts"]["trouble"].as_array().into_iter().flatten().filter_map(|trouble| trouble.as_str()) {
             let fix = "correct or remove the file at every node; until then nothing new comes into force there";
             self.fail("contracts", format!("the running node refuses {trouble}"), fix);
+        }
+        // What is on the disk was said already.
+        if let Some(trouble) =
+            health["ledger"]["trouble"].as_str().filter(|_| self.0.iter().all(|f| f.check != "ledger" || f.level < Level::Fail))
+        {
+            let code = trouble.split_once(": ").map_or(trouble, |(code, _)| code);
+            self.fail("ledger", format!("the running node cosigns nothing: {trouble}"), next_step(code));
         }
         for (name, link) in health["connected"].as_object().into_iter().flatten() {
             let check = format!("connection to {name}");

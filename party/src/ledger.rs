@@ -92,7 +92,7 @@ impl Mirror {
         let [witness, validated] = cosigners(node, config)?;
         let coded = |error: CosignerError| format!("{}: {error} (the log's folder is {})", error.code(), config.folder.display());
         let cosigner = Cosigner::open(&config.folder, beginning, witness, validated).map_err(coded)?;
-        let fork = config.folder.with_added_extension("fork");
+        let fork = fork_of(&config.folder);
         let told = cosigner.pending().is_none();
         let mut state = State { cosigner, told, halted: None, trouble: None, wanted: Vec::new() };
         match state.cosigner.sure() {
@@ -295,13 +295,38 @@ impl State {
     }
 }
 
-/// What a node needs to be a mirror, without opening it: whether its keys are the policy's. Says which log it is.
+/// What there is to see of a mirror that is not opened.
+#[derive(Debug)]
+pub struct Looked {
+    /// The log's name.
+    pub origin: String,
+    /// Why it would cosign nothing until its operator has mended it.
+    pub halted: Option<Refused>,
+    /// Why it would cosign nothing until the coordinator has shown it what a quorum cosigned.
+    pub in_doubt: Option<Refused>,
+}
+
+/// Whether a node's keys for the log are the policy's, and whether it may sign, without opening its folder, which a node may be using.
 ///
 /// # Errors
-/// As [`Mirror::open`].
-pub fn look(node: &str, config: &LedgerConfig, roster: &Roster) -> Result<String, String> {
+/// A file of its configuration is not what it should be; in words.
+pub fn look(node: &str, config: &LedgerConfig, roster: &Roster) -> Result<Looked, String> {
     let beginning = citylog::beginning(&config.policy, roster, config.before.as_ref())?;
-    cosigners(node, config).map(|_| beginning.log().name().to_owned())
+    cosigners(node, config)?;
+    let fork = fork_of(&config.folder);
+    let refused = |error: CosignerError| Some(Refused::new(error.code(), error));
+    let (halted, in_doubt) = match Cosigner::look(&config.folder, beginning.log()) {
+        _ if fork.exists() => (Some(forked(&fork)), None),
+        Ok(()) => (None, None),
+        Err(error @ CosignerError::Unmarked { .. }) => (None, refused(error)),
+        Err(error) => (refused(error), None),
+    };
+    Ok(Looked { origin: beginning.log().name().into(), halted, in_doubt })
+}
+
+/// Where another log's checkpoint is kept.
+fn fork_of(folder: &Path) -> PathBuf {
+    folder.with_added_extension("fork")
 }
 
 fn cosigners(node: &str, config: &LedgerConfig) -> Result<[NamedSigner; 2], String> {

@@ -136,15 +136,16 @@ impl Observed {
     /// The node's health, and whether it can take part in jobs.
     pub fn health(&self) -> (bool, serde_json::Value) {
         self.look();
+        let ledger = self.0.ledger.get().map(|ask| ask());
+        let cosigns = ledger.as_ref().is_none_or(|ledger| ledger.trouble.is_none());
         let state = self.state();
         let in_order = state.contracts.as_ref().is_none_or(|contracts| contracts.trouble.is_empty());
-        let ready = in_order && state.links.values().all(|link| link.connected);
+        let ready = in_order && cosigns && state.links.values().all(|link| link.connected);
         let running = state.running.iter().map(|(job, running)| {
             serde_json::json!({
                 "job": job, "attempt": running.attempt, "stage": running.stage, "seconds": running.since.elapsed().as_secs(),
             })
         });
-        let ledger = self.0.ledger.get().map(|ask| ask());
         let health = serde_json::json!({
             "ledger": ledger.map_or_else(|| "none: the jobs of this node stand on no log".into(), |ledger| serde_json::json!(ledger)),
             "node": self.0.node,
@@ -266,6 +267,25 @@ mod tests {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("answered");
         answer
+    }
+
+    #[test]
+    fn a_node_that_cosigns_nothing_is_not_in_order() {
+        let summary = |trouble: Option<&str>| log::Summary {
+            origin: "test/ledger".into(),
+            entries: 3,
+            known: 3,
+            waiting: 0,
+            refused: None,
+            trouble: trouble.map(Into::into),
+        };
+        for (trouble, status) in [(None, "ok"), (Some("E_LEDGER_ROLLBACK: it was put back"), "degraded")] {
+            let observed = Observed::new("transport", &[], []);
+            let told = summary(trouble);
+            observed.ledger(move || told.clone());
+            let (ready, health) = observed.health();
+            assert_eq!((ready, &health["status"]), (trouble.is_none(), &serde_json::json!(status)));
+        }
     }
 
     #[tokio::test]

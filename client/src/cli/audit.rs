@@ -74,7 +74,7 @@ const HELP: &str = "Examples:
   tacit audit tiles --dataset energy.buildings --policy city.policy --roster roster.toml --column site_energy_mmbtu --since 2026-10 --until 2026-12
   tacit audit tiles --dataset energy.buildings --policy city.policy --roster roster.toml --html buildings.html --proofs proofs
   tacit audit energy/state/ledger --checkpoint log.checkpoint --config energy/party.toml --dataset energy.buildings --policy city.policy --roster roster.toml
-  tacit audit energy/ledger --checkpoint monday.checkpoint --dataset energy.buildings --policy city.policy --roster roster.toml --json
+  tacit audit energy/state/ledger --checkpoint monday.checkpoint --dataset energy.buildings --policy city.policy --roster roster.toml --json
   tacit ledger verify proofs/308-job-query.proof --entry proofs/308-job-query.note --policy city.policy
 
 A node keeps what opens the commitments of the jobs that it took part in, in the folder `openings` of its state; a planner does with `tacit query

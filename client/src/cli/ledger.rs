@@ -1,5 +1,5 @@
 //! `tacit ledger`: what anybody can check, prove and read of the city's log who has its files; and what a member states there. Nothing but `submit`, and whatever is not given
-//! the log's files, uses the network, and nothing but what members state (`member`, `submit` of evidence) and agencies do to their own mirrors (`hand-over sign`, `restore`) a secret key.
+//! the log's files or a checkpoint, uses the network, and nothing but what members state (`member`, `submit` of evidence) and agencies do to their own mirrors (`hand-over sign`, `restore`) a secret key.
 
 mod agency;
 mod check;
@@ -30,14 +30,14 @@ pub(super) struct LedgerArgs {
 
 const HELP: &str = "Examples:
   tacit ledger audit tiles --policy city.policy --roster roster.toml
-  tacit ledger show energy/ledger --kind job-debit
+  tacit ledger show energy/state/ledger --kind job-debit
   tacit ledger prove 17 --output debit.proof --entry debit.note
   tacit ledger verify debit.proof --entry debit.note --policy city.policy
-  tacit ledger evidence one.checkpoint other.checkpoint --policy city.policy --log energy/ledger
+  tacit ledger evidence one.checkpoint other.checkpoint --policy city.policy --log energy/state/ledger
   tacit ledger submit fork.evidence --config energy/party.toml
   tacit ledger member press.entry --config energy/party.toml --name press --organisation 'The Press Office' --role planner --key ed25519:1f0c…
   tacit ledger hand-over sign second.handover --config energy/party.toml
-  tacit ledger restore health/ledger --checkpoint log.checkpoint --config energy/party.toml
+  tacit ledger restore health/state/ledger --config energy/party.toml
 
 A policy (C2SP tlog-policy) says whom to believe: the log's key, the agencies' cosigner keys, and how many of them it takes. Get it from somebody
 you trust, never from whoever hands you the log. An agency's own folder holds its own cosignatures only: where those of a quorum are wanted, give the

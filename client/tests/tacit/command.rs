@@ -4,6 +4,8 @@ use crate::fixture::{run, said, tacit, text};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
+const AGENCIES: [&str; 2] = ["energy", "health"];
+
 /// A city nobody has started, on ports nobody has.
 fn city() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -27,6 +29,12 @@ fn help_is_there_for_everything_and_has_examples() {
         assert_eq!(help.code, 0, "{command}");
         assert!(help.out.contains("Example"), "{command}: {}", help.out);
     }
+    for command in ["ledger", "ledger restore", "ledger show", "ledger evidence", "ledger audit", "ledger prove", "contract show", "audit"]
+    {
+        let help = run(&[&command.split(' ').collect::<Vec<_>>()[..], &["--help"]].concat());
+        let names = |folder: &str| AGENCIES.iter().any(|agency| help.out.contains(&format!(" {agency}/{folder}")));
+        assert!(names("state/ledger") && !names("ledger"), "{command}: folders are those that `tacit init` makes: {}", help.out);
+    }
     assert!(run(&["--version"]).out.starts_with("tacit "));
 }
 
@@ -36,6 +44,11 @@ fn wrong_usage_ends_in_2_and_says_what() {
         let said = run(args);
         assert_eq!((said.code, said.out.as_str()), (2, ""), "{args:?}");
         assert!(!said.err.is_empty());
+    }
+    for command in ["query", "explain"] {
+        let said = run(&[command]);
+        assert!(said.err.contains("<SQL|--file <FILE>>"), "{}", said.err);
+        assert_eq!(run(&[command, "SELECT 1", "-f", "question.sql"]).code, 2);
     }
     let said = run(&["query", "SELECT 1"]);
     assert_eq!(said.code, 2);

@@ -424,7 +424,7 @@ fn a_contract_is_final_once_it_stands_in_the_log() {
     city.append([signed(&Body::Revoke(Revoke { contract: id, reason: None }), "energy")]);
     assert_eq!(state(&city, &city.download()), "TERMINATED", "as a server hands it out");
     let none = run(&["contract", "show", text(&file), "--log", text(&city.path("nothing"))]);
-    assert!(none.code == 2 && none.err.contains("there is no such file"), "{}", none.err);
+    assert!(none.code == 2 && none.err.contains("there is no such folder"), "{}", none.err);
 }
 
 #[test]
@@ -534,4 +534,9 @@ fn whether_a_question_would_be_allowed_and_by_which_clause_is_said() {
     assert!(said.out.contains("health.example is not looked at"), "{}", said.out);
     let said = explain(&[], "SELEC 1");
     assert!(said.code == 1 && said.err.contains("E_SQL"), "{}", said.err);
+    let said = explain(&[], "SELECT SUM(amount)\n FROM energy.exampel");
+    assert!(said.code == 1 && said.err.contains(" at line 2, column ") && said.err.contains("FROM energy.exampel\n"), "{}", said.err);
+    assert!(said.err.lines().any(|line| line.trim() == "^"), "{}", said.err);
+    let said = explain(&["--planner", "nobody"], "SELECT SUM(amount) AS s FROM energy.example");
+    assert!(said.code == 2 && said.err.contains("names no planner `nobody`; it names planning-office"), "{}", said.err);
 }

@@ -201,6 +201,38 @@ fn a_city_goes_on_with_the_log_that_was_handed_over() {
     assert_eq!(said.code, 0, "{}{}", said.out, said.err);
 }
 
+/// A mirror's own checkpoint has its own cosignatures alone, and the coordinator does not run.
+#[test]
+fn without_a_coordinator_a_checkpoint_must_be_given() {
+    let city = City::new();
+    let (mirror, config) = (city.path("city/health/state/ledger"), city.path("city/energy/party.toml"));
+    let said = run(&["ledger", "restore", text(&mirror), "--config", text(&config)]);
+    assert!(said.code != 0 && said.err.contains("--checkpoint FILE") && !said.err.contains("E_LEDGER_QUORUM"), "{}{}", said.out, said.err);
+}
+
+#[test]
+fn a_lost_mark_is_written_again() {
+    let city = City::new();
+    let (state, config) = (city.path("city/energy/state"), city.path("city/energy/party.toml"));
+    let restore = || {
+        let (mirror, checkpoint) = (city.path("city/health/state/ledger"), city.path("city/coordinator/state/ledger/checkpoint"));
+        run(&["ledger", "restore", text(&mirror), "--checkpoint", text(&checkpoint), "--config", text(&config)])
+    };
+    let mark = fs::read(state.join("ledger.mark")).expect("a mark");
+    let doctor = || run(&["doctor", text(&config)]).out;
+    assert!(doctor().contains("witness and mirror of"), "{}", doctor());
+    fs::remove_file(state.join("ledger.mark")).expect("removed");
+    assert!(doctor().contains("E_LEDGER_ROLLBACK") && doctor().contains("tacit ledger restore"), "{}", doctor());
+    let said = restore();
+    assert!(said.code == 0 && said.out.contains("forgotten nothing") && said.out.contains("is written again"), "{}{}", said.out, said.err);
+    assert_eq!(fs::read(state.join("ledger.mark")).expect("a mark again"), mark);
+    let roster = Roster::load(city.path("city/roster.toml")).expect("a roster");
+    let beginning = citylog::beginning(&city.path("city/city.policy"), &roster, None).expect("a log");
+    assert!(mirror(city.folder.path(), "energy", "state/ledger", beginning).sure().is_ok(), "its node cosigns from its start");
+    let said = restore();
+    assert!(said.code == 0 && !said.out.contains("written again"), "{}{}", said.out, said.err);
+}
+
 #[test]
 fn what_is_no_hand_over_is_said() {
     let city = City::new();

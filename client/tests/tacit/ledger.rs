@@ -136,6 +136,14 @@ fn entries_are_listed_and_read() {
     assert_eq!((members.len(), &members[2]["body"]["name"]), (4, &"health".into()));
     assert_eq!(run(&["ledger", "show", text(&log), "17"]).out, contract(13));
     assert_eq!(run(&["ledger", "show", text(&log), "304"]).code, 1);
+    let unknown = run(&["ledger", "show", text(&log), "--kind", "foo"]);
+    assert!(unknown.code == 2 && unknown.err.contains("no kind of entry `foo`; there are member, contract, "), "{}", unknown.err);
+    let note = city.path("a.note");
+    fs::write(&note, contract(1)).expect("written");
+    let file = run(&["ledger", "show", text(&note)]);
+    assert!(file.code == 2 && file.err.contains("a.note: this is a file, and a log is a folder"), "{}", file.err);
+    let nothing = run(&["ledger", "show", text(&city.path("nowhere"))]);
+    assert!(nothing.code == 2 && nothing.err.contains("nowhere: there is no such folder"), "{}", nothing.err);
 }
 
 #[test]
@@ -164,6 +172,8 @@ fn evidence_is_made_of_two_checkpoints_and_convicts_whoever_signed_both() {
         ["ledger", "evidence", text(&fork), text(&published), "--policy", text(&policy), "--log", text(&log), "--key", "health/witness"];
     let said = run(&honest);
     assert!(said.code == 1 && said.err.contains("E_LEDGER_EVIDENCE") && said.err.contains("did not sign both"), "{}", said.err);
+    let nobody = run(&[&honest[..9], &["nobody"]].concat());
+    assert!(nobody.code == 2 && nobody.err.contains("no key `nobody`; it has ") && nobody.err.contains("energy/witness"), "{}", nobody.err);
     let same = run(&["ledger", "evidence", text(&published), text(&published), "--policy", text(&policy)]);
     assert!(same.code == 1 && same.err.contains("one log has both checkpoints"), "{}", same.err);
     assert_eq!(run(&["ledger", "evidence", text(&fork), text(&published), "--policy", text(&policy)]).code, 2, "it takes --log");

@@ -2,7 +2,7 @@
 
 use crate::note::NoteError;
 use crate::policy::PolicyError;
-use crate::replay::RuleError;
+use crate::replay::{RuleError, StoredError};
 use crate::store::StoreError;
 use std::path::PathBuf;
 
@@ -16,6 +16,9 @@ pub enum CosignerError {
     /// An entry that may not stand.
     #[error(transparent)]
     Rule(#[from] RuleError),
+    /// The entries of its store.
+    #[error(transparent)]
+    Stored(#[from] StoredError),
     /// A checkpoint that is none, or not signed.
     #[error(transparent)]
     Note(#[from] NoteError),
@@ -77,6 +80,7 @@ impl CosignerError {
         match self {
             Self::Store(error) => error.code(),
             Self::Rule(error) => error.code(),
+            Self::Stored(error) => error.code(),
             Self::Note(_) => "E_LEDGER_SIGNATURE",
             Self::Policy(error) => error.code(),
             Self::Keys | Self::State => "E_LEDGER_CONFIG",

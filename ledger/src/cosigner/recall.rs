@@ -1,11 +1,16 @@
 //! What a cosigner signed before, as its mark and its peers have it: whether what it knows leads on from there.
+//!
+//! Without a mark, a doubt ends by any checkpoint that a quorum cosigned at or beyond what the store knows. If the folder was put back as well, that need not be all: what
+//! this agency signed beyond that quorum is forgotten, and two checkpoints under its key are left to convict it.
 
 use super::mark::Mark;
 use super::{Cosigner, CosignerError, State, told, unwritten};
 use crate::checkpoint::{Checkpoint, Head};
+use crate::key::VerifierKey;
 use crate::store::{Store, StoreError};
 use crate::tree::{self, Hashes};
 use crate::wire::{AddCheckpoint, Response};
+use std::path::Path;
 
 /// What it was shown while its mark was missing.
 #[derive(Default)]
@@ -45,18 +50,42 @@ fn leads_to(store: &Store, pending: Option<&Checkpoint>, signed: Option<&Head>) 
     })
 }
 
+/// Whether whoever knows so many entries may sign.
+fn judge(forgotten: Option<&Head>, doubt: Option<&Doubt>, mark: &Mark, known: u64) -> Result<(), CosignerError> {
+    match (forgotten, doubt) {
+        (Some(forgotten), _) => Err(CosignerError::Forgotten { known, cosigned: forgotten.size }),
+        (None, Some(_)) => Err(CosignerError::Unmarked { mark: mark.path(), known }),
+        (None, None) => Ok(()),
+    }
+}
+
 impl Cosigner {
     /// Whether it may sign.
     ///
     /// # Errors
     /// It does not know, or has forgotten, what it last signed.
     pub fn sure(&self) -> Result<(), CosignerError> {
-        let known = self.known();
-        match (&self.forgotten, &self.doubt) {
-            (Some(forgotten), _) => Err(CosignerError::Forgotten { known, cosigned: forgotten.size }),
-            (None, Some(_)) => Err(CosignerError::Unmarked { mark: self.mark.path(), known }),
-            (None, None) => Ok(()),
+        judge(self.forgotten.as_ref(), self.doubt.as_ref(), &self.mark, self.known())
+    }
+
+    /// [`Cosigner::sure`] of the cosigner of this log in `folder` as it would be opened, which nothing is changed by; one may be at work there.
+    ///
+    /// # Errors
+    /// It does not know, or has forgotten, what it last signed; or its store cannot be read, or is another's.
+    pub fn look(folder: &Path, log: &VerifierKey) -> Result<(), CosignerError> {
+        // Before the store, which whoever is at work there writes first.
+        let mark = Mark::read(folder, log)?;
+        if Store::is_none(folder) {
+            let doubt = (mark.kept().is_none() && !mark.is_missing()).then(Doubt::default);
+            return judge(mark.signed().map(Checkpoint::head), doubt.as_ref(), &mark, 0);
         }
+        let store = Store::read(folder)?;
+        let (mut state, pending) = State::of(&store, log)?;
+        if mark.is_missing() && pending.is_none() {
+            return Ok(());
+        }
+        let (forgotten, doubt) = compare(&mark, &store, &mut state, pending.as_ref())?;
+        judge(forgotten.as_ref(), doubt.as_ref(), &mark, pending.map_or(0, |pending| pending.head().size))
     }
 
     /// Shown a checkpoint that others have: whether this cosigner once cosigned more than it knows. If so it cosigns nothing
@@ -127,6 +156,17 @@ impl Cosigner {
         self.remember().map_err(told)
     }
 
+    /// Writes the mark again that was missing, once nothing is in doubt: without it the next start would be in doubt as this one was. Says whether it was.
+    ///
+    /// # Errors
+    /// It still is in doubt, or the disk fails.
+    pub fn settle(&mut self) -> Result<bool, CosignerError> {
+        self.sure()?;
+        let missing = self.mark.kept().is_none();
+        self.take_down()?;
+        Ok(missing)
+    }
+
     /// Whether it may sign this, given what it knows of what it signed before.
     pub(super) fn check_remembered(&self, head: &Head) -> Result<(), Response> {
         // What it is asked to sign next must be exactly what it signed, before it can be more.
@@ -136,8 +176,12 @@ impl Cosigner {
 
     /// Sees to it that what is about to be signed is remembered, whatever becomes of the folder. What it is about is in the store by then.
     pub(super) fn remember(&mut self) -> Result<(), Response> {
-        let marked = self.store.mark_signed().and_then(|()| self.mark.keep(&self.state));
-        marked.map_err(|error| unwritten(&error))
+        self.take_down().map_err(|error| unwritten(&error))
+    }
+
+    fn take_down(&mut self) -> Result<(), StoreError> {
+        self.store.mark_signed()?;
+        self.mark.keep(&self.state)
     }
 }
 

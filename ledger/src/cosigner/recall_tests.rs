@@ -171,6 +171,61 @@ fn without_its_mark_it_waits_for_what_a_quorum_cosigned() {
     assert_eq!(code(&city.cosigners[0]), None, "it has a mark again");
 }
 
+/// What a cosigner says of itself is seen without opening it.
+#[test]
+fn a_look_at_a_folder_says_what_a_cosigner_opened_there_would() {
+    let (mut city, backup) = backed_up();
+    let looked = || Cosigner::look(&backup.folder, &log_key()).map_err(|error| error.to_string());
+    assert_eq!(looked(), Ok(()), "one is at work there");
+    let mark = fs::read(backup.mark()).expect("a mark");
+    let put_back = |from: Option<&Path>, mark: Option<&[u8]>| {
+        fs::remove_dir_all(&backup.folder).expect("removed");
+        from.iter().for_each(|from| copy(from, &backup.folder));
+        let _ = fs::remove_file(backup.mark());
+        mark.iter().for_each(|mark| fs::write(backup.mark(), mark).expect("written"));
+    };
+    let whole = city.folders.path().join("whole");
+    copy(&backup.folder, &whole);
+    drop(city.cosigners.remove(0));
+    for from in [Some(&whole), Some(&backup.copy), None] {
+        for kept in [Some(&mark[..]), Some(&mark[..9]), None] {
+            put_back(from.map(PathBuf::as_path), kept);
+            let (seen, is_there) = (looked(), backup.folder.exists());
+            assert_eq!(
+                (looked(), is_there, fs::read(backup.mark()).ok().as_deref()),
+                (seen.clone(), from.is_some(), kept),
+                "nothing changed"
+            );
+            let opened = open_cosigner(&backup.folder, "energy").sure().map_err(|error| error.to_string());
+            assert_eq!(seen, opened);
+            assert_eq!(seen.is_ok(), kept == Some(&mark[..]) && from == Some(&whole) || kept.is_none() && from.is_none());
+        }
+    }
+    let other = Cosigner::look(&city.folders.path().join("sequencer"), &log_key()).expect_err("no cosigner's");
+    assert_eq!(other.code(), "E_LEDGER_CONFIG");
+}
+
+/// Whoever answers for the agency has shown it the checkpoint, and it signs nothing before it starts again.
+#[test]
+fn a_doubt_that_ended_is_settled_without_a_signature() {
+    let (mut city, backup) = backed_up();
+    let published = city.published();
+    let mark = fs::read(backup.mark()).expect("a mark");
+    for damaged in [None, Some(&mark[..9])] {
+        fs::remove_file(backup.mark()).expect("a mark");
+        damaged.iter().for_each(|bytes| fs::write(backup.mark(), bytes).expect("written"));
+        city.reopen(0);
+        assert_eq!(city.cosigners[0].settle().expect_err("nobody has shown it").code(), "E_LEDGER_ROLLBACK");
+        assert_eq!(fs::read(backup.mark()).ok().as_deref(), damaged);
+        city.cosigners[0].recall(&published).expect("known");
+        assert!(city.cosigners[0].settle().expect("nothing is in doubt"));
+        assert_eq!(fs::read(backup.mark()).expect("a mark again"), mark);
+        assert!(!city.cosigners[0].settle().expect("nothing is in doubt"), "it has one");
+        city.reopen(0);
+        assert_eq!(code(&city.cosigners[0]), None);
+    }
+}
+
 #[test]
 fn a_folder_put_back_without_its_mark_is_found_out_by_the_quorum() {
     let (mut city, backup) = backed_up();

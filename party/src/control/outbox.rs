@@ -9,8 +9,15 @@ use tokio::sync::Notify;
 /// Frames on their way to the coordinator. Notes wait for a connection; progress and what is the log's do not.
 #[derive(Default)]
 pub(super) struct Outbox {
-    queue: Mutex<(VecDeque<FromParty>, bool)>,
+    queue: Mutex<Queue>,
     more: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    frames: VecDeque<FromParty>,
+    /// Whether there is a line to send them over.
+    connected: bool,
 }
 
 /// Notes that wait for the coordinator to come back.
@@ -21,39 +28,38 @@ const CROWDED: usize = 64;
 impl Outbox {
     pub fn push(&self, frame: FromParty) {
         let mut queue = self.lock();
-        let (frames, connected) = &mut *queue;
         let progress = matches!(frame, FromParty::Progress(_));
-        if progress && frames.len() >= CROWDED || is_of_the_moment(&frame) && !*connected {
+        if progress && queue.frames.len() >= CROWDED || is_of_the_moment(&frame) && !queue.connected {
             return;
         }
-        if frames.len() >= WAITING {
-            frames.pop_front();
+        if queue.frames.len() >= WAITING {
+            queue.frames.pop_front();
         }
-        frames.push_back(frame);
+        queue.frames.push_back(frame);
         drop(queue);
         self.more.notify_one();
     }
 
     pub fn connected(&self, connected: bool) {
         let mut queue = self.lock();
-        queue.1 = connected;
-        queue.0.retain(|frame| !is_of_the_moment(frame));
+        queue.connected = connected;
+        queue.frames.retain(|frame| !is_of_the_moment(frame));
     }
 
     pub fn retain(&self, stays: impl Fn(&FromParty) -> bool) {
-        self.lock().0.retain(stays);
+        self.lock().frames.retain(stays);
     }
 
     /// Whether there is something to send, and a line to send it over.
     pub fn is_sending(&self) -> bool {
-        let (frames, connected) = &*self.lock();
-        *connected && !frames.is_empty()
+        let queue = self.lock();
+        queue.connected && !queue.frames.is_empty()
     }
 
     /// Writes frames as they come; a frame leaves the queue only once it is written.
     pub async fn write(&self, to: &mut SendStream) {
         loop {
-            let next = self.lock().0.front().cloned();
+            let next = self.lock().frames.front().cloned();
             let Some(next) = next else {
                 self.more.notified().await;
                 continue;
@@ -68,13 +74,13 @@ impl Outbox {
                 Err(error) => tracing::error!(%error, "a frame was not sent"),
             }
             let mut queue = self.lock();
-            if queue.0.front() == Some(&next) {
-                queue.0.pop_front();
+            if queue.frames.front() == Some(&next) {
+                queue.frames.pop_front();
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, (VecDeque<FromParty>, bool)> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -74,15 +74,18 @@ impl City {
     }
 
     fn open(&self, name: &str) -> Mirror {
+        Mirror::open(name, &self.config(name), &self.roster).expect("opened")
+    }
+
+    fn config(&self, name: &str) -> LedgerConfig {
         let at = |file: String| self.folder.path().join(file);
-        let config = LedgerConfig {
+        LedgerConfig {
             policy: at("city.policy".into()),
             witness: at(format!("{name}.witness.key")),
             validated: at(format!("{name}.validated.key")),
             folder: self.ledger(name),
             before: None,
-        };
-        Mirror::open(name, &config, &self.roster).expect("opened")
+        }
     }
 
     /// What the coordinator sends an agency.
@@ -227,6 +230,26 @@ fn a_node_whose_whole_state_was_put_back_is_told_by_its_own_cosignature() {
     assert_eq!(city.cosigned(AGENCIES[0], &mirror, true), [503, 503]);
     assert!(trouble(&mirror).starts_with("E_LEDGER_ROLLBACK: "), "{}", trouble(&mirror));
     assert_eq!(city.cosigned(AGENCIES[0], &mirror, false), [503, 503], "it does not forget again");
+}
+
+#[test]
+fn a_node_that_would_cosign_nothing_is_seen_before_it_starts() {
+    let (city, backup) = backed_up();
+    let looked = || look(AGENCIES[0], &city.config(AGENCIES[0]), &city.roster).expect("its keys are the policy's");
+    let told = |refused: Option<Refused>| refused.map(|refused| refused.to_string()).unwrap_or_default();
+    let fine = looked();
+    assert_eq!((fine.origin.as_str(), fine.halted, fine.in_doubt), (ORIGIN, None, None));
+    let mark = city.ledger(AGENCIES[0]).with_added_extension("mark");
+    let kept = fs::read(&mark).expect("a mark");
+    fs::remove_file(&mark).expect("removed");
+    let unmarked = looked();
+    assert_eq!(unmarked.halted, None);
+    assert!(told(unmarked.in_doubt).contains("ledger.mark is missing or damaged"));
+    fs::write(&mark, kept).expect("written");
+    put_back(&city, &backup, false);
+    assert!(told(looked().halted).contains("its ledger was rolled back"));
+    fs::write(city.ledger(AGENCIES[0]).with_added_extension("fork"), "another log's checkpoint").expect("written");
+    assert!(told(looked().halted).starts_with("E_LEDGER_FORK: "));
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! A city in one process: three party nodes as they really run, and a coordinator of the test's own, which may lie.
 
+mod line;
 pub mod log;
+
+pub use line::{Line, Said};
 
 use ledger::bytes::{Base64, Hash};
 use ledger::contract::{Contract, PUBLIC_BENEFIT, Pattern, SignedContract, everything};
@@ -10,7 +13,6 @@ use mpc_core::PartyId;
 use mpc_core::establish::{ENGINE_VERSION, Terms, establish};
 use mpc_core::identity::Identity;
 use mpc_core::roster::{Node, Planner, Role, Roster};
-use mpc_quic::quinn::{Connection, RecvStream, SendStream};
 use mpc_quic::{Endpoint, Incoming, Mesh, Profile};
 use party::contracts::{Contracts, signs};
 use party::seal::OutputKey;
@@ -19,9 +21,9 @@ use query::catalog::Catalog;
 use query::compile::compile;
 use query::datafusion::arrow::array::{ArrayRef, Int32Array, RecordBatch};
 use query::datafusion::parquet::arrow::ArrowWriter;
-use query::message::frame::{self, FromParty, Offer, PREFIX, Progress, Stage, Start, Stop, StopCode, ToParty};
+use query::message::frame::{FromParty, Offer, Stage, ToParty};
 use query::message::{Accept, Code, Failed, Query, QueryId, Refusal, Refuse, Sealed, Statement};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -71,32 +73,6 @@ pub struct City {
 struct Running {
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), NodeError>>,
-}
-
-/// A party as the coordinator sees it.
-pub struct Line {
-    pub party: usize,
-    pub connection: Connection,
-    pub send: SendStream,
-    recv: RecvStream,
-    pub progress: Vec<Progress>,
-    /// What it signed for the log with what it said last.
-    pub entries: Vec<String>,
-    /// What it said that was not heard yet.
-    waiting: VecDeque<FromParty>,
-    /// All that it said, as it came out of the encryption.
-    pub raw: Vec<u8>,
-    /// The note of the part it sealed last.
-    pub sealed: String,
-}
-
-/// What a party said that is not progress, opened.
-#[derive(Debug)]
-pub enum Said {
-    Accept(Accept),
-    Refuse(Refuse),
-    Sealed(Box<Sealed>),
-    Failed(Failed),
 }
 
 impl City {
@@ -454,42 +430,6 @@ impl City {
             Said::Failed(failed) => failed.refusal,
             other => panic!("not failed: {other:?}"),
         }
-    }
-}
-
-impl Line {
-    pub async fn say(&mut self, frame: &ToParty) {
-        self.send.write_all(&frame::encode(frame).expect("a frame")).await.expect("written");
-    }
-
-    pub async fn start(&mut self, offer: &Offer) {
-        self.start_at(offer, None).await;
-    }
-
-    /// Starts it with a checkpoint of the log.
-    pub async fn start_at(&mut self, offer: &Offer, checkpoint: Option<String>) {
-        self.say(&ToParty::Start(Start { job: offer.job, attempt: offer.attempt, checkpoint })).await;
-    }
-
-    pub async fn stop(&mut self, offer: &Offer, code: StopCode) {
-        self.say(&ToParty::Stop(Stop { job: offer.job, attempt: offer.attempt, code })).await;
-    }
-
-    async fn read(&mut self) -> FromParty {
-        match self.waiting.pop_front() {
-            Some(said) => said,
-            None => self.frame().await,
-        }
-    }
-
-    /// The next frame on the line.
-    async fn frame(&mut self) -> FromParty {
-        let mut prefix = [0; PREFIX];
-        self.recv.read_exact(&mut prefix).await.expect("a frame");
-        let mut body = vec![0; frame::length(prefix).expect("a length")];
-        self.recv.read_exact(&mut body).await.expect("a body");
-        self.raw.extend_from_slice(&body);
-        frame::decode(&body).expect("a frame of a party")
     }
 }
 

@@ -2,6 +2,7 @@
 //! the random order that samplesort opens, so that what [`protocols::Estimate`] says of a relation is what it costs, or is expected to.
 
 mod arrange;
+mod cells;
 mod check;
 mod choose;
 mod combine;
@@ -15,160 +16,34 @@ mod noise;
 mod order;
 mod pairs;
 mod released;
+mod run;
 mod top;
 mod total;
 mod why;
 mod window;
 
+pub(super) use cells::{Element, Rows, Values};
 pub(crate) use choose::{Decision, Way};
 pub(crate) use lookup::choose::choose_searches;
 pub(crate) use order::{HomeOrder, Ties, order_at_home};
+pub(super) use run::Computed;
 pub(super) use why::{no_asking, no_masks, no_order};
 pub(super) use window::ties as window_ties;
 
-use super::field::{Field, Value};
 use super::program::{ProgramError, Slot, SlotOf, counted};
 use super::step::{Step, StepKind};
-use super::{InputRing, Run, stack, stranger};
+use super::{InputRing, stack};
 use crate::local::planes_of;
-use crate::plan::relation::{Operator, Relation, RelationId, Search};
+use crate::plan::relation::{Operator, RelationId, Search};
 use crate::plan::{Plan, Source};
-use arrange::{Choice, How, Known, Owner, choice};
+use arrange::{Choice, Known, choice};
+use cells::{Bits, Cells};
 use choose::Setting;
 use group::small;
 use lookup::ask::Ask;
 use map::Layout as MapLayout;
-use mpc_core::{Abort, B64, Fp61, Fp127, Layout, PartyId, Ring};
-use protocols::{Cell, Engine, Share};
-use std::collections::{BTreeMap, HashMap};
-
-/// Shared bits.
-type Bits<E> = <E as Engine>::Share<B64>;
-
-/// The rows of a relation on shares.
-pub(super) struct Rows<E: Engine> {
-    /// Places.
-    places: usize,
-    /// Which places hold a row; `None`: all.
-    row: Option<Bits<E>>,
-    columns: Vec<Cells<E>>,
-}
-
-/// A column of a relation on shares.
-struct Cells<E: Engine> {
-    values: Values<E>,
-    /// The valid bit, if it is nullable.
-    valid: Option<Bits<E>>,
-}
-
-/// The values of a column on shares.
-pub(super) enum Values<E: Engine> {
-    Bits(Bits<E>),
-    Fp61(E::Share<Fp61>),
-    Fp127(E::Share<Fp127>),
-}
-
-impl<E: Engine> Clone for Values<E> {
-    fn clone(&self) -> Self {
-        match self {
-            Values::Bits(v) => Values::Bits(v.clone()),
-            Values::Fp61(v) => Values::Fp61(v.clone()),
-            Values::Fp127(v) => Values::Fp127(v.clone()),
-        }
-    }
-}
-
-impl<E: Engine> Clone for Cells<E> {
-    fn clone(&self) -> Self {
-        Cells { values: self.values.clone(), valid: self.valid.clone() }
-    }
-}
-
-impl<E: Engine> Cells<E> {
-    /// The planes of a column that is not of elements.
-    fn bits(&self) -> &Bits<E> {
-        match &self.values {
-            Values::Bits(bits) => bits,
-            _ => unreachable!("checked by the layout: the column is in planes"),
-        }
-    }
-
-    /// The elements of a column of this field.
-    fn elements<R: Element>(&self) -> &E::Share<R> {
-        R::of_values(&self.values).expect("checked by the layout: the column is of this field")
-    }
-
-    /// The rows in a range.
-    fn slice(&self, range: std::ops::Range<usize>) -> Self {
-        Cells {
-            values: match &self.values {
-                Values::Bits(v) => Values::Bits(v.slice(range.clone())),
-                Values::Fp61(v) => Values::Fp61(v.slice(range.clone())),
-                Values::Fp127(v) => Values::Fp127(v.slice(range.clone())),
-            },
-            valid: self.valid.as_ref().map(|v| v.slice(range)),
-        }
-    }
-
-    /// This column with rows moved publicly.
-    fn gather(&self, rows: &[Option<usize>]) -> Self {
-        Cells {
-            values: match &self.values {
-                Values::Bits(v) => Values::Bits(v.gather(rows)),
-                Values::Fp61(v) => Values::Fp61(v.gather(rows)),
-                Values::Fp127(v) => Values::Fp127(v.gather(rows)),
-            },
-            valid: self.valid.as_ref().map(|v| v.gather(rows)),
-        }
-    }
-}
-
-/// A field in which columns hold elements.
-pub(super) trait Element: Field + Cell {
-    fn of_values<E: Engine>(values: &Values<E>) -> Option<&E::Share<Self>>;
-    fn values<E: Engine>(share: E::Share<Self>) -> Values<E>;
-}
-
-impl Element for Fp61 {
-    fn of_values<E: Engine>(values: &Values<E>) -> Option<&E::Share<Self>> {
-        if let Values::Fp61(v) = values { Some(v) } else { None }
-    }
-    fn values<E: Engine>(share: E::Share<Self>) -> Values<E> {
-        Values::Fp61(share)
-    }
-}
-
-impl Element for Fp127 {
-    fn of_values<E: Engine>(values: &Values<E>) -> Option<&E::Share<Self>> {
-        if let Values::Fp127(v) = values { Some(v) } else { None }
-    }
-    fn values<E: Engine>(share: E::Share<Self>) -> Values<E> {
-        Values::Fp127(share)
-    }
-}
-
-impl<E: Engine> Rows<E> {
-    /// The rows of a relation from all its planes, ring by ring ([`planes_of`]).
-    fn split(relation: &Relation, bits: Option<Bits<E>>, fp61: Option<E::Share<Fp61>>, fp127: Option<E::Share<Fp127>>) -> Self {
-        let mut next = [0; 3];
-        fn take<R: Ring, S: Share<R>>(share: &Option<S>, next: &mut usize, planes: usize) -> S {
-            let from = *next;
-            *next += planes;
-            share.as_ref().expect("a ring of which a relation has planes is shared").planes(from..*next)
-        }
-        let row = (!relation.full).then(|| take(&bits, &mut next[0], 1));
-        let columns = relation.columns.iter().map(|column| Cells {
-            values: match column.form.ring() {
-                None if column.form.width() == 0 && bits.is_none() => unreachable!("a column without planes has a relation with bits"),
-                None => Values::Bits(take(&bits, &mut next[0], column.form.width())),
-                Some(crate::plan::Ring::Fp61) => Values::Fp61(take(&fp61, &mut next[1], 1)),
-                Some(crate::plan::Ring::Fp127) => Values::Fp127(take(&fp127, &mut next[2], 1)),
-            },
-            valid: column.nullable.then(|| take(&bits, &mut next[0], 1)),
-        });
-        Rows { places: relation.places as usize, columns: columns.collect(), row }
-    }
-}
+use mpc_core::{Abort, Layout};
+use std::collections::BTreeMap;
 
 /// The relations of a plan, laid out.
 pub(super) struct Relations<'p> {
@@ -375,148 +250,6 @@ impl Operator {
             _ => self.inputs(),
         }
     }
-}
-
-/// The relations computed so far in one run.
-pub(super) struct Computed<E: Engine> {
-    rows: HashMap<usize, Rows<E>>,
-    /// Rows ready to be opened, by release.
-    ready: HashMap<usize, released::Ready<E>>,
-}
-
-impl<E: Engine> Default for Computed<E> {
-    fn default() -> Self {
-        Computed { rows: HashMap::new(), ready: HashMap::new() }
-    }
-}
-
-impl<E: Engine> Run<'_, E> {
-    /// Computes a relation from earlier ones.
-    pub(super) fn relation(&mut self, engine: &mut E, id: usize) -> Result<(), Abort> {
-        let (plan, laid) = (self.program.plan(), self.program.relations());
-        let relation = &plan.relations[id];
-        relation.op.shared_inputs().iter().for_each(|input| self.bring(engine, *input));
-        let of = |id: &RelationId| &self.relations.rows[&id.0];
-        let rows = match &relation.op {
-            Operator::Home { .. } => return Ok(()),
-            Operator::Map { input, .. } => laid.maps[&id].run(engine, of(input))?,
-            Operator::Cross { left, right } => combine::cross(engine, of(left), of(right))?,
-            Operator::Union { inputs } => combine::union(engine, &inputs.iter().map(of).collect::<Vec<_>>(), relation),
-            Operator::Total { input, folds } => total::total(engine, of(input), folds, relation, self.how(id)?)?,
-            Operator::Noise { input, noised, least } => noise::noise(engine, of(input), noised, least, relation)?,
-            Operator::Top { input, by, unique, skip } => {
-                let what = top::Top { by, ties: Ties::seen(*unique), skip: *skip as usize, how: self.how(id)? };
-                top::top(engine, of(input), &what, relation)?
-            }
-            Operator::Lookup { base, table, on, proved, search: Search::Ask, .. } => {
-                let words = || keys_in_words(plan, *table, on);
-                let ask = &laid.asks[&id];
-                let [asks, answers] = ask.owners().map(|owner| self.party(owner));
-                ask.run(engine, of(base), [asks?, answers?], self.inputs, (relation, *proved), words)?
-            }
-            Operator::Lookup { base, table, on, columns, proved, search: Search::Sort } => {
-                let words = || keys_in_words(plan, *table, on);
-                let sorted = order::is_sorted(plan, *table, &on.iter().map(|(_, t)| *t).collect::<Vec<_>>());
-                let what =
-                    lookup::Lookup { base: of(base), table: of(table), on, columns, proved: *proved, sorted, setting: &laid.setting };
-                lookup::lookup(engine, &what, relation, words)?
-            }
-            Operator::Group { input, keys, folds } => {
-                let (way, known) = &laid.groups[&id];
-                let owner = known.as_ref().map(|known| self.owner_of(known)).transpose()?;
-                way.run(engine, of(input), (keys, folds), relation, owner, &laid.setting)?
-            }
-            Operator::Pairs { left, right, on } => pairs::pairs(engine, of(left), of(right), on, relation, &laid.setting)?,
-            Operator::Window { input, partition, by, unique, functions } => {
-                let ties = window::ties(functions, *unique);
-                window::window(engine, of(input), &window::Window { partition, by, ties, functions, how: self.how(id)? }, relation)?
-            }
-        };
-        self.relations.rows.insert(id, rows);
-        // shares nobody will read again
-        self.relations.rows.retain(|of, _| laid.last[*of] > Some(id) || *of == id);
-        Ok(())
-    }
-
-    /// Makes the rows of a release ready to be opened.
-    pub(super) fn ready(&mut self, engine: &mut E, number: usize) -> Result<(), Abort> {
-        let release = &self.program.plan().rows[number];
-        self.bring(engine, release.relation);
-        let ready = released::ready(engine, &self.relations.rows[&release.relation.0], release.ordered)?;
-        self.relations.ready.insert(number, ready);
-        Ok(())
-    }
-
-    /// What a release of rows opens in one ring.
-    pub(super) fn opened<R: Element>(&self, number: usize) -> Option<E::Share<R>> {
-        self.relations.ready.get(&number).and_then(|r| r.elements::<R>())
-    }
-
-    /// The bits a release of rows opens.
-    pub(super) fn opened_bits(&self, number: usize) -> Option<Bits<E>> {
-        self.relations.ready.get(&number).and_then(|r| r.bits())
-    }
-
-    /// A party's place in the session.
-    fn party(&self, name: &str) -> Result<PartyId, Abort> {
-        (self.owner)(name).ok_or_else(|| stranger(name))
-    }
-
-    /// How rows come into the order that a relation needs.
-    fn how(&self, id: usize) -> Result<How<'_>, Abort> {
-        let laid = self.program.relations();
-        match laid.orders.get(&id).filter(|choice| choice.chosen) {
-            Some(choice) => self.owner_of(&choice.known).map(How::Known),
-            None => Ok(How::Sorting(&laid.setting)),
-        }
-    }
-
-    /// Who knows orders.
-    fn owner_of<'a>(&'a self, known: &'a Known<'a>) -> Result<Owner<'a>, Abort> {
-        // what everyone knows stands in its order
-        let party = known.owner().map_or(Ok(PartyId(0)), |owner| self.party(owner))?;
-        Ok(Owner::new(known, party, self.inputs))
-    }
-
-    /// Puts the rows of a relation at home together from what was shared.
-    fn bring(&mut self, engine: &mut E, id: RelationId) {
-        let relation = self.program.plan().relation(id);
-        if self.relations.rows.contains_key(&id.0) {
-            return;
-        }
-        let bits = self.at_home(engine, id, |run| &mut run.bits);
-        let fp61 = self.at_home(engine, id, |run| &mut run.fp61.inputs);
-        let fp127 = self.at_home(engine, id, |run| &mut run.fp127.inputs);
-        self.relations.rows.insert(id.0, Rows::split(relation, bits, fp61, fp127));
-    }
-
-    /// All planes of a relation at home in one ring: shared, or known to everyone.
-    fn at_home<R: Value>(
-        &mut self,
-        engine: &mut E,
-        id: RelationId,
-        shared: impl Fn(&mut Self) -> &mut HashMap<usize, E::Share<R>>,
-    ) -> Option<E::Share<R>> {
-        if let Some(column) = self.ground().relation(id, R::RING).and_then(R::column) {
-            return Some(engine.constant(column));
-        }
-        let slot = self.program.slots().iter().position(|s| s.of == SlotOf::Relation(id) && s.ring == R::RING)?;
-        shared(self).remove(&slot)
-    }
-}
-
-/// The keys of a side that is looked up, and the tables that its rows come of, for people.
-fn keys_in_words(plan: &Plan, table: RelationId, on: &[(usize, usize)]) -> String {
-    let keys: Vec<&str> = on.iter().map(|(_, t)| plan.relation(table).columns[*t].words.as_str()).collect();
-    let (mut tables, mut next) = (Vec::new(), vec![table]);
-    while let Some(id) = next.pop() {
-        let op = &plan.relation(id).op;
-        if let Operator::Home { plan, .. } = op {
-            tables.extend(crate::compile::tables(plan.logical()).into_iter().filter(|table| !tables.contains(table)).collect::<Vec<_>>());
-        }
-        next.extend(op.inputs().into_iter().rev());
-    }
-    format!("{} in {}", keys.join(", "), tables.join(", "))
 }
 
 /// What the owners of relations at home share, ring by ring: nothing of those of which nobody reads shares.

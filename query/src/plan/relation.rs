@@ -470,6 +470,11 @@ pub enum RowOp {
     },
 }
 
+impl RowOp {
+    /// The values that a public list has at most.
+    pub const MOST_LISTED: usize = 1 << 12;
+}
+
 /// Parts of a date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]

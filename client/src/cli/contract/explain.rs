@@ -1,6 +1,7 @@
 //! `tacit contract explain`.
 
 use super::{catalog, document};
+use crate::caret::point_at;
 use crate::cli::{Done, End, print};
 use crate::clock::now;
 use crate::contract::{Document, words};
@@ -52,8 +53,7 @@ had. Exit code 1 if the question is not allowed.";
 pub(super) fn explain(args: &ExplainArgs) -> Done {
     let documents = args.file.iter().map(|path| document(path)).collect::<Result<Vec<_>, _>>()?;
     let catalog = catalog(&args.catalogue)?;
-    let plan = compile(&args.sql, &catalog)
-        .map_err(|error| Error::Sql(format!("{}: {}\n  to mend it: {}", error.code, error.message, error.fix)))?;
+    let plan = compile(&args.sql, &catalog).map_err(|error| Error::Sql(point_at(&args.sql, &error)))?;
     let consent::Found { uses, tables, disclosed } =
         consent::interpret(&plan).map_err(|unknown| Error::Failed(format!("it cannot be decided: it has {unknown}")))?;
     let given: Vec<SignedContract> = documents.into_iter().map(as_signed).collect();
@@ -64,7 +64,9 @@ pub(super) fn explain(args: &ExplainArgs) -> Done {
         Some(name) => named(name),
     };
     let Some(planner) = planner else {
-        return Err(Error::config(format!("the contract `{}` names no such planner", first.id)).into());
+        let named: Vec<&str> = first.planners.iter().map(|key| key.name()).collect();
+        let wanted = args.planner.as_ref().map_or_else(String::new, |name| format!(" `{name}`"));
+        return Err(Error::config(format!("the contract `{}` names no planner{wanted}; it names {}", first.id, named.join(", "))).into());
     };
     let purpose = args.purpose.clone().or_else(|| first.purposes.first().cloned()).unwrap_or_default();
     let ask = consent::Ask {

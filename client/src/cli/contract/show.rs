@@ -49,7 +49,7 @@ const SHOW_HELP: &str = "Examples:
   tacit contract show energy.meters.5c1e90d2.contract --receipt > receipt.md
   tacit contract show energy.meters.5c1e90d2.contract --odrl > policy.jsonld
   tacit contract show energy.meters.5c1e90d2.contract --roster roster.toml --contracts contracts
-  tacit contract show energy.meters.5c1e90d2.contract --roster roster.toml --log energy/ledger --json
+  tacit contract show energy.meters.5c1e90d2.contract --roster roster.toml --log energy/state/ledger --json
 
 The states are those of the Dataspace Protocol: REQUESTED (a draft), OFFERED (signed by its agency; planners must sign it too), ACCEPTED
 (they have), AGREED (its agency goes by it: by its signature alone if nobody else has to sign, else it is among its contracts), VERIFIED (with the roster's

@@ -95,7 +95,7 @@ const AUDIT_HELP: &str = "Examples:
   tacit ledger audit                                    the city's log, as planner.toml or TACIT_CONFIG says
   tacit ledger audit --config energy/party.toml         an agency's own mirror of it
   tacit ledger audit tiles --policy city.policy --roster roster.toml
-  tacit ledger audit energy/ledger --checkpoint monday.checkpoint --policy city.policy --roster roster.toml --json
+  tacit ledger audit energy/state/ledger --checkpoint monday.checkpoint --policy city.policy --roster roster.toml --json
   tacit ledger audit new --after old --policy both.policy --roster roster.toml
 
 It checks that the policy believes the checkpoint, that the entries lead to its root and to every tile, that those who must have signed every entry,
@@ -164,7 +164,7 @@ const PROVE_HELP: &str = "Examples:
   tacit ledger prove 17 --output debit.proof --entry debit.note       of the city's log, as planner.toml or TACIT_CONFIG says
   tacit ledger prove 17 --config energy/party.toml                    from an agency's own mirror of it
   tacit ledger prove tiles 17 --output debit.proof --entry debit.note
-  tacit ledger prove energy/ledger 5f0c8a…(64 digits) --checkpoint monday.checkpoint
+  tacit ledger prove energy/state/ledger 5f0c8a…(64 digits) --checkpoint monday.checkpoint
 
 `tacit ledger show` lists entries with their numbers. Whoever has the receipt, the entry and a policy can check it with `tacit ledger verify`, or with
 any tool that knows C2SP tlog-proof.";

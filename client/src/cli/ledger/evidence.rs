@@ -47,7 +47,7 @@ const EVIDENCE_HELP: &str = "Examples:
   tacit ledger evidence one.checkpoint other.checkpoint --output fork.evidence       against a key of the policy that planner.toml or TACIT_CONFIG names
   tacit ledger evidence one.checkpoint other.checkpoint --config energy/party.toml   with an agency's own mirror, if they are not of one size
   tacit ledger evidence one.checkpoint other.checkpoint --policy city.policy --output fork.evidence
-  tacit ledger evidence small.checkpoint large.checkpoint --policy city.policy --log energy/ledger --key energy/witness
+  tacit ledger evidence small.checkpoint large.checkpoint --policy city.policy --log energy/state/ledger --key energy/witness
 
 `tacit ledger submit` puts it on the log. Evidence is complete in itself: two checkpoints signed by one key, and the proof that no log has both. It convicts a coordinator by the log's key and an
 agency by its cosigner's. Whether that key is whose it is said to be, a policy or the roster says.";
@@ -126,12 +126,18 @@ fn make(args: &EvidenceArgs, one: &Checkpoint, other: &Checkpoint) -> Result<Evi
             Err(error) => last = Some(last.filter(|_| matches!(error, EvidenceError::Nothing(_))).unwrap_or(error)),
         }
     }
-    Err(last.map_or_else(|| Error::config("the policy has no key of that name"), |error| fails(error.code(), error)))
+    Err(last.map_or_else(|| Error::config("the policy has no key"), |error| fails(error.code(), error)))
 }
 
 /// The keys that may be convicted, a log's own first.
 fn keys(args: &EvidenceArgs) -> Result<Vec<VerifierKey>, Error> {
     let policy = known::policy(args.policy.as_deref(), args.config.as_deref())?;
-    let all = policy.logs().iter().chain(policy.cosigners().map(|(_, key)| key));
-    Ok(all.filter(|key| args.key.as_ref().is_none_or(|name| key.name() == name)).cloned().collect())
+    let all: Vec<VerifierKey> = policy.logs().iter().chain(policy.cosigners().map(|(_, key)| key)).cloned().collect();
+    let Some(name) = &args.key else { return Ok(all) };
+    let named: Vec<VerifierKey> = all.iter().filter(|key| key.name() == name).cloned().collect();
+    if named.is_empty() {
+        let names: Vec<&str> = all.iter().map(VerifierKey::name).collect();
+        return Err(Error::config(format!("the policy has no key `{name}`; it has {}", names.join(", "))));
+    }
+    Ok(named)
 }

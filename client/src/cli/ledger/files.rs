@@ -70,6 +70,20 @@ pub(in crate::cli) struct Log {
     pub checkpoint: Checkpoint,
 }
 
+impl Log {
+    /// Itself, unless a node's mirror has fewer entries than the checkpoint is of.
+    pub fn whole(self) -> Result<Self, Error> {
+        let size = self.checkpoint.head().size;
+        match &self.files {
+            Files::Node(store) if store.size() < size => Err(Error::Failed(format!(
+                "the node's mirror has {} entries of the log, and the checkpoint is of {size}; try again in a moment, or see by `tacit doctor` what keeps it",
+                store.size(),
+            ))),
+            _ => Ok(self),
+        }
+    }
+}
+
 impl LogArgs {
     /// The newest of a log.
     pub fn at(log: &Path) -> Self {
@@ -77,6 +91,7 @@ impl LogArgs {
     }
 
     pub fn open(&self) -> Result<Log, Error> {
+        is_folder(&self.log)?;
         // Before the files: a node that uses them may have more by then, and never less.
         let checkpoint = read_checkpoint(self.checkpoint.as_deref().unwrap_or(&self.log.join("checkpoint")))?;
         Ok(Log { files: Files::open(&self.log)?, checkpoint })
@@ -125,8 +140,19 @@ impl Tiles for Served {
     }
 }
 
+/// A log is in a folder; whoever has one entry of it in a file reads that as it is.
+fn is_folder(log: &Path) -> Result<(), Error> {
+    let what = match log.is_dir() {
+        true => return Ok(()),
+        false if log.exists() => "this is a file, and a log is a folder",
+        false => "there is no such folder",
+    };
+    Err(Error::config(format!("{}: {what}; name a folder of tiles, or a node's ledger folder", log.display())))
+}
+
 impl Files {
     pub fn open(folder: &Path) -> Result<Self, Error> {
+        is_folder(folder)?;
         match () {
             () if folder.join("tail").exists() => Store::read(folder).map(Box::new).map(Self::Node).map_err(|e| fails(e.code(), e)),
             () if folder.join("tile").is_dir() || folder.join("checkpoint").exists() => Ok(Self::Tiles(Folder(folder.into()))),

@@ -74,30 +74,25 @@ impl Known {
     /// The log: an agency's own mirror, up to the checkpoint that the coordinator hands out, as its own has its own cosignatures only; or all of it from the coordinator. Whoever hands
     /// it out, it is checked.
     pub fn log(&self, checkpoint: Option<&Path>) -> Result<Log, Error> {
-        let served = self.served()?;
         let checkpoint = match checkpoint {
             Some(path) => read_checkpoint(path)?,
-            None => {
-                let text = served.checkpoint(match self.own {
-                    Some(_) => "name with --checkpoint one that it handed out before, which others may have kept",
-                    None => "name the log's files: LOG",
-                })?;
-                Checkpoint::parse(&text)
-                    .map_err(|error| Error::Failed(format!("what the coordinator hands out as the log's checkpoint is none: {error}")))?
-            }
+            None => self.checkpoint(match self.own {
+                Some(_) => "name with --checkpoint one that it handed out before, which others may have kept",
+                None => "name the log's files: LOG",
+            })?,
         };
         let files = match &self.own {
             Some(folder) => Files::open(folder)?,
-            None => Files::Served(served),
+            None => Files::Served(self.served()?),
         };
-        match &files {
-            Files::Node(store) if store.size() < checkpoint.head().size => Err(Error::Failed(format!(
-                "this node's mirror has {} entries of the log, and the checkpoint is of {}; try again in a moment, or see by `tacit doctor` what keeps it",
-                store.size(),
-                checkpoint.head().size
-            ))),
-            _ => Ok(Log { files, checkpoint }),
-        }
+        Log { files, checkpoint }.whole()
+    }
+
+    /// The newest checkpoint that a quorum cosigned, as the coordinator hands it out; `instead` is what else would do.
+    pub fn checkpoint(&self, instead: &str) -> Result<Checkpoint, Error> {
+        let text = self.served()?.checkpoint(instead)?;
+        Checkpoint::parse(&text)
+            .map_err(|error| Error::Failed(format!("what the coordinator hands out as the log's checkpoint is none: {error}")))
     }
 
     /// The log's files, however far they are.

@@ -33,15 +33,18 @@ pub(super) struct ShowArgs {
 }
 
 const SHOW_HELP: &str = "Examples:
-  tacit ledger show energy/ledger
-  tacit ledger show energy/ledger --kind job-debit --last 1000 --json
-  tacit ledger show energy/ledger --job 5f0c8a
-  tacit ledger show energy/ledger 17
+  tacit ledger show energy/state/ledger
+  tacit ledger show energy/state/ledger --kind job-debit --last 1000 --json
+  tacit ledger show energy/state/ledger --job 5f0c8a
+  tacit ledger show energy/state/ledger 17
 
 Nothing is verified here: `tacit ledger audit` does that. The kinds are member, contract, revoke, dataset, job-query, job-debit, job-start, job-result,
 job-abort, evidence and handover.";
 
 pub(super) fn show(args: &ShowArgs) -> Done {
+    if let Some(kind) = args.kind.as_deref().filter(|kind| !Body::KINDS.contains(kind)) {
+        return Err(Error::config(format!("there is no kind of entry `{kind}`; there are {}", Body::KINDS.join(", "))).into());
+    }
     let log = args.log.open()?;
     let head = log.checkpoint.head();
     if let Some(index) = args.index {

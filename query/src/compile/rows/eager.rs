@@ -38,7 +38,6 @@ use crate::{
 /// The same aggregate with groups formed below the join it is over, if that helps; and why it is, or is not, if it is over a join.
 pub(super) fn below_join(
     a: &Aggregate,
-    plan: &LogicalPlan,
     catalog: &Catalog,
     otherwise: Option<&str>,
 ) -> Result<(Option<LogicalPlan>, Option<Decided>), SqlError> {
@@ -46,6 +45,7 @@ pub(super) fn below_join(
         return Ok((None, None));
     }
     let Some(over) = Over::of(a)? else { return Ok((None, None)) };
+    let plan = &LogicalPlan::Aggregate(a.clone());
     let keys = a.group_expr.iter().map(said).collect::<Vec<_>>().join(", ");
     let of = if keys.is_empty() { "aggregates over a join".into() } else { format!("groups by {keys} over a join") };
     const AFTER: &str = "formed after the join";

@@ -242,10 +242,8 @@ impl Rows<'_> {
             )
             .at(self.text.expr(sets)));
         }
-        let (better, decided) = match parts::needed(a, demands)? {
-            Some(needed) => super::eager::below_join(&needed, &LogicalPlan::Aggregate(needed.clone()), self.catalog, self.otherwise)?,
-            None => super::eager::below_join(a, plan, self.catalog, self.otherwise)?,
-        };
+        let needed = parts::needed(a, demands)?;
+        let (better, decided) = super::eager::below_join(needed.as_ref().unwrap_or(a), self.catalog, self.otherwise)?;
         if let Some(better) = better {
             self.decided.extend(decided);
             return self.lower(&better, demands);

@@ -1,4 +1,6 @@
 //! What joins, groups and sorts share: keys as planes, neighbours, tables of columns.
+//!
+//! *Leakage.* None, but of [`refuse_any`]: it opens, verified, one bit for all rows, whether one of them breaks what the plan relies on; if so the session ends.
 
 use super::choose::Setting;
 use super::digest::Digest;

@@ -43,14 +43,8 @@ impl Sides<'_> {
             return Ok(None);
         }
         let rows = Facts::of(self.table, self.catalog).in_group(&folded_on, self.table.schema());
-        let mut firsts: Vec<Expr> = vec![count(lit(1i64))];
-        let mut folded = |first: Expr| {
-            let at = firsts.iter().position(|f| *f == first).unwrap_or_else(|| {
-                firsts.push(first);
-                firsts.len() - 1
-            });
-            Expr::Column(names(FOLDED, &firsts).swap_remove(at))
-        };
+        let mut table = Folding { name: FOLDED, input: self.table, keys: folded_on, firsts: vec![count(lit(1i64))] };
+        let mut folded = |first: Expr| table.column(first);
         let (pairs, schema) = (Facts::of(&LogicalPlan::Join(self.over.join.clone()), self.catalog), &self.over.join.schema);
         let pairs = Input { schema, columns: &pairs.columns, catalog: self.catalog };
         let mut folds = Vec::new();
@@ -62,10 +56,10 @@ impl Sides<'_> {
                 times(f, folded(count(lit(1i64))), self.base.schema(), rows)
             } else {
                 Product::of(f, pairs, &|e| self.side(e)).and_then(|product| {
-                    let Product { base, table } = product;
-                    let of_table = folded(table.folded(f.func.name() == "count")?);
+                    let Product { base, table: factor } = product;
+                    let of_table = folded(factor.folded(f.func.name() == "count")?);
                     let value = match base.value() {
-                        Some(value) => product::times((value, base.scale()), (of_table, table.scale())),
+                        Some(value) => product::times((value, base.scale()), (of_table, factor.scale())),
                         None => of_table,
                     };
                     product::filtered(sum(value), base.given())
@@ -76,7 +70,7 @@ impl Sides<'_> {
         }
         let (again, folds): (Vec<Expr>, Vec<Fold<'_>>) = folds.into_iter().unzip();
 
-        let table = folded_by(FOLDED, self.table, &folded_on, &firsts)?;
+        let table = folded_by(table.name, table.input, &table.keys, &table.firsts)?;
         let on = self.on.iter().enumerate().map(|(i, (b, _))| (b.clone(), Expr::Column(of_keys[i].clone()))).collect();
         let mut whole = LogicalPlanBuilder::from(self.over.joined(self.base.clone(), table, on)?);
         if let Some(condition) = conditions.into_iter().reduce(Expr::and) {
@@ -133,7 +127,7 @@ impl Over<'_> {
     }
 }
 
-/// A side of all pairs, on its way to be folded.
+/// A side, on its way to be folded.
 struct Folding<'p> {
     name: &'static str,
     input: &'p LogicalPlan,

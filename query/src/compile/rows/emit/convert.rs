@@ -125,7 +125,7 @@ impl Emit<'_> {
 
     /// The value that a public list has for each code.
     fn listed(&mut self, val: Val, values: Vec<Vec<u64>>, to: &RowForm, expr: &Expr) -> Result<Val, SqlError> {
-        if values.len() as u128 > form::MOST_LISTED {
+        if values.len() > RowOp::MOST_LISTED {
             let what = format!("{} has a dictionary of {} texts, too long to meet other texts here", said(expr), values.len());
             let fix = "declare max_bytes for its column in the catalogue instead of the dictionary";
             return Err(SqlError::unsupported(what, fix).at(self.text.expr(expr)));

@@ -64,16 +64,14 @@ impl Rows<'_> {
         }
         let whole = Aggregate::try_new(a.input.clone(), a.group_expr.clone(), parts).map_err(internal)?;
         let columns = whole.schema.columns();
-        let whole = LogicalPlan::Aggregate(whole);
-        let LogicalPlan::Aggregate(split) = &whole else { return Err(internal("an aggregate")) };
-        let (Some(plan), decided) = eager::below_join(split, &whole, self.catalog, self.otherwise)? else { return Ok(None) };
+        let (Some(plan), decided) = eager::below_join(&whole, self.catalog, self.otherwise)? else { return Ok(None) };
         let of_keys = keys.iter().enumerate().map(|(i, form)| Ok(Demand { expr: Expr::Column(columns[i].clone()), form: form.clone() }));
         let folded = folds.drafts.iter().filter(|draft| !matches!(draft.fold.op, FoldOp::Same(_))).enumerate().map(|(i, draft)| {
             let column = Expr::Column(columns[groups + i].clone());
             let expr = match draft.fold.op {
                 // of no value it is 0: whether there is one is another fold
                 FoldOp::Sum(_) => {
-                    let zero = ScalarValue::new_zero(&column.get_type(whole.schema()).map_err(internal)?).map_err(internal)?;
+                    let zero = ScalarValue::new_zero(&column.get_type(&whole.schema).map_err(internal)?).map_err(internal)?;
                     coalesce(vec![column, Expr::Literal(zero, None)])
                 }
                 _ => column,

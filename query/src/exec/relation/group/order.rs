@@ -1,4 +1,6 @@
 //! One order of the rows of a group-by, and what is summed in it.
+//!
+//! *Leakage.* None: rows are sorted by protocols that show nothing, or brought into an order by an owner who knows it from its own rows ([`super::super::arrange`]); where groups begin is secret.
 
 use super::super::arrange::{How, side_by_side};
 use super::super::choose::Setting;

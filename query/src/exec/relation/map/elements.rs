@@ -1,4 +1,6 @@
 //! The elements of a Map: lifted bits, linear combinations, products.
+//!
+//! *Leakage.* None: what is lifted and multiplied, and when, follows from the plan.
 
 use super::super::super::field::{Known, elements, times};
 use super::super::super::program::ProgramError;

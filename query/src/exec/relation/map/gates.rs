@@ -6,9 +6,6 @@ use super::{Layout, Source, convert};
 use crate::exec::graph::Wire;
 use crate::plan::relation::{Relation, RowKind, RowNode, RowNodeId, RowOp};
 
-/// Planes of a position in a list.
-const MOST_POSITION: usize = 12;
-
 /// Wires of a node of bits.
 pub(super) fn width(kind: RowKind) -> usize {
     match kind {
@@ -97,7 +94,7 @@ impl Layout<'_> {
             }
             RowOp::Listed(of, values) => {
                 let of = self.wires_in(*of, stage)?;
-                if of.len() > MOST_POSITION {
+                if of.len() > RowOp::MOST_LISTED.ilog2() as usize {
                     return Err(ProgramError("a list of values has at most 4096"));
                 }
                 circuit::listed(&mut self.stages[stage].graph, &of, values, width)

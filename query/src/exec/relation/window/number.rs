@@ -1,4 +1,6 @@
 //! Row numbers, ranks, tiles, and rows a fixed number away.
+//!
+//! *Leakage.* None: gates, and divisions by public numbers; rows move by a public number of places.
 
 use super::super::keys::zeros;
 use super::*;

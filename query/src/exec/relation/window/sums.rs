@@ -1,4 +1,6 @@
 //! Counts and sums over partitions, whole or running.
+//!
+//! *Leakage.* None: sums and differences of shares, by protocols whose messages follow from numbers of places alone.
 
 use super::*;
 use crate::plan::Ring;
