@@ -320,10 +320,13 @@ fn check(plan: &Plan) -> Result<(), SqlError> {
     });
     let mut released = plan.releases.iter().map(|r| &r.name).chain(plan.rows.iter().map(|r| &r.name));
     let answer = facts::tables(plan.answer.logical()).iter().all(|t| released.clone().any(|r| r == t));
-    if frames && scans && homes && answer && released.next().is_some() {
-        Ok(())
-    } else {
-        Err(internal("a sub-plan reads what its place does not hold"))
+    match (frames && scans && homes && released.next().is_some(), answer) {
+        (true, true) => Ok(()),
+        (true, false) => Err(SqlError::unsupported(
+            "a sub-query over a public table stands beside what comes out, where nothing but that is read",
+            "join it instead of selecting it: … CROSS JOIN (SELECT MAX(x) AS value FROM public.…) s, and show s.value",
+        )),
+        (false, _) => Err(internal("a sub-plan reads what its place does not hold")),
     }
 }
 

@@ -34,6 +34,10 @@ pub enum Cond {
     There(Number),
     Flag(u8),
     Word(u8),
+    /// Whether it is a value, as NULLIF has it.
+    Gone(Number, i16),
+    /// Whether it is small, as a cast has it.
+    Small(Number),
     Either(Box<Cond>, Box<Cond>),
 }
 
@@ -91,6 +95,8 @@ fn cond(there: bool) -> impl Strategy<Value = Cond> {
             1 => number().prop_map(move |n| if there { Cond::There(n) } else { Cond::Above(n, 7) }),
             1 => any::<u8>().prop_map(Cond::Flag),
             2 => any::<u8>().prop_map(Cond::Word),
+            1 => (number(), 0..90i16).prop_map(move |(c, n)| if there { Cond::Gone(c, n) } else { Cond::Above(c, n) }),
+            1 => number().prop_map(move |n| if there { Cond::Small(n) } else { Cond::Above(n, 7) }),
         ]
     };
     prop_oneof![5 => one(), 1 => (one(), one()).prop_map(|(a, b)| Cond::Either(Box::new(a), Box::new(b)))]
@@ -154,7 +160,7 @@ pub fn questions() -> impl Strategy<Value = Question> {
         let follows = |c: &Cond| matches!(c, Cond::Either(a, b) if words.contains(&cond_sql(a, &of)) || words.contains(&cond_sql(b, &of)));
         question.filter.retain(|c| !follows(c));
         // of a column that is compared, all rows have a value
-        let compared = question.filter.iter().any(|c| matches!(c, Cond::Above(..) | Cond::There(_)));
+        let compared = question.filter.iter().any(|c| matches!(c, Cond::Above(..) | Cond::There(_) | Cond::Small(_)));
         if let Shape::Groups { of, having, .. } = &mut question.shape {
             for agg in of.iter_mut().chain(having) {
                 if let Agg::Of(Count, _, filter) = agg
@@ -367,6 +373,14 @@ fn cond_sql(c: &Cond, tables: &[&'static Table]) -> String {
         Cond::There(n) => {
             let (t, c, _) = of_number(tables, there(*n));
             format!("{}.{c} IS NOT NULL", t.alias)
+        }
+        Cond::Gone(n, value) => {
+            let (t, c, _) = of_number(tables, *n);
+            format!("NULLIF({}.{c} - {value}, 0) IS NULL", t.alias)
+        }
+        Cond::Small(n) => {
+            let (t, c, _) = of_number(tables, *n);
+            format!("TRY_CAST({}.{c} AS TINYINT) IS NOT NULL", t.alias)
         }
         Cond::Flag(n) => format!("{}.{}", table(n).alias, table(n).flag),
         Cond::Word(n) => format!("{}.{} = '{}'", table(n).alias, table(n).word.0, table(n).word.1),

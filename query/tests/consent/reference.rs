@@ -240,7 +240,7 @@ impl Needs {
 
     fn cond(&mut self, c: &Cond, tables: &[&'static Table]) {
         match c {
-            Cond::Above(n, _) => {
+            Cond::Above(n, _) | Cond::Gone(n, _) | Cond::Small(n) => {
                 let (t, c, _) = of_number(tables, *n);
                 self.add(t, Some(c), &[Filter]);
             }

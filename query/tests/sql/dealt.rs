@@ -48,16 +48,27 @@ fn what_need_not_be_the_same_twice_is_not_bound() {
 
 #[test]
 fn a_part_is_its_owners_and_of_what_it_does_at_home() {
-    let part = |marks: &str, cases: &str| {
-        let sql = format!(
-            "SELECT SUM(m.mark * c.severity) AS s FROM (SELECT pupil, mark FROM school.marks WHERE {marks}) m \
-             JOIN (SELECT patient, severity FROM clinic.cases WHERE {cases}) c ON c.patient = m.pupil"
-        );
-        let dealt = town().dealt(&sql, 1 << 28).unwrap_or_else(|e| panic!("{e}"));
-        ["school", "clinic"].map(|owner| dealt.get(owner).copied().flatten().expect("it is bound")[0])
-    };
-    let [school, clinic] = part("mark > 3", "severity > 1");
-    assert_eq!(part("mark > 3", "severity > 2")[0], school, "what the others do at home is theirs");
-    let [other, same] = part("mark > 4", "severity > 1");
-    assert!(other != school && same == clinic);
+    let shapes = [
+        "SELECT COUNT(*) AS n FROM {p} JOIN {c} ON p.points > c.weight AND p.ward = c.ward",
+        "SELECT SUM(p.points * c.weight) AS s FROM {p} JOIN {c} ON c.ward = p.ward",
+        "SELECT p.ward, COUNT(*) AS n, SUM(c.weight) AS s FROM {p} JOIN {c} ON c.ward = p.ward GROUP BY p.ward",
+        "SELECT ward, COUNT(*) AS n FROM (SELECT ward FROM {p} UNION ALL SELECT ward FROM {c}) u GROUP BY ward",
+    ];
+    let mut both = 0;
+    for shape in shapes {
+        let part = |pupils: &str, patients: &str| {
+            let from = |sql: &str, alias: &str, table: &str| sql.replace(&format!("{{{alias}}}"), &format!("({table}) {alias}"));
+            let sql = from(shape, "p", &format!("SELECT ward, points FROM school.pupils WHERE {pupils}"));
+            let sql = from(&sql, "c", &format!("SELECT ward, weight FROM clinic.patients WHERE {patients}"));
+            let dealt = town().dealt(&sql, 1 << 28).unwrap_or_else(|e| panic!("{sql}\n{e}"));
+            ["school", "clinic"].map(|owner| dealt.get(owner).copied().flatten().map(|[part, _]| part))
+        };
+        let (one, others, own) = (part("pupil > 3", "patient > 5"), part("pupil > 3", "patient > 6"), part("pupil > 4", "patient > 5"));
+        if one.iter().all(Option::is_some) {
+            both += 1;
+            assert!(one[0] == others[0] && one[1] != others[1], "what the others do at home is theirs: {shape}");
+            assert!(one[0] != own[0] && one[1] == own[1], "{shape}");
+        }
+    }
+    assert!(both > 0, "of some questions both parts are bound");
 }

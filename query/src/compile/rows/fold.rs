@@ -258,7 +258,12 @@ impl Rows<'_> {
         // rows are grouped by the keys of which the others are functions; few tuples have a mask each, whatever depends on what
         let few = form::tuples(&output.columns[..groups], self.catalog).is_some_and(|t| t <= FEW);
         let place = |i: usize| plain(&a.group_expr[i], a.input.schema());
-        let by: Vec<usize> = if few { (0..groups).collect() } else { input.essential(&(0..groups).collect(), place).into_iter().collect() };
+        let mut by: Vec<usize> =
+            if few { (0..groups).collect() } else { input.essential(&(0..groups).collect(), place).into_iter().collect() };
+        if by.is_empty() && groups > 0 {
+            // all are the same everywhere: one group, but none of no rows
+            by.push(0);
+        }
         let keys = by.len();
         let bound = super::home::places(&input, self.catalog).ok_or_else(|| internal("a relation without a bound"))?;
         let in_group = input.in_group(&a.group_expr, a.input.schema()).min(bound.into());

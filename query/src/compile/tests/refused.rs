@@ -158,7 +158,7 @@ const CASES: &[(&str, Code, &str)] = &[
     (
         "SELECT SUM(c.covid_deaths % g.score) {both}",
         Code::Unsupported,
-        "1:12: c.covid_deaths % g.score: the operator % over values of several owners cannot be computed on shares: evaluate it in a sub-query of one owner",
+        "1:12: c.covid_deaths % g.score: a remainder by what is no number in the question cannot be computed on shares: write a number instead of g.score, or, of whole numbers, c.covid_deaths - g.score * (c.covid_deaths / NULLIF(g.score, 0))",
     ),
     (
         "SELECT COUNT(*) {both} WHERE SQRT(c.covid_deaths) > g.score",
