@@ -59,8 +59,18 @@ pub(super) struct Uses {
     found: BTreeMap<(Source, Need), String>,
     /// What was matched with what.
     edges: Vec<(Source, Source, String)>,
-    /// What aggregates were compared or ordered by, and by which columns their groups were made.
-    compared: Vec<(Operation, Source, Operation, Rc<BTreeSet<Source>>, String)>,
+    compared: Vec<Compared>,
+}
+
+/// An aggregate that was compared (FILTER) or ordered by (ORDER).
+#[derive(Debug)]
+struct Compared {
+    of: Operation,
+    source: Source,
+    fold: Operation,
+    /// The columns by which its groups were made.
+    groups: Rc<BTreeSet<Source>>,
+    place: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,8 +119,8 @@ impl Uses {
 
     /// Of a sum of extremes neither the one nor the other alone says enough.
     fn compared(&mut self, of: Operation, source: &Source, folded: Folds, groups: &Rc<BTreeSet<Source>>) {
-        let place = self.place.clone();
-        self.compared.extend(folded.iter().map(|fold| (of, source.clone(), fold, groups.clone(), place.clone())));
+        let compared = |fold| Compared { of, source: source.clone(), fold, groups: groups.clone(), place: self.place.clone() };
+        self.compared.extend(folded.iter().map(compared));
     }
 
     /// What chooses rows, or between values.
@@ -332,7 +342,7 @@ impl Uses {
     /// see each is compared as a row is. A table's rows are grouped by all its columns that were matched with a key. A number of values is no value: it is compared as
     /// whether there is one.
     fn settle_compared(&mut self, components: &[BTreeMap<Node, BTreeSet<Source>>]) {
-        for (of, source, fold, groups, place) in std::mem::take(&mut self.compared) {
+        for Compared { of, source, fold, groups, place } in std::mem::take(&mut self.compared) {
             let matched = |key: &Source| {
                 let component = components.iter().find(|all| all.contains_key(&Node::of(key)));
                 component.map_or_else(|| vec![key.clone()], |all| all.values().flatten().cloned().collect())
