@@ -5,7 +5,7 @@ mod aggregate;
 mod expr;
 
 pub(super) use aggregate::{default_away, one as of_aggregate, one_of_them, window as of_window};
-pub(super) use expr::{has_subquery, nullable, of_expr, plain, strict};
+pub(super) use expr::{dropped, has_subquery, nullable, of_expr, plain, strict};
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -33,6 +33,8 @@ pub(super) struct Known {
     /// Why an exact column has no usable range.
     pub(super) wide: Option<String>,
     pub(super) nullable: bool,
+    /// Rows where it was NULL were dropped, or will be: what is computed of it where it is may still meet them.
+    pub(super) dropped: bool,
     /// It is never 0 (a condition may say so, or its own form).
     pub(super) nonzero: bool,
     /// All values of a text column, sorted.
@@ -55,6 +57,7 @@ impl Known {
             real: None,
             wide: None,
             nullable: true,
+            dropped: false,
             nonzero: false,
             values: None,
             origin: None,
@@ -62,6 +65,12 @@ impl Known {
             distinct: None,
             repeats: None,
         }
+    }
+
+    /// Rows where it is NULL are dropped.
+    pub(super) fn drop_nulls(&mut self) {
+        self.dropped |= self.nullable;
+        self.nullable = false;
     }
 }
 
@@ -473,8 +482,8 @@ fn across(join: &Join, left: (&Facts, &BTreeSet<usize>), right: (&Facts, &BTreeS
 
 /// An inner join made these equal (and not NULL): what is known of one is known of the other.
 fn equate(columns: &mut [Known], l: usize, r: usize) {
-    columns[l].nullable = false;
-    columns[r].nullable = false;
+    columns[l].drop_nulls();
+    columns[r].drop_nulls();
     if columns[l].ty != columns[r].ty {
         return;
     }

@@ -7,7 +7,7 @@ use datafusion::{
 };
 
 use super::{
-    facts::{Facts, Input, nullable},
+    facts::{Facts, Input, dropped, nullable},
     real,
     temporal::{self, Cycle, Grain},
 };
@@ -391,7 +391,7 @@ fn extreme(greatest: bool, args: &[Expr], input: Input<'_>) -> Result<Option<Int
     for e in args {
         let Some(i) = of(e, input)? else { return Ok(None) };
         hull = Some(hull.map_or(i, |h| h.hull(i)));
-        if !nullable(e, input) {
+        if !nullable(e, input) && !dropped(e, input) {
             let end = if greatest { i.min } else { i.max };
             bound = Some(bound.map_or(end, |b| if greatest { b.max(end) } else { b.min(end) }));
         }

@@ -43,6 +43,7 @@ pub(in crate::compile) fn of_expr(expr: &Expr, input: Input<'_>) -> Known {
         real: if ty.is_floating() { real::of(expr, input) } else { None },
         wide,
         nullable: nullable(expr, input),
+        dropped: dropped(expr, input),
         // what a sub-query yields is looked into once
         nonzero: !has_subquery(expr) && total::never_zero(expr, input, &[]),
         values: values(expr, input),
@@ -52,6 +53,11 @@ pub(in crate::compile) fn of_expr(expr: &Expr, input: Input<'_>) -> Known {
         repeats,
         ty,
     }
+}
+
+/// Whether an expression is of a column where rows with NULLs were dropped.
+pub(in crate::compile) fn dropped(expr: &Expr, input: Input<'_>) -> bool {
+    expr.column_refs().into_iter().any(|c| input.column(c).is_some_and(|known| known.dropped))
 }
 
 /// Whether an expression can be NULL.
@@ -179,7 +185,7 @@ pub(in crate::compile) fn plain(expr: &Expr, schema: &DFSchema) -> Option<usize>
 pub(super) fn not_null(condition: &Expr, schema: &DFSchema, columns: &mut [Known]) {
     let mut mark = |e: &Expr| {
         if let Some(i) = plain(e, schema) {
-            columns[i].nullable = false;
+            columns[i].drop_nulls();
         }
     };
     match condition {
