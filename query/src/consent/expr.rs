@@ -3,7 +3,7 @@
 use datafusion::{
     arrow::datatypes::DataType,
     common::DFSchema,
-    logical_expr::{Case, Expr, ExprSchemable, Operator, expr::ScalarFunction},
+    logical_expr::{BinaryExpr, Case, Expr, ExprSchemable, Operator, expr::ScalarFunction},
 };
 use ledger::contract::Operation;
 
@@ -37,12 +37,14 @@ impl Row<'_> {
             }
             Expr::Cast(c) => self.cast(e, &c.expr, c.field.data_type()),
             Expr::TryCast(c) => self.cast(e, &c.expr, c.field.data_type()),
-            Expr::Negative(inner) => Ok(self.expr(inner)?.computed()),
+            Expr::Negative(inner) => self.expr(inner),
             Expr::BinaryExpr(b) => {
                 let (l, r) = (self.expr(&b.left)?, self.expr(&b.right)?);
                 match b.op {
                     Operator::And | Operator::Or => Ok(l.and(&r)),
-                    Operator::Plus | Operator::Minus | Operator::Multiply => Ok(l.and(&r).computed()),
+                    Operator::Plus | Operator::Minus | Operator::Multiply if self.rounds(e, b) => self.any(e, l.and(&r)),
+                    Operator::Plus | Operator::Minus => Ok(l.plus(&r)),
+                    Operator::Multiply => Ok(l.times(&r)),
                     Operator::Divide => self.quotient(e, &l, &r),
                     Operator::Eq | Operator::IsNotDistinctFrom => Ok(self.equal(e, &l, &r)),
                     // whether there is any group
@@ -136,25 +138,33 @@ impl Row<'_> {
     }
 
     fn case(&mut self, c: &Case) -> Result<Label, Unknown> {
-        let mut all = Label::default();
+        let (mut all, mut arms) = (Label::default(), Vec::new());
         let of = c.expr.as_ref().map(|of| self.expr(of)).transpose()?;
         for (when, then) in &c.when_then_expr {
             let when = match &of {
                 Some(of) => of.clone().and(&self.expr(when)?).tested(Operation::Filter, &words(when)),
                 None => self.condition(when)?,
             };
-            all = all.and(&when).and(&self.expr(then)?);
+            all = all.and(&when);
+            arms.push(self.expr(then)?);
         }
         if let Some(otherwise) = &c.else_expr {
-            all = all.and(&self.expr(otherwise)?);
+            arms.push(self.expr(otherwise)?);
         }
-        Ok(all)
+        Ok(all.and(&Label::one_of(&arms)))
+    }
+
+    /// Whether sums and products of such values are rounded: floating-point numbers, or dates at the end of a month.
+    fn rounds(&self, e: &Expr, b: &BinaryExpr) -> bool {
+        let ty = |e: &Expr| e.get_type(self.schema).unwrap_or(DataType::Null);
+        let moves = [&b.left, &b.right].into_iter().any(|side| matches!(ty(side), DataType::Interval(_)));
+        ty(e).is_floating() || moves && ty(e).is_temporal() && !matches!(ty(e), DataType::Interval(_))
     }
 
     fn function(&mut self, e: &Expr, f: &ScalarFunction) -> Result<Label, Unknown> {
         let args = f.args.iter().map(|arg| self.expr(arg)).collect::<Result<Vec<_>, _>>()?;
         match f.name() {
-            "coalesce" => Ok(Label::union(&args)),
+            "coalesce" => Ok(Label::one_of(&args)),
             _ => self.any(e, Label::union(&args)),
         }
     }

@@ -45,8 +45,8 @@ impl Home {
                 Op::And(all) => (Label::union(all.iter().map(|a| &of(a).0)), "a condition".into()),
                 Op::Or(all) => (Label::union(all.iter().map(|a| &of(a).0)), "a condition".into()),
                 Op::Lift(a) => of(a).clone(),
-                Op::Add(a, b) => (of(a).0.clone().and(&of(b).0).computed(), format!("{} + {}", of(a).1, of(b).1)),
-                Op::Product(a, b) => (of(a).0.clone().and(&of(b).0).computed(), format!("{} * {}", of(a).1, of(b).1)),
+                Op::Add(a, b) => (of(a).0.plus(&of(b).0), format!("{} + {}", of(a).1, of(b).1)),
+                Op::Product(a, b) => (of(a).0.times(&of(b).0), format!("{} * {}", of(a).1, of(b).1)),
                 Op::Less(a, b) => {
                     let words = clipped(format!("{} < {}", of(a).1, of(b).1));
                     (of(a).0.clone().and(&of(b).0).tested(Operation::Filter, &words), words)

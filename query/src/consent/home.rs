@@ -104,7 +104,7 @@ impl Home {
             LogicalPlan::Join(j) => self.join(j),
             LogicalPlan::Union(u) => {
                 let all = u.inputs.iter().map(|input| self.plan(input)).collect::<Result<Vec<_>, _>>()?;
-                let column = |i: usize| Label::union(all.iter().filter_map(|labels| labels.columns.get(i)));
+                let column = |i: usize| Label::one_of(all.iter().filter_map(|labels| labels.columns.get(i)));
                 let columns = (0..u.schema.fields().len()).map(column).collect();
                 Ok(Labels::new(columns, Label::union(all.iter().map(|labels| &labels.rows))).of(&all.iter().collect::<Vec<_>>()))
             }
@@ -240,6 +240,8 @@ impl Home {
         let arg = args.first().cloned().unwrap_or_default();
         let both = Label::union(args).and(given);
         let folded = match name {
+            // 1, if there are rows
+            "count" if distinct && both.0.is_empty() => Label::default(),
             "count" if distinct => self.uses.fold(CountDistinct, &both, rows),
             "count" => {
                 let there = Label::union(args).presence(self.always());
@@ -276,7 +278,7 @@ impl Home {
 
     fn window(&mut self, f: &WindowFunction, schema: &DFSchema, input: &Labels) -> Result<Label, Unknown> {
         let keys = self.exprs(&f.params.partition_by, schema, input)?;
-        let split = Label::union(&keys).split();
+        let split = self.uses.parted(&keys);
         let mut order = Label::default();
         for by in &f.params.order_by {
             order = order.and(&self.ordered(&by.expr, schema, input)?);
@@ -367,11 +369,13 @@ impl Labels {
     /// Of a place among the rows in an order by values with this label. What orders them is known to whoever may order by it; where that is nothing of anybody's, it is the rows themselves
     /// that are told apart, or the groups, unless these are by a number that says no more of them than they do themselves.
     pub(super) fn placed(&self, order: &Label) -> Label {
-        match (order.is_private(), order.is_number()) {
-            (true, _) => order.tested(Operation::Order, "ORDER BY"),
-            (false, true) => self.single.placed(),
-            (false, false) => self.rows.placed().and(&self.single.placed()),
-        }
+        let order = match (order.is_of_rows(), order.is_private() || order.is_number()) {
+            (true, _) => return order.tested(Operation::Order, "ORDER BY"),
+            (false, true) => order.tested(Operation::Order, "ORDER BY"),
+            (false, false) => self.rows.placed(),
+        };
+        // rows of a group are equal in an order by what the group has
+        order.and(&self.single.placed())
     }
 
     /// Some of the rows, by their place in the order.

@@ -18,6 +18,8 @@ pub(super) enum Source {
     Rows(Rc<str>),
     /// A column of a public list of values.
     Listed(Rc<str>, usize),
+    /// A literal beside columns: it is not the column's value alone, or not always.
+    Literal,
 }
 
 /// How a value derives from it.
@@ -78,17 +80,28 @@ impl Atom {
 
     /// Whether it is a number or text that says something of the column's own values.
     pub(super) fn is_value(&self) -> bool {
-        matches!(self.kind, Kind::Value | Kind::Computed | Kind::Key)
+        matches!(self.kind, Kind::Value | Kind::Computed | Kind::Key) && self.source != Source::Literal
     }
 
     /// Whether it derives from the column's values, compared or not.
     fn is_of_column(&self) -> bool {
-        !matches!(self.source, Source::Rows(_)) && !matches!(self.kind, Kind::Split { .. } | Kind::Presence | Kind::Place)
+        !matches!(self.source, Source::Rows(_) | Source::Literal) && !matches!(self.kind, Kind::Split { .. } | Kind::Presence | Kind::Place)
     }
 }
 
 impl Folds {
     pub(super) const NONE: Self = Self(0);
+
+    /// Something was computed of what came of them: it is not a part of a sum any more.
+    const COMPUTED: Self = Self(1 << 15);
+
+    const fn computed(self) -> Self {
+        if self.is_empty() { self } else { Self(self.0 | Self::COMPUTED.0) }
+    }
+
+    pub(super) const fn uncomputed(self) -> Self {
+        Self(self.0 & !Self::COMPUTED.0)
+    }
 
     pub(super) const fn of(fold: Operation) -> Self {
         Self(1 << fold as u16)
@@ -156,9 +169,51 @@ impl Label {
     /// Of an expression over values with this label: it has their values in it.
     pub(super) fn computed(&self) -> Self {
         self.map(|atom| {
-            let kind = if atom.kind == Kind::Value { Kind::Computed } else { atom.kind.clone() };
-            Some(Atom { kind, ..atom.clone() })
+            let kind = if atom.kind == Kind::Value && atom.source != Source::Literal { Kind::Computed } else { atom.kind.clone() };
+            Some(Atom { kind, folds: atom.folds.computed(), ..atom.clone() })
         })
+    }
+
+    /// Of a sum or a difference. With a literal it is as good as the other; but the sum of such is another, and so is who it equals.
+    pub(super) fn plus(&self, other: &Self) -> Self {
+        match (self.0.is_empty(), other.0.is_empty()) {
+            (false, false) => self.clone().and(other).computed(),
+            (false, true) => self.mixed(),
+            (true, _) => other.mixed(),
+        }
+    }
+
+    /// Of a product. With a literal it is as good as the other.
+    pub(super) fn times(&self, other: &Self) -> Self {
+        match (self.0.is_empty(), other.0.is_empty()) {
+            (false, false) => self.clone().and(other).computed(),
+            (false, true) => self.clone(),
+            (true, _) => other.clone(),
+        }
+    }
+
+    /// With a literal in it, or instead of it.
+    fn mixed(&self) -> Self {
+        let literal = || BTreeSet::from([Atom::new(Source::Literal, Kind::Value)]);
+        let folded = self.map(|atom| Some(Atom { folds: atom.folds.computed(), ..atom.clone() }));
+        if self.0.is_empty() { folded } else { folded.and(&Label::from(literal())) }
+    }
+
+    /// Of one of several values: where some are literals, it need not be of the columns of the others.
+    pub(super) fn one_of<'a>(all: impl IntoIterator<Item = &'a Label>) -> Self {
+        let all: Vec<&Label> = all.into_iter().collect();
+        let one = Label::union(all.iter().copied());
+        let literal = all.iter().any(|label| label.0.is_empty()) && one.0.iter().any(Atom::is_of_column);
+        if literal { one.and(&Label::from(BTreeSet::from([Atom::new(Source::Literal, Kind::Value)]))) } else { one }
+    }
+
+    /// Whether it is a column's value, or a group's key, as it stands.
+    pub(super) fn stands(&self) -> bool {
+        let stands = |atom: &Atom| {
+            matches!(atom.source, Source::Column(..)) && matches!(atom.kind, Kind::Value | Kind::Key) && atom.folds.is_empty()
+        };
+        let said = |atom: &&Atom| atom.is_of_column() || atom.source == Source::Literal;
+        !self.columns().is_empty() && self.0.iter().filter(said).all(stands)
     }
 
     /// Of the truth of a comparison. What is already the outcome of one stays that.
@@ -177,6 +232,7 @@ impl Label {
                 Atom::new(atom.source.clone(), Kind::Test { of, words: words.clone(), row, folded, groups })
             };
             Some(match &atom.kind {
+                Kind::Value | Kind::Computed | Kind::Key if atom.source == Source::Literal => return None,
                 Kind::Value | Kind::Computed | Kind::Key => test(),
                 // how many there are
                 Kind::Presence if !row && matches!(atom.source, Source::Rows(_)) => Atom::new(atom.source.clone(), Kind::Presence),
@@ -215,10 +271,10 @@ impl Label {
         let (folded, rows): (BTreeSet<Atom>, BTreeSet<Atom>) = self.0.iter().cloned().partition(|atom| !atom.folds.is_empty());
         let rows = Label::from(rows).map(|atom| {
             if !atom.is_value() {
-                return Some(atom.clone());
+                return (atom.source != Source::Literal).then(|| atom.clone());
             }
             match &atom.source {
-                Source::Listed(..) => None,
+                Source::Listed(..) | Source::Literal => None,
                 Source::Column(table, _) if always(&atom.source) => Some(Atom::new(Source::Rows(table.clone()), Kind::Presence)),
                 source => Some(Atom::new(source.clone(), Kind::Presence)),
             }
@@ -243,18 +299,15 @@ impl Label {
         self.0.iter().any(|atom| atom.is_value() && atom.source.private().is_some())
     }
 
+    /// Whether values of single private rows are in it.
+    pub(super) fn is_of_rows(&self) -> bool {
+        let of_row = |atom: &Atom| atom.is_value() && atom.kind != Kind::Key && atom.folds.is_empty() && atom.source.private().is_some();
+        self.0.iter().any(of_row)
+    }
+
     /// Whether numbers of private rows, or of their values, are in it.
     pub(super) fn is_number(&self) -> bool {
         self.0.iter().any(|atom| !atom.folds.is_empty() && atom.source.table().is_some_and(|table| !is_public(table)))
-    }
-
-    /// Whether it is the value of a column of a public table, as it stands there.
-    pub(super) fn is_of_public_table(&self) -> bool {
-        let as_it_stands = |atom: &Atom| {
-            let of_table = matches!(&atom.source, Source::Column(table, _) if is_public(table));
-            of_table && matches!(atom.kind, Kind::Value | Kind::Key) && atom.folds.is_empty()
-        };
-        !self.columns().is_empty() && self.0.iter().filter(|atom| atom.is_of_column()).all(as_it_stands)
     }
 
     /// Without what groups are made by.
@@ -302,7 +355,7 @@ impl Source {
     pub(super) fn table(&self) -> Option<&Rc<str>> {
         match self {
             Source::Column(table, _) | Source::Rows(table) => Some(table),
-            Source::Listed(..) => None,
+            Source::Listed(..) | Source::Literal => None,
         }
     }
 

@@ -129,7 +129,7 @@ impl Home {
                 Labels::new(of.columns.clone(), of.rows.clone().and(&of.placed(&order))).of(&[of])
             }
             Operator::Union { inputs } => {
-                let column = |i: usize| Label::union(inputs.iter().filter_map(|input| labels(input).columns.get(i)));
+                let column = |i: usize| Label::one_of(inputs.iter().filter_map(|input| labels(input).columns.get(i)));
                 let rows = Label::union(inputs.iter().map(|input| &labels(input).rows));
                 Labels::new((0..relation.columns.len()).map(column).collect(), rows).of(&inputs.iter().map(labels).collect::<Vec<_>>())
             }
@@ -137,7 +137,7 @@ impl Home {
                 let of = labels(input);
                 let order = self.sorted(by, of, plan.relation(*input));
                 let place = of.placed(&order);
-                let split = Label::union(partition.iter().map(|c| &of.columns[*c])).split();
+                let split = self.uses.parted(partition.iter().map(|c| &of.columns[*c]));
                 let mut columns = of.columns.clone();
                 for (i, function) in functions.iter().enumerate() {
                     let words = relation.columns.get(of.columns.len() + i).map_or("", |c| c.words.as_str());
@@ -235,16 +235,16 @@ impl Home {
                     let (l, r, words) = (of(a).0.clone(), of(b).0.clone(), words("=", a, b));
                     (self.at(&words, |me| me.equal(&l, &r, &words)), words)
                 }
-                RowOp::Add(a, b) => (both(a, b).computed(), words("+", a, b)),
-                RowOp::Sub(a, b) => (both(a, b).computed(), words("-", a, b)),
-                RowOp::Product(a, b) => (both(a, b).computed(), words("*", a, b)),
+                RowOp::Add(a, b) => (of(a).0.plus(&of(b).0), words("+", a, b)),
+                RowOp::Sub(a, b) => (of(a).0.plus(&of(b).0), words("-", a, b)),
+                RowOp::Product(a, b) => (of(a).0.times(&of(b).0), words("*", a, b)),
                 RowOp::Quotient { a, b, .. } => {
                     let words = words("/", a, b);
                     (both(a, b).computed().and(&both(a, b).tested(Operation::Filter, &words)), words)
                 }
                 RowOp::Select(c, a, b) => {
                     let when = of(c).0.tested(Operation::Filter, &of(c).1);
-                    (when.and(&both(a, b)), clipped(format!("CASE WHEN {} …", of(c).1)))
+                    (when.and(&Label::one_of([&of(a).0, &of(b).0])), clipped(format!("CASE WHEN {} …", of(c).1)))
                 }
                 RowOp::Lift(a) | RowOp::ToField(a, _) | RowOp::ToPlanes(a, _) => of(a).clone(),
                 // the same text, longer or of another list
@@ -254,9 +254,9 @@ impl Home {
                     let label = if is_conditional_count(relation, &nodes[a.0].op) { of(a).0.any_row() } else { of(a).0.clone() };
                     compared(label, format!("{} = 0", of(a).1))
                 }
-                RowOp::Linear(terms, _) => {
-                    let label = Label::union(terms.iter().map(|(_, a)| &of(a).0));
-                    let label = if terms.len() > 1 { label.computed() } else { label };
+                RowOp::Linear(terms, constant) => {
+                    let label = terms.iter().map(|(_, a)| of(a).0.clone()).reduce(|sum, term| sum.plus(&term)).unwrap_or_default();
+                    let label = if *constant == 0 { label } else { label.plus(&Label::default()) };
                     (label, joined_words(" + ", &terms.iter().map(|(_, a)| *a).collect::<Vec<_>>(), &all))
                 }
                 RowOp::Floor { of: moment, .. } | RowOp::DatePart { of: moment, .. } => {

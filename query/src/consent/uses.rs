@@ -174,10 +174,46 @@ impl Uses {
                 self.edges.push((a.clone(), b, self.place.clone()));
             }
         }
-        // A public table has the values that it has; what is computed of it, or listed in the question, those that it is to have.
+        // A table has the values that it has; what is computed of it, or listed in the question, those that it is to have.
         for (of, with) in [(one, other), (other, one)] {
-            if with.private_tables().is_empty() && !with.is_of_public_table() {
+            if !with.stands() {
                 of.columns().iter().for_each(|source| self.note(source, Need::Pick));
+                self.seen(with);
+            }
+        }
+    }
+
+    /// Aggregates are compared, if they are not only passed on.
+    fn seen(&mut self, label: &Label) {
+        let groups = Rc::new(label.splits());
+        let folded = |atom: &&Atom| atom.is_value() && !atom.folds.is_empty();
+        label.0.iter().filter(folded).for_each(|atom| self.compared(Operation::Filter, &atom.source, atom.folds, &groups));
+    }
+
+    /// What windows' rows are divided by. What is computed is said to be so here; a column as it stands also where its parts come out.
+    pub(super) fn parted<'a>(&mut self, keys: impl IntoIterator<Item = &'a Label>) -> Label {
+        let keys: Vec<&Label> = keys.into_iter().collect();
+        keys.iter().for_each(|key| self.parts(key));
+        Label::union(keys.into_iter().filter(|key| key.stands())).split()
+    }
+
+    /// What rows are divided by: as it is, who may GROUP by it may; what is computed of it compares, or who may group may see all that it could say.
+    pub(super) fn parts(&mut self, label: &Label) {
+        self.seen(label);
+        self.placed(label);
+        let stands = label.stands();
+        for atom in label.0.iter() {
+            match &atom.kind {
+                Kind::Value | Kind::Computed | Kind::Key if atom.is_value() && atom.folds.is_empty() => {
+                    self.note(&atom.source, if stands { Need::Split } else { Need::Pick });
+                }
+                Kind::Test { of: Operation::Filter, folded, groups, .. } if !folded.is_empty() => {
+                    self.compared(Operation::Filter, &atom.source, *folded, groups);
+                }
+                Kind::Test { of: Operation::Filter, .. } => self.note(&atom.source, Need::Pick),
+                Kind::Split { .. } => self.split(atom, Need::Split),
+                Kind::Presence if !matches!(atom.source, Source::Rows(_)) => self.note(&atom.source, Need::Anything),
+                _ => {}
             }
         }
     }
@@ -199,7 +235,7 @@ impl Uses {
     /// An aggregate of values over rows. What is summed in two steps is one sum; else a value of the first step is one of each group, and
     /// groups are made for it.
     pub(super) fn fold(&mut self, operation: Operation, label: &Label, rows: &Label) -> Label {
-        use Operation::{Avg, Corr, Count, Max, Median, Min, Sum, Var};
+        use Operation::{Avg, Corr, Count, CountDistinct, Max, Median, Min, Sum, Var};
         let has_value = label.0.iter().any(|atom| atom.is_value() || !atom.folds.is_empty());
         // a number of values, and not of rows
         let counted = label.0.iter().any(|atom| atom.kind == Kind::Presence && !matches!(atom.source, Source::Rows(_)));
@@ -214,7 +250,7 @@ impl Uses {
                     Min | Max => before == Folds::of(operation),
                     _ => false,
                 };
-            let mut folds = before;
+            let mut folds = before.uncomputed();
             if !same {
                 // the mean of sums is a mean
                 if matches!(operation, Avg | Var | Corr | Median) {
@@ -223,8 +259,13 @@ impl Uses {
                 folds = folds.and(operation);
             }
             match &atom.kind {
+                Kind::Value | Kind::Computed | Kind::Key if atom.source == Source::Literal => drop(out.insert(atom.clone())),
                 Kind::Value | Kind::Computed | Kind::Key => {
                     again &= same;
+                    // the least of what is computed of a value, or how many of them there are, can say which it is
+                    if atom.kind == Kind::Computed && before.is_empty() && matches!(operation, Min | Max | Median | CountDistinct) {
+                        self.operation(&atom.source, Operation::Filter);
+                    }
                     out.insert(Atom { source: atom.source.clone(), kind: Kind::Value, folds });
                 }
                 Kind::Test { .. } => drop(out.insert(Atom { folds, ..atom.clone() })),
@@ -271,7 +312,11 @@ impl Uses {
     /// What groups are made by.
     pub(super) fn key(&mut self, label: &Label) -> Label {
         label.0.iter().for_each(|atom| self.split(atom, Need::Split));
-        self.placed(label);
+        if label.stands() {
+            self.placed(label);
+        } else {
+            self.parts(label);
+        }
         label.map(|atom| {
             let kept = !matches!(atom.source, Source::Rows(_)) && !matches!(atom.kind, Kind::Split { .. } | Kind::Place);
             kept.then(|| Atom { kind: Kind::Key, ..atom.clone() })
@@ -284,6 +329,7 @@ impl Uses {
             let (source, folds) = (&atom.source, atom.folds);
             let rows = matches!(source, Source::Rows(_));
             match &atom.kind {
+                _ if *source == Source::Literal => {}
                 Kind::Value | Kind::Computed | Kind::Key => {
                     if atom.kind == Kind::Key {
                         self.operation(source, Operation::Group);
@@ -443,7 +489,7 @@ impl Node {
 }
 
 /// What a sum may be taken of again: a sum in two steps is a sum.
-const PARTS: Folds = Folds::of(Operation::Sum).and(Operation::Count).and(Operation::CountDistinct);
+const PARTS: Folds = Folds::of(Operation::Sum).and(Operation::Count);
 
 /// The connected parts of what is matched.
 fn components(edges: &[(Source, Source, String)]) -> Vec<BTreeMap<Node, BTreeSet<Source>>> {

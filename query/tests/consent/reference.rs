@@ -170,6 +170,10 @@ impl Question {
                 let (columns, conds) = self.parts(value, needs);
                 conds.iter().for_each(|c| needs.cond(c, &tables));
                 let op = *op;
+                // how great what is computed of two is, and how many there are of it, can say what they are
+                if matches!((op, value), (Min | Max | Median | CountDistinct, Value::Sum(..))) {
+                    columns.iter().for_each(|(t, c, _)| needs.add(t, Some(c), &[Filter]));
+                }
                 if op == Count {
                     // a count of values that are always there is one of rows
                     let some: Vec<_> = columns.iter().filter(|(.., nullable)| *nullable).collect();

@@ -37,8 +37,11 @@ fn wider(sql: &str, runs: &Found, checked: &Found, key: Option<&str>, is_capped:
         let Some(column) = &used.column else { return apart };
         let matched = checked.uses.iter().filter(same).any(|other| ways(other).contains(&Operation::Join));
         let formed = matched || sql.contains(&format!(".{column} AS k"));
-        let counted =
-            used.operation == Operation::Group || used.or.contains(&Operation::CountDistinct) && used.or.contains(&Operation::Group);
+        // numbers of entities, and sums of them
+        let entities = used.or.contains(&Operation::Sum) && used.place.contains("entities of");
+        let counted = used.operation == Operation::Group
+            || used.or.contains(&Operation::CountDistinct) && used.or.contains(&Operation::Group)
+            || entities;
         follows || ordered || formed && counted || Some(column.as_str()) == key && used.operation != Operation::Release
     };
     let done = runs.uses.iter().filter(|used| !is_met(used)).map(said);

@@ -154,3 +154,91 @@ fn what_the_question_brings_along_is_no_other_table() {
     let listed = "SELECT v.id, SUM(m.peak) AS s FROM energy.meters m JOIN (VALUES (17), (18)) v(id) ON m.resident = v.id GROUP BY v.id";
     allowed(listed, &[Sum], &[Group]).expect("who may see all groups may list some");
 }
+
+/// Of what is in no permission beside the aggregate: each of these told a row's value, or a comparison of one.
+#[test]
+fn aggregates_of_parts_say_what_the_parts_are() {
+    let denied = |peak: &[Operation], resident: &[Operation], sqls: &[&str]| {
+        sqls.iter().for_each(|sql| drop(allowed(sql, peak, resident).expect_err(sql)));
+    };
+    // A window's aggregate is taken once for each row.
+    denied(
+        &[Sum],
+        &[Join],
+        &[
+            "SELECT SUM(s) - SUM(w) AS x FROM (SELECT w, SUM(w) OVER (PARTITION BY v) AS s FROM (SELECT resident AS v, peak AS w FROM energy.meters UNION ALL SELECT 17, 0) q) r",
+            "SELECT SUM(s) AS x FROM (SELECT COUNT(*) OVER (PARTITION BY resident = 17 AND kwh > 100) AS s FROM energy.meters) r",
+            "SELECT SUM(c) AS x FROM (SELECT COUNT(*) OVER (PARTITION BY v) AS c FROM (SELECT peak AS v FROM energy.meters UNION ALL SELECT 77) q) r",
+        ],
+    );
+    // Who is grouped by a comparison is compared.
+    denied(
+        &[Sum],
+        &[Join],
+        &[
+            "SELECT SUM(s) AS x FROM (SELECT SUM(peak) AS s FROM energy.meters WHERE resident IN (SELECT zone FROM public.zones) GROUP BY resident = 17 HAVING COUNT(*) = 1) q",
+            "SELECT SUM(s * s) AS x FROM (SELECT SUM(peak) AS s FROM energy.meters WHERE resident IN (SELECT zone FROM public.zones) GROUP BY resident = 17) q",
+        ],
+    );
+    // What is computed of numbers of rows is no number of rows.
+    denied(
+        &[Sum],
+        &[Join],
+        &[
+            "SELECT SUM(c * c) AS x FROM (SELECT COUNT(*) AS c FROM energy.meters GROUP BY resident = 17 AND peak > 50) r",
+            "SELECT SUM(c * c) AS x FROM (SELECT COUNT(*) AS c FROM energy.meters GROUP BY peak) r",
+            "SELECT SUM(c + 1) AS x FROM (SELECT COUNT(*) AS c FROM energy.meters GROUP BY peak) r",
+            "SELECT SUM(c) AS x FROM (SELECT COUNT(DISTINCT 1) AS c FROM energy.meters GROUP BY peak) r",
+            "SELECT SUM(c) AS x FROM (SELECT COUNT(DISTINCT z) AS c FROM (SELECT peak AS v, 1 AS z FROM energy.meters UNION ALL SELECT 77, 1) q GROUP BY v) r",
+        ],
+    );
+    // Rows are equal in an order by what all of them have.
+    denied(
+        &[Sum],
+        &[Join],
+        &[
+            "SELECT SUM(v) AS x FROM (SELECT peak AS v, SUM(peak) OVER () AS s FROM energy.meters ORDER BY s LIMIT 1 OFFSET 3) q",
+            "SELECT SUM(v) AS x FROM (SELECT peak AS v, ROW_NUMBER() OVER (ORDER BY s) AS rn FROM (SELECT peak, SUM(peak) OVER () AS s FROM energy.meters) p) q WHERE rn = 3",
+        ],
+    );
+    // The least and the greatest of what is computed, and how many of them there are.
+    for (of, sql) in [
+        (Operation::Min, "SELECT MIN((peak - 77) * (peak - 77)) AS x FROM energy.meters"),
+        (Max, "SELECT MAX(0 - (peak - 77) * (peak - 77)) AS x FROM energy.meters"),
+        (Operation::CountDistinct, "SELECT COUNT(DISTINCT (peak - 77) * (peak - 77)) AS x FROM energy.meters"),
+    ] {
+        allowed(sql, &[of], &[]).expect_err(sql);
+        allowed(sql, &[of, Filter], &[]).unwrap_or_else(|denial| panic!("{sql}\n{denial}"));
+    }
+    for sql in ["SELECT MAX(peak * 2 + 1) AS x FROM energy.meters", "SELECT MAX(-peak) AS x FROM energy.meters"] {
+        allowed(sql, &[Max], &[]).unwrap_or_else(|denial| panic!("{sql}\n{denial}"));
+    }
+    let doubled = "SELECT SUM(c * 2) AS x FROM (SELECT COUNT(*) AS c FROM energy.meters GROUP BY zone) r";
+    allowed(doubled, &[], &[]).expect("as many rows, twice");
+}
+
+#[test]
+fn what_is_computed_of_another_table_is_no_column_of_it() {
+    let stays = contract("health.stays", [("resident".to_owned(), [Join].into()), ("ward".to_owned(), [Filter].into())].into());
+    let may = |sql: &str, of: &[Operation]| {
+        let terms = meters(&[("*", &[Operation::Count]), ("peak", &[Sum]), ("resident", of)]);
+        asked(sql, &[terms, stays.clone()], |_| {}).map(drop)
+    };
+    for sql in [
+        "SELECT SUM(m.peak) AS s FROM energy.meters m WHERE m.resident = (SELECT MAX(h.resident) FROM health.stays h)",
+        "SELECT SUM(m.peak) AS s FROM energy.meters m JOIN health.stays h ON m.resident = h.resident - h.resident + 17",
+        "SELECT SUM(m.peak) AS s FROM energy.meters m JOIN energy.meters b ON m.resident = b.resident - b.resident + 17",
+        "SELECT SUM(m.peak) AS s FROM energy.meters m JOIN health.stays h ON m.resident = h.resident + 16",
+        "SELECT SUM(m.peak) AS s FROM energy.meters m WHERE m.resident IN (SELECT zone FROM public.zones UNION ALL SELECT 17)",
+        "SELECT SUM(m.peak) AS s FROM energy.meters m JOIN (SELECT COALESCE(b.zone, 17) AS id FROM public.zones a LEFT JOIN public.zones b ON a.zone = b.zone + 19) v ON m.resident = v.id",
+        "SELECT SUM(m.peak) AS s FROM energy.meters m WHERE m.resident IN (SELECT resident FROM health.stays WHERE ward = 'heart' AND ward = 'lung' UNION ALL SELECT 17)",
+    ] {
+        // what does not compile is not asked
+        if compile(sql, &TOWN).is_ok() {
+            may(sql, &[Join]).expect_err(sql);
+        }
+    }
+    may("SELECT SUM(m.peak) AS s FROM energy.meters m JOIN health.stays h ON m.resident = h.resident", &[Join]).expect("a column");
+    may("SELECT SUM(m.peak) AS s FROM energy.meters m WHERE m.resident IN (SELECT resident FROM health.stays GROUP BY resident)", &[Join])
+        .expect("a column's values");
+}
