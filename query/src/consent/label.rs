@@ -194,9 +194,8 @@ impl Label {
 
     /// With a literal in it, or instead of it.
     fn mixed(&self) -> Self {
-        let literal = || BTreeSet::from([Atom::new(Source::Literal, Kind::Value)]);
         let folded = self.map(|atom| Some(Atom { folds: atom.folds.computed(), ..atom.clone() }));
-        if self.0.is_empty() { folded } else { folded.and(&Label::from(literal())) }
+        if folded.0.is_empty() { folded } else { folded.and(&Label::of(Source::Literal)) }
     }
 
     /// Of one of several values: where some are literals, it need not be of the columns of the others.
@@ -204,7 +203,7 @@ impl Label {
         let all: Vec<&Label> = all.into_iter().collect();
         let one = Label::union(all.iter().copied());
         let literal = all.iter().any(|label| label.0.is_empty()) && one.0.iter().any(Atom::is_of_column);
-        if literal { one.and(&Label::from(BTreeSet::from([Atom::new(Source::Literal, Kind::Value)]))) } else { one }
+        if literal { one.and(&Label::of(Source::Literal)) } else { one }
     }
 
     /// Whether it is a column's value, or a group's key, as it stands.
