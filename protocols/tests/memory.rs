@@ -14,7 +14,7 @@ use protocols::{Cell, Engine, Input, Message, Payload, Rep3, Rep3Share, Share, T
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// So many that the pieces of messages matter little, and that sorts buy memory with rounds (2^17), and no word's or block's end.
+/// So many that the pieces of messages matter little, and that sorts buy memory with rounds, and no word's or block's end.
 const ROWS: usize = 131_111;
 
 type Bits = Rep3Share<B64>;
@@ -196,16 +196,23 @@ fn a_partys_peak_is_within_three_times_its_share_columns() {
         m.hold(format!("{sorting} of rows"), rows_most, keyed, |e, (key, table)| Ok(sort(e, key, table, sorting)?.0));
         m.hold(format!("{sorting}, places of keys"), places_most, key, |e, key| sort_places(e, key, sorting));
     }
-    // Of fewer rows all are compared at once, for half the rounds and twice the memory, of which there is little.
-    let few = |planes: usize| move |e: &mut Rep3| e.random_bits(Layout::new(100_001, planes));
-    for (planes, most) in [(64, 5.4), (256, 5.2)] {
-        m.hold(format!("samplesort of fewer rows, places of keys of {planes} bits"), most, few(planes), |e, key| {
-            sort_places(e, key, Sorting::Samplesort)
-        });
+    // The fewest rows that are held to three times; of fewer all are compared at once, for half the rounds and twice the memory, which is little.
+    for (rows, planes, sorting, most) in [
+        (32_769, 64, Sorting::Samplesort, 3.0),
+        (32_769, 256, Sorting::Samplesort, 3.0),
+        (32_769, 64, radix(2, false), 3.0),
+        (32_769, 64, radix(2, true), 3.0),
+        (32_768, 64, Sorting::Samplesort, 5.6),
+        (32_768, 256, Sorting::Samplesort, 5.4),
+        (32_768, 256, radix(3, false), 2.7),
+    ] {
+        m.hold(
+            format!("{sorting} of {rows} rows, places of keys of {planes} bits"),
+            most,
+            |e: &mut Rep3| e.random_bits(Layout::new(rows, planes)),
+            |e, key| sort_places(e, key, sorting),
+        );
     }
-    m.hold("radix sort of fewer rows, 3-bit digits, places of keys of 256 bits", 2.5, few(256), |e, key| {
-        sort_places(e, key, radix(3, false))
-    });
     m.hold("first rows of groups", 3.0, key, |e, key| first_rows(e, &key));
     m.hold(
         "sums by group",

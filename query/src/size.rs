@@ -120,8 +120,8 @@ const PEAK: u64 = 3;
 /// The same where no more than [`AT_ONCE`] rows are sorted: samplesort compares all of them at once.
 const COMPARED: u64 = 6;
 /// Of more rows samplesort compares a quarter at a time.
-const AT_ONCE: u64 = 1 << 17;
-/// Bytes a row that is sorted takes beside its columns, however narrow and however many (radix sort takes three bits at a time of up to 2^17 rows, two of more): two known permutations and an opened one, places, and the products of the bits of a digit, seven at
+const AT_ONCE: u64 = 1 << 15;
+/// Bytes a row that is sorted takes beside its columns, however narrow and however many (radix sort takes three bits at a time of up to 2^15 rows, two of more): two known permutations and an opened one, places, and the products of the bits of a digit, seven at
 /// most, as indices, in what is held and what is sent.
 const SORTED: u64 = 12 + 2 * 8 + 7 * 12;
 

@@ -3,7 +3,7 @@
 //! *Functionality.* From public sizes (rows, bits of the key, what moves) and the network, the algorithm of least estimated time, with the alternatives.
 //! *Method.* Bytes of the party that sends most over the bandwidth, a round trip's half for each round, and the local work a row, measured. Radix sorts send little for
 //! short keys, samplesort for long ones; wider digits and the moving variant buy rounds with bytes.
-//! *Memory.* Digits of three bits are for 2^17 rows at most. A row's seven products of a digit's bits are 56 bytes as indices and 28 on their way, where its key of 64 bits
+//! *Memory.* Digits of three bits are for 2^15 rows at most. A row's seven products of a digit's bits are 56 bytes as indices and 28 on their way, where its key of 64 bits
 //! and its place are 24; two bits take three products. Two bits are as quick for more rows, unless a round trip takes tens of milliseconds.
 
 use super::{MANY, Radix, Sorting};

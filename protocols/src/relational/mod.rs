@@ -66,8 +66,8 @@ type Bits<E> = <E as Engine>::Share<B64>;
 /// Shares of indices.
 type Indices<E> = <E as Engine>::Share<Index>;
 
-/// With more rows memory counts, and rounds do less: no operator then takes three times its share columns. With fewer, some take more of what is a few megabytes.
-pub(crate) const MANY: usize = 1 << 17;
+/// With more rows memory counts, and rounds do less: no operator then takes three times its share columns. With fewer, some take more of what is a megabyte or two.
+pub(crate) const MANY: usize = 1 << 15;
 
 /// The public column 0, 1, 2, ...: the numbers of the rows.
 fn row_numbers<E: Engine>(e: &mut E, rows: usize, bits: u32) -> Indices<E> {

@@ -5,7 +5,7 @@
 //! uniformly random and independent of everything, so comparisons of rows may be opened (Hamada, Kikuchi, Ikarashi, Chida, Takahashi, ICISC'12). One row in sixteen is a
 //! sample, sorted the same way; every other row finds its place between samples by binary search, a comparison a level for all rows at once, and the few rows between
 //! two samples are sorted by quicksort, until all comparisons of those that are left are few. (Without the row's number opened equalities would tell how often keys repeat.)
-//! Of more than 2^17 rows a quarter is compared at a time, since two keys and two levels of a comparison are three times what a row has to keep.
+//! Of more than 2^15 rows a quarter is compared at a time, since two keys and two levels of a comparison are three times what a row has to keep.
 //! *Cost.* About log2 n comparisons of k + w bits a row and 2 + ceil(log2 (k + w)) rounds for each of some 3 log2 n levels, or for each quarter of one; how many exactly depends on the
 //! random order, so [`cost::samplesort`](crate::cost::samplesort) is an expectation; up to 90 rows are compared all with all in one level, and it is exact. The shuffle carries k + w bits and the row's own. *Leakage.* None: what is opened is the order of rows after the
 //! shuffle, a uniformly random permutation.
