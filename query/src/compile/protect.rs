@@ -1,6 +1,7 @@
 //! A question as its contracts protect it: the same SQL, of other tables and with one condition more.
 //!
 //! ```text
+//!  choices    what sub-queries choose by CASE, where it is summed
 //!  scans      clamps and caps: what the owner of a table reads of it
 //!  entities   how many entities each row of a relation is made of, carried up to where groups come out
 //!  given      which rows an aggregate is made of
@@ -13,6 +14,7 @@
 //! A minimum group, or a greatest share, is a condition on groups like HAVING, and goes the same way: what may not come out is dropped, or zeroed, on shares. It is set where a
 //! group is formed, below the query's own HAVING, ORDER BY and LIMIT, so that these see nothing of what is hidden.
 
+mod choices;
 mod dominance;
 mod entities;
 mod follow;
@@ -21,6 +23,7 @@ mod margins;
 mod noise;
 mod scans;
 
+pub(super) use choices::where_summed;
 pub(super) use entities::{Counted, Weight};
 pub(super) use noise::{Moved, Spread, split};
 pub(super) use scans::bounded;

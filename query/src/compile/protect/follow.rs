@@ -126,7 +126,7 @@ impl Asked {
     fn aggregate(e: &Expr, of: facts::Input<'_>) -> Result<Self, SqlError> {
         let f = aggregate_function(e).ok_or_else(|| internal("an aggregate is a function"))?;
         let filter = f.params.filter.as_deref().cloned();
-        let given = given::of(std::slice::from_ref(e), of)?.into_iter().flatten().next();
+        let given = given::of(e, of)?;
         let args: Vec<&Expr> = f.params.args.iter().filter(|arg| !matches!(arg, Expr::Literal(v, _) if !v.is_null())).collect();
         let names: Option<Vec<String>> = args.iter().map(|arg| natural(arg)).collect();
         let counts = f.func.name() == "count" && !f.params.distinct;
