@@ -369,3 +369,30 @@ fn what_is_told_of_numbers_of_rows_is_allowed_as_well() {
     let alone = "SELECT SUM(kwh) AS s FROM energy.meters";
     assert!(check(&compile(alone, &TOWN).expect("it compiles"), None, &[with(Sizes::Hidden)], &ask(alone, &ana)).is_ok());
 }
+
+/// Kept rows that are in no pair are found again by a number that the compiler gives them: whoever may join and compare may ask so.
+#[test]
+fn an_outer_join_under_a_condition_asks_for_what_its_pairs_do() {
+    use Operation::{Count, Filter, Join, Sum};
+    let stays = |columns: &[(&str, &[Operation])]| {
+        contract("health.stays", columns.iter().map(|(name, of)| ((*name).to_owned(), of.iter().copied().collect())).collect())
+    };
+    let both = [
+        meters(&[("*", &[Count]), ("resident", &[Join]), ("kwh", &[Sum, Filter])]),
+        stays(&[("*", &[Count]), ("resident", &[Join]), ("days", &[Sum, Filter])]),
+    ];
+    let blind = [
+        meters(&[("*", &[Count]), ("resident", &[Join]), ("kwh", &[Sum])]),
+        stays(&[("*", &[Count]), ("resident", &[Join]), ("days", &[Sum])]),
+    ];
+    for kind in ["LEFT", "RIGHT", "FULL"] {
+        for condition in ["s.days > 3", "m.kwh > 3", "s.days > m.kwh"] {
+            let sql = format!(
+                "SELECT SUM(m.kwh) AS k, SUM(s.days) AS d, COUNT(*) AS n FROM energy.meters m {kind} JOIN health.stays s ON m.resident = s.resident AND {condition}"
+            );
+            asked(&sql, &both, |_| {}).unwrap_or_else(|denial| panic!("{sql}\n{denial}"));
+            let denial = asked(&sql, &blind, |_| {}).expect_err(&sql);
+            assert!(denial.to_string().contains("to be compared (FILTER)"), "{sql}\n{denial}");
+        }
+    }
+}
