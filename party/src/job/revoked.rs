@@ -93,6 +93,8 @@ struct Data {
     columns: &'static [&'static str],
     /// All columns but `zone`, as the catalogue declares them.
     declared: &'static str,
+    /// What else it declares of each table.
+    terms: &'static str,
     rows: [String; 3],
 }
 
@@ -102,9 +104,14 @@ fn identity(name: &str) -> Identity {
 
 impl City {
     pub(super) fn new(dp: Option<Dp>, sql: &'static str) -> Self {
+        Self::declaring("", dp, sql)
+    }
+
+    /// The same, of whose tables the catalogue says this as well.
+    pub(super) fn declaring(terms: &'static str, dp: Option<Dp>, sql: &'static str) -> Self {
         let declared = "{ name = \"n\", type = \"INT\", min = 0, max = 1000, nullable = false }";
         let rows = TABLES.map(|(.., rows)| rows.to_owned());
-        Self::of(&Data { columns: &["zone", "n"], declared, rows }, dp, sql)
+        Self::of(&Data { columns: &["zone", "n"], declared, terms, rows }, dp, sql)
     }
 
     fn of(data: &Data, dp: Option<Dp>, sql: &'static str) -> Self {
@@ -127,7 +134,7 @@ impl City {
         let nodes = TABLES.iter().zip(&sockets).map(party).chain([coordinator]);
         let planners = vec![Planner { name: "office".into(), key: identity("office").public() }];
         let roster = Arc::new(Roster::new("c".into(), nodes.collect(), planners).expect("a roster"));
-        let catalog = Arc::new(Catalog::parse(&catalogue(data.declared)).expect("a catalogue"));
+        let catalog = Arc::new(Catalog::parse(&catalogue(data)).expect("a catalogue"));
         let desks = TABLES.iter().zip(&data.rows).zip(sockets).map(|(((name, table, _), rows), socket)| {
             write(&format!("{name}.csv"), rows);
             Arc::new(desk(folder.path(), name, table, roster.clone(), catalog.clone(), socket))
@@ -149,7 +156,9 @@ impl City {
         let contract =
             Contract::new(&format!("{name}.{table}"), key(name), vec![key("office")], everything(self.columns.iter().copied()), now());
         let dp = self.dp.clone().filter(|_| party == OWNER);
-        let contract = Contract { join_with: [Pattern::Any].into(), dp, ..contract.expect("randomness") };
+        let catalog = self.desks[0].grounds.catalog();
+        let sizes = catalog.table(&format!("{name}.{table}")).expect("in the catalogue").sizes;
+        let contract = Contract { join_with: [Pattern::Any].into(), sizes, dp, ..contract.expect("randomness") };
         let note = contract.sign(identity(name).signing_key()).expect("signed");
         std::fs::write(self.folder.path().join(format!("contracts/{name}.contract")), &note).expect("written");
         self.desks.iter().for_each(|desk| assert!(desk.grounds.contracts().reread(true)));
@@ -252,6 +261,7 @@ impl City {
         let plan = self.admitted(0, &self.offer()).plan;
         let local = Local::new(1 << 28).expect("a local stage");
         let ground = Ground::new(&plan, &local, desk.sources.public()).expect("public rows");
+        let plan = wire::sized(&parts.first()?.1, &plan)?;
         let part = |(party, part): &(usize, Zeroizing<Vec<u8>>)| Some((TABLES[*party].0.to_owned(), wire::decode(part, &plan, &ground)?));
         let parts = parts.iter().map(part).collect::<Option<Vec<_>>>()?;
         let answer = finish(&plan, &ground, &local, &parts).ok()?;
@@ -361,7 +371,7 @@ fn desk(folder: &Path, name: &str, table: &str, roster: Arc<Roster>, catalog: Ar
     }
 }
 
-fn catalogue(declared: &str) -> String {
+fn catalogue(Data { declared, terms, .. }: &Data) -> String {
     let hash = Hash::sha256(&[ZONES.as_bytes()]);
     let public = format!(
         "version = 1\n[[table]]\nname = \"public.zones\"\nrows = 4\nsha256 = \"{hash}\"\nkey = [\"zone\"]\n\
@@ -370,7 +380,7 @@ fn catalogue(declared: &str) -> String {
     );
     let private = TABLES.map(|(name, table, _)| {
         format!(
-            "[[table]]\nname = \"{name}.{table}\"\nmax_rows = 9\nkey = [\"zone\"]\ncolumn = [\n\
+            "[[table]]\nname = \"{name}.{table}\"\nmax_rows = 9\nkey = [\"zone\"]\n{terms}column = [\n\
              {{ name = \"zone\", type = \"INT\", min = 1, max = 4, domain = \"zones\", nullable = false }},\n\
              {declared},\n]\n"
         )
