@@ -49,6 +49,7 @@ fn a_million_samples_are_of_the_exact_law() {
 }
 
 /// That the samples are within the law's support, without holes, and as far from it as samples are.
+#[allow(clippy::print_stdout, reason = "so that a person can see p")]
 fn holds(name: &str, law: &Noise, samples: &BTreeMap<i128, u64>) {
     let (first, weights) = match law {
         Noise::Laplace(noise) => (-(1i128 << noise.bits()), noise.weights()),
