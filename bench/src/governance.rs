@@ -1,10 +1,11 @@
-//! What governance costs: the check of a question against contracts, what an agency compares so that answers do not differ in few, the ledger of a city of three agencies, and
-//! noise on what is released.
+//! What governance costs: the check of a question against contracts, how soon a revocation is felt, what an agency compares so that answers do not differ in few, the ledger of a city of three
+//! agencies, and noise on what is released.
 
 mod city;
 mod consent;
 mod guard;
 mod job;
+mod revoke;
 
 use crate::micro::{self, Job, measure};
 use crate::report::{self, Beside, Line, Row};
@@ -33,6 +34,8 @@ pub struct Args {
 enum Work {
     /// A question, held against the contracts of a city.
     Contracts,
+    /// How soon a question is refused once its contract is revoked.
+    Revocation,
     /// Whom the cells of an answer are made of, before anything of that table was told.
     Guard,
     /// The same, held against a thousand cells told before.
@@ -48,8 +51,9 @@ enum Work {
 }
 
 impl Work {
-    const ALL: [Work; 8] = [
+    const ALL: [Work; 9] = [
         Work::Contracts,
+        Work::Revocation,
         Work::Guard,
         Work::GuardThousand,
         Work::Job,
@@ -62,6 +66,7 @@ impl Work {
     fn name(self) -> &'static str {
         match self {
             Work::Contracts => "contract_check",
+            Work::Revocation => "revoke_refused",
             Work::Guard => "difference_guard",
             Work::GuardThousand => "difference_guard_1000",
             Work::Job => "ledger_job",
@@ -80,6 +85,7 @@ impl Work {
     fn rows(self) -> usize {
         match self {
             Work::Contracts => consent::contracts(),
+            Work::Revocation => 1,
             Work::Guard | Work::GuardThousand => guard::ROWS,
             // query, three debits, start, result
             Work::Job => 6,
@@ -93,6 +99,8 @@ impl Work {
     fn limit(self) -> f64 {
         match self {
             Work::Contracts => 0.005,
+            // what is promised
+            Work::Revocation => 1.0,
             Work::Guard => 1.0,
             Work::GuardThousand => 1.0,
             Work::Job => 0.025,
@@ -118,6 +126,7 @@ pub fn run(args: &Args) -> Result<bool> {
                 continue;
             }
             Work::Contracts => of_checks(args.repetitions)?,
+            Work::Revocation => of_revocations(args.repetitions)?,
             Work::Guard => of_guards(Work::Guard, 0, args.repetitions)?,
             Work::GuardThousand => of_guards(Work::GuardThousand, guard::HISTORY, args.repetitions)?,
             Work::Job => of_jobs(args.repetitions)?,
@@ -146,6 +155,22 @@ fn of_checks(repetitions: u32) -> Result<Row> {
     }
     let cpu = (usage::cpu_of_all()? - before) / (CHECKS * repetitions);
     Ok(judge(Work::Contracts, times, cpu))
+}
+
+/// Revocations of one repetition.
+const REVOKED: u32 = 3;
+
+/// From the command that revokes until the node into whose folder it writes refuses a question; and beside that, until another agency's does.
+fn of_revocations(repetitions: u32) -> Result<Row> {
+    let folder = tempfile::tempdir()?;
+    let revoke::Measured { there, elsewhere, cpu } = revoke::measure(folder.path(), REVOKED * repetitions)?;
+    let mut row = judge(Work::Revocation, there, cpu);
+    let beside_s = median(elsewhere).as_secs_f64();
+    let (ratio, limit) = (beside_s / row.line.wall_s, Work::Revocation.limit());
+    row.line.ok &= beside_s <= limit;
+    row.limits.push((format!("elsewhere {:.0} ms", limit * 1e3), beside_s <= limit));
+    row.line.beside = Some(Beside { beside: "until another agency's node refuses", beside_s, ratio, cpu_ratio: None, bytes_ratio: None });
+    Ok(row)
 }
 
 /// Answers of one repetition.

@@ -67,6 +67,8 @@ pub struct Asked {
     pub job: QueryId,
     /// What the planner compiled; each party compiles it for itself.
     pub plan: Plan,
+    /// What was asked.
+    pub(crate) sql: String,
     pub(crate) key: OutputKey,
     pub(crate) since: Instant,
     /// What was signed of it for the city's log.
@@ -267,7 +269,7 @@ impl Client {
                 submitted.job.short()
             )));
         }
-        Ok(Asked { job, plan, key, since, stated })
+        Ok(Asked { job, plan, sql: sql.to_owned(), key, since, stated })
     }
 
     /// Follows a job until it is over, across lost connections and a coordinator that restarts.

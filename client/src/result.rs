@@ -1,6 +1,7 @@
 //! From three sealed shares to an answer. Everything is checked against the planner's *own* roster and the plan it compiled
 //! itself; the coordinator, which handed the shares over, is believed nothing.
 
+use crate::caret::point_at;
 use crate::client::Asked;
 use crate::error::Error;
 use crate::joblog::{self, Logged};
@@ -154,6 +155,7 @@ pub(crate) fn open(
         costs.parties.push((share.party, share.sealed.measured));
     }
     let query::finish::Answer { rows, suppressed } = finish(&plan, &ground, &local, &parts).map_err(|e| match e {
+        FinishError::Valueless(valueless) => Error::Failed(point_at(&asked.sql, &valueless.found_in(&asked.sql))),
         FinishError::Answer(_) | FinishError::Type(..) => Error::Failed(e.to_string()),
         _ => Error::Untrusted(e.to_string()),
     })?;
@@ -211,7 +213,7 @@ mod tests {
             decided: Vec::new(),
             protection: None,
         };
-        Asked { job: JOB, plan, key: OutputKey::generate().expect("randomness"), since: Instant::now(), stated: None }
+        Asked { job: JOB, plan, sql: String::new(), key: OutputKey::generate().expect("randomness"), since: Instant::now(), stated: None }
     }
 
     /// A party's note as it should be, but for `change` (made before it is signed).

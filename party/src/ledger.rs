@@ -4,7 +4,7 @@
 //! It cosigns nothing once it has seen its folder put back, or two logs: it says so in log, health and metrics, and keeps the other
 //! log's checkpoint for `tacit ledger evidence`. What it last signed it knows from a mark beside the folder ([`ledger::cosigner`]), and after every start
 //! the coordinator tells it first what a quorum cosigned last, before it cosigns for anybody. Other agencies are not asked: nodes know one another's mesh, not their
-//! mirrors. A coordinator that tells less than there is to tell of can deceive a node only if folder and mark were put back together.
+//! mirrors, and a session begins behind the gate, where a node on another log than its peers never comes. A coordinator that tells less than there is to tell of can deceive a node only if folder and mark were put back together.
 
 mod job;
 

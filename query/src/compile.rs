@@ -43,8 +43,9 @@ use std::{collections::BTreeSet, fmt, thread};
 use datafusion::logical_expr::LogicalPlan;
 
 pub(crate) use self::facts::tables;
-pub(crate) use self::locate::place_of;
+pub(crate) use self::locate::{only_place_of, place_of};
 pub(crate) use self::protect::{Level, Trail, View, follow};
+pub(crate) use self::range::sql_type;
 use self::{emit::Emitted, frame::Frames, locate::Text, protect::Groups, symbol::Bits};
 use crate::{
     catalog::Catalog,

@@ -3,8 +3,10 @@
 //! number must lie in the range the plan proved.
 
 mod rows;
+mod valueless;
 
 pub use rows::OpenedRows;
+pub use valueless::Valueless;
 
 use crate::exec::{InputRing, Part};
 use crate::ground::{Ground, PartShape, ring_of};
@@ -45,9 +47,12 @@ pub enum FinishError {
     /// A released column could not be given its type.
     #[error("the released column {0} does not fit its type {1}")]
     Type(String, String),
-    /// The finishing SQL failed.
+    /// What the question computes of what came out has no value.
+    #[error("{0}")]
+    Valueless(Box<Valueless>),
+    /// The finishing SQL failed otherwise.
     #[error(transparent)]
-    Answer(#[from] LocalError),
+    Answer(LocalError),
 }
 
 /// The answer, and how much of it does not come out.
@@ -82,7 +87,8 @@ pub fn answer(plan: &Plan, ground: &Ground, local: &Local, parts: &[(String, Vec
         let table = table.map_err(|_| FinishError::Type(name.clone(), "a table".into()))?;
         at_hand.insert(name.clone(), Arc::new(table));
     }
-    let rows = local.run(&plan.answer, &at_hand, "the planner's answer")?;
+    let rows = local.run(&plan.answer, &at_hand, "the planner's answer");
+    let rows = rows.map_err(|error| valueless::explained(error, &plan.answer, &at_hand, local))?;
     Ok(Answer { rows, suppressed: opened.suppressed(plan) })
 }
 

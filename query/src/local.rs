@@ -447,11 +447,14 @@ fn form_of(form: Form, values: &[i128]) -> Option<InputColumn> {
     })
 }
 
+/// How that is called.
+pub(crate) const DIVISION_BY_ZERO: &str = "division by zero";
+
 /// The kind of a DataFusion error: its own text may quote data.
 fn kind(error: &DataFusionError) -> &'static str {
     match error {
         DataFusionError::ArrowError(e, _) => match e.as_ref() {
-            ArrowError::DivideByZero => "division by zero",
+            ArrowError::DivideByZero => DIVISION_BY_ZERO,
             ArrowError::ArithmeticOverflow(_) => "an arithmetic operation overflows; cast its operands to a wider type",
             ArrowError::CastError(_) | ArrowError::ParseError(_) | ArrowError::InvalidArgumentError(_) => {
                 "a value does not fit the type it is cast to"

@@ -17,6 +17,7 @@ fn a_running_city_is_asked_in_every_way() {
     what_owners_tell_of_numbers_of_rows_is_used(&town);
     groups_of_too_few_do_not_come_out(&town);
     sql_that_cannot_be_run_is_refused_before_anything_is_sent(&town);
+    what_has_no_value_is_pointed_at(&town);
     refusals_have_code_reason_and_fix(&town);
     jobs_are_listed_and_shown(&town);
     doctor_finds_nothing_wrong(&town);
@@ -170,6 +171,39 @@ fn sql_that_cannot_be_run_is_refused_before_anything_is_sent(town: &Town) {
     let rows = town.run(&["query", "SELECT * FROM transport.green_trips"]);
     assert_eq!((rows.code, rows.out.as_str()), (1, ""), "no row is ever released");
     assert!(rows.err.contains("E_"), "{}", rows.err);
+}
+
+/// The planner's own arithmetic on what came out: as SQL, which has no answer.
+fn what_has_no_value_is_pointed_at(town: &Town) {
+    let cases = [
+        (
+            "SELECT z.borough,\n  SUM(c.covid_deaths) / (COUNT(*) - COUNT(*)) AS quotient FROM",
+            "E_SQL at line 2, column 23: ",
+            "divides by 0",
+            "write NULLIF(",
+        ),
+        (
+            "SELECT z.borough, CAST(1000 * COUNT(*) AS TINYINT) AS small FROM",
+            "E_WIDTH at line 1, column 19: ",
+            "does not hold",
+            "write TRY_CAST(",
+        ),
+        // which of the two it is, the tokens do not say, and the column's name does
+        (
+            "SELECT z.borough, 1 / COUNT(*) AS share, 1 / (COUNT(*) - COUNT(*)) AS quotient FROM",
+            "E_SQL at line 1, column 71: ",
+            "divides by 0",
+            "NULLIF(",
+        ),
+    ];
+    for (select, code, says, advises) in cases {
+        let sql = format!("{select} public.zones z JOIN health.covid_modzcta c ON c.modzcta = z.modzcta GROUP BY z.borough");
+        let said = town.run(&["query", &sql]);
+        assert_eq!((said.code, said.out.as_str()), (1, ""), "{sql}\n{}", said.err);
+        for part in [code, says, advises, "to mend it: ", "^"] {
+            assert!(said.err.contains(part), "{part} in {}", said.err);
+        }
+    }
 }
 
 /// A planner's configuration beside the city's own, changed.

@@ -25,7 +25,11 @@ fn reads(snapshot: u8) -> Vec<Read> {
 
 impl City {
     fn on_log(sql: &'static str) -> Self {
-        let mut city = Self::new(None, sql);
+        Self::on_log_declaring("", sql)
+    }
+
+    fn on_log_declaring(terms: &'static str, sql: &'static str) -> Self {
+        let mut city = Self::declaring(terms, None, sql);
         city.reads = reads(1);
         city
     }
@@ -97,6 +101,35 @@ fn other_rows_under_the_same_snapshot_are_refused_by_both_peers() {
     city.answer(&city.asked());
     city.restart(OWNER, &other);
     city.answer(&city.asked());
+}
+
+/// Whoever tells how many rows are left at home has a part of other places once another publishes more or fewer rows, and deals the same.
+#[test]
+fn others_that_tell_other_numbers_of_rows_do_not_make_an_owner_deal_otherwise() {
+    let sql = "SELECT COUNT(DISTINCT n) AS c, SUM(n) AS s FROM (SELECT n FROM transport.trips WHERE n > 5 UNION ALL SELECT n FROM energy.meters WHERE n > 0) u";
+    // three rows that are left, one, and none, beside energy's four
+    let rows =
+        [("zone,n\n1,9\n2,6\n3,3\n4,8\n", "6 40"), ("zone,n\n1,9\n2,3\n3,3\n4,1\n", "4 26"), ("zone,n\n1,4\n2,3\n3,3\n4,1\n", "4 17")];
+    for terms in ["sizes = \"exact\"\n", "sizes = \"bucket\"\n"] {
+        let mut city = City::on_log_declaring(terms, sql);
+        let plan = city.admitted(0, &city.offer()).plan;
+        assert_eq!(plan.disclosing().map(|told| told.owner).collect::<Vec<_>>(), ["transport", "energy"], "{terms}");
+        assert!(query::dealing::part(&plan, TABLES[OWNER].0).is_some(), "it is bound: {terms}");
+        // what both its peers noted, and nobody else's peers
+        let of_owner = |city: &City| {
+            let (left, right) = ((OWNER + 2) % 3, (OWNER + 1) % 3);
+            city.noted(left).into_iter().filter(|noted| city.noted(right).contains(noted)).collect::<Vec<_>>()
+        };
+        let mut first = None;
+        for (snapshot, (rows, answer)) in (1..).zip(rows) {
+            city.restart(0, rows);
+            city.reads[0].snapshot = Hash([snapshot; 32]);
+            assert_eq!(city.answer(&city.asked()).join(" "), answer, "{terms}");
+            let noted = of_owner(&city);
+            assert_eq!(noted.len(), 1, "{terms}");
+            assert_eq!(*first.get_or_insert(noted.clone()), noted, "{terms}");
+        }
+    }
 }
 
 /// Of what an owner tells of its dealing, the key goes right and the salt left: who had both could try inputs until one has the digest that was signed.

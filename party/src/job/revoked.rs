@@ -1,6 +1,7 @@
 //! A contract is revoked at every step of a job, which is before and after every message of every round, and wherever progress is told: whenever its owner's node hears of it before its part is
 //! sealed, no part of its is, and the others' parts open nothing. With noise on the answer, what is kept of it on disk goes as well.
 
+mod onlog;
 mod tapped;
 
 use super::*;
@@ -10,7 +11,7 @@ use crate::control::Jobs;
 use crate::node::look_at_contracts;
 use ledger::bytes::Base64;
 use ledger::contract::{Contract, Dp, DpMode, NoiseLaw, PUBLIC_BENEFIT, Pattern, SignedContract, everything};
-use ledger::entry::{self, Body, Read, Revoke};
+use ledger::entry::{self, Body, Entry, Read, Revoke};
 use mpc_core::link::{Frame, Head, LinkError};
 use mpc_core::roster::{Node, Planner, Role, Roster};
 use query::catalog::Catalog;
@@ -92,6 +93,8 @@ struct Data {
     columns: &'static [&'static str],
     /// All columns but `zone`, as the catalogue declares them.
     declared: &'static str,
+    /// What else it declares of each table.
+    terms: &'static str,
     rows: [String; 3],
 }
 
@@ -101,9 +104,14 @@ fn identity(name: &str) -> Identity {
 
 impl City {
     pub(super) fn new(dp: Option<Dp>, sql: &'static str) -> Self {
+        Self::declaring("", dp, sql)
+    }
+
+    /// The same, of whose tables the catalogue says this as well.
+    pub(super) fn declaring(terms: &'static str, dp: Option<Dp>, sql: &'static str) -> Self {
         let declared = "{ name = \"n\", type = \"INT\", min = 0, max = 1000, nullable = false }";
         let rows = TABLES.map(|(.., rows)| rows.to_owned());
-        Self::of(&Data { columns: &["zone", "n"], declared, rows }, dp, sql)
+        Self::of(&Data { columns: &["zone", "n"], declared, terms, rows }, dp, sql)
     }
 
     fn of(data: &Data, dp: Option<Dp>, sql: &'static str) -> Self {
@@ -126,7 +134,7 @@ impl City {
         let nodes = TABLES.iter().zip(&sockets).map(party).chain([coordinator]);
         let planners = vec![Planner { name: "office".into(), key: identity("office").public() }];
         let roster = Arc::new(Roster::new("c".into(), nodes.collect(), planners).expect("a roster"));
-        let catalog = Arc::new(Catalog::parse(&catalogue(data.declared)).expect("a catalogue"));
+        let catalog = Arc::new(Catalog::parse(&catalogue(data)).expect("a catalogue"));
         let desks = TABLES.iter().zip(&data.rows).zip(sockets).map(|(((name, table, _), rows), socket)| {
             write(&format!("{name}.csv"), rows);
             Arc::new(desk(folder.path(), name, table, roster.clone(), catalog.clone(), socket))
@@ -137,30 +145,34 @@ impl City {
         let reads = dp.iter().map(|_| noised.clone()).collect();
         let asked = AtomicUsize::new(0);
         let city = Self { folder, desks, planner: identity("office"), key, asked, dp, sql, columns: data.columns, tap: None, reads };
-        (0..3).for_each(|party| city.put_contract(party));
+        (0..3).for_each(|party| drop(city.put_contract(party)));
         city
     }
 
-    /// A new contract of a party, which every node takes up.
-    fn put_contract(&self, party: usize) {
+    /// A new contract of a party, which every node takes up: its note.
+    fn put_contract(&self, party: usize) -> String {
         let (name, table, _) = TABLES[party];
         let key = |name: &str| signs(name, &identity(name).public()).expect("a key");
         let contract =
             Contract::new(&format!("{name}.{table}"), key(name), vec![key("office")], everything(self.columns.iter().copied()), now());
         let dp = self.dp.clone().filter(|_| party == OWNER);
-        let contract = Contract { join_with: [Pattern::Any].into(), dp, ..contract.expect("randomness") };
+        let catalog = self.desks[0].grounds.catalog();
+        let sizes = catalog.table(&format!("{name}.{table}")).expect("in the catalogue").sizes;
+        let contract = Contract { join_with: [Pattern::Any].into(), sizes, dp, ..contract.expect("randomness") };
         let note = contract.sign(identity(name).signing_key()).expect("signed");
-        std::fs::write(self.folder.path().join(format!("contracts/{name}.contract")), note).expect("written");
+        std::fs::write(self.folder.path().join(format!("contracts/{name}.contract")), &note).expect("written");
         self.desks.iter().for_each(|desk| assert!(desk.grounds.contracts().reread(true)));
+        note
     }
 
-    /// The owner revokes what it has there.
-    fn put_revocation(&self) {
+    /// The owner revokes what it has there: the note.
+    fn put_revocation(&self) -> String {
         let name = TABLES[OWNER].0;
         let note = std::fs::read_to_string(self.folder.path().join(format!("contracts/{name}.contract"))).expect("a contract");
         let contract = SignedContract::open(&note, &signs(name, &identity(name).public()).expect("a key")).expect("signed").id;
         let note = Body::Revoke(Revoke { contract, reason: None }).sign(name, identity(name).signing_key()).expect("signed");
-        std::fs::write(self.folder.path().join(format!("contracts/{}.revoke", contract.short())), note).expect("written");
+        std::fs::write(self.folder.path().join(format!("contracts/{}.revoke", contract.short())), &note).expect("written");
+        note
     }
 
     /// The same; its own node hears of it at once, as [`Jobs::contracts_changed`] does.
@@ -174,13 +186,23 @@ impl City {
 
     /// Runs the question at all three; at the owner's step number `at` its contract is revoked. Results, and how many steps the owner took.
     pub(super) fn run(self: &Arc<Self>, at: usize) -> (Vec<Result<Stated, Refusal>>, usize) {
-        let (offer, taken) = (self.offer(), Arc::new(AtomicUsize::new(0)));
+        let (city, offer) = (self.clone(), self.offer());
+        self.run_admitted(move |party| city.admitted(party, &offer), at)
+    }
+
+    /// The same of what each party admitted.
+    fn run_admitted(
+        self: &Arc<Self>,
+        admit: impl Fn(usize) -> Admitted + Send + Sync + 'static,
+        at: usize,
+    ) -> (Vec<Result<Stated, Refusal>>, usize) {
+        let (admit, taken) = (Arc::new(admit), Arc::new(AtomicUsize::new(0)));
         let running: Vec<_> = (0..3)
             .map(|party| {
-                let (city, offer, taken) = (self.clone(), offer.clone(), taken.clone());
+                let (city, admit, taken) = (self.clone(), admit.clone(), taken.clone());
                 std::thread::spawn(move || {
                     let desk = &city.desks[party];
-                    let admitted = Arc::new(city.admitted(party, &offer));
+                    let admitted = Arc::new(admit(party));
                     let stop = Arc::new(Stop::default());
                     // Weak, as the stop holds it.
                     let (revoking, admitted_there, stop_there) = (city.clone(), admitted.clone(), Arc::downgrade(&stop));
@@ -239,6 +261,7 @@ impl City {
         let plan = self.admitted(0, &self.offer()).plan;
         let local = Local::new(1 << 28).expect("a local stage");
         let ground = Ground::new(&plan, &local, desk.sources.public()).expect("public rows");
+        let plan = wire::sized(&parts.first()?.1, &plan)?;
         let part = |(party, part): &(usize, Zeroizing<Vec<u8>>)| Some((TABLES[*party].0.to_owned(), wire::decode(part, &plan, &ground)?));
         let parts = parts.iter().map(part).collect::<Option<Vec<_>>>()?;
         let answer = finish(&plan, &ground, &local, &parts).ok()?;
@@ -348,7 +371,7 @@ fn desk(folder: &Path, name: &str, table: &str, roster: Arc<Roster>, catalog: Ar
     }
 }
 
-fn catalogue(declared: &str) -> String {
+fn catalogue(Data { declared, terms, .. }: &Data) -> String {
     let hash = Hash::sha256(&[ZONES.as_bytes()]);
     let public = format!(
         "version = 1\n[[table]]\nname = \"public.zones\"\nrows = 4\nsha256 = \"{hash}\"\nkey = [\"zone\"]\n\
@@ -357,7 +380,7 @@ fn catalogue(declared: &str) -> String {
     );
     let private = TABLES.map(|(name, table, _)| {
         format!(
-            "[[table]]\nname = \"{name}.{table}\"\nmax_rows = 9\nkey = [\"zone\"]\ncolumn = [\n\
+            "[[table]]\nname = \"{name}.{table}\"\nmax_rows = 9\nkey = [\"zone\"]\n{terms}column = [\n\
              {{ name = \"zone\", type = \"INT\", min = 1, max = 4, domain = \"zones\", nullable = false }},\n\
              {declared},\n]\n"
         )

@@ -4,6 +4,7 @@ mod account;
 mod cells;
 mod noise;
 mod rows;
+mod samples;
 
 use super::{SIZES, Words, input};
 use mpc_core::{B64, Column, Ring};

@@ -31,6 +31,14 @@ pub(crate) fn place_of(sql: &str, word: &str) -> Option<Place> {
     Text::new(&tokens).word(word)
 }
 
+/// The only occurrence in a text of any of these words.
+pub(crate) fn only_place_of(sql: &str, words: &[&str]) -> Option<Place> {
+    let tokens = Tokenizer::new(&GenericDialect, sql).tokenize_with_location().ok()?;
+    let text = Text::new(&tokens);
+    let mut places = words.iter().flat_map(|word| text.words(word)).map(|t| t.1);
+    places.next().filter(|_| places.next().is_none())
+}
+
 /// The tokens of a query with their places.
 #[derive(Debug)]
 pub(super) struct Text {

@@ -291,7 +291,7 @@ fn shown(expr: &Expr) -> String {
 }
 
 /// SQL's name of a type.
-pub(super) fn sql_type(ty: &DataType) -> String {
+pub(crate) fn sql_type(ty: &DataType) -> String {
     match ty {
         DataType::Int8 => "TINYINT".into(),
         DataType::Int16 => "SMALLINT".into(),

@@ -2,7 +2,8 @@
 
 use super::pool::NoAnswer;
 use super::slt::files;
-use super::town::{town, town_stirred};
+use super::town::{PARTIES, town, town_stirred, town_that_tells};
+use query::plan::Plan;
 use sqllogictest::{DefaultColumnType, Record, parse_file};
 
 #[test]
@@ -27,6 +28,35 @@ fn the_same_rows_are_dealt_alike() {
     }
     // What is not bound is not checked: a change that leaves more out is seen here.
     assert!(bound >= 2 * others, "{bound} parts are bound, {others} are not");
+}
+
+/// An owner whose rows stay deals as before, whatever numbers of rows the others tell, on which the plan is then laid out.
+#[test]
+fn what_others_tell_of_their_rows_changes_nothing_of_what_is_dealt() {
+    let all = town_that_tells(None);
+    let of = PARTIES.map(|owner| (owner, town_that_tells(Some(owner))));
+    let (mut bound, mut laid_out) = (0, 0);
+    for file in files() {
+        for record in parse_file::<DefaultColumnType>(&file).unwrap_or_else(|e| panic!("{e}")) {
+            let Record::Query { sql, .. } = &record else { continue };
+            let plan = match all.plan(sql) {
+                Ok(plan) if plan.disclosing().next().is_some() => plan,
+                Ok(_) | Err(NoAnswer::Refused(_)) => continue,
+                Err(NoAnswer::Failed(what)) => panic!("{sql}\n{what}"),
+            };
+            let dealt = all.dealt(sql, 1 << 28).unwrap_or_else(|e| panic!("{sql}\n{e}"));
+            let places = |plan: &Plan| plan.relations.iter().map(|relation| relation.places).collect::<Vec<_>>();
+            let sized = places(&all.sized(&plan).unwrap_or_else(|e| panic!("{sql}\n{e}")));
+            for (owner, fewer) in &of {
+                let Some(Some(before)) = dealt.get(owner) else { continue };
+                let after = fewer.dealt(sql, 1 << 28).unwrap_or_else(|e| panic!("{sql}\n{e}"));
+                assert_eq!(after[owner].as_ref(), Some(before), "{owner}: {sql}");
+                bound += 1;
+                laid_out += usize::from(places(&fewer.sized(&plan).unwrap_or_else(|e| panic!("{sql}\n{e}"))) != sized);
+            }
+        }
+    }
+    assert!(laid_out > 100 && bound > laid_out, "{laid_out} of {bound} parts are bound in plans that are laid out otherwise");
 }
 
 #[test]

@@ -25,5 +25,6 @@ mod slt;
 mod town;
 mod tpch;
 mod unique;
+mod valueless;
 mod why;
 mod words;

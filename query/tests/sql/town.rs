@@ -36,6 +36,21 @@ pub fn town_stirred() -> Pool {
     pool
 }
 
+/// The town, whose agencies all tell how many rows are left at home; of the tables of all but one of them every other row is gone, if it says which.
+pub fn town_that_tells(whole: Option<&str>) -> Pool {
+    let catalogue = include_str!("../slt/city.toml");
+    let hidden = catalogue.lines().filter(|line| !line.starts_with("sizes = "));
+    let told =
+        hidden.map(|line| if line.starts_with("max_rows = ") { format!("{line}\nsizes = \"exact\"\n") } else { format!("{line}\n") });
+    let mut pool = Pool::new(PARTIES, &told.collect::<String>()).expect("the catalogue of the town is sound");
+    for (name, csv) in TABLES {
+        let stays = name.starts_with("public.") || whole.is_none_or(|owner| name.starts_with(owner));
+        let rows: Vec<&str> = csv.lines().enumerate().filter(|(at, _)| stays || *at == 0 || at % 2 == 1).map(|(_, row)| row).collect();
+        pool.add(name, rows.join("\n").as_bytes()).expect("the tables are as the catalogue says");
+    }
+    pool
+}
+
 /// The town, between whose agencies lies such a network.
 pub fn town_over(network: &str) -> Pool {
     let catalogue = format!("{}\n[network]\n{network}\n", include_str!("../slt/city.toml"));

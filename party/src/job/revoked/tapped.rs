@@ -94,7 +94,7 @@ fn data() -> Data {
     let rows = TABLES.map(|(agency, ..)| "zone,n,name\n".to_owned() + &(0..ROWS).map(|at| row(agency, at)).collect::<String>());
     let declared = "{ name = \"n\", type = \"BIGINT\", min = 0, max = 1000000000000000, nullable = false },\n\
                     { name = \"name\", type = \"STRING\", max_bytes = 40, nullable = false }";
-    Data { columns: &["zone", "n", "name"], declared, rows }
+    Data { columns: &["zone", "n", "name"], declared, terms: "", rows }
 }
 
 /// Looks for every value of every table, in every spelling.

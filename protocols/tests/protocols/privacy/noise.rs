@@ -6,18 +6,18 @@ use mpc_core::{B64, Column, Fp61, Fp127, Layout, PartyId};
 use num_bigint::BigUint;
 use protocols::privacy::{self, Binomial, Delta, Epsilon, Laplace, Loss, Sensitivity, hockey_stick};
 use protocols::world::{Protocol, check, estimated, metered};
-use protocols::{Abort, Engine, Plain, Rep3, circuit, cost};
+use protocols::{Abort, Engine, Rep3, circuit, cost};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 const ONE: Sensitivity = Sensitivity { each: 1, total: 1, cells: 1 };
 
-fn laplace(epsilon: u64, total: u64, precision: u32) -> Laplace {
+pub(super) fn laplace(epsilon: u64, total: u64, precision: u32) -> Laplace {
     Laplace::with_precision(Epsilon(epsilon), &Sensitivity { each: total, total, cells: 1 }, precision).expect("fits")
 }
 
-fn coins(epsilon: u64, delta: u128, each: u64) -> Binomial {
+pub(super) fn coins(epsilon: u64, delta: u128, each: u64) -> Binomial {
     let loss = Loss { epsilon: Epsilon(epsilon), delta: Delta(delta) };
     Binomial::new(loss, &Sensitivity { each, total: each, cells: 1 }).expect("few coins")
 }
@@ -170,74 +170,6 @@ fn nobody_knows_random_bits() {
             assert!(opened.iter().all(|(bits, _)| u128::from(bits.as_slice()[0].0) == pattern));
         }
     }
-}
-
-/// χ² of samples against integer weights, pooled to expectations of at least 10; the degrees of freedom.
-fn chi_squared(samples: &BTreeMap<i128, u64>, first: i128, weights: &[BigUint]) -> (f64, usize) {
-    let n: u64 = samples.values().sum();
-    let total: BigUint = weights.iter().sum();
-    let thousandth = |w: &BigUint| u64::try_from(w * n * 1000u32 / &total).expect("at most n") as f64 / 1000.0;
-    let (mut cells, mut pool) = (Vec::new(), (0.0, 0.0));
-    for (k, w) in (first..).zip(weights) {
-        pool = (pool.0 + thousandth(w), pool.1 + *samples.get(&k).unwrap_or(&0) as f64);
-        if pool.0 >= 10.0 {
-            cells.push(std::mem::take(&mut pool));
-        }
-    }
-    let last = cells.last_mut().expect("some value is expected");
-    *last = (last.0 + pool.0, last.1 + pool.1);
-    (cells.iter().map(|(e, o)| (o - e).powi(2) / e).sum(), cells.len() - 1)
-}
-
-/// Whether the χ² has a p-value above 10^-4 (Wilson and Hilferty's normal approximation; 3.72 is the normal quantile).
-fn plausible((chi2, freedom): (f64, usize)) -> bool {
-    let k = freedom as f64;
-    let z = ((chi2 / k).cbrt() - (1.0 - 2.0 / (9.0 * k))) / (2.0 / (9.0 * k)).sqrt();
-    z < 3.72
-}
-
-/// A million samples of each, and every value that is expected ten times occurs.
-#[test]
-fn a_million_samples() {
-    const BLOCK: usize = 50_000;
-    let mut e = Plain::seeded(2024);
-    let laplace = [laplace(1_000_000, 1, 64), laplace(100_000, 1, 64), laplace(2_000_000, 3, 64)];
-    for noise in &laplace {
-        let mut samples = BTreeMap::new();
-        for _ in 0..1_000_000 / BLOCK {
-            let noise = noise.sample::<_, Fp61>(&mut e, BLOCK).expect("in clear");
-            counts(open::<_, Fp61>(&mut e, &noise).expect("in clear")).into_iter().for_each(|(k, n)| *samples.entry(k).or_insert(0) += n);
-        }
-        holds(&samples, -(1i128 << noise.bits()), &noise.weights());
-    }
-    let noise = coins(1_000_000, 10u128.pow(18), 1);
-    let mut samples = BTreeMap::new();
-    for _ in 0..1_000_000 / BLOCK {
-        let noise = noise.sample::<_, Fp61>(&mut e, BLOCK).expect("in clear");
-        counts(open::<_, Fp61>(&mut e, &noise).expect("in clear")).into_iter().for_each(|(k, n)| *samples.entry(k).or_insert(0) += n);
-    }
-    holds(&samples, -i128::from(noise.coins() / 2), &noise.weights());
-}
-
-fn holds(samples: &BTreeMap<i128, u64>, first: i128, weights: &[BigUint]) {
-    let chi = chi_squared(samples, first, weights);
-    assert!(plausible(chi), "χ² = {} of {} degrees of freedom", chi.0, chi.1);
-    let (n, total): (u64, BigUint) = (samples.values().sum(), weights.iter().sum());
-    // e^-20 a value: no hole where twenty are expected
-    let expected = (first..).zip(weights).filter(|(_, w)| *w * n >= &total * 20u32).map(|(k, _)| k);
-    expected.for_each(|k| assert!(samples.contains_key(&k), "{k} never occurs"));
-    // the mean of a law symmetric about 0, but for the sampler's distance from it
-    let mean: i128 = samples.iter().map(|(k, n)| k * i128::from(*n)).sum();
-    let square: i128 = samples.iter().map(|(k, n)| k * k * i128::from(*n)).sum();
-    assert!(mean * mean < 16 * square, "the sum {mean} is within 4 standard deviations");
-}
-
-/// Three parties' samples are of the law too.
-#[test]
-fn samples_of_three_parties() {
-    let noise = Laplace::new(Epsilon::ONE, &ONE).expect("fits");
-    let (values, _) = metered(&Noise::Laplace(noise.clone(), 20_000), 11);
-    holds(&counts(values[0].iter().copied()), -(1i128 << noise.bits()), &noise.weights());
 }
 
 /// The thresholds and the law are those of the independent model, as far as it has the same: its noise is the difference of two geometrics, which is another
