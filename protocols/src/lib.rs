@@ -9,6 +9,7 @@ pub mod cost;
 mod engine;
 mod estimate;
 pub mod gate;
+pub mod graph;
 mod plain;
 mod planes;
 pub mod privacy;
@@ -23,7 +24,7 @@ pub mod world;
 pub use mpc_core::Abort;
 
 pub use cost::{Cost, Estimate};
-pub use engine::{Difference, Engine, Input, Opened, Pair, Ranked, Released, Security, Share, Verified};
+pub use engine::{Difference, Engine, Input, Opened, Pair, Ranked, Released, Security, Share, Verified, stack};
 pub use plain::Plain;
 pub use rep3::{Ahead, DEALING, Dealing, Rep3, Rep3Share, Said};
 pub use retrieve::{Ask, KeySet, KeyWords, Offer, Offered, Payload, Retrieved};

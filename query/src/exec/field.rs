@@ -1,11 +1,11 @@
 //! Field elements of the joint stage: columns, lifted bits, products.
 
 use super::program::Product;
-use super::{InputRing, Run, stack};
+use super::{InputRing, Run};
 use crate::local::InputColumn;
 use crate::plan::{self, NodeId, Op};
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout, Ring};
-use protocols::{Engine, Share};
+use protocols::{Engine, Share, stack};
 use std::collections::HashMap;
 
 /// A ring in which inputs are shared.

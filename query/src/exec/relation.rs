@@ -9,7 +9,7 @@ mod combine;
 mod digest;
 mod group;
 mod keys;
-mod logic;
+
 mod lookup;
 mod map;
 mod noise;
@@ -30,9 +30,9 @@ pub(super) use run::Computed;
 pub(super) use why::{no_asking, no_masks, no_order};
 pub(super) use window::ties as window_ties;
 
+use super::InputRing;
 use super::program::{ProgramError, Slot, SlotOf, counted};
 use super::step::{Step, StepKind};
-use super::{InputRing, stack};
 use crate::local::planes_of;
 use crate::plan::relation::{Operator, RelationId, Search};
 use crate::plan::{Plan, Source};

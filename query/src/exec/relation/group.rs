@@ -19,14 +19,13 @@ pub(super) mod small;
 
 use super::arrange::{How, Owner};
 use super::keys::{Unpack, after, before, grouping, joined, numbers, pack, planes, width_of};
-use super::logic::Logic;
 use super::total::{contributions, counts};
 use super::{Bits, Cells, Element, Rows, Values};
-use crate::exec::circuit;
 use crate::plan::relation::{Fold, FoldOp, Relation, RowColumn, RowForm};
 use mpc_core::{Abort, B64, Fp61, Fp127};
 use order::{Order, Sorted};
 use protocols::circuit::is_zero;
+use protocols::graph::{self, Logic};
 use protocols::relational::compact;
 use protocols::{Engine, Share, Table};
 use std::collections::{BTreeMap, BTreeSet};

@@ -60,7 +60,7 @@ pub(super) fn sorted<E: Engine>(
 pub(super) fn joined<E: Engine>(engine: &mut E, rows: usize, planes: &[Bits<E>]) -> Bits<E> {
     match planes {
         [] => zeros(engine, rows, 0),
-        planes => super::stack::<B64, _>(planes),
+        planes => protocols::stack::<B64, _>(planes),
     }
 }
 

@@ -31,11 +31,10 @@ pub(in crate::exec) mod choose;
 use super::choose::Setting;
 use super::digest::Digest;
 use super::keys::{Unpack, before, joined, pack, refuse_any, sorted, zeros};
-use super::logic::Logic;
 use super::{Bits, Cells, Element, Rows, Values};
-use crate::exec::circuit;
 use crate::plan::relation::{Relation, RowColumn};
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout};
+use protocols::graph::{self, Logic};
 use protocols::relational::{compact, undo};
 use protocols::{Engine, Share, Table};
 
@@ -126,7 +125,7 @@ fn find<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, words: impl FnOnce() ->
     let (live_before, key_before) = (before::<B64, E>(engine, &live_here), before::<B64, E>(engine, &key_here));
     let mut logic = Logic::<E>::new(table.places + base.places);
     let (this, last) = (logic.wires(&flags[0]), logic.wires(&key_before));
-    let same = circuit::equal(&mut logic.graph, &this, &last);
+    let same = graph::equal(&mut logic.graph, &this, &last);
     let valid = logic.wire(&live_before, 0);
     let same = logic.graph.and(same, valid);
     if what.proved {

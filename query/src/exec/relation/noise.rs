@@ -5,11 +5,10 @@
 
 use super::{Cells, Element, Rows};
 use crate::exec::noise::made;
-use crate::exec::stack;
 use crate::plan::noise::Noised;
 use crate::plan::relation::Relation;
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout};
-use protocols::{Engine, Share, circuit};
+use protocols::{Engine, Share, circuit, stack};
 
 /// The row of `input` with noise; its last columns are compared with `least`.
 pub(super) fn noise<E: Engine>(

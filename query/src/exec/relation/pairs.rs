@@ -8,10 +8,10 @@
 
 use super::choose::Setting;
 use super::keys::{joined, zeros};
-use super::logic::Logic;
 use super::{Bits, Rows};
 use crate::plan::relation::Relation;
 use mpc_core::{Abort, B64};
+use protocols::graph::Logic;
 use protocols::relational::Side;
 use protocols::{Engine, Share};
 

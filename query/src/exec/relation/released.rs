@@ -8,9 +8,8 @@
 //! *Leakage.* None: where a row was is gone with the shuffle; in order it is the answer. The number of places is public.
 
 use super::{Bits, Cells, Element, Rows, Values};
-use crate::exec::stack;
 use mpc_core::{Abort, B64, Fp61, Fp127};
-use protocols::{Engine, Share, Table};
+use protocols::{Engine, Share, Table, stack};
 
 /// All planes of a relation, in the order of [`planes_of`](crate::local::planes_of).
 pub(super) struct Ready<E: Engine> {

@@ -10,13 +10,11 @@
 //! each, 2.5 (k + 1) - 2 - log2 (k + 1) and k + 1 bits, 2 + log2 (k + 1) rounds for each of log2 n halvings, and k bits in one round for NULL. *Leakage.* None.
 
 use super::arrange::How;
-use super::logic::Logic;
 use super::{Bits, Cells, Element, Rows, Values, combine};
-use crate::exec::graph::Wire;
-use crate::exec::stack;
 use crate::plan::relation::{Fold, FoldOp, Relation, RowColumn};
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout};
-use protocols::{Engine, Share, Table, circuit};
+use protocols::graph::{Logic, Wire};
+use protocols::{Engine, Share, Table, circuit, stack};
 
 /// One row of `folds` over all rows of `input`.
 pub(super) fn total<E: Engine>(

@@ -40,13 +40,12 @@ use super::arrange::{Brought, How};
 use super::choose::Setting;
 use super::group::{self, order::same_as_before};
 use super::keys::{Unpack, grouping, joined, numbers, pack, sort_planes, sorted, width_of};
-use super::logic::Logic;
 use super::order::Ties;
 use super::total::contributions;
 use super::{Bits, Cells, Element, Rows, Values};
-use crate::exec::circuit;
 use crate::plan::relation::{Constant, Fold, FoldOp, Function, Relation, RowColumn, SortKey};
 use mpc_core::{Abort, B64, Fp61, Fp127};
+use protocols::graph::{self, Logic};
 use protocols::relational::Segments;
 use protocols::{Engine, Share, Table};
 use std::collections::BTreeSet;
@@ -259,7 +258,7 @@ fn whole_in_order<E: Engine>(
 /// Columns of one plane as one share, if there are any.
 fn stacked<R: mpc_core::Ring, S: Share<R>>(columns: impl Iterator<Item = S>) -> Option<S> {
     let columns: Vec<S> = columns.collect();
-    (!columns.is_empty()).then(|| crate::exec::stack(&columns))
+    (!columns.is_empty()).then(|| protocols::stack(&columns))
 }
 
 /// A column of this form without a place.

@@ -7,9 +7,9 @@ use super::super::choose::Setting;
 use super::super::digest::Digest;
 use super::super::keys::sorted;
 use super::*;
-use crate::exec::graph::Wire;
-use crate::exec::stack;
 use crate::plan::relation::SortKey;
+use protocols::graph::Wire;
+use protocols::stack;
 use std::collections::BTreeSet;
 
 /// Rows sorted by the keys, and below them by the values of a column.
@@ -179,7 +179,7 @@ impl Order {
         let (same, counted) = (logic.wire(&sorted.same, 0), logic.wire(counts, 0));
         // rows that count are the first of their group: the row before counts too
         let behind = logic.graph.and(same, counted);
-        let equal = circuit::equal(&mut logic.graph, &this, &last);
+        let equal = graph::equal(&mut logic.graph, &this, &last);
         let repeated = logic.graph.and(behind, equal);
         let smallest = logic.graph.xor(counted, behind);
         let new = logic.graph.xor(counted, repeated);
@@ -301,7 +301,7 @@ pub(in crate::exec::relation) fn same_as_before<E: Engine>(
     let last = before::<B64, E>(engine, &key);
     let mut logic = Logic::<E>::new(places);
     let (this, last) = (logic.wires(&key), logic.wires(&last));
-    let same = circuit::equal(&mut logic.graph, &this, &last);
+    let same = graph::equal(&mut logic.graph, &this, &last);
     let others: Vec<bool> = (0..places).map(|r| r > 0).collect();
     let others = logic.graph.public(mpc_core::Column::from_bools(&others));
     let row = row.map(|r| logic.wire(r, 0));

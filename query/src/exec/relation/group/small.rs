@@ -11,13 +11,13 @@
 use super::super::arrange::{How, Known, Owner};
 use super::super::choose::{self, Setting};
 use super::*;
-use crate::exec::graph::Wire;
 use crate::local::Inputs;
 use crate::network::Network;
 use crate::plan::relation::{Relation, RowForm};
 use mpc_core::{Column, PartyId};
 use protocols::Estimate;
 use protocols::circuit::is_zero;
+use protocols::graph::Wire;
 use std::collections::HashMap;
 
 /// Most tuples for which masks are considered.
@@ -234,8 +234,8 @@ fn masks<'a, E: Engine>(logic: &mut Logic<'a, E>, input: &'a Rows<E>, keys: &[us
                     (None, Some(valid)) => graph.not(valid),
                     (None, None) => graph.constant(false),
                     (Some(value), valid) => {
-                        let value = circuit::number(graph, *value, planes.len());
-                        let equal = circuit::equal(graph, &planes, &value);
+                        let value = graph::number(graph, *value, planes.len());
+                        let equal = graph::equal(graph, &planes, &value);
                         valid.map_or(equal, |valid| graph.and(equal, valid))
                     }
                 };
@@ -244,7 +244,7 @@ fn masks<'a, E: Engine>(logic: &mut Logic<'a, E>, input: &'a Rows<E>, keys: &[us
             });
             all.push(is);
         }
-        masks.push(circuit::all(&mut logic.graph, all));
+        masks.push(graph::all(&mut logic.graph, all));
     }
     masks
 }

@@ -4,14 +4,14 @@
 
 use super::super::super::field::{Known, elements, times};
 use super::super::super::program::ProgramError;
-use super::super::super::{share_of, stack};
+use super::super::super::share_of;
 use super::super::{Bits, Element};
 use super::{Layout, Running};
-use crate::exec::graph::Wire;
 use crate::plan::Ring;
 use crate::plan::relation::{Relation, RowKind, RowNodeId, RowOp};
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout as Shape};
-use protocols::{Engine, Share};
+use protocols::graph::Wire;
+use protocols::{Engine, Share, stack};
 use std::collections::{BTreeSet, HashMap};
 
 /// What is known of one field.
