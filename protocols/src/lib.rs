@@ -16,6 +16,7 @@ pub mod privacy;
 pub mod relational;
 mod rep3;
 mod retrieve;
+pub mod rows;
 mod store;
 mod table;
 mod wire;

@@ -11,12 +11,12 @@ mod gates;
 mod words;
 
 use super::super::program::{ProgramError, counted};
-use super::{Bits, Cells, Rows, Values};
 use crate::plan::relation::{Operator, Relation, RowForm, RowKind, RowNode, RowNodeId, RowOp};
 use crate::plan::{Plan, Ring};
 use elements::{Elements, ElementsOf};
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout as Shape};
 use protocols::graph::{Graph, Schedule, Wire};
+use protocols::rows::{Bits, Cells, Rows, Values};
 use protocols::{Engine, Share, stack};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

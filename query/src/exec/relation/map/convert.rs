@@ -3,7 +3,6 @@
 //! Conversions of one kind in one stage are one conversion of so many times the rows.
 
 use super::super::super::program::ProgramError;
-use super::super::{Bits, Values};
 use super::elements::Elements;
 use super::{Layout, Running, Stage, gates};
 use crate::plan::Ring;
@@ -13,6 +12,7 @@ use protocols::circuit::{
     Division, Rounding, Sign, date_part, days_until, divide, divide_public, field_bits, integer, is_negative, is_zero,
 };
 use protocols::graph::{self, Logic, Wire};
+use protocols::rows::{Bits, Values};
 use protocols::{Engine, Share};
 use std::collections::BTreeMap;
 

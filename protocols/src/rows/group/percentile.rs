@@ -9,9 +9,13 @@
 //! *Cost.* n places, w = log2 n bits of an index, v = log2 (n + 1) of a number: 8w/3 + (4/3)(w + 2v + 1) bits a row and 5 rounds to the front, 2v and 1 round to blank, 8v/3 and 2 rounds
 //! back; then two differences of v bits and, for each percentile, some sums and two comparisons of v + 2 + log2 max(a, b) bits, in a circuit that all percentiles share. *Leakage.* None.
 
-use super::*;
-use protocols::graph::{Graph, Wire};
-use protocols::relational::undo;
+use super::super::keys::{after, before, width_of};
+use super::super::{Bits, FoldOp};
+use super::order::Sorted;
+use crate::graph::{self, Graph, Logic, Wire};
+use crate::relational::{compact, number_bits, undo};
+use crate::{Engine, Share, Table};
+use mpc_core::{Abort, B64};
 
 /// For each percentile among `ops` the rows it chooses, at most one a group.
 pub(super) fn chosen<E: Engine>(
@@ -31,7 +35,7 @@ pub(super) fn chosen<E: Engine>(
     let (start, end) = (logic.wires(&start), logic.wires(&end));
     let counted = logic.wire(counts, 0);
     let number: Vec<Wire> = {
-        let public = numbers(sorted.places, 0, width);
+        let public = number_bits(0, sorted.places, width);
         (0..width).map(|p| logic.graph.public(public.pick_planes([p]))).collect()
     };
     let graph = &mut logic.graph;
@@ -117,7 +121,7 @@ fn is_wanted(g: &mut Graph, number: &[Wire], count: &[Wire], (a, b): (u64, u64),
 
 /// At each row of a group: the number of its first row, and one beyond that of the last row that counts (0 if none does).
 fn bounds<E: Engine>(engine: &mut E, sorted: &Sorted<E>, largest: &Bits<E>, width: usize) -> Result<(Bits<E>, Bits<E>), Abort> {
-    let from_one = numbers(sorted.places, 1, width);
+    let from_one = number_bits(1, sorted.places, width);
     let ends = largest.planes(std::iter::repeat_n(0, width)).scale(&from_one);
     let numbers = engine.constant(&from_one);
     let table = Table::new(sorted.places).with::<B64>(ends.prefix_sums()).with::<B64>(numbers).with::<B64>(sorted.last.clone());

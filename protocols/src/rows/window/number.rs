@@ -1,19 +1,24 @@
 //! Row numbers, ranks, tiles, and rows a fixed number away.
 //!
+//! *Functionality.* Of rows in their order, with the number of the first row of each one's partition and of its first peer, the differences that are its number, ranks and tile; and what the row has that is so many places
+//! away, if it is of the same partition. *Protocol* and *cost* are those of the [window](super).
 //! *Leakage.* None: gates, and divisions by public numbers; rows move by a public number of places.
 
-use super::super::keys::zeros;
-use super::*;
-use mpc_core::{Column, Layout};
-use protocols::circuit::{Rounding, Sign, divide_public, field_bits};
-use protocols::graph::Wire;
+use super::super::keys::{width_of, zeros};
+use super::super::{Bits, Cells, ColumnShape, Element, Values};
+use super::{Constant, Function, Ordered};
+use crate::circuit::{self, Rounding, Sign, divide_public, field_bits};
+use crate::graph::{self, Logic, Wire};
+use crate::relational::number_bits;
+use crate::{Engine, Share};
+use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout};
 
 /// ROW_NUMBER, RANK, DENSE_RANK, NTILE, in the planes of `output`. `rows` is how many rows each row's partition has, where that matters.
 pub(super) fn number<E: Engine>(
     engine: &mut E,
     ordered: &Ordered<E>,
     function: &Function,
-    output: &RowColumn,
+    output: &ColumnShape,
     rows: Option<Cells<E>>,
 ) -> Result<Cells<E>, Abort> {
     let places = ordered.rows.places;
@@ -25,7 +30,7 @@ pub(super) fn number<E: Engine>(
             let (rank, first) = peers().dense.as_ref().expect("dense ranks number the peers");
             (rank.clone(), first)
         }
-        _ => (engine.constant(&numbers(places, 0, width)), &ordered.start),
+        _ => (engine.constant(&number_bits(0, places, width)), &ordered.start),
     };
     let tiles = match (function, rows) {
         (Function::Ntile(tiles), Some(rows)) => Some(tile_sizes(engine, rows.elements::<Fp61>(), *tiles)?),
@@ -36,7 +41,7 @@ pub(super) fn number<E: Engine>(
         Function::Rank | Function::DenseRank => logic.wires(&value),
         _ => {
             // public numbers cost less
-            let own = numbers(places, 0, width);
+            let own = number_bits(0, places, width);
             (0..width).map(|p| logic.graph.public(own.pick_planes([p]))).collect()
         }
     };
@@ -156,8 +161,8 @@ fn where_within<R: Element, E: Engine>(
     values: &E::Share<R>,
     default: Option<&Constant>,
 ) -> Result<E::Share<R>, Abort> {
-    let Some(Constant::Element(default)) = default else { return protocols::circuit::bit_times::<E, R>(engine, within, values) };
+    let Some(Constant::Element(default)) = default else { return circuit::bit_times::<E, R>(engine, within, values) };
     let default = engine.constant(&Column::splat(R::element(*default), values.layout()));
-    let above = protocols::circuit::bit_times::<E, R>(engine, within, &values.sub(&default))?;
+    let above = circuit::bit_times::<E, R>(engine, within, &values.sub(&default))?;
     Ok(above.add(&default))
 }
