@@ -9,17 +9,17 @@
 //!
 //! | operator | file | rounds | bits a row and party |
 //! |---|---|---|---|
-//! | [`window`]: numbers, ranks, tiles, rows away, sums over or up to | `window/` | the order's; some ceil(log2 p) + 10 for partitions, as many for peers | the order's, p + 3w + (4/3)(w + S) + 4S/3, and the function's |
-//! | [`group`]: counts, sums, extremes, distinct values | `group/`, `group/order` | the order's, ceil(log2 k) + 1, some 3, and 5 | the order's, k + 3w + (4/3)(w + S) |
-//! | percentiles of a group | `group/percentile` | 8, and some 3 log2 v | 3w + (4/3)(w + 2v) + 2v + 8v/3, and its comparisons |
-//! | [`group_as_they_are`]: rows that their owner has side by side | `group/` | ceil(log2 k), 3, 5 and 8 | k + 3w + (4/3)(w + S); nothing is sorted |
-//! | [`group_by_masks`]: t tuples at most | `group/masks` | ceil(log2 (k + 1)) + 11 | t (k - 1) ANDs and 61 t lifted at most; nothing moves |
-//! | [`total`]: one row for all | `total` | ceil(log2 b) + 3; an extreme's log2 n (2 + ceil(log2 l)) | b - 1 and 61 for each condition; an extreme's 3.5 l |
-//! | [`top`]: the first in an order | `top` | the order's, 2 for a shuffle | the order's, 4W/3 |
-//! | [`lookup`] on keys unique there | `lookup` | the sort's, ceil(log2 k) + 4 | the sort's, of both sides, k + (4/3)(L + 1) |
-//! | [`pairs`] of equal keys | `pairs` | those of [`relational::pairs`](crate::relational::pairs), and a conjunction's | likewise |
-//! | [`cross`], [`union`] | `combine` | 1 and 0 | 1 and 0 |
-//! | [`ready`]: blanked and shuffled, to be opened | `released` | 3 a field, 2 for the shuffle | W, 61 for each element and once, and (4/3) W |
+//! | [`window`]: numbers, ranks, tiles, rows away, sums over or up to | `window/` | the order's; ceil(log2 p), 5 and 3 for partitions, as many for peers; the function's | the order's; p + 8w/3 + (4/3)(w + S) + v + 4S/3, likewise; the function's |
+//! | [`group`]: counts, sums, extremes, distinct values | `group/`, `group/order` | the order's, ceil(log2 k) + 1, ceil(log2 l) + 1, 3, and 5 | the order's, k + l + 8w/3 + (4/3)(w + S), 61 for each condition and sum |
+//! | percentiles of a group | `group/percentile` | 8, and those of sums and comparisons of v bits | 8w/3 + (4/3)(w + 2v) + 2v + 8v/3, and the same |
+//! | [`group_as_they_are`]: rows that their owner has side by side | `group/` | ceil(log2 k), 3, 5 and 8 | k + 8w/3 + (4/3)(w + S), 61 for each condition and sum, and 121: nothing is sorted |
+//! | [`group_by_masks`]: one of t tuples each | `group/masks` | ceil(log2 (k + 1)) + 11 | t (k - 1) at most, and 61 t for each condition: nothing moves |
+//! | [`total`]: one row for all | `total` | ceil(log2 b) + 3; of an extreme ceil(log2 n) (2 + ceil(log2 (l + 1))) + 1 | b - 1 and 61 for each condition; of an extreme 3.5 l |
+//! | [`top`]: the first in an order | `top` | the order's, and 2 if ties are broken | the order's, and 4W/3 if ties are broken |
+//! | [`lookup`] on keys unique there | `lookup` | the sort's, ceil(log2 k) + 1, 2 and 1 | those of both sides: the sort's, k + (4/3)(L + 1), and L for NULLs |
+//! | [`pairs`] of equal keys | `pairs` | those of [`relational::pairs`](crate::relational::pairs), and a conjunction's | the same |
+//! | [`cross`], [`union`] | `combine` | 1 and none | 1 and none |
+//! | [`ready`]: blanked and shuffled, to be opened | `released` | 1, 3 for each field, 2 | W, 61 for each element and once, (4/3) W |
 //!
 //! k, l, p, L, S, W are the bits of keys, of an ordered value, of a partition, of what is looked up, summed, moved; w = log2 n, v = log2 (n + 1); b conditions. Each file says more. *The order's*
 //! ([`How`]): a sort on shares by the bits of all that rows are ordered by, in the way that the network makes quickest ([`Setting::sorting`]); or, where an owner knows the order, nothing, or

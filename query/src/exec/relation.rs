@@ -6,7 +6,6 @@ mod ask;
 mod check;
 mod choose;
 mod group;
-
 mod map;
 mod noise;
 mod order;
