@@ -55,6 +55,11 @@ pub trait Share<R: Ring>: Clone + Send {
     fn fetch(self, from: &Permutation) -> Self;
 }
 
+/// The planes of all shares, one after the other: there must be at least one.
+pub fn stack<R: Ring, S: Share<R>>(shares: &[S]) -> S {
+    S::stack(&shares.iter().collect::<Vec<_>>())
+}
+
 /// Two factors of a product.
 pub type Pair<'a, S> = (&'a S, &'a S);
 

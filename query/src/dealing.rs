@@ -11,7 +11,7 @@
 //! * rows whose ties are broken at random before they are shared (the first in an order, windows that show how ties stand);
 //! * rows sorted for a look-up in a plan where numbers of rows are disclosed: wide keys are sorted by a digest, which follows from the numbers of others.
 
-use crate::exec::{HomeOrder, InputRing, Program, Ties, are_shared, order_at_home};
+use crate::exec::{HomeOrder, InputRing, Program, are_shared, order_at_home};
 use crate::local::{InputColumn, Inputs};
 use crate::plan::relation::{Operator, RelationId, SortKey};
 use crate::plan::{Plan, Source, Subplan};
@@ -21,6 +21,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{Distinct, Expr, ExprSchemable, LogicalPlan, Volatility};
 use mpc_core::{Column, Ring, stack};
+use protocols::rows::Ties;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;

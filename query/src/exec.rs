@@ -18,11 +18,9 @@
 //! release    after the barrier: each party's part of everything the plan opens to the planner
 //! ```
 
-mod circuit;
 pub mod disclose;
 mod exists;
 mod field;
-mod graph;
 mod how;
 mod noise;
 mod program;
@@ -33,7 +31,7 @@ mod suppress;
 
 pub(crate) use how::DISCLOSED;
 pub use program::{Program, ProgramError};
-pub(crate) use relation::{Decision, HomeOrder, Ties, Way, are_shared, choose_searches, held, order_at_home};
+pub(crate) use relation::{Decision, HomeOrder, Way, are_shared, choose_searches, held, order_at_home};
 pub use step::{Step, StepKind};
 
 use crate::dealing::RINGS;
@@ -41,9 +39,9 @@ use crate::ground::Ground;
 use crate::local::{InputColumn, Inputs};
 use crate::plan::{NodeId, Plan};
 use field::{Fields, Known, Value};
-use graph::Evaluated;
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout, PartyId};
 pub(crate) use program::SlotOf;
+use protocols::graph::Evaluated;
 use protocols::relational::Sorting;
 use protocols::{Engine, Input, Released, Share};
 use relation::Computed;
@@ -253,11 +251,6 @@ fn share_of<R: mpc_core::Ring, E: Engine>(engine: &mut E, known: Known<R, E::Sha
         Known::Public(column) => engine.constant(&column),
         Known::Secret(share) => share,
     }
-}
-
-/// Planes of single columns as one share.
-fn stack<R: mpc_core::Ring, S: Share<R>>(shares: &[S]) -> S {
-    S::stack(&shares.iter().collect::<Vec<_>>())
 }
 
 /// Which ring a column is shared in.

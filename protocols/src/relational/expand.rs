@@ -14,9 +14,9 @@
 
 use super::compact::compact_in;
 use super::join::{Columns, Side, last_left};
-use super::{Bits, Segments, Sorting, first_rows, sort, sums_before};
+use super::{Bits, Segments, Sorting, first_rows, number_bits, sort, sums_before};
 use crate::{Abort, Engine, Share, Table, circuit};
-use mpc_core::{B64, Column, Layout, Ring, Row64, Z64, index_bits};
+use mpc_core::{B64, Column, Layout, Ring, Z64, index_bits};
 
 /// Pairs of rows.
 pub struct Pairs<E: Engine> {
@@ -80,7 +80,7 @@ pub fn pairs<E: Engine>(e: &mut E, left: Side<E>, right: Side<E>, places: usize,
     drop(end);
     let place_bits = index_bits(places + 1) as usize;
     let begin_bits = circuit::field_bits::<E, Z64>(e, begins.clone(), place_bits)?;
-    let place_numbers = e.constant(&number_bits(places, place_bits));
+    let place_numbers = e.constant(&number_bits(0, places, place_bits));
     let table = table.with::<Z64>(begins).with::<Z64>(first_partner).with(is_left);
     let mut taken = last_left(e, (begin_bits, table), place_numbers, Sorting::default())?;
     let valid = taken.take_last::<B64>();
@@ -92,16 +92,9 @@ pub fn pairs<E: Engine>(e: &mut E, left: Side<E>, right: Side<E>, places: usize,
     drop((first_partner, begins, numbers));
     let partner_bits = index_bits(rows_right) as usize;
     let wanted = circuit::field_bits::<E, Z64>(e, wanted, partner_bits)?;
-    let right_numbers = e.constant(&number_bits(rows_right, partner_bits));
+    let right_numbers = e.constant(&number_bits(0, rows_right, partner_bits));
     let partners = last_left(e, (right_numbers, rights), wanted, Sorting::default())?;
     Ok(Pairs { left: taken, right: partners, valid })
-}
-
-/// The numbers 0, 1, 2, … as bit-planes.
-fn number_bits(rows: usize, bits: usize) -> Column<B64> {
-    let mut planes = Column::zeros(Layout::new(rows, bits));
-    planes.set_rows(0, &Column::from_rows((0..rows).map(|i| Row64(i as u64)).collect()).narrowed(bits as u32));
-    planes
 }
 
 /// Ends with an error if there are more pairs than places.

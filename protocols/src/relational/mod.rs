@@ -59,7 +59,7 @@ pub(crate) use sort::sort_in;
 pub use sort::{Key, Sorting, order, sort, sort_places};
 
 use crate::{Abort, Engine, Share, circuit};
-use mpc_core::{B64, Column, Index, Ring};
+use mpc_core::{B64, Column, Index, Layout, Ring, Row64};
 
 /// Shares of bits.
 type Bits<E> = <E as Engine>::Share<B64>;
@@ -72,6 +72,15 @@ pub(crate) const MANY: usize = 1 << 15;
 /// The public column 0, 1, 2, ...: the numbers of the rows.
 fn row_numbers<E: Engine>(e: &mut E, rows: usize, bits: u32) -> Indices<E> {
     e.constant(&Column::from_indices((0..rows).map(|i| i as u32), bits))
+}
+
+/// The public numbers of so many rows, from `from` on, as bit-planes.
+pub(crate) fn number_bits(from: usize, rows: usize, bits: usize) -> Column<B64> {
+    let mut planes = Column::zeros(Layout::new(rows, bits));
+    if bits > 0 {
+        planes.set_rows(0, &Column::from_rows((from..from + rows).map(|i| Row64(i as u64)).collect()).narrowed(bits as u32));
+    }
+    planes
 }
 
 /// The planes of a share one by one as shares of their own.

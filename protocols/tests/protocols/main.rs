@@ -9,6 +9,7 @@ mod division;
 mod faults;
 mod privacy;
 mod relational;
+mod rows;
 mod shares;
 mod vectors;
 mod views;

@@ -1,10 +1,10 @@
 //! Existence bits: whether a bit is 1 in any row of a group. A tree of ORs over the rows of each group, all groups and all openings of
 //! a release side by side; as many ORs as there are rows, less one for each group.
 
-use super::{Known, Run, share_of, stack};
+use super::{Known, Run, share_of};
 use crate::plan::Opening;
 use mpc_core::{Abort, B64, Column};
-use protocols::{Engine, Share};
+use protocols::{Engine, Share, stack};
 
 impl<E: Engine> Run<'_, E> {
     /// The existence bits of a release: a plane for each of its bit openings, a row for each public group.

@@ -1,11 +1,12 @@
 //! Field elements of the joint stage: columns, lifted bits, products.
 
 use super::program::Product;
-use super::{InputRing, Run, stack};
+use super::{InputRing, Run};
 use crate::local::InputColumn;
 use crate::plan::{self, NodeId, Op};
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout, Ring};
-use protocols::{Engine, Share};
+use protocols::rows::Element;
+use protocols::{Engine, Share, stack};
 use std::collections::HashMap;
 
 /// A ring in which inputs are shared.
@@ -16,9 +17,8 @@ pub(super) trait Value: Ring {
 }
 
 /// A ring in which values are summed and multiplied.
-pub(super) trait Field: Value {
+pub(super) trait Field: Value + Element {
     const FIELD: plan::Ring;
-    fn element(value: i128) -> Self;
     fn fields<'a, E: Engine>(run: &'a Run<'_, E>) -> &'a Fields<E, Self>;
     fn fields_mut<'a, E: Engine>(run: &'a mut Run<'_, E>) -> &'a mut Fields<E, Self>;
 }
@@ -46,9 +46,6 @@ impl Value for Fp127 {
 
 impl Field for Fp61 {
     const FIELD: plan::Ring = plan::Ring::Fp61;
-    fn element(value: i128) -> Self {
-        Fp61::from_i128(value)
-    }
     fn fields<'a, E: Engine>(run: &'a Run<'_, E>) -> &'a Fields<E, Self> {
         &run.fp61
     }
@@ -59,9 +56,6 @@ impl Field for Fp61 {
 
 impl Field for Fp127 {
     const FIELD: plan::Ring = plan::Ring::Fp127;
-    fn element(value: i128) -> Self {
-        Fp127::from_i128(value)
-    }
     fn fields<'a, E: Engine>(run: &'a Run<'_, E>) -> &'a Fields<E, Self> {
         &run.fp127
     }

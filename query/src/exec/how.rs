@@ -2,9 +2,10 @@
 //! ([`no_order`], [`no_asking`]). Of several ways the cost model chooses one ([`Program::decisions`]).
 
 use super::program::Program;
-use super::relation::{Ties, no_asking, no_masks, no_order, window_ties};
+use super::relation::{no_asking, no_masks, no_order};
 use super::step::{Step, StepKind};
 use crate::plan::relation::{Fold, FoldOp, Function, Operator, Search};
+use protocols::rows::Ties;
 
 /// Of owners that tell how many rows they have.
 pub(crate) const DISCLOSED: &str = "numbers are shared, then opened to the parties";
@@ -87,7 +88,7 @@ impl Program<'_> {
             Operator::Noise { .. } => "sums of biased bits that nobody knows: the only way whose law is exact",
             Operator::Window { functions, unique, .. } => {
                 let whole = functions.iter().filter_map(|f| if let Function::Whole(fold) = f { Some(fold) } else { None });
-                let first = match (self.relations().order_words(id), window_ties(functions, *unique)) {
+                let first = match (self.relations().order_words(id), Function::ties(functions, *unique)) {
                     (Some(known), Ties::Any) => known,
                     (Some(known), Ties::Random) => format!("{known}, who breaks ties at random"),
                     (None, Ties::Any) => "sorted by partition and order".into(),

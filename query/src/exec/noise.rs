@@ -2,14 +2,14 @@
 //!
 //! *Rounds.* Those of one Laplace law (8 over Fp61), however many laws and cells there are; binomial laws of different numbers of coins add up. Nothing of it depends on data.
 
+use super::Run;
 use super::field::Field;
 use super::sums::sums_of;
-use super::{Run, stack};
 use crate::plan::noise::Noised;
 use crate::plan::{Opening, Release, Ring};
 use mpc_core::{Abort, Fp61, Fp127};
 use protocols::privacy::Noise;
-use protocols::{Engine, Share};
+use protocols::{Engine, Share, stack};
 
 impl<E: Engine> Run<'_, E> {
     /// Adds their noise to the sums of a release.

@@ -2,8 +2,6 @@
 //! which order. Everything here is public and the same at every node; nothing is left to decide once shares move.
 
 use super::InputRing;
-use super::circuit;
-use super::graph::{Graph, Schedule, Wire};
 use super::relation::{self, Relations};
 use super::step::{Step, StepKind};
 use super::sums::sums_of;
@@ -12,6 +10,7 @@ use crate::local::InputColumn;
 use crate::plan::relation::RelationId;
 use crate::plan::{Form, Node, NodeId, NodeKind, Op, Opening, Plan, Ring, ScanId, Source};
 use mpc_core::{B64, Column, Layout};
+use protocols::graph::{self, Graph, Schedule, Wire};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A plan whose parts do not fit together: a defect of the compiler.
@@ -304,19 +303,19 @@ impl<'p> Program<'p> {
             }
             Op::And(all) | Op::Or(all) => {
                 let bits = all.iter().map(|a| Ok(self.operand(node, *a, NodeKind::Bit)?[0])).collect::<Result<_, _>>()?;
-                let join = if matches!(node.op, Op::And(_)) { circuit::all } else { circuit::any };
+                let join = if matches!(node.op, Op::And(_)) { graph::all } else { graph::any };
                 vec![join(&mut self.circuits[frame].0, bits)]
             }
             Op::Less(a, b) | Op::Equal(a, b) => {
                 let (a, b) = (self.planes_of(node, *a)?, self.planes_of(node, *b)?);
                 widths(&a, &b)?;
-                let compare = if matches!(node.op, Op::Less(..)) { circuit::less } else { circuit::equal };
+                let compare = if matches!(node.op, Op::Less(..)) { graph::less } else { graph::equal };
                 vec![compare(&mut self.circuits[frame].0, &a, &b)]
             }
             Op::Add(a, b) => {
                 let (a, b) = (self.planes_of(node, *a)?, self.planes_of(node, *b)?);
                 let NodeKind::Planes(width) = node.kind else { return Err(ProgramError("a sum of planes is in planes")) };
-                circuit::sum(&mut self.circuits[frame].0, &a, &b, width as usize)
+                graph::sum(&mut self.circuits[frame].0, &a, &b, width as usize)
             }
             Op::Lift(_) | Op::Product(..) => return Err(ProgramError("a field operation yields an element")),
         })

@@ -1,55 +1,42 @@
-//! The relations of a plan ([`crate::plan::relation`]) on shares: an [`Operator`] a file, each once for all engines. Nothing branches on values but on
+//! The relations of a plan ([`crate::plan::relation`]) on shares, once for all engines: the operators of [`protocols::rows`], each in the way that is chosen for it, and the expressions of a plan ([`map`]). Nothing branches on values but on
 //! the random order that samplesort opens, so that what [`protocols::Estimate`] says of a relation is what it costs, or is expected to.
 
 mod arrange;
-mod cells;
+mod ask;
 mod check;
 mod choose;
-mod combine;
-mod digest;
 mod group;
-mod keys;
-mod logic;
-mod lookup;
 mod map;
 mod noise;
 mod order;
-mod pairs;
-mod released;
 mod run;
-mod top;
-mod total;
+mod search;
 mod why;
-mod window;
 
-pub(super) use cells::{Element, Rows, Values};
 pub(crate) use choose::{Decision, Way};
-pub(crate) use lookup::choose::choose_searches;
-pub(crate) use order::{HomeOrder, Ties, order_at_home};
+pub(crate) use order::{HomeOrder, order_at_home};
 pub(super) use run::Computed;
+pub(crate) use search::choose_searches;
 pub(super) use why::{no_asking, no_masks, no_order};
-pub(super) use window::ties as window_ties;
 
+use super::InputRing;
 use super::program::{ProgramError, Slot, SlotOf, counted};
 use super::step::{Step, StepKind};
-use super::{InputRing, stack};
 use crate::local::planes_of;
-use crate::plan::relation::{Operator, RelationId, Search};
-use crate::plan::{Plan, Source};
+use crate::plan::relation::{Operator, Relation, RelationId, RowColumn, Search};
+use crate::plan::{Plan, Ring, Source};
 use arrange::{Choice, Known, choice};
-use cells::{Bits, Cells};
-use choose::Setting;
-use group::small;
-use lookup::ask::Ask;
+use ask::Ask;
 use map::Layout as MapLayout;
 use mpc_core::{Abort, Layout};
+use protocols::rows::{ColumnShape, Form, Setting, Shape};
 use std::collections::BTreeMap;
 
 /// The relations of a plan, laid out.
 pub(super) struct Relations<'p> {
     maps: BTreeMap<usize, MapLayout<'p>>,
     /// How groups are found, and the orders that the owner of the rows knows.
-    groups: BTreeMap<usize, (small::Way, Option<Known<'p>>)>,
+    groups: BTreeMap<usize, (group::Way, Option<Known<'p>>)>,
     /// Other operators of which the owner of the rows knows the orders.
     orders: BTreeMap<usize, Choice<'p>>,
     /// Look-ups in which one owner asks another.
@@ -68,7 +55,7 @@ impl<'p> Relations<'p> {
             groups: BTreeMap::new(),
             orders: BTreeMap::new(),
             asks: BTreeMap::new(),
-            setting: Setting::of(plan),
+            setting: Setting { seed: plan.hash(), network: plan.network.model() },
             last: last_readers(plan),
         };
         for (id, relation) in plan.relations.iter().enumerate().filter(|(id, _)| relations.last[*id].is_some()) {
@@ -87,7 +74,7 @@ impl<'p> Relations<'p> {
                     let all = order::grouped_by(keys, folds);
                     let as_they_are = room && all.is_some_and(|all| order::at_home(plan, *input, all, true).is_some());
                     let known = Known::of(plan, &relation.op);
-                    let way = small::Way::choose(of, keys, folds, relation, known.as_ref().map(|known| (known, as_they_are)), plan.network);
+                    let way = group::Way::choose(of, keys, folds, relation, known.as_ref().map(|known| (known, as_they_are)), plan.network);
                     let way = way.map_err(|_| ProgramError("a group-by has a price"))?;
                     relations.groups.insert(id, (way, known));
                 }
@@ -195,6 +182,14 @@ pub(crate) fn held(plan: &Plan, id: usize) -> (Vec<RelationId>, Vec<RelationId>)
 }
 
 impl Relations<'_> {
+    /// Who knows the orders that a relation needs of its rows, if they come into them so.
+    fn known(&self, id: usize) -> Option<&Known<'_>> {
+        match self.groups.get(&id) {
+            Some((way, known)) => known.as_ref().filter(|_| way.is_by_owner()),
+            None => self.orders.get(&id).filter(|choice| choice.chosen).map(|choice| &choice.known),
+        }
+    }
+
     /// What a map computes besides gates.
     pub(super) fn divisions(&self, id: usize) -> String {
         self.maps.get(&id).map_or_else(String::new, map::Layout::divisions)
@@ -215,7 +210,7 @@ impl Relations<'_> {
     pub(super) fn decision(&self, plan: &Plan, id: usize) -> Result<Option<Decision>, Abort> {
         let decision = match &plan.relations[id].op {
             Operator::Lookup { search, .. } => {
-                let mut ways = lookup::choose::ways(plan, RelationId(id), usize::MAX)?;
+                let mut ways = search::ways(plan, RelationId(id), usize::MAX)?;
                 ways.sort_by_key(|(way, _)| way != search);
                 Decision { of: "equal keys".into(), ways: ways.into_iter().map(|(_, way)| way).collect() }
             }
@@ -223,6 +218,21 @@ impl Relations<'_> {
             _ => Decision { of: "order".into(), ways: self.orders.get(&id).map_or_else(Vec::new, |choice| choice.ways.clone()) },
         };
         Ok(Some(decision).filter(|d| d.ways.len() > 1))
+    }
+}
+
+impl Relation {
+    /// What its operators need to know of it.
+    fn shape(&self) -> Shape {
+        let column = |column: &RowColumn| ColumnShape {
+            form: match column.form.ring() {
+                None => Form::Planes(column.form.width()),
+                Some(Ring::Fp61) => Form::Fp61,
+                Some(Ring::Fp127) => Form::Fp127,
+            },
+            nullable: column.nullable,
+        };
+        Shape { places: self.places as usize, full: self.full, columns: self.columns.iter().map(column).collect() }
     }
 }
 

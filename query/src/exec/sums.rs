@@ -2,10 +2,10 @@
 //! summed by inner products, one element for each group and opening however many rows and terms it has, in one round for a release.
 
 use super::field::{Field, Known, times};
-use super::{Run, share_of, stack};
+use super::{Run, share_of};
 use crate::plan::{self, Opening, Term};
 use mpc_core::{Abort, Column, Layout, Ring};
-use protocols::{Engine, Share};
+use protocols::{Engine, Share, stack};
 
 /// The sums of an opening, and in which field.
 pub(super) fn sums_of(opening: &Opening) -> impl Iterator<Item = (plan::Ring, &[Term])> {

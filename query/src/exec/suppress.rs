@@ -3,13 +3,13 @@
 //! *Rounds.* The signs of all thresholds of all cells at once (8 over Fp61), a tree of ANDs where a cell has several; then one for the bits, and a lift and a
 //! product for each field.
 
+use super::Run;
 use super::field::Field;
 use super::sums::sums_of;
-use super::{Run, stack};
 use crate::plan::{Guard, Opening, Ring};
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout};
 use protocols::privacy::suppress;
-use protocols::{Cell, Engine, Share, Table, circuit};
+use protocols::{Cell, Engine, Share, Table, circuit, stack};
 
 /// Shared bits.
 type Bits<E> = <E as Engine>::Share<B64>;

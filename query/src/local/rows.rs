@@ -3,13 +3,14 @@
 
 use super::{InputColumn, LocalError};
 use crate::dealing::is_set;
-use crate::exec::{HomeOrder, InputRing, Ties};
+use crate::exec::{HomeOrder, InputRing};
 use crate::plan::Ring;
 use crate::plan::relation::{Operator, Relation, RowColumn, RowForm, SortKey};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Decimal128Type, Int64Type};
 use mpc_core::{B64, Column, Fp61, Fp127, Layout};
+use protocols::rows::Ties;
 
 /// The columns of a relation at its owner, one for each ring it uses. `order` says how the rows are sorted.
 pub(crate) fn encode(

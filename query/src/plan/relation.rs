@@ -20,6 +20,7 @@
 
 use super::{Ring, Source, Subplan, as_text, noise::Noised};
 use ledger::contract::Sizes;
+pub use protocols::rows::{Constant, Fold, FoldOp, Function, SortKey};
 use serde::Serialize;
 
 /// Position of a [`Relation`] in [`Plan::relations`](super::Plan::relations).
@@ -245,127 +246,6 @@ pub enum Search {
     /// One owner asks another for the rows with its keys. Both know their keys in clear, and the other what its rows have: their rows come from
     /// home, place by place, and so do these columns.
     Ask,
-}
-
-/// A column to sort by. Its form is Bit, Planes, Code or Text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-pub struct SortKey {
-    /// The column.
-    pub column: usize,
-    /// Largest first.
-    pub descending: bool,
-    /// NULLs before everything else.
-    pub nulls_first: bool,
-}
-
-/// What is computed of a set of rows. Rows in which `when` (a column of form Bit; NULL is false) is not true are passed over, and so
-/// are NULL values.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Fold {
-    /// What.
-    pub op: FoldOp,
-    /// FILTER (WHERE …).
-    pub when: Option<usize>,
-}
-
-/// The folds. Sums and counts are never NULL here: of no value they are 0.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FoldOp {
-    /// Number of rows: a field element.
-    Rows,
-    /// Number of non-NULL values of a column: a field element.
-    Count(usize),
-    /// Number of distinct non-NULL values of a column of form Bit, Planes, Code or Text: a field element.
-    CountDistinct(usize),
-    /// Sum of a column of form Field, in that field.
-    Sum(usize),
-    /// That sum over one row for each distinct non-NULL value of another column, of form Bit, Planes, Code or Text.
-    SumDistinct {
-        /// Whose values are told apart.
-        by: usize,
-        /// What is summed: a function of it.
-        of: usize,
-    },
-    /// The value that all rows of a group have in a column that is a function of the keys (of form Bit, Planes, Code or Text). Not with `when`.
-    Same(usize),
-    /// Smallest value of a column (not Field), NULL if there is none.
-    Min(usize),
-    /// Largest value of a column (not Field), NULL if there is none.
-    Max(usize),
-    /// The values at positions floor(p (n-1)) and ceil(p (n-1)) of the n sorted non-NULL values of a column of form Planes, p = of.0 / of.1,
-    /// are `lower` and, if `lower` is false, the upper one; NULL if n = 0. With `discrete`, the one value at position ceil(p n) - 1 (not below 0),
-    /// from the largest down with `descending`: floor((1 - p) n), not above n - 1, from the smallest up.
-    Percentile {
-        /// The column.
-        column: usize,
-        /// p as a fraction.
-        of: (u64, u64),
-        /// Which neighbour; of no meaning if `discrete`.
-        lower: bool,
-        /// PERCENTILE_DISC.
-        discrete: bool,
-        /// PERCENTILE_DISC … ORDER BY x DESC; only with `discrete`.
-        descending: bool,
-    },
-}
-
-/// A window function.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Function {
-    /// ROW_NUMBER(): Planes with scale 0 and offset 0.
-    RowNumber,
-    /// RANK(), likewise.
-    Rank,
-    /// DENSE_RANK(), likewise.
-    DenseRank,
-    /// NTILE(n), likewise.
-    Ntile(u64),
-    /// The value of a column so many rows before (negative: after) in the partition.
-    Lag {
-        /// The column.
-        column: usize,
-        /// How many rows.
-        by: i64,
-        /// What it is outside the partition, instead of NULL.
-        default: Option<Constant>,
-    },
-    /// A fold over the whole partition.
-    Whole(Fold),
-    /// A fold (Rows, Count or Sum) over the partition's rows up to this one and its peers in the order (`peers`), or up to this one.
-    Running {
-        /// Which.
-        fold: Fold,
-        /// RANGE: rows equal in the order count together.
-        peers: bool,
-    },
-    /// A fold (Rows, Count or Sum) over a row and so many before it in the partition.
-    Trailing {
-        /// Which.
-        fold: Fold,
-        /// How many rows before it.
-        before: u64,
-    },
-    /// The value of a column in the partition's first row.
-    First(usize),
-}
-
-/// A public value in the form of a column.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Constant {
-    /// Of Bit, Planes, Code or Text: its planes as [`RowOp::Integer`] has them.
-    Planes(Vec<u64>),
-    /// Of Field.
-    Element(#[serde(serialize_with = "as_text")] i128),
-}
-
-impl Constant {
-    /// One of its planes.
-    pub fn plane(&self, number: usize) -> bool {
-        matches!(self, Constant::Planes(limbs) if limbs.get(number / 64).is_some_and(|limb| limb >> (number % 64) & 1 == 1))
-    }
 }
 
 /// An expression over a row.

@@ -1,144 +1,143 @@
-//! One row for each key.
-//!
-//! *Functionality.* For each tuple of keys that rows have, NULL a value like others, a row with the keys and folds of the rows that pass a filter: how many rows, values or distinct
-//! values, their sum, the smallest, largest or a percentile, the value that all have.
-//! *Protocol.* The rows are sorted by (is no row, keys); a row's key is compared with the one before. Every fold becomes a sum over the rows of a group: a count of lifted
-//! bits, a value where it counts, the smallest value XORed with zeros for all other rows. Sums run over all rows; the last row of each group is compacted to the front,
-//! where the differences of neighbours are the groups' sums (Asharov, Hamada, Kikuchi, Nof, Pinkas, Tomida, CCS'23, and protocols::relational::group_sums). Folds over the
-//! *order* of a column sort by its value below the keys, the rows that count first: each column and filter its own sort, whose groups line up.
-//! Where the owner of the rows knows the orders, nothing is sorted on shares ([`super::arrange`]).
-//! *Cost.* n places, w = log2 n bits of an index, k bits of keys and r = 1 if there are places without a row. For each order, of a value of l bits and whether it counts: the sort by
-//! k + r, and l + 1 more, bits of what its folds read; k - 1 + r bits a row in log2 k + 1 rounds to find the groups; l + 1 in log2 l + 1 rounds to find the smallest and largest value, and new ones;
-//! l bits in one round for each smallest, largest or percentile, which has its own besides; for sums two rounds to lift their conditions and one for the products; then
-//! the front, 8w/3 + (4/3)(w + S + 1) bits and 5 rounds for the S bits of keys and folds. *Leakage.* None: the number of groups is secret, and places beyond them, which hold anything,
-//! are blanked before they are opened.
+//! The ways to group rows, and which is the quickest: sorted on shares, in an order that their owner knows, or by a mask for each tuple of keys.
 
-pub(super) mod order;
-mod percentile;
-pub(super) mod small;
+use super::arrange::Known;
+use super::choose;
+use crate::local::Inputs;
+use crate::network::Network;
+use crate::plan::relation::{Fold, Relation, RowForm};
+use mpc_core::{Abort, PartyId};
+use protocols::rows::{How, Owner, Rows, Setting, Shape, Tuple, group, group_as_they_are, group_by_masks};
+use protocols::{Engine, Estimate};
 
-use super::arrange::{How, Owner};
-use super::keys::{Unpack, after, before, grouping, joined, numbers, pack, planes, width_of};
-use super::logic::Logic;
-use super::total::{contributions, counts};
-use super::{Bits, Cells, Element, Rows, Values};
-use crate::exec::circuit;
-use crate::plan::relation::{Fold, FoldOp, Relation, RowColumn, RowForm};
-use mpc_core::{Abort, B64, Fp61, Fp127};
-use order::{Order, Sorted};
-use protocols::circuit::is_zero;
-use protocols::relational::compact;
-use protocols::{Engine, Share, Table};
-use std::collections::{BTreeMap, BTreeSet};
+/// Most tuples for which masks are considered.
+const TUPLES: usize = 64;
 
-/// One row for each tuple of keys: the keys, then the folds, whose columns are `outputs`. As many places as `input` has. Groups come in the order of the keys, or of
-/// their digest.
-pub(super) fn group<E: Engine>(
-    engine: &mut E,
-    input: &Rows<E>,
-    keys: &[usize],
-    folds: &[Fold],
-    outputs: &[RowColumn],
-    how: How<'_>,
-) -> Result<Rows<E>, Abort> {
-    let mut first = None;
-    let mut done: BTreeMap<usize, Cells<E>> = BTreeMap::new();
-    for (number, order) in Order::all(folds).into_iter().enumerate() {
-        let mut sorted = order.sort(engine, input, keys, folds, (how, number))?;
-        let sums = order.sums(engine, &mut sorted, folds, outputs)?;
-        let Front { keys, folds, last } = front(engine, &sorted, &sums, folds, number == 0)?;
-        done.extend(folds);
-        first.get_or_insert((keys, last));
+/// How a way is gone.
+type Run<'r> = &'r mut dyn FnMut(&mut Estimate) -> Result<Rows<Estimate>, Abort>;
+
+/// How the groups of a relation are found.
+pub(super) struct Way {
+    find: Find,
+    /// This one and its alternatives, the quickest first.
+    pub ways: Vec<choose::Way>,
+}
+
+/// The ways.
+enum Find {
+    /// The rows are sorted.
+    Sorting,
+    /// Their owner knows the orders.
+    Known,
+    /// Their owner knows the order, and nothing is done to rows that were dropped.
+    AsTheyAre,
+    /// Each of these tuples has a mask.
+    Masks(Vec<Tuple>),
+}
+
+impl Way {
+    /// The quickest way to group `input` over this network, by the cost of each. `known`: the orders, if the rows' owner knows them, and whether rows that were dropped may
+    /// stay among the others.
+    pub fn choose(
+        input: &Relation,
+        keys: &[usize],
+        folds: &[Fold],
+        relation: &Relation,
+        known: Option<(&Known<'_>, bool)>,
+        network: Network,
+    ) -> Result<Self, Abort> {
+        let (rows, shape, by) = (Rows::to_price(&input.shape()), relation.shape(), (keys, folds));
+        let setting = Setting::to_price(network.model());
+        let price = |words, run: Run<'_>| choose::Way::price(words, network, run);
+        let sorting = price("by sorting".into(), &mut |e| group(e, &rows, by, &shape, How::Sorting(&setting)))?;
+        let mut ways = vec![(Find::Sorting, sorting)];
+        if let Some((known, as_they_are)) = known {
+            let orders = known.orders(&Estimate::new(), PartyId(0), &Inputs::default())?;
+            let owner = known.owner_of(PartyId(0), &orders);
+            let way = match as_they_are {
+                true => price(known.words(), &mut |e| group_as_they_are(e, &rows, by, &shape, owner))?,
+                false => price(known.words(), &mut |e| group(e, &rows, by, &shape, How::Known(owner)))?,
+            };
+            ways.push((if as_they_are { Find::AsTheyAre } else { Find::Known }, way));
+        }
+        if let Ok(few) = few(input, keys, folds, relation) {
+            let way = price(format!("by {} masks", few.len()), &mut |e| group_by_masks(e, &rows, by, &shape, &few))?;
+            ways.push((Find::Masks(few), way));
+        }
+        ways.sort_by(|(_, a), (_, b)| a.seconds.total_cmp(&b.seconds));
+        let (mut finds, ways): (Vec<Find>, Vec<choose::Way>) = ways.into_iter().unzip();
+        Ok(Way { find: finds.swap_remove(0), ways })
     }
-    let (mut columns, last) = first.expect("folds are computed in an order at least");
-    columns.extend(done.into_values());
-    Ok(Rows { places: input.places, row: Some(last), columns })
-}
 
-/// [`group`] of rows whose owner brings those that agree on the keys side by side: then nothing moves but the groups, to the front. Rows that
-/// were dropped stand among the others: they count nothing, and a group of which no row is left is none.
-pub(super) fn group_as_they_are<E: Engine>(
-    engine: &mut E,
-    input: &Rows<E>,
-    (keys, folds): (&[usize], &[Fold]),
-    relation: &Relation,
-    owner: Owner<'_>,
-) -> Result<Rows<E>, Abort> {
-    let places = relation.places as usize;
-    let read: BTreeSet<usize> = keys.iter().copied().chain(folds.iter().flat_map(order::reads)).collect();
-    let moved = owner.rows(engine, input, &read)?;
-    let input = moved.as_ref().unwrap_or(input);
-    let sorted = order::as_they_are(engine, input, keys, folds)?;
-    // of all folds, and of the rows that are left
-    let mut all = folds.to_vec();
-    let mut outputs = relation.columns[keys.len()..].to_vec();
-    if input.row.is_some() {
-        let form = RowForm::Field { ring: crate::plan::Ring::Fp61, scale: 0, min: 0, max: input.places as i128 };
-        outputs.push(RowColumn { words: "rows".into(), form, nullable: false });
-        all.push(Fold { op: FoldOp::Rows, when: None });
+    /// Which it is, for people.
+    pub fn words(&self) -> &str {
+        &self.ways[0].words
     }
-    let column = |c: usize| &input.columns[c];
-    let numbers: Vec<usize> = (0..all.len()).collect();
-    let mut sums = contributions::<Fp61, E>(engine, input.places, &column, &numbers, &all, &outputs, input.row.as_ref())?;
-    sums.extend(contributions::<Fp127, E>(engine, input.places, &column, &numbers, &all, &outputs, input.row.as_ref())?);
-    let Front { keys: mut columns, folds: mut done, mut last } = front(engine, &sorted, &sums, folds, true)?;
-    if let Some(count) = done.remove(&folds.len()) {
-        let (last_rows, count) = (last.slice(0..places), count.elements::<Fp61>().slice(0..places));
-        let none = is_zero::<E, Fp61>(engine, count)?;
-        let some = engine.not(&none);
-        last = engine.mul(&last_rows, &some)?;
+
+    /// Whether the rows are sorted on shares.
+    pub fn is_by_sorting(&self) -> bool {
+        matches!(self.find, Find::Sorting)
     }
-    columns.extend(done.into_values());
-    let slice = |c: &Cells<E>| c.slice(0..places);
-    Ok(Rows { places, row: Some(last.slice(0..places)), columns: columns.iter().map(slice).collect() })
-}
 
-/// The groups in front: what their last rows have, and the differences of their sums.
-struct Front<E: Engine> {
-    keys: Vec<Cells<E>>,
-    folds: BTreeMap<usize, Cells<E>>,
-    /// Which places have a group.
-    last: Bits<E>,
-}
+    /// Whether their owner brings them into an order.
+    pub fn is_by_owner(&self) -> bool {
+        matches!(self.find, Find::Known | Find::AsTheyAre)
+    }
 
-fn front<E: Engine>(
-    engine: &mut E,
-    sorted: &Sorted<E>,
-    sums: &[(usize, Cells<E>)],
-    folds: &[Fold],
-    first: bool,
-) -> Result<Front<E>, Abort> {
-    let mut table = sums.iter().fold(Table::new(sorted.places), |t, (_, c)| pack(t, c)).prefix_sums();
-    // of these the last row of a group has the value
-    let same = folds.iter().enumerate().filter_map(|(f, fold)| if let FoldOp::Same(c) = fold.op { Some((f, c)) } else { None });
-    let same: Vec<(usize, &Cells<E>)> = same.filter(|_| first).map(|(f, c)| (f, &sorted.columns[&c])).collect();
-    let keys: &[Cells<E>] = if first { &sorted.keys } else { &[] };
-    table = keys.iter().chain(same.iter().map(|(_, c)| *c)).fold(table, pack).with::<B64>(sorted.last.clone());
-    let mut front = compact(engine, &sorted.last, table, false)?.table;
-    let last = front.take_last::<B64>();
-    // the columns leave in the order in which they came; keys came last
-    let mut from = Unpack::new(front);
-    let mut done: BTreeMap<usize, Cells<E>> = sums.iter().map(|(fold, like)| (*fold, from.column(like).differences(engine))).collect();
-    let keys = keys.iter().map(|k| from.column(k)).collect();
-    done.extend(same.iter().map(|(fold, like)| (*fold, from.column(like))));
-    Ok(Front { keys, folds: done, last })
-}
-
-/// Whether a fold is of rows side by side: over the order of a column's values, or of one row of the group.
-pub(super) fn needs_order(fold: &Fold) -> bool {
-    !order::plain(fold) || matches!(fold.op, FoldOp::Same(_))
-}
-
-impl<E: Engine> Cells<E> {
-    /// Each row less the row before.
-    fn differences(&self, engine: &mut E) -> Self {
-        Cells {
-            values: match &self.values {
-                Values::Bits(v) => Values::Bits(v.sub(&before::<B64, E>(engine, v))),
-                Values::Fp61(v) => Values::Fp61(v.sub(&before::<Fp61, E>(engine, v))),
-                Values::Fp127(v) => Values::Fp127(v.sub(&before::<Fp127, E>(engine, v))),
-            },
-            valid: self.valid.as_ref().map(|v| v.sub(&before::<B64, E>(engine, v))),
+    /// The algorithm, for people.
+    pub fn how(&self) -> &'static str {
+        match self.find {
+            Find::Sorting => "sorted by the keys; what is summed over all rows is subtracted at the last row of each group",
+            Find::AsTheyAre | Find::Known => {
+                "in an order that their owner knows; what is summed over all rows is subtracted at the last row of each group"
+            }
+            Find::Masks(_) => "a bit a row for each tuple of keys, and inner products with it",
         }
     }
+
+    /// Groups of this shape. `owner` is he who knows the orders, if one does.
+    pub fn run<E: Engine>(
+        &self,
+        engine: &mut E,
+        input: &Rows<E>,
+        by: (&[usize], &[Fold]),
+        shape: &Shape,
+        owner: Option<Owner<'_>>,
+        setting: &Setting,
+    ) -> Result<Rows<E>, Abort> {
+        let how = match (&self.find, owner) {
+            (Find::Masks(tuples), _) => return group_by_masks(engine, input, by, shape, tuples),
+            (Find::AsTheyAre, Some(owner)) => return group_as_they_are(engine, input, by, shape, owner),
+            (Find::Known, Some(owner)) => How::Known(owner),
+            _ => How::Sorting(setting),
+        };
+        group(engine, input, by, shape, how)
+    }
+}
+
+/// The tuples of which each may have a mask, or why they may not.
+pub(super) fn few(input: &Relation, keys: &[usize], folds: &[Fold], relation: &Relation) -> Result<Vec<Tuple>, &'static str> {
+    if folds.iter().any(Fold::needs_order) {
+        return Err("a fold is over rows side by side");
+    }
+    let all = tuples(input, keys).ok_or("the keys allow more than 64 tuples")?;
+    if all.len() as u64 <= relation.places { Ok(all) } else { Err("there are more tuples than rows") }
+}
+
+/// All tuples that the forms of the keys allow, if they are few.
+fn tuples(input: &Relation, keys: &[usize]) -> Option<Vec<Tuple>> {
+    let mut all: Vec<Tuple> = vec![Vec::new()];
+    for key in keys {
+        let column = &input.columns[*key];
+        let values = match &column.form {
+            RowForm::Code { values, .. } => values.len() as u64,
+            form if form.width() <= 6 => 1 << form.width(),
+            _ => return None,
+        };
+        let values: Vec<Option<u64>> = (0..values).map(Some).chain(column.nullable.then_some(None)).collect();
+        if all.len() * values.len() > TUPLES {
+            return None;
+        }
+        all = all.iter().flat_map(|t| values.iter().map(|v| t.iter().copied().chain([*v]).collect())).collect();
+    }
+    Some(all)
 }

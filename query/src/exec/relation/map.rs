@@ -10,15 +10,14 @@ mod elements;
 mod gates;
 mod words;
 
-use super::super::graph::{Graph, Schedule, Wire};
 use super::super::program::{ProgramError, counted};
-use super::super::stack;
-use super::{Bits, Cells, Rows, Values};
 use crate::plan::relation::{Operator, Relation, RowForm, RowKind, RowNode, RowNodeId, RowOp};
 use crate::plan::{Plan, Ring};
 use elements::{Elements, ElementsOf};
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout as Shape};
-use protocols::{Engine, Share};
+use protocols::graph::{Graph, Schedule, Wire};
+use protocols::rows::{Bits, Cells, Rows, Values};
+use protocols::{Engine, Share, stack};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A Map laid out.

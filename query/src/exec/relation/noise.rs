@@ -3,13 +3,13 @@
 //! *Rounds.* Those of the noise ([`crate::exec::noise`]) for each field, those of a sign, and a tree of ANDs if there are several thresholds. *Leakage.* None here: whether a row is there
 //! is shown where it is opened, and is a function of the noisy sum alone.
 
-use super::{Cells, Element, Rows};
+use crate::exec::field::Field;
 use crate::exec::noise::made;
-use crate::exec::stack;
 use crate::plan::noise::Noised;
 use crate::plan::relation::Relation;
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout};
-use protocols::{Engine, Share, circuit};
+use protocols::rows::{Cells, Rows};
+use protocols::{Engine, Share, circuit, stack};
 
 /// The row of `input` with noise; its last columns are compared with `least`.
 pub(super) fn noise<E: Engine>(
@@ -37,7 +37,7 @@ pub(super) fn noise<E: Engine>(
 }
 
 /// Adds the noise of one field.
-fn added<R: Element, E: Engine>(engine: &mut E, columns: &mut [Cells<E>], noised: &[Noised]) -> Result<(), Abort> {
+fn added<R: Field, E: Engine>(engine: &mut E, columns: &mut [Cells<E>], noised: &[Noised]) -> Result<(), Abort> {
     let mine: Vec<&Noised> = noised.iter().filter(|n| columns.get(n.of).is_some_and(|c| R::of_values::<E>(&c.values).is_some())).collect();
     if mine.is_empty() {
         return Ok(());
@@ -51,7 +51,7 @@ fn added<R: Element, E: Engine>(engine: &mut E, columns: &mut [Cells<E>], noised
 }
 
 /// Whether each of the columns of one field is less than its threshold.
-fn signs<R: Element, E: Engine>(engine: &mut E, columns: &[Cells<E>], least: &[i128]) -> Result<Vec<E::Share<B64>>, Abort> {
+fn signs<R: Field, E: Engine>(engine: &mut E, columns: &[Cells<E>], least: &[i128]) -> Result<Vec<E::Share<B64>>, Abort> {
     let mut above = Vec::new();
     for (column, least) in columns.iter().zip(least) {
         let Some(sum) = R::of_values::<E>(&column.values) else { continue };

@@ -1,10 +1,9 @@
 //! Relations whose places are in an order that saves work: an owner sorts its rows in clear, at home.
 
 use super::arrange::Wanted;
-use super::digest::Digest;
-use super::group::order::plain;
 use crate::plan::Plan;
 use crate::plan::relation::{Fold, FoldOp, Operator, RelationId, RowOp, Search, SortKey};
+use protocols::rows::{Digest, Ties};
 use std::collections::BTreeSet;
 
 /// How the owner of a relation at home sorts its rows before it shares them.
@@ -14,22 +13,6 @@ pub(crate) enum HomeOrder {
     Lookup(Vec<usize>, Option<Digest>),
     /// By these keys.
     By(Vec<SortKey>, Ties),
-}
-
-/// How rows of equal keys stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ties {
-    /// Anyhow.
-    Any,
-    /// At random: rows in this order come out, and should show nothing of the one before.
-    Random,
-}
-
-impl Ties {
-    /// Of rows whose places are seen, if it is known whether any are tied.
-    pub fn seen(unique: bool) -> Self {
-        if unique { Ties::Any } else { Ties::Random }
-    }
 }
 
 impl HomeOrder {
@@ -107,7 +90,7 @@ pub(super) fn keys_at_home(plan: &Plan, id: RelationId, by: &[SortKey], dropped:
 /// All columns whose values a group has in common, if its folds need no order of others.
 pub(super) fn grouped_by(keys: &[usize], folds: &[Fold]) -> Option<Vec<usize>> {
     let same = folds.iter().filter_map(|f| if let FoldOp::Same(c) = f.op { Some(c) } else { None });
-    folds.iter().all(plain).then(|| keys.iter().copied().chain(same).collect())
+    folds.iter().all(Fold::is_plain).then(|| keys.iter().copied().chain(same).collect())
 }
 
 /// The relation at home whose rows these are, place by place, and its columns that are those. Rows that are dropped stay where they are, among those

@@ -1,21 +1,22 @@
 //! The relations of a plan in one run: each computed from earlier ones, and kept while somebody reads it.
 
-use super::arrange::{How, Known, Owner};
-use super::{Bits, Element, Rows, Ties, combine, lookup, noise, order, pairs, released, top, total, window};
-use crate::exec::field::Value;
+use super::arrange::Known;
+use super::{noise, order};
+use crate::exec::field::{Field, Value};
 use crate::exec::program::SlotOf;
 use crate::exec::{Run, stranger};
 use crate::plan::Plan;
-use crate::plan::relation::{Operator, RelationId, Search};
+use crate::plan::relation::{Function, Operator, RelationId, Search};
 use mpc_core::{Abort, PartyId};
 use protocols::Engine;
+use protocols::rows::{self, Bits, How, KnownOrder, Lookup, Rows, Ties, Top, Window};
 use std::collections::HashMap;
 
 /// The relations computed so far in one run.
 pub(in crate::exec) struct Computed<E: Engine> {
     rows: HashMap<usize, Rows<E>>,
     /// Rows ready to be opened, by release.
-    ready: HashMap<usize, released::Ready<E>>,
+    ready: HashMap<usize, rows::Ready<E>>,
 }
 
 impl<E: Engine> Default for Computed<E> {
@@ -24,23 +25,28 @@ impl<E: Engine> Default for Computed<E> {
     }
 }
 
+/// Orders that an owner knows, at its place in the session, as they stand there.
+type Orders<'p> = (&'p Known<'p>, PartyId, Vec<KnownOrder>);
+
 impl<E: Engine> Run<'_, E> {
     /// Computes a relation from earlier ones.
     pub(in crate::exec) fn relation(&mut self, engine: &mut E, id: usize) -> Result<(), Abort> {
         let (plan, laid) = (self.program.plan(), self.program.relations());
         let relation = &plan.relations[id];
+        let shape = &relation.shape();
         relation.op.shared_inputs().iter().for_each(|input| self.bring(engine, *input));
         let of = |id: &RelationId| &self.relations.rows[&id.0];
+        let orders = self.orders(engine, id)?;
         let rows = match &relation.op {
             Operator::Home { .. } => return Ok(()),
             Operator::Map { input, .. } => laid.maps[&id].run(engine, of(input))?,
-            Operator::Cross { left, right } => combine::cross(engine, of(left), of(right))?,
-            Operator::Union { inputs } => combine::union(engine, &inputs.iter().map(of).collect::<Vec<_>>(), relation),
-            Operator::Total { input, folds } => total::total(engine, of(input), folds, relation, self.how(id)?)?,
+            Operator::Cross { left, right } => rows::cross(engine, of(left), of(right))?,
+            Operator::Union { inputs } => rows::union(engine, &inputs.iter().map(of).collect::<Vec<_>>(), shape),
+            Operator::Total { input, folds } => rows::total(engine, of(input), folds, shape, self.how(&orders))?,
             Operator::Noise { input, noised, least } => noise::noise(engine, of(input), noised, least, relation)?,
             Operator::Top { input, by, unique, skip } => {
-                let what = top::Top { by, ties: Ties::seen(*unique), skip: *skip as usize, how: self.how(id)? };
-                top::top(engine, of(input), &what, relation)?
+                let what = Top { by, ties: Ties::seen(*unique), skip: *skip as usize, how: self.how(&orders) };
+                rows::top(engine, of(input), &what, shape)?
             }
             Operator::Lookup { base, table, on, proved, search: Search::Ask, .. } => {
                 let words = || keys_in_words(plan, *table, on);
@@ -51,19 +57,18 @@ impl<E: Engine> Run<'_, E> {
             Operator::Lookup { base, table, on, columns, proved, search: Search::Sort } => {
                 let words = || keys_in_words(plan, *table, on);
                 let sorted = order::is_sorted(plan, *table, &on.iter().map(|(_, t)| *t).collect::<Vec<_>>());
-                let what =
-                    lookup::Lookup { base: of(base), table: of(table), on, columns, proved: *proved, sorted, setting: &laid.setting };
-                lookup::lookup(engine, &what, relation, words)?
+                let what = Lookup { base: of(base), table: of(table), on, columns, proved: *proved, sorted, setting: &laid.setting };
+                rows::lookup(engine, &what, shape, words)?
             }
             Operator::Group { input, keys, folds } => {
-                let (way, known) = &laid.groups[&id];
-                let owner = known.as_ref().map(|known| self.owner_of(known)).transpose()?;
-                way.run(engine, of(input), (keys, folds), relation, owner, &laid.setting)?
+                let (way, _) = &laid.groups[&id];
+                let owner = orders.as_ref().map(|(known, party, orders)| known.owner_of(*party, orders));
+                way.run(engine, of(input), (keys, folds), shape, owner, &laid.setting)?
             }
-            Operator::Pairs { left, right, on } => pairs::pairs(engine, of(left), of(right), on, relation, &laid.setting)?,
+            Operator::Pairs { left, right, on } => rows::pairs(engine, of(left), of(right), on, shape.places, &laid.setting)?,
             Operator::Window { input, partition, by, unique, functions } => {
-                let ties = window::ties(functions, *unique);
-                window::window(engine, of(input), &window::Window { partition, by, ties, functions, how: self.how(id)? }, relation)?
+                let ties = Function::ties(functions, *unique);
+                rows::window(engine, of(input), &Window { partition, by, ties, functions, how: self.how(&orders) }, shape)?
             }
         };
         self.relations.rows.insert(id, rows);
@@ -76,13 +81,13 @@ impl<E: Engine> Run<'_, E> {
     pub(in crate::exec) fn ready(&mut self, engine: &mut E, number: usize) -> Result<(), Abort> {
         let release = &self.program.plan().rows[number];
         self.bring(engine, release.relation);
-        let ready = released::ready(engine, &self.relations.rows[&release.relation.0], release.ordered)?;
+        let ready = rows::ready(engine, &self.relations.rows[&release.relation.0], release.ordered)?;
         self.relations.ready.insert(number, ready);
         Ok(())
     }
 
     /// What a release of rows opens in one ring.
-    pub(in crate::exec) fn opened<R: Element>(&self, number: usize) -> Option<E::Share<R>> {
+    pub(in crate::exec) fn opened<R: Field>(&self, number: usize) -> Option<E::Share<R>> {
         self.relations.ready.get(&number).and_then(|r| r.elements::<R>())
     }
 
@@ -96,20 +101,20 @@ impl<E: Engine> Run<'_, E> {
         (self.owner)(name).ok_or_else(|| stranger(name))
     }
 
-    /// How rows come into the order that a relation needs.
-    fn how(&self, id: usize) -> Result<How<'_>, Abort> {
-        let laid = self.program.relations();
-        match laid.orders.get(&id).filter(|choice| choice.chosen) {
-            Some(choice) => self.owner_of(&choice.known).map(How::Known),
-            None => Ok(How::Sorting(&laid.setting)),
-        }
-    }
-
-    /// Who knows orders.
-    fn owner_of<'a>(&'a self, known: &'a Known<'a>) -> Result<Owner<'a>, Abort> {
+    /// Who knows the orders that a relation needs of its rows, if they come into them so.
+    fn orders(&self, engine: &E, id: usize) -> Result<Option<Orders<'_>>, Abort> {
+        let Some(known) = self.program.relations().known(id) else { return Ok(None) };
         // what everyone knows stands in its order
         let party = known.owner().map_or(Ok(PartyId(0)), |owner| self.party(owner))?;
-        Ok(Owner::new(known, party, self.inputs))
+        Ok(Some((known, party, known.orders(engine, party, self.inputs)?)))
+    }
+
+    /// How rows come into the order that a relation needs.
+    fn how<'a>(&'a self, orders: &'a Option<Orders<'_>>) -> How<'a> {
+        match orders {
+            Some((known, party, orders)) => How::Known(known.owner_of(*party, orders)),
+            None => How::Sorting(&self.program.relations().setting),
+        }
     }
 
     /// Puts the rows of a relation at home together from what was shared.
@@ -121,7 +126,7 @@ impl<E: Engine> Run<'_, E> {
         let bits = self.at_home(engine, id, |run| &mut run.bits);
         let fp61 = self.at_home(engine, id, |run| &mut run.fp61.inputs);
         let fp127 = self.at_home(engine, id, |run| &mut run.fp127.inputs);
-        self.relations.rows.insert(id.0, Rows::split(relation, bits, fp61, fp127));
+        self.relations.rows.insert(id.0, Rows::split(&relation.shape(), bits, fp61, fp127));
     }
 
     /// All planes of a relation at home in one ring: shared, or known to everyone.

@@ -1,11 +1,12 @@
 //! Why a step has no other way, for people: what keeps an owner from ordering rows, or from asking another for them, and groups from being a mask each.
 
 use super::arrange::{Known, Wanted, owner};
-use super::group::small;
-use super::lookup::ask::Ask;
-use super::order::{Ties, at_home};
+use super::ask::Ask;
+use super::group;
+use super::order::at_home;
 use crate::plan::Plan;
 use crate::plan::relation::{Operator, Relation, RelationId};
+use protocols::rows::Ties;
 use std::collections::BTreeSet;
 
 /// Why nobody knows the orders that an operator needs; `None` if somebody does, or it needs none.
@@ -41,7 +42,7 @@ pub(in crate::exec) fn no_asking(plan: &Plan, op: &Operator) -> Option<String> {
 /// Why groups are not a mask for each tuple of keys; `None` if they can be, or are none.
 pub(in crate::exec) fn no_masks(plan: &Plan, relation: &Relation) -> Option<String> {
     let Operator::Group { input, keys, folds } = &relation.op else { return None };
-    small::few(plan.relation(*input), keys, folds, relation).err().map(Into::into)
+    group::few(plan.relation(*input), keys, folds, relation).err().map(Into::into)
 }
 
 /// Whose rows at home these are, place by place, with these columns as they stand; else why nobody's.

@@ -2,11 +2,7 @@
 //!
 //! Conversions of one kind in one stage are one conversion of so many times the rows.
 
-use super::super::super::circuit;
-use super::super::super::graph::Wire;
 use super::super::super::program::ProgramError;
-use super::super::logic::Logic;
-use super::super::{Bits, Values};
 use super::elements::Elements;
 use super::{Layout, Running, Stage, gates};
 use crate::plan::Ring;
@@ -15,6 +11,8 @@ use mpc_core::{Abort, Column, Fp61, Fp127, Layout as Shape};
 use protocols::circuit::{
     Division, Rounding, Sign, date_part, days_until, divide, divide_public, field_bits, integer, is_negative, is_zero,
 };
+use protocols::graph::{self, Logic, Wire};
+use protocols::rows::{Bits, Values};
 use protocols::{Engine, Share};
 use std::collections::BTreeMap;
 
@@ -237,7 +235,7 @@ impl Layout<'_> {
         let mut logic = Logic::<E>::new(places);
         let planes = logic.wires(&days);
         let start = constant(&mut logic, *range.start(), wide);
-        let sum = circuit::sum(&mut logic.graph, &planes, &start, wide);
+        let sum = graph::sum(&mut logic.graph, &planes, &start, wide);
         let days = logic.run(engine, &sum)?;
         let of = match part {
             DatePart::Year => protocols::circuit::DatePart::Year,
@@ -259,15 +257,15 @@ impl Layout<'_> {
             let mut quarter = constant(&mut logic, 1, 3);
             for last in [3, 6, 9] {
                 let last = constant(&mut logic, last, planes.len());
-                let later = circuit::less(&mut logic.graph, &last, &planes);
-                quarter = circuit::sum(&mut logic.graph, &quarter, &[later], 3);
+                let later = graph::less(&mut logic.graph, &last, &planes);
+                quarter = graph::sum(&mut logic.graph, &quarter, &[later], 3);
             }
             planes = quarter;
         }
         let full = planes.len().max(width);
         planes.resize(full, logic.graph.constant(false));
         let base = constant(&mut logic, base, full);
-        let planes = circuit::difference(&mut logic.graph, &planes, &base);
+        let planes = graph::difference(&mut logic.graph, &planes, &base);
         logic.run(engine, &planes[..width])
     }
 

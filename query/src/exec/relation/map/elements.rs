@@ -2,32 +2,32 @@
 //!
 //! *Leakage.* None: what is lifted and multiplied, and when, follows from the plan.
 
-use super::super::super::field::{Known, elements, times};
+use super::super::super::field::{Field, Known, elements, times};
 use super::super::super::program::ProgramError;
-use super::super::super::{share_of, stack};
-use super::super::{Bits, Element};
+use super::super::super::share_of;
 use super::{Layout, Running};
-use crate::exec::graph::Wire;
 use crate::plan::Ring;
 use crate::plan::relation::{Relation, RowKind, RowNodeId, RowOp};
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout as Shape};
-use protocols::{Engine, Share};
+use protocols::graph::Wire;
+use protocols::rows::Bits;
+use protocols::{Engine, Share, stack};
 use std::collections::{BTreeSet, HashMap};
 
 /// What is known of one field.
-pub(super) struct ElementsOf<E: Engine, R: Element> {
+pub(super) struct ElementsOf<E: Engine, R: Field> {
     /// Lifted bits, by stage and wire.
     lifted: HashMap<(usize, Wire), E::Share<R>>,
     values: HashMap<usize, Known<R, E::Share<R>>>,
 }
 
-impl<E: Engine, R: Element> Default for ElementsOf<E, R> {
+impl<E: Engine, R: Field> Default for ElementsOf<E, R> {
     fn default() -> Self {
         ElementsOf { lifted: HashMap::new(), values: HashMap::new() }
     }
 }
 
-impl<E: Engine, R: Element> ElementsOf<E, R> {
+impl<E: Engine, R: Field> ElementsOf<E, R> {
     /// A node as a share.
     pub fn share(&self, engine: &mut E, id: usize) -> E::Share<R> {
         share_of(engine, self.values[&id].clone())
@@ -35,7 +35,7 @@ impl<E: Engine, R: Element> ElementsOf<E, R> {
 }
 
 /// A field of which a Map has elements.
-pub(super) trait Elements: Element {
+pub(super) trait Elements: Field {
     fn of_run<'r, E: Engine>(run: &'r Running<'_, E>) -> &'r ElementsOf<E, Self>;
     fn of_run_mut<'r, E: Engine>(run: &'r mut Running<'_, E>) -> &'r mut ElementsOf<E, Self>;
 }
@@ -243,7 +243,7 @@ impl Layout<'_> {
     }
 }
 
-fn plus<R: Element, E: Engine>(engine: &mut E, a: Known<R, E::Share<R>>, b: Known<R, E::Share<R>>) -> Known<R, E::Share<R>> {
+fn plus<R: Field, E: Engine>(engine: &mut E, a: Known<R, E::Share<R>>, b: Known<R, E::Share<R>>) -> Known<R, E::Share<R>> {
     match (a, b) {
         (Known::Public(a), Known::Public(b)) => Known::Public(a.zip(&b, R::add)),
         (Known::Secret(a), Known::Secret(b)) => Known::Secret(a.add(&b)),
@@ -251,7 +251,7 @@ fn plus<R: Element, E: Engine>(engine: &mut E, a: Known<R, E::Share<R>>, b: Know
     }
 }
 
-fn minus<R: Element, E: Engine>(engine: &mut E, a: Known<R, E::Share<R>>, b: Known<R, E::Share<R>>) -> Known<R, E::Share<R>> {
+fn minus<R: Field, E: Engine>(engine: &mut E, a: Known<R, E::Share<R>>, b: Known<R, E::Share<R>>) -> Known<R, E::Share<R>> {
     let layout = match &b {
         Known::Public(b) => b.layout(),
         Known::Secret(b) => b.layout(),

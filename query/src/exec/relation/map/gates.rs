@@ -1,10 +1,9 @@
 //! The bits and bit-planes of a Map as gates.
 
-use super::super::super::circuit;
 use super::super::super::program::ProgramError;
 use super::{Layout, Source, convert};
-use crate::exec::graph::Wire;
 use crate::plan::relation::{Relation, RowKind, RowNode, RowNodeId, RowOp};
+use protocols::graph::{self, Wire};
 
 /// Wires of a node of bits.
 pub(super) fn width(kind: RowKind) -> usize {
@@ -65,27 +64,27 @@ impl Layout<'_> {
             }
             RowOp::And(all) | RowOp::Or(all) => {
                 let bits = all.iter().map(|a| self.bit_of(*a, stage)).collect::<Result<_, _>>()?;
-                let join = if matches!(op, RowOp::And(_)) { circuit::all } else { circuit::any };
+                let join = if matches!(op, RowOp::And(_)) { graph::all } else { graph::any };
                 vec![join(&mut self.stages[stage].graph, bits)]
             }
             RowOp::Less(a, b) | RowOp::Equal(a, b) => {
                 let (a, b) = self.both(*a, *b, None, stage)?;
-                let compare = if matches!(op, RowOp::Less(..)) { circuit::less } else { circuit::equal };
+                let compare = if matches!(op, RowOp::Less(..)) { graph::less } else { graph::equal };
                 vec![compare(&mut self.stages[stage].graph, &a, &b)]
             }
             RowOp::Add(a, b) => {
                 let (a, b) = self.both(*a, *b, Some(width), stage)?;
-                circuit::sum(&mut self.stages[stage].graph, &a, &b, width)
+                graph::sum(&mut self.stages[stage].graph, &a, &b, width)
             }
             RowOp::Sub(a, b) => {
                 let (a, b) = self.both(*a, *b, Some(width), stage)?;
-                circuit::difference(&mut self.stages[stage].graph, &a, &b)
+                graph::difference(&mut self.stages[stage].graph, &a, &b)
             }
             RowOp::Select(bit, a, b) => {
                 let bit = self.bit_of(*bit, stage)?;
                 let (a, b) = self.both(*a, *b, Some(width), stage)?;
                 let graph = &mut self.stages[stage].graph;
-                a.iter().zip(&b).map(|(a, b)| circuit::choose(graph, bit, *a, *b)).collect()
+                a.iter().zip(&b).map(|(a, b)| graph::choose(graph, bit, *a, *b)).collect()
             }
             RowOp::Shift(of, by) => {
                 let below = self.stages[stage].graph.constant(false);
@@ -97,7 +96,7 @@ impl Layout<'_> {
                 if of.len() > RowOp::MOST_LISTED.ilog2() as usize {
                     return Err(ProgramError("a list of values has at most 4096"));
                 }
-                circuit::listed(&mut self.stages[stage].graph, &of, values, width)
+                graph::listed(&mut self.stages[stage].graph, &of, values, width)
             }
             op if convert::is_conversion(op) => {
                 self.lay_conversion(id, stage)?;

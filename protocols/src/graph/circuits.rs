@@ -1,10 +1,10 @@
-//! Comparisons and sums of bit-planes as gates of a [`Graph`]: the circuits of `protocols::circuit`, gate by gate, so that those of a
-//! whole plan share their rounds. Planes are least significant first.
+//! Comparisons and sums of bit-planes as gates of a [`Graph`]: the circuits of [`crate::circuit`], gate by gate, so that all that are
+//! laid out together share their rounds. Planes are least significant first.
 
-use super::graph::{Graph, Wire};
+use super::{Graph, Wire};
 
 /// a < b, unsigned: the pair-folded tree, 2.5k - 2 - log2 k ANDs and 1 + log2 k rounds for even k; k - 1 fewer if a or b is public.
-pub(super) fn less(g: &mut Graph, a: &[Wire], b: &[Wire]) -> Wire {
+pub fn less(g: &mut Graph, a: &[Wire], b: &[Wire]) -> Wire {
     // a pair of bits has one product if those on the right are public
     if a.iter().all(|a| g.value(*a).is_some()) && b.iter().any(|b| g.value(*b).is_none()) {
         let [turned_a, turned_b] = [a, b].map(|x| x.iter().map(|wire| g.not(*wire)).collect::<Vec<_>>());
@@ -46,13 +46,13 @@ pub(super) fn less(g: &mut Graph, a: &[Wire], b: &[Wire]) -> Wire {
 }
 
 /// a = b: k - 1 ANDs, log2 k rounds.
-pub(super) fn equal(g: &mut Graph, a: &[Wire], b: &[Wire]) -> Wire {
+pub fn equal(g: &mut Graph, a: &[Wire], b: &[Wire]) -> Wire {
     let bits: Vec<Wire> = a.iter().zip(b).map(|(a, b)| same(g, *a, *b)).collect();
     all(g, bits)
 }
 
 /// a + b in `width` planes, operands extended with zeros: carries by a Sklansky tree, 1 + log2 k rounds.
-pub(super) fn sum(g: &mut Graph, a: &[Wire], b: &[Wire], width: usize) -> Vec<Wire> {
+pub fn sum(g: &mut Graph, a: &[Wire], b: &[Wire], width: usize) -> Vec<Wire> {
     let zero = g.constant(false);
     let plane = |x: &[Wire], i: usize| x.get(i).copied().unwrap_or(zero);
     let half: Vec<Wire> = (0..width).map(|i| g.xor(plane(a, i), plane(b, i))).collect();
@@ -73,7 +73,7 @@ pub(super) fn sum(g: &mut Graph, a: &[Wire], b: &[Wire], width: usize) -> Vec<Wi
 
 /// The value at a position, 0 beyond the last: exclusive ors of products of the position's planes, of which there are 2^k - k - 1 ANDs for k planes, in log2 k rounds,
 /// however wide the values are.
-pub(super) fn listed(g: &mut Graph, position: &[Wire], values: &[Vec<u64>], width: usize) -> Vec<Wire> {
+pub fn listed(g: &mut Graph, position: &[Wire], values: &[Vec<u64>], width: usize) -> Vec<Wire> {
     let products = products(g, position);
     let mut plane = |plane: usize| {
         let bit = |at: usize| values.get(at).and_then(|v| v.get(plane / 64)).is_some_and(|limb| limb >> (plane % 64) & 1 == 1);
@@ -103,21 +103,21 @@ fn products(g: &mut Graph, planes: &[Wire]) -> Vec<Wire> {
 }
 
 /// a - b of equally many planes, modulo their power of two: the complement of (the complement of a) + b.
-pub(super) fn difference(g: &mut Graph, a: &[Wire], b: &[Wire]) -> Vec<Wire> {
+pub fn difference(g: &mut Graph, a: &[Wire], b: &[Wire]) -> Vec<Wire> {
     let turned: Vec<Wire> = a.iter().map(|a| g.not(*a)).collect();
     let total = sum(g, &turned, b, a.len());
     total.into_iter().map(|t| g.not(t)).collect()
 }
 
 /// a where the bit is 1, else b.
-pub(super) fn choose(g: &mut Graph, bit: Wire, a: Wire, b: Wire) -> Wire {
+pub fn choose(g: &mut Graph, bit: Wire, a: Wire, b: Wire) -> Wire {
     let differ = g.xor(a, b);
     let taken = g.and(bit, differ);
     g.xor(b, taken)
 }
 
 /// A small multiple, in `width` planes.
-pub(super) fn multiple(g: &mut Graph, x: &[Wire], by: u64, width: usize) -> Vec<Wire> {
+pub fn multiple(g: &mut Graph, x: &[Wire], by: u64, width: usize) -> Vec<Wire> {
     let mut total = number(g, 0, width);
     for shift in (0..64).filter(|s| by >> s & 1 == 1) {
         let mut shifted = number(g, 0, shift.min(width));
@@ -128,12 +128,12 @@ pub(super) fn multiple(g: &mut Graph, x: &[Wire], by: u64, width: usize) -> Vec<
 }
 
 /// A public number.
-pub(super) fn number(g: &Graph, value: u64, width: usize) -> Vec<Wire> {
+pub fn number(g: &Graph, value: u64, width: usize) -> Vec<Wire> {
     (0..width).map(|p| g.constant(p < 64 && value >> p & 1 == 1)).collect()
 }
 
 /// How many bits are 1, in `width` planes that hold their number.
-pub(super) fn count(g: &mut Graph, bits: Vec<Wire>, width: usize) -> Vec<Wire> {
+pub fn count(g: &mut Graph, bits: Vec<Wire>, width: usize) -> Vec<Wire> {
     let mut sums: Vec<Vec<Wire>> = bits.into_iter().map(|b| vec![b]).collect();
     while sums.len() > 1 {
         sums = sums
@@ -150,12 +150,12 @@ pub(super) fn count(g: &mut Graph, bits: Vec<Wire>, width: usize) -> Vec<Wire> {
 }
 
 /// Conjunction, shallowest wires first.
-pub(super) fn all(g: &mut Graph, bits: Vec<Wire>) -> Wire {
+pub fn all(g: &mut Graph, bits: Vec<Wire>) -> Wire {
     fold(g, bits, true, Graph::and)
 }
 
 /// Disjunction, shallowest wires first.
-pub(super) fn any(g: &mut Graph, bits: Vec<Wire>) -> Wire {
+pub fn any(g: &mut Graph, bits: Vec<Wire>) -> Wire {
     fold(g, bits, false, Graph::or)
 }
 
@@ -185,8 +185,8 @@ fn below(g: &mut Graph, a: Wire, b: Wire) -> Wire {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Engine, Input, Plain};
     use mpc_core::{B64, Column, Layout};
-    use protocols::{Engine, Input, Plain};
 
     fn planes(g: &mut Graph, from: u32, width: usize) -> Vec<Wire> {
         (0..width as u32).map(|i| g.input(from + i)).collect()

@@ -1,17 +1,16 @@
-//! Relations put side by side or one after the other.
+//! Rows put side by side or one after the other.
 //!
-//! *Functionality.* Cross: all pairs of a place of one relation and a place of another; a pair is a row if both are. Union: the places of several, one after the other; a bit that one of
+//! *Functionality.* Cross: all pairs of a place of one side and a place of the other; a pair is a row if both are. Union: the places of several, one after the other; a bit that one of
 //! them lacks (a row's, a valid one) is 1 in its places.
 //! *Protocol.* Places are copied by public positions, at each party. *Source.* None is needed: shares are copied.
 //! *Cost.* Of a cross one bit a pair and one round, if both sides have places without a row; else nothing. Of a union nothing. *Leakage.* None: numbers of places are public.
 
-use super::{Bits, Cells, Rows, Values};
-use crate::plan::relation::Relation;
+use super::{Bits, Cells, Rows, Shape, Values};
+use crate::{Engine, Share};
 use mpc_core::{Abort, B64, Column, Layout, Ring};
-use protocols::{Engine, Share};
 
 /// All pairs of places, those of `right` faster. A pair is a row if both are: one AND a place, where both have places without a row.
-pub(super) fn cross<E: Engine>(engine: &mut E, left: &Rows<E>, right: &Rows<E>) -> Result<Rows<E>, Abort> {
+pub fn cross<E: Engine>(engine: &mut E, left: &Rows<E>, right: &Rows<E>) -> Result<Rows<E>, Abort> {
     let places = left.places * right.places;
     let of_left: Vec<Option<usize>> = (0..places).map(|p| Some(p / right.places)).collect();
     let of_right: Vec<Option<usize>> = (0..places).map(|p| Some(p % right.places)).collect();
@@ -23,18 +22,18 @@ pub(super) fn cross<E: Engine>(engine: &mut E, left: &Rows<E>, right: &Rows<E>) 
     Ok(Rows { places, row, columns: columns.collect() })
 }
 
-/// The rows of all inputs, one after the other: no message.
-pub(super) fn union<E: Engine>(engine: &mut E, inputs: &[&Rows<E>], relation: &Relation) -> Rows<E> {
+/// The rows of all inputs, one after the other, of which this is public: no message. Columns have equal forms; one is nullable if it is in any input.
+pub fn union<E: Engine>(engine: &mut E, inputs: &[&Rows<E>], shape: &Shape) -> Rows<E> {
     let mut bit = |of: &dyn Fn(&Rows<E>) -> Option<Bits<E>>| {
         let bits: Vec<Bits<E>> = inputs.iter().map(|i| of(i).unwrap_or_else(|| ones(engine, i.places))).collect();
         concat::<B64, _>(&bits.iter().collect::<Vec<_>>())
     };
-    let row = (!relation.full).then(|| bit(&|i| i.row.clone()));
-    let columns = relation.columns.iter().enumerate().map(|(c, column)| Cells {
+    let row = (!shape.full).then(|| bit(&|i| i.row.clone()));
+    let columns = shape.columns.iter().enumerate().map(|(c, column)| Cells {
         values: values(&inputs.iter().map(|i| &i.columns[c].values).collect::<Vec<_>>()),
         valid: column.nullable.then(|| bit(&|i| i.columns[c].valid.clone())),
     });
-    Rows { places: relation.places as usize, columns: columns.collect(), row }
+    Rows { places: shape.places, columns: columns.collect(), row }
 }
 
 /// The bit 1 at every place.
@@ -52,7 +51,7 @@ fn values<E: Engine>(all: &[&Values<E>]) -> Values<E> {
 }
 
 fn pick<'v, E: Engine, S>(all: &[&'v Values<E>], of: impl Fn(&'v Values<E>) -> Option<&'v S>) -> Vec<&'v S> {
-    all.iter().map(|v| of(v).expect("checked by the layout: the columns of a union have equal forms")).collect()
+    all.iter().map(|v| of(v).expect("the columns of a union have equal forms")).collect()
 }
 
 /// The rows of all shares, one after the other.

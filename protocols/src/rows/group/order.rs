@@ -1,19 +1,23 @@
 //! One order of the rows of a group-by, and what is summed in it.
 //!
-//! *Leakage.* None: rows are sorted by protocols that show nothing, or brought into an order by an owner who knows it from its own rows ([`super::super::arrange`]); where groups begin is secret.
+//! *Functionality.* The rows by the keys and, below them, by the values of a column, those that count first; and for each fold something that adds up to it over the rows of a group. *Protocol* and *cost*
+//! are those of the [group](super).
+//! *Leakage.* None: rows are sorted by protocols that show nothing, or brought into an order by an owner who knows it from its own rows ([`arrange`](super::super::arrange)); where groups begin is secret.
 
-use super::super::arrange::{How, side_by_side};
-use super::super::choose::Setting;
+use super::super::combine::ones;
 use super::super::digest::Digest;
-use super::super::keys::sorted;
-use super::*;
-use crate::exec::graph::Wire;
-use crate::exec::stack;
-use crate::plan::relation::SortKey;
-use std::collections::BTreeSet;
+use super::super::keys::{Unpack, after, before, grouping, joined, pack, planes, sorted};
+use super::super::order::side_by_side;
+use super::super::total::{contributions, counts};
+use super::super::{Bits, Cells, ColumnShape, Element, Fold, FoldOp, How, Rows, Setting, SortKey, Values};
+use super::percentile;
+use crate::graph::{self, Logic, Wire};
+use crate::{Engine, Share, Table, stack};
+use mpc_core::{Abort, B64, Column, Fp61, Fp127};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows sorted by the keys, and below them by the values of a column.
-pub(in crate::exec::relation) struct Order {
+pub(super) struct Order {
     /// The column, and the filter of the rows that count.
     by: Option<(usize, Option<usize>)>,
     /// The folds computed in it.
@@ -21,7 +25,7 @@ pub(in crate::exec::relation) struct Order {
 }
 
 /// The rows in an order.
-pub(in crate::exec::relation) struct Sorted<E: Engine> {
+pub(super) struct Sorted<E: Engine> {
     pub places: usize,
     /// The keys.
     pub keys: Vec<Cells<E>>,
@@ -56,7 +60,7 @@ impl Order {
         if orders.is_empty() {
             orders.push(Order { by: None, folds: Vec::new() });
         }
-        orders[0].folds.extend((0..folds.len()).filter(|f| plain(&folds[*f])));
+        orders[0].folds.extend((0..folds.len()).filter(|f| folds[*f].is_plain()));
         orders
     }
 
@@ -88,12 +92,12 @@ impl Order {
             None => None,
             Some((column, _)) => {
                 let mut logic = Logic::new(input.places);
-                let fold = self.folds.iter().find(|f| !plain(&folds[**f])).expect("an order is that of a fold");
+                let fold = self.folds.iter().find(|f| !folds[**f].is_plain()).expect("an order is that of a fold");
                 let counted = counts(&mut logic, input, &folds[*fold]);
                 Some((input.columns[column].bits().clone(), logic.run(engine, &[counted])?))
             }
         };
-        let read: BTreeSet<usize> = self.folds.iter().flat_map(|f| reads(&folds[*f])).collect();
+        let read: BTreeSet<usize> = self.folds.iter().flat_map(|f| folds[*f].reads()).collect();
         let table = || {
             let table = keys.iter().fold(Table::new(input.places), |t, k| pack(t, &input.columns[*k]));
             let table = read.iter().fold(table, |t, c| pack(t, &input.columns[*c]));
@@ -117,7 +121,7 @@ impl Order {
         let value = value.is_some().then(|| (from.bits(), from.bits()));
         let row = input.row.is_some().then(|| from.bits());
         let same = same_as_before(engine, input.places, &keys, row.as_ref())?;
-        let row = row.unwrap_or_else(|| super::super::combine::ones(engine, input.places));
+        let row = row.unwrap_or_else(|| ones(engine, input.places));
         // a row of the same key behind it is a row, and so is this one: no AND
         let last = row.sub(&after::<B64, E>(engine, &same));
         Ok(Sorted { places: input.places, keys, columns, value, same, last })
@@ -135,7 +139,7 @@ impl Order {
         let mut by: Vec<Bits<E>> = Vec::new();
         if let Some((value, counts)) = value {
             // distinct values need no more than to be side by side
-            let enough = self.folds.iter().map(|f| &folds[*f]).all(|f| plain(f) || distinct(f));
+            let enough = self.folds.iter().map(|f| &folds[*f]).all(|f| f.is_plain() || f.is_distinct());
             let digest = Digest::new(&setting.seed, value.layout().planes, input.places as u64).filter(|_| enough);
             by.push(digest.map_or_else(|| value.clone(), |digest| digest.of(engine, value)));
             by.push(engine.not(counts));
@@ -151,10 +155,10 @@ impl Order {
         engine: &mut E,
         sorted: &mut Sorted<E>,
         folds: &[Fold],
-        outputs: &[RowColumn],
+        outputs: &[ColumnShape],
     ) -> Result<Vec<(usize, Cells<E>)>, Abort> {
         let mut sums = Vec::new();
-        let (of_value, of_rows): (Vec<usize>, Vec<usize>) = self.folds.iter().partition(|f| !plain(&folds[**f]));
+        let (of_value, of_rows): (Vec<usize>, Vec<usize>) = self.folds.iter().partition(|f| !folds[**f].is_plain());
         if !of_value.is_empty() {
             sums.extend(self.of_value(engine, sorted, &of_value, folds, outputs)?);
         }
@@ -170,7 +174,7 @@ impl Order {
         sorted: &Sorted<E>,
         mine: &[usize],
         folds: &[Fold],
-        outputs: &[RowColumn],
+        outputs: &[ColumnShape],
     ) -> Result<Vec<(usize, Cells<E>)>, Abort> {
         let (value, counts) = sorted.value.as_ref().expect("rows in the order of a value have it");
         let value_before = before::<B64, E>(engine, value);
@@ -179,7 +183,7 @@ impl Order {
         let (same, counted) = (logic.wire(&sorted.same, 0), logic.wire(counts, 0));
         // rows that count are the first of their group: the row before counts too
         let behind = logic.graph.and(same, counted);
-        let equal = circuit::equal(&mut logic.graph, &this, &last);
+        let equal = graph::equal(&mut logic.graph, &this, &last);
         let repeated = logic.graph.and(behind, equal);
         let smallest = logic.graph.xor(counted, behind);
         let new = logic.graph.xor(counted, repeated);
@@ -194,7 +198,7 @@ impl Order {
         let mut chosen = chosen.into_iter();
         let one: Vec<(usize, Bits<E>)> = mine
             .iter()
-            .filter(|f| !distinct(&folds[**f]))
+            .filter(|f| !folds[**f].is_distinct())
             .map(|f| match folds[*f].op {
                 FoldOp::Min(_) => (*f, smallest.clone()),
                 FoldOp::Max(_) => (*f, largest.clone()),
@@ -225,9 +229,9 @@ fn of_distinct<R: Element, E: Engine>(
     sorted: &Sorted<E>,
     mine: &[usize],
     folds: &[Fold],
-    outputs: &[RowColumn],
+    outputs: &[ColumnShape],
 ) -> Result<Vec<(usize, Cells<E>)>, Abort> {
-    let mine: Vec<usize> = mine.iter().copied().filter(|f| distinct(&folds[*f]) && outputs[*f].form.ring() == Some(R::FIELD)).collect();
+    let mine: Vec<usize> = mine.iter().copied().filter(|f| folds[*f].is_distinct() && outputs[*f].form == R::FORM).collect();
     if mine.is_empty() {
         return Ok(Vec::new());
     }
@@ -254,7 +258,7 @@ fn of_distinct<R: Element, E: Engine>(
 /// are a group of their own or rows of the last that do not count.
 pub(super) fn as_they_are<E: Engine>(engine: &mut E, input: &Rows<E>, keys: &[usize], folds: &[Fold]) -> Result<Sorted<E>, Abort> {
     let of = |columns: &mut dyn Iterator<Item = usize>| columns.map(|c| (c, input.columns[c].clone())).collect::<BTreeMap<_, _>>();
-    let columns = of(&mut folds.iter().flat_map(reads));
+    let columns = of(&mut folds.iter().flat_map(Fold::reads));
     let mut all: Vec<Cells<E>> = keys.iter().map(|k| input.columns[*k].clone()).collect();
     all.extend(same(folds).map(|c| input.columns[c].clone()));
     let same = same_as_before(engine, input.places, &all, None)?;
@@ -264,33 +268,13 @@ pub(super) fn as_they_are<E: Engine>(engine: &mut E, input: &Rows<E>, keys: &[us
     Ok(Sorted { places: input.places, keys: all, columns, value: None, same, last })
 }
 
-/// Whether a fold needs no order.
-pub(in crate::exec::relation) fn plain(fold: &Fold) -> bool {
-    matches!(fold.op, FoldOp::Rows | FoldOp::Count(_) | FoldOp::Sum(_) | FoldOp::Same(_))
-}
-
-/// Whether a fold needs no more of the order than that equal values are side by side.
-fn distinct(fold: &Fold) -> bool {
-    matches!(fold.op, FoldOp::CountDistinct(_) | FoldOp::SumDistinct { .. })
-}
-
 /// The columns of which a group has one value.
 pub(super) fn same(folds: &[Fold]) -> impl Iterator<Item = usize> {
     folds.iter().filter_map(|f| if let FoldOp::Same(c) = f.op { Some(c) } else { None })
 }
 
-/// The columns a fold reads of sorted rows, besides the value that they are sorted by and whether it counts.
-pub(in crate::exec::relation) fn reads(fold: &Fold) -> Vec<usize> {
-    match fold.op {
-        FoldOp::Rows => fold.when.into_iter().collect(),
-        FoldOp::Count(c) | FoldOp::Sum(c) | FoldOp::Same(c) => std::iter::once(c).chain(fold.when).collect(),
-        FoldOp::SumDistinct { of, .. } => vec![of],
-        FoldOp::CountDistinct(_) | FoldOp::Min(_) | FoldOp::Max(_) | FoldOp::Percentile { .. } => Vec::new(),
-    }
-}
-
 /// Rows that have the key of the row before, which is a row then as this one is: rows come first.
-pub(in crate::exec::relation) fn same_as_before<E: Engine>(
+pub(in crate::rows) fn same_as_before<E: Engine>(
     engine: &mut E,
     places: usize,
     keys: &[Cells<E>],
@@ -301,9 +285,9 @@ pub(in crate::exec::relation) fn same_as_before<E: Engine>(
     let last = before::<B64, E>(engine, &key);
     let mut logic = Logic::<E>::new(places);
     let (this, last) = (logic.wires(&key), logic.wires(&last));
-    let same = circuit::equal(&mut logic.graph, &this, &last);
+    let same = graph::equal(&mut logic.graph, &this, &last);
     let others: Vec<bool> = (0..places).map(|r| r > 0).collect();
-    let others = logic.graph.public(mpc_core::Column::from_bools(&others));
+    let others = logic.graph.public(Column::from_bools(&others));
     let row = row.map(|r| logic.wire(r, 0));
     let same = logic.graph.and(same, others);
     let same = row.map_or(same, |row| logic.graph.and(same, row));

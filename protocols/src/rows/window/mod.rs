@@ -1,11 +1,11 @@
 //! Columns computed from a row's partition.
 //!
 //! *Functionality.* The rows in the order of (is no row, partition, order), and for each function a column: the row's number, rank, dense rank or tile in its partition, a value some rows
-//! before or behind it, the value of its partition's first row, counts and sums over its partition, up to it or up to its last peer (peers are equal in the order), or over it and some rows before it, and every fold of a [group](super::group) over the
-//! partition. NULL is a value that partitions are told apart by; places without a row hold anything. Row numbers, tiles, values of other rows and sums up to a row show how peers stand: unless the
-//! catalogue says that there are none, every order of them is as likely.
+//! before or behind it, the value of its partition's first row, counts and sums over its partition, up to it or up to its last peer (peers are equal in the order), or over it and some rows before it, and every fold of a [group](mod@super::group) over the
+//! partition. NULL is a value that partitions are told apart by; places without a row hold anything. Row numbers, tiles, values of other rows and sums up to a row show how peers stand: unless it is
+//! known that there are none, every order of them is as likely.
 //! *Protocol.* The rows are sorted, after a shuffle if it is seen how peers stand; or an owner who knows the order brings them into it, peers at random, and takes what is computed back to where
-//! they were ([`super::arrange`]). What the first row of a partition, or of a row's peers, has is spread to all its rows by [`protocols::relational::Segments`], whose rounds do not depend on the number of
+//! they were ([`arrange`](super::arrange)). What the first row of a partition, or of a row's peers, has is spread to all its rows by [`Segments`], whose rounds do not depend on the number of
 //! rows: row numbers and ranks are differences of public row numbers at secret first rows, running sums differences of sums over all rows, and sums over a row and k before it differences of running sums. The k-th row before is a public shift, and
 //! in the partition if the partition begins no later. A fold over the partition that needs an order of its own is computed as a group-by, whose groups line up with the partitions.
 //! *Source.* The sort of Asharov, Hamada, Ikarashi, Kikuchi, Nof, Pinkas, Takahashi, Tomida, CCS'22, section 3; sums of sorted groups as differences after a compaction as in Asharov, Hamada,
@@ -28,36 +28,37 @@
 //! | the bits of quotient and remainder | 2 * 194 at v = 8, 2 * 181 at v = 4 | 2 * 9 |
 //! | a multiple, a sum and a comparison for each tile but the first, and how many begin at or before the row | some 60 (t - 1) at v = 8, 25 (t - 1) at v = 4: 66 at t = 2, 569 at t = 10 | 12 at t = 2, 18 at t = 10, 25 at t = 100 |
 //!
-//! `query/tests/sql/relation/costs.rs` has them exactly. *Leakage.* None. An owner who broke ties knows how, as it knows an order without ties. What others' conditions make of the
+//! `query/tests/sql/relation/costs.rs` holds it to that. *Leakage.* None. An owner who broke ties knows how, as it knows an order without ties. What others' conditions make of the
 //! functions afterwards, it can then tell of single rows: with a secret condition behind the window (`rn = 1 AND …`) and the answer in sight, it learns on which of its tied rows the choice fell, and so whether that
 //! row met the condition, where somebody who does not know how ties were broken learns that of one of several rows. Where a secret bit may have dropped rows before, which that owner could tell from peers that
 //! move up, nobody knows.
 
+mod function;
 mod number;
 mod sums;
 
-use super::arrange::{Brought, How};
-use super::choose::Setting;
-use super::group::{self, order::same_as_before};
-use super::keys::{Unpack, grouping, joined, numbers, pack, sort_planes, sorted, width_of};
-use super::logic::Logic;
-use super::order::Ties;
-use super::total::contributions;
-use super::{Bits, Cells, Element, Rows, Values};
-use crate::exec::circuit;
-use crate::plan::relation::{Constant, Fold, FoldOp, Function, Relation, RowColumn, SortKey};
-use mpc_core::{Abort, B64, Fp61, Fp127};
-use protocols::relational::Segments;
-use protocols::{Engine, Share, Table};
+pub use function::{Constant, Function};
+
+use super::group::{group_orders, groups, same_as_before};
+use super::keys::{Unpack, grouping, joined, pack, sort_planes, sorted, width_of};
+use super::order::side_by_side;
+use super::{Bits, Cells, ColumnShape, Fold, How, Rows, Setting, Shape, SortKey, Ties};
+use crate::relational::{Applied, Segments, number_bits};
+use crate::{Engine, Share, Table, stack};
+use mpc_core::{Abort, B64, Fp61, Fp127, Ring};
 use std::collections::BTreeSet;
 
 /// What is computed over which partitions.
-pub(super) struct Window<'a> {
+pub struct Window<'a> {
+    /// Rows with equal values here form a partition.
     pub partition: &'a [usize],
+    /// Their order within it.
     pub by: &'a [SortKey],
-    /// How rows stand that are equal in both.
+    /// How rows stand that are equal in both: as [`Function::ties`] says.
     pub ties: Ties,
+    /// What is computed.
     pub functions: &'a [Function],
+    /// How rows come into the order.
     pub how: How<'a>,
 }
 
@@ -67,29 +68,18 @@ impl Window<'_> {
         let keys = self.partition.iter().copied().chain(self.by.iter().map(|key| key.column));
         let of = |function: &Function| match function {
             Function::Lag { column, .. } | Function::First(column) => vec![*column],
-            Function::Whole(fold) | Function::Running { fold, .. } | Function::Trailing { fold, .. } => group::order::reads(fold),
+            Function::Whole(fold) | Function::Running { fold, .. } | Function::Trailing { fold, .. } => fold.reads(),
             Function::RowNumber | Function::Rank | Function::DenseRank | Function::Ntile(_) => Vec::new(),
         };
         keys.chain(self.functions.iter().flat_map(of)).collect()
     }
 }
 
-/// How rows stand that are equal in partition and order: at random, if there may be such and a function shows it.
-pub(in crate::exec) fn ties(functions: &[Function], unique: bool) -> Ties {
-    let shows = |function: &Function| match function {
-        Function::RowNumber | Function::Running { peers: false, .. } | Function::Trailing { .. } | Function::First(_) => true,
-        Function::Ntile(tiles) => *tiles > 1,
-        Function::Lag { by, .. } => *by != 0,
-        Function::Rank | Function::DenseRank | Function::Whole(_) | Function::Running { peers: true, .. } => false,
-    };
-    if functions.iter().any(shows) { Ties::seen(unique) } else { Ties::Any }
-}
-
 /// Rows in their order, cut into partitions and peers.
 struct Ordered<E: Engine> {
     rows: Rows<E>,
-    /// What brought them into it, if their owner knew it.
-    brought: Option<Brought<E>>,
+    /// What brought those to the front that hold a row, if their owner knew the order and some may have been dropped.
+    front: Option<Applied<E>>,
     partitions: Segments<E>,
     /// The number of the first row of each row's partition, in planes that number all rows.
     start: Bits<E>,
@@ -106,11 +96,11 @@ struct Peers<E: Engine> {
     dense: Option<(Bits<E>, Bits<E>)>,
 }
 
-/// The columns of `input`, then one for each function.
-pub(super) fn window<E: Engine>(engine: &mut E, input: &Rows<E>, what: &Window<'_>, relation: &Relation) -> Result<Rows<E>, Abort> {
-    let outputs = &relation.columns[input.columns.len()..];
+/// The columns of `input`, then one for each function: rows of this shape.
+pub fn window<E: Engine>(engine: &mut E, input: &Rows<E>, what: &Window<'_>, shape: &Shape) -> Result<Rows<E>, Abort> {
+    let outputs = &shape.columns[input.columns.len()..];
     if input.places == 0 {
-        let columns = input.columns.iter().cloned().chain(outputs.iter().map(|c| nothing(engine, c))).collect();
+        let columns = input.columns.iter().cloned().chain(outputs.iter().map(|c| c.zeros(engine, 0))).collect();
         return Ok(Rows { places: 0, row: input.row.clone(), columns });
     }
     let (ordered, spread) = order(engine, input, what, outputs)?;
@@ -120,7 +110,7 @@ pub(super) fn window<E: Engine>(engine: &mut E, input: &Rows<E>, what: &Window<'
     let mut columns = Vec::with_capacity(outputs.len());
     for (function, output) in what.functions.iter().zip(outputs) {
         columns.push(match function {
-            Function::Whole(fold) if group::needs_order(fold) => whole.next().expect("a column for each fold over an order"),
+            Function::Whole(fold) if fold.needs_order() => whole.next().expect("a column for each fold over an order"),
             Function::Whole(_) | Function::Running { .. } => spread.next().expect("a column for each sum"),
             Function::Trailing { before, .. } => {
                 let running = spread.next().expect("a column for each sum");
@@ -132,14 +122,14 @@ pub(super) fn window<E: Engine>(engine: &mut E, input: &Rows<E>, what: &Window<'
             _ => number::number(engine, &ordered, function, output, None)?,
         });
     }
-    let (row, mut all) = match (what.how, &ordered.brought) {
-        (How::Known(owner), Some(brought)) => {
-            let table = owner.back(engine, columns.iter().fold(Table::new(input.places), pack), brought)?;
+    let (row, mut all) = match what.how {
+        How::Known(owner) => {
+            let table = owner.back(engine, columns.iter().fold(Table::new(input.places), pack), ordered.front.as_ref())?;
             let mut from = Unpack::new(table);
             columns = columns.iter().map(|like| from.column(like)).collect();
             (input.row.clone(), input.columns.clone())
         }
-        _ => (ordered.rows.row, ordered.rows.columns),
+        How::Sorting(_) => (ordered.rows.row, ordered.rows.columns),
     };
     all.extend(columns);
     Ok(Rows { places: input.places, row, columns: all })
@@ -150,20 +140,17 @@ fn order<E: Engine>(
     engine: &mut E,
     input: &Rows<E>,
     what: &Window<'_>,
-    outputs: &[RowColumn],
+    outputs: &[ColumnShape],
 ) -> Result<(Ordered<E>, Vec<Cells<E>>), Abort> {
     let places = input.places;
-    let (rows, brought) = match what.how {
-        How::Known(owner) => {
-            let (rows, brought) = owner.rows_in_front(engine, input, &what.reads())?;
-            (rows, Some(brought))
-        }
+    let (rows, front) = match what.how {
+        How::Known(owner) => owner.rows_in_front(engine, input, &what.reads())?,
         How::Sorting(setting) => (by_sorting(engine, input, what, setting)?, None),
     };
     let cells = |columns: &[usize]| columns.iter().map(|c| rows.columns[*c].clone()).collect::<Vec<_>>();
     let sums = sums::Sums::new(engine, &rows, what.functions, outputs)?;
     let width = width_of(places);
-    let own = engine.constant(&numbers(places, 0, width));
+    let own = engine.constant(&number_bits(0, places, width));
 
     let with_peers = |f: &Function| matches!(f, Function::Rank | Function::DenseRank | Function::Running { peers: true, .. });
     let dense = what.functions.contains(&Function::DenseRank);
@@ -208,7 +195,7 @@ fn order<E: Engine>(
     let firsts = firsts.iter().map(|like| from.column(like)).collect();
     done.sort_by_key(|(function, _)| *function);
     let peers = start.map(|start| Peers { start, dense });
-    let ordered = Ordered { rows, brought, partitions, start: partition_start, firsts, peers };
+    let ordered = Ordered { rows, front, partitions, start: partition_start, firsts, peers };
     Ok((ordered, done.into_iter().map(|(_, cells)| cells).collect()))
 }
 
@@ -229,10 +216,18 @@ fn by_sorting<E: Engine>(engine: &mut E, input: &Rows<E>, what: &Window<'_>, set
     Ok(input.unpacked(sorted(engine, by, setting, |_| input.table())?.0))
 }
 
+/// The orders of its input that these window functions take, as its owner may [know](super::Owner) them.
+pub fn window_orders(partition: &[usize], by: &[SortKey], functions: &[Function]) -> Vec<Vec<SortKey>> {
+    let first = partition.iter().map(|c| side_by_side(*c)).chain(by.iter().copied()).collect();
+    let folds = in_order(functions);
+    let others = if folds.is_empty() { Vec::new() } else { group_orders(partition, &folds, &|_| false) };
+    std::iter::once(first).chain(others).collect()
+}
+
 /// The folds over whole partitions that need an order of their own.
-pub(super) fn in_order(functions: &[Function]) -> Vec<Fold> {
+fn in_order(functions: &[Function]) -> Vec<Fold> {
     let fold = |f: &Function| if let Function::Whole(fold) = f { Some(fold.clone()) } else { None };
-    functions.iter().filter_map(fold).filter(group::needs_order).collect()
+    functions.iter().filter_map(fold).filter(Fold::needs_order).collect()
 }
 
 /// Folds over whole partitions that need an order of their own: groups, which come in the order of the partitions.
@@ -240,16 +235,16 @@ fn whole_in_order<E: Engine>(
     engine: &mut E,
     input: &Rows<E>,
     what: &Window<'_>,
-    outputs: &[RowColumn],
+    outputs: &[ColumnShape],
     ordered: &Ordered<E>,
 ) -> Result<Vec<Cells<E>>, Abort> {
-    let needs = |(f, _): &(&Function, &RowColumn)| matches!(f, Function::Whole(fold) if group::needs_order(fold));
-    let columns: Vec<RowColumn> = what.functions.iter().zip(outputs).filter(needs).map(|(_, c)| c.clone()).collect();
+    let needs = |(f, _): &(&Function, &ColumnShape)| matches!(f, Function::Whole(fold) if fold.needs_order());
+    let columns: Vec<ColumnShape> = what.functions.iter().zip(outputs).filter(needs).map(|(_, c)| *c).collect();
     let folds = in_order(what.functions);
     if folds.is_empty() {
         return Ok(Vec::new());
     }
-    let groups = group::group(engine, input, what.partition, &folds, &columns, what.how.from(1))?;
+    let groups = groups(engine, input, what.partition, &folds, &columns, what.how.from(1))?;
     let folds = &groups.columns[what.partition.len()..];
     let heads = folds.iter().fold(Table::new(input.places), pack);
     let mut from = Unpack::new(ordered.partitions.spread(engine, heads)?);
@@ -257,17 +252,7 @@ fn whole_in_order<E: Engine>(
 }
 
 /// Columns of one plane as one share, if there are any.
-fn stacked<R: mpc_core::Ring, S: Share<R>>(columns: impl Iterator<Item = S>) -> Option<S> {
+fn stacked<R: Ring, S: Share<R>>(columns: impl Iterator<Item = S>) -> Option<S> {
     let columns: Vec<S> = columns.collect();
-    (!columns.is_empty()).then(|| crate::exec::stack(&columns))
-}
-
-/// A column of this form without a place.
-fn nothing<E: Engine>(engine: &mut E, column: &RowColumn) -> Cells<E> {
-    let values = match column.form.ring() {
-        None => Values::Bits(super::keys::zeros::<B64, E>(engine, 0, column.form.width())),
-        Some(crate::plan::Ring::Fp61) => Values::Fp61(super::keys::zeros::<Fp61, E>(engine, 0, 1)),
-        Some(crate::plan::Ring::Fp127) => Values::Fp127(super::keys::zeros::<Fp127, E>(engine, 0, 1)),
-    };
-    Cells { values, valid: column.nullable.then(|| super::keys::zeros::<B64, E>(engine, 0, 1)) }
+    (!columns.is_empty()).then(|| stack(&columns))
 }

@@ -9,9 +9,13 @@
 //! *Cost.* n places, w = log2 n bits of an index, v = log2 (n + 1) of a number: 8w/3 + (4/3)(w + 2v + 1) bits a row and 5 rounds to the front, 2v and 1 round to blank, 8v/3 and 2 rounds
 //! back; then two differences of v bits and, for each percentile, some sums and two comparisons of v + 2 + log2 max(a, b) bits, in a circuit that all percentiles share. *Leakage.* None.
 
-use super::*;
-use crate::exec::graph::{Graph, Wire};
-use protocols::relational::undo;
+use super::super::keys::{after, before, width_of};
+use super::super::{Bits, FoldOp};
+use super::order::Sorted;
+use crate::graph::{self, Graph, Logic, Wire};
+use crate::relational::{compact, number_bits, undo};
+use crate::{Engine, Share, Table};
+use mpc_core::{Abort, B64};
 
 /// For each percentile among `ops` the rows it chooses, at most one a group.
 pub(super) fn chosen<E: Engine>(
@@ -31,12 +35,12 @@ pub(super) fn chosen<E: Engine>(
     let (start, end) = (logic.wires(&start), logic.wires(&end));
     let counted = logic.wire(counts, 0);
     let number: Vec<Wire> = {
-        let public = numbers(sorted.places, 0, width);
+        let public = number_bits(0, sorted.places, width);
         (0..width).map(|p| logic.graph.public(public.pick_planes([p]))).collect()
     };
     let graph = &mut logic.graph;
-    let number = circuit::difference(graph, &number, &start);
-    let count = circuit::difference(graph, &end, &start);
+    let number = graph::difference(graph, &number, &start);
+    let count = graph::difference(graph, &end, &start);
     let outputs: Vec<Wire> = wanted
         .iter()
         .map(|op| {
@@ -77,39 +81,39 @@ fn is_wanted(g: &mut Graph, number: &[Wire], count: &[Wire], (a, b): (u64, u64),
     let common = gcd(a, b).max(1);
     let (a, b) = (a / common, (b / common).max(1));
     let width = number.len() + 2 + 64 - a.max(b).leading_zeros() as usize;
-    let bj = circuit::multiple(g, number, b, width);
+    let bj = graph::multiple(g, number, b, width);
     let next = {
-        let b = circuit::number(g, b, width);
-        circuit::sum(g, &bj, &b, width)
+        let b = graph::number(g, b, width);
+        graph::sum(g, &bj, &b, width)
     };
     // A = a n for the discrete ones (at least 1, so that position 0 is the least), else a (n - 1)
     let total = match (position, a) {
-        (Position::Discrete, 0) => circuit::number(g, 1, width),
-        (Position::Discrete | Position::Under, _) => circuit::multiple(g, count, a, width),
+        (Position::Discrete, 0) => graph::number(g, 1, width),
+        (Position::Discrete | Position::Under, _) => graph::multiple(g, count, a, width),
         (Position::Below | Position::Above, _) => {
-            let one = circuit::number(g, 1, count.len());
-            let less_one = circuit::difference(g, count, &one);
-            circuit::multiple(g, &less_one, a, width)
+            let one = graph::number(g, 1, count.len());
+            let less_one = graph::difference(g, count, &one);
+            graph::multiple(g, &less_one, a, width)
         }
     };
     let (not_below, below) = match position {
         Position::Discrete => {
             // ceil(A/b) - 1 = j: b j < A <= b (j + 1)
-            let above = circuit::less(g, &bj, &total);
-            let beyond = circuit::less(g, &next, &total);
+            let above = graph::less(g, &bj, &total);
+            let beyond = graph::less(g, &next, &total);
             (above, g.not(beyond))
         }
         Position::Below | Position::Under => {
             // floor(A/b) = j
-            let under = circuit::less(g, &total, &bj);
-            (g.not(under), circuit::less(g, &total, &next))
+            let under = graph::less(g, &total, &bj);
+            (g.not(under), graph::less(g, &total, &next))
         }
         Position::Above => {
             // ceil(A/b) = j: b j - b < A <= b j
-            let beyond = circuit::less(g, &bj, &total);
-            let b = circuit::number(g, b, width);
-            let raised = circuit::sum(g, &total, &b, width);
-            (g.not(beyond), circuit::less(g, &bj, &raised))
+            let beyond = graph::less(g, &bj, &total);
+            let b = graph::number(g, b, width);
+            let raised = graph::sum(g, &total, &b, width);
+            (g.not(beyond), graph::less(g, &bj, &raised))
         }
     };
     g.and(not_below, below)
@@ -117,7 +121,7 @@ fn is_wanted(g: &mut Graph, number: &[Wire], count: &[Wire], (a, b): (u64, u64),
 
 /// At each row of a group: the number of its first row, and one beyond that of the last row that counts (0 if none does).
 fn bounds<E: Engine>(engine: &mut E, sorted: &Sorted<E>, largest: &Bits<E>, width: usize) -> Result<(Bits<E>, Bits<E>), Abort> {
-    let from_one = numbers(sorted.places, 1, width);
+    let from_one = number_bits(1, sorted.places, width);
     let ends = largest.planes(std::iter::repeat_n(0, width)).scale(&from_one);
     let numbers = engine.constant(&from_one);
     let table = Table::new(sorted.places).with::<B64>(ends.prefix_sums()).with::<B64>(numbers).with::<B64>(sorted.last.clone());

@@ -1,14 +1,15 @@
 //! A [`Graph`] over shared planes at hand.
 
-use super::super::circuit;
-use super::super::graph::{Graph, Wire};
-use super::super::stack;
-use super::Bits;
-use mpc_core::{Abort, Layout};
-use protocols::{Engine, Share};
+use super::{Graph, Wire, all};
+use crate::{Engine, Share, stack};
+use mpc_core::{Abort, B64, Column, Layout};
+
+/// Shares of bits.
+type Bits<E> = <E as Engine>::Share<B64>;
 
 /// A circuit whose inputs are planes of shares.
-pub(super) struct Logic<'a, E: Engine> {
+pub struct Logic<'a, E: Engine> {
+    /// Its gates.
     pub graph: Graph,
     inputs: Vec<(&'a Bits<E>, usize)>,
 }
@@ -37,7 +38,7 @@ impl<'a, E: Engine> Logic<'a, E> {
     /// The conjunction of the first planes of `shares`.
     pub fn all(&mut self, shares: impl IntoIterator<Item = &'a Bits<E>>) -> Wire {
         let wires = shares.into_iter().map(|s| self.wire(s, 0)).collect();
-        circuit::all(&mut self.graph, wires)
+        all(&mut self.graph, wires)
     }
 
     /// The outputs, a plane each.
@@ -55,7 +56,7 @@ impl<'a, E: Engine> Logic<'a, E> {
             })
             .collect();
         if planes.is_empty() {
-            return Ok(engine.constant(&mpc_core::Column::zeros(Layout::new(self.graph.rows(), 0))));
+            return Ok(engine.constant(&Column::zeros(Layout::new(self.graph.rows(), 0))));
         }
         Ok(stack(&planes))
     }

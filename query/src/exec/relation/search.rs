@@ -1,14 +1,14 @@
 //! How equal keys are found: by the cost model, once a plan is compiled, and as a part of it.
 
-use super::super::choose::{Setting, Way};
-use super::super::{Rows, order};
 use super::ask::Ask;
-use super::{Lookup, lookup};
+use super::choose::Way;
+use super::order;
 use crate::local::Inputs;
 use crate::plan::Plan;
 use crate::plan::relation::{Operator, Relation, RelationId, Search};
 use mpc_core::{Abort, PartyId};
 use protocols::Estimate;
+use protocols::rows::{Lookup, Rows, Setting, Shape, lookup};
 
 /// Sides of more places are priced as if they had so many: a plan is compiled before anybody has admitted its size, and costs are linear by then.
 const PRICED: usize = 1 << 20;
@@ -24,7 +24,7 @@ pub(crate) fn choose_searches(plan: &mut Plan) -> Result<(), Abort> {
 }
 
 /// The ways to find the equal keys of a look-up, the quickest first; none if the relation is none. Its sides are priced with at most `most` places.
-pub(in crate::exec) fn ways(plan: &Plan, id: RelationId, most: usize) -> Result<Vec<(Search, Way)>, Abort> {
+pub(super) fn ways(plan: &Plan, id: RelationId, most: usize) -> Result<Vec<(Search, Way)>, Abort> {
     let mut ways = Vec::new();
     if !matches!(plan.relation(id).op, Operator::Lookup { .. }) {
         return Ok(ways);
@@ -47,11 +47,11 @@ fn set(plan: &mut Plan, id: RelationId, to: Search) {
 
 fn way(plan: &Plan, relation: &Relation, search: Search, most: usize) -> Result<Option<Way>, Abort> {
     let Operator::Lookup { base, table, on, columns, proved, .. } = &relation.op else { return Ok(None) };
-    let shape = |id: RelationId| {
+    let priced = |id: RelationId| {
         let relation = plan.relation(id);
-        Rows::shape(relation, usize::try_from(relation.places).unwrap_or(most).min(most))
+        Rows::to_price(&Shape { places: usize::try_from(relation.places).unwrap_or(most).min(most), ..relation.shape() })
     };
-    let (base_rows, parties) = (shape(*base), [PartyId(0), PartyId(1)]);
+    let (base_rows, parties) = (priced(*base), [PartyId(0), PartyId(1)]);
     match search {
         Search::Ask => {
             let Some(ask) = Ask::of(plan, &relation.op) else { return Ok(None) };
@@ -62,7 +62,7 @@ fn way(plan: &Plan, relation: &Relation, search: Search, most: usize) -> Result<
             Way::price(words, plan.network, run).map(Some)
         }
         Search::Sort => {
-            let table_rows = shape(*table);
+            let table_rows = priced(*table);
             let sorted = order::is_sorted(plan, *table, &on.iter().map(|(_, t)| *t).collect::<Vec<_>>());
             let what = Lookup {
                 base: &base_rows,
@@ -71,10 +71,10 @@ fn way(plan: &Plan, relation: &Relation, search: Search, most: usize) -> Result<
                 columns,
                 proved: *proved,
                 sorted,
-                setting: &Setting::to_price(plan.network),
+                setting: &Setting::to_price(plan.network.model()),
             };
             let words = "the keys of both sides are sorted together".into();
-            Way::price(words, plan.network, &mut |e| lookup(e, &what, relation, String::new)).map(Some)
+            Way::price(words, plan.network, &mut |e| lookup(e, &what, &relation.shape(), String::new)).map(Some)
         }
     }
 }

@@ -1,10 +1,14 @@
 //! Counts and sums over partitions, whole or running.
 //!
+//! *Functionality.* Of what each row adds, its sum over the partition, up to the row or up to its last peer. *Protocol* and *cost* are those of the [window](super).
 //! *Leakage.* None: sums and differences of shares, by protocols whose messages follow from numbers of places alone.
 
-use super::*;
-use crate::plan::Ring;
-use crate::plan::relation::RowForm;
+use super::super::total::contributions;
+use super::super::{Cells, ColumnShape, Element, Fold, FoldOp, Form, Rows};
+use super::Function;
+use crate::relational::Segments;
+use crate::{Engine, Share, Table};
+use mpc_core::{Abort, Fp61, Fp127};
 
 /// What is added up row by row, for each function that is a sum.
 pub(super) struct Sums<E: Engine> {
@@ -41,7 +45,7 @@ impl Summed for Fp127 {
 }
 
 impl<E: Engine> Sums<E> {
-    pub fn new(engine: &mut E, rows: &Rows<E>, functions: &[Function], outputs: &[RowColumn]) -> Result<Self, Abort> {
+    pub fn new(engine: &mut E, rows: &Rows<E>, functions: &[Function], outputs: &[ColumnShape]) -> Result<Self, Abort> {
         let fp61 = sums::<Fp61, E>(engine, rows, functions, outputs)?;
         Ok(Sums { fp61, fp127: sums::<Fp127, E>(engine, rows, functions, outputs)? })
     }
@@ -118,27 +122,25 @@ fn sums<R: Element, E: Engine>(
     engine: &mut E,
     rows: &Rows<E>,
     functions: &[Function],
-    outputs: &[RowColumn],
+    outputs: &[ColumnShape],
 ) -> Result<Vec<Sum<E::Share<R>>>, Abort> {
     // (function, fold, running, peers)
     let rows_of = || Fold { op: FoldOp::Rows, when: None };
     let all = functions.iter().enumerate().filter_map(|(number, function)| match function {
         Function::Ntile(_) => Some((number, rows_of(), false, false)),
-        Function::Whole(fold) if !group::needs_order(fold) => Some((number, fold.clone(), false, false)),
+        Function::Whole(fold) if !fold.needs_order() => Some((number, fold.clone(), false, false)),
         Function::Running { fold, peers } => Some((number, fold.clone(), true, *peers)),
         Function::Trailing { fold, .. } => Some((number, fold.clone(), true, false)),
         _ => None,
     });
     // how many rows a partition has is wanted in the narrow field
     let column = |number: usize| match functions[number] {
-        Function::Ntile(_) => {
-            RowColumn { form: RowForm::Field { ring: Ring::Fp61, scale: 0, min: 0, max: i128::MAX }, ..outputs[number].clone() }
-        }
-        _ => outputs[number].clone(),
+        Function::Ntile(_) => ColumnShape { form: Form::Fp61, ..outputs[number] },
+        _ => outputs[number],
     };
-    let all: Vec<_> = all.filter(|(number, ..)| column(*number).form.ring() == Some(R::FIELD)).collect();
+    let all: Vec<_> = all.filter(|(number, ..)| column(*number).form == R::FORM).collect();
     let folds: Vec<Fold> = all.iter().map(|(_, fold, ..)| fold.clone()).collect();
-    let columns: Vec<RowColumn> = all.iter().map(|(number, ..)| column(*number)).collect();
+    let columns: Vec<ColumnShape> = all.iter().map(|(number, ..)| column(*number)).collect();
     let mine: Vec<usize> = (0..folds.len()).collect();
     let column = |c: usize| &rows.columns[c];
     let values = contributions::<R, E>(engine, rows.places, &column, &mine, &folds, &columns, None)?;

@@ -1,19 +1,39 @@
-//! The boolean part of a joint stage: one circuit over bit-planes for each frame.
+//! Boolean circuits that are laid out before they run: any number of comparisons, sums and connectives over bit-planes as one.
 //!
-//! All comparisons and connectives of a plan become gates of one graph, in which equal gates are one gate and what is public is
-//! computed at once. An AND of two secret planes is the only gate that costs anything; gates of equal AND-depth travel in one message,
-//! so the rounds are the depth of the whole, however many comparisons there are.
+//! *Functionality.* Planes of bits, secret or public, as functions of others, row by row.
+//! *Protocol.* All of them become gates of one graph, in which equal gates are one gate and what is public is computed at once. An AND of two secret planes is the only
+//! gate that sends anything ([`Engine::mul`]); gates of equal AND-depth travel in one message. A secret wire is kept as m·v ⊕ f with public planes m and f, and ANDs are
+//! taken between the bare v: thus a comparison with public planes costs what [`circuit`](crate::circuit) states for public operands, and `a = b` shares its gates with
+//! `a < b`. (Goldreich, Micali, Wigderson, STOC'87: exclusive ors are free, a level of ANDs is a round.)
+//! *Cost.* A bit a row for each AND ([`Schedule::ands`]); as many rounds as the AND-depth of the whole, however many circuits there are. *Leakage.* None: nothing is opened.
 //!
-//! A secret wire is kept as m·v ⊕ f with public planes m and f, and ANDs are taken between the bare v: thus a comparison with public
-//! planes costs what `protocols` states for public operands, and `a = b` shares its gates with `a < b`.
+//! The circuits of [`circuit`](crate::circuit) run as they are called, on shares, each in rounds of its own; those here ([`less`], [`equal`], [`sum`], …) only add gates, and
+//! share their rounds with whatever else is in the graph. [`Logic`] is a graph over shares at hand.
+//!
+//! | gates | rounds | ANDs, k bits |
+//! |---|---|---|
+//! | [`less`] | 1 + ceil(log2 k) | 2.5k - 2 - log2 k for even k; k - 1 fewer if a side is public |
+//! | [`equal`] | ceil(log2 k) | k - 1 |
+//! | [`sum`], [`difference`] | 1 + ceil(log2 k) | some k + k log2 k |
+//! | [`multiple`] by c | those of a sum for each bit of c that is set but the first | likewise |
+//! | [`count`] of n bits | a tree of sums | likewise |
+//! | [`choose`] | 1 | 1 |
+//! | [`listed`] | ceil(log2 k) | 2^k - k - 1, however wide the values |
+//! | [`all`], [`any`] of n planes | ceil(log2 n) | n - 1 |
 
+mod circuits;
+mod logic;
+
+pub use circuits::{all, any, choose, count, difference, equal, less, listed, multiple, number, sum};
+pub use logic::Logic;
+
+use crate::{Engine, Share};
 use mpc_core::{Abort, B64, Column, Layout};
-use protocols::{Engine, Share};
 use std::collections::HashMap;
 
-/// A plane of bits, one for each row of the frame.
+/// A plane of bits of a graph, one for each row. (A [`crate::Wire`] is of shares at hand.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Wire {
+pub enum Wire {
     /// Known to every node.
     Public(u32),
     /// Shared.
@@ -32,7 +52,7 @@ enum Gate {
 }
 
 /// A circuit over planes of equally many rows.
-pub(super) struct Graph {
+pub struct Graph {
     rows: usize,
     gates: Vec<Gate>,
     /// AND-depth of each gate.
@@ -45,6 +65,7 @@ pub(super) struct Graph {
 }
 
 impl Graph {
+    /// No gate over planes of so many rows.
     pub fn new(rows: usize) -> Self {
         let (zeros, ones) = (Wire::Public(0), Wire::Public(0));
         let mut graph = Graph {
@@ -62,6 +83,7 @@ impl Graph {
         graph
     }
 
+    /// Rows of each plane.
     pub fn rows(&self) -> usize {
         self.rows
     }
@@ -99,6 +121,7 @@ impl Graph {
         }
     }
 
+    /// The exclusive or: no message.
     pub fn xor(&mut self, a: Wire, b: Wire) -> Wire {
         match (a, b) {
             (Wire::Public(_), Wire::Public(_)) if a == self.zeros => b,
@@ -120,11 +143,13 @@ impl Graph {
         }
     }
 
+    /// The complement: no message.
     pub fn not(&mut self, a: Wire) -> Wire {
         let ones = self.constant(true);
         self.xor(a, ones)
     }
 
+    /// The conjunction: one AND if both are secret.
     pub fn and(&mut self, a: Wire, b: Wire) -> Wire {
         match (a, b) {
             (Wire::Public(_), Wire::Public(_)) if a == self.zeros || b == self.ones => a,
@@ -154,6 +179,7 @@ impl Graph {
         }
     }
 
+    /// The disjunction, of as many ANDs.
     pub fn or(&mut self, a: Wire, b: Wire) -> Wire {
         let both = self.and(a, b);
         let either = self.xor(a, b);
@@ -274,7 +300,7 @@ impl Gate {
 
 /// Which gates are computed, level by level.
 #[derive(Debug, Clone)]
-pub(super) struct Schedule {
+pub struct Schedule {
     levels: Vec<Level>,
     /// How often each gate's value is read.
     uses: Vec<u32>,
@@ -292,7 +318,7 @@ impl Schedule {
         self.levels.is_empty()
     }
 
-    /// ANDs for each row of the frame.
+    /// ANDs for each row.
     pub fn ands(&self) -> usize {
         self.levels.iter().map(|l| l.ands.len()).sum()
     }
@@ -368,7 +394,7 @@ impl<S> Running<'_, S> {
 }
 
 /// The values of the outputs.
-pub(super) struct Evaluated<S> {
+pub struct Evaluated<S> {
     values: Vec<Option<S>>,
 }
 

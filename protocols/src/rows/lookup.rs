@@ -1,5 +1,5 @@
-//! For each row of one relation the row of another with equal keys, unique there: by sorting, or, where both owners know their keys, by [asking](ask). The cost model
-//! [chooses](choose).
+//! For each row of one side the row of another with equal keys, unique there. (Where both owners know their keys, [`find`](crate::relational::find) sorts
+//! nothing.)
 //!
 //! *Functionality.* Each place of base keeps what it has, and gets columns of the row of the table that is equal in all keys, none of them NULL, and a bit that says whether there is such a row:
 //! where there is none, nullable columns are NULL, others anything. Two rows of the table with equal keys end the session, unless it is proved that there are none.
@@ -9,57 +9,51 @@
 //! moved, nor did their other columns. Differences need the table rows' order: at home its owner sorts them in clear; else they are compacted out of the
 //! sorted rows, subtracted there and put back. The same equality says of a table row whether it has the key of the table row before: whether any valid one has is opened, unless it is proved that
 //! none has.
-//! *Source.* Compare Asharov, Hamada, Kikuchi, Nof, Pinkas, Tomida, CCS'23, and `protocols::relational::join`, whose rows come out in the order of the keys; the sort is that of Asharov, Hamada,
+//! *Source.* Compare Asharov, Hamada, Kikuchi, Nof, Pinkas, Tomida, CCS'23, and [`join`](crate::relational::join), whose rows come out in the order of the keys; the sort is that of Asharov, Hamada,
 //! Ikarashi, Kikuchi, Nof, Pinkas, Takahashi, Tomida, CCS'22, section 4.
 //! *Cost.* N places of both sides, of which n are base's, w = log2 N bits of an index; keys of k bits, d = 1 if a row of the table may be none or have NULL in a key; L bits that are looked up,
 //! elements counting 61 or 127. Bits a place of both sides, unless said otherwise, and rounds:
 //!
 //! | | bits | rounds |
 //! |---|---|---|
-//! | a sort by k + d bits, as [windows](super::window) have it, that moves | L + 2 (k + 1), of a table in order at home, else L + k + 2 | those of the sort |
+//! | a sort by k + d bits, as [windows](mod@super::window) have it, that moves | L + 2 (k + 1), of a table in order at home, else L + k + 2 | those of the sort |
 //! | the table's rows to the front and back, if it is in no order | 8w/3 + (4/3)(w + L + k + 1), and (4/3)(L + k + 1) | 5 and 2 |
 //! | equal keys | k - 1 + 1 | log2 k + 1 |
 //! | whether a key is there twice, unless it is proved that none is | 1, some 1 more in all halvings, and a bit that is opened | 1 + log2 N + 1 |
 //! | what was found, back | (4/3)(L + 1) | 2 |
 //! | NULL in keys of base, and in what is nullable of what was found | 1 for each, and L, each of base; of an element 61 + 61 to lift and multiply | 1, 1, and 3 a field |
 //!
-//! `query/tests/sql/relation/costs/lookups.rs` has it exactly. *Leakage.* None but, where it is not proved, whether the table has a key twice; that ends the session.
+//! `query/tests/sql/relation/costs/lookups.rs` holds it to that. *Leakage.* None but, where it is not proved, whether the table has a key twice; that ends the session.
 
-pub(in crate::exec) mod ask;
-pub(in crate::exec) mod choose;
-
-use super::choose::Setting;
+use super::combine::ones;
 use super::digest::Digest;
 use super::keys::{Unpack, before, joined, pack, refuse_any, sorted, zeros};
-use super::logic::Logic;
-use super::{Bits, Cells, Element, Rows, Values};
-use crate::exec::circuit;
-use crate::plan::relation::{Relation, RowColumn};
-use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout};
-use protocols::relational::{compact, undo};
-use protocols::{Engine, Share, Table};
+use super::{Bits, Cells, ColumnShape, Element, Rows, Setting, Shape, Values};
+use crate::graph::{self, Logic};
+use crate::relational::{Applied, compact, undo};
+use crate::{Engine, Share, Table, circuit};
+use mpc_core::{Abort, B64, Fp61, Fp127};
 
 /// What is looked up where.
-pub(super) struct Lookup<'a, E: Engine> {
+pub struct Lookup<'a, E: Engine> {
+    /// Whose rows and order stay.
     pub base: &'a Rows<E>,
+    /// Where is looked.
     pub table: &'a Rows<E>,
+    /// Pairs of columns (of base, of table), of equal forms.
     pub on: &'a [(usize, usize)],
+    /// Columns of `table` that are looked up.
     pub columns: &'a [usize],
     /// Whether the table's keys are known to be unique.
     pub proved: bool,
     /// Whether the table's places are in the order of the keys, those without a row, or with NULL in a key, last.
     pub sorted: bool,
-    /// That of the plan.
+    /// How to sort.
     pub setting: &'a Setting,
 }
 
-/// The columns of base, those looked up, and whether there is such a row. `words` names the keys if they are not unique.
-pub(super) fn lookup<E: Engine>(
-    engine: &mut E,
-    what: &Lookup<'_, E>,
-    relation: &Relation,
-    words: impl FnOnce() -> String,
-) -> Result<Rows<E>, Abort> {
+/// The columns of base, those looked up, and whether there is such a row, of this shape. `words` names the keys if they are not unique.
+pub fn lookup<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, shape: &Shape, words: impl FnOnce() -> String) -> Result<Rows<E>, Abort> {
     let base = what.base;
     let (found, matched) = find(engine, what, words)?;
     // a NULL key of base equals nothing
@@ -67,7 +61,7 @@ pub(super) fn lookup<E: Engine>(
     let valid: Vec<&Bits<E>> = what.on.iter().filter_map(|(b, _)| base.columns[*b].valid.as_ref()).collect();
     let all = logic.all(std::iter::once(&matched).chain(valid));
     let matched = logic.run(engine, &[all])?;
-    let outputs = &relation.columns[base.columns.len()..];
+    let outputs = &shape.columns[base.columns.len()..];
     let found = nulls(engine, found, &outputs[..what.columns.len()], &matched)?;
     let bit = Cells { values: Values::Bits(matched), valid: None };
     let columns = base.columns.iter().cloned().chain(found).chain(std::iter::once(bit)).collect();
@@ -79,7 +73,7 @@ fn find<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, words: impl FnOnce() ->
     let (base, table) = (what.base, what.table);
     let looked_up: Vec<&Cells<E>> = what.columns.iter().map(|c| &table.columns[*c]).collect();
     if base.places == 0 || table.places == 0 {
-        let nothing = looked_up.iter().map(|c| c.zeros(engine, base.places)).collect();
+        let nothing = looked_up.iter().map(|c| c.shape().zeros(engine, base.places)).collect();
         return Ok((nothing, zeros(engine, base.places, 1)));
     }
     // the first pair is the most significant
@@ -92,7 +86,7 @@ fn find<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, words: impl FnOnce() ->
     let key: Bits<E> = Share::concat(&[&table_key, &base_key]);
     let live = live(engine, what)?;
     let all_live = live.is_none();
-    let live = live.unwrap_or_else(|| super::combine::ones(engine, table.places));
+    let live = live.unwrap_or_else(|| ones(engine, table.places));
     let none = zeros::<B64, E>(engine, base.places, 1);
     let live_rows: Bits<E> = Share::concat(&[&live, &none]);
 
@@ -112,7 +106,7 @@ fn find<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, words: impl FnOnce() ->
         let ((all, applied), flags) = moved(engine, by, what.setting, all, vec![key, live_rows])?;
         (all.prefix_sums(), flags, applied)
     } else {
-        let is_table = Share::concat(&[&super::combine::ones(engine, table.places), &none]);
+        let is_table = Share::concat(&[&ones(engine, table.places), &none]);
         let all = |e: &mut E| payload().padded(e, 0, base.places);
         let ((all, applied), flags) = moved(engine, by, what.setting, all, vec![key, live_rows, is_table])?;
         // the table's rows to the front, in their new order; how many is public
@@ -126,7 +120,7 @@ fn find<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, words: impl FnOnce() ->
     let (live_before, key_before) = (before::<B64, E>(engine, &live_here), before::<B64, E>(engine, &key_here));
     let mut logic = Logic::<E>::new(table.places + base.places);
     let (this, last) = (logic.wires(&flags[0]), logic.wires(&key_before));
-    let same = circuit::equal(&mut logic.graph, &this, &last);
+    let same = graph::equal(&mut logic.graph, &this, &last);
     let valid = logic.wire(&live_before, 0);
     let same = logic.graph.and(same, valid);
     if what.proved {
@@ -141,11 +135,11 @@ fn find<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, words: impl FnOnce() ->
 }
 
 /// Why the session ends if keys are not unique: only that is known, not which.
-fn not_unique(words: &str) -> String {
+pub fn not_unique(words: &str) -> String {
     format!("two rows have the same {words}, which was declared, or taken, to be unique")
 }
 
-type Moved<E> = (protocols::relational::Moved<E>, Vec<Bits<E>>);
+type Moved<E> = (crate::relational::Moved<E>, Vec<Bits<E>>);
 
 /// A table and single columns in the order of a key.
 fn moved<E: Engine>(
@@ -166,7 +160,7 @@ fn moved<E: Engine>(
 /// What was found, back at the places of base.
 fn back<E: Engine>(
     engine: &mut E,
-    applied: &protocols::relational::Applied<E>,
+    applied: &Applied<E>,
     payload: Table<E>,
     matched: Bits<E>,
     looked_up: &[&Cells<E>],
@@ -191,7 +185,7 @@ fn live<E: Engine>(engine: &mut E, what: &Lookup<'_, E>) -> Result<Option<Bits<E
 }
 
 /// Columns in which NULL stands where nothing was found, as far as they are nullable.
-fn nulls<E: Engine>(engine: &mut E, found: Vec<Cells<E>>, outputs: &[RowColumn], matched: &Bits<E>) -> Result<Vec<Cells<E>>, Abort> {
+fn nulls<E: Engine>(engine: &mut E, found: Vec<Cells<E>>, outputs: &[ColumnShape], matched: &Bits<E>) -> Result<Vec<Cells<E>>, Abort> {
     let mut columns = Vec::with_capacity(found.len());
     let mut logic = Logic::<E>::new(matched.layout().rows);
     let mut wires = Vec::new();
@@ -232,7 +226,7 @@ fn nulls<E: Engine>(engine: &mut E, found: Vec<Cells<E>>, outputs: &[RowColumn],
 fn blanked<R: Element, E: Engine>(
     engine: &mut E,
     found: &[Cells<E>],
-    outputs: &[RowColumn],
+    outputs: &[ColumnShape],
     matched: &Bits<E>,
 ) -> Result<Vec<E::Share<R>>, Abort> {
     let nullable = found.iter().zip(outputs).filter(|(_, output)| output.nullable);
@@ -240,21 +234,6 @@ fn blanked<R: Element, E: Engine>(
     if values.is_empty() {
         return Ok(Vec::new());
     }
-    let all = protocols::circuit::bit_times::<E, R>(engine, matched, &Share::stack(&values))?;
+    let all = circuit::bit_times::<E, R>(engine, matched, &Share::stack(&values))?;
     Ok((0..values.len()).map(|plane| all.planes([plane])).collect())
-}
-
-impl<E: Engine> Cells<E> {
-    /// Zeros of this form.
-    pub(super) fn zeros(&self, engine: &mut E, rows: usize) -> Self {
-        let layout = |planes| Layout::new(rows, planes);
-        Cells {
-            values: match &self.values {
-                Values::Bits(v) => Values::Bits(engine.constant(&Column::zeros(layout(v.layout().planes)))),
-                Values::Fp61(_) => Values::Fp61(engine.constant(&Column::zeros(layout(1)))),
-                Values::Fp127(_) => Values::Fp127(engine.constant(&Column::zeros(layout(1)))),
-            },
-            valid: self.valid.as_ref().map(|_| engine.constant(&Column::zeros(layout(1)))),
-        }
-    }
 }

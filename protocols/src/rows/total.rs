@@ -1,7 +1,7 @@
 //! One row for all: sums, counts, the smallest and the largest.
 //!
 //! *Functionality.* One row of folds over the rows of n places that pass a fold's filter: how many rows or values, their sum, the smallest or largest value, NULL if there is none; folds over
-//! an order (distinct values, percentiles) are those of a [group](super::group) without keys.
+//! an order (distinct values, percentiles) are those of a [group](mod@super::group) without keys.
 //! *Protocol.* The bits that say which rows count (row, filter, valid) are ANDed in a circuit and lifted; a count is the local sum of the lifted bits, a sum
 //! their inner product with the values: one element however many rows (Araki, Furukawa, Lindell, Nof, Ohara, CCS'16: a sum of products is shared again as one). The smallest value is found by a
 //! tournament over pairs (does not count, value), the plane that says so above the value's: what does not count is greater than all; for the largest it is the other way round.
@@ -9,33 +9,25 @@
 //! one round and element, in all, for each sum of some rows; counts and sums of every row cost nothing. The smallest or largest of k bits: of n - 1 comparisons and choices of k + 1 bits
 //! each, 2.5 (k + 1) - 2 - log2 (k + 1) and k + 1 bits, 2 + log2 (k + 1) rounds for each of log2 n halvings, and k bits in one round for NULL. *Leakage.* None.
 
-use super::arrange::How;
-use super::logic::Logic;
-use super::{Bits, Cells, Element, Rows, Values, combine};
-use crate::exec::graph::Wire;
-use crate::exec::stack;
-use crate::plan::relation::{Fold, FoldOp, Relation, RowColumn};
+use super::group::{group_orders, groups};
+use super::keys::{Unpack, pack};
+use super::{Bits, Cells, ColumnShape, Element, Fold, FoldOp, How, Rows, Shape, SortKey, Values, combine};
+use crate::graph::{Logic, Wire};
+use crate::{Engine, Share, Table, circuit, stack};
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout};
-use protocols::{Engine, Share, Table, circuit};
 
-/// One row of `folds` over all rows of `input`.
-pub(super) fn total<E: Engine>(
-    engine: &mut E,
-    input: &Rows<E>,
-    folds: &[Fold],
-    relation: &Relation,
-    how: How<'_>,
-) -> Result<Rows<E>, Abort> {
+/// One row of `folds` over all rows of `input`, of this shape. [`FoldOp::Same`] is no fold of a total.
+pub fn total<E: Engine>(engine: &mut E, input: &Rows<E>, folds: &[Fold], shape: &Shape, how: How<'_>) -> Result<Rows<E>, Abort> {
     let mut columns: Vec<Option<Cells<E>>> = folds.iter().map(|_| None).collect();
-    for (fold, cells) in sums::<Fp61, E>(engine, input, folds, relation)? {
+    for (fold, cells) in sums::<Fp61, E>(engine, input, folds, shape)? {
         columns[fold] = Some(cells);
     }
-    for (fold, cells) in sums::<Fp127, E>(engine, input, folds, relation)? {
+    for (fold, cells) in sums::<Fp127, E>(engine, input, folds, shape)? {
         columns[fold] = Some(cells);
     }
     let ordered: Vec<usize> = (0..folds.len()).filter(|f| needs_order(&folds[*f])).collect();
     if !ordered.is_empty() {
-        let (of, outputs): (Vec<Fold>, Vec<RowColumn>) = ordered.iter().map(|f| (folds[*f].clone(), relation.columns[*f].clone())).unzip();
+        let (of, outputs): (Vec<Fold>, Vec<ColumnShape>) = ordered.iter().map(|f| (folds[*f].clone(), shape.columns[*f])).unzip();
         for (fold, cells) in ordered.iter().zip(over_an_order(engine, input, &of, &outputs, how)?) {
             columns[*fold] = Some(cells);
         }
@@ -43,16 +35,17 @@ pub(super) fn total<E: Engine>(
     for (number, fold) in folds.iter().enumerate() {
         if let FoldOp::Min(column) | FoldOp::Max(column) = fold.op {
             let cells = extreme(engine, input, fold, column)?;
-            columns[number] = Some(Cells { valid: cells.valid.filter(|_| relation.columns[number].nullable), ..cells });
+            columns[number] = Some(Cells { valid: cells.valid.filter(|_| shape.columns[number].nullable), ..cells });
         }
     }
-    let columns = columns.into_iter().map(|c| c.expect("checked by the layout: every fold is one of these"));
+    let columns = columns.into_iter().map(|c| c.expect("every fold of a total is one of these"));
     Ok(Rows { places: 1, row: None, columns: columns.collect() })
 }
 
-/// The folds over sorted values.
-pub(super) fn in_order(folds: &[Fold]) -> Vec<Fold> {
-    folds.iter().filter(|fold| needs_order(fold)).cloned().collect()
+/// The orders of its input that a total takes, as its owner may [know](super::Owner) them.
+pub fn total_orders(folds: &[Fold]) -> Vec<Vec<SortKey>> {
+    let folds: Vec<Fold> = folds.iter().filter(|fold| needs_order(fold)).cloned().collect();
+    if folds.is_empty() { Vec::new() } else { group_orders(&[], &folds, &|_| false) }
 }
 
 /// Whether a fold is over sorted values.
@@ -65,29 +58,24 @@ fn over_an_order<E: Engine>(
     engine: &mut E,
     input: &Rows<E>,
     folds: &[Fold],
-    outputs: &[RowColumn],
+    outputs: &[ColumnShape],
     how: How<'_>,
 ) -> Result<Vec<Cells<E>>, Abort> {
-    let group = super::group::group(engine, input, &[], folds, outputs, how)?;
+    let group = groups(engine, input, &[], folds, outputs, how)?;
     if input.places == 0 {
-        return Ok(group.columns.iter().map(|column| column.zeros(engine, 1)).collect());
+        return Ok(group.columns.iter().map(|column| column.shape().zeros(engine, 1)).collect());
     }
-    let mut first = group.columns.iter().fold(Table::new(input.places), super::keys::pack).slice(0..1);
+    let mut first = group.columns.iter().fold(Table::new(input.places), pack).slice(0..1);
     if let Some(row) = &group.row {
         first.blank(engine, &row.slice(0..1))?;
     }
-    let mut from = super::keys::Unpack::new(first);
+    let mut from = Unpack::new(first);
     Ok(group.columns.iter().map(|column| from.column(column)).collect())
 }
 
 /// The counts and sums whose results are of one field.
-fn sums<R: Element, E: Engine>(
-    engine: &mut E,
-    input: &Rows<E>,
-    folds: &[Fold],
-    relation: &Relation,
-) -> Result<Vec<(usize, Cells<E>)>, Abort> {
-    let of_ring = |f: &usize| relation.columns[*f].form.ring() == Some(R::FIELD) && !needs_order(&folds[*f]);
+fn sums<R: Element, E: Engine>(engine: &mut E, input: &Rows<E>, folds: &[Fold], shape: &Shape) -> Result<Vec<(usize, Cells<E>)>, Abort> {
+    let of_ring = |f: &usize| shape.columns[*f].form == R::FORM && !needs_order(&folds[*f]);
     let mine: Vec<usize> = (0..folds.len()).filter(of_ring).collect();
     let mut logic = Logic::new(input.places);
     let masks: Vec<Wire> = mine.iter().map(|f| counts(&mut logic, input, &folds[*f])).collect();
@@ -141,10 +129,10 @@ pub(super) fn contributions<'c, R: Element, E: Engine + 'c>(
     column: &impl Fn(usize) -> &'c Cells<E>,
     mine: &[usize],
     folds: &[Fold],
-    outputs: &[RowColumn],
+    outputs: &[ColumnShape],
     row: Option<&'c Bits<E>>,
 ) -> Result<Vec<(usize, Cells<E>)>, Abort> {
-    let mine: Vec<usize> = mine.iter().copied().filter(|f| outputs[*f].form.ring() == Some(R::FIELD)).collect();
+    let mine: Vec<usize> = mine.iter().copied().filter(|f| outputs[*f].form == R::FORM).collect();
     let mut logic = Logic::new(places);
     let mask = |logic: &mut Logic<'c, E>, fold: &Fold| {
         let valid = if let FoldOp::Count(c) = fold.op { column(c).valid.as_ref() } else { None };

@@ -1,19 +1,24 @@
 //! Row numbers, ranks, tiles, and rows a fixed number away.
 //!
+//! *Functionality.* Of rows in their order, with the number of the first row of each one's partition and of its first peer, the differences that are its number, ranks and tile; and what the row has that is so many places
+//! away, if it is of the same partition. *Protocol* and *cost* are those of the [window](super).
 //! *Leakage.* None: gates, and divisions by public numbers; rows move by a public number of places.
 
-use super::super::keys::zeros;
-use super::*;
-use crate::exec::graph::Wire;
-use mpc_core::{Column, Layout};
-use protocols::circuit::{Rounding, Sign, divide_public, field_bits};
+use super::super::keys::{width_of, zeros};
+use super::super::{Bits, Cells, ColumnShape, Element, Values};
+use super::{Constant, Function, Ordered};
+use crate::circuit::{self, Rounding, Sign, divide_public, field_bits};
+use crate::graph::{self, Logic, Wire};
+use crate::relational::number_bits;
+use crate::{Engine, Share};
+use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout};
 
 /// ROW_NUMBER, RANK, DENSE_RANK, NTILE, in the planes of `output`. `rows` is how many rows each row's partition has, where that matters.
 pub(super) fn number<E: Engine>(
     engine: &mut E,
     ordered: &Ordered<E>,
     function: &Function,
-    output: &RowColumn,
+    output: &ColumnShape,
     rows: Option<Cells<E>>,
 ) -> Result<Cells<E>, Abort> {
     let places = ordered.rows.places;
@@ -25,7 +30,7 @@ pub(super) fn number<E: Engine>(
             let (rank, first) = peers().dense.as_ref().expect("dense ranks number the peers");
             (rank.clone(), first)
         }
-        _ => (engine.constant(&numbers(places, 0, width)), &ordered.start),
+        _ => (engine.constant(&number_bits(0, places, width)), &ordered.start),
     };
     let tiles = match (function, rows) {
         (Function::Ntile(tiles), Some(rows)) => Some(tile_sizes(engine, rows.elements::<Fp61>(), *tiles)?),
@@ -36,12 +41,12 @@ pub(super) fn number<E: Engine>(
         Function::Rank | Function::DenseRank => logic.wires(&value),
         _ => {
             // public numbers cost less
-            let own = numbers(places, 0, width);
+            let own = number_bits(0, places, width);
             (0..width).map(|p| logic.graph.public(own.pick_planes([p]))).collect()
         }
     };
     let start = logic.wires(start);
-    let from_zero = circuit::difference(&mut logic.graph, &value, &start);
+    let from_zero = graph::difference(&mut logic.graph, &value, &start);
     let mut planes = match (function, &tiles) {
         (Function::Ntile(tiles), Some((size, rest))) => {
             let (size, rest) = (logic.wires(size), logic.wires(rest));
@@ -50,30 +55,30 @@ pub(super) fn number<E: Engine>(
             let wide = width + 1;
             let begun: Vec<Wire> = (1..*tiles)
                 .map(|k| {
-                    let k_planes = circuit::number(g, k, wide);
+                    let k_planes = graph::number(g, k, wide);
                     // a number that does not fit the planes is greater than all
                     let fits = k < 1 << width.min(63);
-                    let few = if fits { circuit::less(g, &rest, &k_planes[..width]) } else { g.constant(true) };
+                    let few = if fits { graph::less(g, &rest, &k_planes[..width]) } else { g.constant(true) };
                     let least: Vec<Wire> = (0..wide)
                         .map(|p| {
                             let rest = rest.get(p).copied().unwrap_or(g.constant(false));
-                            circuit::choose(g, few, rest, k_planes[p])
+                            graph::choose(g, few, rest, k_planes[p])
                         })
                         .collect();
-                    let multiple = circuit::multiple(g, &size, k, wide);
-                    let begin = circuit::sum(g, &multiple, &least, wide);
+                    let multiple = graph::multiple(g, &size, k, wide);
+                    let begin = graph::sum(g, &multiple, &least, wide);
                     let mut row = from_zero.clone();
                     row.push(g.constant(false));
-                    let later = circuit::less(g, &row, &begin);
+                    let later = graph::less(g, &row, &begin);
                     g.not(later)
                 })
                 .collect();
-            circuit::count(g, begun, width)
+            graph::count(g, begun, width)
         }
         _ => from_zero,
     };
-    let one = circuit::number(&logic.graph, 1, planes.len() + 1);
-    planes = circuit::sum(&mut logic.graph, &planes, &one, one.len());
+    let one = graph::number(&logic.graph, 1, planes.len() + 1);
+    planes = graph::sum(&mut logic.graph, &planes, &one, one.len());
     planes.resize(output.form.width(), logic.graph.constant(false));
     Ok(Cells { values: Values::Bits(logic.run(engine, &planes)?), valid: None })
 }
@@ -110,17 +115,17 @@ pub(super) fn lag<E: Engine>(
     let earlier = Column::from_ints(&earlier, width);
     let earlier: Vec<Wire> = (0..width).map(|p| logic.graph.public(earlier.pick_planes([p]))).collect();
     let exists = logic.graph.public(Column::from_bools(&from.iter().map(Option::is_some).collect::<Vec<_>>()));
-    let before = circuit::less(&mut logic.graph, &earlier, &start);
+    let before = graph::less(&mut logic.graph, &earlier, &start);
     let within = logic.graph.not(before);
     let within = logic.graph.and(within, exists);
     let mut outputs = vec![within];
     let valid = there.valid.as_ref().map_or(logic.graph.constant(true), |v| logic.wire(v, 0));
     let outside = logic.graph.constant(default.is_some());
-    outputs.push(circuit::choose(&mut logic.graph, within, valid, outside));
+    outputs.push(graph::choose(&mut logic.graph, within, valid, outside));
     if let Values::Bits(bits) = &there.values {
         for (plane, wire) in logic.wires(bits).into_iter().enumerate() {
             let outside = logic.graph.constant(default.is_some_and(|default| default.plane(plane)));
-            outputs.push(circuit::choose(&mut logic.graph, within, wire, outside));
+            outputs.push(graph::choose(&mut logic.graph, within, wire, outside));
         }
     }
     let bits = logic.run(engine, &outputs)?;
@@ -156,8 +161,8 @@ fn where_within<R: Element, E: Engine>(
     values: &E::Share<R>,
     default: Option<&Constant>,
 ) -> Result<E::Share<R>, Abort> {
-    let Some(Constant::Element(default)) = default else { return protocols::circuit::bit_times::<E, R>(engine, within, values) };
+    let Some(Constant::Element(default)) = default else { return circuit::bit_times::<E, R>(engine, within, values) };
     let default = engine.constant(&Column::splat(R::element(*default), values.layout()));
-    let above = protocols::circuit::bit_times::<E, R>(engine, within, &values.sub(&default))?;
+    let above = circuit::bit_times::<E, R>(engine, within, &values.sub(&default))?;
     Ok(above.add(&default))
 }

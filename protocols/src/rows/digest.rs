@@ -3,13 +3,13 @@
 //! A sort's cost grows with the bits of its key. Joins and groups sort to bring equal keys together; any order of the keys will do, so a long one is sorted by a digest: a random
 //! linear map of its bits, which on shares is free. h(x) = low(x) + M high(x) over Z_2 with M uniform: keys that differ have equal digests with probability 2^-h at most (Carter
 //! and Wegman, JCSS 1979). With h = 39 + 2 log2 n bits no two of n keys do, except with probability 2^-40. What is joined or grouped is compared in full:
-//! a collision could part rows, never mix them. M follows from the plan's hash, which is fixed before any data are read.
+//! a collision could part rows, never mix them. M follows from a public seed, which must be fixed before any data are read (a plan's hash).
 //!
-//! *Cost.* None: no round and no bit. *Leakage.* None; that a group came out twice, which it would with probability 2^-40, would show that two of its keys collided.
+//! *Functionality.* Of keys of k bits, of which there are at most n, digests of h = 39 + 2 log2 n; the same of keys on shares and in clear. *Cost.* None: no round and no bit. *Leakage.* None; that a group came out twice, which it would with probability 2^-40, would show that two of its keys collided.
 
 use super::Bits;
+use crate::{Engine, Wire};
 use mpc_core::index_bits;
-use protocols::{Engine, Wire};
 use sha2::{Digest as _, Sha256};
 
 /// Collisions have probability 2^-40 at most.
@@ -17,14 +17,14 @@ const CERTAINTY: usize = 40;
 
 /// A digest of keys of so many bits.
 #[derive(Debug)]
-pub(crate) struct Digest {
+pub struct Digest {
     /// For each bit which bits of the key beyond the digest's own width it takes in.
     masks: Vec<Vec<u64>>,
 }
 
 impl Digest {
     /// The digest of keys of `width` bits, of which there are at most `count`; `None` if they are short already.
-    pub(crate) fn new(seed: &[u8; 32], width: usize, count: u64) -> Option<Self> {
+    pub fn new(seed: &[u8; 32], width: usize, count: u64) -> Option<Self> {
         let bits = CERTAINTY - 1 + 2 * index_bits(usize::try_from(count).unwrap_or(usize::MAX)) as usize;
         if width <= bits {
             return None;
@@ -42,6 +42,7 @@ impl Digest {
     }
 
     /// Of shared keys.
+    /// No message.
     pub(super) fn of<E: Engine>(&self, engine: &mut E, key: &Bits<E>) -> Bits<E> {
         let wires = Wire::each(key);
         let (low, high) = wires.split_at(self.masks.len());
@@ -64,7 +65,7 @@ impl Digest {
     }
 
     /// Of a key in clear, its bits least significant first.
-    pub(crate) fn of_clear(&self, key: &[bool]) -> u128 {
+    pub fn of_clear(&self, key: &[bool]) -> u128 {
         let (low, high) = key.split_at(self.masks.len());
         let mut limbs = vec![0_u64; self.masks[0].len()];
         high.iter().enumerate().filter(|(_, bit)| **bit).for_each(|(at, _)| limbs[at / 64] |= 1 << (at % 64));

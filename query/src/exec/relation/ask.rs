@@ -1,6 +1,6 @@
 //! A look-up in which the owner of base's rows asks the owner of the table's: both know their keys in clear ([`protocols::relational::find`]).
 //!
-//! *Functionality.* That of a [look-up](super); what is not found is zeros. *Which.* The rows of both sides are those of relations at home, at two parties, place by place, and their keys are columns there as they stand. Base may have lost rows
+//! *Functionality.* That of a [look-up](protocols::rows::lookup); what is not found is zeros. *Which.* The rows of both sides are those of relations at home, at two parties, place by place, and their keys are columns there as they stand. Base may have lost rows
 //! since by secret bits, and found others: its places are still those of home. The table's may not, and what is looked up is a column at home, too. *Protocol.*
 //! `find`. It never sees a share of the table, which need not be shared at all. Whether a key is there twice the owner of the table looks, and shares one bit, which is opened, unless it
 //! is proved that none is.
@@ -10,18 +10,18 @@
 //! ([`protocols::cost::has_repeats`]). Nothing for NULLs. *Leakage.* None but, where it is not proved, whether the table has a key twice; that ends the session. Who asks
 //! does not learn what was found, who is asked not what for.
 
-use super::super::order::{at_home, is_together};
-use super::super::{Bits, Cells, Rows, Values};
+use super::order::{at_home, is_together};
 use crate::exec::field::Value;
 use crate::local::{Inputs, bits_at, element_at, planes_of};
 use crate::plan::relation::{Operator, Relation, RelationId, RowColumn};
 use crate::plan::{Plan, Ring, Source};
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout, PartyId, Ring as _};
 use protocols::relational::{Found, Keys, Known, Standing, find, has_repeats};
+use protocols::rows::{Bits, Cells, Rows, Values, not_unique};
 use protocols::{Engine, Payload, Share};
 
 /// A look-up whose sides are known at home.
-pub(in crate::exec) struct Ask<'p> {
+pub(super) struct Ask<'p> {
     base: Side<'p>,
     table: Side<'p>,
     /// Columns of the table at home that are looked up.
@@ -90,7 +90,7 @@ impl<'p> Ask<'p> {
         });
         let empty = base.places == 0 || self.table.places == 0;
         if !unique && !empty && has_repeats(engine, &table_known)? {
-            return Err(Abort::Data(super::not_unique(&words())));
+            return Err(Abort::Data(not_unique(&words())));
         }
         let rows = engine.holds(parties[1]).then(|| self.rows(inputs)).transpose()?;
         let rows = rows.as_ref().map(|(bits, fp61, fp127)| (bits, fp61, fp127));
