@@ -447,8 +447,9 @@ fn form_of(form: Form, values: &[i128]) -> Option<InputColumn> {
     })
 }
 
-/// How that is called.
+/// What some kinds are called.
 pub(crate) const DIVISION_BY_ZERO: &str = "division by zero";
+pub(crate) const DOES_NOT_FIT: &str = "a value does not fit the type it is cast to";
 
 /// The kind of a DataFusion error: its own text may quote data.
 fn kind(error: &DataFusionError) -> &'static str {
@@ -456,9 +457,7 @@ fn kind(error: &DataFusionError) -> &'static str {
         DataFusionError::ArrowError(e, _) => match e.as_ref() {
             ArrowError::DivideByZero => DIVISION_BY_ZERO,
             ArrowError::ArithmeticOverflow(_) => "an arithmetic operation overflows; cast its operands to a wider type",
-            ArrowError::CastError(_) | ArrowError::ParseError(_) | ArrowError::InvalidArgumentError(_) => {
-                "a value does not fit the type it is cast to"
-            }
+            ArrowError::CastError(_) | ArrowError::ParseError(_) | ArrowError::InvalidArgumentError(_) => DOES_NOT_FIT,
             ArrowError::MemoryError(_) | ArrowError::OffsetOverflowError(_) => "the memory limit was reached",
             ArrowError::IoError(..) | ArrowError::CsvError(_) | ArrowError::ParquetError(_) => "a source could not be read",
             _ => "a computation failed",

@@ -3,8 +3,8 @@
 
 use super::FinishError;
 use crate::compile::words::words;
-use crate::compile::{SqlError, only_place_of, sql_type};
-use crate::local::{DIVISION_BY_ZERO, Local, LocalError, Tables};
+use crate::compile::{SqlError, deep, only_place_of, sql_type};
+use crate::local::{DIVISION_BY_ZERO, DOES_NOT_FIT, Local, LocalError, Tables};
 use crate::message::Code;
 use crate::plan::Subplan;
 use datafusion::common::Column;
@@ -39,10 +39,13 @@ impl Valueless {
 /// Why an answer could not be computed from what was released: which expression has no value, if one has none.
 pub(super) fn explained(error: LocalError, answer: &Subplan, tables: &Tables, local: &Local) -> FinishError {
     let computed = Computed { local, tables };
-    match computed.valueless(answer.logical()) {
-        Some(valueless) if matches!(error, LocalError::Run { .. }) => FinishError::Valueless(Box::new(valueless)),
-        _ => FinishError::Answer(error),
-    }
+    let valueless = match error {
+        LocalError::Run { what: DIVISION_BY_ZERO | DOES_NOT_FIT, .. } => {
+            deep(|| computed.valueless(answer.logical())).ok().flatten().flatten()
+        }
+        _ => None,
+    };
+    valueless.map_or(FinishError::Answer(error), |valueless| FinishError::Valueless(Box::new(valueless)))
 }
 
 /// What the answer is computed by, and from.
@@ -115,7 +118,7 @@ fn of(expr: &Expr, what: &str, column: Option<String>) -> Option<Valueless> {
                 if op == Operator::Divide { &["/"] } else { &["%"] },
             )
         }
-        Expr::Cast(cast) => {
+        Expr::Cast(cast) if what == DOES_NOT_FIT => {
             let (value, ty) = (words(&cast.expr), sql_type(cast.field.data_type()));
             said(
                 Code::Width,
