@@ -120,8 +120,11 @@ impl Kind {
     }
 }
 
-/// The first choice in a value, and what it may be, where.
-fn choice(e: &Expr, input: Input<'_>) -> Option<(Expr, Vec<(Option<Expr>, Expr)>)> {
+/// What a value may be, and where.
+type Branches = Vec<(Option<Expr>, Expr)>;
+
+/// The first choice in a value.
+fn choice(e: &Expr, input: Input<'_>) -> Option<(Expr, Branches)> {
     let mut found = None;
     let _ = e.apply(|e| {
         found = branches(e, input).map(|branches| (e.clone(), branches));
@@ -130,7 +133,7 @@ fn choice(e: &Expr, input: Input<'_>) -> Option<(Expr, Vec<(Option<Expr>, Expr)>
     found
 }
 
-fn branches(e: &Expr, input: Input<'_>) -> Option<Vec<(Option<Expr>, Expr)>> {
+fn branches(e: &Expr, input: Input<'_>) -> Option<Branches> {
     let null = || lit(ScalarValue::Null);
     match e {
         Expr::Cast(c) if matches!(c.expr.get_type(input.schema), Ok(DataType::Boolean)) => {
@@ -177,7 +180,7 @@ fn is_fact(x: &Expr, other: &Expr) -> bool {
 }
 
 /// The first whose condition is true, or the last.
-fn in_turn(whens: impl Iterator<Item = (Expr, Expr)>, last: Expr) -> Vec<(Option<Expr>, Expr)> {
+fn in_turn(whens: impl Iterator<Item = (Expr, Expr)>, last: Expr) -> Branches {
     let mut before: Option<Expr> = None;
     let mut all = Vec::new();
     for (when, then) in whens {
