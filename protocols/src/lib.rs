@@ -1,4 +1,4 @@
-//! Sharing schemes and the circuits over them.
+//! Sharing schemes, the circuits over them, and operators: over bare columns ([`relational`]), and over rows as queries have them ([`rows`]).
 //!
 //! A protocol is written once, over [`Engine`], and runs in every scheme: [`Plain`] is the executable specification and the
 //! oracle of every test, [`Rep3`] shares among three parties of which one may be corrupt, [`Estimate`] computes nothing
