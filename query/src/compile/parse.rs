@@ -85,6 +85,7 @@ pub(super) fn parse(sql: &str, catalog: &Catalog) -> Result<(LogicalPlan, Text),
     bound::check(&plan, &text)?;
     deterministic(&plan, &text)?;
     let plan = subquery::above_joins(plan, &text)?;
+    let plan = subquery::three_valued(plan, &text)?;
     subquery::no_lost_nulls(&plan, &text)?;
     no_coercion_written(&plan, &text)?;
     let plan = Analyzer::new().execute_and_check(plan, &provider.options, |_, _| {}).map_err(|e| text.explain(&e))?;
