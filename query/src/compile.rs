@@ -23,6 +23,7 @@ mod expr;
 mod facts;
 mod frame;
 mod home;
+mod implied;
 mod locate;
 mod parse;
 mod protect;

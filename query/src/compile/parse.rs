@@ -36,7 +36,7 @@ use datafusion::{
     },
 };
 
-use super::{SqlError, bound, locate::Text, rows::ratio::no_coercion_written, spans, subquery};
+use super::{SqlError, bound, implied, locate::Text, rows::ratio::no_coercion_written, spans, subquery};
 use crate::{
     catalog::Catalog,
     percentile::percentile_disc,
@@ -84,6 +84,7 @@ pub(super) fn parse(sql: &str, catalog: &Catalog) -> Result<(LogicalPlan, Text),
     }?;
     bound::check(&plan, &text)?;
     deterministic(&plan, &text)?;
+    let plan = implied::only_asked(plan, &text)?;
     let plan = subquery::above_joins(plan, &text)?;
     let plan = subquery::three_valued(plan, &text)?;
     subquery::no_lost_nulls(&plan, &text)?;
