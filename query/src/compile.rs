@@ -23,6 +23,7 @@ mod expr;
 mod facts;
 mod frame;
 mod home;
+mod implied;
 mod locate;
 mod parse;
 mod protect;
@@ -40,7 +41,10 @@ pub(crate) mod words;
 
 use std::{collections::BTreeSet, fmt, thread};
 
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::{
+    common::tree_node::TreeNode,
+    logical_expr::{Expr, LogicalPlan},
+};
 
 pub(crate) use self::facts::tables;
 pub(crate) use self::locate::{only_place_of, place_of};
@@ -51,7 +55,10 @@ use crate::{
     catalog::Catalog,
     exec,
     message::Code,
-    plan::{Decided, Frame, FrameId, Key, PLAN_VERSION, Plan, Release, Reveal, Source, Subplan, Type, relation::Operator},
+    plan::{
+        Decided, Frame, FrameId, Key, PLAN_VERSION, Plan, Release, Reveal, Source, Subplan, Type,
+        relation::{Operator, Relation},
+    },
     protection::Protection,
 };
 
@@ -330,8 +337,25 @@ fn check(plan: &Plan) -> Result<(), SqlError> {
             "a sub-query over a public table stands beside what comes out, where nothing but that is read",
             "join it instead of selecting it: … CROSS JOIN (SELECT MAX(x) AS value FROM public.…) s, and show s.value",
         )),
+        (false, _) if plan.relations.iter().filter_map(|r| home_of(r)).chain(plan.scans.iter().map(|s| &s.plan)).any(asks_beside) => {
+            Err(SqlError::unsupported(
+                "a sub-query that is a value of another owner stands where nothing but the rows at hand is read",
+                "join it instead: … CROSS JOIN (SELECT MAX(x) AS value FROM …) s, and write s.value",
+            ))
+        }
         (false, _) => Err(internal("a sub-plan reads what its place does not hold")),
     }
+}
+
+fn home_of(relation: &Relation) -> Option<&Subplan> {
+    if let Operator::Home { plan, .. } = &relation.op { Some(plan) } else { None }
+}
+
+/// Whether something in a sub-plan is a sub-query that is a value.
+fn asks_beside(plan: &Subplan) -> bool {
+    let asks =
+        |node: &LogicalPlan| node.expressions().iter().any(|e| e.exists(|e| Ok(matches!(e, Expr::ScalarSubquery(_)))).unwrap_or(true));
+    plan.logical().exists(|node| Ok(asks(node))).unwrap_or(true)
 }
 
 /// A fault of ours, not of the query.

@@ -36,7 +36,7 @@ use datafusion::{
     },
 };
 
-use super::{SqlError, bound, locate::Text, rows::ratio::no_coercion_written, spans, subquery};
+use super::{SqlError, bound, implied, locate::Text, rows::ratio::no_coercion_written, spans, subquery, temporal};
 use crate::{
     catalog::Catalog,
     percentile::percentile_disc,
@@ -84,8 +84,11 @@ pub(super) fn parse(sql: &str, catalog: &Catalog) -> Result<(LogicalPlan, Text),
     }?;
     bound::check(&plan, &text)?;
     deterministic(&plan, &text)?;
+    let plan = implied::only_asked(plan, &text)?;
     let plan = subquery::above_joins(plan, &text)?;
+    let plan = subquery::three_valued(plan, &text)?;
     subquery::no_lost_nulls(&plan, &text)?;
+    temporal::known_parts(&plan, &text)?;
     no_coercion_written(&plan, &text)?;
     let plan = Analyzer::new().execute_and_check(plan, &provider.options, |_, _| {}).map_err(|e| text.explain(&e))?;
     let context = OptimizerContext::new_with_config_options(Arc::new(provider.options.clone()))

@@ -2,12 +2,13 @@
 
 use datafusion::{
     common::{
-        JoinType,
+        DFSchema, JoinType, ScalarValue,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     logical_expr::{
-        Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator,
-        expr::{InSubquery, SetQuantifier},
+        Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, Subquery,
+        expr::{Exists, InSubquery, SetQuantifier},
+        lit, not,
         utils::{conjunction, split_conjunction},
     },
 };
@@ -33,6 +34,92 @@ pub(super) fn above_joins(plan: LogicalPlan, text: &Text) -> Result<LogicalPlan,
     let fix = "ask it in WHERE, or in a sub-query that is joined";
     let refused = || SqlError::unsupported("EXISTS or IN (sub-query) in the ON of an outer join", fix).at(text.keyword("ON"));
     if outer { Err(refused()) } else { Ok(moved) }
+}
+
+/// IN (sub-query) inside a larger condition, of what may be NULL, with all three of SQL's values: DataFusion marks the rows for which the value is listed, and a mark is
+/// true or false. Beside the mark stands when it is unknown: a NULL is listed, or the value is NULL and something is listed. At the top of WHERE nothing is added: IN is
+/// right there, and NOT IN is looked after.
+pub(super) fn three_valued(plan: LogicalPlan, text: &Text) -> Result<LogicalPlan, SqlError> {
+    let whole = plan.transform_up_with_subqueries(|node| {
+        let LogicalPlan::Filter(mut filter) = node else { return Ok(Transformed::no(node)) };
+        let mut changed = false;
+        let conditions = split_conjunction(&filter.predicate).into_iter().cloned().map(|condition| {
+            let bare = if let Expr::Not(e) = &condition { e.as_ref() } else { &condition };
+            if matches!(bare, Expr::InSubquery(_)) {
+                return Ok(condition);
+            }
+            let condition = unknown_kept(condition, Matters::True, filter.input.schema())?;
+            changed |= condition.transformed;
+            Ok(condition.data)
+        });
+        let conditions = conditions.collect::<datafusion::common::Result<Vec<_>>>()?;
+        if changed && let Some(predicate) = conjunction(conditions) {
+            filter.predicate = predicate;
+        }
+        Ok(Transformed::new(LogicalPlan::Filter(filter), changed, TreeNodeRecursion::Continue))
+    });
+    Ok(whole.map_err(|e| text.explain(&e))?.data)
+}
+
+/// Which values of a condition have to be told from the others.
+#[derive(Clone, Copy, PartialEq)]
+enum Matters {
+    /// Whether it is true.
+    True,
+    /// Whether it is false.
+    False,
+    /// All three.
+    All,
+}
+
+impl Matters {
+    fn negated(self) -> Self {
+        match self {
+            Matters::True => Matters::False,
+            Matters::False => Matters::True,
+            Matters::All => Matters::All,
+        }
+    }
+}
+
+/// A condition, with what its IN (sub-query) lacks of the values that matter.
+fn unknown_kept(condition: Expr, matters: Matters, schema: &DFSchema) -> datafusion::common::Result<Transformed<Expr>> {
+    let below = match &condition {
+        Expr::InSubquery(_) => return listed(condition, matters, schema),
+        Expr::BinaryExpr(b) if matches!(b.op, Operator::And | Operator::Or) => matters,
+        Expr::Alias(_) => matters,
+        Expr::Not(_) => matters.negated(),
+        Expr::IsTrue(_) | Expr::IsNotTrue(_) => Matters::True,
+        Expr::IsFalse(_) | Expr::IsNotFalse(_) => Matters::False,
+        _ => Matters::All,
+    };
+    condition.map_children(|e| unknown_kept(e, below, schema))
+}
+
+/// IN (sub-query), with what it lacks.
+fn listed(condition: Expr, matters: Matters, schema: &DFSchema) -> datafusion::common::Result<Transformed<Expr>> {
+    let Expr::InSubquery(within) = condition else { return Ok(Transformed::no(condition)) };
+    let list = within.subquery.subquery.as_ref();
+    let exists = |list: LogicalPlan| {
+        Expr::Exists(Exists { subquery: Subquery { subquery: list.into(), ..within.subquery.clone() }, negated: false })
+    };
+    let column = list.schema().columns().into_iter().next().map(Expr::Column);
+    let mut unknown = Vec::new();
+    if let Some(column) = column.filter(|_| list.schema().fields().first().is_some_and(|field| field.is_nullable())) {
+        unknown.push(exists(LogicalPlanBuilder::from(list.clone()).filter(column.is_null())?.build()?));
+    }
+    if within.expr.nullable(schema).unwrap_or(true) {
+        unknown.push(within.expr.as_ref().clone().is_null().and(exists(list.clone())));
+    }
+    // a mark that is false says of NOT IN that it is true
+    let seen = if within.negated { matters.negated() } else { matters };
+    let Some(unknown) = unknown.into_iter().reduce(Expr::or).filter(|_| seen != Matters::True) else {
+        return Ok(Transformed::no(Expr::InSubquery(within)));
+    };
+    let unknown = if seen == Matters::All { unknown.and(lit(ScalarValue::Boolean(None))) } else { unknown };
+    let negated = within.negated;
+    let whole = Expr::InSubquery(InSubquery { negated: false, ..within }).or(unknown);
+    Ok(Transformed::yes(if negated { not(whole) } else { whole }))
 }
 
 /// Whether a condition has a sub-query that becomes a join.

@@ -1,12 +1,18 @@
 //! Dates, timestamps and their differences as the integers they are: days or units since 1970, units between two moments.
 
 use datafusion::{
-    arrow::datatypes::{DataType, TimeUnit},
-    common::ScalarValue,
-    logical_expr::Expr,
+    arrow::{
+        compute::kernels::cast_utils::IntervalUnit,
+        datatypes::{DataType, TimeUnit},
+    },
+    common::{
+        ScalarValue,
+        tree_node::{TreeNode, TreeNodeRecursion},
+    },
+    logical_expr::{Expr, LogicalPlan},
 };
 
-use super::range::Interval;
+use super::{SqlError, locate::Text, range::Interval};
 use crate::plan::relation::DatePart;
 use protocols::circuit;
 
@@ -27,6 +33,46 @@ pub(super) fn unit(ty: &DataType) -> Option<i128> {
         },
         _ => return None,
     })
+}
+
+/// Every EXTRACT and DATE_TRUNC asks for a part that there is: the binder takes any word.
+pub(super) fn known_parts(plan: &LogicalPlan, text: &Text) -> Result<(), SqlError> {
+    let mut refused = None;
+    let walk = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|e| {
+            e.apply(|e| {
+                let Expr::ScalarFunction(f) = e else { return Ok(TreeNodeRecursion::Continue) };
+                let Some(Expr::Literal(word, _)) = f.args.first() else { return Ok(TreeNodeRecursion::Continue) };
+                let Some(Some(word)) = word.try_as_str() else { return Ok(TreeNodeRecursion::Continue) };
+                let (what, parts) = match f.name() {
+                    "date_part" if !is_part(word) => ("part of a date or time", PARTS),
+                    "date_trunc" if Grain::of(&word.to_ascii_lowercase(), 1).is_none() => ("part to which DATE_TRUNC rounds down", GRAINS),
+                    _ => return Ok(TreeNodeRecursion::Continue),
+                };
+                let place = text.word(word).or_else(|| text.expr(e)).or_else(|| text.keyword("SELECT"));
+                refused.get_or_insert_with(|| SqlError::sql(format!("{word} is no {what}"), format!("write one of {parts}")).at(place));
+                Ok(TreeNodeRecursion::Stop)
+            })
+        })
+    });
+    walk.map_err(|e| text.explain(&e))?;
+    refused.map_or(Ok(()), Err)
+}
+
+/// Parts that EXTRACT knows, of which some have more names.
+const PARTS: &str =
+    "YEAR, ISOYEAR, QUARTER, MONTH, WEEK, DAY, DOY, DOW, ISODOW, HOUR, MINUTE, SECOND, MILLISECOND, MICROSECOND, NANOSECOND, EPOCH";
+
+/// What DATE_TRUNC rounds down to.
+const GRAINS: &str = "'year', 'quarter', 'month', 'week', 'day', 'hour', 'minute', 'second', 'millisecond', 'microsecond'";
+
+fn is_part(word: &str) -> bool {
+    let word = word.trim_matches(['\'', '"']).to_ascii_lowercase();
+    match word.parse() {
+        Ok(IntervalUnit::Century | IntervalUnit::Decade) => false,
+        Ok(_) => true,
+        Err(_) => matches!(word.as_str(), "isoyear" | "qtr" | "quarter" | "doy" | "dow" | "isodow" | "epoch"),
+    }
 }
 
 /// What a cast between exact types does to the integer.

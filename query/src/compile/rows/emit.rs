@@ -6,6 +6,7 @@ mod arithmetic;
 mod bits;
 mod compare;
 mod convert;
+mod divide;
 mod round;
 mod scalar;
 mod time;
@@ -17,6 +18,7 @@ use datafusion::{
     logical_expr::{Case, Expr, ExprSchemable, Operator},
 };
 
+pub(super) use self::divide::Magnitude;
 pub(super) use self::round::{Fraction, Under};
 use super::{Demand, form};
 use crate::{

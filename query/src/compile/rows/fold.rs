@@ -172,7 +172,9 @@ impl<'f> Folds<'f> {
             }
             ("avg", [arg]) => {
                 let Some(scale) = range::scale(ty) else { return Ok(None) };
-                let from = range::scale(&self.known(arg).ty).ok_or_else(|| internal("an average of numbers"))?;
+                let known = self.known(arg);
+                let from = range::scale(&known.ty).ok_or_else(|| internal("an average of numbers"))?;
+                let one = known.range.map_or(i128::MAX, Interval::magnitude);
                 let by = by(arg)?;
                 let x = self.summed(arg, filter, by.clone(), Ring::Fp61)?;
                 let n = match by {
@@ -180,7 +182,7 @@ impl<'f> Folds<'f> {
                     Some(by) => self.counted_distinct(arg, filter, by),
                 };
                 let (x, n) = (column(self, emit, x), column(self, emit, n));
-                emit.average(x, n, u32::try_from(scale - from).map_err(internal)?, expr)?
+                emit.average(x, n, u32::try_from(scale - from).map_err(internal)?, one, expr)?
             }
             ("min" | "max", [arg]) => {
                 let form = natural(arg)?;
@@ -223,7 +225,7 @@ impl<'f> Folds<'f> {
                 let (low, high) = (middle(self, true), middle(self, false));
                 let (low, high) = (column(self, emit, low), column(self, emit, high));
                 match offset {
-                    0.. => emit.middle(low, high, scale, offset, width),
+                    0.. => emit.middle(low, high, scale, (offset, width), expr)?,
                     _ => emit.signed_middle(low, high, scale, (offset, width), expr)?,
                 }
             }

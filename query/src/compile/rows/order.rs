@@ -8,6 +8,7 @@ use datafusion::{
         Column, NullEquality,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
+    functions_aggregate::expr_fn::min,
     logical_expr::{Expr, Join, JoinType, Limit, LogicalPlan, LogicalPlanBuilder, Operator, Projection, utils::split_conjunction},
 };
 
@@ -57,13 +58,20 @@ pub(in crate::compile) fn with_scalars(node: LogicalPlan, catalog: &Catalog) -> 
     for expr in node.expressions() {
         let moved = expr.transform_up(|e| {
             let Expr::ScalarSubquery(s) = &e else { return Ok(Transformed::no(e)) };
-            if !s.outer_ref_columns.is_empty() || !Facts::of(&s.subquery, catalog).exactly_one {
+            let facts = Facts::of(&s.subquery, catalog);
+            if !s.outer_ref_columns.is_empty() || facts.rows > 1 {
                 return Ok(Transformed::no(e));
             }
             let name = format!("{ONE}{number}");
             number += 1;
-            let column = Expr::Column(s.subquery.schema().columns().swap_remove(0)).alias("value");
-            let one = LogicalPlanBuilder::from(s.subquery.as_ref().clone()).project(vec![column])?.alias(name.as_str())?.build()?;
+            let column = Expr::Column(s.subquery.schema().columns().swap_remove(0));
+            let of = LogicalPlanBuilder::from(s.subquery.as_ref().clone());
+            let one = match facts.exactly_one {
+                true => of.project(vec![column.alias("value")])?,
+                // at most one (LIMIT 1): the least of one value is that value, and that of none is NULL
+                false => of.aggregate(Vec::<Expr>::new(), vec![min(column).alias("value")])?,
+            };
+            let one = one.alias(name.as_str())?.build()?;
             joined = LogicalPlanBuilder::from(joined.clone()).cross_join(one)?.build()?;
             Ok(Transformed::yes(Expr::Column(Column::new(Some(name), "value"))))
         })?;

@@ -5,7 +5,7 @@ use datafusion::{
     logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator},
 };
 
-use super::{Emit, Fraction, Scope, Under, Val, form, kind};
+use super::{Emit, Fraction, Magnitude, Scope, Under, Val, form, kind};
 use crate::{
     compile::{
         SqlError,
@@ -174,15 +174,10 @@ impl Emit<'_> {
         let (a, a_negative) = self.magnitude(&b.left, lr, ls, scope)?;
         let (d, d_negative) = self.magnitude(&b.right, rr, rs, scope)?;
         let most = lr.magnitude().checked_mul(ten(shift).ok_or_else(|| wide(self))?).ok_or_else(|| wide(self))?;
-        let width = form::width(most);
-        if width > 126 {
-            return Err(wide(self));
-        }
-        let q = self.node(RowOp::Quotient { a: a.node, b: d.node, shift, round: false }, RowKind::Planes(width));
         let valid = self.both(a.valid, d.valid);
         let valid = self.known_valid(valid);
-        let magnitude = Interval { min: 0, max: most };
-        let positive = Val { node: q, valid, form: form::planes(magnitude, scale).ok_or_else(|| wide(self))? };
+        let (over, under) = (Magnitude { node: a.node, most: lr.magnitude() }, Magnitude { node: d.node, most: rr.magnitude() });
+        let positive = self.long_quotient(over, under, shift, (scale, most), valid).ok_or_else(|| wide(self))?;
         let negative = match (a_negative, d_negative) {
             (Some(x), Some(y)) => {
                 let same = self.node(RowOp::Equal(x, y), RowKind::Bit);

@@ -2,7 +2,7 @@
 
 use datafusion::logical_expr::Expr;
 
-use super::{Emit, Val, form};
+use super::{Emit, Val, divide::QUOTIENT_BITS, form};
 use crate::{
     compile::{
         SqlError,
@@ -13,9 +13,6 @@ use crate::{
         relation::{RowForm, RowKind, RowNodeId, RowOp},
     },
 };
-
-/// Most bits of a quotient by a secret number.
-const QUOTIENT_BITS: u32 = 54;
 
 /// A quotient of an element.
 pub(in crate::compile::rows) struct Fraction {

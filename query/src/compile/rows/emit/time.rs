@@ -186,7 +186,7 @@ impl Emit<'_> {
     }
 
     /// Planes divided by a public number.
-    pub(super) fn divided(&mut self, x: &Val, by: i128, width: u32, expr: &Expr) -> Result<RowNodeId, SqlError> {
+    pub(in crate::compile::rows) fn divided(&mut self, x: &Val, by: i128, width: u32, expr: &Expr) -> Result<RowNodeId, SqlError> {
         let bits = form::width(by).max(x.form.width() as u32);
         match (by, width) {
             (1, _) => Ok(x.node),

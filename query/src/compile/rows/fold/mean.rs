@@ -9,7 +9,7 @@ use crate::{
         internal,
         range::{self, Interval},
         rows::{
-            emit::{Emit, Val},
+            emit::{Emit, Magnitude, Val},
             form,
         },
     },
@@ -20,8 +20,8 @@ use crate::{
 };
 
 impl Emit<'_> {
-    /// x / n as a DECIMAL with `digits` more than x: truncated, NULL where n is 0.
-    pub(super) fn average(&mut self, x: Val, n: Val, digits: u32, expr: &Expr) -> Result<Val, SqlError> {
+    /// x / n as a DECIMAL with `digits` more than x: truncated, NULL where n is 0. None of the values that x is the sum of is beyond `one`.
+    pub(super) fn average(&mut self, x: Val, n: Val, digits: u32, one: i128, expr: &Expr) -> Result<Val, SqlError> {
         let wide = || {
             SqlError::width(format!("{} can leave the numbers that are shared exactly", said(expr)), "CAST its argument to fewer digits")
         };
@@ -31,7 +31,7 @@ impl Emit<'_> {
         let none = self.node(RowOp::Zero(n.node), RowKind::Bit);
         let valid = Some(self.not(none));
         let size = Interval { min, max }.magnitude();
-        let top = range::ten(digits).and_then(|f| size.checked_mul(f)).ok_or_else(wide)?;
+        let top = range::ten(digits).and_then(|f| size.min(one).checked_mul(f)).ok_or_else(wide)?;
         let planes = |most: i128| form::planes(Interval { min: 0, max: most }, 0).ok_or_else(wide);
         let field = RowKind::Field(ring);
         let (magnitude, negative) = if min < 0 {
@@ -45,9 +45,8 @@ impl Emit<'_> {
         let a = self.node(RowOp::ToPlanes(magnitude, 0), kind(&planes(size)?));
         let b = self.node(RowOp::ToPlanes(n.node, 0), kind(&planes(most)?));
         let to = i8::try_from(digits).map_err(internal)? + scale;
-        let out = form::planes(Interval { min: 0, max: top }, to).ok_or_else(wide)?;
-        let q = self.node(RowOp::Quotient { a, b, shift: digits, round: false }, kind(&out));
-        let positive = Val { node: q, valid, form: out };
+        let (a, b) = (Magnitude { node: a, most: size }, Magnitude { node: b, most });
+        let positive = self.long_quotient(a, b, digits, (to, top), valid).ok_or_else(wide)?;
         let Some(negative) = negative else { return Ok(positive) };
         let form = form::field(Interval { min: -top, max: top }, to).ok_or_else(wide)?;
         let element = self.converted(positive, &form, expr)?;
@@ -80,8 +79,8 @@ impl Emit<'_> {
         let size = self.node(RowOp::Select(negative, turned, sum), kind);
         let whole = form::width(range.magnitude());
         let size = self.node(RowOp::ToPlanes(size, 0), RowKind::Planes(whole));
-        let two = self.node(RowOp::Integer(vec![2]), RowKind::Planes(2));
-        let half = self.node(RowOp::Quotient { a: size, b: two, shift: 0, round: false }, RowKind::Planes(whole));
+        let size = Val { node: size, valid: None, form: RowForm::Planes { scale, offset: 0, width: whole } };
+        let half = self.divided(&size, 2, whole, expr)?;
         let half = self.node(RowOp::ToField(half, 0), kind);
         let turned = self.node(RowOp::Linear(vec![(-1, half)], 0), kind);
         let node = self.node(RowOp::Select(negative, turned, half), kind);
@@ -89,11 +88,11 @@ impl Emit<'_> {
     }
 
     /// (low + high) / 2 of planes with an offset, truncated towards 0 as SQL's integers are.
-    pub(super) fn middle(&mut self, low: Val, high: Val, scale: i8, offset: i128, width: u32) -> Val {
+    pub(super) fn middle(&mut self, low: Val, high: Val, scale: i8, (offset, width): (i128, u32), expr: &Expr) -> Result<Val, SqlError> {
         // raw values are offset + planes: their sum is 2 offset + sum; with an offset of at least 0 truncation is flooring
         let sum = self.node(RowOp::Add(low.node, high.node), RowKind::Planes(width + 1));
-        let two = self.node(RowOp::Integer(vec![2]), RowKind::Planes(2));
-        let half = self.node(RowOp::Quotient { a: sum, b: two, shift: 0, round: false }, RowKind::Planes(width));
-        Val { node: half, valid: low.valid, form: RowForm::Planes { scale, offset, width } }
+        let sum = Val { node: sum, valid: None, form: RowForm::Planes { scale, offset: 0, width: width + 1 } };
+        let half = self.divided(&sum, 2, width, expr)?;
+        Ok(Val { node: half, valid: low.valid, form: RowForm::Planes { scale, offset, width } })
     }
 }
