@@ -11,6 +11,7 @@
 //!  frames     nodes over public rows, and releases
 //!  relations  operators over private rows, and row releases
 //!  uses       what columns are used for
+//!  settled    … once it is known what is joined with what, and what comes out
 //! ```
 //!
 //! What the operations mean, where it is not obvious:
@@ -37,6 +38,7 @@ mod home;
 mod label;
 mod refusal;
 mod relations;
+mod settled;
 mod uses;
 
 use std::{
@@ -52,7 +54,7 @@ use ledger::{
 };
 
 use self::home::Home;
-pub use self::{refusal::Denial, uses::Use};
+pub use self::{refusal::Denial, settled::Use};
 use crate::catalog::Catalog;
 use crate::compile::{SqlError, compile_protected, deep};
 use crate::plan::Plan;

@@ -1,42 +1,13 @@
-//! What base columns are used for. Uses are collected while the plan is interpreted, and settled at the end, when it is known what is
-//! joined with what and what comes out.
+//! What base columns are used for, as the plan is interpreted; [`super::settled`] says at the end what that needs.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
 
-use ledger::contract::{Contract, Operation, ROWS};
+use ledger::contract::Operation;
 
-use super::label::{Atom, Folds, Kind, Label, Source, is_public};
-
-/// One thing a plan does with a private column, or with the rows of a table.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Use {
-    /// `agency.table`.
-    pub table: String,
-    /// The column; `None` for the rows.
-    pub column: Option<String>,
-    /// What is done with it.
-    pub operation: Operation,
-    /// What else, if allowed, allows it.
-    pub or: Vec<Operation>,
-    /// The columns of the table by which rows must be allowed to be grouped for `or` to do.
-    pub grouped: BTreeSet<String>,
-    /// Where in the question, in its words.
-    pub place: String,
-}
-
-impl Use {
-    /// The operation by which a contract allows it, if it does.
-    pub fn allowed_by(&self, contract: &Contract) -> Option<Operation> {
-        let may = |column: &str, operation| contract.columns.get(column).is_some_and(|allowed| allowed.contains(operation));
-        let column = self.column.as_deref().unwrap_or(ROWS);
-        let grouped = self.grouped.iter().all(|key| may(key, &Operation::Group));
-        let mut ways = std::iter::once(&self.operation).chain(self.or.iter().filter(|_| grouped));
-        ways.find(|operation| may(column, operation)).copied()
-    }
-}
+use super::label::{Atom, Folds, Kind, Label, Source};
 
 /// How a value comes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,25 +27,25 @@ pub(super) enum Role {
 pub(super) struct Uses {
     /// Where the interpretation is.
     pub(super) place: String,
-    found: BTreeMap<(Source, Need), String>,
+    pub(super) found: BTreeMap<(Source, Need), String>,
     /// What was matched with what.
-    edges: Vec<(Source, Source, String)>,
-    compared: Vec<Compared>,
+    pub(super) edges: Vec<(Source, Source, String)>,
+    pub(super) compared: Vec<Compared>,
 }
 
 /// An aggregate that was compared (FILTER) or ordered by (ORDER).
 #[derive(Debug)]
-struct Compared {
-    of: Operation,
-    source: Source,
-    fold: Operation,
+pub(super) struct Compared {
+    pub(super) of: Operation,
+    pub(super) source: Source,
+    pub(super) fold: Operation,
     /// The columns by which its groups were made.
-    groups: Rc<BTreeSet<Source>>,
-    place: String,
+    pub(super) groups: Rc<BTreeSet<Source>>,
+    pub(super) place: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Need {
+pub(super) enum Need {
     Operation(Operation),
     /// To compare an aggregate (FILTER), or order by it, which who may see it may do himself: if he may see the groups as well, which these columns of the table make.
     Compare(Operation, Operation, BTreeSet<String>),
@@ -91,11 +62,11 @@ enum Need {
 }
 
 impl Uses {
-    fn note(&mut self, source: &Source, need: Need) {
+    pub(super) fn note(&mut self, source: &Source, need: Need) {
         self.found.entry((source.clone(), need)).or_insert_with(|| self.place.clone());
     }
 
-    fn operation(&mut self, source: &Source, operation: Operation) {
+    pub(super) fn operation(&mut self, source: &Source, operation: Operation) {
         self.note(source, Need::Operation(operation));
     }
 
@@ -383,128 +354,7 @@ impl Uses {
     pub(super) fn releases(&self) -> bool {
         self.found.keys().any(|(_, need)| *need == Need::Operation(Operation::Release))
     }
-
-    /// Who may see an aggregate of groups may compare it. Whether the groups come out in this question does not matter, but that they might: of groups that nobody may
-    /// see each is compared as a row is. A table's rows are grouped by all its columns that were matched with a key. A number of values is no value: it is compared as
-    /// whether there is one.
-    fn settle_compared(&mut self, components: &[BTreeMap<Node, BTreeSet<Source>>]) {
-        for Compared { of, source, fold, groups, place } in std::mem::take(&mut self.compared) {
-            let matched = |key: &Source| {
-                let component = components.iter().find(|all| all.contains_key(&Node::of(key)));
-                component.map_or_else(|| vec![key.clone()], |all| all.values().flatten().cloned().collect())
-            };
-            let private = groups.iter().flat_map(matched).filter_map(|key| {
-                let (table, column) = key.private()?;
-                (Some(table) == source.table()).then(|| column.to_string())
-            });
-            self.place = place;
-            let keys = if fold == Operation::Count { BTreeSet::new() } else { private.collect() };
-            self.note(&source, Need::Compare(of, fold, keys));
-        }
-    }
-
-    /// All uses of private columns.
-    pub(super) fn settled(mut self) -> BTreeSet<Use> {
-        let components = components(&self.edges);
-        // who groups by a column groups by all that were matched with it, who counts public values counts what was matched with them
-        let grouped = self.found.iter().filter_map(|((source, need), place)| match need {
-            Need::Operation(Operation::Group) => Some((source.clone(), Operation::Group, place.clone())),
-            Need::Operation(Operation::CountDistinct) if source.private().is_none() => {
-                Some((source.clone(), Operation::CountDistinct, place.clone()))
-            }
-            _ => None,
-        });
-        for (source, operation, place) in grouped.collect::<Vec<_>>() {
-            let with = components.iter().find(|all| all.contains_key(&Node::of(&source)));
-            self.place = place;
-            for source in with.into_iter().flat_map(|all| all.values().flatten()) {
-                self.operation(source, operation);
-            }
-        }
-        self.settle_compared(&components);
-        let mut all = BTreeSet::new();
-        let none = BTreeSet::new();
-        let mut add = |source: &Source, operation, or: &[Operation], grouped: &BTreeSet<String>, place: &str| {
-            let (table, column) = match source {
-                Source::Rows(table) if !is_public(table) => (table, None),
-                source => match source.private() {
-                    Some((table, column)) => (table, Some(column.to_string())),
-                    None => return,
-                },
-            };
-            let (table, or, grouped, place) = (table.to_string(), or.to_vec(), grouped.clone(), place.to_owned());
-            all.insert(Use { table, column, operation, or, grouped, place });
-        };
-        for ((source, need), place) in &self.found {
-            match need {
-                // who may see the groups may count them
-                Need::Operation(Operation::CountDistinct) => add(source, Operation::CountDistinct, &[Operation::Group], &none, place),
-                Need::Operation(operation) => add(source, *operation, &[], &none, place),
-                Need::Order(seen) => add(source, Operation::Order, &[*seen], &none, place),
-                Need::Pick => add(source, Operation::Filter, &[Operation::Group], &none, place),
-                Need::Place => add(source, Operation::Order, &[Operation::Group], &none, place),
-                Need::Compare(of, fold, grouped) => {
-                    let or: &[Operation] = match fold {
-                        // a mean opens its sum
-                        Operation::Sum => &[Operation::Sum, Operation::Avg, Operation::Var, Operation::Corr],
-                        Operation::CountDistinct => &[Operation::CountDistinct, Operation::Group],
-                        Operation::Count => &Operation::ALL,
-                        fold => &[*fold],
-                    };
-                    add(source, *of, or, grouped, place);
-                }
-                Need::Split if self.edges.iter().any(|(a, b, _)| a == source || b == source) => {}
-                Need::Split => add(source, Operation::Group, &[], &none, place),
-                Need::Anything => add(source, Operation::Count, &Operation::ALL, &none, place),
-            }
-        }
-        for component in &components {
-            let private: BTreeSet<&Source> = component.values().flatten().filter(|source| source.private().is_some()).collect();
-            let tables: BTreeSet<_> = private.iter().filter_map(|source| source.private()).map(|(table, _)| table).collect();
-            // what a table's rows may be split by, they may be matched by with public rows, and with each other
-            let or: &[Operation] = if tables.len() > 1 { &[] } else { &[Operation::Group] };
-            for source in private {
-                let place = self.edges.iter().find(|(a, b, _)| a == source || b == source).map_or("", |(.., place)| place);
-                add(source, Operation::Join, or, &none, place);
-            }
-        }
-        all
-    }
-}
-
-/// What is known with what: a public table's columns are known together.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Node {
-    Public(Rc<str>),
-    Other(Source),
-}
-
-impl Node {
-    fn of(source: &Source) -> Self {
-        match source {
-            Source::Column(table, _) if is_public(table) => Node::Public(table.clone()),
-            source => Node::Other(source.clone()),
-        }
-    }
 }
 
 /// What a sum may be taken of again: a sum in two steps is a sum.
 const PARTS: Folds = Folds::of(Operation::Sum).and(Operation::Count);
-
-/// The connected parts of what is matched.
-fn components(edges: &[(Source, Source, String)]) -> Vec<BTreeMap<Node, BTreeSet<Source>>> {
-    let mut all: Vec<BTreeMap<Node, BTreeSet<Source>>> = Vec::new();
-    for (a, b, _) in edges {
-        let mut whole: BTreeMap<Node, BTreeSet<Source>> = BTreeMap::new();
-        for source in [a, b] {
-            whole.entry(Node::of(source)).or_default().insert(source.clone());
-        }
-        let (touched, apart): (Vec<_>, Vec<_>) = all.into_iter().partition(|other| other.keys().any(|node| whole.contains_key(node)));
-        for (node, sources) in touched.into_iter().flatten() {
-            whole.entry(node).or_default().extend(sources);
-        }
-        all = apart;
-        all.push(whole);
-    }
-    all
-}
