@@ -56,29 +56,39 @@ impl Uses {
             });
             self.place = place;
             let keys = if fold == Operation::Count { BTreeSet::new() } else { private.collect() };
-            self.note(&source, Need::Compare(of, fold, keys));
+            // how many different public values there are is how many of what was matched with them
+            let public = source.private().is_none() && fold == Operation::CountDistinct;
+            let matched = if public { matched(&source) } else { Vec::new() };
+            for source in std::iter::once(&source).chain(&matched) {
+                self.note(source, Need::Compare(of, fold, keys.clone()));
+            }
         }
     }
 
     /// All uses of private columns.
-    pub(super) fn settled(mut self) -> BTreeSet<Use> {
+    pub(super) fn settled(mut self, tables: &BTreeSet<String>) -> BTreeSet<Use> {
         let components = components(&self.edges);
-        // who groups by a column groups by all that were matched with it, who counts public values counts what was matched with them
-        let grouped = self.found.iter().filter_map(|((source, need), place)| match need {
-            Need::Operation(Operation::Group) => Some((source.clone(), Operation::Group, place.clone())),
-            Need::Operation(Operation::CountDistinct) if source.private().is_none() => {
-                Some((source.clone(), Operation::CountDistinct, place.clone()))
-            }
+        // who groups by a column, or shows it, does so with all that were matched with it, who counts public values counts what was matched with them
+        let spread = self.found.iter().filter_map(|((source, need), place)| match need {
+            Need::Operation(Operation::Group) => Some((source.clone(), need.clone(), place.clone())),
+            Need::Operation(Operation::CountDistinct) if source.private().is_none() => Some((source.clone(), need.clone(), place.clone())),
+            Need::Operation(Operation::Release) => Some((source.clone(), Need::Shown, place.clone())),
             _ => None,
         });
-        for (source, operation, place) in grouped.collect::<Vec<_>>() {
+        for (source, need, place) in spread.collect::<Vec<_>>() {
             let with = components.iter().find(|all| all.contains_key(&Node::of(&source)));
             self.place = place;
-            for source in with.into_iter().flat_map(|all| all.values().flatten()) {
-                self.operation(source, operation);
+            for matched in with.into_iter().flat_map(|all| all.values().flatten()).filter(|matched| **matched != source) {
+                self.note(matched, need.clone());
             }
         }
         self.settle_compared(&components);
+        let shows = |table: &Rc<str>| {
+            let released = |(source, need): &(Source, Need)| {
+                *need == Need::Operation(Operation::Release) && matches!(source, Source::Column(of, _) if of == table)
+            };
+            self.found.keys().any(released)
+        };
         let mut all = BTreeSet::new();
         let none = BTreeSet::new();
         let mut add = |source: &Source, operation, or: &[Operation], grouped: &BTreeSet<String>, place: &str| {
@@ -100,6 +110,12 @@ impl Uses {
                 Need::Order(seen) => add(source, Operation::Order, &[*seen], &none, place),
                 Need::Pick => add(source, Operation::Filter, &[Operation::Group], &none, place),
                 Need::Place => add(source, Operation::Order, &[Operation::Group], &none, place),
+                Need::Shown if source.table().is_some_and(shows) => add(source, Operation::Release, &[], &none, place),
+                Need::Shown => add(source, Operation::Release, &[Operation::Group], &none, place),
+                Need::Rows if source.table().is_some_and(shows) => {}
+                Need::Rows => add(source, Operation::Count, &[], &none, place),
+                // a sum of what is nobody's
+                Need::Compare(..) if matches!(source, Source::Rows(_)) => add(source, Operation::Count, &[], &none, place),
                 Need::Compare(of, fold, grouped) => {
                     let or: &[Operation] = match fold {
                         // a mean opens its sum
@@ -125,6 +141,19 @@ impl Uses {
                 add(source, Operation::Join, or, &none, place);
             }
         }
+        // whoever reads a table may know whether it has rows
+        let idle = tables.iter().filter(|table| !is_public(table) && !all.iter().any(|used| used.table == **table));
+        let idle: Vec<Use> = idle
+            .map(|table| Use {
+                table: table.clone(),
+                column: None,
+                operation: Operation::Count,
+                or: Operation::ALL.to_vec(),
+                grouped: BTreeSet::new(),
+                place: "whether there are rows".into(),
+            })
+            .collect();
+        all.extend(idle);
         all
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use ledger::contract::Operation;
 
-use super::label::{Atom, Folds, Kind, Label, Source};
+use super::label::{Atom, Folds, Kind, Label, Source, is_public};
 
 /// How a value comes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +57,12 @@ pub(super) enum Need {
     Place,
     /// To group by it further in. Where it is joined on, the join forms the groups as well.
     Split,
+    /// What it was matched with comes out row by row: a table of which nothing else does is so divided into groups.
+    Shown,
     /// Whoever may do anything with the column may know whether it has a value.
     Anything,
+    /// That there are so many of the table's rows as come out: they are counted, where no column of the table comes out with them.
+    Rows,
 }
 
 impl Uses {
@@ -98,7 +102,7 @@ impl Uses {
     pub(super) fn filter(&mut self, label: &Label) {
         for atom in label.0.iter() {
             match &atom.kind {
-                Kind::Value | Kind::Computed | Kind::Key => self.operation(&atom.source, Operation::Filter),
+                Kind::Value | Kind::Computed | Kind::Key | Kind::OfKey => self.operation(&atom.source, Operation::Filter),
                 Kind::Test { of, folded, groups, .. } => self.test(&atom.source, *of, *folded, groups),
                 Kind::Presence if matches!(atom.source, Source::Rows(_)) => {}
                 Kind::Presence => self.note(&atom.source, Need::Anything),
@@ -130,7 +134,7 @@ impl Uses {
         let groups = Rc::new(label.splits());
         for atom in label.0.iter().filter(|atom| atom.is_value()) {
             match &atom.kind {
-                Kind::Key => self.note(&atom.source, Need::Order(Operation::Group)),
+                kind if kind.is_key() => self.note(&atom.source, Need::Order(Operation::Group)),
                 _ if atom.folds.is_empty() => self.note(&atom.source, Need::Order(Operation::Release)),
                 _ => self.compared(Operation::Order, &atom.source, atom.folds, &groups),
             }
@@ -175,7 +179,7 @@ impl Uses {
         let stands = label.stands();
         for atom in label.0.iter() {
             match &atom.kind {
-                Kind::Value | Kind::Computed | Kind::Key if atom.is_value() && atom.folds.is_empty() => {
+                _ if atom.is_value() && atom.folds.is_empty() => {
                     self.note(&atom.source, if stands { Need::Split } else { Need::Pick });
                 }
                 Kind::Test { of: Operation::Filter, folded, groups, .. } if !folded.is_empty() => {
@@ -215,7 +219,7 @@ impl Uses {
         for atom in label.0.iter() {
             let before = atom.folds;
             let same = !before.is_empty()
-                && atom.kind != Kind::Computed
+                && !atom.kind.is_computed()
                 && match operation {
                     Sum => before.is_within(PARTS),
                     Min | Max => before == Folds::of(operation),
@@ -230,11 +234,11 @@ impl Uses {
                 folds = folds.and(operation);
             }
             match &atom.kind {
-                Kind::Value | Kind::Computed | Kind::Key if atom.source == Source::Literal => drop(out.insert(atom.clone())),
-                Kind::Value | Kind::Computed | Kind::Key => {
+                _ if atom.kind.is_value() && atom.source == Source::Literal => drop(out.insert(atom.clone())),
+                Kind::Value | Kind::Computed | Kind::Key | Kind::OfKey => {
                     again &= same;
                     // the least of what is computed of a value, or how many of them there are, can say which it is
-                    if atom.kind == Kind::Computed && before.is_empty() && matches!(operation, Min | Max | Median | CountDistinct) {
+                    if atom.kind.is_computed() && before.is_empty() && matches!(operation, Min | Max | Median | CountDistinct) {
                         self.operation(&atom.source, Operation::Filter);
                     }
                     out.insert(Atom { source: atom.source.clone(), kind: Kind::Value, folds });
@@ -256,6 +260,9 @@ impl Uses {
         }
         if !has_value && !counted {
             out.extend(self.count(rows).0.iter().cloned());
+        } else if operation != CountDistinct && !label.0.iter().any(|atom| of_private(atom, has_value)) {
+            let numbers = self.count(rows);
+            out.extend(numbers.0.iter().filter_map(|atom| weighed(atom, operation, label)));
         }
         if !has_value {
             let groups = label.map(|atom| matches!(atom.kind, Kind::Split { .. }).then(|| atom.clone()));
@@ -290,7 +297,7 @@ impl Uses {
         }
         label.map(|atom| {
             let kept = !matches!(atom.source, Source::Rows(_)) && !matches!(atom.kind, Kind::Split { .. } | Kind::Place);
-            kept.then(|| Atom { kind: Kind::Key, ..atom.clone() })
+            kept.then(|| Atom { kind: if atom.kind.is_computed() { Kind::OfKey } else { Kind::Key }, ..atom.clone() })
         })
     }
 
@@ -301,8 +308,8 @@ impl Uses {
             let rows = matches!(source, Source::Rows(_));
             match &atom.kind {
                 _ if *source == Source::Literal => {}
-                Kind::Value | Kind::Computed | Kind::Key => {
-                    if atom.kind == Kind::Key {
+                Kind::Value | Kind::Computed | Kind::Key | Kind::OfKey => {
+                    if atom.kind.is_key() {
                         self.operation(source, Operation::Group);
                     } else if folds.is_empty() {
                         self.operation(source, Operation::Release);
@@ -336,23 +343,43 @@ impl Uses {
     }
 
     /// That so many rows come out as they are left.
-    pub(super) fn out_rows(&mut self, rows: &Label, counted: bool) {
+    pub(super) fn out_rows(&mut self, rows: &Label, several: bool) {
         let single = rows.0.iter().any(|atom| matches!(atom.source, Source::Rows(_)));
+        let beside = rows.0.iter().any(|atom| matches!(&atom.source, Source::Rows(table) if !is_public(table)));
         for atom in rows.0.iter() {
             match &atom.kind {
                 // joined or not: they are the rows of the answer
                 Kind::Split { joined } if !(single && *joined) => {
                     self.split(&Atom { kind: Kind::Split { joined: false }, ..atom.clone() }, Need::Operation(Operation::Group));
                 }
-                Kind::Presence if counted && matches!(atom.source, Source::Rows(_)) => self.operation(&atom.source, Operation::Count),
+                Kind::Presence if several && matches!(atom.source, Source::Rows(_)) => self.note(&atom.source, Need::Rows),
+                // a group that was joined stands for rows of its table
+                Kind::Split { .. } if several && beside => {
+                    if let Some(table) = atom.source.table() {
+                        self.note(&Source::Rows(table.clone()), Need::Rows);
+                    }
+                }
                 _ => {}
             }
         }
     }
+}
 
-    /// Whether values of single rows of a table come out.
-    pub(super) fn releases(&self) -> bool {
-        self.found.keys().any(|(_, need)| *need == Need::Operation(Operation::Release))
+/// Whether it is a value of a private column, or, where there are no values, says whether there is one.
+fn of_private(atom: &Atom, values: bool) -> bool {
+    let private = atom.source.table().is_some_and(|table| !is_public(table));
+    let there = atom.kind == Kind::Presence && matches!(atom.source, Source::Column(..)) && atom.folds.is_empty();
+    private && (atom.is_value() || !values && there)
+}
+
+/// Of a number of rows, or of groups, each of which weighs as much as a value that is nobody's, or as another table's rows that are beside it.
+fn weighed(number: &Atom, operation: Operation, value: &Label) -> Option<Atom> {
+    let mut counted = value.0.iter().filter(|atom| !atom.folds.is_empty());
+    match &number.source {
+        Source::Rows(table) => {
+            counted.all(|atom| atom.source.table() != Some(table)).then(|| Atom { folds: Folds::of(operation), ..number.clone() })
+        }
+        _ => counted.next().is_none().then(|| number.clone()),
     }
 }
 
