@@ -2,7 +2,7 @@
 
 use super::denials::asked;
 use super::*;
-use Operation::{Corr, Count, CountDistinct, Group, Join, Release, Sum};
+use Operation::{Avg, Corr, Count, CountDistinct, Group, Join, Release, Sum};
 
 /// What a contract for `energy.meters` allows of the column.
 type Allowed<'a> = &'a [(&'a str, &'a [Operation])];
@@ -119,4 +119,17 @@ fn numbers_of_anothers_rows_count_the_rows_beside() {
         may(&[("peak", &[Join])]).expect_err(&sql);
         may(&[("*", &[Count]), ("peak", &[Join])]).unwrap_or_else(|denial| panic!("{sql}\n{denial}"));
     }
+}
+
+/// A mean opens how many values it is of: that is of its own column, if that may be NULL, and else of the rows.
+#[test]
+fn a_mean_that_is_compared_counts_its_values() {
+    let of = |column: &str| {
+        format!(
+            "SELECT s.ward, SUM(m.peak) AS x FROM energy.meters m JOIN health.stays s ON s.resident = m.resident \
+             GROUP BY s.ward HAVING AVG(m.{column}) > 3"
+        )
+    };
+    needs(&of("kwh"), &[("kwh", &[Avg]), ("peak", &[Sum]), ("resident", &[Join])]);
+    needs(&of("peak"), &[("*", &[Count]), ("peak", &[Avg, Sum]), ("resident", &[Join])]);
 }

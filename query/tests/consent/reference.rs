@@ -84,7 +84,10 @@ impl Question {
                         true => {
                             self.agg(having, &counted, &mut needs);
                             // a mean is compared as a sum with so many times a count
-                            if let Agg::Of(Avg, value, filter) = having {
+                            // of values that may be missing, whoever may see the mean may know how many there are
+                            if let Agg::Of(Avg, value, filter) = having
+                                && !self.parts(value, &mut needs).0.iter().any(|(.., nullable)| *nullable)
+                            {
                                 self.agg(&Agg::Of(Count, value.clone(), filter.clone()), &counted, &mut needs);
                             }
                         }
