@@ -141,8 +141,8 @@ impl Home {
     fn cells(&mut self, cells: &[Label]) -> Label {
         let all = Label::union(cells);
         all.map(|atom| {
-            let differs = cells.iter().any(|cell| !cell.0.contains(atom));
-            if differs && matches!(atom.kind, Kind::Test { .. }) {
+            let differs = || cells.iter().any(|cell| !cell.0.contains(atom));
+            if matches!(atom.kind, Kind::Test { .. }) && differs() {
                 let key = self.uses.key(&Label::from(BTreeSet::from([atom.clone()])));
                 self.uses.out(&key, Role::Plain);
                 return None;

@@ -45,7 +45,12 @@ impl Uses {
     /// see each is compared as a row is. A table's rows are grouped by all its columns that were matched with a key. A number of values is no value: it is compared as
     /// whether there is one.
     fn settle_compared(&mut self, components: &[BTreeMap<Node, BTreeSet<Source>>]) {
+        let mut seen = BTreeSet::new();
         for Compared { of, source, fold, groups, place } in std::mem::take(&mut self.compared) {
+            // one is compared at every step of the plan
+            if !seen.insert((of, source.clone(), fold, groups.clone())) {
+                continue;
+            }
             let matched = |key: &Source| {
                 let component = components.iter().find(|all| all.contains_key(&Node::of(key)));
                 component.map_or_else(|| vec![key.clone()], |all| all.values().flatten().cloned().collect())
