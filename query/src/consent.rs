@@ -11,6 +11,7 @@
 //!  frames     nodes over public rows, and releases
 //!  relations  operators over private rows, and row releases
 //!  uses       what columns are used for
+//!  settled    … once it is known what is joined with what, and what comes out
 //! ```
 //!
 //! What the operations mean, where it is not obvious:
@@ -29,6 +30,7 @@
 //!   it may match it with public tables, and its table with itself.
 //! * Rows that are told apart by their place in an order are ORDER of what orders them; in no order, or in one of public values, nobody may, where anything is done with them but to show them.
 //! * An aggregate over a frame that is not the whole partition has the row's value in it. What a question brings along itself, VALUES or computed of public tables, chooses as a literal does.
+//! * Who shows a column row by row shows all that it was matched with. Rows that come out are counted, where no column of their table does; so are those beside which values are aggregated that are nobody's.
 //! * What rounds, or has no value because of a comparison (NULLIF, TRY_CAST), is FILTER, too.
 
 mod expr;
@@ -37,6 +39,7 @@ mod home;
 mod label;
 mod refusal;
 mod relations;
+mod settled;
 mod uses;
 
 use std::{
@@ -52,7 +55,7 @@ use ledger::{
 };
 
 use self::home::Home;
-pub use self::{refusal::Denial, uses::Use};
+pub use self::{refusal::Denial, settled::Use};
 use crate::catalog::Catalog;
 use crate::compile::{SqlError, compile_protected, deep};
 use crate::plan::Plan;
@@ -158,7 +161,7 @@ pub fn interpret(plan: &Plan) -> Result<Found, Unknown> {
         let mut home = Home::default();
         home.frames(plan)?;
         home.relations(plan)?;
-        Ok(Found { uses: home.uses.settled(), tables: home.tables, disclosed: home.disclosed })
+        Ok(Found { uses: home.uses.settled(&home.tables), tables: home.tables, disclosed: home.disclosed })
     });
     match interpreted {
         Ok(Some(result)) => result,

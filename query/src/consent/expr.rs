@@ -9,7 +9,7 @@ use ledger::contract::Operation;
 
 use super::{
     Unknown,
-    home::{Home, Labels},
+    home::{Home, Labels, unalias},
     label::Label,
 };
 use crate::compile::words::words;
@@ -37,14 +37,16 @@ impl Row<'_> {
             }
             Expr::Cast(c) => self.cast(e, &c.expr, c.field.data_type()),
             Expr::TryCast(c) => self.cast(e, &c.expr, c.field.data_type()),
-            Expr::Negative(inner) => self.expr(inner),
+            Expr::Negative(inner) => Ok(self.expr(inner)?.negated()),
             Expr::BinaryExpr(b) => {
                 let (l, r) = (self.expr(&b.left)?, self.expr(&b.right)?);
                 match b.op {
-                    Operator::And | Operator::Or => Ok(l.and(&r)),
+                    Operator::And | Operator::Or => Ok(l.with_condition(&r)),
                     Operator::Plus | Operator::Minus | Operator::Multiply if self.rounds(e, b) => self.any(e, l.and(&r)),
-                    Operator::Plus | Operator::Minus => Ok(l.plus(&r)),
-                    Operator::Multiply => Ok(l.times(&r)),
+                    Operator::Plus | Operator::Minus if far([(&b.left, &l), (&b.right, &r)]) => self.any(e, l.and(&r)),
+                    Operator::Plus => Ok(l.plus(&r)),
+                    Operator::Minus => Ok(l.minus(&r)),
+                    Operator::Multiply => Ok(l.times(&r, is_positive(&b.left) || is_positive(&b.right))),
                     Operator::Divide => self.quotient(e, &l, &r),
                     Operator::Eq | Operator::IsNotDistinctFrom => Ok(self.equal(e, &l, &r)),
                     // whether there is any group
@@ -125,7 +127,9 @@ impl Row<'_> {
     fn cast(&mut self, e: &Expr, of: &Expr, to: &DataType) -> Result<Label, Unknown> {
         let label = self.expr(of)?;
         let from = of.get_type(self.schema).unwrap_or(DataType::Null);
-        if keeps_apart(&from, to) { Ok(label) } else { self.any(e, label) }
+        // what a literal moved far beyond its own digits falls together with its neighbours
+        let moved = matches!(from, DataType::Decimal128(16.., _)) && to.is_floating() && label.has_literal();
+        if keeps_apart(&from, to) && !moved { Ok(label) } else { self.any(e, label) }
     }
 
     /// What is divided by is compared with 0, and what is rounded is told from what rounds otherwise; a floating-point number divided by a literal is not.
@@ -230,6 +234,25 @@ fn integer(ty: &DataType) -> Option<(u8, bool)> {
         DataType::UInt64 => (64, false),
         _ => return None,
     })
+}
+
+/// Whether a sum or a difference moves values as far as a floating-point number does not tell them apart any more, by a literal or by what is only known to be one.
+fn far(sides: [(&Expr, &Label); 2]) -> bool {
+    let near = |e: &Expr| match unalias(e) {
+        Expr::Literal(v, _) => !matches!(v.data_type(), DataType::Int64 | DataType::UInt64) || v.to_string().len() <= 10,
+        _ => false,
+    };
+    let [(left, l), (right, r)] = sides;
+    match (l.0.is_empty(), r.0.is_empty()) {
+        (true, false) => !near(left),
+        (false, true) => !near(right),
+        _ => false,
+    }
+}
+
+/// Whether a factor is a literal that is not less than 0.
+fn is_positive(e: &Expr) -> bool {
+    matches!(unalias(e), Expr::Literal(v, _) if !v.is_null() && !v.to_string().starts_with('-'))
 }
 
 fn is_zero(e: &Expr) -> bool {

@@ -42,11 +42,12 @@ impl Home {
             let found = match &node.op {
                 Op::Column { scan, column, .. } => (scans[scan.0][*column].clone(), plan.scan(*scan).columns[*column].words.clone()),
                 Op::Not(a) => (of(a).0.tested_as("NOT"), format!("NOT {}", of(a).1)),
-                Op::And(all) => (Label::union(all.iter().map(|a| &of(a).0)), "a condition".into()),
-                Op::Or(all) => (Label::union(all.iter().map(|a| &of(a).0)), "a condition".into()),
+                Op::And(all) | Op::Or(all) => {
+                    (all.iter().fold(Label::default(), |label, a| label.with_condition(&of(a).0)), "a condition".into())
+                }
                 Op::Lift(a) => of(a).clone(),
                 Op::Add(a, b) => (of(a).0.plus(&of(b).0), format!("{} + {}", of(a).1, of(b).1)),
-                Op::Product(a, b) => (of(a).0.times(&of(b).0), format!("{} * {}", of(a).1, of(b).1)),
+                Op::Product(a, b) => (of(a).0.times(&of(b).0, true), format!("{} * {}", of(a).1, of(b).1)),
                 Op::Less(a, b) => {
                     let words = clipped(format!("{} < {}", of(a).1, of(b).1));
                     (of(a).0.clone().and(&of(b).0).tested(Operation::Filter, &words), words)
@@ -140,8 +141,8 @@ impl Home {
     fn cells(&mut self, cells: &[Label]) -> Label {
         let all = Label::union(cells);
         all.map(|atom| {
-            let differs = cells.iter().any(|cell| !cell.0.contains(atom));
-            if differs && matches!(atom.kind, Kind::Test { .. }) {
+            let differs = || cells.iter().any(|cell| !cell.0.contains(atom));
+            if matches!(atom.kind, Kind::Test { .. }) && differs() {
                 let key = self.uses.key(&Label::from(BTreeSet::from([atom.clone()])));
                 self.uses.out(&key, Role::Plain);
                 return None;

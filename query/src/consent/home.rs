@@ -257,8 +257,11 @@ impl Home {
             "min" | "bool_and" => self.uses.fold(Min, &both, rows),
             "max" | "bool_or" => self.uses.fold(Max, &both, rows),
             "var" | "var_pop" | "stddev" | "stddev_pop" => self.uses.fold(Var, &both, rows),
-            "corr" | "covar_samp" | "covar_pop" => self.uses.fold(Corr, &both, rows),
-            regression if regression.starts_with("regr_") => self.uses.fold(Corr, &both, rows),
+            // it opens the sums of each
+            name if matches!(name, "corr" | "covar_samp" | "covar_pop") || name.starts_with("regr_") => {
+                let sums: Vec<_> = args.iter().map(|arg| self.uses.fold(Corr, &arg.clone().and(given), rows)).collect();
+                Label::union(&sums)
+            }
             "median"
             | "approx_median"
             | "percentile_cont"
@@ -293,6 +296,7 @@ impl Home {
         let label = match f.fun.name() {
             // it counts the rows before
             "row_number" | "rank" | "dense_rank" | "percent_rank" | "cume_dist" | "ntile" => place,
+            "lag" | "lead" if args.len() > 2 => Label::union(&args).with_literal().and(&place),
             "lag" | "lead" | "first_value" | "last_value" | "nth_value" => Label::union(&args).and(&place),
             _ if ignores => return Err(Unknown::of("IGNORE NULLS")),
             name => {

@@ -31,6 +31,8 @@ pub(super) enum Kind {
     Computed,
     /// It is the value, and groups are made by it.
     Key,
+    /// It is computed of the value, and groups are made by that.
+    OfKey,
     /// It says whether there is a value.
     Presence,
     /// It says how the value compared.
@@ -80,12 +82,36 @@ impl Atom {
 
     /// Whether it is a number or text that says something of the column's own values.
     pub(super) fn is_value(&self) -> bool {
-        matches!(self.kind, Kind::Value | Kind::Computed | Kind::Key) && self.source != Source::Literal
+        self.kind.is_value() && self.source != Source::Literal
     }
 
     /// Whether it derives from the column's values, compared or not.
     fn is_of_column(&self) -> bool {
         !matches!(self.source, Source::Rows(_) | Source::Literal) && !matches!(self.kind, Kind::Split { .. } | Kind::Presence | Kind::Place)
+    }
+}
+
+impl Kind {
+    pub(super) fn is_value(&self) -> bool {
+        matches!(self, Kind::Value | Kind::Computed) || self.is_key()
+    }
+
+    /// Whether groups are made by it.
+    pub(super) fn is_key(&self) -> bool {
+        matches!(self, Kind::Key | Kind::OfKey)
+    }
+
+    /// Whether something was computed of the value.
+    pub(super) fn is_computed(&self) -> bool {
+        matches!(self, Kind::Computed | Kind::OfKey)
+    }
+
+    fn computed(&self) -> Self {
+        match self {
+            Kind::Value => Kind::Computed,
+            Kind::Key => Kind::OfKey,
+            other => other.clone(),
+        }
     }
 }
 
@@ -117,6 +143,14 @@ impl Folds {
 
     pub(super) const fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    const fn is_computed(self) -> bool {
+        self.meets(Self::COMPUTED)
     }
 
     pub(super) const fn is_within(self, other: Self) -> bool {
@@ -169,9 +203,27 @@ impl Label {
     /// Of an expression over values with this label: it has their values in it.
     pub(super) fn computed(&self) -> Self {
         self.map(|atom| {
-            let kind = if atom.kind == Kind::Value && atom.source != Source::Literal { Kind::Computed } else { atom.kind.clone() };
+            let kind = if atom.source == Source::Literal { atom.kind.clone() } else { atom.kind.computed() };
             Some(Atom { kind, folds: atom.folds.computed(), ..atom.clone() })
         })
+    }
+
+    /// With the other sign: the greatest is the least of what it was.
+    pub(super) fn negated(&self) -> Self {
+        let turned = Folds::of(Operation::Min).and(Operation::Max);
+        self.map(|atom| match atom.folds {
+            _ if !atom.is_value() => Some(atom.clone()),
+            folds if folds.is_empty() => Some(Atom { kind: atom.kind.computed(), ..atom.clone() }),
+            folds if folds.meets(turned) => Some(Atom { folds: folds.computed(), ..atom.clone() }),
+            _ => Some(atom.clone()),
+        })
+    }
+
+    /// Of two conditions in one. What is known of one with the other is computed of both.
+    pub(super) fn with_condition(&self, other: &Self) -> Self {
+        let of_values = |label: &Self| label.0.iter().any(Atom::is_value);
+        let both = self.clone().and(other);
+        if of_values(self) && of_values(other) && self != other { both.computed() } else { both }
     }
 
     /// Of a sum or a difference. With a literal it is as good as the other; but the sum of such is another, and so is who it equals.
@@ -183,19 +235,35 @@ impl Label {
         }
     }
 
-    /// Of a product. With a literal it is as good as the other.
-    pub(super) fn times(&self, other: &Self) -> Self {
+    /// Of a difference.
+    pub(super) fn minus(&self, other: &Self) -> Self {
+        if self.0.is_empty() { other.negated().mixed() } else { self.plus(other) }
+    }
+
+    /// Of a product. With a literal it is as good as the other, but another's value no more; `positive` says that the literal, if one is, is not less than 0.
+    pub(super) fn times(&self, other: &Self, positive: bool) -> Self {
         match (self.0.is_empty(), other.0.is_empty()) {
             (false, false) => self.clone().and(other).computed(),
-            (false, true) => self.clone(),
-            (true, _) => other.clone(),
+            (false, true) => self.scaled(positive),
+            (true, _) => other.scaled(positive),
         }
+    }
+
+    fn scaled(&self, positive: bool) -> Self {
+        if positive { self.with_literal() } else { self.negated().with_literal() }
     }
 
     /// With a literal in it, or instead of it.
     fn mixed(&self) -> Self {
-        let folded = self.map(|atom| Some(Atom { folds: atom.folds.computed(), ..atom.clone() }));
-        if folded.0.is_empty() { folded } else { folded.and(&Label::of(Source::Literal)) }
+        self.map(|atom| Some(Atom { folds: atom.folds.computed(), ..atom.clone() })).with_literal()
+    }
+
+    pub(super) fn with_literal(&self) -> Self {
+        if self.0.is_empty() { self.clone() } else { self.clone().and(&Label::of(Source::Literal)) }
+    }
+
+    pub(super) fn has_literal(&self) -> bool {
+        self.0.iter().any(|atom| atom.source == Source::Literal)
     }
 
     /// Of one of several values: where some are literals, it need not be of the columns of the others.
@@ -224,17 +292,21 @@ impl Label {
         let words: Rc<str> = words.into();
         let joined = self.0.iter().any(|atom| atom.kind == (Kind::Split { joined: true }));
         self.map(|atom| {
-            let row = atom.folds.is_empty() && atom.kind != Kind::Key;
+            let row = atom.folds.is_empty() && !atom.kind.is_key();
             let test = || {
                 let folded = if joined { Folds::NONE } else { atom.folds };
                 let groups = if folded.is_empty() { Rc::default() } else { groups.clone() };
                 Atom::new(atom.source.clone(), Kind::Test { of, words: words.clone(), row, folded, groups })
             };
             Some(match &atom.kind {
-                Kind::Value | Kind::Computed | Kind::Key if atom.source == Source::Literal => return None,
-                Kind::Value | Kind::Computed | Kind::Key => test(),
+                kind if kind.is_value() && atom.source == Source::Literal => return None,
+                kind if kind.is_value() => test(),
                 // how many there are
-                Kind::Presence if !row && matches!(atom.source, Source::Rows(_)) => Atom::new(atom.source.clone(), Kind::Presence),
+                Kind::Presence
+                    if !row && matches!(atom.source, Source::Rows(_)) && atom.folds.uncomputed() == Folds::of(Operation::Count) =>
+                {
+                    Atom::new(atom.source.clone(), Kind::Presence)
+                }
                 Kind::Presence | Kind::Split { joined: false } if !row => test(),
                 _ => atom.clone(),
             })
@@ -243,7 +315,8 @@ impl Label {
 
     /// Of a number of groups of which it is only asked whether it is 0.
     pub(super) fn any_group(&self) -> Self {
-        self.map(|atom| (!matches!(atom.kind, Kind::Split { .. }) || atom.folds.is_empty()).then(|| atom.clone()))
+        let number = |atom: &Atom| matches!(atom.kind, Kind::Split { .. }) && !atom.folds.is_empty() && !atom.folds.is_computed();
+        self.map(|atom| (!number(atom)).then(|| atom.clone()))
     }
 
     /// Of a number of rows that met a condition, of which it is only asked whether it is 0: the condition says it all.
@@ -284,7 +357,8 @@ impl Label {
 
     /// The columns by which the groups were made that an aggregate is of.
     pub(super) fn splits(&self) -> BTreeSet<Source> {
-        self.0.iter().filter(|atom| matches!(atom.kind, Kind::Split { .. })).map(|atom| atom.source.clone()).collect()
+        let made = |atom: &&Atom| matches!(atom.kind, Kind::Split { .. }) && atom.folds.is_empty();
+        self.0.iter().filter(made).map(|atom| atom.source.clone()).collect()
     }
 
     /// Of which of the rows, or groups, with this label one is.
@@ -300,7 +374,7 @@ impl Label {
 
     /// Whether values of single private rows are in it.
     pub(super) fn is_of_rows(&self) -> bool {
-        let of_row = |atom: &Atom| atom.is_value() && atom.kind != Kind::Key && atom.folds.is_empty() && atom.source.private().is_some();
+        let of_row = |atom: &Atom| atom.is_value() && !atom.kind.is_key() && atom.folds.is_empty() && atom.source.private().is_some();
         self.0.iter().any(of_row)
     }
 
@@ -311,7 +385,7 @@ impl Label {
 
     /// Without what groups are made by.
     pub(super) fn without_keys(&self) -> Self {
-        self.map(|atom| (atom.kind != Kind::Key).then(|| atom.clone()))
+        self.map(|atom| (!atom.kind.is_key()).then(|| atom.clone()))
     }
 
     /// Of a row that exists only where a row with this label does.

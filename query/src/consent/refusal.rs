@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt};
 
 use ledger::contract::{Contract, Operation, ROWS, Sizes, Time};
 
-use super::{Ask, Unknown, uses::Use};
+use super::{Ask, Unknown, settled::Use};
 use crate::{
     compile::place_of,
     message::{Code, Refusal},

@@ -205,6 +205,7 @@ impl Home {
     fn row_window(&mut self, function: &Function, of: &Labels, place: &Label) -> Result<Label, Unknown> {
         Ok(match function {
             Function::RowNumber | Function::Rank | Function::DenseRank | Function::Ntile(_) => place.clone(),
+            Function::Lag { column, default: Some(_), .. } => of.columns[*column].with_literal().and(place),
             Function::Lag { column, .. } | Function::First(column) => of.columns[*column].clone().and(place),
             Function::Whole(fold) => self.row_fold(fold, of)?,
             // two of neighbours differ in a row
@@ -235,16 +236,19 @@ impl Home {
                 RowOp::Integer(limbs) => (Label::default(), limbs.first().map_or_else(String::new, u64::to_string)),
                 RowOp::Element(value) => (Label::default(), value.to_string()),
                 RowOp::Not(a) => (of(a).0.tested_as("NOT"), format!("NOT {}", of(a).1)),
-                RowOp::And(bits) => (Label::union(bits.iter().map(|a| &of(a).0)), joined_words(" AND ", bits, &all)),
-                RowOp::Or(bits) => (Label::union(bits.iter().map(|a| &of(a).0)), joined_words(" OR ", bits, &all)),
+                RowOp::And(bits) => (conditions(bits, &all), joined_words(" AND ", bits, &all)),
+                RowOp::Or(bits) => (conditions(bits, &all), joined_words(" OR ", bits, &all)),
                 RowOp::Less(a, b) => compared(both(a, b), words("<", a, b)),
                 RowOp::Equal(a, b) => {
                     let (l, r, words) = (of(a).0.clone(), of(b).0.clone(), words("=", a, b));
                     (self.at(&words, |me| me.equal(&l, &r, &words)), words)
                 }
                 RowOp::Add(a, b) => (of(a).0.plus(&of(b).0), words("+", a, b)),
-                RowOp::Sub(a, b) => (of(a).0.plus(&of(b).0), words("-", a, b)),
-                RowOp::Product(a, b) => (of(a).0.times(&of(b).0), words("*", a, b)),
+                RowOp::Sub(a, b) => (of(a).0.minus(&of(b).0), words("-", a, b)),
+                RowOp::Product(a, b) => {
+                    let positive = [a, b].iter().any(|factor| is_positive(&nodes[factor.0].op));
+                    (of(a).0.times(&of(b).0, positive), words("*", a, b))
+                }
                 RowOp::Quotient { a, b, .. } => {
                     let words = words("/", a, b);
                     (both(a, b).computed().and(&both(a, b).tested(Operation::Filter, &words)), words)
@@ -262,7 +266,11 @@ impl Home {
                     compared(label, format!("{} = 0", of(a).1))
                 }
                 RowOp::Linear(terms, constant) => {
-                    let label = terms.iter().map(|(_, a)| of(a).0.clone()).reduce(|sum, term| sum.plus(&term)).unwrap_or_default();
+                    let term = |(factor, a): &(i128, RowNodeId)| match factor {
+                        1 => of(a).0.clone(),
+                        _ => of(a).0.times(&Label::default(), *factor >= 0),
+                    };
+                    let label = terms.iter().map(term).reduce(|sum, term| sum.plus(&term)).unwrap_or_default();
                     let label = if *constant == 0 { label } else { label.plus(&Label::default()) };
                     (label, joined_words(" + ", &terms.iter().map(|(_, a)| *a).collect::<Vec<_>>(), &all))
                 }
@@ -290,10 +298,18 @@ impl Home {
             let roles = if roles.is_empty() { &[Role::Plain][..] } else { roles };
             self.at(&column.words, |me| roles.iter().for_each(|role| me.uses.out(label, *role)));
         }
-        let counted = relation.places > 1 && !self.uses.releases();
-        self.at("how many rows there are", |me| me.uses.out_rows(&labels.rows, counted));
+        self.at("how many rows there are", |me| me.uses.out_rows(&labels.rows, relation.places > 1));
         Ok(())
     }
+}
+
+/// Whether a factor is not less than 0, whatever it is of.
+fn is_positive(op: &RowOp) -> bool {
+    matches!(op, RowOp::Lift(_) | RowOp::Element(0..))
+}
+
+fn conditions(of: &[RowNodeId], all: &[(Label, String)]) -> Label {
+    of.iter().fold(Label::default(), |label, a| label.with_condition(&all[a.0].0))
 }
 
 /// Whether a node is the number of a group's rows that met a condition, as it was counted: what is computed of it may say more than whether it is 0.

@@ -1,42 +1,13 @@
-//! What base columns are used for. Uses are collected while the plan is interpreted, and settled at the end, when it is known what is
-//! joined with what and what comes out.
+//! What base columns are used for, as the plan is interpreted; [`super::settled`] says at the end what that needs.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
 
-use ledger::contract::{Contract, Operation, ROWS};
+use ledger::contract::Operation;
 
 use super::label::{Atom, Folds, Kind, Label, Source, is_public};
-
-/// One thing a plan does with a private column, or with the rows of a table.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Use {
-    /// `agency.table`.
-    pub table: String,
-    /// The column; `None` for the rows.
-    pub column: Option<String>,
-    /// What is done with it.
-    pub operation: Operation,
-    /// What else, if allowed, allows it.
-    pub or: Vec<Operation>,
-    /// The columns of the table by which rows must be allowed to be grouped for `or` to do.
-    pub grouped: BTreeSet<String>,
-    /// Where in the question, in its words.
-    pub place: String,
-}
-
-impl Use {
-    /// The operation by which a contract allows it, if it does.
-    pub fn allowed_by(&self, contract: &Contract) -> Option<Operation> {
-        let may = |column: &str, operation| contract.columns.get(column).is_some_and(|allowed| allowed.contains(operation));
-        let column = self.column.as_deref().unwrap_or(ROWS);
-        let grouped = self.grouped.iter().all(|key| may(key, &Operation::Group));
-        let mut ways = std::iter::once(&self.operation).chain(self.or.iter().filter(|_| grouped));
-        ways.find(|operation| may(column, operation)).copied()
-    }
-}
 
 /// How a value comes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,25 +27,25 @@ pub(super) enum Role {
 pub(super) struct Uses {
     /// Where the interpretation is.
     pub(super) place: String,
-    found: BTreeMap<(Source, Need), String>,
+    pub(super) found: BTreeMap<(Source, Need), String>,
     /// What was matched with what.
-    edges: Vec<(Source, Source, String)>,
-    compared: Vec<Compared>,
+    pub(super) edges: Vec<(Source, Source, String)>,
+    pub(super) compared: Vec<Compared>,
 }
 
 /// An aggregate that was compared (FILTER) or ordered by (ORDER).
 #[derive(Debug)]
-struct Compared {
-    of: Operation,
-    source: Source,
-    fold: Operation,
+pub(super) struct Compared {
+    pub(super) of: Operation,
+    pub(super) source: Source,
+    pub(super) fold: Operation,
     /// The columns by which its groups were made.
-    groups: Rc<BTreeSet<Source>>,
-    place: String,
+    pub(super) groups: Rc<BTreeSet<Source>>,
+    pub(super) place: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Need {
+pub(super) enum Need {
     Operation(Operation),
     /// To compare an aggregate (FILTER), or order by it, which who may see it may do himself: if he may see the groups as well, which these columns of the table make.
     Compare(Operation, Operation, BTreeSet<String>),
@@ -86,16 +57,20 @@ enum Need {
     Place,
     /// To group by it further in. Where it is joined on, the join forms the groups as well.
     Split,
+    /// What it was matched with comes out row by row: a table of which nothing else does is so divided into groups.
+    Shown,
     /// Whoever may do anything with the column may know whether it has a value.
     Anything,
+    /// That there are so many of the table's rows as come out: they are counted, where no column of the table comes out with them.
+    Rows,
 }
 
 impl Uses {
-    fn note(&mut self, source: &Source, need: Need) {
+    pub(super) fn note(&mut self, source: &Source, need: Need) {
         self.found.entry((source.clone(), need)).or_insert_with(|| self.place.clone());
     }
 
-    fn operation(&mut self, source: &Source, operation: Operation) {
+    pub(super) fn operation(&mut self, source: &Source, operation: Operation) {
         self.note(source, Need::Operation(operation));
     }
 
@@ -127,7 +102,7 @@ impl Uses {
     pub(super) fn filter(&mut self, label: &Label) {
         for atom in label.0.iter() {
             match &atom.kind {
-                Kind::Value | Kind::Computed | Kind::Key => self.operation(&atom.source, Operation::Filter),
+                Kind::Value | Kind::Computed | Kind::Key | Kind::OfKey => self.operation(&atom.source, Operation::Filter),
                 Kind::Test { of, folded, groups, .. } => self.test(&atom.source, *of, *folded, groups),
                 Kind::Presence if matches!(atom.source, Source::Rows(_)) => {}
                 Kind::Presence => self.note(&atom.source, Need::Anything),
@@ -159,7 +134,7 @@ impl Uses {
         let groups = Rc::new(label.splits());
         for atom in label.0.iter().filter(|atom| atom.is_value()) {
             match &atom.kind {
-                Kind::Key => self.note(&atom.source, Need::Order(Operation::Group)),
+                kind if kind.is_key() => self.note(&atom.source, Need::Order(Operation::Group)),
                 _ if atom.folds.is_empty() => self.note(&atom.source, Need::Order(Operation::Release)),
                 _ => self.compared(Operation::Order, &atom.source, atom.folds, &groups),
             }
@@ -204,7 +179,7 @@ impl Uses {
         let stands = label.stands();
         for atom in label.0.iter() {
             match &atom.kind {
-                Kind::Value | Kind::Computed | Kind::Key if atom.is_value() && atom.folds.is_empty() => {
+                _ if atom.is_value() && atom.folds.is_empty() => {
                     self.note(&atom.source, if stands { Need::Split } else { Need::Pick });
                 }
                 Kind::Test { of: Operation::Filter, folded, groups, .. } if !folded.is_empty() => {
@@ -244,7 +219,7 @@ impl Uses {
         for atom in label.0.iter() {
             let before = atom.folds;
             let same = !before.is_empty()
-                && atom.kind != Kind::Computed
+                && !atom.kind.is_computed()
                 && match operation {
                     Sum => before.is_within(PARTS),
                     Min | Max => before == Folds::of(operation),
@@ -259,11 +234,11 @@ impl Uses {
                 folds = folds.and(operation);
             }
             match &atom.kind {
-                Kind::Value | Kind::Computed | Kind::Key if atom.source == Source::Literal => drop(out.insert(atom.clone())),
-                Kind::Value | Kind::Computed | Kind::Key => {
+                _ if atom.kind.is_value() && atom.source == Source::Literal => drop(out.insert(atom.clone())),
+                Kind::Value | Kind::Computed | Kind::Key | Kind::OfKey => {
                     again &= same;
                     // the least of what is computed of a value, or how many of them there are, can say which it is
-                    if atom.kind == Kind::Computed && before.is_empty() && matches!(operation, Min | Max | Median | CountDistinct) {
+                    if atom.kind.is_computed() && before.is_empty() && matches!(operation, Min | Max | Median | CountDistinct) {
                         self.operation(&atom.source, Operation::Filter);
                     }
                     out.insert(Atom { source: atom.source.clone(), kind: Kind::Value, folds });
@@ -285,6 +260,9 @@ impl Uses {
         }
         if !has_value && !counted {
             out.extend(self.count(rows).0.iter().cloned());
+        } else if operation != CountDistinct && !label.0.iter().any(|atom| of_private(atom, has_value)) {
+            let numbers = self.count(rows);
+            out.extend(numbers.0.iter().filter_map(|atom| weighed(atom, operation, label)));
         }
         if !has_value {
             let groups = label.map(|atom| matches!(atom.kind, Kind::Split { .. }).then(|| atom.clone()));
@@ -319,7 +297,7 @@ impl Uses {
         }
         label.map(|atom| {
             let kept = !matches!(atom.source, Source::Rows(_)) && !matches!(atom.kind, Kind::Split { .. } | Kind::Place);
-            kept.then(|| Atom { kind: Kind::Key, ..atom.clone() })
+            kept.then(|| Atom { kind: if atom.kind.is_computed() { Kind::OfKey } else { Kind::Key }, ..atom.clone() })
         })
     }
 
@@ -330,8 +308,8 @@ impl Uses {
             let rows = matches!(source, Source::Rows(_));
             match &atom.kind {
                 _ if *source == Source::Literal => {}
-                Kind::Value | Kind::Computed | Kind::Key => {
-                    if atom.kind == Kind::Key {
+                Kind::Value | Kind::Computed | Kind::Key | Kind::OfKey => {
+                    if atom.kind.is_key() {
                         self.operation(source, Operation::Group);
                     } else if folds.is_empty() {
                         self.operation(source, Operation::Release);
@@ -365,146 +343,45 @@ impl Uses {
     }
 
     /// That so many rows come out as they are left.
-    pub(super) fn out_rows(&mut self, rows: &Label, counted: bool) {
+    pub(super) fn out_rows(&mut self, rows: &Label, several: bool) {
         let single = rows.0.iter().any(|atom| matches!(atom.source, Source::Rows(_)));
+        let beside = rows.0.iter().any(|atom| matches!(&atom.source, Source::Rows(table) if !is_public(table)));
         for atom in rows.0.iter() {
             match &atom.kind {
                 // joined or not: they are the rows of the answer
                 Kind::Split { joined } if !(single && *joined) => {
                     self.split(&Atom { kind: Kind::Split { joined: false }, ..atom.clone() }, Need::Operation(Operation::Group));
                 }
-                Kind::Presence if counted && matches!(atom.source, Source::Rows(_)) => self.operation(&atom.source, Operation::Count),
+                Kind::Presence if several && matches!(atom.source, Source::Rows(_)) => self.note(&atom.source, Need::Rows),
+                // a group that was joined stands for rows of its table
+                Kind::Split { .. } if several && beside => {
+                    if let Some(table) = atom.source.table() {
+                        self.note(&Source::Rows(table.clone()), Need::Rows);
+                    }
+                }
                 _ => {}
             }
         }
     }
-
-    /// Whether values of single rows of a table come out.
-    pub(super) fn releases(&self) -> bool {
-        self.found.keys().any(|(_, need)| *need == Need::Operation(Operation::Release))
-    }
-
-    /// Who may see an aggregate of groups may compare it. Whether the groups come out in this question does not matter, but that they might: of groups that nobody may
-    /// see each is compared as a row is. A table's rows are grouped by all its columns that were matched with a key. A number of values is no value: it is compared as
-    /// whether there is one.
-    fn settle_compared(&mut self, components: &[BTreeMap<Node, BTreeSet<Source>>]) {
-        for Compared { of, source, fold, groups, place } in std::mem::take(&mut self.compared) {
-            let matched = |key: &Source| {
-                let component = components.iter().find(|all| all.contains_key(&Node::of(key)));
-                component.map_or_else(|| vec![key.clone()], |all| all.values().flatten().cloned().collect())
-            };
-            let private = groups.iter().flat_map(matched).filter_map(|key| {
-                let (table, column) = key.private()?;
-                (Some(table) == source.table()).then(|| column.to_string())
-            });
-            self.place = place;
-            let keys = if fold == Operation::Count { BTreeSet::new() } else { private.collect() };
-            self.note(&source, Need::Compare(of, fold, keys));
-        }
-    }
-
-    /// All uses of private columns.
-    pub(super) fn settled(mut self) -> BTreeSet<Use> {
-        let components = components(&self.edges);
-        // who groups by a column groups by all that were matched with it, who counts public values counts what was matched with them
-        let grouped = self.found.iter().filter_map(|((source, need), place)| match need {
-            Need::Operation(Operation::Group) => Some((source.clone(), Operation::Group, place.clone())),
-            Need::Operation(Operation::CountDistinct) if source.private().is_none() => {
-                Some((source.clone(), Operation::CountDistinct, place.clone()))
-            }
-            _ => None,
-        });
-        for (source, operation, place) in grouped.collect::<Vec<_>>() {
-            let with = components.iter().find(|all| all.contains_key(&Node::of(&source)));
-            self.place = place;
-            for source in with.into_iter().flat_map(|all| all.values().flatten()) {
-                self.operation(source, operation);
-            }
-        }
-        self.settle_compared(&components);
-        let mut all = BTreeSet::new();
-        let none = BTreeSet::new();
-        let mut add = |source: &Source, operation, or: &[Operation], grouped: &BTreeSet<String>, place: &str| {
-            let (table, column) = match source {
-                Source::Rows(table) if !is_public(table) => (table, None),
-                source => match source.private() {
-                    Some((table, column)) => (table, Some(column.to_string())),
-                    None => return,
-                },
-            };
-            let (table, or, grouped, place) = (table.to_string(), or.to_vec(), grouped.clone(), place.to_owned());
-            all.insert(Use { table, column, operation, or, grouped, place });
-        };
-        for ((source, need), place) in &self.found {
-            match need {
-                // who may see the groups may count them
-                Need::Operation(Operation::CountDistinct) => add(source, Operation::CountDistinct, &[Operation::Group], &none, place),
-                Need::Operation(operation) => add(source, *operation, &[], &none, place),
-                Need::Order(seen) => add(source, Operation::Order, &[*seen], &none, place),
-                Need::Pick => add(source, Operation::Filter, &[Operation::Group], &none, place),
-                Need::Place => add(source, Operation::Order, &[Operation::Group], &none, place),
-                Need::Compare(of, fold, grouped) => {
-                    let or: &[Operation] = match fold {
-                        // a mean opens its sum
-                        Operation::Sum => &[Operation::Sum, Operation::Avg, Operation::Var, Operation::Corr],
-                        Operation::CountDistinct => &[Operation::CountDistinct, Operation::Group],
-                        Operation::Count => &Operation::ALL,
-                        fold => &[*fold],
-                    };
-                    add(source, *of, or, grouped, place);
-                }
-                Need::Split if self.edges.iter().any(|(a, b, _)| a == source || b == source) => {}
-                Need::Split => add(source, Operation::Group, &[], &none, place),
-                Need::Anything => add(source, Operation::Count, &Operation::ALL, &none, place),
-            }
-        }
-        for component in &components {
-            let private: BTreeSet<&Source> = component.values().flatten().filter(|source| source.private().is_some()).collect();
-            let tables: BTreeSet<_> = private.iter().filter_map(|source| source.private()).map(|(table, _)| table).collect();
-            // what a table's rows may be split by, they may be matched by with public rows, and with each other
-            let or: &[Operation] = if tables.len() > 1 { &[] } else { &[Operation::Group] };
-            for source in private {
-                let place = self.edges.iter().find(|(a, b, _)| a == source || b == source).map_or("", |(.., place)| place);
-                add(source, Operation::Join, or, &none, place);
-            }
-        }
-        all
-    }
 }
 
-/// What is known with what: a public table's columns are known together.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Node {
-    Public(Rc<str>),
-    Other(Source),
+/// Whether it is a value of a private column, or, where there are no values, says whether there is one.
+fn of_private(atom: &Atom, values: bool) -> bool {
+    let private = atom.source.table().is_some_and(|table| !is_public(table));
+    let there = atom.kind == Kind::Presence && matches!(atom.source, Source::Column(..)) && atom.folds.is_empty();
+    private && (atom.is_value() || !values && there)
 }
 
-impl Node {
-    fn of(source: &Source) -> Self {
-        match source {
-            Source::Column(table, _) if is_public(table) => Node::Public(table.clone()),
-            source => Node::Other(source.clone()),
+/// Of a number of rows, or of groups, each of which weighs as much as a value that is nobody's, or as another table's rows that are beside it.
+fn weighed(number: &Atom, operation: Operation, value: &Label) -> Option<Atom> {
+    let mut counted = value.0.iter().filter(|atom| !atom.folds.is_empty());
+    match &number.source {
+        Source::Rows(table) => {
+            counted.all(|atom| atom.source.table() != Some(table)).then(|| Atom { folds: Folds::of(operation), ..number.clone() })
         }
+        _ => counted.next().is_none().then(|| number.clone()),
     }
 }
 
 /// What a sum may be taken of again: a sum in two steps is a sum.
 const PARTS: Folds = Folds::of(Operation::Sum).and(Operation::Count);
-
-/// The connected parts of what is matched.
-fn components(edges: &[(Source, Source, String)]) -> Vec<BTreeMap<Node, BTreeSet<Source>>> {
-    let mut all: Vec<BTreeMap<Node, BTreeSet<Source>>> = Vec::new();
-    for (a, b, _) in edges {
-        let mut whole: BTreeMap<Node, BTreeSet<Source>> = BTreeMap::new();
-        for source in [a, b] {
-            whole.entry(Node::of(source)).or_default().insert(source.clone());
-        }
-        let (touched, apart): (Vec<_>, Vec<_>) = all.into_iter().partition(|other| other.keys().any(|node| whole.contains_key(node)));
-        for (node, sources) in touched.into_iter().flatten() {
-            whole.entry(node).or_default().extend(sources);
-        }
-        all = apart;
-        all.push(whole);
-    }
-    all
-}

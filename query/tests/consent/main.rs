@@ -2,6 +2,7 @@
 //! of its own, because none of the engines is in it.
 
 mod denials;
+mod looked_up;
 mod protection;
 mod questions;
 mod reference;

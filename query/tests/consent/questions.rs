@@ -56,6 +56,8 @@ pub enum Agg {
     Rows(Option<Cond>),
     Of(Operation, Value, Option<Cond>),
     Corr(Number, Number),
+    /// Of the zones that are looked up, where they are.
+    Zones(Operation),
 }
 
 #[derive(Clone, Debug)]
@@ -80,6 +82,8 @@ pub enum Shape {
     Shown {
         of: Vec<Number>,
         by: Option<Number>,
+        /// Where they are, that is, in which borough of the zones.
+        place: bool,
     },
 }
 
@@ -125,6 +129,7 @@ fn agg() -> impl Strategy<Value = Agg> {
             (op, of) => Agg::Of(op, of, filter),
         }),
         1 => (number(), number()).prop_map(|(a, b)| Agg::Corr(a, b)),
+        1 => prop::sample::select(vec![Sum, Avg, Count, CountDistinct, Min, Max]).prop_map(Agg::Zones),
     ]
 }
 
@@ -140,7 +145,8 @@ fn shape() -> impl Strategy<Value = Shape> {
         7 => groups.prop_map(|(of, by, having, limit)| Shape::Groups { of, by, having, limit }),
         3 => nested.prop_map(|(by, inner, outer, above, again)| Shape::Nested { by, inner, outer, above, again }),
         1 => any::<u8>().prop_map(|by| Shape::Distinct { by }),
-        2 => (prop::collection::vec(number(), 1..=2), proptest::option::of(number())).prop_map(|(of, by)| Shape::Shown { of, by }),
+        2 => (prop::collection::vec(number(), 0..=2), proptest::option::of(number()), any::<bool>())
+            .prop_map(|(of, by, place)| Shape::Shown { of, by, place }),
     ]
 }
 
@@ -297,9 +303,15 @@ impl Question {
                 let key = self.key(*by).0;
                 format!("SELECT COUNT(*) AS n FROM (SELECT DISTINCT {key} AS k FROM {from}{conditions}) d")
             }
-            Shape::Shown { of, by } => {
+            Shape::Shown { of, by, place } => {
                 let mut items: Vec<String> = of.iter().map(|n| self.column(*n)).collect();
                 items.dedup();
+                if *place && self.zoned() {
+                    items.push("z.borough".into());
+                }
+                if items.is_empty() {
+                    items.push("1 AS one".into());
+                }
                 let mut sql = format!("SELECT {} FROM {from}{conditions}", items.join(", "));
                 if let Some(by) = by {
                     sql += &format!(" ORDER BY {} LIMIT 5", self.column(*by));
@@ -348,6 +360,15 @@ impl Question {
                 format!("{name}({distinct}{value}){}", filter(f))
             }
             Agg::Corr(a, b) => format!("CORR({}, {})", self.column(*a), self.column(*b)),
+            Agg::Zones(_) if !self.zoned() => "COUNT(*)".into(),
+            Agg::Zones(op) => match op {
+                Avg => "AVG(z.zone)".into(),
+                Count => "COUNT(z.zone)".into(),
+                CountDistinct => "COUNT(DISTINCT z.zone)".into(),
+                Min => "MIN(z.zone)".into(),
+                Max => "MAX(z.zone)".into(),
+                _ => "SUM(z.zone)".into(),
+            },
         }
     }
 }

@@ -84,7 +84,10 @@ impl Question {
                         true => {
                             self.agg(having, &counted, &mut needs);
                             // a mean is compared as a sum with so many times a count
-                            if let Agg::Of(Avg, value, filter) = having {
+                            // of values that may be missing, whoever may see the mean may know how many there are
+                            if let Agg::Of(Avg, value, filter) = having
+                                && !self.parts(value, &mut needs).0.iter().any(|(.., nullable)| *nullable)
+                            {
                                 self.agg(&Agg::Of(Count, value.clone(), filter.clone()), &counted, &mut needs);
                             }
                         }
@@ -122,8 +125,14 @@ impl Question {
                 }
             }
             Shape::Distinct { by } => self.grouped(*by, &[Group, CountDistinct], &mut needs),
-            Shape::Shown { of, by } => {
+            Shape::Shown { of, by, place } => {
                 let shown: Vec<_> = of.iter().map(|n| self.number(*n)).collect();
+                let shows = |table: &Table| shown.iter().any(|(t, ..)| t.name == table.name);
+                // the rows of a table of which nothing else comes out are counted
+                counted.iter().filter(|t| !shows(t)).for_each(|t| needs.add(t, None, &[Count]));
+                if *place && self.zoned() {
+                    needs.add(tables[0], Some("zone"), if shows(tables[0]) { &[Release] } else { &[Release, Group] });
+                }
                 shown.iter().for_each(|(t, c, _)| needs.add(t, Some(c), &[Release]));
                 if let Some((t, c, _)) = by.map(|by| self.number(by))
                     && !shown.iter().any(|(t2, c2, _)| t2.name == t.name && *c2 == c)
@@ -159,6 +168,8 @@ impl Question {
                 rows(needs);
                 filter.iter().for_each(|c| needs.cond(c, &tables));
             }
+            Agg::Zones(CountDistinct) if self.zoned() => needs.add(tables[0], Some("zone"), &[Group, CountDistinct]),
+            Agg::Zones(_) => rows(needs),
             Agg::Corr(a, b) => {
                 for n in [a, b] {
                     let (t, c, _) = self.number(*n);
@@ -195,6 +206,10 @@ impl Question {
     fn having(&self, agg: &Agg, needs: &mut Needs) {
         let tables = self.tables();
         match agg {
+            Agg::Zones(CountDistinct) if self.zoned() => needs.add(tables[0], Some("zone"), &[Filter, Group, CountDistinct]),
+            // rows are counted, each for as much as its zone
+            Agg::Zones(op) if self.zoned() && *op != Count => needs.add(tables[0], None, &[Count]),
+            Agg::Zones(_) => {}
             Agg::Rows(filter) => filter.iter().for_each(|c| needs.cond(c, &tables)),
             Agg::Corr(a, b) => [a, b].into_iter().for_each(|n| {
                 let (t, c, _) = self.number(*n);

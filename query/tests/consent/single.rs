@@ -2,7 +2,7 @@
 
 use super::denials::{asked, meters};
 use super::*;
-use Operation::{Filter, Group, Join, Max, Order, Release, Sum};
+use Operation::{CountDistinct, Filter, Group, Join, Max, Min, Order, Release, Sum};
 
 /// Whether a contract that allows this of `peak` and of `resident` allows the question.
 #[track_caller]
@@ -210,9 +210,8 @@ fn aggregates_of_parts_say_what_the_parts_are() {
         allowed(sql, &[of], &[]).expect_err(sql);
         allowed(sql, &[of, Filter], &[]).unwrap_or_else(|denial| panic!("{sql}\n{denial}"));
     }
-    for sql in ["SELECT MAX(peak * 2 + 1) AS x FROM energy.meters", "SELECT MAX(-peak) AS x FROM energy.meters"] {
-        allowed(sql, &[Max], &[]).unwrap_or_else(|denial| panic!("{sql}\n{denial}"));
-    }
+    let turned = "SELECT MAX(peak * 2 + 1) AS x FROM energy.meters";
+    allowed(turned, &[Max], &[]).unwrap_or_else(|denial| panic!("{turned}\n{denial}"));
     let doubled = "SELECT SUM(c * 2) AS x FROM (SELECT COUNT(*) AS c FROM energy.meters GROUP BY zone) r";
     allowed(doubled, &[], &[]).expect("as many rows, twice");
 }
@@ -241,4 +240,83 @@ fn what_is_computed_of_another_table_is_no_column_of_it() {
     may("SELECT SUM(m.peak) AS s FROM energy.meters m JOIN health.stays h ON m.resident = h.resident", &[Join]).expect("a column");
     may("SELECT SUM(m.peak) AS s FROM energy.meters m WHERE m.resident IN (SELECT resident FROM health.stays GROUP BY resident)", &[Join])
         .expect("a column's values");
+}
+
+/// With the other sign the greatest is the least.
+#[test]
+fn the_greatest_of_what_is_turned_is_the_least() {
+    for value in ["-peak", "peak * -1", "0 - peak", "100 - peak * 2"] {
+        let sql = format!("SELECT MAX({value}) AS x FROM energy.meters");
+        allowed(&sql, &[Max], &[]).expect_err(&sql);
+        allowed(&sql, &[Max, Filter], &[]).unwrap_or_else(|denial| panic!("{sql}\n{denial}"));
+        let total = format!("SELECT SUM({value}) AS x FROM energy.meters");
+        allowed(&total, &[Sum], &[]).unwrap_or_else(|denial| panic!("{total}\n{denial}"));
+    }
+    let met = "SELECT MAX(m.peak * -1) AS x FROM energy.meters m JOIN health.stays h ON h.resident = m.resident";
+    let stays = contract("health.stays", [("resident".to_owned(), [Join].into())].into());
+    let may = |peak: &[Operation]| asked(met, &[meters(&[("peak", peak), ("resident", &[Join])]), stays.clone()], |_| {}).map(drop);
+    may(&[Max]).expect_err("the least");
+    may(&[Max, Filter]).expect("compared");
+    // of the greatest of each the least
+    for turned in ["-s", "s * -1", "0 - s"] {
+        let sql = format!("SELECT MAX({turned}) AS x FROM (SELECT MAX(peak) AS s FROM energy.meters GROUP BY resident) q");
+        allowed(&sql, &[Max], &[]).expect_err(&sql);
+        allowed(&sql, &[Max], &[Group]).unwrap_or_else(|denial| panic!("{sql}\n{denial}"));
+    }
+}
+
+#[test]
+fn conditions_in_one_are_computed_of_each() {
+    let stays = |of: &[Operation]| {
+        contract("health.stays", [("resident".to_owned(), [Join].into()), ("urgent".to_owned(), of.iter().copied().collect())].into())
+    };
+    for fold in ["BOOL_OR", "BOOL_AND"] {
+        let sql = format!("SELECT {fold}(m.poor AND h.urgent) AS x FROM energy.meters m JOIN health.stays h ON h.resident = m.resident");
+        let may = |of: &[Operation]| asked(&sql, &[meters(&[("poor", of), ("resident", &[Join])]), stays(of)], |_| {}).map(drop);
+        may(&[Max, Min]).expect_err(&sql);
+        may(&[Max, Min, Filter]).unwrap_or_else(|denial| panic!("{sql}\n{denial}"));
+    }
+}
+
+/// Beyond 2^53 a floating-point number has no room for what it was: as with a quotient of whole numbers, values fall together.
+#[test]
+fn what_a_literal_moves_out_of_precision_is_rounded() {
+    for (of, sql) in [
+        (CountDistinct, "SELECT COUNT(DISTINCT CAST(peak + 1152921504606846976 AS DOUBLE)) AS x FROM energy.meters"),
+        (Max, "SELECT MAX(CAST(peak + 1152921504606846976 AS DOUBLE)) AS x FROM energy.meters"),
+        (CountDistinct, "SELECT COUNT(DISTINCT CAST(peak * 0.000000000001 + 99999.0 AS DOUBLE)) AS x FROM energy.meters"),
+    ] {
+        allowed(sql, &[of], &[]).expect_err(sql);
+        allowed(sql, &[of, Filter], &[]).unwrap_or_else(|denial| panic!("{sql}\n{denial}"));
+    }
+    let near = "SELECT VAR_POP(peak * 2 + 1) AS x FROM energy.meters";
+    allowed(near, &[Operation::Var], &[]).unwrap_or_else(|denial| panic!("{near}\n{denial}"));
+}
+
+#[test]
+fn the_multiple_of_a_public_value_is_no_value_of_the_table() {
+    for sql in [
+        "SELECT SUM(m.peak) AS s FROM energy.meters m JOIN public.zones z ON m.resident = z.zone * 101 WHERE z.zone = 1",
+        "SELECT SUM(m.peak) AS s FROM energy.meters m WHERE m.resident IN (SELECT zone * 101 FROM public.zones WHERE borough = 'north')",
+        "SELECT SUM(m.peak) AS s FROM energy.meters m WHERE m.resident IN (SELECT k * k * 5 FROM (SELECT zone AS k FROM public.zones GROUP BY zone) q)",
+        "SELECT SUM(m.peak) AS s FROM energy.meters m WHERE m.resident IN (SELECT LAG(zone, 1, 4711) OVER () FROM public.zones)",
+    ] {
+        allowed(sql, &[Sum], &[Join]).expect_err(sql);
+        allowed(sql, &[Sum], &[Join, Filter]).unwrap_or_else(|denial| panic!("{sql}\n{denial}"));
+    }
+}
+
+#[test]
+fn a_number_of_groups_that_is_computed_with_is_compared() {
+    let of = |test: &str| {
+        format!(
+            "SELECT SUM(p) AS s FROM (SELECT SUM(p) AS p, COUNT(*) AS n FROM (SELECT SUM(peak) AS p FROM energy.meters GROUP BY resident) q) r \
+             WHERE {test}"
+        )
+    };
+    for test in ["n * n - 25 > 0", "n - 5 > 0", "n > 5"] {
+        allowed(&of(test), &[Sum], &[Join]).expect_err(test);
+        allowed(&of(test), &[Sum], &[CountDistinct]).unwrap_or_else(|denial| panic!("{test}\n{denial}"));
+    }
+    allowed(&of("n > 0"), &[Sum], &[]).expect("whether there is any");
 }
