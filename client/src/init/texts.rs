@@ -40,6 +40,7 @@ max = 4
 name = "name"
 type = "STRING"
 nullable = false
+max_bytes = 40                  # of a text without a dictionary: row by row, it is as wide as its longest value may be
 
 # A domain is the public set of values that private columns draw from: what agencies' tables are joined and grouped by.
 [[domain]]

@@ -262,8 +262,12 @@ impl<'a> Rows<'a> {
     fn natural(&self, plan: &LogicalPlan, expr: &Expr) -> Result<RowForm, SqlError> {
         let facts = Facts::of(plan, self.catalog);
         let known = form::known_of(expr, plan.schema(), &facts.columns, self.catalog);
-        form::natural(&known, form::text_bytes(expr, plan, self.catalog), &said(expr))
-            .map_err(|e| e.at(form::place(expr, &known, self.text)))
+        let refused = |e: SqlError| {
+            let windowed = known.ty.is_floating() && window::is_windowed_mean(plan, expr);
+            let fix = if windowed { "CAST its argument: AVG(CAST(… AS DECIMAL(p, s))) OVER (…)".to_owned() } else { e.fix.clone() };
+            SqlError { fix, ..e }.at(form::place(expr, &known, self.text))
+        };
+        form::natural(&known, form::text_bytes(expr, plan, self.catalog), &said(expr)).map_err(refused)
     }
 
     fn union(&mut self, u: &datafusion::logical_expr::Union, plan: &LogicalPlan, demands: &[Demand]) -> Result<Asked, SqlError> {

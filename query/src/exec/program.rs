@@ -417,7 +417,11 @@ impl<'p> Program<'p> {
         }
         steps.extend(self.relations.steps(self.plan));
         let parts = self.ground.parts(self.plan);
-        let what = format!("{} to the planner", counted(parts.iter().map(|p| p.layout.rows * p.layout.planes).sum(), "numbers"));
+        let opened =
+            |of: fn(InputRing) -> bool| parts.iter().filter(|p| of(p.ring)).map(|p| p.layout.rows * p.layout.planes).sum::<usize>();
+        let opened = [(opened(|ring| ring != InputRing::Bits), "numbers"), (opened(|ring| ring == InputRing::Bits), "bits")];
+        let opened: Vec<_> = opened.into_iter().filter(|(n, _)| *n > 0).map(|(n, of)| counted(n, of)).collect();
+        let what = format!("{} to the planner", opened.join(" and "));
         steps.push(self.step(StepKind::Release, "release", what, parts.iter().map(|p| p.layout.rows).max().unwrap_or(0)));
         self.steps = steps;
     }

@@ -60,6 +60,51 @@ fn a_question_rewritten_as_advised_is_answered() {
     let calls = |select: &str| format!("SELECT {select} {CALLS}");
     let cases: Vec<(String, Code, &str, String, Asks)> = vec![
         (
+            join("p.level") + " GROUP BY p.level HAVING AVG(p.ward) / NULLIF(SUM(c.weight), 0) > 0.01",
+            not,
+            "(p.ward) AS DECIMAL(p, s))",
+            join("p.level") + " GROUP BY p.level HAVING CAST(AVG(p.ward) AS DECIMAL(10, 4)) / NULLIF(SUM(c.weight), 0) > 0.01",
+            Asks::Same,
+        ),
+        (
+            join("p.pupil, AVG(p.ward) OVER (PARTITION BY c.insured) AS a"),
+            not,
+            "AVG(CAST(… AS DECIMAL(p, s))) OVER (…)",
+            join("p.pupil, AVG(CAST(p.ward AS DECIMAL(9, 2))) OVER (PARTITION BY c.insured) AS a"),
+            Asks::Other,
+        ),
+        (
+            join("p.pupil, LAST_VALUE(p.points) OVER (PARTITION BY c.insured ORDER BY p.pupil) AS a"),
+            not,
+            "write FIRST_VALUE(…) OVER (… ORDER BY … DESC)",
+            join("p.pupil, FIRST_VALUE(p.points) OVER (PARTITION BY c.insured ORDER BY p.pupil DESC) AS a"),
+            Asks::Other,
+        ),
+        (
+            join("p.pupil, NTH_VALUE(p.points, 2) OVER (PARTITION BY c.insured ORDER BY p.pupil) AS a"),
+            not,
+            "take MAX(CASE WHEN r = n THEN … END) OVER (PARTITION BY …)",
+            format!(
+                "SELECT x.pupil, MAX(CASE WHEN x.r = 2 THEN x.points END) OVER (PARTITION BY x.insured) AS a FROM ({}) x",
+                join("p.pupil, p.points, c.insured, ROW_NUMBER() OVER (PARTITION BY c.insured ORDER BY p.pupil) AS r")
+            ),
+            Asks::Other,
+        ),
+        (
+            join("p.pupil, MAX(p.points) OVER (PARTITION BY c.insured ORDER BY p.pupil) AS a"),
+            not,
+            "take it over the whole partition",
+            join("p.pupil, MAX(p.points) OVER (PARTITION BY c.insured) AS a"),
+            Asks::Other,
+        ),
+        (
+            join("p.pupil") + " WHERE ROUND(p.points * c.weight, 1) > 5",
+            not,
+            "write CAST(… AS DECIMAL(p, s)), which rounds",
+            join("p.pupil") + " WHERE CAST(p.points * c.weight AS DECIMAL(12, 1)) > 5",
+            Asks::Same,
+        ),
+        (
             join("SUM(CAST(p.points AS DECIMAL(30,10)) * CAST(c.weight AS DECIMAL(30,10)) * 1000000000000000000) AS x"),
             wide,
             "to fewer digits",
@@ -183,7 +228,7 @@ fn a_question_rewritten_as_advised_is_answered() {
         (
             join("COUNT(*) AS n") + " WHERE UPPER(COALESCE(p.name, c.name)) = 'ADA'",
             not,
-            "evaluate it in a sub-query of one owner",
+            "apply it to the columns of each owner in a sub-query, before they meet",
             "SELECT COUNT(*) AS n FROM (SELECT pupil, UPPER(name) AS name FROM school.pupils) p \
              JOIN (SELECT patient, UPPER(name) AS name FROM clinic.patients) c ON c.patient = p.pupil WHERE COALESCE(p.name, c.name) = 'ADA'"
                 .into(),

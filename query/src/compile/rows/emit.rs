@@ -283,7 +283,8 @@ impl<'a> Emit<'a> {
     /// The form in which an expression is best compared, sorted and released.
     pub(super) fn natural_form(&self, expr: &Expr, scope: &Scope<'_>) -> Result<RowForm, SqlError> {
         let known = form::known_of(expr, scope.schema, scope.columns, scope.catalog);
-        form::natural(&known, (scope.bytes)(expr), &said(expr)).map_err(|e| e.at(form::place(expr, &known, self.text)))
+        let named = if known.ty.is_floating() { form::double_in(expr, scope.schema) } else { expr };
+        form::natural(&known, (scope.bytes)(expr), &said(named)).map_err(|e| e.at(form::place(expr, &known, self.text)))
     }
 
     /// In whatever form it comes out; numbers as elements of at least this field.
@@ -415,7 +416,15 @@ impl<'a> Emit<'a> {
         let place = word.and_then(|w| self.text.before(&w, at)).or(at);
         SqlError::unsupported(
             format!("{} over values of several owners cannot be computed on shares", said(expr)),
-            "evaluate it in a sub-query of one owner",
+            match expr {
+                Expr::ScalarFunction(f) if matches!(f.name(), "round" | "trunc") => {
+                    "write CAST(… AS DECIMAL(p, s)), which rounds to s digits"
+                }
+                Expr::ScalarFunction(f) if !matches!(f.name(), "date_part" | "date_trunc") => {
+                    "apply it to the columns of each owner in a sub-query, before they meet, or in the outermost SELECT"
+                }
+                _ => "evaluate it in a sub-query of one owner",
+            },
         )
         .at(place)
     }

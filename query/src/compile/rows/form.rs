@@ -119,6 +119,22 @@ pub(super) fn natural(known: &Known, bytes: Option<u32>, words: &str) -> Result<
     }
 }
 
+/// What of an expression is a DOUBLE that is no exact number, where that is one column: there a CAST helps, and not around what is computed of it.
+pub(super) fn double_in<'e>(expr: &'e Expr, schema: &DFSchema) -> &'e Expr {
+    fn found<'e>(expr: &'e Expr, schema: &DFSchema) -> Option<&'e Expr> {
+        match expr {
+            Expr::Column(_) => expr.get_type(schema).is_ok_and(|ty| ty.is_floating()).then_some(expr),
+            Expr::Alias(a) => found(&a.expr, schema),
+            Expr::Cast(c) => found(&c.expr, schema),
+            Expr::Negative(e) => found(e, schema),
+            Expr::BinaryExpr(b) => found(&b.left, schema).or_else(|| found(&b.right, schema)),
+            Expr::ScalarFunction(f) => f.args.iter().find_map(|e| found(e, schema)),
+            _ => None,
+        }
+    }
+    found(expr, schema).unwrap_or(expr)
+}
+
 /// Where an expression is that has no form. Of a DOUBLE more is said here than wherever else the question is refused, even if it has no place of its own.
 pub(super) fn place(expr: &Expr, known: &Known, text: &Text) -> Option<Place> {
     text.expr(expr).or_else(|| text.first().filter(|_| known.ty.is_floating()))

@@ -113,7 +113,12 @@ impl Rows<'_> {
                     let val = folds.windowed(&aggregate, expr, &known.ty, known.nullable, emit, &mut leaf, &natural)?;
                     match val {
                         Some(val) if !refused => val,
-                        _ => return Err(self.no_function(f, "compute it in a sub-query of one owner")),
+                        _ if frame != Frame::Whole => {
+                            let fix =
+                                "take it over the whole partition (leave ORDER BY and ROWS out): only sums and counts run from row to row";
+                            return Err(self.no_function(f, fix));
+                        }
+                        _ => return Err(self.no_function(f, "group by what it is partitioned by in a sub-query, and join that")),
                     }
                 }
                 (_, "row_number") => put(emit, Function::RowNumber, &ranks, false),
@@ -145,7 +150,11 @@ impl Rows<'_> {
                     let by = if name == "lag" { n } else { n.checked_neg().ok_or_else(|| internal("a distance can be turned"))? };
                     put(emit, Function::Lag { column: folds.demand(arg, form.clone()), by, default }, &form, true)
                 }
-                _ => return Err(self.no_function(f, "compute it in a sub-query of one owner")),
+                (_, "last_value") => return Err(self.no_function(f, "write FIRST_VALUE(…) OVER (… ORDER BY … DESC)")),
+                _ => {
+                    let fix = "number the rows with ROW_NUMBER() OVER (…) AS r in a sub-query, and take MAX(CASE WHEN r = n THEN … END) OVER (PARTITION BY …)";
+                    return Err(self.no_function(f, fix));
+                }
             }))
         };
         let mut scope = Scope { schema: plan.schema(), columns: &output.columns, catalog, bytes: &bytes, leaf: &leaf, made: &mut made };
@@ -209,6 +218,27 @@ impl Rows<'_> {
         let place = self.text.before(f.fun.name(), place).or_else(|| self.text.keyword("OVER"));
         SqlError::unsupported(format!("the window function {}() over several owners' rows in this form", f.fun.name()), fix).at(place)
     }
+}
+
+/// Whether an expression over a part of the plan is made of AVG OVER.
+pub(super) fn is_windowed_mean(plan: &LogicalPlan, expr: &Expr) -> bool {
+    let of = |c: &Column| {
+        let Ok(at) = plan.schema().index_of_column(c) else { return false };
+        let same = |input: &LogicalPlan| is_windowed_mean(input, &Expr::Column(input.schema().columns().swap_remove(at)));
+        match plan {
+            LogicalPlan::Window(w) => match at.checked_sub(w.input.schema().fields().len()) {
+                Some(number) => matches!(unalias(&w.window_expr[number]), Expr::WindowFunction(f) if f.fun.name() == "avg"),
+                None => same(&w.input),
+            },
+            LogicalPlan::Projection(p) => is_windowed_mean(&p.input, &p.expr[at]),
+            LogicalPlan::SubqueryAlias(a) => same(&a.input),
+            LogicalPlan::Filter(f) => same(&f.input),
+            LogicalPlan::Sort(s) => same(&s.input),
+            LogicalPlan::Limit(l) => same(&l.input),
+            _ => false,
+        }
+    };
+    expr.column_refs().into_iter().any(of)
 }
 
 fn number_of(expr: Option<&Expr>) -> Option<i128> {

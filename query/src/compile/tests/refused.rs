@@ -173,7 +173,7 @@ const CASES: &[(&str, Code, &str)] = &[
     (
         "SELECT COUNT(*) {both} WHERE ROUND(c.covid_deaths * 0.5 - g.score, 0) > 3",
         Code::Unsupported,
-        "1:89: round(c.covid_deaths * 0.5 - g.score, 0) over values of several owners cannot be computed on shares: evaluate it in a sub-query of one owner",
+        "1:89: round(c.covid_deaths * 0.5 - g.score, 0) over values of several owners cannot be computed on shares: write CAST(… AS DECIMAL(p, s)), which rounds to s digits",
     ),
     (
         "SELECT COUNT(*) {both} WHERE EXTRACT(WEEK FROM GREATEST(DATE '2020-01-01', CASE WHEN c.covid_deaths > g.score THEN DATE '2021-02-03' END)) > 3",

@@ -31,7 +31,7 @@ impl Emit<'_> {
             Recount::Same => {}
             recount => return self.recounted(recount, inner, expr, scope),
         }
-        let (Some(s), Some(t)) = (range::scale(&from), range::scale(&to)) else { return Err(self.beyond(expr)) };
+        let (Some(s), Some(t)) = (range::scale(&from), range::scale(&to)) else { return Err(self.no_number(expr, scope)) };
         let known = form::known_of(inner, scope.schema, scope.columns, scope.catalog);
         let range = known.range.ok_or_else(|| self.wide(inner))?;
         if t < s {
@@ -42,6 +42,13 @@ impl Emit<'_> {
         let form = form::field_in(ring, range, s).ok_or_else(|| self.wide(expr))?;
         let x = self.value_as(inner, &form, scope)?;
         Ok(self.raised(x, t))
+    }
+
+    /// A DOUBLE is named itself, not what is computed of it.
+    fn no_number(&self, expr: &Expr, scope: &Scope<'_>) -> SqlError {
+        let double = form::double_in(expr, scope.schema);
+        let refused = (double != expr).then(|| self.natural_form(double, scope).err()).flatten();
+        refused.unwrap_or_else(|| self.beyond(expr))
     }
 
     /// A number as a DECIMAL with fewer digits behind the point: rounded half away from 0.
@@ -83,7 +90,7 @@ impl Emit<'_> {
         if let Some(later) = self.later(b, &ty, expr, scope)? {
             return Ok(later);
         }
-        let Some(scale) = range::scale(&ty) else { return Err(self.beyond(expr)) };
+        let Some(scale) = range::scale(&ty) else { return Err(self.no_number(expr, scope)) };
         let known = form::known_of(expr, scope.schema, scope.columns, scope.catalog);
         let range = known.range.filter(|_| known.wide.is_none()).ok_or_else(|| self.wide(expr))?;
         let operand = |e: &Expr, me: &Self| -> Result<(i8, Interval), SqlError> {

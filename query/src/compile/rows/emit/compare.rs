@@ -39,7 +39,9 @@ impl Emit<'_> {
         // a DOUBLE is named itself, not what is compared with it
         for (e, known, bytes) in [(a, &ka, bytes.0), (b, &kb, bytes.1)] {
             if known.ty.is_floating() && !is_exact_double(e, scope.schema) {
-                form::natural(known, bytes, &said(e)).map_err(|refused| refused.at(place.or_else(|| form::place(e, known, self.text))))?;
+                let named = form::double_in(e, scope.schema);
+                form::natural(known, bytes, &said(named))
+                    .map_err(|refused| refused.at(place.or_else(|| form::place(e, known, self.text))))?;
             }
         }
         let numeric = range::scale(&ka.ty).is_some() && range::scale(&kb.ty).is_some();

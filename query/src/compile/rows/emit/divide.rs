@@ -18,10 +18,10 @@ pub(super) const QUOTIENT_BITS: u32 = 54;
 const WITH_DIVISOR: u32 = 126;
 
 /// Most bits of a dividend.
-const DIVIDEND_BITS: u32 = 125;
+pub(super) const DIVIDEND_BITS: u32 = 125;
 
 /// Most bits of a divisor.
-const DIVISOR_BITS: u32 = 122;
+pub(super) const DIVISOR_BITS: u32 = 122;
 
 /// Most bits of what is divided by a public number.
 const FLOOR_BITS: u32 = 124;

@@ -2,7 +2,11 @@
 
 use datafusion::logical_expr::Expr;
 
-use super::{Emit, Val, divide::QUOTIENT_BITS, form};
+use super::{
+    Emit, Val,
+    divide::{DIVIDEND_BITS, DIVISOR_BITS, QUOTIENT_BITS},
+    form,
+};
 use crate::{
     compile::{
         SqlError,
@@ -115,7 +119,7 @@ impl Emit<'_> {
                 let Some(most) = most.checked_mul(down).filter(fits).filter(|most| bits + form::width(*most) < 127) else {
                     return Ok(None);
                 };
-                if bits > QUOTIENT_BITS {
+                if bits > QUOTIENT_BITS || form::width(size) > DIVIDEND_BITS || form::width(most) > DIVISOR_BITS {
                     return Ok(None);
                 }
                 let d = if down == 1 { d } else { self.node(RowOp::Linear(vec![(down, d)], 0), RowKind::Field(own)) };
