@@ -209,6 +209,13 @@ fn a_question_that_was_refused_takes_no_use_and_one_whose_answer_may_be_out_does
         assert!(html.contains(&part.replace('\'', "&#39;")), "{part}");
     }
     let told = json(&audit(&city, &log, &["--json"]).out);
+    // Only what nobody has begun or ended waits.
+    let (policy, roster) = (city.path("policy"), city.path("roster.toml"));
+    let whole =
+        |more: &[&str]| run(&[&["ledger", "audit", text(&log), "--policy", text(&policy), "--roster", text(&roster)], more].concat()).out;
+    let said = whole(&[]);
+    assert!(said.contains("6 jobs: 1 done, 3 refused or aborted, 1 running, 1 waiting\n"), "{said}");
+    assert_eq!(json(&whole(&["--json"]))["jobs"], json(r#"{"done":1,"ended":3,"running":1,"waiting":1}"#));
     let held: Vec<&Value> = told["questions"].as_array().expect("questions").iter().map(|one| &one["uses_held"]).collect();
     assert_eq!(held, [1, 1, 0, 0, 0, 1]);
     assert_eq!((&told["totals"]["all"]["uses"], &told["contracts"][0]["uses"]), (&3.into(), &3.into()));
