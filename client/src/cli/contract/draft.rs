@@ -1,7 +1,7 @@
 //! `tacit contract new`.
 
 use super::protection::Protection;
-use super::{catalog, roster, write_new};
+use super::{catalog, ended, roster, write_new};
 use crate::cli::{Done, print};
 use crate::clock::now;
 use crate::contract::standing;
@@ -149,7 +149,8 @@ fn refuse_wrong(contract: &Contract) -> Result<(), Error> {
     contract.columns.retain(|_, allowed| !allowed.is_empty());
     // Nothing allowed is a draft to be edited.
     let columns_are_missing = |what: &&str| contract.columns.is_empty() && (what.starts_with("`columns`") || what.starts_with("`clamp`"));
-    let wrong: Vec<&str> = contract.problems().into_iter().filter(|what| !columns_are_missing(what)).collect();
+    let mut wrong: Vec<String> = contract.problems().into_iter().filter(|what| !columns_are_missing(what)).map(String::from).collect();
+    wrong.extend(ended(&contract).map(|ended| format!("{ended}; give a later --not-after")));
     if wrong.is_empty() {
         Ok(())
     } else {
