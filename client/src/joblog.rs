@@ -67,7 +67,7 @@ impl Client {
     /// should. What an agency has just put into its folder is on the log in a moment, and so is, after it, what its tables hold. A contract that
     /// is used up is named only if no other will do: an answer that was given before is given again at no cost, and the nodes know.
     fn by_log(&self, asked: &Plan, query: &Query, standing: &Standing) -> Result<(Plan, Agreed), Error> {
-        let (mut own, mut log) = (self.own_contracts()?.unwrap_or_default(), self.on_log(standing));
+        let (mut own, mut log) = (self.own_contracts()?.unwrap_or_default().contracts, self.on_log(standing));
         own.retain(|signed| !standing.revoked.contains(&signed.id));
         let fresh = |signed: &SignedContract| {
             let used = standing.used.get(&signed.id).copied().unwrap_or_default();
@@ -130,7 +130,7 @@ impl Client {
         if asking.standing.given.is_empty() || !spends(&found.0) || is_given(&found) {
             return Ok(found);
         }
-        let (own, log) = (self.own_contracts()?, self.on_log(asking.standing));
+        let (own, log) = (self.own_contracts()?.map(|own| own.contracts), self.on_log(asking.standing));
         // What was taken away from the nodes' folders does not allow it any more.
         let here = |signed: &&SignedContract| own.as_ref().is_none_or(|own| own.iter().any(|own| own.id == signed.id));
         let of = |dataset: &String| log.values().filter(|signed| signed.contract.dataset == *dataset).filter(here).collect::<Vec<_>>();
