@@ -31,6 +31,7 @@ impl Client {
     /// allows the question: then every agency says for itself what is not allowed.
     pub(crate) async fn with_entry(&self, asked: Plan, query: &Query, note: &str) -> Result<(Plan, Option<Stated>), Error> {
         let since = Instant::now();
+        let mut same_city = false;
         loop {
             let Some(standing) = self.standing().await? else {
                 return Ok((self.agreed(&query.sql, &query.purpose, query.epsilon)?.0, None));
@@ -54,6 +55,14 @@ impl Client {
                     }
                 }
             };
+            if !same_city {
+                let status = self.status().await?;
+                same_city = (status.roster_hash, status.catalog_hash) == (query.roster_hash, query.catalog_hash);
+                if !same_city {
+                    // What is waited for will not come: the coordinator, asked as it is, says in what it differs.
+                    return Ok((plan, None));
+                }
+            }
             if since.elapsed() > STATED_WITHIN {
                 return Err(Error::Failed(format!(
                     "the city's log does not have yet {missing}; see that the agencies' nodes run (`tacit doctor`), and ask again"
