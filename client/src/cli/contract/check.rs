@@ -54,6 +54,7 @@ pub(super) fn check(args: &CheckArgs) -> Done {
             if now < contract.not_before.0 {
                 notes.push(format!("it begins at {}, and it is {}", contract.not_before, Time(now)));
             }
+            notes.extend(words::caution(contract));
             if signed.is_none() {
                 notes.push(format!("it is a draft: `tacit contract sign` signs it, with the key of `{}`", contract.owner.name()));
             }

@@ -49,7 +49,7 @@ pub(super) struct NewArgs {
     #[arg(long, value_name = "N")]
     max_uses: Option<u64>,
     /// What an answer costs: how much of what unit, such as '3 credit'
-    #[arg(long, value_name = "'N UNIT'", value_parser = price)]
+    #[arg(long, value_name = "'N UNIT'", value_parser = price, allow_hyphen_values = true)]
     price: Option<Price>,
     /// What a revocation does to jobs that run: `immediate` ends them before their next round, `new-jobs` lets them end
     #[arg(long, value_name = "WHAT", value_parser = revocation, default_value = "immediate")]

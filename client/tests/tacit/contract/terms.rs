@@ -75,6 +75,7 @@ fn every_term_has_an_option() {
         (&["--min-group", "0"], "`min_group` is not between"),
         (&["--dominance", "101"], "`dominance_pct` is not between"),
         (&["--price", "credit"], "write it as '3 credit'"),
+        (&["--price", "-3 credit"], "write it as '3 credit'"),
         (&["--revocation", "later"], "there are immediate and new-jobs"),
         (&["--receiver", "press"], "--receiver press: it may not ask"),
         (&["--not-after", "1999-01-01T00:00:00Z"], "`not_after` is not later"),
@@ -87,6 +88,35 @@ fn every_term_has_an_option() {
         assert!(said.code == 2 && said.err.contains(says), "{says}: {}", said.err);
         assert!(!desk.path("n.draft").exists(), "{args:?}");
     }
+}
+
+#[test]
+fn what_narrows_down_to_one_entity_is_noted() {
+    let desk = Desk::new();
+    let catalogue = desk.path("city/catalogue.toml");
+    let note = "zone says whose a row is, and may be compared, to choose what counts";
+    let explain = |draft: &Path| {
+        let args = [text(draft), "--catalogue", text(&catalogue), "--", "SELECT SUM(amount) AS s FROM energy.example"];
+        desk.contract("explain", &args).out
+    };
+    for (name, allow, group, noted) in
+        [("a", "zone=FILTER,SUM", "10", true), ("b", "zone=GROUP,COUNT_DISTINCT", "10", false), ("c", "zone=FILTER", "1", false)]
+    {
+        let draft = desk.path(&format!("{name}.draft"));
+        let said = desk.new_contract(&draft, &["--allow", "amount=SUM", "--allow", allow, "--entity-key", "zone", "--min-group", group]);
+        assert_eq!(said.code, 0, "{}", said.err);
+        let found = desk.check(&draft);
+        assert_eq!((&found["ok"], found["notes"].to_string().contains(note)), (&Value::from(true), noted), "{found}");
+        assert_eq!(explain(&draft).contains(note), noted, "{}", explain(&draft));
+    }
+    // What is not allowed at all is shown beside the catalogue.
+    let show = |more: &[&str]| {
+        let draft = desk.path("a.draft");
+        desk.contract("show", &[&[text(&draft), "--catalogue", text(&catalogue)], more].concat()).out
+    };
+    assert!(show(&[]).contains("nothing of"), "{}", show(&[]));
+    let told: Value = serde_json::from_str(&show(&["--json"])).expect("JSON");
+    assert_eq!((&told["unknown"], told["nothing_of"].to_string().contains("amount")), (&serde_json::json!([]), false), "{told}");
 }
 
 #[test]
