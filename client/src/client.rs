@@ -7,6 +7,7 @@ use crate::error::{Declined, Error, Refusals};
 use crate::http::{Api, Problem};
 use crate::joblog::{self, Stated};
 use crate::pooled::public_tables;
+use crate::render::plural;
 use crate::result::{self, Answer};
 use ledger::budget::{Account, Allowance, Loss, left, month};
 use ledger::bytes::{Base64, Hash};
@@ -17,6 +18,7 @@ use mpc_core::file::Kind;
 use mpc_core::identity::Identity;
 use mpc_core::roster::Roster;
 use mpc_core::stack;
+use party::contracts::Standing;
 use party::openings;
 use party::seal::OutputKey;
 use query::catalog::Catalog;
@@ -151,7 +153,7 @@ impl Client {
         };
         let Some(standing) = self.standing().await? else { return Ok(explained) };
         let this_month = month(now());
-        let (own, planner) = (self.own_contracts()?.unwrap_or_default(), self.config.planner.as_str());
+        let (own, planner) = (self.own_contracts()?.unwrap_or_default().contracts, self.config.planner.as_str());
         let log: Vec<Allowance> = self.on_log(&standing).values().map(|signed| Allowance::of(&signed.contract)).collect();
         let Some(Consent::Allowed(by)) = &explained.consent else { return Ok(explained) };
         for line in noise.spent.iter_mut().filter(|line| line.month.is_some()) {
@@ -189,19 +191,33 @@ impl Client {
     /// The plan that runs, and what the contracts say of it that are here. The nodes decide by their own: what is not allowed here, or without contracts, is as it was
     /// asked.
     pub(crate) fn agreed(&self, sql: &str, purpose: &str, epsilon: Option<Epsilon>) -> Result<(Plan, Consent), Error> {
-        let Some(standing) = self.own_contracts()? else { return Ok((self.compile(sql)?, Consent::NotChecked)) };
+        let Some(Standing { contracts: standing, left_out }) = self.own_contracts()? else {
+            return Ok((self.compile(sql)?, Consent::NotChecked));
+        };
         let (plan, agreed) = self.check(self.compile(sql)?, sql, (&self.purpose(purpose), epsilon), &standing)?;
         let allows = |id: &Hash| standing.iter().find(|signed| signed.id == *id).map(ContractLine::of);
         let consent = match agreed {
-            Err(denial) => Consent::Refused(denial),
+            Err(mut denial) => {
+                if !left_out.is_empty() {
+                    denial.reason += &format!(
+                        "; {} of this planner's folder of contracts could not be read, and may allow it",
+                        plural(left_out.len(), "file")
+                    );
+                    denial.fix += &format!("; or mend what could not be read ({})", left_out.join("; "));
+                }
+                Consent::Refused(denial)
+            }
             Ok(effective) => Consent::Allowed(effective.contracts.values().filter_map(allows).collect()),
         };
         Ok((plan, consent))
     }
 
-    /// The contracts that stand by this planner's folder; nothing without one.
-    pub(crate) fn own_contracts(&self) -> Result<Option<Vec<SignedContract>>, Error> {
-        let standing = |folder| party::contracts::standing(folder, &self.roster, &self.catalog).map_err(|e| Error::config(e.to_string()));
+    /// What stands by this planner's folder of contracts; nothing without one.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn own_contracts(&self) -> Result<Option<Standing>, Error> {
+        let standing = |folder| Standing::read(folder, &self.roster, &self.catalog).map_err(|e| Error::config(e.to_string()));
         self.config.contracts.as_deref().map(standing).transpose()
     }
 

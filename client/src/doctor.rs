@@ -12,7 +12,7 @@ use ledger::policy::Window;
 use mpc_core::file;
 use mpc_core::identity::{Identity, PublicKey};
 use mpc_core::roster::{Role, Roster};
-use party::contracts::Contracts;
+use party::contracts::{Contracts, ContractsError};
 use party::doctor::{Level, foreign_key, mend_key};
 use query::catalog::Catalog;
 use query::citylog;
@@ -169,6 +169,10 @@ async fn planner(path: &Path) -> Vec<Finding> {
     if let (Some(folder), Some(roster), Some(catalog)) = (&config.contracts, &roster, &catalog) {
         findings.push(match Contracts::look(folder, None, roster, catalog) {
             Ok(summary) => Finding::fine("contracts", format!("{} stand, hash {}", summary.standing, summary.hash.short())),
+            Err(ContractsError::Refused(files)) => {
+                let what = format!("questions go by the others, without {}", files.join("; "));
+                Finding::warning("contracts", what, "get these files anew from their agencies, or take them away")
+            }
             Err(e) => Finding::broken("contracts", e.to_string(), "get the city's contracts, the same files as at every node"),
         });
     }

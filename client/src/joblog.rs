@@ -31,6 +31,7 @@ impl Client {
     /// allows the question: then every agency says for itself what is not allowed.
     pub(crate) async fn with_entry(&self, asked: Plan, query: &Query, note: &str) -> Result<(Plan, Option<Stated>), Error> {
         let since = Instant::now();
+        let mut same_city = false;
         loop {
             let Some(standing) = self.standing().await? else {
                 return Ok((self.agreed(&query.sql, &query.purpose, query.epsilon)?.0, None));
@@ -54,6 +55,14 @@ impl Client {
                     }
                 }
             };
+            if !same_city {
+                let status = self.status().await?;
+                same_city = (status.roster_hash, status.catalog_hash) == (query.roster_hash, query.catalog_hash);
+                if !same_city {
+                    // What is waited for will not come: the coordinator, asked as it is, says in what it differs.
+                    return Ok((plan, None));
+                }
+            }
             if since.elapsed() > STATED_WITHIN {
                 return Err(Error::Failed(format!(
                     "the city's log does not have yet {missing}; see that the agencies' nodes run (`tacit doctor`), and ask again"
@@ -67,7 +76,7 @@ impl Client {
     /// should. What an agency has just put into its folder is on the log in a moment, and so is, after it, what its tables hold. A contract that
     /// is used up is named only if no other will do: an answer that was given before is given again at no cost, and the nodes know.
     fn by_log(&self, asked: &Plan, query: &Query, standing: &Standing) -> Result<(Plan, Agreed), Error> {
-        let (mut own, mut log) = (self.own_contracts()?.unwrap_or_default(), self.on_log(standing));
+        let (mut own, mut log) = (self.own_contracts()?.unwrap_or_default().contracts, self.on_log(standing));
         own.retain(|signed| !standing.revoked.contains(&signed.id));
         let fresh = |signed: &SignedContract| {
             let used = standing.used.get(&signed.id).copied().unwrap_or_default();
@@ -130,7 +139,7 @@ impl Client {
         if asking.standing.given.is_empty() || !spends(&found.0) || is_given(&found) {
             return Ok(found);
         }
-        let (own, log) = (self.own_contracts()?, self.on_log(asking.standing));
+        let (own, log) = (self.own_contracts()?.map(|own| own.contracts), self.on_log(asking.standing));
         // What was taken away from the nodes' folders does not allow it any more.
         let here = |signed: &&SignedContract| own.as_ref().is_none_or(|own| own.iter().any(|own| own.id == signed.id));
         let of = |dataset: &String| log.values().filter(|signed| signed.contract.dataset == *dataset).filter(here).collect::<Vec<_>>();

@@ -189,7 +189,13 @@ async fn serve(
 async fn enter(step: ForLog, ledger: Option<Ledger>, entered: mpsc::WeakSender<Command>) {
     match (step, ledger) {
         // It may stand there already, or never have been started there: then nothing is amiss.
-        (ForLog::Abort(entry), Some(ledger)) => drop(ledger.submit(entry.into()).await),
+        (ForLog::Abort(ends), Some(ledger)) => {
+            for end in ends {
+                if ledger.submit(end.into()).await.is_ok() {
+                    break;
+                }
+            }
+        }
         (ForLog::Abort(_), None) => {}
         (ForLog::Step { job, attempt, entries }, ledger) => {
             let result = match ledger {

@@ -348,7 +348,7 @@ impl Scheduler {
         let cut_off = self.interrupted.contains_key(&job).then_some(record.attempt).filter(|_| record.on_log);
         self.forget(job);
         self.finished[usize::from(state == JobState::Cancelled) + 1] += 1;
-        let stopped = self.running.remove(&job).map(|attempt| (attempt.number, attempt.still_at_it()));
+        let stopped = self.take_running(job).map(|attempt| (attempt.number, attempt.still_at_it()));
         let stopped = stopped.or_else(|| cut_off.map(|attempt| (attempt, (0..self.seats.len()).collect())));
         let code = StopCode::of(refusals.first().map_or(Code::Internal, |r| r.refusal.code));
         for refusal in refusals {

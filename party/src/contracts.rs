@@ -215,13 +215,27 @@ impl Contracts {
     }
 }
 
-/// The contracts that stand by a folder, for somebody who computes nothing and asks whether he might.
-///
-/// # Errors
-/// The folder is not there, or a file in it is refused.
-pub fn standing(folder: &Path, roster: &Roster, catalog: &Catalog) -> Result<Vec<SignedContract>, ContractsError> {
-    let (_, held) = take(folder, None, roster, catalog)?;
-    Ok(held.standing.into_values().map(Arc::unwrap_or_clone).collect())
+/// What stands by a folder, for somebody who computes nothing and asks whether he might.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    /// The contracts.
+    pub contracts: Vec<SignedContract>,
+    /// Files that are left out, and why. Nobody is let in by what is read here, so the others count all the same.
+    pub left_out: Vec<String>,
+}
+
+impl Standing {
+    /// By a folder.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn read(folder: &Path, roster: &Roster, catalog: &Catalog) -> Result<Self, ContractsError> {
+        let listing = Listing::of(folder).map_err(|error| ContractsError::Folder { folder: folder.into(), error })?;
+        let mut contents = folder::read(folder, &listing, None, roster, catalog);
+        let left_out = std::mem::take(&mut contents.refused);
+        let held = Held::default().next(contents, None);
+        Ok(Self { contracts: held.standing.into_values().map(Arc::unwrap_or_clone).collect(), left_out })
+    }
 }
 
 /// All of a folder, or nothing.

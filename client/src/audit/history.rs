@@ -154,9 +154,15 @@ impl Question {
         self.debit.as_ref().map_or_else(|| month(self.query.expires), |(_, debit)| debit.month.clone())
     }
 
-    /// Uses that were debited.
+    /// Uses that it takes: what was debited, unless it has not begun, or was given back.
     pub fn uses(&self) -> u64 {
-        self.debit.as_ref().map_or(0, |(_, debit)| debit.uses)
+        self.debit.as_ref().filter(|_| self.holds).map_or(0, |(_, debit)| debit.uses)
+    }
+
+    /// Whether the uses that it took were given back, as it ended without an answer.
+    pub fn gave_back(&self) -> bool {
+        let ended = matches!(self.state(), State::Aborted(_));
+        ended && !self.holds && self.debit.as_ref().is_some_and(|(_, debit)| debit.uses > 0)
     }
 
     /// What it is to be paid, if it was answered: how much of what unit.
@@ -165,7 +171,7 @@ impl Question {
         self.asks.as_ref().filter(|_| answered).map(|(amount, unit)| (*amount, unit.as_str()))
     }
 
-    /// Millionths of ε that were.
+    /// Millionths of ε that were debited.
     pub fn epsilon(&self) -> i128 {
         self.debit.as_ref().map_or(0, |(_, debit)| debit.epsilon.into())
     }

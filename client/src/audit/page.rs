@@ -224,8 +224,9 @@ impl Page<'_> {
             ];
             if let Some((place, debit)) = &question.debit {
                 let cost = format!(
-                    "{}, ε {} ({}), entry {}",
+                    "{}{}, ε {} ({}), entry {}",
                     counted(debit.uses, "use"),
+                    if question.gave_back() { ", given back" } else { "" },
                     epsilon(debit.epsilon.into()),
                     debit.month,
                     self.name(*place)

@@ -85,6 +85,7 @@ fn asked(history: &History, question: &Question, opened: &Opened) -> Value {
         "debit": question.debit.as_ref().map(|(place, debit)| json!({
             "at": at(*place), "contract": debit.contract, "month": debit.month, "uses": debit.uses, "epsilon": epsilon(debit.epsilon.into()),
         })),
+        "uses_held": question.uses(),
         "price": question.price().map(|(amount, unit)| json!({"amount": amount, "unit": unit})),
         "steps": steps.collect::<Vec<_>>(),
     })

@@ -10,9 +10,9 @@ pub struct Total {
     pub questions: u64,
     /// How many were answered.
     pub released: u64,
-    /// Uses that were debited.
+    /// Uses that they take.
     pub uses: u64,
-    /// Millionths of ε that were.
+    /// Millionths of ε that were debited.
     pub epsilon: i128,
     /// What the answers are to be paid, by unit.
     pub price: BTreeMap<String, u64>,

@@ -70,6 +70,9 @@ pub(super) fn query(args: QueryArgs) -> Done {
     let text = args.sql.read()?;
     let (sql, explain) = take_explain(&text);
     let client = Client::open(Config::find(args.planner.config.as_deref())?)?;
+    if !args.quiet {
+        warn_of_contracts(&client)?;
+    }
     if explain == Explain::Only {
         return Ok(print(&explained(&foretold(&client, &sql, &args.purpose, args.epsilon)?, args.format == Format::Json)?)?);
     }
@@ -266,7 +269,19 @@ pub(super) fn explain(args: ExplainArgs) -> Done {
         return Err(Error::config("EXPLAIN ANALYZE runs the question: use `tacit query \"EXPLAIN ANALYZE …\"`").into());
     }
     let client = Client::open(Config::find(args.planner.config.as_deref())?)?;
+    warn_of_contracts(&client)?;
     Ok(print(&explained(&foretold(&client, &sql, &args.purpose, args.epsilon)?, args.json)?)?)
+}
+
+/// Names the files of the planner's folder of contracts that are left out. The nodes decide by their own: it is no reason not to ask.
+fn warn_of_contracts(client: &Client) -> Result<(), Error> {
+    for file in client.own_contracts()?.unwrap_or_default().left_out {
+        let what = format!(
+            "warning: a file of the folder of contracts is left out: {file}\n  to mend it: get it anew from its agency, or take it away"
+        );
+        writeln!(std::io::stderr(), "tacit: {}", render::plain(&what)).ok();
+    }
+    Ok(())
 }
 
 /// What a question would do; and where it would spend of budgets what is left of them, if the coordinator answers.

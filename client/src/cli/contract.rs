@@ -9,12 +9,15 @@ mod show;
 mod sign;
 
 use super::Done;
+use crate::clock::now;
 use crate::config::read;
 use crate::contract::Document;
 use crate::error::Error;
 use clap::{Args, Subcommand};
+use ledger::contract::Contract;
 use mpc_core::file::Kind;
 use mpc_core::roster::Roster;
+use party::contracts::folder;
 use query::catalog::Catalog;
 use std::io::Write as _;
 use std::path::Path;
@@ -66,6 +69,22 @@ pub(super) fn contract(args: ContractArgs) -> Done {
         ContractCommand::Revoke(args) => revoke::revoke(&args),
         ContractCommand::Explain(args) => explain::explain(&args),
     }
+}
+
+/// What is wrong with a contract by itself, whatever roster and catalogue there are.
+fn wrong(contract: &Contract) -> Vec<String> {
+    let mut wrong: Vec<String> = contract.problems().into_iter().map(String::from).collect();
+    if let Some((unkept, instead)) = folder::not_enforced(contract) {
+        let agency = contract.owner.name();
+        wrong.push(format!("this release does not enforce `{unkept}` yet ({instead}), and so `{agency}`'s node refuses it"));
+    }
+    wrong.extend(ended(contract));
+    wrong
+}
+
+/// That nobody may ask anything by it any more.
+fn ended(contract: &Contract) -> Option<String> {
+    (now() >= contract.not_after.0).then(|| format!("it ended at {}", contract.not_after))
 }
 
 /// A contract's file, a draft or a note.

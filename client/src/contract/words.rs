@@ -95,6 +95,20 @@ pub fn restrictions(contract: &Contract) -> Vec<String> {
     all
 }
 
+/// What its owner may not have meant, though it may be so.
+pub fn caution(contract: &Contract) -> Option<String> {
+    let key = contract.entity_key.as_ref().filter(|_| contract.min_group > 1)?;
+    let allowed = contract.columns.get(key)?;
+    let narrowing: Vec<&str> = [Operation::Filter, Operation::Sum].into_iter().filter(|one| allowed.contains(one)).map(may).collect();
+    (!narrowing.is_empty()).then(|| {
+        format!(
+            "{key} says whose a row is, and may {}: questions may be narrowed down to one {key}, and `min_group` ({}) alone keeps that from coming out",
+            and(&narrowing),
+            contract.min_group
+        )
+    })
+}
+
 /// What may be spent on noise.
 pub fn budget(dp: &Dp) -> String {
     let all = dp.epsilon_month_all.map(|all| format!("; of all planners together {all} a month")).unwrap_or_default();

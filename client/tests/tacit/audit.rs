@@ -188,6 +188,40 @@ fn every_question_that_touched_a_column_is_told_with_its_proof() {
 }
 
 #[test]
+fn a_question_that_was_refused_takes_no_use_and_one_whose_answer_may_be_out_does() {
+    let mut city = city();
+    for (word, month, code) in [("five", "2026-12", "E_DIFFERENCE"), ("six", "2027-01", entry::SEALED)] {
+        let abort = signed(&Body::Abort(Abort { job: hash(word), attempt: 1, code: code.into() }), "energy");
+        city.append([vec![query(word, &["kwh"], "heating")], debits(word, month).into(), vec![start(word, 1), abort]].concat());
+    }
+    let (log, page) = (city.path("log"), city.path("page.html"));
+    let said = audit(&city, &log, &["--html", text(&page)]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    for part in ["energy.buildings: 6 questions, 1 answered; 3 uses, ε 3, price 3 credit\n", "in force | 3    | 4    | planning-office"] {
+        assert!(said.out.contains(part), "{part}:\n{}", said.out);
+    }
+    let html = fs::read_to_string(&page).expect("the page");
+    for part in [
+        "They cost 3 uses of the data set's contracts and a privacy loss of ε 3.",
+        "1 use, given back, ε 0.75 (2026-12)",
+        "1 use, ε 0.75 (2027-01)",
+    ] {
+        assert!(html.contains(&part.replace('\'', "&#39;")), "{part}");
+    }
+    let told = json(&audit(&city, &log, &["--json"]).out);
+    // Only what nobody has begun or ended waits.
+    let (policy, roster) = (city.path("policy"), city.path("roster.toml"));
+    let whole =
+        |more: &[&str]| run(&[&["ledger", "audit", text(&log), "--policy", text(&policy), "--roster", text(&roster)], more].concat()).out;
+    let said = whole(&[]);
+    assert!(said.contains("6 jobs: 1 done, 3 refused or aborted, 1 running, 1 waiting\n"), "{said}");
+    assert_eq!(json(&whole(&["--json"]))["jobs"], json(r#"{"done":1,"ended":3,"running":1,"waiting":1}"#));
+    let held: Vec<&Value> = told["questions"].as_array().expect("questions").iter().map(|one| &one["uses_held"]).collect();
+    assert_eq!(held, [1, 1, 0, 0, 0, 1]);
+    assert_eq!((&told["totals"]["all"]["uses"], &told["contracts"][0]["uses"]), (&3.into(), &3.into()));
+}
+
+#[test]
 fn questions_are_chosen_by_column_planner_and_month() {
     let city = city();
     let log = city.path("log");

@@ -254,6 +254,34 @@ fn a_revocation_says_where_it_is_in_force_and_what_follows() {
     );
 }
 
+/// Nobody is let in by what a planner's folder holds: what of it cannot be read is named, and the rest says what it says.
+#[test]
+fn a_broken_file_in_a_planners_folder_is_named_and_left_out() {
+    let desk = Desk::new();
+    let (folder, config) = (desk.path("city/contracts"), desk.path("city/planning-office/planner.toml"));
+    let good = std::fs::read(folder.join("energy.example.contract")).expect("a contract");
+    std::fs::write(folder.join("broken.contract"), &good[..100]).expect("written");
+    let explain = |sql: &str| run(&["explain", sql, "--config", text(&config)]);
+    let warned =
+        ["tacit: warning: a file of the folder of contracts is left out: broken.contract: ", "to mend it: get it anew from its agency"];
+    let said = explain("SELECT SUM(amount) AS s FROM energy.example");
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.out.contains("\n  energy.example  example "), "{}", said.out);
+    assert!(warned.iter().all(|part| said.err.contains(part)), "{}", said.err);
+    assert!(!said.out.contains("could not be read"), "{}", said.out);
+    // Without the whole one it may be the broken one that allows it.
+    std::fs::remove_file(folder.join("energy.example.contract")).expect("removed");
+    let said = explain("SELECT SUM(amount) AS s FROM energy.example");
+    assert!(said.out.contains("1 file of this planner's folder of contracts could not be read, and may allow it"), "{}", said.out);
+    assert!(warned.iter().all(|part| said.err.contains(part)), "{}", said.err);
+    let doctor = run(&["doctor", text(&config)]);
+    assert!(
+        doctor.out.contains("warning") && doctor.out.contains("questions go by the others, without broken.contract: "),
+        "{}",
+        doctor.out
+    );
+}
+
 #[test]
 fn a_contract_is_final_once_it_stands_in_the_log() {
     let mut city = City::founded();

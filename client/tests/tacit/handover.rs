@@ -222,7 +222,13 @@ fn a_lost_mark_is_written_again() {
     let doctor = || run(&["doctor", text(&config)]).out;
     assert!(doctor().contains("witness and mirror of"), "{}", doctor());
     fs::remove_file(state.join("ledger.mark")).expect("removed");
-    assert!(doctor().contains("E_LEDGER_ROLLBACK") && doctor().contains("tacit ledger restore"), "{}", doctor());
+    assert!(
+        doctor().contains("E_LEDGER_ROLLBACK")
+            && doctor().contains("ledger: stop the node first; ")
+            && doctor().contains("tacit ledger restore"),
+        "{}",
+        doctor()
+    );
     let said = restore();
     assert!(said.code == 0 && said.out.contains("forgotten nothing") && said.out.contains("is written again"), "{}{}", said.out, said.err);
     assert_eq!(fs::read(state.join("ledger.mark")).expect("a mark again"), mark);

@@ -1,6 +1,8 @@
 //! One running city, asked in every way the command has.
 
 use crate::fixture::{QUICK, Town, run, text};
+use ledger::bytes::Hash;
+use ledger::contract::{Contract, SignedContract};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -248,6 +250,23 @@ fn refusals_have_code_reason_and_fix(town: &Town) {
     with(roster.replacen("Demo city", "Another city", 1));
     let elsewhere = planner(town, "elsewhere", |own| own.replace("../roster.toml", "other-roster.toml"));
     refused(town, &elsewhere, &[], "E_ROSTER");
+
+    // Also where it would wait for contracts that the city's log does not have.
+    let (owns, theirs) = (town.city.folder().join("contracts"), town.city.folder().join("elsewhere"));
+    std::fs::create_dir(&theirs).expect("a folder");
+    for agency in ["transport", "energy", "health"] {
+        let identity = town.city.identity(agency).expect("its key");
+        let owner = party::contracts::signs(agency, &identity.public()).expect("a key");
+        for file in std::fs::read_dir(&owns).expect("the contracts") {
+            let file = file.expect("a file");
+            let note = std::fs::read_to_string(file.path()).expect("a contract");
+            let Ok(signed) = SignedContract::open(&note, &owner) else { continue };
+            let other = Contract { nonce: Hash([9; 32]), ..signed.contract };
+            std::fs::write(theirs.join(file.file_name()), other.sign(identity.signing_key()).expect("signed")).expect("written");
+        }
+    }
+    let waits = planner(town, "waits", |own| own.replace("../roster.toml", "other-roster.toml").replace("../contracts", "../elsewhere"));
+    refused(town, &waits, &[], "E_ROSTER");
 
     // A key that is not the planner's never gets as far as that.
     let wrong = planner(town, "wrong", |own| own.replace("planning-office.key", "stranger.key"));

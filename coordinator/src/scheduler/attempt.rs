@@ -12,6 +12,8 @@ pub(crate) struct Attempt {
     pub deadline: Instant,
     /// The planner's entry, if the job stands on the log.
     pub entry: Option<String>,
+    /// What parties signed of its end for the log, until it is over: how far from the cause the reason is, whose, and the entry.
+    pub ends: Vec<(u8, usize, String)>,
     parties: Vec<Answers>,
     refusals: Vec<PartyRefusal>,
 }
@@ -54,7 +56,7 @@ pub(crate) struct Part {
 impl Attempt {
     pub(crate) fn new(number: u32, entry: Option<String>, parties: usize, deadline: Instant) -> Self {
         let parties = std::iter::repeat_with(Answers::default).take(parties).collect();
-        Self { number, phase: Phase::Offered, deadline, entry, parties, refusals: vec![] }
+        Self { number, phase: Phase::Offered, deadline, entry, ends: vec![], parties, refusals: vec![] }
     }
 
     /// What each party has signed for the log with its acceptance.
@@ -92,21 +94,28 @@ impl Attempt {
 
     /// The reasons that are causes. What the others merely felt of them ("a peer is gone") would hide them.
     fn take_causes(&mut self) -> Vec<PartyRefusal> {
-        let rank = |refusal: &PartyRefusal| match refusal.refusal.code {
-            // of its own accord a party says this of a peer that deviates: never a mere consequence
-            Code::Desync => 1,
-            Code::Deadline => 2,
+        let rank = |refusal: &PartyRefusal| match (refusal.refusal.code, &refusal.party) {
             // this coordinator knows who was lost; the others know only that somebody was
-            Code::Peer if refusal.party.is_none() => 3,
-            Code::Peer => 4,
-            Code::Cancelled => 5,
-            _ => 0,
+            (Code::Peer, None) => rank(Code::Peer) - 1,
+            (code, _) => rank(code),
         };
         let mut refusals = std::mem::take(&mut self.refusals);
         let first = refusals.iter().map(rank).min().unwrap_or(0).max(1);
         refusals.retain(|refusal| rank(refusal) <= first);
         refusals.sort_by_key(rank);
         refusals
+    }
+}
+
+/// How far a party's reason is from being the cause: what ranks higher may be felt of what ranks lower.
+pub(super) fn rank(code: Code) -> u8 {
+    match code {
+        // of its own accord a party says this of a peer that deviates: never a mere consequence
+        Code::Desync => 1,
+        Code::Deadline => 2,
+        Code::Peer => 4,
+        Code::Cancelled => 5,
+        _ => 0,
     }
 }
 
@@ -224,7 +233,8 @@ impl Scheduler {
     /// A party was lost before anything was shared: the job takes its place in the queue again, as it would have waited had the loss
     /// been noticed before it was offered.
     fn requeue(&mut self, job: QueryId, refusals: Vec<PartyRefusal>, now: Now) {
-        let Some((record, attempt)) = self.jobs.get_mut(&job).zip(self.running.remove(&job)) else { return };
+        let Some(attempt) = self.take_running(job) else { return };
+        let Some(record) = self.jobs.get_mut(&job) else { return };
         record.refusals.clone_from(&refusals);
         self.queue.insert(record.order, job);
         self.not_before.insert(job, now.at + AGAIN_AFTER * attempt.number);
@@ -273,7 +283,7 @@ impl Scheduler {
         if all.iter().any(|part| part.sid != all[0].sid) {
             return;
         }
-        let stopped = self.running.remove(&job).map(|attempt| (attempt.number, attempt.still_at_it()));
+        let stopped = self.take_running(job).map(|attempt| (attempt.number, attempt.still_at_it()));
         self.all_sealed(job, sealed.attempt, all, now);
         let (attempt, parties) = stopped.unwrap_or_default();
         for party in parties {
@@ -311,7 +321,7 @@ impl Scheduler {
         }
         *record = done;
         self.queue.remove(&record.order);
-        self.running.remove(&job);
+        self.take_running(job);
         self.forget(job);
         self.finished[0] += 1;
         tracing::info!(job = %job.short(), attempt, "job done");

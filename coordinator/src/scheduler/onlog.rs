@@ -1,7 +1,7 @@
 //! A job's steps into the city's log. What the parties have signed is put together here and entered as one batch; the scheduler goes on when it is told
 //! that all agencies cosigned. Nothing is entered before all parties have accepted, so a refusal costs nobody anything.
 
-use super::attempt::Phase;
+use super::attempt::{Phase, rank};
 use super::*;
 use ledger::entry::{self, Body, Entry};
 use query::message::mirror::Refused;
@@ -11,8 +11,8 @@ use query::message::mirror::Refused;
 pub(crate) enum ForLog {
     /// A step of an attempt: [`Scheduler::entered`] is to be told what became of it.
     Step { job: QueryId, attempt: u32, entries: Vec<String> },
-    /// The end of an attempt, if it runs there.
-    Abort(String),
+    /// The end of an attempt, if it runs there, as parties signed it: one stands, the first that may.
+    Abort(Vec<String>),
 }
 
 /// A job whose parts are all here.
@@ -41,11 +41,31 @@ impl Scheduler {
         }
     }
 
+    /// A party signed the end of an attempt. Whatever has become of the job meanwhile, the log is to say that it is over; while the others' reasons are awaited
+    /// it waits with them, since the first to arrive may only be a consequence, and the log keeps one.
+    pub(super) fn signed_end(&mut self, party: usize, job: QueryId, number: u32, code: Code, entries: Vec<String>) {
+        match self.attempt(job, number).filter(|attempt| !attempt.is_answered(party)) {
+            Some(attempt) => attempt.ends.extend(entries.into_iter().map(|entry| (rank(code), party, entry))),
+            None if entries.is_empty() => {}
+            None => self.for_log.push(ForLog::Abort(entries)),
+        }
+    }
+
+    /// Takes an attempt that is over from those under way; its end goes onto the log.
+    pub(super) fn take_running(&mut self, job: QueryId) -> Option<Attempt> {
+        let mut attempt = self.running.remove(&job)?;
+        attempt.ends.sort();
+        if !attempt.ends.is_empty() {
+            self.for_log.push(ForLog::Abort(attempt.ends.drain(..).map(|(.., entry)| entry).collect()));
+        }
+        Some(attempt)
+    }
+
     /// Enters the result.
     pub(super) fn enter_result(&mut self, job: QueryId, attempt: u32, sealed: Vec<Part>, now: Now) {
         match entry::join(sealed.iter().filter_map(|part| part.entry.as_deref())) {
             Ok(result) => {
-                self.running.remove(&job);
+                self.take_running(job);
                 self.ending.insert(job, Ending { attempt, sealed, result: result.clone() });
                 self.for_log.push(ForLog::Step { job, attempt, entries: vec![result] });
             }
@@ -77,8 +97,10 @@ impl Scheduler {
             Err(refused) if enters => self.end_unlogged(job, refused, now),
             // It ended while its start was entered: the parties, told once more, sign its end for the log.
             Ok(_) => {
+                let why = self.jobs.get(&job).and_then(|record| record.refusals.first());
+                let code = StopCode::of(why.map_or(Code::Peer, |why| why.refusal.code));
                 for party in 0..self.seats.len() {
-                    self.send(party, ToParty::Stop(Stop { job, attempt, code: StopCode::Peer }), now);
+                    self.send(party, ToParty::Stop(Stop { job, attempt, code }), now);
                 }
             }
             Err(_) => {}

@@ -76,8 +76,7 @@ impl Scheduler {
             FromParty::Refuse(signed) => Refuse::open(&signed.note, &node.name, &node.key)
                 .map(|Refuse { job, attempt, refusal }| self.declined(party, job, attempt, refusal, signed.note, now)),
             FromParty::Failed(stated) => Failed::open(&stated.note, &node.name, &node.key).map(|Failed { job, attempt, refusal }| {
-                // Whatever has become of the job meanwhile: the log is to say that the attempt is over.
-                self.for_log.extend(stated.entries.into_iter().map(ForLog::Abort));
+                self.signed_end(party, job, attempt, refusal.code, stated.entries);
                 self.declined(party, job, attempt, refusal, stated.note, now);
             }),
             FromParty::Sealed(stated) => {

@@ -45,22 +45,16 @@ pub(super) fn check(args: &CheckArgs) -> Done {
     match &document {
         Err(what) => wrong.push(what.clone()),
         Ok(Document { contract, signed }) => {
-            wrong.extend(contract.problems().into_iter().map(String::from));
+            wrong.extend(super::wrong(contract));
             wrong.extend(catalog.iter().flat_map(|catalog| folder::unknown(contract, catalog)));
             for name in roster.iter().flat_map(|roster| document.iter().flat_map(|document| document.strangers(roster))) {
                 wrong.push(format!("the key of `{name}` is not the one that the roster has for it"));
             }
-            if let Some((unkept, instead)) = folder::not_enforced(contract) {
-                let agency = contract.owner.name();
-                wrong.push(format!("this release does not enforce `{unkept}` yet ({instead}), and so `{agency}`'s node refuses it"));
+            let now = now();
+            if now < contract.not_before.0 {
+                notes.push(format!("it begins at {}, and it is {}", contract.not_before, Time(now)));
             }
-            match now() {
-                now if now >= contract.not_after.0 => wrong.push(format!("it ended at {}", contract.not_after)),
-                now if now < contract.not_before.0 => {
-                    notes.push(format!("it begins at {}, and it is {}", contract.not_before, Time(now)));
-                }
-                _ => {}
-            }
+            notes.extend(words::caution(contract));
             if signed.is_none() {
                 notes.push(format!("it is a draft: `tacit contract sign` signs it, with the key of `{}`", contract.owner.name()));
             }

@@ -1,7 +1,7 @@
 //! `tacit contract new`.
 
 use super::protection::Protection;
-use super::{catalog, roster, write_new};
+use super::{catalog, ended, roster, write_new};
 use crate::cli::{Done, print};
 use crate::clock::now;
 use crate::contract::standing;
@@ -49,7 +49,7 @@ pub(super) struct NewArgs {
     #[arg(long, value_name = "N")]
     max_uses: Option<u64>,
     /// What an answer costs: how much of what unit, such as '3 credit'
-    #[arg(long, value_name = "'N UNIT'", value_parser = price)]
+    #[arg(long, value_name = "'N UNIT'", value_parser = price, allow_hyphen_values = true)]
     price: Option<Price>,
     /// What a revocation does to jobs that run: `immediate` ends them before their next round, `new-jobs` lets them end
     #[arg(long, value_name = "WHAT", value_parser = revocation, default_value = "immediate")]
@@ -149,7 +149,8 @@ fn refuse_wrong(contract: &Contract) -> Result<(), Error> {
     contract.columns.retain(|_, allowed| !allowed.is_empty());
     // Nothing allowed is a draft to be edited.
     let columns_are_missing = |what: &&str| contract.columns.is_empty() && (what.starts_with("`columns`") || what.starts_with("`clamp`"));
-    let wrong: Vec<&str> = contract.problems().into_iter().filter(|what| !columns_are_missing(what)).collect();
+    let mut wrong: Vec<String> = contract.problems().into_iter().filter(|what| !columns_are_missing(what)).map(String::from).collect();
+    wrong.extend(ended(&contract).map(|ended| format!("{ended}; give a later --not-after")));
     if wrong.is_empty() {
         Ok(())
     } else {

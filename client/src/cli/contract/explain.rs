@@ -114,6 +114,9 @@ pub(super) fn explain(args: &ExplainArgs) -> Done {
                     text += &format!("· `{id}`: an answer costs {} {}\n", price.per_use, price.unit);
                 }
             }
+            for (id, caution) in given.iter().filter_map(|signed| Some((&signed.contract.id, words::caution(&signed.contract)?))) {
+                text += &format!("· `{id}`: {caution}\n");
+            }
             for table in unlooked {
                 text += &format!("· {table} is not looked at: no contract of its agency is given\n");
             }

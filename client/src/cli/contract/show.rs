@@ -1,6 +1,6 @@
 //! `tacit contract show` and `tacit contract diff`.
 
-use super::{document, roster};
+use super::{catalog, document, roster};
 use crate::cli::ledger::files::LogArgs;
 use crate::cli::{Done, print};
 use crate::config::read;
@@ -9,9 +9,11 @@ use crate::contract::{Document, State, changes, odrl, receipt, words};
 use crate::error::Error;
 use crate::render::{Table, plain};
 use clap::Args;
-use ledger::contract::open_revocation;
+use ledger::contract::{Contract, open_revocation};
 use ledger::entry::{Body, Entry, Revoke};
 use mpc_core::file::{Kind, unreadable_folder};
+use party::contracts::folder;
+use query::catalog::Catalog;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +26,9 @@ pub(super) struct ShowArgs {
     /// The city's roster, to hold its keys against
     #[arg(long, value_name = "FILE")]
     roster: Option<PathBuf>,
+    /// The city's catalogue, to say of which columns nothing is allowed
+    #[arg(long, value_name = "FILE")]
+    catalogue: Option<PathBuf>,
     /// A revocation that lies elsewhere
     #[arg(long, value_name = "FILE")]
     revocation: Option<PathBuf>,
@@ -46,6 +51,7 @@ pub(super) struct ShowArgs {
 
 const SHOW_HELP: &str = "Examples:
   tacit contract show energy.meters.5c1e90d2.contract --roster roster.toml
+  tacit contract show energy.meters.5c1e90d2.contract --roster roster.toml --catalogue catalogue.toml
   tacit contract show energy.meters.5c1e90d2.contract --receipt > receipt.md
   tacit contract show energy.meters.5c1e90d2.contract --odrl > policy.jsonld
   tacit contract show energy.meters.5c1e90d2.contract --roster roster.toml --contracts contracts
@@ -58,6 +64,8 @@ keys), FINALIZED (it stands in the log), TERMINATED (revoked). Nothing of the lo
 pub(super) fn show(args: &ShowArgs) -> Done {
     let document = document(&args.file)?;
     let roster = args.roster.as_deref().map(roster).transpose()?;
+    let catalog = args.catalogue.as_deref().map(catalog).transpose()?;
+    let looked = catalog.as_ref().map(|catalog| Looked::up(&document.contract, catalog));
     let state = document.state(roster.as_ref(), seen(args, &document)?);
     let text = match () {
         () if args.odrl => {
@@ -68,11 +76,31 @@ pub(super) fn show(args: &ShowArgs) -> Done {
         () if args.receipt => receipt::receipt(&document, state),
         () if args.json => {
             let signed = document.signed.as_ref().map(|signed| json!({"id": signed.id, "countersigned": signed.countersigned}));
-            format!("{}\n", json!({"state": state, "signed": signed, "contract": document.contract}))
+            let mut told = json!({"state": state, "signed": signed, "contract": document.contract});
+            if let Some(Looked { nothing, unknown }) = &looked {
+                (told["nothing_of"], told["unknown"]) = (json!(nothing), json!(unknown));
+            }
+            format!("{told}\n")
         }
-        () => plain(&table(&document, state)),
+        () => plain(&table(&document, state, looked.as_ref())),
     };
     Ok(print(&text)?)
+}
+
+/// What a catalogue says of a contract.
+struct Looked {
+    /// Columns of which nothing is allowed.
+    nothing: Vec<String>,
+    /// What the catalogue does not have.
+    unknown: Vec<String>,
+}
+
+impl Looked {
+    fn up(contract: &Contract, catalog: &Catalog) -> Self {
+        let columns = catalog.table(&contract.dataset).into_iter().flat_map(|table| &table.columns).map(|column| column.name.clone());
+        let nothing = |name: &String| contract.columns.get(name).is_none_or(|allowed| allowed.is_empty());
+        Self { nothing: columns.filter(nothing).collect(), unknown: folder::unknown(contract, catalog) }
+    }
 }
 
 /// What is known of it from files beside it and from the log.
@@ -123,7 +151,7 @@ fn held(folder: &Path, wanted: &Document) -> Result<bool, Error> {
     Ok(false)
 }
 
-fn table(document: &Document, state: State) -> String {
+fn table(document: &Document, state: State, looked: Option<&Looked>) -> String {
     let contract = &document.contract;
     let names = |all: &mut dyn Iterator<Item = String>| all.collect::<Vec<_>>().join(", ");
     let mut table = Table::new(["", "contract"]);
@@ -141,6 +169,10 @@ fn table(document: &Document, state: State) -> String {
     row("purposes", names(&mut contract.purposes.iter().cloned()));
     for (name, allowed) in &contract.columns {
         row(words::column(name), names(&mut allowed.iter().map(|operation| operation.name().to_owned())));
+    }
+    if let Some(Looked { nothing, unknown }) = looked {
+        row("nothing of", if nothing.is_empty() { "no column".into() } else { nothing.join(", ") });
+        unknown.iter().for_each(|what| row("wrong", what.clone()));
     }
     let partners = names(&mut contract.join_with.iter().map(ToString::to_string));
     row("together with", if partners.is_empty() { "no other".into() } else { partners });

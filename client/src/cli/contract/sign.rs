@@ -1,6 +1,6 @@
 //! `tacit contract sign`.
 
-use super::{document, replace, write_new};
+use super::{document, replace, write_new, wrong};
 use crate::cli::{Done, print};
 use crate::contract::Document;
 use crate::error::Error;
@@ -38,8 +38,14 @@ pub(super) fn sign(args: &SignArgs) -> Done {
     let Document { contract, signed } = document(&args.file)?;
     let identity = load(&args.identity)?;
     let is = |key: &VerifierKey| *key.key() == identity.public().verifying_key();
-    if let Some(problem) = contract.problems().first() {
-        return Err(Error::Failed(format!("{}: it is not signed while something is wrong with it: {problem}", args.file.display())).into());
+    if let Some(problem) = wrong(&contract).first() {
+        let file = args.file.display();
+        let mend = match &signed {
+            None => format!("correct the draft; `tacit contract check {file}` says all that is wrong"),
+            Some(_) => format!("ask `{}` for another version; what was signed is not changed", contract.owner.name()),
+        };
+        let what = format!("{file}: it is not signed while something is wrong with it: {problem}\n  to mend it: {mend}");
+        return Err(Error::Failed(what).into());
     }
     let (owner, planners) = (contract.owner.name(), contract.planners.iter().map(|key| key.name()).collect::<Vec<_>>().join(", "));
     let (path, said) = match signed {

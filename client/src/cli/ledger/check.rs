@@ -104,29 +104,31 @@ and that each may stand where it stands. What owners and agencies state of thems
 pub(super) fn audit(args: &AuditArgs) -> Done {
     let start = Instant::now();
     let Whole { audit, cosigners, .. } = args.whole.verify()?;
-    let mut phases = [0; 3];
+    let mut phases = [0; 4];
     audit.replay.jobs().for_each(|(_, job)| match job.phase {
-        Phase::Waiting => phases[0] += 1,
+        Phase::Waiting if job.attempt == 0 => phases[0] += 1,
         Phase::Running { .. } => phases[1] += 1,
         Phase::Done { .. } => phases[2] += 1,
+        // Its last attempt is over.
+        Phase::Waiting => phases[3] += 1,
     });
-    let [waiting, running, done] = phases;
+    let [waiting, running, done, ended] = phases;
     let members: Vec<&str> = audit.replay.members().map(|member| member.name.as_str()).collect();
     let text = match args.json {
         true => {
-            let jobs = json!({"waiting": waiting, "running": running, "done": done});
+            let jobs = json!({"done": done, "ended": ended, "running": running, "waiting": waiting});
             format!("{}\n", json!({"ok": true, "log": told(&audit.head), "entries": audit.kinds, "jobs": jobs, "members": members}))
         }
         false => {
             let mut table = Table::new(["kind", "entries"]);
             audit.kinds.iter().for_each(|(kind, count)| table.push([(*kind).to_owned(), count.to_string()]));
             format!(
-                "{}{}\n{}\n{}: {done} done, {running} running, {waiting} waiting\nmembers: {}\n\
+                "{}{}\n{}\n{}: {done} done, {ended} refused or aborted, {running} running, {waiting} waiting\nmembers: {}\n\
                  Every hash, signature and rule holds; checked in {}.\n",
                 shown(&audit.head),
                 by(&cosigners),
                 table.aligned(),
-                plural(done + running + waiting, "job"),
+                plural(done + ended + running + waiting, "job"),
                 members.join(", "),
                 duration(start.elapsed()),
             )

@@ -2,6 +2,7 @@
 
 use super::Desk;
 use crate::fixture::{run, text};
+use ledger::contract::{Contract, Time};
 use serde_json::Value;
 use std::path::Path;
 
@@ -30,7 +31,7 @@ fn every_term_has_an_option() {
         ["--receiver", "planning-office"],
         ["--revocation", "new-jobs"],
         ["--not-before", "2027-01-01T00:00:00Z"],
-        ["--not-after", "2028-01-01T00:00:00Z"],
+        ["--not-after", "2128-01-01T00:00:00Z"],
         ["--purpose", "https://w3id.org/dpv#ServiceProvision"],
     ];
     let options: Vec<&str> = options.concat();
@@ -51,7 +52,7 @@ fn every_term_has_an_option() {
         "An answer costs 3 credit.",
         "health.*",
         "100",
-        "2027-01-01T00:00:00Z to 2028-01-01T00:00:00Z",
+        "2027-01-01T00:00:00Z to 2128-01-01T00:00:00Z",
         "https://w3id.org/dpv#ServiceProvision",
     ] {
         assert!(shown.out.contains(part), "{part}: {}", shown.out);
@@ -74,14 +75,81 @@ fn every_term_has_an_option() {
         (&["--min-group", "0"], "`min_group` is not between"),
         (&["--dominance", "101"], "`dominance_pct` is not between"),
         (&["--price", "credit"], "write it as '3 credit'"),
+        (&["--price", "-3 credit"], "write it as '3 credit'"),
         (&["--revocation", "later"], "there are immediate and new-jobs"),
         (&["--receiver", "press"], "--receiver press: it may not ask"),
         (&["--not-after", "1999-01-01T00:00:00Z"], "`not_after` is not later"),
+        (
+            &["--not-before", "2019-01-01T00:00:00Z", "--not-after", "2020-01-01T00:00:00Z"],
+            "is not written: it ended at 2020-01-01T00:00:00Z; give a later --not-after",
+        ),
     ] {
         let said = desk.new_contract(&desk.path("n.draft"), args);
         assert!(said.code == 2 && said.err.contains(says), "{says}: {}", said.err);
         assert!(!desk.path("n.draft").exists(), "{args:?}");
     }
+}
+
+#[test]
+fn what_narrows_down_to_one_entity_is_noted() {
+    let desk = Desk::new();
+    let catalogue = desk.path("city/catalogue.toml");
+    let note = "zone says whose a row is, and may be compared, to choose what counts";
+    let explain = |draft: &Path| {
+        let args = [text(draft), "--catalogue", text(&catalogue), "--", "SELECT SUM(amount) AS s FROM energy.example"];
+        desk.contract("explain", &args).out
+    };
+    for (name, allow, group, noted) in
+        [("a", "zone=FILTER,SUM", "10", true), ("b", "zone=GROUP,COUNT_DISTINCT", "10", false), ("c", "zone=FILTER", "1", false)]
+    {
+        let draft = desk.path(&format!("{name}.draft"));
+        let said = desk.new_contract(&draft, &["--allow", "amount=SUM", "--allow", allow, "--entity-key", "zone", "--min-group", group]);
+        assert_eq!(said.code, 0, "{}", said.err);
+        let found = desk.check(&draft);
+        assert_eq!((&found["ok"], found["notes"].to_string().contains(note)), (&Value::from(true), noted), "{found}");
+        assert_eq!(explain(&draft).contains(note), noted, "{}", explain(&draft));
+    }
+    // What is not allowed at all is shown beside the catalogue.
+    let show = |more: &[&str]| {
+        let draft = desk.path("a.draft");
+        desk.contract("show", &[&[text(&draft), "--catalogue", text(&catalogue)], more].concat()).out
+    };
+    assert!(show(&[]).contains("nothing of"), "{}", show(&[]));
+    let told: Value = serde_json::from_str(&show(&["--json"])).expect("JSON");
+    assert_eq!((&told["unknown"], told["nothing_of"].to_string().contains("amount")), (&serde_json::json!([]), false), "{told}");
+}
+
+#[test]
+fn what_has_ended_or_is_not_kept_is_signed_by_nobody() {
+    let desk = Desk::new();
+    let draft = desk.path("c.draft");
+    assert_eq!(desk.new_contract(&draft, &["--allow", "amount=SUM"]).code, 0);
+    let good = std::fs::read_to_string(&draft).expect("the draft");
+    let with = |changes: &[(&str, &str)]| {
+        let mut terms: Value = serde_json::from_str(&good).expect("JSON");
+        changes.iter().for_each(|(name, value)| terms[name] = (*value).into());
+        std::fs::write(&draft, terms.to_string()).expect("written");
+    };
+    let over = [("not_before", "2019-01-01T00:00:00Z"), ("not_after", "2020-01-01T00:00:00Z")];
+    for (changes, says) in [(&over[..], "it ended at 2020-01-01T00:00:00Z"), (&[("security", "malicious")], "does not enforce `security`")]
+    {
+        with(changes);
+        let (said, checked) = (desk.sign(&draft, "energy"), desk.check(&draft));
+        assert!(checked["wrong"].to_string().contains(says), "{checked}");
+        assert_eq!((said.code, said.out.as_str()), (1, ""), "{}", said.err);
+        for part in [says, "is not signed while something is wrong", "to mend it: correct the draft; `tacit contract check "] {
+            assert!(said.err.contains(part), "{part}: {}", said.err);
+        }
+    }
+    // Nor does a planner sign what its agency signed while it was in force.
+    let mut contract: Contract = serde_json::from_str(&good).expect("a contract");
+    contract.columns.retain(|_, allowed| !allowed.is_empty());
+    (contract.not_before, contract.not_after) = (Time(1_546_300_800), Time(1_577_836_800));
+    let identity = mpc_core::identity::Identity::load(&desk.key("energy")).expect("its key");
+    let file = desk.path("over.contract");
+    std::fs::write(&file, contract.sign(identity.signing_key()).expect("signed")).expect("written");
+    let said = desk.sign(&file, "planning-office");
+    assert!(said.code == 1 && said.err.contains("to mend it: ask `energy` for another version"), "{}", said.err);
 }
 
 #[test]

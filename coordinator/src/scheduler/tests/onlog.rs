@@ -139,7 +139,7 @@ fn an_attempt_that_ends_while_it_is_entered_is_ended_there_too() {
     assert_eq!(town.state(job), JobState::Queued, "nothing was shared");
     (0..3).filter(|party| *party != 1).for_each(|party| drop(town.heard(party)));
     town.entered(job, 1, Ok("a checkpoint"));
-    assert!(matches!(town.heard(0).as_slice(), [ToParty::Stop(stop)] if stop.attempt == 1));
+    assert!(matches!(town.heard(0).as_slice(), [ToParty::Stop(stop)] if (stop.attempt, stop.code) == (1, StopCode::Peer)));
     // Told so, a party signs the end; with the next attempt it comes along as well.
     let abort = Body::Abort(Abort { job: job.0, attempt: 1, code: "E_PEER".into() });
     town.say(0, with_entry(0, failed(0, job, 1, Code::Peer), &abort));
@@ -152,6 +152,65 @@ fn an_attempt_that_ends_while_it_is_entered_is_ended_there_too() {
     }
     let step = kinds(&town.scheduler.for_log());
     assert_eq!(step, [("job-query", 1), ("job-abort", 1), ("job-abort", 1), ("job-abort", 1), ("job-start", 3)]);
+
+    // They are told why.
+    let mut town = Town::complete();
+    let job = town.submit_on_log(1);
+    town.accepted(job, 1);
+    town.scheduler.cancel(job, town.now).expect("cancelled");
+    town.heard(0);
+    town.entered(job, 1, Ok("a checkpoint"));
+    assert!(matches!(town.heard(0).as_slice(), [ToParty::Stop(stop)] if (stop.attempt, stop.code) == (1, StopCode::Cancelled)));
+}
+
+#[test]
+fn the_end_on_the_log_names_the_cause_and_not_what_the_others_felt_of_it() {
+    let end = |code: Code, job: QueryId| Body::Abort(Abort { job: job.0, attempt: 1, code: code.to_string() });
+    let say = |town: &mut Town, party, job, code| town.say(party, with_entry(party, failed(party, job, 1, code), &end(code, job)));
+    let entered = |town: &mut Town| {
+        let log = town.scheduler.for_log();
+        let [ForLog::Abort(ends)] = &log[..] else { panic!("one end: {log:?}") };
+        let code = |note: &String| match Entry::parse(note.as_bytes()).expect("an entry").body {
+            Body::Abort(abort) => abort.code,
+            other => panic!("a {}", other.kind()),
+        };
+        ends.iter().map(code).collect::<Vec<_>>()
+    };
+    let mut town = Town::complete();
+    // Whoever speaks first.
+    for (number, order) in [(1, [0, 1, 2]), (2, [1, 0, 2]), (3, [1, 2, 0])] {
+        let job = town.runs(number);
+        for (at, party) in order.into_iter().enumerate() {
+            assert_eq!(town.scheduler.for_log(), [], "{at} of three have said why");
+            town.at_work(party, job);
+            say(&mut town, party, job, if party == 0 { Code::Difference } else { Code::Peer });
+        }
+        assert_eq!(entered(&mut town), ["E_DIFFERENCE", "E_PEER", "E_PEER"], "{order:?}");
+        assert_eq!(town.refusals(job), [by(0, Code::Difference)]);
+    }
+
+    // Who says nothing is not waited for longer than for its reason.
+    let job = town.runs(4);
+    town.at_work(1, job);
+    say(&mut town, 1, job, Code::Peer);
+    assert_eq!(town.scheduler.for_log(), []);
+    town.wait(1);
+    assert_eq!(entered(&mut town), ["E_PEER"]);
+    // What comes later is entered as it comes: the log takes it if it has no end yet.
+    say(&mut town, 0, job, Code::Difference);
+    assert_eq!(entered(&mut town), ["E_DIFFERENCE"]);
+
+    // Who takes the question back meanwhile keeps no end from the log, nor does a party that is lost before anything was shared.
+    let job = town.runs(5);
+    town.at_work(1, job);
+    say(&mut town, 1, job, Code::Data);
+    town.scheduler.cancel(job, town.now).expect("cancelled");
+    assert_eq!(entered(&mut town), ["E_DATA"]);
+    let job = town.runs(6);
+    town.lose(2);
+    say(&mut town, 0, job, Code::Peer);
+    say(&mut town, 1, job, Code::Peer);
+    assert_eq!((town.state(job), entered(&mut town)), (JobState::Queued, vec!["E_PEER".to_owned(), "E_PEER".to_owned()]));
 }
 
 #[test]
