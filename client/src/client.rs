@@ -3,11 +3,10 @@
 use crate::caret::point_at;
 use crate::clock::now;
 use crate::config::Config;
-use crate::error::{Declined, Error, Refusals};
+use crate::error::{Declined, Error, Refusals, unread};
 use crate::http::{Api, Problem};
 use crate::joblog::{self, Stated};
 use crate::pooled::public_tables;
-use crate::render::plural;
 use crate::result::{self, Answer};
 use ledger::budget::{Account, Allowance, Loss, left, month};
 use ledger::bytes::{Base64, Hash};
@@ -197,16 +196,7 @@ impl Client {
         let (plan, agreed) = self.check(self.compile(sql)?, sql, (&self.purpose(purpose), epsilon), &standing)?;
         let allows = |id: &Hash| standing.iter().find(|signed| signed.id == *id).map(ContractLine::of);
         let consent = match agreed {
-            Err(mut denial) => {
-                if !left_out.is_empty() {
-                    denial.reason += &format!(
-                        "; {} of this planner's folder of contracts could not be read, and may allow it",
-                        plural(left_out.len(), "file")
-                    );
-                    denial.fix += &format!("; or mend what could not be read ({})", left_out.join("; "));
-                }
-                Consent::Refused(denial)
-            }
+            Err(denial) => Consent::Refused(unread(denial, &left_out)),
             Ok(effective) => Consent::Allowed(effective.contracts.values().filter_map(allows).collect()),
         };
         Ok((plan, consent))

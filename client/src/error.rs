@@ -1,8 +1,9 @@
 //! What can go wrong at the planner's side, and the exit code each ends in.
 
+use crate::render::plural;
 use mpc_core::roster::Roster;
-use query::message::QueryId;
 use query::message::job::{PartyRefusal, Word};
+use query::message::{QueryId, Refusal};
 use std::fmt;
 
 /// An error a person reads: what happened, where, and what to do next.
@@ -80,6 +81,16 @@ impl Refusals {
     fn hearsay(&self) -> &'static str {
         if self.0.iter().all(|d| d.signed == Some(Word::Refused)) { "" } else { ", as the coordinator reports" }
     }
+}
+
+/// Why contracts here refuse a question, where some of them could not be read.
+pub(crate) fn unread(mut denial: Refusal, left_out: &[String]) -> Refusal {
+    if !left_out.is_empty() {
+        let files = plural(left_out.len(), "file");
+        denial.reason += &format!("; {files} of this planner's folder of contracts could not be read, and may allow it");
+        denial.fix += &format!("; or mend what could not be read ({})", left_out.join("; "));
+    }
+    denial
 }
 
 impl Error {

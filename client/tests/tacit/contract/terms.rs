@@ -145,7 +145,7 @@ fn what_has_ended_or_is_not_kept_is_signed_by_nobody() {
     let mut contract: Contract = serde_json::from_str(&good).expect("a contract");
     contract.columns.retain(|_, allowed| !allowed.is_empty());
     (contract.not_before, contract.not_after) = (Time(1_546_300_800), Time(1_577_836_800));
-    let identity = mpc_core::identity::Identity::load(&desk.key("energy")).expect("its key");
+    let identity = mpc_core::identity::Identity::load(desk.key("energy")).expect("its key");
     let file = desk.path("over.contract");
     std::fs::write(&file, contract.sign(identity.signing_key()).expect("signed")).expect("written");
     let said = desk.sign(&file, "planning-office");
