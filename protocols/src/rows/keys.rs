@@ -5,7 +5,7 @@
 //! *Leakage.* None, but of [`refuse_any`]: it opens, verified, one bit for all rows, whether one of them breaks what its operator relies on; if so the session ends.
 
 use super::digest::Digest;
-use super::{Bits, Cells, Rows, Setting, SortKey, Values};
+use super::{Bits, Cells, Rows, Setting, SortKey, Ties, Values};
 use crate::relational::{Moved, Sorting, any_row, apply, sort, sort_places};
 use crate::{Engine, Share, Table};
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout, Ring};
@@ -140,6 +140,29 @@ impl<E: Engine> Rows<E> {
     pub(super) fn table(&self) -> Table<E> {
         let table = self.row.iter().fold(Table::new(self.places), |table, row| table.with::<B64>(row.clone()));
         self.columns.iter().fold(table, pack)
+    }
+
+    /// The rows by partition and in an order, sorted on shares, then places without one.
+    pub(super) fn in_order(
+        &self,
+        engine: &mut E,
+        partition: &[usize],
+        by: &[SortKey],
+        ties: Ties,
+        setting: &Setting,
+    ) -> Result<Self, Abort> {
+        let shuffled = if ties == Ties::Random { Some(self.shuffled(engine)?) } else { None };
+        let rows = shuffled.as_ref().unwrap_or(self);
+        let mut planes: Vec<Bits<E>> = Vec::new();
+        for key in by.iter().rev() {
+            planes.extend(sort_planes(engine, &rows.columns[key.column], key));
+        }
+        planes.push(grouping(engine, rows, partition, setting));
+        planes.extend(rows.row.as_ref().map(|row| engine.not(row)));
+        let key = joined(engine, rows.places, &planes);
+        drop(planes);
+        let table = if key.layout().planes == 0 { rows.table() } else { sorted(engine, key, setting, |_| rows.table())?.0 };
+        Ok(self.unpacked(table))
     }
 
     /// These rows in an order that nobody knows.

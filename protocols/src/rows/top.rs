@@ -13,9 +13,8 @@
 //! learns on which of its tied rows the choice fell, and so whether that row met the condition. Where rows may have been dropped before, it could tell from who comes out that others were, so that nobody knows.
 
 use super::combine::ones;
-use super::keys::{joined, sort_planes, sorted};
-use super::{Bits, How, Rows, Setting, Shape, SortKey, Ties};
-use crate::{Engine, Share};
+use super::{How, Rows, Shape, SortKey, Ties};
+use crate::Engine;
 use mpc_core::Abort;
 
 /// Which rows are the first.
@@ -35,7 +34,7 @@ pub fn top<E: Engine>(engine: &mut E, input: &Rows<E>, what: &Top<'_>, shape: &S
     let mut rows = match what.how {
         // the bit that says whether there is a row comes first in a table
         How::Known(owner) => input.unpacked(owner.arrange(engine, 0, input.table(), input.row.as_ref().map(|_| 0))?),
-        How::Sorting(setting) => by_sorting(engine, input, what, setting)?,
+        How::Sorting(setting) => input.in_order(engine, &[], what.by, what.ties, setting)?,
     };
     if !shape.full && rows.row.is_none() {
         rows.row = Some(ones(engine, rows.places));
@@ -43,19 +42,4 @@ pub fn top<E: Engine>(engine: &mut E, input: &Rows<E>, what: &Top<'_>, shape: &S
     let (from, to) = (what.skip.min(rows.places), (what.skip + shape.places).min(rows.places));
     let spare = shape.places - (to - from);
     Ok(rows.unpacked(rows.table().slice(from..to).padded(engine, 0, spare)))
-}
-
-/// The rows in the order, then places without one.
-fn by_sorting<E: Engine>(engine: &mut E, input: &Rows<E>, what: &Top<'_>, setting: &Setting) -> Result<Rows<E>, Abort> {
-    let shuffled = if what.ties == Ties::Random { Some(input.shuffled(engine)?) } else { None };
-    let input = shuffled.as_ref().unwrap_or(input);
-    let mut planes: Vec<Bits<E>> = Vec::new();
-    for key in what.by.iter().rev() {
-        planes.extend(sort_planes(engine, &input.columns[key.column], key));
-    }
-    planes.extend(input.row.as_ref().map(|row| engine.not(row)));
-    let key = joined(engine, input.places, &planes);
-    drop(planes);
-    let table = if key.layout().planes == 0 { input.table() } else { sorted(engine, key, setting, |_| input.table())?.0 };
-    Ok(input.unpacked(table))
 }

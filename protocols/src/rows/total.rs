@@ -79,46 +79,16 @@ fn sums<R: Element, E: Engine>(engine: &mut E, input: &Rows<E>, folds: &[Fold], 
     let mine: Vec<usize> = (0..folds.len()).filter(of_ring).collect();
     let mut logic = Logic::new(input.places);
     let masks: Vec<Wire> = mine.iter().map(|f| counts(&mut logic, input, &folds[*f])).collect();
-    let always = logic.graph.constant(true);
-    let mut lifted: Vec<Wire> = masks.iter().copied().filter(|m| *m != always).collect();
-    lifted.sort();
-    lifted.dedup();
-    let elements = if lifted.is_empty() {
-        None
-    } else {
-        let bits = logic.run(engine, &lifted)?;
-        Some(engine.bits_to::<R>(&bits)?)
+    let column = |c: usize| &input.columns[c];
+    let terms = terms::<R, E>(engine, &mut logic, &masks, summed::<R, E>(&column, &mine, folds), |e: &mut E, x, y| e.dot(x, y))?;
+    let sum = |term: Term<'_, E::Share<R>>| match (term.product, term.mask, term.values) {
+        (Some(dot), ..) => dot,
+        (None, Some(mask), _) => mask.sum(),
+        (None, None, Some(values)) => values.sum(),
+        (None, None, None) => engine.constant(&Column::splat(R::element(input.places as i128), Layout::new(1, 1))),
     };
-    let mask = |wire: Wire| elements.as_ref().filter(|_| wire != always).map(|e| e.planes([position(&lifted, wire)]));
-    let values = |f: usize| if let FoldOp::Sum(column) = folds[f].op { Some(input.columns[column].elements::<R>()) } else { None };
-    // sums of some rows, all in one round
-    let (mut x, mut y) = (Vec::new(), Vec::new());
-    for (f, wire) in mine.iter().zip(&masks) {
-        if let (Some(mask), Some(values)) = (mask(*wire), values(*f)) {
-            x.push(mask);
-            y.push(values.clone());
-        }
-    }
-    let dots = if x.is_empty() { None } else { Some(engine.dot(&stack(&x), &stack(&y))?) };
-    let mut next = 0;
-    let mut done = Vec::with_capacity(mine.len());
-    for (f, wire) in mine.iter().zip(&masks) {
-        let sum = match (mask(*wire), values(*f), &dots) {
-            (Some(_), Some(_), Some(dots)) => {
-                next += 1;
-                dots.planes([next - 1])
-            }
-            (Some(mask), _, _) => mask.sum(),
-            (None, Some(values), _) => values.sum(),
-            (None, None, _) => engine.constant(&Column::splat(R::element(input.places as i128), Layout::new(1, 1))),
-        };
-        done.push((*f, Cells { values: R::values(sum), valid: None }));
-    }
-    Ok(done)
-}
-
-fn position(wires: &[Wire], wire: Wire) -> usize {
-    wires.binary_search(&wire).expect("every mask is lifted")
+    let sums = terms.into_iter().map(sum).map(|sum| Cells { values: R::values(sum), valid: None });
+    Ok(mine.into_iter().zip(sums).collect())
 }
 
 /// For each of the folds `mine` whose result is of one field what each row adds to it; `row` says which places hold one, if they need telling. `column`
@@ -139,8 +109,45 @@ pub(super) fn contributions<'c, R: Element, E: Engine + 'c>(
         logic.all(row.into_iter().chain(valid).chain(fold.when.map(|w| column(w).bits())))
     };
     let masks: Vec<Wire> = mine.iter().map(|f| mask(&mut logic, &folds[*f])).collect();
+    let terms = terms::<R, E>(engine, &mut logic, &masks, summed::<R, E>(column, &mine, folds), |e: &mut E, x, y| e.mul(x, y))?;
+    let share = |term: Term<'_, E::Share<R>>| match (term.product.or(term.mask), term.values) {
+        (Some(share), _) => share,
+        (None, Some(values)) => values.clone(),
+        (None, None) => engine.constant(&Column::splat(R::ONE, Layout::new(places, 1))),
+    };
+    let shares = terms.into_iter().map(share).map(|share| Cells { values: R::values(share), valid: None });
+    Ok(mine.into_iter().zip(shares).collect())
+}
+
+/// What folds sum; counts sum nothing.
+fn summed<'c, R: Element, E: Engine + 'c>(
+    column: &impl Fn(usize) -> &'c Cells<E>,
+    mine: &[usize],
+    folds: &[Fold],
+) -> Vec<Option<&'c E::Share<R>>> {
+    let of = |f: &usize| if let FoldOp::Sum(c) = folds[*f].op { Some(column(c).elements::<R>()) } else { None };
+    mine.iter().map(of).collect()
+}
+
+/// What a fold adds up.
+struct Term<'v, S> {
+    /// What it sums times what it counts, where it does both.
+    product: Option<S>,
+    /// Else which rows it counts; all, if there is none.
+    mask: Option<S>,
+    values: Option<&'v S>,
+}
+
+/// What folds add up whose rows are counted by these wires: each different one is lifted once, and all products are of one round.
+fn terms<'v, R: Element, E: Engine>(
+    engine: &mut E,
+    logic: &mut Logic<'_, E>,
+    masks: &[Wire],
+    values: Vec<Option<&'v E::Share<R>>>,
+    multiply: impl FnOnce(&mut E, &E::Share<R>, &E::Share<R>) -> Result<E::Share<R>, Abort>,
+) -> Result<Vec<Term<'v, E::Share<R>>>, Abort> {
     let always = logic.graph.constant(true);
-    let mut lifted: Vec<Wire> = masks.iter().copied().filter(|m| *m != always).collect();
+    let mut lifted: Vec<Wire> = masks.iter().copied().filter(|mask| *mask != always).collect();
     lifted.sort();
     lifted.dedup();
     let elements = if lifted.is_empty() {
@@ -149,31 +156,15 @@ pub(super) fn contributions<'c, R: Element, E: Engine + 'c>(
         let bits = logic.run(engine, &lifted)?;
         Some(engine.bits_to::<R>(&bits)?)
     };
-    let mask = |wire: Wire| elements.as_ref().filter(|_| wire != always).map(|e| e.planes([position(&lifted, wire)]));
-    let values = |f: usize| if let FoldOp::Sum(c) = folds[f].op { Some(column(c).elements::<R>()) } else { None };
-    let (mut x, mut y) = (Vec::new(), Vec::new());
-    for (f, wire) in mine.iter().zip(&masks) {
-        if let (Some(mask), Some(values)) = (mask(*wire), values(*f)) {
-            x.push(mask);
-            y.push(values.clone());
-        }
+    let mask = |wire: &Wire| elements.as_ref().zip(lifted.binary_search(wire).ok()).map(|(elements, at)| elements.planes([at]));
+    let mut terms: Vec<_> = masks.iter().zip(values).map(|(wire, values)| Term { product: None, mask: mask(wire), values }).collect();
+    let both: Vec<usize> = (0..terms.len()).filter(|at| terms[*at].mask.is_some() && terms[*at].values.is_some()).collect();
+    let (x, y): (Vec<_>, Vec<_>) = both.iter().filter_map(|at| terms[*at].mask.take().zip(terms[*at].values.cloned())).unzip();
+    if !both.is_empty() {
+        let products = multiply(engine, &stack(&x), &stack(&y))?;
+        both.into_iter().enumerate().for_each(|(plane, at)| terms[at].product = Some(products.planes([plane])));
     }
-    let products = if x.is_empty() { None } else { Some(engine.mul(&stack(&x), &stack(&y))?) };
-    let mut next = 0;
-    let mut done = Vec::with_capacity(mine.len());
-    for (f, wire) in mine.iter().zip(&masks) {
-        let share = match (mask(*wire), values(*f), &products) {
-            (Some(_), Some(_), Some(products)) => {
-                next += 1;
-                products.planes([next - 1])
-            }
-            (Some(mask), _, _) => mask,
-            (None, Some(values), _) => values.clone(),
-            (None, None, _) => engine.constant(&Column::splat(R::ONE, Layout::new(places, 1))),
-        };
-        done.push((*f, Cells { values: R::values(share), valid: None }));
-    }
-    Ok(done)
+    Ok(terms)
 }
 
 /// Which rows a fold counts. A sum need not ask for NULLs, which are 0.

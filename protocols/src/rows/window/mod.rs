@@ -40,9 +40,9 @@ mod sums;
 pub use function::{Constant, Function};
 
 use super::group::{group_orders, groups, same_as_before};
-use super::keys::{Unpack, grouping, joined, pack, sort_planes, sorted, width_of};
+use super::keys::{Unpack, pack, width_of};
 use super::order::side_by_side;
-use super::{Bits, Cells, ColumnShape, Fold, How, Rows, Setting, Shape, SortKey, Ties};
+use super::{Bits, Cells, ColumnShape, Fold, How, Rows, Shape, SortKey, Ties};
 use crate::relational::{Applied, Segments, number_bits};
 use crate::{Engine, Share, Table, stack};
 use mpc_core::{Abort, B64, Fp61, Fp127, Ring};
@@ -145,7 +145,7 @@ fn order<E: Engine>(
     let places = input.places;
     let (rows, front) = match what.how {
         How::Known(owner) => owner.rows_in_front(engine, input, &what.reads())?,
-        How::Sorting(setting) => (by_sorting(engine, input, what, setting)?, None),
+        How::Sorting(setting) => (input.in_order(engine, what.partition, what.by, what.ties, setting)?, None),
     };
     let cells = |columns: &[usize]| columns.iter().map(|c| rows.columns[*c].clone()).collect::<Vec<_>>();
     let sums = sums::Sums::new(engine, &rows, what.functions, outputs)?;
@@ -197,23 +197,6 @@ fn order<E: Engine>(
     let peers = start.map(|start| Peers { start, dense });
     let ordered = Ordered { rows, front, partitions, start: partition_start, firsts, peers };
     Ok((ordered, done.into_iter().map(|(_, cells)| cells).collect()))
-}
-
-/// The rows by partition and order, then places without one.
-fn by_sorting<E: Engine>(engine: &mut E, input: &Rows<E>, what: &Window<'_>, setting: &Setting) -> Result<Rows<E>, Abort> {
-    let shuffled = if what.ties == Ties::Random { Some(input.shuffled(engine)?) } else { None };
-    let input = shuffled.as_ref().unwrap_or(input);
-    let mut by: Vec<Bits<E>> = Vec::new();
-    for key in what.by.iter().rev() {
-        by.extend(sort_planes(engine, &input.columns[key.column], key));
-    }
-    by.push(grouping(engine, input, what.partition, setting));
-    by.extend(input.row.as_ref().map(|row| engine.not(row)));
-    let by = joined(engine, input.places, &by);
-    if by.layout().planes == 0 {
-        return Ok(input.unpacked(input.table()));
-    }
-    Ok(input.unpacked(sorted(engine, by, setting, |_| input.table())?.0))
 }
 
 /// The orders of its input that these window functions take, as its owner may [know](super::Owner) them.
