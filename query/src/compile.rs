@@ -172,7 +172,7 @@ fn compile_here(sql: &str, catalog: &Catalog, protection: Option<&Protection>, o
         return Err(SqlError::unsupported(message, "read those files, or ask about a private table").at(text.first()));
     }
     if let Some(protection) = protection {
-        if protection.min_group > 1 && protection.noise.is_none() {
+        if protection.of_branches() {
             plan = protect::where_summed(&plan).map_err(|e| e.at(text.keyword("CASE")))?;
         }
         plan = protect::bounded(plan, protection, catalog)?;

@@ -50,6 +50,12 @@ impl Protection {
         Ok(protects.then_some(Protection { min_group: terms.min_group, dominance_pct: terms.dominance_pct, datasets, noise }))
     }
 
+    /// Whether the rows of each value that a CASE chooses must be of enough entities by themselves. Noise hides who is alone among them, of the data sets that it is made for.
+    pub(crate) fn of_branches(&self) -> bool {
+        let hidden = |name: &String| self.noise.as_ref().is_some_and(|noise| noise.datasets.contains(name));
+        self.min_group > 1 && !self.datasets.keys().all(hidden)
+    }
+
     /// What it is, a line each.
     pub fn words(&self) -> Vec<String> {
         let mut lines = Vec::new();

@@ -72,6 +72,7 @@ impl<'a> Groups<'a> {
             percent: (self.sums && percent < 100).then_some(percent),
             beside_total: self.beside_total,
             noisy: self.protection.noise.is_some(),
+            branches: self.protection.of_branches(),
         }
     }
 

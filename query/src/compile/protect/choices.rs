@@ -6,13 +6,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use datafusion::{
     arrow::datatypes::DataType,
     common::{
-        Column, DFSchema,
-        tree_node::{Transformed, TreeNode},
+        Column, DFSchema, DataFusionError,
+        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     logical_expr::{Aggregate, Case, Expr, ExprSchemable, Join, JoinType, LogicalPlan, Projection, Subquery, Window, lit},
 };
 
-use super::{entities::unalias, refused};
+use super::{entities::unalias, given::is_condition, refused};
 use crate::compile::{SqlError, expr::said, internal, release::aggregate_function};
 
 /// The same question with all choices where they are summed.
@@ -86,28 +86,27 @@ impl Walk {
         let (input, below) = self.plan(&p.input)?;
         let mut exprs = self.subqueries_of(&p.expr)?;
         let own = exprs.len();
-        let mut chosen: Vec<(usize, Option<Expr>)> = Vec::new();
+        let mut written_out: Vec<(usize, Option<Expr>)> = Vec::new();
         for place in 0..own {
-            let written = match written(unalias(&exprs[place]), &below)? {
-                Some(written) if !chooses(&written, input.schema()) => continue,
-                Some(written) => Some(with_columns(written, |c| {
-                    let same = |e: &Expr| matches!(unalias(e), Expr::Column(own) if own == c);
-                    let at = exprs.iter().position(same).unwrap_or_else(|| {
-                        exprs.push(Expr::Column(c.clone()).alias(self.name()));
-                        exprs.len() - 1
-                    });
-                    Ok(Expr::Column(Column::from_name(at.to_string())))
-                })?),
-                None => None,
-            };
-            chosen.push((place, written));
+            let value = written(unalias(&exprs[place]), &below)?;
+            if value.as_ref().is_some_and(|value| !chooses(value, input.schema())) {
+                continue;
+            }
+            for read in value.iter().flat_map(Expr::column_refs) {
+                if !exprs.iter().any(|e| is_column(e, read)) {
+                    exprs.push(Expr::Column(read.clone()).alias(self.name()));
+                }
+            }
+            written_out.push((place, value));
         }
-        let plan = projected(exprs, input)?;
+        let plan = projected(exprs.clone(), input)?;
         let at = |place: usize| Column::from(plan.schema().qualified_field(place));
-        let placed = |c: &Column| {
-            Ok(Expr::Column(at(c.name.parse().map_err(|_| datafusion::common::DataFusionError::Internal("a place".into()))?)))
+        let carried = |c: &Column| {
+            let place = exprs.iter().position(|e| is_column(e, c));
+            let place = place.ok_or_else(|| DataFusionError::Internal(format!("{c} is not carried")))?;
+            Ok(Expr::Column(at(place)))
         };
-        let chosen = chosen.into_iter().map(|(place, of)| Ok((at(place), of.map(|of| with_columns(of, placed)).transpose()?)));
+        let chosen = written_out.into_iter().map(|(place, of)| Ok((at(place), of.map(|of| with_columns(of, carried)).transpose()?)));
         let chosen = chosen.collect::<Result<_, SqlError>>()?;
         Ok((plan, chosen))
     }
@@ -207,6 +206,11 @@ impl Walk {
     }
 }
 
+/// Whether a projection has this column as it is.
+fn is_column(e: &Expr, column: &Column) -> bool {
+    matches!(unalias(e), Expr::Column(c) if c == column)
+}
+
 /// A value with what its columns are in their places; `None` if one is of several choices.
 fn written(e: &Expr, chosen: &Chosen) -> Result<Option<Expr>, SqlError> {
     if e.column_refs().into_iter().any(|c| matches!(chosen.get(c), Some(None))) {
@@ -218,7 +222,7 @@ fn written(e: &Expr, chosen: &Chosen) -> Result<Option<Expr>, SqlError> {
 /// A value with others in the place of its columns.
 fn with_columns(e: Expr, mut to: impl FnMut(&Column) -> datafusion::common::Result<Expr>) -> Result<Expr, SqlError> {
     let moved = e.transform_down(|e| match &e {
-        Expr::Column(c) => Ok(Transformed::new(to(c)?, true, datafusion::common::tree_node::TreeNodeRecursion::Jump)),
+        Expr::Column(c) => Ok(Transformed::new(to(c)?, true, TreeNodeRecursion::Jump)),
         _ => Ok(Transformed::no(e)),
     });
     moved.map(|t| t.data).map_err(internal)
@@ -226,6 +230,9 @@ fn with_columns(e: Expr, mut to: impl FnMut(&Column) -> datafusion::common::Resu
 
 /// Whether a value may be one or another by a condition.
 fn chooses(e: &Expr, schema: &DFSchema) -> bool {
+    if is_condition(e, schema) {
+        return true;
+    }
     let chosen = e.exists(|e| {
         Ok(match e {
             Expr::Case(_) => true,

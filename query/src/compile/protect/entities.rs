@@ -49,6 +49,8 @@ pub(super) struct Rule {
     pub(super) beside_total: bool,
     /// Whether numbers are compared with noise: one entity must not move them far.
     pub(super) noisy: bool,
+    /// Whether the rows of each value that a CASE chooses are of enough entities by themselves.
+    pub(super) branches: bool,
 }
 
 /// The entities of a data set.

@@ -5,16 +5,16 @@
 use datafusion::{
     arrow::datatypes::DataType,
     common::{
-        ScalarValue,
+        DFSchema, ScalarValue,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     logical_expr::{Expr, ExprSchemable, Operator, lit},
 };
 
-use super::refused;
+use super::{entities::unalias, refused};
 use crate::compile::{
     SqlError,
-    expr::said,
+    expr::{cast, said},
     facts::{self, Input},
     internal, range,
     release::aggregate_function,
@@ -81,7 +81,9 @@ impl Kind {
         if f.func.name() == "count" && !f.params.distinct {
             return Ok((taken, Vec::new()));
         }
-        let whole = Kind { when: None, values: args.into_iter().cloned().collect() };
+        // one of two values, as a CASE has them
+        let value = |e: &Expr| if is_condition(e, input.schema) { cast(e.clone(), DataType::Int64) } else { e.clone() };
+        let whole = Kind { when: None, values: args.into_iter().map(value).collect() };
         let kinds = whole.apart(input).ok_or_else(|| {
             let what = format!("{} has more than {MOST} kinds of rows by its CASEs, and by a contract each must be of enough", said(e));
             refused(what, "write an aggregate with FILTER (WHERE …) for each, or fewer cases")
@@ -167,6 +169,11 @@ fn branches(e: &Expr, input: Input<'_>) -> Option<Branches> {
         },
         _ => None,
     }
+}
+
+/// Whether a value is the truth of a condition, and no column's.
+pub(super) fn is_condition(e: &Expr, schema: &DFSchema) -> bool {
+    !matches!(unalias(e), Expr::Column(_) | Expr::Literal(..)) && matches!(e.get_type(schema), Ok(DataType::Boolean))
 }
 
 /// Whether one of two values is a column's, and the other one stands where it has none: that is a fact of the table, and no question's choice.

@@ -364,6 +364,8 @@ fn what_a_minimum_group_stops_and_what_it_does_not() {
         "SELECT STDDEV_POP(CASE WHEN meter = 3 THEN kwh ELSE 2 END) AS s FROM energy.meters",
         "SELECT COUNT(DISTINCT CASE WHEN meter = 3 THEN kwh ELSE 30 END) AS s FROM energy.meters",
         "SELECT SUM(kwh * (2 - CAST(meter = 3 AS INT))) AS s FROM energy.meters",
+        "SELECT COUNT(DISTINCT meter = 3 AND kwh > 20) AS s FROM energy.meters",
+        "SELECT COUNT(DISTINCT x.b) AS s FROM (SELECT meter = 3 AND kwh > 20 AS b FROM energy.meters) x",
         "SELECT SUM(1 + CASE WHEN meter = 3 THEN kwh ELSE 0 END) AS s FROM energy.meters",
         "SELECT SUM(COALESCE(CASE WHEN meter = 3 THEN kwh END, 2)) AS s FROM energy.meters",
         "SELECT SUM(COALESCE(NULLIF(meter, 3) * 0 + 1, kwh)) AS s FROM energy.meters",

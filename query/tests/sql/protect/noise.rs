@@ -423,6 +423,14 @@ fn groups_beside_their_total_are_hidden_where_another_data_set_has_noise() {
     let ground = pool.ground(&plan).unwrap_or_else(|e| panic!("{e}"));
     let rows = sorted(&pool.answer_by(&plan, &ground, On::Plain).unwrap_or_else(|e| panic!("{e}")));
     assert_eq!(rows.iter().map(|row| row[1].as_str()).collect::<Vec<_>>(), ["5", "NULL", "NULL", "NULL", "NULL"], "{rows:?}");
+    // nor does that noise hide who is alone in a branch of a CASE
+    for (alone, shown) in [("home = 1", false), ("zone = 1", true)] {
+        let sql = format!(
+            "SELECT SUM(CASE WHEN {alone} THEN days ELSE 2 END) AS d FROM health.stays ORDER BY (SELECT COUNT(*) FROM energy.meters)"
+        );
+        let rows = sorted(&protected(&pool, &sql, &protection, On::Plain).0);
+        assert_eq!(rows[0][0] != "NULL", shown, "{sql}: {rows:?}");
+    }
 }
 
 /// A clamp makes several homes one, of which as many rows count: without one of these homes, rows of another do.

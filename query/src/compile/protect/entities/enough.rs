@@ -298,10 +298,10 @@ impl Counted {
         }
     }
 
-    /// The conditions of rows that must be of enough entities. Noise hides who is alone among the rows of a sum.
+    /// The conditions of rows that must be of enough entities.
     pub(super) fn given(&self, aggregates: &[Expr], facts: &Facts, catalog: &Catalog) -> Result<Vec<Option<Expr>>, SqlError> {
         let input = Input { schema: self.plan.schema(), columns: &facts.columns, catalog };
-        if self.rule.noisy { given::of_all(aggregates, input) } else { given::each(aggregates, input) }
+        if self.rule.branches { given::each(aggregates, input) } else { given::of_all(aggregates, input) }
     }
 
     fn types(&self, of: [&Expr; 2]) -> Result<[DataType; 2], SqlError> {
