@@ -18,7 +18,7 @@ const STEPS: [(&str, &str); 27] = [
     ),
     (
         "E_LEDGER_CORRUPT",
-        "an agency removes the folder, not the mark beside it, and restores it from another's mirror (`tacit ledger restore`); a coordinator puts \
+        "an agency stops its node, removes the folder, not the mark beside it, and restores it from another's mirror (`tacit ledger restore`); a coordinator puts \
          its own newest copy there, or the agencies hand the log over (docs/ledger.md); whoever reads a copy fetches it again",
     ),
     ("E_LEDGER_COSIGNER", "look at the log of the agency's node; it says what it did not take"),
@@ -47,7 +47,7 @@ const STEPS: [(&str, &str); 27] = [
     ("E_LEDGER_REQUEST", "send what docs/ledger.md and the C2SP formats that it names prescribe"),
     (
         "E_LEDGER_ROLLBACK",
-        "find out who put back the ledger's folder or the mark beside it; then an agency restores it from another's mirror (`tacit ledger restore`); \
+        "find out who put back the ledger's folder or the mark beside it; then an agency stops its node and restores it from another's mirror (`tacit ledger restore`); \
          a coordinator puts its own newest copy of the folder there, or the agencies hand the log over (docs/ledger.md)",
     ),
     (

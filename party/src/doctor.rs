@@ -221,8 +221,8 @@ impl Findings {
     /// Whether the node may cosign, as its keys, its folder and what lies beside it say.
     fn ledger(&mut self, node: &str, log: &LedgerConfig, roster: &Roster) {
         match ledger::look(node, log, roster) {
-            Ok(Looked { halted: Some(why), .. }) => self.fail("ledger", format!("this node cosigns nothing: {why}"), mend_log(why.fix)),
-            Ok(Looked { in_doubt: Some(why), .. }) => self.warn("ledger", why.to_string(), mend_log(why.fix)),
+            Ok(Looked { halted: Some(why), .. }) => self.fail("ledger", format!("this node cosigns nothing: {why}"), why.fix),
+            Ok(Looked { in_doubt: Some(why), .. }) => self.warn("ledger", why.to_string(), why.fix),
             Ok(Looked { origin, .. }) => self.ok("ledger", format!("witness and mirror of `{origin}`")),
             Err(what) => self.fail(
                 "ledger",
@@ -315,7 +315,7 @@ impl Findings {
             health["ledger"]["trouble"].as_str().filter(|_| self.0.iter().all(|f| f.check != "ledger" || f.level < Level::Fail))
         {
             let code = trouble.split_once(": ").map_or(trouble, |(code, _)| code);
-            self.fail("ledger", format!("the running node cosigns nothing: {trouble}"), mend_log(next_step(code)));
+            self.fail("ledger", format!("the running node cosigns nothing: {trouble}"), next_step(code));
         }
         for (name, link) in health["connected"].as_object().into_iter().flatten() {
             let check = format!("connection to {name}");
@@ -367,12 +367,6 @@ impl Findings {
             }
         }
     }
-}
-
-/// How to mend the log at a node. `restore` puts its folder right, which a node that runs keeps from everybody.
-fn mend_log(fix: impl Into<String>) -> String {
-    let fix = fix.into();
-    if fix.contains("tacit ledger restore") { format!("stop the node first; {fix}") } else { fix }
 }
 
 /// Where the coordinator answers planners, if that is plain HTTP.

@@ -224,7 +224,7 @@ fn a_lost_mark_is_written_again() {
     fs::remove_file(state.join("ledger.mark")).expect("removed");
     assert!(
         doctor().contains("E_LEDGER_ROLLBACK")
-            && doctor().contains("ledger: stop the node first; ")
+            && doctor().contains("stops its node and restores it")
             && doctor().contains("tacit ledger restore"),
         "{}",
         doctor()
