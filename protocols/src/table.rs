@@ -109,6 +109,35 @@ impl<E: Engine> Table<E> {
         R::of_mut(self).pop().expect("the table has such a column")
     }
 
+    /// With the columns of another table as the last of each ring.
+    ///
+    /// # Panics
+    /// If it has other rows than this one.
+    pub fn beside(mut self, mut other: Self) -> Self {
+        assert_eq!(other.rows, self.rows, "tables side by side have equal rows");
+        self.bits.append(&mut other.bits);
+        self.index.append(&mut other.index);
+        self.z64.append(&mut other.z64);
+        self.fp61.append(&mut other.fp61);
+        self.fp127.append(&mut other.fp127);
+        self
+    }
+
+    /// Takes the first columns out, as many of each ring as `like` has.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn take_like(&mut self, like: &Self) -> Self {
+        Table {
+            rows: self.rows,
+            bits: self.bits.drain(..like.bits.len()).collect(),
+            index: self.index.drain(..like.index.len()).collect(),
+            z64: self.z64.drain(..like.z64.len()).collect(),
+            fp61: self.fp61.drain(..like.fp61.len()).collect(),
+            fp127: self.fp127.drain(..like.fp127.len()).collect(),
+        }
+    }
+
     /// Row i at `to.places()[i]`, for a permutation that this party may know.
     pub fn place(self, to: &Permutation) -> Self {
         map!(self.into_iter(), self.rows, |c| c.place(to))

@@ -5,7 +5,7 @@
 use crate::exec::{are_shared, held};
 use crate::message::{Code, Refusal};
 use crate::plan::noise::Noised;
-use crate::plan::relation::{Operator, Relation, RelationId, RowKind, RowNode};
+use crate::plan::relation::{Operator, Relation, RelationId, RowKind, RowNode, Search};
 use crate::plan::{Form, NodeKind, Op, Opening, Plan, Ring};
 use crate::wire;
 use mpc_core::Fp127;
@@ -135,6 +135,11 @@ fn step(plan: &Plan, id: usize) -> (u64, u64) {
         None => (sum(&read, columns), true),
         Some(relation) => match &relation.op {
             Operator::Home { .. } | Operator::Cross { .. } | Operator::Union { .. } => (columns(relation), false),
+            // base's rows move with the table's
+            Operator::Lookup { table, search: Search::SortInOrder, .. } => {
+                let places = relation.places.saturating_add(plan.relation(*table).places);
+                (bytes(places, width(relation)), true)
+            }
             Operator::Map { nodes, .. } => (columns(relation).saturating_add(bytes(relation.places, values(nodes))), false),
             _ => (columns(relation), true),
         },

@@ -15,6 +15,7 @@ use query::finish::finish;
 use query::ground::Ground;
 use query::local::{Inputs, Local, Tables};
 use query::plan::Plan;
+use query::plan::relation::{Operator, Search};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -39,6 +40,8 @@ column = [{ name = \"k\", type = \"BIGINT\", min = 0, max = 9223372036854775807,
 const SALES: &str = "(SELECT k, v FROM east.sales UNION ALL SELECT k, v FROM west.sales)";
 /// A sum above which a group is counted.
 const MANY: i64 = 1_000_000;
+/// The same of what is paid.
+const DEAR: i64 = 50_000_000_000;
 
 /// A question with this party's rows, and the answer that is right.
 pub struct Question {
@@ -55,10 +58,22 @@ impl Question {
         let clear = Clear::of(work);
         let sql = match work {
             Work::GroupSql => format!("SELECT COUNT(*) AS n FROM (SELECT k FROM {SALES} s GROUP BY k HAVING SUM(v) > {MANY}) g"),
+            Work::JoinGroupSql | Work::JoinGroupTwice => format!(
+                "SELECT COUNT(*) AS n FROM (SELECT s.k FROM {SALES} s JOIN prices.list p ON p.k = s.k GROUP BY s.k HAVING SUM(CAST(s.v AS BIGINT) * p.v) > {DEAR}) g"
+            ),
             _ => format!("SELECT SUM(CAST(s.v AS BIGINT) * p.v) AS n FROM {SALES} s JOIN prices.list p ON p.k = s.k"),
         };
         let catalog = Catalog::parse(CATALOGUE).map_err(|e| anyhow!("{e}"))?;
-        let plan = compile(&sql, &catalog).map_err(|e| anyhow!("{e}"))?;
+        let mut plan = compile(&sql, &catalog).map_err(|e| anyhow!("{e}"))?;
+        let searches =
+            plan.relations.iter_mut().filter_map(|r| if let Operator::Lookup { search, .. } = &mut r.op { Some(search) } else { None });
+        for search in searches {
+            let chosen = if matches!(work, Work::JoinSql) { Search::Sort } else { Search::SortInOrder };
+            ensure!(*search == chosen, "the join goes another way");
+            if work == Work::JoinGroupTwice {
+                *search = Search::Sort;
+            }
+        }
         let local = Local::new(1 << 30)?;
         let ground = Ground::new(&plan, &local, &Tables::new())?;
         let name = PARTIES[me.index()];
@@ -118,6 +133,8 @@ impl Clear {
         let key = |row: usize| match work {
             // some twenty rows a group
             Work::GroupSql => list[row % (rows / 20)].0,
+            // half of the groups find a row
+            Work::JoinGroupSql | Work::JoinGroupTwice => list[row % (rows / 20)].0 ^ (row % (rows / 20) % 2) as i64,
             // half of them find a row
             _ => list[(row * 7919) % rows].0 ^ (row % 2) as i64,
         };
@@ -150,6 +167,12 @@ impl Clear {
             return groups.values().filter(|sum| **sum > MANY).count() as i64;
         }
         let list: BTreeMap<i64, i32> = self.list.iter().copied().collect();
+        if matches!(work, Work::JoinGroupSql | Work::JoinGroupTwice) {
+            let mut groups = BTreeMap::<i64, i64>::new();
+            let paid = self.sales.iter().filter_map(|(k, v)| Some((*k, i64::from(*v) * i64::from(*list.get(k)?))));
+            paid.for_each(|(k, paid)| *groups.entry(k).or_default() += paid);
+            return groups.values().filter(|sum| **sum > DEAR).count() as i64;
+        }
         self.sales.iter().filter_map(|(k, v)| Some(i64::from(*v) * i64::from(*list.get(k)?))).sum()
     }
 }

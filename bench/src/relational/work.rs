@@ -30,12 +30,26 @@ pub enum Work {
     GroupSql,
     /// Such a join as SQL, of rows that two agencies have with those of a third.
     JoinSql,
+    /// The same, and sums by the key that it joined on: rows stay in its order.
+    JoinGroupSql,
+    /// The same where what was found goes back to the rows, and they are sorted again: what the one before is compared with.
+    JoinGroupTwice,
 }
 
 impl Work {
     /// All of them.
-    pub const ALL: [Work; 8] =
-        [Work::Sort64Small, Work::Sort32, Work::Sort64, Work::GroupSum, Work::Join, Work::Find, Work::GroupSql, Work::JoinSql];
+    pub const ALL: [Work; 10] = [
+        Work::Sort64Small,
+        Work::Sort32,
+        Work::Sort64,
+        Work::GroupSum,
+        Work::Join,
+        Work::Find,
+        Work::GroupSql,
+        Work::JoinSql,
+        Work::JoinGroupSql,
+        Work::JoinGroupTwice,
+    ];
 
     /// As it is called in reports.
     pub fn name(self) -> &'static str {
@@ -48,6 +62,8 @@ impl Work {
             Work::Find => "join_psi_1e5",
             Work::GroupSql => "group_sql_1e5",
             Work::JoinSql => "join_sql_1e5",
+            Work::JoinGroupSql => "join_group_sql_1e5",
+            Work::JoinGroupTwice => "join_group_twice_1e5",
         }
     }
 
@@ -73,7 +89,7 @@ impl Work {
             Work::Sort32 => Limits { bytes: Some(304_000_000), ..wall(5.0) },
             Work::Sort64 => Limits { cpu_s: Some(14.0), bytes: Some(618_000_000), memory: Some(1_000_000_000), ..wall(8.0) },
             Work::GroupSum | Work::GroupSql => wall(1.2),
-            Work::Join | Work::Find | Work::JoinSql => wall(2.5),
+            Work::Join | Work::Find | Work::JoinSql | Work::JoinGroupSql | Work::JoinGroupTwice => wall(2.5),
         }
     }
 }
@@ -92,7 +108,7 @@ pub enum Prepared {
 impl Prepared {
     /// Makes the inputs, runs once and compares the result with the clear one.
     pub fn new(work: Work, engine: &mut Rep3) -> Result<Self> {
-        if !matches!(work, Work::GroupSql | Work::JoinSql) {
+        if !matches!(work, Work::GroupSql | Work::JoinSql | Work::JoinGroupSql | Work::JoinGroupTwice) {
             return Ok(Prepared::Shared(Box::new(Shared::new(work, engine)?)));
         }
         let question = Question::new(work, engine.session().me())?;

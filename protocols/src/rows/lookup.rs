@@ -7,7 +7,8 @@
 //! to the table row before, base rows zeros: sums from the first row down give every row what the last table row before it has, its key among it; equal keys match.
 //! Then the permutation is *undone*: what was found goes back to the base's rows, which never
 //! moved, nor did their other columns. Differences need the table rows' order: at home its owner sorts them in clear; else they are compacted out of the
-//! sorted rows, subtracted there and put back. The same equality says of a table row whether it has the key of the table row before: whether any valid one has is opened, unless it is proved that
+//! sorted rows, subtracted there and put back. Where a group-by of the keys comes next, nothing goes back: base's rows move along, NULLs of a key side by side, and are compacted to the front in the
+//! order of the keys, which saves sorting them again ([`group_as_they_are`](super::group_as_they_are)). The same equality says of a table row whether it has the key of the table row before: whether any valid one has is opened, unless it is proved that
 //! none has.
 //! *Source.* Compare Asharov, Hamada, Kikuchi, Nof, Pinkas, Tomida, CCS'23, and [`join`](crate::relational::join), whose rows come out in the order of the keys; the sort is that of Asharov, Hamada,
 //! Ikarashi, Kikuchi, Nof, Pinkas, Takahashi, Tomida, CCS'22, section 4.
@@ -21,6 +22,7 @@
 //! | equal keys | k - 1 + 1 | log2 k + 1 |
 //! | whether a key is there twice, unless it is proved that none is | 1, some 1 more in all halvings, and a bit that is opened | 1 + log2 N + 1 |
 //! | what was found, back | (4/3)(L + 1) | 2 |
+//! | instead, if base's rows, of B bits, stay in order: they move with the sort, which is by a bit more for each key that may be NULL; to the front | B + 1; 8w/3 + (4/3)(w + B + L + 1) | those of the sort; 5 |
 //! | NULL in keys of base, and in what is nullable of what was found | 1 for each, and L, each of base; of an element 61 + 61 to lift and multiply | 1, 1, and 3 a field |
 //!
 //! `query/tests/sql/relation/costs/lookups.rs` holds it to that. *Leakage.* None but, where it is not proved, whether the table has a key twice; that ends the session.
@@ -30,7 +32,7 @@ use super::digest::Digest;
 use super::keys::{Unpack, before, joined, pack, refuse_any, sorted, zeros};
 use super::{Bits, Cells, ColumnShape, Element, Rows, Setting, Shape, Values};
 use crate::graph::{self, Logic};
-use crate::relational::{Applied, compact, undo};
+use crate::relational::{compact, undo};
 use crate::{Engine, Share, Table, circuit};
 use mpc_core::{Abort, B64, Fp61, Fp127};
 
@@ -48,14 +50,16 @@ pub struct Lookup<'a, E: Engine> {
     pub proved: bool,
     /// Whether the table's places are in the order of the keys, those without a row, or with NULL in a key, last.
     pub sorted: bool,
+    /// Whether base's rows come out in the order of the keys, those that agree on all of them side by side, NULL a value like others. It takes a table with places.
+    pub in_order: bool,
     /// How to sort.
     pub setting: &'a Setting,
 }
 
 /// The columns of base, those looked up, and whether there is such a row, of this shape. `words` names the keys if they are not unique.
 pub fn lookup<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, shape: &Shape, words: impl FnOnce() -> String) -> Result<Rows<E>, Abort> {
-    let base = what.base;
-    let (found, matched) = find(engine, what, words)?;
+    let (found, matched, in_order) = find(engine, what, words)?;
+    let base = in_order.as_ref().unwrap_or(what.base);
     // a NULL key of base equals nothing
     let mut logic = Logic::<E>::new(base.places);
     let valid: Vec<&Bits<E>> = what.on.iter().filter_map(|(b, _)| base.columns[*b].valid.as_ref()).collect();
@@ -68,13 +72,15 @@ pub fn lookup<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, shape: &Shape, wo
     Ok(Rows { places: base.places, row: base.row.clone(), columns })
 }
 
-/// What is found for each place of base, and whether its key is a table row's.
-fn find<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, words: impl FnOnce() -> String) -> Result<(Vec<Cells<E>>, Bits<E>), Abort> {
+/// What is found for each place of base, and whether its key is a table row's; and the rows of base in the order of the keys, if they come out so.
+type FoundRows<E> = (Vec<Cells<E>>, Bits<E>, Option<Rows<E>>);
+
+fn find<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, words: impl FnOnce() -> String) -> Result<FoundRows<E>, Abort> {
     let (base, table) = (what.base, what.table);
     let looked_up: Vec<&Cells<E>> = what.columns.iter().map(|c| &table.columns[*c]).collect();
     if base.places == 0 || table.places == 0 {
         let nothing = looked_up.iter().map(|c| c.shape().zeros(engine, base.places)).collect();
-        return Ok((nothing, zeros(engine, base.places, 1)));
+        return Ok((nothing, zeros(engine, base.places, 1), None));
     }
     // the first pair is the most significant
     let side = |of: &Rows<E>, columns: Vec<usize>, engine: &mut E| {
@@ -85,35 +91,38 @@ fn find<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, words: impl FnOnce() ->
     let table_key = side(table, what.on.iter().map(|(_, t)| *t).collect(), engine);
     let key: Bits<E> = Share::concat(&[&table_key, &base_key]);
     let live = live(engine, what)?;
-    let all_live = live.is_none();
+    let by = sorted_by(engine, what, &key, live.as_ref());
     let live = live.unwrap_or_else(|| ones(engine, table.places));
     let none = zeros::<B64, E>(engine, base.places, 1);
     let live_rows: Bits<E> = Share::concat(&[&live, &none]);
+    let mut flags = vec![key, live_rows];
+    if what.in_order || !what.sorted {
+        flags.push(Share::concat(&[&ones(engine, table.places), &none]));
+    }
 
-    let by = match Digest::new(&what.setting.seed, key.layout().planes, table.places as u64) {
-        Some(digest) => digest.of(engine, &key),
-        None => key.clone(),
-    };
-    let by = if all_live {
-        by
-    } else {
-        let dead = engine.not(&live);
-        Share::stack(&[&by, &Share::concat(&[&dead, &none])])
-    };
     let payload = || looked_up.iter().fold(Table::new(table.places), |t, c| pack(t, c));
-    let (payload, flags, applied) = if what.sorted {
-        let all = |e: &mut E| payload().with::<B64>(table_key).with::<B64>(live).differences().padded(e, 0, base.places);
-        let ((all, applied), flags) = moved(engine, by, what.setting, all, vec![key, live_rows])?;
-        (all.prefix_sums(), flags, applied)
+    let along = |e: &mut E, all: Table<E>| if what.in_order { base.table().padded(e, table.places, 0).beside(all) } else { all };
+    let like = if what.in_order { base.table() } else { Table::new(base.places) };
+    let (rows, payload, flags, applied) = if what.sorted {
+        let all = |e: &mut E| {
+            let all = payload().with::<B64>(table_key).with::<B64>(live).differences().padded(e, 0, base.places);
+            along(e, all)
+        };
+        let ((mut all, applied), flags) = moved(engine, by, what.setting, all, flags)?;
+        (all.take_like(&like), all.prefix_sums(), flags, applied)
     } else {
-        let is_table = Share::concat(&[&ones(engine, table.places), &none]);
-        let all = |e: &mut E| payload().padded(e, 0, base.places);
-        let ((all, applied), flags) = moved(engine, by, what.setting, all, vec![key, live_rows, is_table])?;
+        let all = |e: &mut E| {
+            let all = payload().padded(e, 0, base.places);
+            along(e, all)
+        };
+        let ((mut all, applied), flags) = moved(engine, by, what.setting, all, flags)?;
+        let rows = all.take_like(&like);
         // the table's rows to the front, in their new order; how many is public
         let front = compact(engine, &flags[2], all.with::<B64>(flags[0].clone()).with::<B64>(flags[1].clone()), false)?;
         let differences = front.table.slice(0..table.places).differences().padded(engine, 0, base.places);
-        (undo(engine, &front.applied, differences)?.prefix_sums(), flags, applied)
+        (rows, undo(engine, &front.applied, differences)?.prefix_sums(), flags, applied)
     };
+    drop(like);
     let mut payload = payload;
     let live_here = payload.take_last::<B64>();
     let key_here = payload.take_last::<B64>();
@@ -123,15 +132,52 @@ fn find<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, words: impl FnOnce() ->
     let same = graph::equal(&mut logic.graph, &this, &last);
     let valid = logic.wire(&live_before, 0);
     let same = logic.graph.and(same, valid);
-    if what.proved {
-        let matched = logic.run(engine, &[same])?;
-        return back(engine, &applied, payload, matched, &looked_up, table.places);
+    let matched = if what.proved {
+        logic.run(engine, &[same])?
+    } else {
+        let live = logic.wire(&flags[1], 0);
+        let twice = logic.graph.and(same, live);
+        let both = logic.run(engine, &[same, twice])?;
+        refuse_any(engine, &both.planes([1]), || not_unique(&words()))?;
+        both.planes([0])
+    };
+    let payload = payload.with::<B64>(matched);
+    if !what.in_order {
+        let back = undo(engine, &applied, payload)?.slice(table.places..table.places + base.places);
+        let (found, matched) = taken(&mut Unpack::new(back), &looked_up);
+        return Ok((found, matched, None));
     }
-    let live = logic.wire(&flags[1], 0);
-    let twice = logic.graph.and(same, live);
-    let both = logic.run(engine, &[same, twice])?;
-    refuse_any(engine, &both.planes([1]), || not_unique(&words()))?;
-    back(engine, &applied, payload, both.planes([0]), &looked_up, table.places)
+    let of_base = engine.not(&flags[2]);
+    let front = compact(engine, &of_base, rows.beside(payload), false)?.table.slice(0..base.places);
+    let mut from = Unpack::new(front);
+    let row = base.row.is_some().then(|| from.bits());
+    let columns = base.columns.iter().map(|column| from.column(column)).collect();
+    let (found, matched) = taken(&mut from, &looked_up);
+    Ok((found, matched, Some(Rows { places: base.places, row, columns })))
+}
+
+/// What the rows of both sides are sorted by: the keys or a digest of them; above it rows of base with NULL in a key, if they come out in order, and last rows of the table that cannot be found.
+fn sorted_by<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, key: &Bits<E>, live: Option<&Bits<E>>) -> Bits<E> {
+    let (base, places) = (what.base, what.table.places);
+    let mut by = vec![match Digest::new(&what.setting.seed, key.layout().planes, places as u64) {
+        Some(digest) => digest.of(engine, key),
+        None => key.clone(),
+    }];
+    for valid in what.on.iter().filter_map(|(b, _)| base.columns[*b].valid.as_ref()).filter(|_| what.in_order) {
+        let (none, null) = (zeros::<B64, E>(engine, places, 1), engine.not(valid));
+        by.push(Share::concat(&[&none, &null]));
+    }
+    if let Some(live) = live {
+        let (dead, none) = (engine.not(live), zeros::<B64, E>(engine, base.places, 1));
+        by.push(Share::concat(&[&dead, &none]));
+    }
+    crate::stack::<B64, _>(&by)
+}
+
+/// What was found, and whether it was, out of a table.
+fn taken<E: Engine>(from: &mut Unpack<E>, looked_up: &[&Cells<E>]) -> (Vec<Cells<E>>, Bits<E>) {
+    let found = looked_up.iter().map(|column| from.column(column)).collect();
+    (found, from.bits())
 }
 
 /// Why the session ends if keys are not unique: only that is known, not which.
@@ -155,22 +201,6 @@ fn moved<E: Engine>(
     let mut flags: Vec<Bits<E>> = (0..count).map(|_| all.take_last::<B64>()).collect();
     flags.reverse();
     Ok(((all, applied), flags))
-}
-
-/// What was found, back at the places of base.
-fn back<E: Engine>(
-    engine: &mut E,
-    applied: &Applied<E>,
-    payload: Table<E>,
-    matched: Bits<E>,
-    looked_up: &[&Cells<E>],
-    places: usize,
-) -> Result<(Vec<Cells<E>>, Bits<E>), Abort> {
-    let back = undo(engine, applied, payload.with::<B64>(matched))?;
-    let rows = back.rows();
-    let mut back = Unpack::new(back.slice(places..rows));
-    let found = looked_up.iter().map(|c| back.column(c)).collect();
-    Ok((found, back.bits()))
 }
 
 /// Which places of the table can be found: a row, no key of which is NULL. `None`: all.

@@ -84,7 +84,7 @@ enum Op {
     Masks { keys: Vec<usize>, folds: Vec<Fold>, tuples: Vec<Tuple> },
     Total { folds: Vec<Fold> },
     Top { by: Vec<SortKey>, unique: bool, skip: usize },
-    Lookup { on: Vec<(usize, usize)>, columns: Vec<usize>, proved: bool, sorted: bool },
+    Lookup { on: Vec<(usize, usize)>, columns: Vec<usize>, proved: bool, sorted: bool, in_order: bool },
     Pairs { on: Vec<(usize, usize)> },
     Cross,
     Union,
@@ -174,9 +174,9 @@ impl Protocol for Run {
             Op::Masks { keys, folds, tuples } => group_by_masks(e, input, (keys, folds), shape, tuples)?,
             Op::Total { folds } => total(e, input, folds, shape, how)?,
             Op::Top { by, skip, .. } => top(e, input, &Top { by, ties, skip: *skip, how }, shape)?,
-            Op::Lookup { on, columns, proved, sorted } => {
-                let (proved, sorted, setting) = (*proved, *sorted, &setting);
-                let what = Lookup { base: input, table: &inputs[1], on, columns, proved, sorted, setting };
+            Op::Lookup { on, columns, proved, sorted, in_order } => {
+                let (proved, sorted, in_order, setting) = (*proved, *sorted, *in_order, &setting);
+                let what = Lookup { base: input, table: &inputs[1], on, columns, proved, sorted, in_order, setting };
                 lookup(e, &what, shape, || "keys".into())?
             }
             Op::Pairs { on } => pairs(e, input, &inputs[1], on, shape.places, &setting)?,

@@ -51,8 +51,13 @@ impl Program<'_> {
                 return circuit.to_string() + &self.relations().divisions(id);
             }
             Operator::Lookup { search: Search::Ask, .. } => "circuit-PSI: tags of keys and pads, the third party between the two owners",
-            Operator::Lookup { search: Search::Sort, .. } => {
-                let words = "the keys of both sides in one order; neighbours are compared, and what is found goes back";
+            Operator::Lookup { search, .. } => {
+                let words = match search {
+                    Search::SortInOrder => {
+                        "the keys of both sides in one order; neighbours are compared, and the rows stay in it for the groups"
+                    }
+                    _ => "the keys of both sides in one order; neighbours are compared, and what is found goes back",
+                };
                 return words.to_string() + &because("no owner asks another", no_asking(self.plan(), op));
             }
             Operator::Pairs { .. } => {

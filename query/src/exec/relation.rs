@@ -25,7 +25,7 @@ use super::step::{Step, StepKind};
 use crate::local::planes_of;
 use crate::plan::relation::{Operator, Relation, RelationId, RowColumn, Search};
 use crate::plan::{Plan, Ring, Source};
-use arrange::{Choice, Known, choice};
+use arrange::{Known, Order};
 use ask::Ask;
 use map::Layout as MapLayout;
 use mpc_core::{Abort, Layout};
@@ -38,7 +38,7 @@ pub(super) struct Relations<'p> {
     /// How groups are found, and the orders that the owner of the rows knows.
     groups: BTreeMap<usize, (group::Way, Option<Known<'p>>)>,
     /// Other operators of which the owner of the rows knows the orders.
-    orders: BTreeMap<usize, Choice<'p>>,
+    orders: BTreeMap<usize, Order<'p>>,
     /// Look-ups in which one owner asks another.
     asks: BTreeMap<usize, Ask<'p>>,
     setting: Setting,
@@ -67,21 +67,14 @@ impl<'p> Relations<'p> {
                     let ask = Ask::of(plan, &relation.op).ok_or(ProgramError("who asks, and who is asked, know their keys at home"))?;
                     relations.asks.insert(id, ask);
                 }
-                Operator::Group { input, keys, folds } => {
-                    let of = plan.relation(*input);
-                    // groups of which every row was dropped take a place each: fewer places than rows are known to do only where none is
-                    let room = relation.places == of.places || of.full;
-                    let all = order::grouped_by(keys, folds);
-                    let as_they_are = room && all.is_some_and(|all| order::at_home(plan, *input, all, true).is_some());
-                    let known = Known::of(plan, &relation.op);
-                    let way = group::Way::choose(of, keys, folds, relation, known.as_ref().map(|known| (known, as_they_are)), plan.network);
-                    let way = way.map_err(|_| ProgramError("a group-by has a price"))?;
-                    relations.groups.insert(id, (way, known));
+                Operator::Group { .. } => {
+                    let way = group::Way::choose(plan, RelationId(id), usize::MAX).ok().flatten();
+                    relations.groups.insert(id, way.ok_or(ProgramError("a group-by has a price"))?);
                 }
                 op => {
                     let Some(known) = Known::of(plan, op) else { continue };
-                    let choice = choice(plan, relation, known).map_err(|_| ProgramError("an order has a price"))?;
-                    relations.orders.insert(id, choice);
+                    let order = Order::of(plan, relation, known).map_err(|_| ProgramError("an order has a price"))?;
+                    relations.orders.insert(id, order);
                 }
             }
         }
@@ -90,8 +83,7 @@ impl<'p> Relations<'p> {
 
     /// How the rows of an operator come into its order, for people; empty if they are sorted on shares.
     fn order(&self, id: usize) -> String {
-        let choice = self.orders.get(&id).filter(|choice| choice.chosen);
-        choice.map_or(String::new(), |choice| format!(", {}", choice.ways[0].words))
+        self.orders.get(&id).map_or(String::new(), |order| format!(", {}", order.known.words()))
     }
 
     /// The steps that compute the relations, and those that make their rows ready to be opened.
@@ -186,7 +178,7 @@ impl Relations<'_> {
     fn known(&self, id: usize) -> Option<&Known<'_>> {
         match self.groups.get(&id) {
             Some((way, known)) => known.as_ref().filter(|_| way.is_by_owner()),
-            None => self.orders.get(&id).filter(|choice| choice.chosen).map(|choice| &choice.known),
+            None => self.orders.get(&id).map(|order| &order.known),
         }
     }
 
@@ -201,9 +193,9 @@ impl Relations<'_> {
         (way.how(), way.is_by_sorting())
     }
 
-    /// What an owner does who knows the order that an operator needs, if that is the way it goes.
+    /// What an owner does who knows the order that an operator needs.
     pub fn order_words(&self, id: usize) -> Option<String> {
-        self.orders.get(&id).filter(|choice| choice.chosen).map(|choice| choice.known.words())
+        self.orders.get(&id).map(|order| order.known.words())
     }
 
     /// What the cost model chose of a relation, if there was a choice.
@@ -212,16 +204,22 @@ impl Relations<'_> {
             Operator::Lookup { search, .. } => {
                 let mut ways = search::ways(plan, RelationId(id), usize::MAX)?;
                 ways.sort_by_key(|(way, _)| way != search);
-                Decision { of: "equal keys".into(), ways: ways.into_iter().map(|(_, way)| way).collect() }
+                let of = if search::grouped(plan, RelationId(id)).is_some() { "equal keys and their groups" } else { "equal keys" };
+                Decision { of: of.into(), ways: ways.into_iter().map(|(_, way)| way).collect() }
             }
             Operator::Group { .. } => Decision { of: "groups".into(), ways: self.groups[&id].0.ways.clone() },
-            _ => Decision { of: "order".into(), ways: self.orders.get(&id).map_or_else(Vec::new, |choice| choice.ways.clone()) },
+            _ => Decision { of: "order".into(), ways: self.orders.get(&id).map_or_else(Vec::new, |order| order.ways.clone()) },
         };
         Ok(Some(decision).filter(|d| d.ways.len() > 1))
     }
 }
 
 impl Relation {
+    /// The same of at most so many places.
+    fn at_most(&self, most: usize) -> Shape {
+        Shape { places: usize::try_from(self.places).unwrap_or(most).min(most), ..self.shape() }
+    }
+
     /// What its operators need to know of it.
     fn shape(&self) -> Shape {
         let column = |column: &RowColumn| ColumnShape {

@@ -191,7 +191,11 @@ impl Explain {
         if self.steps.iter().all(|s| s.choices.is_empty()) {
             return Ok(());
         }
-        writeln!(f, "\nChosen (of least estimated time over the network of the catalogue: {})", self.assumed)?;
+        writeln!(
+            f,
+            "\nChosen (no sort on shares where an owner knows the order; else of least estimated time over the network of the catalogue: {})",
+            self.assumed
+        )?;
         let mut rows = vec![["  for", "way", "rounds", "bytes", "estimate"].map(String::from).to_vec()];
         for step in &self.steps {
             for choice in &step.choices {

@@ -241,8 +241,10 @@ pub enum Operator {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Search {
-    /// The rows of both sides are sorted together by their keys.
+    /// The rows of both sides are sorted together by their keys, and what is found goes back to base's rows.
     Sort,
+    /// The rows of both sides are sorted together by their keys, and base's rows stay in that order, where a group-by of the same keys finds them side by side.
+    SortInOrder,
     /// One owner asks another for the rows with its keys. Both know their keys in clear, and the other what its rows have: their rows come from
     /// home, place by place, and so do these columns.
     Ask,

@@ -238,7 +238,8 @@ impl Build {
         let step = explained.steps.iter().find(|s| s.operator == operator).expect("there is such a step");
         let ways = &step.choices.first().expect("there was a choice").ways;
         assert_eq!(ways[0].rounds, step.rounds);
-        assert!(ways.is_sorted_by_key(|way| way.micros), "{ways:?}");
+        // a sort on shares is the last where an owner knows the order
+        assert!(ways[..ways.len() - 1].is_sorted_by_key(|way| way.micros), "{ways:?}");
         let text = explained.to_string();
         assert!(ways.iter().all(|way| text.contains(&way.what)), "{text}");
         ways.iter().map(|way| way.what.clone()).collect()

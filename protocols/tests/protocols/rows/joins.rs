@@ -61,7 +61,7 @@ fn in_order(table: Clear) -> Clear {
 const ON: [(usize, usize); 2] = [(FIRST, FIRST), (SECOND, SECOND)];
 
 /// A look-up, and what each row of base finds.
-fn look_up(base: Clear, table: Clear, proved: bool, sorted: bool) -> (Run, Vec<Row>) {
+fn look_up(base: Clear, table: Clear, [proved, sorted, in_order]: [bool; 3]) -> (Run, Vec<Row>) {
     let looked_up = vec![2, 3, 4];
     let found = looked_up.iter().map(|c| ColumnShape { nullable: true, ..columns()[*c] });
     let outputs = columns().into_iter().chain(found).chain([shape(Form::Planes(1), false)]).collect();
@@ -73,7 +73,7 @@ fn look_up(base: Clear, table: Clear, proved: bool, sorted: bool) -> (Run, Vec<R
     });
     let expected = expected.collect();
     let shape = Shape { columns: outputs, ..base.shape() };
-    (Run::new(vec![base, table], Op::Lookup { on: ON.to_vec(), columns: looked_up, proved, sorted }, shape), expected)
+    (Run::new(vec![base, table], Op::Lookup { on: ON.to_vec(), columns: looked_up, proved, sorted, in_order }, shape), expected)
 }
 
 /// Sizes of both sides.
@@ -89,10 +89,36 @@ fn every_row_finds_its_partner() {
             for (base_row, table_row) in masks(left).into_iter().zip(masks(right)).flat_map(|(l, r)| [(l.clone(), r), (l, None)]) {
                 let base = Clear { row: base_row, ..side(left, bounds, 1) };
                 let table = unique(Clear { row: table_row, ..side(right, bounds, 2) });
-                for (proved, sorted) in [(false, false), (true, false), (false, true), (true, true)] {
+                for case in 0..8 {
+                    let how @ [_, sorted, _] = std::array::from_fn(|bit| case >> bit & 1 == 1);
                     let table = if sorted { in_order(table.clone()) } else { table.clone() };
-                    let (run, expected) = look_up(base.clone(), table, proved, sorted);
+                    let (run, expected) = look_up(base.clone(), table, how);
                     run.expect(expected);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_that_stay_in_order_have_equal_keys_side_by_side() {
+    for (left, right) in SIDES.into_iter().filter(|(_, right)| *right > 0) {
+        for bounds in BOUNDS {
+            for table_row in masks(right) {
+                for sorted in [false, true] {
+                    let table = unique(Clear { row: table_row.clone(), ..side(right, bounds, 2) });
+                    let table = if sorted { in_order(table) } else { table };
+                    let (run, mut expected) = look_up(side(left, bounds, 1), table, [false, sorted, true]);
+                    let mut rows = Run { ordered: true, ..run }.plain().expect("in clear");
+                    let mut keys: Vec<(Cell, Cell)> = rows.iter().map(|row| (row[FIRST], row[SECOND])).collect();
+                    keys.dedup();
+                    let runs = keys.len();
+                    keys.sort();
+                    keys.dedup();
+                    assert_eq!(runs, keys.len(), "{left} rows, {right} in the table");
+                    rows.sort();
+                    expected.sort();
+                    assert_eq!(rows, expected);
                 }
             }
         }
@@ -108,7 +134,8 @@ fn what_cannot_be_missing_has_no_valid_bit() {
     let wide = columns()[4];
     let expected = base.cells.iter().map(|row| row.iter().copied().chain([row[4], Some(1)]).collect()).collect();
     let shape = Shape { columns: columns().into_iter().chain([wide, shape(Form::Planes(1), false)]).collect(), ..base.shape() };
-    Run::new(vec![base, table], Op::Lookup { on: ON.to_vec(), columns: vec![4], proved: false, sorted: false }, shape).expect(expected);
+    Run::new(vec![base, table], Op::Lookup { on: ON.to_vec(), columns: vec![4], proved: false, sorted: false, in_order: false }, shape)
+        .expect(expected);
 }
 
 #[test]
@@ -119,15 +146,16 @@ fn a_key_that_is_there_twice_ends_the_session() {
         let twice: Vec<usize> = (0..20).filter(|place| key(&table.cells[*place]).is_some()).take(2).collect();
         table.cells[twice[1]] = table.cells[twice[0]].clone();
         let ordered = |table: Clear| if sorted { in_order(table) } else { table };
-        let (run, _) = look_up(base.clone(), ordered(table.clone()), false, sorted);
+        let how = [false, sorted, false];
+        let (run, _) = look_up(base.clone(), ordered(table.clone()), how);
         assert!(matches!(run.plain(), Err(Abort::Data(why)) if why.contains("two rows have the same keys")));
         // unless one of them is no row, or NULL
         table.row = Some((0..20).map(|place| place != twice[1]).collect());
-        let (run, expected) = look_up(base.clone(), ordered(table.clone()), false, sorted);
+        let (run, expected) = look_up(base.clone(), ordered(table.clone()), how);
         run.expect(expected);
         table.row = None;
         table.cells[twice[1]][SECOND] = None;
-        let (run, expected) = look_up(base, ordered(table), false, sorted);
+        let (run, expected) = look_up(base, ordered(table), how);
         run.expect(expected);
     }
 }
@@ -215,9 +243,9 @@ fn three_parties_join_at_the_cost_of_it() {
         let base = Clear { row: masks(left)[1].clone(), ..side(left, (16, 32), 12) };
         let other = Clear { row: masks(right)[1].clone(), ..side(right, (16, 32), 13) };
         let table = unique(other.clone());
-        for (proved, sorted) in [(false, false), (true, true)] {
+        for how @ [_, sorted, _] in [[false; 3], [true, true, false], [false, false, true], [true; 3]] {
             let table = if sorted { in_order(table.clone()) } else { table.clone() };
-            let (run, expected) = look_up(base.clone(), table, proved, sorted);
+            let (run, expected) = look_up(base.clone(), table, how);
             run.check(expected);
         }
         for (run, expected) in [paired(base.clone(), other.clone(), 3), product(base.clone(), other.clone()), all(vec![base, other])] {

@@ -172,51 +172,43 @@ fn missing() -> Abort {
     Abort::Refused("this node's local stage did not yield the rows of the plan".into())
 }
 
-/// What the cost model chose where the owner of rows knows an operator's orders.
-pub(super) struct Choice<'p> {
+/// An operator of which the owner of its rows knows the orders. So they come into them, whatever a sort on shares would take.
+pub(super) struct Order<'p> {
     pub known: Known<'p>,
-    /// Whether it is as the owner knows.
-    pub chosen: bool,
-    /// The ways, the quickest first.
+    /// This way, and that by sorting.
     pub ways: Vec<Way>,
 }
 
 type Run<'r> = &'r dyn Fn(&mut Estimate, How<'_>) -> Result<Rows<Estimate>, Abort>;
 
-impl<'p> Choice<'p> {
-    /// The cheaper of two ways to do what `run` does; `always` the one that the owner knows.
-    fn new(known: Known<'p>, always: bool, network: Network, run: Run<'_>) -> Result<Self, Abort> {
+impl<'p> Order<'p> {
+    fn new(known: Known<'p>, network: Network, run: Run<'_>) -> Result<Self, Abort> {
         let setting = Setting::to_price(network.model());
         let orders = known.orders(&Estimate::new(), PartyId(0), &Inputs::default())?;
         let owner = known.owner_of(PartyId(0), &orders);
         let at_home = Way::price(known.words(), network, &mut |e| run(e, How::Known(owner)))?;
         let sorting = Way::price("by sorting".into(), network, &mut |e| run(e, How::Sorting(&setting)))?;
-        let chosen = always || at_home.seconds <= sorting.seconds;
-        let ways = if chosen { vec![at_home, sorting] } else { vec![sorting, at_home] };
-        Ok(Choice { known, chosen, ways })
+        Ok(Order { known, ways: vec![at_home, sorting] })
     }
-}
 
-/// What brings the rows of an operator into its order, of the two ways the cheaper.
-pub(super) fn choice<'p>(plan: &Plan, relation: &Relation, known: Known<'p>) -> Result<Choice<'p>, Abort> {
-    let priced = |id: &RelationId| Rows::to_price(&plan.relation(*id).shape());
-    let shape = relation.shape();
-    match &relation.op {
-        Operator::Total { input, folds } => {
-            let input = priced(input);
-            Choice::new(known, false, plan.network, &|e, how| rows::total(e, &input, folds, &shape, how))
+    /// The orders of an operator, which the owner of its rows knows.
+    pub fn of(plan: &Plan, relation: &Relation, known: Known<'p>) -> Result<Self, Abort> {
+        let priced = |id: &RelationId| Rows::to_price(&plan.relation(*id).shape());
+        let shape = relation.shape();
+        match &relation.op {
+            Operator::Total { input, folds } => {
+                let input = priced(input);
+                Order::new(known, plan.network, &|e, how| rows::total(e, &input, folds, &shape, how))
+            }
+            Operator::Top { input, by, unique, skip } => {
+                let (input, ties, skip) = (priced(input), Ties::seen(*unique), *skip as usize);
+                Order::new(known, plan.network, &|e, how| rows::top(e, &input, &Top { by, ties, skip, how }, &shape))
+            }
+            Operator::Window { input, partition, by, unique, functions } => {
+                let (input, ties) = (priced(input), Function::ties(functions, *unique));
+                Order::new(known, plan.network, &|e, how| rows::window(e, &input, &Window { partition, by, ties, functions, how }, &shape))
+            }
+            _ => unreachable!("no other operator needs rows in an order"),
         }
-        Operator::Top { input, by, unique, skip } => {
-            let (input, ties, skip) = (priced(input), Ties::seen(*unique), *skip as usize);
-            Choice::new(known, false, plan.network, &|e, how| rows::top(e, &input, &Top { by, ties, skip, how }, &shape))
-        }
-        Operator::Window { input, partition, by, unique, functions } => {
-            let (input, ties) = (priced(input), Function::ties(functions, *unique));
-            // what reads it may rely on the places
-            Choice::new(known, true, plan.network, &|e, how| {
-                rows::window(e, &input, &Window { partition, by, ties, functions, how }, &shape)
-            })
-        }
-        _ => unreachable!("no other operator needs rows in an order"),
     }
 }

@@ -33,6 +33,12 @@ impl Way {
         let cost = engine.cost();
         Ok(Way { words, cost, is_exact: engine.is_exact(), seconds: network.model().seconds(&cost) + engine.work() })
     }
+
+    /// This way, and then another for what follows.
+    pub(super) fn then(self, next: &Way) -> Self {
+        let (cost, seconds) = (self.cost.then(next.cost.clone()), self.seconds + next.seconds);
+        Way { words: self.words, cost, is_exact: self.is_exact && next.is_exact, seconds }
+    }
 }
 
 /// What the cost model chose, and among what.

@@ -1,16 +1,20 @@
-//! The ways to group rows, and which is the quickest: sorted on shares, in an order that their owner knows, or by a mask for each tuple of keys.
+//! The ways to group rows, and which is the quickest: sorted on shares, in an order that their owner knows or a join left, or by a mask for each tuple of keys. Rows that come in an
+//! order are not sorted on shares, whatever it would take.
 
 use super::arrange::Known;
-use super::choose;
+use super::{choose, order};
 use crate::local::Inputs;
-use crate::network::Network;
-use crate::plan::relation::{Fold, Relation, RowForm};
+use crate::plan::Plan;
+use crate::plan::relation::{Fold, Operator, Relation, RelationId, RowForm};
 use mpc_core::{Abort, PartyId};
-use protocols::rows::{How, Owner, Rows, Setting, Shape, Tuple, group, group_as_they_are, group_by_masks};
+use protocols::rows::{How, KnownOrder, Owner, Rows, Setting, Shape, Tuple, group, group_as_they_are, group_by_masks};
 use protocols::{Engine, Estimate};
 
 /// Most tuples for which masks are considered.
 const TUPLES: usize = 64;
+
+/// Nobody needs to bring rows into an order in which a join left them.
+const STANDS: Owner<'static> = Owner { party: PartyId(0), orders: &[KnownOrder::Stands], dropped: true };
 
 /// How a way is gone.
 type Run<'r> = &'r mut dyn FnMut(&mut Estimate) -> Result<Rows<Estimate>, Abort>;
@@ -30,42 +34,54 @@ enum Find {
     Known,
     /// Their owner knows the order, and nothing is done to rows that were dropped.
     AsTheyAre,
+    /// A join left them in order, and nothing is done to rows that were dropped.
+    Joined,
     /// Each of these tuples has a mask.
     Masks(Vec<Tuple>),
 }
 
 impl Way {
-    /// The quickest way to group `input` over this network, by the cost of each. `known`: the orders, if the rows' owner knows them, and whether rows that were dropped may
-    /// stay among the others.
-    pub fn choose(
-        input: &Relation,
-        keys: &[usize],
-        folds: &[Fold],
-        relation: &Relation,
-        known: Option<(&Known<'_>, bool)>,
-        network: Network,
-    ) -> Result<Self, Abort> {
-        let (rows, shape, by) = (Rows::to_price(&input.shape()), relation.shape(), (keys, folds));
-        let setting = Setting::to_price(network.model());
-        let price = |words, run: Run<'_>| choose::Way::price(words, network, run);
-        let sorting = price("by sorting".into(), &mut |e| group(e, &rows, by, &shape, How::Sorting(&setting)))?;
-        let mut ways = vec![(Find::Sorting, sorting)];
-        if let Some((known, as_they_are)) = known {
-            let orders = known.orders(&Estimate::new(), PartyId(0), &Inputs::default())?;
-            let owner = known.owner_of(PartyId(0), &orders);
-            let way = match as_they_are {
-                true => price(known.words(), &mut |e| group_as_they_are(e, &rows, by, &shape, owner))?,
-                false => price(known.words(), &mut |e| group(e, &rows, by, &shape, How::Known(owner)))?,
-            };
-            ways.push((if as_they_are { Find::AsTheyAre } else { Find::Known }, way));
+    /// The quickest way to find the groups of a relation over the plan's network, by the cost of each, and the orders that the owner of the rows knows. Sides are priced with at most `most` places.
+    pub fn choose<'p>(plan: &'p Plan, id: RelationId, most: usize) -> Result<Option<(Self, Option<Known<'p>>)>, Abort> {
+        let relation = plan.relation(id);
+        let Operator::Group { input, keys, folds } = &relation.op else { return Ok(None) };
+        let of = plan.relation(*input);
+        let (rows, shape, by) = (Rows::to_price(&of.at_most(most)), relation.at_most(most), (keys.as_slice(), folds.as_slice()));
+        let setting = Setting::to_price(plan.network.model());
+        let price = |words, run: Run<'_>| choose::Way::price(words, plan.network, run);
+        // groups of which every row was dropped take a place each: fewer places than rows are known to do only where none is
+        let room = relation.places == of.places || of.full;
+        let all = order::grouped_by(keys, folds).filter(|_| room);
+        let known = Known::of(plan, &relation.op);
+        let mut ways = Vec::new();
+        match &known {
+            Some(known) => {
+                let as_they_are = all.is_some_and(|all| order::at_home(plan, *input, all, true).is_some());
+                let orders = known.orders(&Estimate::new(), PartyId(0), &Inputs::default())?;
+                let owner = known.owner_of(PartyId(0), &orders);
+                let way = match as_they_are {
+                    true => price(known.words(), &mut |e| group_as_they_are(e, &rows, by, &shape, owner))?,
+                    false => price(known.words(), &mut |e| group(e, &rows, by, &shape, How::Known(owner)))?,
+                };
+                ways.push((if as_they_are { Find::AsTheyAre } else { Find::Known }, way));
+            }
+            None if all.is_some_and(|all| order::is_in_order(plan, *input, &all)) => {
+                let way = price("in the order of the join".into(), &mut |e| group_as_they_are(e, &rows, by, &shape, STANDS))?;
+                ways.push((Find::Joined, way));
+            }
+            None => {}
         }
-        if let Ok(few) = few(input, keys, folds, relation) {
+        if let Ok(few) = few(of, keys, folds, relation) {
             let way = price(format!("by {} masks", few.len()), &mut |e| group_by_masks(e, &rows, by, &shape, &few))?;
             ways.push((Find::Masks(few), way));
         }
-        ways.sort_by(|(_, a), (_, b)| a.seconds.total_cmp(&b.seconds));
+        let sorting = price("by sorting".into(), &mut |e| group(e, &rows, by, &shape, How::Sorting(&setting)))?;
+        ways.push((Find::Sorting, sorting));
+        let ordered = ways.iter().any(|(find, _)| !matches!(find, Find::Masks(_) | Find::Sorting));
+        let last = |find: &Find| ordered && matches!(find, Find::Sorting);
+        ways.sort_by(|(f, a), (g, b)| last(f).cmp(&last(g)).then(a.seconds.total_cmp(&b.seconds)));
         let (mut finds, ways): (Vec<Find>, Vec<choose::Way>) = ways.into_iter().unzip();
-        Ok(Way { find: finds.swap_remove(0), ways })
+        Ok(Some((Way { find: finds.swap_remove(0), ways }, known)))
     }
 
     /// Which it is, for people.
@@ -90,6 +106,9 @@ impl Way {
             Find::AsTheyAre | Find::Known => {
                 "in an order that their owner knows; what is summed over all rows is subtracted at the last row of each group"
             }
+            Find::Joined => {
+                "side by side since the join by these keys; what is summed over all rows is subtracted at the last row of each group"
+            }
             Find::Masks(_) => "a bit a row for each tuple of keys, and inner products with it",
         }
     }
@@ -106,6 +125,7 @@ impl Way {
     ) -> Result<Rows<E>, Abort> {
         let how = match (&self.find, owner) {
             (Find::Masks(tuples), _) => return group_by_masks(engine, input, by, shape, tuples),
+            (Find::Joined, _) => return group_as_they_are(engine, input, by, shape, STANDS),
             (Find::AsTheyAre, Some(owner)) => return group_as_they_are(engine, input, by, shape, owner),
             (Find::Known, Some(owner)) => How::Known(owner),
             _ => How::Sorting(setting),

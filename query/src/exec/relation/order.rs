@@ -54,7 +54,7 @@ pub(crate) fn order_at_home(plan: &Plan, id: RelationId) -> Option<HomeOrder> {
 /// The columns by which the rows are sorted, and for what.
 fn used(plan: &Plan, id: RelationId) -> Option<Use> {
     let looked_up = plan.relations.iter().find_map(|relation| match &relation.op {
-        Operator::Lookup { table, on, search: Search::Sort, .. } => {
+        Operator::Lookup { table, on, search: Search::Sort | Search::SortInOrder, .. } => {
             let (home, columns) = at_home(plan, *table, on.iter().map(|(_, t)| *t).collect(), false)?;
             (home == id).then_some(Use::LookedUp(columns))
         }
@@ -98,16 +98,11 @@ pub(super) fn grouped_by(keys: &[usize], folds: &[Fold]) -> Option<Vec<usize>> {
 pub(super) fn at_home(plan: &Plan, id: RelationId, columns: Vec<usize>, dropped: bool) -> Option<(RelationId, Vec<usize>)> {
     match &plan.relation(id).op {
         Operator::Home { .. } => Some((id, columns)),
-        Operator::Map { input, nodes, columns: outputs, keep } if dropped || keep.is_none() => {
-            let from = columns.iter().map(|c| {
-                let (value, valid) = outputs[*c];
-                let RowOp::Column(from) = nodes[value.0].op else { return None };
-                let nullable = plan.relation(*input).columns[from].nullable;
-                (valid.map(|v| &nodes[v.0].op) == nullable.then_some(&RowOp::Valid(from))).then_some(from)
-            });
+        Operator::Map { input, keep, .. } if dropped || keep.is_none() => {
+            let from = columns.iter().map(|c| as_it_stands(plan, id, *c));
             at_home(plan, *input, from.collect::<Option<_>>()?, dropped)
         }
-        Operator::Lookup { base, .. } => {
+        Operator::Lookup { base, search: Search::Sort | Search::Ask, .. } => {
             let of_base = plan.relation(*base).columns.len();
             columns.iter().all(|c| *c < of_base).then_some(())?;
             at_home(plan, *base, columns, dropped)
@@ -120,6 +115,49 @@ pub(super) fn at_home(plan: &Plan, id: RelationId, columns: Vec<usize>, dropped:
         }
         _ => None,
     }
+}
+
+/// The column of a map's input that one of its columns is.
+fn as_it_stands(plan: &Plan, map: RelationId, column: usize) -> Option<usize> {
+    let Operator::Map { input, nodes, columns, .. } = &plan.relation(map).op else { return None };
+    let (value, valid) = columns[column];
+    let RowOp::Column(from) = nodes[value.0].op else { return None };
+    let nullable = plan.relation(*input).columns[from].nullable;
+    (valid.map(|v| &nodes[v.0].op) == nullable.then_some(&RowOp::Valid(from))).then_some(from)
+}
+
+/// The look-up that finds these rows by these columns, and so could leave those that agree on them side by side ([`Search::SortInOrder`]): keys of it, all of them, and
+/// besides what it found, which rows of a key have in common.
+pub(super) fn found_by(plan: &Plan, id: RelationId, columns: &[usize]) -> Option<RelationId> {
+    match &plan.relation(id).op {
+        Operator::Map { input, .. } => {
+            let from = columns.iter().map(|c| as_it_stands(plan, id, *c)).collect::<Option<Vec<_>>>()?;
+            found_by(plan, *input, &from)
+        }
+        Operator::Lookup { base, table, on, columns: found, .. } => {
+            let of_base = plan.relation(*base).columns.len();
+            let mut keys = BTreeSet::new();
+            for column in columns {
+                let pair = match column.checked_sub(of_base) {
+                    None => Some(on.iter().position(|(b, _)| b == column)?),
+                    // where nothing is found it is NULL, whatever the key; a key that is never NULL was found, or the row is dropped
+                    Some(at) if found.get(at).is_some() && !plan.relation(id).columns[*column].nullable => {
+                        on.iter().position(|(_, t)| *t == found[at])
+                    }
+                    Some(_) => None,
+                };
+                keys.extend(pair);
+            }
+            (keys.len() == on.len() && plan.relation(*table).places > 0).then_some(id)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a look-up left the rows of a relation that agree on these columns side by side.
+pub(super) fn is_in_order(plan: &Plan, id: RelationId, columns: &[usize]) -> bool {
+    let by = found_by(plan, id, columns).map(|lookup| &plan.relation(lookup).op);
+    matches!(by, Some(Operator::Lookup { search: Search::SortInOrder, .. }))
 }
 
 /// Whether the places of a relation are in the order of these columns: first the rows in which none is NULL, sorted, then all other places.

@@ -54,10 +54,11 @@ impl<E: Engine> Run<'_, E> {
                 let [asks, answers] = ask.owners().map(|owner| self.party(owner));
                 ask.run(engine, of(base), [asks?, answers?], self.inputs, (relation, *proved), words)?
             }
-            Operator::Lookup { base, table, on, columns, proved, search: Search::Sort } => {
+            Operator::Lookup { base, table, on, columns, proved, search } => {
                 let words = || keys_in_words(plan, *table, on);
                 let sorted = order::is_sorted(plan, *table, &on.iter().map(|(_, t)| *t).collect::<Vec<_>>());
-                let what = Lookup { base: of(base), table: of(table), on, columns, proved: *proved, sorted, setting: &laid.setting };
+                let (proved, in_order, setting) = (*proved, *search == Search::SortInOrder, &laid.setting);
+                let what = Lookup { base: of(base), table: of(table), on, columns, proved, sorted, in_order, setting };
                 rows::lookup(engine, &what, shape, words)?
             }
             Operator::Group { input, keys, folds } => {

@@ -2,13 +2,13 @@
 
 use super::ask::Ask;
 use super::choose::Way;
-use super::order;
+use super::{group, order};
 use crate::local::Inputs;
 use crate::plan::Plan;
-use crate::plan::relation::{Operator, Relation, RelationId, Search};
+use crate::plan::relation::{Operator, RelationId, Search};
 use mpc_core::{Abort, PartyId};
 use protocols::Estimate;
-use protocols::rows::{Lookup, Rows, Setting, Shape, lookup};
+use protocols::rows::{Lookup, Rows, Setting, lookup};
 
 /// Sides of more places are priced as if they had so many: a plan is compiled before anybody has admitted its size, and costs are linear by then.
 const PRICED: usize = 1 << 20;
@@ -23,20 +23,34 @@ pub(crate) fn choose_searches(plan: &mut Plan) -> Result<(), Abort> {
     Ok(())
 }
 
-/// The ways to find the equal keys of a look-up, the quickest first; none if the relation is none. Its sides are priced with at most `most` places.
+/// The ways to find the equal keys of a look-up, the quickest first; none if the relation is none. Where rows may stay in the order of the keys for groups by them, the groups are a part of
+/// each way. Its sides are priced with at most `most` places.
 pub(super) fn ways(plan: &Plan, id: RelationId, most: usize) -> Result<Vec<(Search, Way)>, Abort> {
     let mut ways = Vec::new();
     if !matches!(plan.relation(id).op, Operator::Lookup { .. }) {
         return Ok(ways);
     }
-    for search in [Search::Sort, Search::Ask] {
+    let grouped = grouped(plan, id);
+    for search in [Search::Sort, Search::SortInOrder, Search::Ask] {
+        if search == Search::SortInOrder && grouped.is_none() {
+            continue;
+        }
         // how rows stand at home follows from what they are used for
         let mut plan = plan.clone();
         set(&mut plan, id, search);
-        ways.extend(way(&plan, plan.relation(id), search, most)?.map(|way| (search, way)));
+        ways.extend(way(&plan, id, search, grouped, most)?.map(|way| (search, way)));
     }
     ways.sort_by(|(_, a), (_, b)| a.seconds.total_cmp(&b.seconds));
     Ok(ways)
+}
+
+/// The groups whose rows a look-up could leave side by side, if it is the only one of whom they are.
+pub(super) fn grouped(plan: &Plan, lookup: RelationId) -> Option<RelationId> {
+    let mut groups = (0..plan.relations.len()).map(RelationId).filter(|id| {
+        let Operator::Group { input, keys, folds } = &plan.relation(*id).op else { return false };
+        order::grouped_by(keys, folds).is_some_and(|all| order::found_by(plan, *input, &all) == Some(lookup))
+    });
+    groups.next()
 }
 
 fn set(plan: &mut Plan, id: RelationId, to: Search) {
@@ -45,23 +59,27 @@ fn set(plan: &mut Plan, id: RelationId, to: Search) {
     }
 }
 
-fn way(plan: &Plan, relation: &Relation, search: Search, most: usize) -> Result<Option<Way>, Abort> {
+fn way(plan: &Plan, id: RelationId, search: Search, grouped: Option<RelationId>, most: usize) -> Result<Option<Way>, Abort> {
+    let relation = plan.relation(id);
     let Operator::Lookup { base, table, on, columns, proved, .. } = &relation.op else { return Ok(None) };
-    let priced = |id: RelationId| {
-        let relation = plan.relation(id);
-        Rows::to_price(&Shape { places: usize::try_from(relation.places).unwrap_or(most).min(most), ..relation.shape() })
-    };
+    let priced = |id: RelationId| Rows::to_price(&plan.relation(id).at_most(most));
     let (base_rows, parties) = (priced(*base), [PartyId(0), PartyId(1)]);
-    match search {
+    let groups = match grouped {
+        Some(id) => group::Way::choose(plan, id, most)?.map(|(way, _)| way),
+        None => None,
+    };
+    let with_groups = |way: Way| groups.iter().fold(way, |way, groups| way.then(&groups.ways[0]));
+    let way = match search {
         Search::Ask => {
             let Some(ask) = Ask::of(plan, &relation.op) else { return Ok(None) };
             let ask = ask.with_places(most);
             let [asks, answers] = ask.owners();
             let words = format!("{asks} asks {answers} by keys that each knows at home");
             let run = &mut |e: &mut Estimate| ask.run(e, &base_rows, parties, &Inputs::default(), (relation, *proved), String::new);
-            Way::price(words, plan.network, run).map(Some)
+            Way::price(words, plan.network, run)?
         }
-        Search::Sort => {
+        Search::Sort | Search::SortInOrder => {
+            let in_order = search == Search::SortInOrder;
             let table_rows = priced(*table);
             let sorted = order::is_sorted(plan, *table, &on.iter().map(|(_, t)| *t).collect::<Vec<_>>());
             let what = Lookup {
@@ -71,10 +89,15 @@ fn way(plan: &Plan, relation: &Relation, search: Search, most: usize) -> Result<
                 columns,
                 proved: *proved,
                 sorted,
+                in_order,
                 setting: &Setting::to_price(plan.network.model()),
             };
-            let words = "the keys of both sides are sorted together".into();
-            Way::price(words, plan.network, &mut |e| lookup(e, &what, &relation.shape(), String::new)).map(Some)
+            let words = match in_order {
+                true => "the keys of both sides are sorted together, and the rows stay in that order for the groups",
+                false => "the keys of both sides are sorted together",
+            };
+            Way::price(words.into(), plan.network, &mut |e| lookup(e, &what, &relation.shape(), String::new))?
         }
-    }
+    };
+    Ok(Some(with_groups(way)))
 }

@@ -18,6 +18,8 @@ struct Sides {
     proved: bool,
     /// Whether rows stay for which none is found.
     outer: bool,
+    /// Whether rows stay in the order of the keys.
+    in_order: bool,
 }
 
 impl Sides {
@@ -38,7 +40,8 @@ impl Sides {
         let outputs = [columns(), found.to_vec(), vec![column(RowForm::Bit, false)]].concat();
         let key = usize::from(!self.nullable);
         let (on, columns, proved) = (vec![(key, key)], self.found().to_vec(), self.proved);
-        build.push(Operator::Lookup { base, table, on, columns, proved, search: Search::Sort }, self.base as u64, false, outputs);
+        let search = if self.in_order { Search::SortInOrder } else { Search::Sort };
+        build.push(Operator::Lookup { base, table, on, columns, proved, search }, self.base as u64, false, outputs);
         priced(&build, "join")
     }
 
@@ -47,10 +50,12 @@ impl Sides {
         let (key, null) = if self.nullable { (PARTITION - 1, 1) } else { (ORDER, 0) };
         // a row of the table that can be found is one, and has no NULL in its key
         let live = usize::from(self.row) + null;
-        let by = key + usize::from(live > 0);
+        let by = key + usize::from(live > 0) + if self.in_order { null } else { 0 };
         let found = Moved { bits: if self.outer { VALUE } else { ORDER }, fp61: 1, ..Moved::default() };
         let with = Moved::bits(key + 1);
-        let (sorted, turn) = sort(rows, by, found + with + if self.sorted { with } else { Moved::bits(1) }, 0);
+        // base's rows, and which they are
+        let along = if self.in_order { moved(true) + Moved::bits(usize::from(self.sorted)) } else { Moved::default() };
+        let (sorted, turn) = sort(rows, by, found + with + along + if self.sorted { with } else { Moved::bits(1) }, 0);
         let front = match self.sorted {
             true => Cost::FREE,
             // the table's rows to the front, and back
@@ -68,7 +73,14 @@ impl Sides {
                 any.then(cost::open::<B64>(Layout::new(1, 1)))
             }
         };
-        let back = cost::shuffle((found + Moved::bits(1)).message(rows), turn - 1);
+        let matched = found + Moved::bits(1);
+        let back = match self.in_order {
+            true => {
+                let turn = turn + if self.sorted { 0 } else { 1 };
+                cost::compact(rows, index_bits(rows), (moved(true) + matched).message(rows), turn, Opening::Within)
+            }
+            false => cost::shuffle(matched.message(rows), turn - 1),
+        };
         let nulls = match self.outer {
             true => ands(self.base, VALUE).then(cost::bit_times::<Fp61>(Layout::new(self.base, 1))),
             false => Cost::FREE,
@@ -82,9 +94,9 @@ impl Sides {
 fn look_ups() {
     let sizes = [(1, 1), (1, 2), (2, 1), (3, 63), (64, 26), (65, 26), (63, 65), (1, 127), (128, 1), (129, 300)];
     for (base, table) in sizes {
-        for case in 0..32 {
-            let [nullable, row, sorted, proved, outer] = std::array::from_fn(|bit| case >> bit & 1 == 1);
-            let sides = Sides { base, table, nullable, row, sorted, proved, outer };
+        for case in 0..64 {
+            let [nullable, row, sorted, proved, outer, in_order] = std::array::from_fn(|bit| case >> bit & 1 == 1);
+            let sides = Sides { base, table, nullable, row, sorted, proved, outer, in_order };
             assert_eq!(sides.price(), sides.formula(), "{sides:?}");
         }
     }
