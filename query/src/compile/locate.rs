@@ -8,6 +8,7 @@ use datafusion::{
     logical_expr::Expr,
     sql::sqlparser::{
         dialect::GenericDialect,
+        keywords::Keyword,
         tokenizer::{Token, TokenWithSpan, Tokenizer},
     },
 };
@@ -29,6 +30,13 @@ pub(super) fn first(sql: &str) -> Option<Place> {
 pub(crate) fn place_of(sql: &str, word: &str) -> Option<Place> {
     let tokens = Tokenizer::new(&GenericDialect, sql).tokenize_with_location().ok()?;
     Text::new(&tokens).word(word)
+}
+
+/// The first mention of a column of a table in a text: by the table's name or what it is called there; without either; or whatever has the column's name.
+pub(crate) fn place_of_column(sql: &str, table: &str, column: &str) -> Option<Place> {
+    let tokens = Tokenizer::new(&GenericDialect, sql).tokenize_with_location().ok()?;
+    let text = Text::new(&tokens);
+    text.column(table, column).or_else(|| text.word(column))
 }
 
 /// The only occurrence in a text of any of these words.
@@ -114,9 +122,29 @@ impl Text {
         self.tables(schema, name).max_by_key(|t| (t.2, std::cmp::Reverse(t.1))).map(|t| t.1)
     }
 
-    fn tables<'a>(&'a self, schema: &'a str, name: &'a str) -> impl Iterator<Item = &'a (Token, Place, usize)> {
+    fn column(&self, table: &str, column: &str) -> Option<Place> {
+        let (schema, name) = table.split_once('.')?;
+        let word = |at: usize| self.tokens.get(at).and_then(|t| if let Token::Word(w) = &t.0 { Some(w) } else { None });
+        let mut names = vec![name];
+        for from in (0..self.tokens.len()).filter(|at| self.is_table(*at, schema, name)) {
+            let called = from + 3 + usize::from(word(from + 3).is_some_and(|w| w.keyword == Keyword::AS));
+            names.extend(word(called).filter(|w| w.keyword == Keyword::NoKeyword || w.quote_style.is_some()).map(|w| w.value.as_str()));
+        }
+        let is = |at: usize, value: &str| word(at).is_some_and(|w| w.value.eq_ignore_ascii_case(value));
+        let is_dot = |at: usize| self.tokens.get(at).is_some_and(|t| t.0 == Token::Period);
+        let all = || (0..self.tokens.len()).filter(|at| is(*at, column));
+        let of_it = |at: &usize| *at > 1 && is_dot(at - 1) && names.iter().any(|name| is(at - 2, name));
+        let bare = |at: &usize| *at == 0 || !is_dot(at - 1);
+        all().find(of_it).or_else(|| all().find(bare)).map(|at| self.tokens[at].1)
+    }
+
+    fn is_table(&self, at: usize, schema: &str, name: &str) -> bool {
         let word = |t: &(Token, Place, usize), w: &str| matches!(&t.0, Token::Word(x) if x.value.eq_ignore_ascii_case(w));
-        self.tokens.windows(3).filter(move |t| word(&t[0], schema) && t[1].0 == Token::Period && word(&t[2], name)).map(|t| &t[0])
+        matches!(self.tokens.get(at..at + 3), Some([a, dot, b]) if word(a, schema) && dot.0 == Token::Period && word(b, name))
+    }
+
+    fn tables<'a>(&'a self, schema: &'a str, name: &'a str) -> impl Iterator<Item = &'a (Token, Place, usize)> {
+        (0..self.tokens.len()).filter(move |at| self.is_table(*at, schema, name)).map(|at| &self.tokens[at])
     }
 
     /// The first column of an expression that stands in the text. Where rewriting lost its place, the first column of that name.

@@ -6,7 +6,7 @@ use ledger::contract::{Contract, Operation, ROWS, Sizes, Time};
 
 use super::{Ask, Unknown, settled::Use};
 use crate::{
-    compile::place_of,
+    compile::{place_of, place_of_column},
     message::{Code, Refusal},
 };
 
@@ -174,7 +174,7 @@ impl Denial {
             (Operation::Order, None) => instead,
             _ => format!("{instead}; or ask {} to allow {} of `{name}`{also}", owner(&contract.dataset), used.operation),
         };
-        let place = used.column.as_deref().and_then(|column| place_of(ask.sql, column));
+        let place = used.column.as_deref().and_then(|column| place_of_column(ask.sql, &contract.dataset, column));
         Self { used: Some(used.clone()), place, ..Self::of(contract, reason, fix) }
     }
 }

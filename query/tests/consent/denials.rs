@@ -396,3 +396,20 @@ fn an_outer_join_under_a_condition_asks_for_what_its_pairs_do() {
         }
     }
 }
+
+/// Both tables have a column of that name: the place is that of the one that is refused.
+#[test]
+fn a_refusal_points_at_the_column_of_its_table() {
+    use Operation::{Count, Join};
+    let stays = contract("health.stays", [("*", Count), ("resident", Join)].map(|(name, of)| (name.to_owned(), [of].into())).into());
+    let contracts = [meters(&[("*", &[Count])]), stays];
+    for (sql, column) in [
+        ("SELECT COUNT(*) AS n FROM health.stays s JOIN energy.meters m ON s.resident = m.resident", 81),
+        ("SELECT COUNT(*) AS n FROM health.stays AS s JOIN energy.meters AS \"M x\" ON s.resident = \"M x\".resident", 95),
+        ("SELECT COUNT(*) AS n FROM health.stays JOIN energy.meters ON stays.resident = energy.meters.resident", 93),
+        ("SELECT COUNT(*) AS n FROM health.stays s WHERE s.resident IN (SELECT resident FROM energy.meters)", 70),
+    ] {
+        let denial = asked(sql, &contracts, |_| {}).expect_err(sql);
+        assert_eq!(denial.place, Some((1, column)), "{sql}\n{denial}");
+    }
+}
