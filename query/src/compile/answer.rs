@@ -18,6 +18,7 @@ use super::{
     release::{Draft, Request, Requests, any},
     symbol::{Bits, Local, Side, Val},
 };
+use crate::compile::expr::Reads;
 use crate::plan::{Finish, ReleasedColumn};
 
 /// A plan over released tables.
@@ -98,7 +99,7 @@ impl Compiler<'_> {
 
     /// A projection over released rows of the columns it reads.
     fn finished_in_clear(&mut self, p: &Projection, node: &LogicalPlan) -> Result<Released, SqlError> {
-        let mut read: Vec<_> = p.expr.iter().flat_map(Expr::column_refs).cloned().collect();
+        let mut read: Vec<_> = p.expr.iter().flat_map(Reads::reads).cloned().collect();
         read.sort();
         read.dedup();
         let read = read.into_iter().map(Expr::Column).collect::<Vec<_>>();

@@ -27,6 +27,26 @@ use super::{
     words::words,
 };
 
+/// What an expression reads.
+pub(super) trait Reads {
+    /// Its columns, in an order that is the same at every node: plans are made in it, and parties agree on their hash.
+    fn reads(&self) -> BTreeSet<&Column>;
+}
+
+impl Reads for Expr {
+    fn reads(&self) -> BTreeSet<&Column> {
+        let mut columns = BTreeSet::new();
+        // the walk itself cannot fail
+        let _ = self.apply(|e| {
+            if let Expr::Column(c) = e {
+                columns.insert(c);
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+        columns
+    }
+}
+
 /// More bits than this in one query are refused.
 const MOST_BITS: usize = 20_000;
 
@@ -88,7 +108,7 @@ impl Compiler<'_> {
     /// The expression as one of a single side, if all it reads is that side's or public.
     fn at_home(&mut self, expr: &Expr, scope: Scope<'_>) -> Result<Option<Local>, SqlError> {
         let mut columns: BTreeMap<Column, Local> = BTreeMap::new();
-        for c in expr.column_refs() {
+        for c in expr.reads() {
             let val = scope.columns[scope.schema.index_of_column(c).map_err(internal)?].clone();
             match self.settle(val, scope.present) {
                 Val::Local(local) if local.valid == Bits::TRUE => drop(columns.insert(c.clone(), local)),
@@ -310,7 +330,7 @@ impl Compiler<'_> {
     /// The owners an expression reads, for messages.
     pub(super) fn sides(&mut self, expr: &Expr, scope: Scope<'_>) -> String {
         let mut sides: BTreeSet<String> = subquery_owners(expr);
-        for c in expr.column_refs() {
+        for c in expr.reads() {
             if let Ok(i) = scope.schema.index_of_column(c) {
                 match &scope.columns[i] {
                     Val::Local(Local { side: Side::Owner(o), .. }) => drop(sides.insert(o.clone())),

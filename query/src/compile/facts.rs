@@ -47,6 +47,8 @@ pub(super) struct Known {
     pub(super) distinct: Option<u128>,
     /// Most rows with the same value, NULL aside.
     pub(super) repeats: Option<u128>,
+    /// It is a column of an owner's table, as it stands or within bounds.
+    pub(super) own: bool,
 }
 
 impl Known {
@@ -65,6 +67,7 @@ impl Known {
             draws: None,
             distinct: None,
             repeats: None,
+            own: false,
         }
     }
 
@@ -304,6 +307,7 @@ impl Walk<'_> {
                         column.range = hull;
                     }
                     column.real = all.iter().map(|f| f.columns[i].real).reduce(|a, b| a.zip(b).map(|(a, b)| a.hull(b))).flatten();
+                    column.own = all.iter().all(|f| f.columns[i].own);
                     column.wide = all.iter().find_map(|f| f.columns[i].wide.clone());
                     let draws = all.first().and_then(|f| f.columns[i].draws.clone());
                     column.draws = draws.filter(|d| all.iter().all(|f| f.columns[i].draws.as_ref() == Some(d)));
@@ -350,7 +354,7 @@ impl Walk<'_> {
             let values = column.dictionary.clone().map(Arc::new);
             let repeats = if table.key == [column.name.as_str()] { Some(1) } else { column.repeats.map(u128::from) };
             let distinct = column.distinct.map(u128::from);
-            Known { range, nullable: column.nullable, values, origin, draws, distinct, repeats, ..Known::of_type(ty) }
+            Known { range, nullable: column.nullable, values, origin, draws, distinct, repeats, own: !public, ..Known::of_type(ty) }
         });
         let columns: Vec<_> = columns.collect();
         let key: Option<BTreeSet<_>> = table.key.iter().map(|k| kept.iter().position(|&i| table.columns[i].name == *k)).collect();

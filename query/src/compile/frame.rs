@@ -15,6 +15,7 @@ use super::{
     symbol::{BitId, Bits, Local, Side},
     words::words,
 };
+use crate::compile::expr::Reads;
 use crate::plan::whole_text;
 
 /// Frames with more rows are refused.
@@ -206,7 +207,7 @@ impl Frames {
 
     // the units an expression reads, and those by whose columns these are attached
     fn needs(&self, expr: &Expr, needed: &mut BTreeSet<usize>) {
-        for column in expr.column_refs() {
+        for column in expr.reads() {
             let unit = column.relation.as_ref().and_then(|r| r.table().strip_prefix('u')).and_then(|n| n.parse().ok());
             if let Some(unit) = unit
                 && needed.insert(unit)

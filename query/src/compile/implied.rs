@@ -12,6 +12,7 @@ use datafusion::{
 };
 
 use super::{SqlError, locate::Text};
+use crate::compile::expr::Reads;
 
 /// The plan without the group keys that are neither written nor read.
 pub(super) fn only_asked(plan: LogicalPlan, text: &Text) -> std::result::Result<LogicalPlan, SqlError> {
@@ -37,7 +38,7 @@ fn below(node: &LogicalPlan, read: &mut BTreeSet<Column>) -> Result<Option<Logic
     if exprs.iter().any(asks) || matches!(input.as_ref(), LogicalPlan::Projection(_)) {
         return Ok(None);
     }
-    read.extend(exprs.iter().flat_map(Expr::column_refs).cloned());
+    read.extend(exprs.iter().flat_map(Reads::reads).cloned());
     let Some(input) = below(input, read)? else { return Ok(None) };
     node.with_new_exprs(exprs, vec![input]).map(Some)
 }

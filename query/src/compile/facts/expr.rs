@@ -12,6 +12,7 @@ use datafusion::{
 };
 
 use super::{Input, Known, Origin};
+use crate::compile::expr::Reads;
 use crate::compile::{range, real, total};
 
 /// What is known of an expression over a relation's columns.
@@ -51,13 +52,33 @@ pub(in crate::compile) fn of_expr(expr: &Expr, input: Input<'_>) -> Known {
         draws,
         distinct,
         repeats,
+        own: is_own(expr, input),
         ty,
+    }
+}
+
+/// Whether an expression is a column of an owner's table, as it stands or within bounds.
+fn is_own(expr: &Expr, input: Input<'_>) -> bool {
+    match expr {
+        Expr::Alias(a) => is_own(&a.expr, input),
+        Expr::Column(c) => input.column(c).is_some_and(|known| known.own),
+        Expr::Cast(c) => is_own(&c.expr, input),
+        // what has a value is within bounds
+        Expr::Case(c) => match (c.when_then_expr.as_slice(), &c.else_expr) {
+            ([(when, then)], None) => matches!(when.as_ref(), Expr::IsNotNull(_)) && is_own(then, input),
+            _ => false,
+        },
+        Expr::ScalarFunction(f) if matches!(f.name(), "least" | "greatest") => {
+            let of: Vec<&Expr> = f.args.iter().filter(|e| !matches!(e, Expr::Literal(..))).collect();
+            matches!(of[..], [x] if is_own(x, input))
+        }
+        _ => false,
     }
 }
 
 /// Whether an expression is of a column where rows with NULLs were dropped.
 pub(in crate::compile) fn dropped(expr: &Expr, input: Input<'_>) -> bool {
-    expr.column_refs().into_iter().any(|c| input.column(c).is_some_and(|known| known.dropped))
+    expr.reads().into_iter().any(|c| input.column(c).is_some_and(|known| known.dropped))
 }
 
 /// Whether an expression can be NULL.

@@ -9,11 +9,16 @@ use datafusion::{
         Column, DFSchema, DataFusionError,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
-    logical_expr::{Aggregate, Case, Expr, ExprSchemable, Join, JoinType, LogicalPlan, Projection, Subquery, Window, lit},
+    logical_expr::{Aggregate, Case, Cast, Expr, ExprSchemable, Join, JoinType, LogicalPlan, Projection, Subquery, TryCast, Window, lit},
 };
 
 use super::{entities::unalias, given::is_condition, refused};
-use crate::compile::{SqlError, expr::said, internal, release::aggregate_function};
+use crate::compile::{
+    SqlError,
+    expr::{Reads, said},
+    internal,
+    release::aggregate_function,
+};
 
 /// The same question with all choices where they are summed.
 pub(in crate::compile) fn where_summed(plan: &LogicalPlan) -> Result<LogicalPlan, SqlError> {
@@ -72,9 +77,13 @@ impl Walk {
                 let inputs = other.inputs().into_iter().map(|input| self.own(input)).collect::<Result<Vec<_>, _>>()?;
                 let (inputs, chosen): (Vec<_>, Vec<_>) = inputs.into_iter().unzip();
                 let places = other.schema().columns();
+                let is_union = matches!(other, LogicalPlan::Union(_));
                 let is_chosen = |at: usize| {
                     let of = |input: &LogicalPlan| input.schema().columns().into_iter().nth(at);
-                    inputs.iter().zip(&chosen).any(|(input, chosen)| of(input).is_some_and(|c| chosen.contains_key(&c)))
+                    // a number of the question beside a value of the table
+                    let literal = |input: &&LogicalPlan| is_literal(input, at);
+                    let mixed = is_union && inputs.iter().any(|i| literal(&i)) && !inputs.iter().all(|i| literal(&i));
+                    mixed || inputs.iter().zip(&chosen).any(|(input, chosen)| of(input).is_some_and(|c| chosen.contains_key(&c)))
                 };
                 let chosen = places.into_iter().enumerate().filter(|(at, _)| is_chosen(*at)).map(|(_, c)| (c, None)).collect();
                 Ok((self.rebuilt(other, inputs)?, chosen))
@@ -92,7 +101,7 @@ impl Walk {
             if value.as_ref().is_some_and(|value| !chooses(value, input.schema())) {
                 continue;
             }
-            for read in value.iter().flat_map(Expr::column_refs) {
+            for read in value.iter().flat_map(Reads::reads) {
                 if !exprs.iter().any(|e| is_column(e, read)) {
                     exprs.push(Expr::Column(read.clone()).alias(self.name()));
                 }
@@ -115,7 +124,7 @@ impl Walk {
         let (input, below) = self.plan(&a.input)?;
         let aggregates = self.subqueries_of(&a.aggr_expr)?.into_iter().map(|e| {
             let counts = aggregate_function(&e).is_none_or(|f| f.func.name() == "count" && !f.params.distinct);
-            let reads = e.column_refs().into_iter().any(|c| below.contains_key(c));
+            let reads = e.reads().into_iter().any(|c| below.contains_key(c));
             if counts || !reads {
                 return Ok(e);
             }
@@ -125,15 +134,22 @@ impl Walk {
         });
         let aggregates = aggregates.collect::<Result<Vec<_>, _>>()?;
         let groups = self.subqueries_of(&a.group_expr)?;
+        let is_chosen = |key: &Expr| chooses(key, input.schema()) || key.reads().into_iter().any(|c| below.contains_key(c));
+        let chosen: Vec<usize> = groups.iter().enumerate().filter(|(_, key)| is_chosen(key)).map(|(place, _)| place).collect();
         let plan = LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(input), groups, aggregates).map_err(internal)?);
-        Ok((plan, Chosen::new()))
+        // of a key that is chosen it is not seen from here which rows have it
+        let chosen = chosen.into_iter().map(|place| (Column::from(plan.schema().qualified_field(place)), None)).collect();
+        Ok((plan, chosen))
     }
 
     fn window(&mut self, plan: &LogicalPlan, w: &Window) -> Result<(LogicalPlan, Chosen), SqlError> {
         let (input, chosen) = self.plan(&w.input)?;
-        let args = |e: &Expr| if let Expr::WindowFunction(f) = unalias(e) { f.params.args.clone() } else { Vec::new() };
-        let is_chosen = |arg: &Expr| chooses(arg, input.schema()) || arg.column_refs().into_iter().any(|c| chosen.contains_key(c));
-        if let Some(e) = w.window_expr.iter().find(|e| args(e).iter().any(is_chosen)) {
+        let is_chosen = |arg: &Expr| chooses(arg, input.schema()) || arg.reads().into_iter().any(|c| chosen.contains_key(c));
+        let of_chosen = |e: &&Expr| match unalias(e) {
+            Expr::WindowFunction(f) => f.params.filter.is_some() || f.params.args.iter().any(is_chosen),
+            _ => false,
+        };
+        if let Some(e) = w.window_expr.iter().find(of_chosen) {
             return Err(unseen(e));
         }
         Ok((self.rebuilt(plan, vec![input])?, chosen))
@@ -206,6 +222,16 @@ impl Walk {
     }
 }
 
+/// Whether a column is the same literal in all rows.
+fn is_literal(plan: &LogicalPlan, column: usize) -> bool {
+    match plan {
+        LogicalPlan::Projection(p) => p.expr.get(column).is_some_and(|e| e.reads().is_empty()),
+        LogicalPlan::SubqueryAlias(a) => is_literal(&a.input, column),
+        LogicalPlan::Filter(f) => is_literal(&f.input, column),
+        _ => false,
+    }
+}
+
 /// Whether a projection has this column as it is.
 fn is_column(e: &Expr, column: &Column) -> bool {
     matches!(unalias(e), Expr::Column(c) if c == column)
@@ -213,7 +239,7 @@ fn is_column(e: &Expr, column: &Column) -> bool {
 
 /// A value with what its columns are in their places; `None` if one is of several choices.
 fn written(e: &Expr, chosen: &Chosen) -> Result<Option<Expr>, SqlError> {
-    if e.column_refs().into_iter().any(|c| matches!(chosen.get(c), Some(None))) {
+    if e.reads().into_iter().any(|c| matches!(chosen.get(c), Some(None))) {
         return Ok(None);
     }
     with_columns(e.clone(), |c| Ok(chosen.get(c).cloned().flatten().unwrap_or_else(|| Expr::Column(c.clone())))).map(Some)
@@ -236,7 +262,9 @@ fn chooses(e: &Expr, schema: &DFSchema) -> bool {
     let chosen = e.exists(|e| {
         Ok(match e {
             Expr::Case(_) => true,
-            Expr::Cast(c) => matches!(c.expr.get_type(schema), Ok(DataType::Boolean)),
+            Expr::Cast(Cast { expr, .. }) | Expr::TryCast(TryCast { expr, .. }) => {
+                matches!(expr.get_type(schema), Ok(DataType::Boolean))
+            }
             Expr::ScalarFunction(f) => matches!(f.name(), "coalesce" | "nvl" | "ifnull" | "nvl2"),
             _ => false,
         })
@@ -250,8 +278,11 @@ fn projected(exprs: Vec<Expr>, input: LogicalPlan) -> Result<LogicalPlan, SqlErr
 
 fn unseen(e: &Expr) -> SqlError {
     let what = format!(
-        "{} is of values that a CASE has chosen, and by a contract each kind of rows must be of enough, which is not seen from here",
+        "{} is of values that the question has chosen, and by a contract each kind of rows must be of enough, which is not seen from here",
         said(e)
     );
-    refused(what, "write the CASE in the aggregate itself, below UNION, DISTINCT and window functions")
+    refused(
+        what,
+        "choose in the aggregate itself (CASE, FILTER), over rows that no UNION, DISTINCT, window function or key of a group has made",
+    )
 }

@@ -26,6 +26,7 @@ use datafusion::{
 
 use self::walk::Walk;
 use super::{Groups, dominance::Portions};
+use crate::compile::expr::Reads;
 use crate::compile::{SqlError, facts::Facts, internal};
 
 /// Thresholds beyond this are none: numbers that count an entity so often say nothing.
@@ -99,7 +100,7 @@ impl Entities {
 
     /// All columns that it is read from.
     fn columns(&self) -> impl Iterator<Item = Column> {
-        let own: Vec<Column> = self.value().column_refs().into_iter().cloned().collect();
+        let own: Vec<Column> = self.value().reads().into_iter().cloned().collect();
         own.into_iter().chain(self.portions.columns())
     }
 

@@ -27,7 +27,7 @@ use crate::{
     catalog::Catalog,
     compile::{
         SqlError,
-        expr::said,
+        expr::{Reads, said},
         facts::{self, Facts, plain},
         internal,
         release::aggregate_function,
@@ -200,14 +200,14 @@ impl<'o> Sides<'o> {
         // without keys there is one row even of no rows: it cannot be formed below a join that drops it
         let whole = !self.over.keys.is_empty() && self.whole();
         for key in self.over.keys.iter().map(unalias) {
-            match self.of_base(key) && !key.column_refs().is_empty() {
+            match self.of_base(key) && !key.reads().is_empty() {
                 true => add(key),
-                false => key.column_refs().into_iter().filter(|c| self.has(c)).for_each(|c| add(&Expr::Column(c.clone()))),
+                false => key.reads().into_iter().filter(|c| self.has(c)).for_each(|c| add(&Expr::Column(c.clone()))),
             }
         }
         self.on.iter().for_each(|(b, _)| add(b));
         for condition in &self.over.conditions {
-            condition.column_refs().into_iter().filter(|c| self.has(c)).for_each(|c| add(&Expr::Column(c.clone())));
+            condition.reads().into_iter().filter(|c| self.has(c)).for_each(|c| add(&Expr::Column(c.clone())));
         }
         let folds: Option<Vec<Fold>> =
             self.over.aggregates.iter().map(|e| if whole { Some(Fold::Whole(e)) } else { Fold::split(e) }).collect();
@@ -257,7 +257,7 @@ impl<'o> Sides<'o> {
         }
         let fixed = self.facts.determined(&group);
         let needed = self.on.iter().map(|(b, _)| b).chain(&self.over.conditions).chain(self.over.keys.iter().filter(|k| !self.of_base(k)));
-        let mut columns = needed.flat_map(Expr::column_refs).filter_map(|c| schema.maybe_index_of_column(c));
+        let mut columns = needed.flat_map(Reads::reads).filter_map(|c| schema.maybe_index_of_column(c));
         columns.all(|c| fixed.contains(&c))
     }
 
@@ -274,7 +274,7 @@ impl<'o> Sides<'o> {
 
     /// Whether an expression is of the base; `None` if it is of both.
     fn side(&self, e: &Expr) -> Option<bool> {
-        let of_table = || e.column_refs().into_iter().all(|c| self.table.schema().has_column(c));
+        let of_table = || e.reads().into_iter().all(|c| self.table.schema().has_column(c));
         if self.of_base(e) { Some(true) } else { of_table().then_some(false) }
     }
 
@@ -283,7 +283,7 @@ impl<'o> Sides<'o> {
     }
 
     fn of_base(&self, e: &Expr) -> bool {
-        e.column_refs().into_iter().all(|c| self.has(c))
+        e.reads().into_iter().all(|c| self.has(c))
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
     catalog::Catalog,
     compile::{
         SqlError,
-        expr::said,
+        expr::{Reads, said},
         facts::{self, Known},
         internal,
         locate::Text,
@@ -459,7 +459,7 @@ pub(super) fn unalias(expr: &Expr) -> &Expr {
 
 /// The columns an expression reads, as positions.
 pub(super) fn positions(expr: &Expr, schema: &DFSchema) -> Vec<usize> {
-    expr.column_refs().into_iter().filter_map(|c| schema.index_of_column(c).ok()).collect()
+    expr.reads().into_iter().filter_map(|c| schema.index_of_column(c).ok()).collect()
 }
 
 /// Whether an expression is NULL whenever all its columns are.

@@ -13,6 +13,7 @@ use datafusion::{
 };
 
 use super::home;
+use crate::compile::expr::Reads;
 use crate::{
     catalog::Catalog,
     compile::{
@@ -178,7 +179,7 @@ impl Tree {
     }
 
     fn leaves_of(&self, expr: &Expr) -> BTreeSet<usize> {
-        expr.column_refs().into_iter().filter_map(|c| self.leaf_of(c)).collect()
+        expr.reads().into_iter().filter_map(|c| self.leaf_of(c)).collect()
     }
 }
 
@@ -264,7 +265,7 @@ fn apply_exists(tree: &mut Tree, classes: &[BTreeSet<Column>]) -> Result<Vec<Joi
         let right = facts::owners(&join.right);
         let outer: Vec<Expr> = join.on.iter().map(|(l, _)| l.clone()).chain(join.filter.clone()).collect();
         let left_columns: BTreeSet<Column> =
-            outer.iter().flat_map(|e| e.column_refs()).filter(|c| join.left.schema().has_column(c)).cloned().collect();
+            outer.iter().flat_map(|e| e.reads()).filter(|c| join.left.schema().has_column(c)).cloned().collect();
         let moves = |leaf: &LogicalPlan| -> Option<BTreeMap<Column, Column>> {
             left_columns
                 .iter()
@@ -326,7 +327,7 @@ fn components(tree: &Tree, owners: &[BTreeSet<String>], conditions: &[Expr]) -> 
 /// Equalities between two relations, as keys (of the first, of the second), and their numbers.
 fn keys(a: &LogicalPlan, b: &LogicalPlan, conditions: &[Expr]) -> Vec<(usize, Expr, Expr)> {
     let within = |e: &Expr, p: &LogicalPlan| {
-        let refs = e.column_refs();
+        let refs = e.reads();
         !refs.is_empty() && refs.iter().all(|c| p.schema().has_column(c))
     };
     let mut found = Vec::new();
@@ -436,7 +437,7 @@ fn joined(parts: Vec<LogicalPlan>, conditions: &[Expr], enforced: &mut Enforced,
 fn filtered(plan: LogicalPlan, conditions: &[Expr], enforced: &mut Enforced) -> Result<LogicalPlan, SqlError> {
     let mut here = Vec::new();
     for (i, condition) in conditions.iter().enumerate() {
-        let refs = condition.column_refs();
+        let refs = condition.reads();
         if !enforced.used[i] && !refs.is_empty() && refs.iter().all(|c| plan.schema().has_column(c)) {
             enforced.note(i, condition);
             here.push(condition.clone());

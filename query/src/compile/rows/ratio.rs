@@ -30,6 +30,7 @@ use datafusion::{
 };
 
 use super::{emit::unalias, release::wide_integer};
+use crate::compile::expr::Reads;
 use crate::compile::{
     SqlError,
     expr::{cast, said},
@@ -225,7 +226,7 @@ fn at_home(plan: &LogicalPlan, columns: &BTreeSet<Column>) -> bool {
     match plan {
         _ if owners(plan).len() <= 1 => true,
         LogicalPlan::Projection(p) => {
-            let read = columns.iter().filter_map(|c| plan.schema().index_of_column(c).ok()).flat_map(|i| p.expr[i].column_refs());
+            let read = columns.iter().filter_map(|c| plan.schema().index_of_column(c).ok()).flat_map(|i| p.expr[i].reads());
             at_home(&p.input, &read.cloned().collect())
         }
         LogicalPlan::SubqueryAlias(a) => {
@@ -271,7 +272,7 @@ fn is_comparison(op: Operator) -> bool {
 
 /// Whether no owner computes an expression over the inputs of a part of the plan.
 fn is_joint(expr: &Expr, plan: &LogicalPlan) -> bool {
-    let columns: BTreeSet<Column> = expr.column_refs().into_iter().cloned().collect();
+    let columns: BTreeSet<Column> = expr.reads().into_iter().cloned().collect();
     let inside = |input: &&LogicalPlan| columns.iter().all(|c| input.schema().has_column(c));
     !plan.inputs().into_iter().filter(inside).any(|input| at_home(input, &columns))
 }

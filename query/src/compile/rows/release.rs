@@ -20,6 +20,7 @@ use self::{
     moments::{How, Part, RowMoments},
 };
 use super::{Demand, Rows, emit::unalias, form, home, order, ratio};
+use crate::compile::expr::Reads;
 use crate::{
     compile::{
         SqlError,
@@ -88,7 +89,7 @@ impl Rows<'_> {
                         self.releases.truncate(whole.1);
                         self.reveals.truncate(whole.2);
                         self.decided.truncate(whole.3);
-                        let mut read: Vec<Column> = p.expr.iter().flat_map(Expr::column_refs).cloned().collect();
+                        let mut read: Vec<Column> = p.expr.iter().flat_map(Reads::reads).cloned().collect();
                         read.sort();
                         read.dedup();
                         let exprs = read.into_iter().map(Expr::Column).collect::<Vec<_>>();

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     compile::{
         SqlError,
-        expr::said,
+        expr::{Reads, said},
         facts::{self, Facts},
         internal, range,
         range::Interval,
@@ -238,7 +238,7 @@ pub(super) fn is_windowed_mean(plan: &LogicalPlan, expr: &Expr) -> bool {
             _ => false,
         }
     };
-    expr.column_refs().into_iter().any(of)
+    expr.reads().into_iter().any(of)
 }
 
 fn number_of(expr: Option<&Expr>) -> Option<i128> {

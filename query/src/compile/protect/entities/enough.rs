@@ -17,7 +17,7 @@ use crate::{
     catalog::Catalog,
     compile::{
         SqlError,
-        expr::said,
+        expr::{Reads, said},
         facts::{Facts, Input},
         internal,
         protect::{
@@ -97,7 +97,7 @@ impl Counted {
         let mut conditions = Conditions::default();
         for e in &self.of {
             match &e.are {
-                Are::Numbered { number, .. } if !number.column_refs().is_empty() => {
+                Are::Numbered { number, .. } if !number.reads().is_empty() => {
                     if self.rule.min_group > 1 {
                         conditions.counts.push((number.clone(), self.least()));
                     }
@@ -186,7 +186,7 @@ impl Counted {
             for e in &self.of {
                 let Some(portion) = self.portion(e, &summand, input)? else { continue };
                 match &e.are {
-                    Are::Numbered { number, .. } if !number.column_refs().is_empty() => {}
+                    Are::Numbered { number, .. } if !number.reads().is_empty() => {}
                     _ => return Err(over_public_rows("finding who has most of a group".into())),
                 }
                 let number = left(portion, summand.value.clone(), percent, self.plan.schema())?;
@@ -228,7 +228,7 @@ impl Counted {
                     }
                 }
                 Are::Numbered { number, most } => {
-                    let alone = number.column_refs().is_empty();
+                    let alone = number.reads().is_empty();
                     for (summand, portion) in of {
                         let greatest = match most {
                             Some(most) if alone || *most == 1 => summand.greatest(portion, *most, &schema)?,
@@ -293,7 +293,7 @@ impl Counted {
                 let capped = least(vec![number.clone(), lit(self.least())]);
                 Ok((choose(enough, lit(threshold), capped), threshold))
             }
-            None if number.column_refs().is_empty() => Err(of.lost(self.rule)),
+            None if number.reads().is_empty() => Err(of.lost(self.rule)),
             None => Ok((choose(enough, lit(1i64), lit(0i64)), 1)),
         }
     }

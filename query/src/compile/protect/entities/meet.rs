@@ -12,6 +12,7 @@ use super::{
     Are, Counted, Entities, choose,
     walk::{Walk, at},
 };
+use crate::compile::expr::Reads;
 use crate::{
     catalog::Catalog,
     compile::{
@@ -94,7 +95,7 @@ impl Walk<'_> {
 
     /// Numbers as columns, so that they are NULL where an outer join has no row.
     fn written(&mut self, inner: Counted) -> Result<Counted, SqlError> {
-        let constant = |e: &Entities| matches!(&e.are, Are::Numbered { number, .. } if number.column_refs().is_empty());
+        let constant = |e: &Entities| matches!(&e.are, Are::Numbered { number, .. } if number.reads().is_empty());
         if !inner.of.iter().any(constant) {
             return Ok(inner);
         }

@@ -5,11 +5,12 @@ use std::{collections::BTreeSet, sync::Arc};
 use datafusion::{
     common::{Column, DFSchema},
     functions::core::expr_fn::least,
-    functions_aggregate::expr_fn::{max, sum},
+    functions_aggregate::expr_fn::{count, max, sum},
     logical_expr::{Aggregate, Distinct, Expr, LogicalPlan, Projection, Window, lit},
 };
 
 use super::{Are, Counted, Entities, MOST, Rule, enough::Share, named, or_none, over, unalias};
+use crate::compile::expr::Reads;
 use crate::{
     catalog::Catalog,
     compile::{
@@ -19,7 +20,7 @@ use crate::{
         locate::Text,
         protect::{
             dominance::{Portions, is_sum},
-            refused, subquery,
+            given, refused, subquery,
         },
         release::aggregate_function,
         rows::{form, order},
@@ -135,7 +136,7 @@ impl Walk<'_> {
         let (mut places, mut portions) = (Vec::new(), Vec::new());
         for e in &inner.of {
             let value = e.value();
-            let place = (!value.column_refs().is_empty()).then(|| {
+            let place = (!value.reads().is_empty()).then(|| {
                 exprs.iter().position(|p| *unalias(p) == value).unwrap_or_else(|| {
                     exprs.push(value.alias(self.name(e)));
                     exprs.len() - 1
@@ -181,6 +182,10 @@ impl Walk<'_> {
         let shares = inner.shares(&groups, &aggregates, self.catalog)?;
         let facts = Facts::of(&inner.plan, self.catalog);
         let given = inner.given(&aggregates, &facts, self.catalog)?;
+        let chosen = self.rule.branches && {
+            let input = facts::Input { schema: inner.plan.schema(), columns: &facts.columns, catalog: self.catalog };
+            given::chooses(&aggregates, input)?
+        };
         let schema = inner.plan.schema().clone();
         let (keys, mut all) = (groups.len(), aggregates);
         // columns of the fold that are made of values of a data set
@@ -192,13 +197,19 @@ impl Walk<'_> {
                 Are::Numbered { .. } => None,
             };
             let fold = match (&e.are, key) {
+                // of a group of which the question chooses no row nobody is seen
+                (Are::Named(c), Some(_)) if chosen => {
+                    let first = all.len();
+                    all.extend(given.iter().map(|g| over(count(lit(1i64)), g.clone()).alias(self.name(e))));
+                    Fold::Own(first..all.len(), groups_of(c, &groups, &schema, &facts, self.catalog))
+                }
                 (_, Some(key)) => Fold::Key(key),
                 (Are::Named(c), None) => {
                     let first = all.len();
                     all.extend(given.iter().map(|g| over(named(c, &schema, &facts), g.clone()).alias(self.name(e))));
                     Fold::Counts(first..all.len(), groups_of(c, &groups, &schema, &facts, self.catalog))
                 }
-                (Are::Numbered { number, most: None }, None) if number.column_refs().is_empty() => {
+                (Are::Numbered { number, most: None }, None) if number.reads().is_empty() => {
                     return Err(e.lost(self.rule));
                 }
                 (Are::Numbered { number, most }, None) => {
@@ -242,6 +253,10 @@ impl Walk<'_> {
                 let number = if each.len() == 1 { each.into_iter().next().unwrap_or_else(|| lit(0i64)) } else { least(each) };
                 Entities { are: Are::Numbered { number, most }, ..e }
             }
+            Fold::Own(places, most) => {
+                let each = places.map(|p| Expr::Column(at(plan.schema(), keys + p))).chain([lit(1i64)]).collect();
+                Entities { are: Are::Numbered { number: least(each), most }, ..e }
+            }
         });
         let of = of.collect();
         Ok(self.counted(plan, of))
@@ -279,6 +294,8 @@ pub(super) fn is_count(e: &Expr) -> bool {
 /// How the entities of a group are known: by a key of the group, or from the columns of some aggregates.
 enum Fold {
     Key(usize),
+    /// By a key of the group, as far as all of these numbers of rows are not 0.
+    Own(std::ops::Range<usize>, Option<u128>),
     Counts(std::ops::Range<usize>, Option<u128>),
 }
 

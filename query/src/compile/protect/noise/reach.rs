@@ -16,6 +16,7 @@ use datafusion::{
 };
 
 use super::{By, Groups};
+use crate::compile::expr::Reads;
 use crate::compile::{
     SqlError,
     facts::{self, Facts},
@@ -247,7 +248,7 @@ impl<'a> Walk<'a> {
     }
 
     fn changed(self, e: &Expr, schema: &DFSchema, input: &Reach) -> BTreeSet<String> {
-        let read = e.column_refs().into_iter().filter_map(|c| schema.index_of_column(c).ok());
+        let read = e.reads().into_iter().filter_map(|c| schema.index_of_column(c).ok());
         read.flat_map(|at| input.columns[at].changed.iter().cloned()).collect()
     }
 

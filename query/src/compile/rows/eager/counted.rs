@@ -17,7 +17,7 @@ use crate::{
     catalog::Catalog,
     compile::{
         SqlError,
-        expr::said,
+        expr::{Reads, said},
         facts::{Facts, Input},
         internal,
         release::aggregate_function,
@@ -27,7 +27,7 @@ use crate::{
 impl Sides<'_> {
     /// The aggregate over the base and the table's rows folded by the keys, which are counted.
     pub(super) fn counted(&self, plan: &LogicalPlan) -> Result<Option<Better>, SqlError> {
-        let of_table = |e: &Expr| e.column_refs().into_iter().all(|c| self.table.schema().has_column(c));
+        let of_table = |e: &Expr| e.reads().into_iter().all(|c| self.table.schema().has_column(c));
         if self.is_folded() {
             return Ok(None);
         }
@@ -38,7 +38,7 @@ impl Sides<'_> {
         let known = |e: &Expr| replaced(e, &|e| self.on.iter().position(|(_, t)| t == e).map(|i| Expr::Column(of_keys[i].clone())));
         let keys = self.over.keys.iter().map(|k| known(unalias(k))).collect::<Result<Vec<_>, _>>()?;
         let conditions = self.over.conditions.iter().map(known).collect::<Result<Vec<_>, _>>()?;
-        let expressible = |e: &Expr| e.column_refs().into_iter().all(|c| self.has(c) || is_folded(c));
+        let expressible = |e: &Expr| e.reads().into_iter().all(|c| self.has(c) || is_folded(c));
         if !keys.iter().chain(&conditions).all(expressible) {
             return Ok(None);
         }
@@ -50,7 +50,7 @@ impl Sides<'_> {
         let mut folds = Vec::new();
         for e in &self.over.aggregates {
             let Some(f) = aggregate_function(e) else { return Ok(None) };
-            let again = if of_table(e) && !e.column_refs().is_empty() {
+            let again = if of_table(e) && !e.reads().is_empty() {
                 Fold::split(e).and_then(|fold| fold.again(folded(unalias(e).clone())))
             } else if self.of_base(e) {
                 times(f, folded(count(lit(1i64))), self.base.schema(), rows)
@@ -94,12 +94,12 @@ impl Over<'_> {
         if !self.conditions.is_empty() || inputs.into_iter().any(few) {
             return Ok(None);
         }
-        let side = |e: &Expr| inputs.iter().position(|input| e.column_refs().into_iter().all(|c| input.schema().has_column(c)));
+        let side = |e: &Expr| inputs.iter().position(|input| e.reads().into_iter().all(|c| input.schema().has_column(c)));
         let mut sides =
             [(FOLDED, inputs[0]), (OTHER, inputs[1])].map(|(name, input)| Folding { name, input, keys: Vec::new(), firsts: Vec::new() });
         let mut places = Vec::new();
         for key in self.keys.iter().map(unalias) {
-            let Some(at) = side(key).filter(|_| !key.column_refs().is_empty()) else { return Ok(None) };
+            let Some(at) = side(key).filter(|_| !key.reads().is_empty()) else { return Ok(None) };
             sides[at].keys.push(key.clone());
             places.push((at, sides[at].keys.len() - 1));
         }

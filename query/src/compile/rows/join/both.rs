@@ -6,6 +6,7 @@ use datafusion::{
 };
 
 use super::Sides;
+use crate::compile::expr::Reads;
 use crate::{
     catalog::Catalog,
     compile::{
@@ -111,7 +112,7 @@ impl Both {
                 Some(side) if (side == Side::Base) == self.straight => form::text_bytes(expr, &self.left, catalog),
                 Some(_) => form::text_bytes(expr, &self.right, catalog),
                 None => {
-                    let all: Option<Vec<u32>> = expr.column_refs().into_iter().map(column).collect();
+                    let all: Option<Vec<u32>> = expr.reads().into_iter().map(column).collect();
                     all.map(|b| b.into_iter().sum::<u32>()).or_else(|| form::text_bytes(expr, &self.left, catalog))
                 }
             },

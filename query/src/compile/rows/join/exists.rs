@@ -10,7 +10,7 @@ use super::{Sides, both::Both};
 use crate::{
     compile::{
         SqlError,
-        expr::said,
+        expr::{Reads, said},
         internal,
         rows::{
             Asked, Demand, Rows,
@@ -84,7 +84,7 @@ impl Rows<'_> {
     /// The rows of the table with equal keys as one, of which a condition says what EXISTS asks of them: y > x for some y if the greatest is, and y <> x if the least
     /// or the greatest is.
     fn folded(&self, sides: &Sides<'_>, filter: Option<&Expr>) -> Result<Folded, SqlError> {
-        let within = |e: &Expr, plan: &LogicalPlan| e.column_refs().iter().all(|c| plan.schema().has_column(c));
+        let within = |e: &Expr, plan: &LogicalPlan| e.reads().iter().all(|c| plan.schema().has_column(c));
         let mut table = LogicalPlanBuilder::from(sides.table.clone());
         let (mut conditions, mut across) = (Vec::new(), Vec::new());
         for condition in filter.into_iter().flat_map(split_conjunction).filter(|c| !is_true(c)) {

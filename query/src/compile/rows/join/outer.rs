@@ -16,7 +16,7 @@ use super::{
 use crate::{
     compile::{
         SqlError,
-        expr::said,
+        expr::{Reads, said},
         facts::Facts,
         internal,
         rows::{
@@ -131,7 +131,7 @@ impl<'a> Rows<'a> {
             columns.map(|(i, c)| if (i < width) == (side == Side::Base) { Expr::Column(c) } else { null_of(plan, i) }).collect();
         let (facts, catalog) = (Facts::of(of, self.catalog), self.catalog);
         let bytes = |e: &Expr| form::text_bytes(e, of, catalog);
-        let leaf = |e: &Expr| !e.column_refs().is_empty();
+        let leaf = |e: &Expr| !e.reads().is_empty();
         let mut none = |_: &mut Emit<'_>, _: &Expr| Ok(None);
         let mut scope = Scope { schema: of.schema(), columns: &facts.columns, catalog, bytes: &bytes, leaf: &leaf, made: &mut none };
         let mut emit = Emit::new(self.text);
