@@ -23,12 +23,15 @@ pub struct Digest {
 }
 
 impl Digest {
-    /// The digest of keys of `width` bits, of which there are at most `count`; `None` if they are short already.
-    pub fn new(seed: &[u8; 32], width: usize, count: u64) -> Option<Self> {
+    /// The bits of a digest of keys of `width` bits, of which there are at most `count`; `None` if they are short already.
+    pub fn bits(width: usize, count: u64) -> Option<usize> {
         let bits = CERTAINTY - 1 + 2 * index_bits(usize::try_from(count).unwrap_or(usize::MAX)) as usize;
-        if width <= bits {
-            return None;
-        }
+        (width > bits).then_some(bits)
+    }
+
+    /// The digest of such keys.
+    pub fn new(seed: &[u8; 32], width: usize, count: u64) -> Option<Self> {
+        let bits = Self::bits(width, count)?;
         let limbs = (width - bits).div_ceil(64);
         let mask = |bit: usize| {
             let limb = |limb: usize| {

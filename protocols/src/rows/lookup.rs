@@ -48,12 +48,19 @@ pub struct Lookup<'a, E: Engine> {
     pub columns: &'a [usize],
     /// Whether the table's keys are known to be unique.
     pub proved: bool,
-    /// Whether the table's places are in the order of the keys, those without a row, or with NULL in a key, last.
+    /// Whether the table's places are in the order of the keys, or of their digest among [so many](Self::keys), those without a row, or with NULL in a key, last.
     pub sorted: bool,
     /// Whether base's rows come out in the order of the keys, those that agree on all of them side by side, NULL a value like others. It takes a table with places.
     pub in_order: bool,
     /// How to sort.
     pub setting: &'a Setting,
+}
+
+impl<E: Engine> Lookup<'_, E> {
+    /// How many keys a digest must tell apart: those of the table; and those of base, if its rows come out in the order.
+    pub fn keys(base: u64, table: u64, in_order: bool) -> u64 {
+        table.saturating_add(if in_order { base } else { 0 })
+    }
 }
 
 /// The columns of base, those looked up, and whether there is such a row, of this shape. `words` names the keys if they are not unique.
@@ -159,7 +166,8 @@ fn find<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, words: impl FnOnce() ->
 /// What the rows of both sides are sorted by: the keys or a digest of them; above it rows of base with NULL in a key, if they come out in order, and last rows of the table that cannot be found.
 fn sorted_by<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, key: &Bits<E>, live: Option<&Bits<E>>) -> Bits<E> {
     let (base, places) = (what.base, what.table.places);
-    let mut by = vec![match Digest::new(&what.setting.seed, key.layout().planes, places as u64) {
+    let keys = Lookup::<E>::keys(base.places as u64, places as u64, what.in_order);
+    let mut by = vec![match Digest::new(&what.setting.seed, key.layout().planes, keys) {
         Some(digest) => digest.of(engine, key),
         None => key.clone(),
     }];

@@ -134,7 +134,9 @@ impl Explain {
         if analyzed {
             let sum = |of: fn(&StepLine) -> u64| self.steps.iter().map(of).sum::<u64>();
             let rounds = sum(|s| s.measured.iter().map(|m| m.rounds).max().unwrap_or(0));
-            let bytes = sum(|s| s.measured.iter().map(|m| m.bytes).max().unwrap_or(0));
+            // of the party that sent most in all
+            let sent = |party: usize| self.steps.iter().filter_map(|s| s.measured.get(party)).map(|m| m.bytes).sum::<u64>();
+            let bytes = (0..self.parties.len()).map(sent).max().unwrap_or(0);
             let micros = sum(|s| s.measured.iter().map(|m| m.micros).max().unwrap_or(0));
             total.extend([rounds.to_string(), bytes.to_string(), seconds(micros)]);
         }

@@ -244,6 +244,10 @@ fn a_plan_by_hand_gives_the_same_answer_in_clear_and_among_three_parties_at_the_
     for needle in ["transport.trips", "shares transport.n", "8 bits and Fp61", "Reveals", "COUNT(*), for each borough", "measured rounds"] {
         assert!(text.contains(needle), "{needle} is missing in\n{text}");
     }
+    // in all: the bytes of the party that sent most, which is not the same one in every step
+    let most = (0..3).map(|p| ran[p].1.bytes).max().expect("three parties").to_string();
+    let total = text.lines().find(|line| line.trim_start().starts_with("total")).expect("a total");
+    assert_eq!(total.split_whitespace().nth(6), Some(most.as_str()), "{text}");
 
     // one party's copy changed
     for byte in [1, 30] {

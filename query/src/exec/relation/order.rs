@@ -3,7 +3,8 @@
 use super::arrange::Wanted;
 use crate::plan::Plan;
 use crate::plan::relation::{Fold, FoldOp, Operator, RelationId, RowOp, Search, SortKey};
-use protocols::rows::{Digest, Ties};
+use protocols::Estimate;
+use protocols::rows::{Digest, Lookup, Ties};
 use std::collections::BTreeSet;
 
 /// How the owner of a relation at home sorts its rows before it shares them.
@@ -28,24 +29,46 @@ impl HomeOrder {
 /// What the rows of a relation at home are read by.
 #[derive(Clone, PartialEq, Eq)]
 enum Use {
-    /// A join that sorts the keys of both sides together looks them up.
-    LookedUp(Vec<usize>),
+    /// A join that sorts the keys of both sides together looks them up, by a digest of them if there are too many bits of so many keys.
+    LookedUp(LookedUp),
     /// A group-by, a window or the first rows in an order.
     Ordered(Vec<SortKey>, Ties),
     /// A join in which their owner asks for other rows.
     Asking(Vec<usize>),
 }
 
+/// By what, and among how many keys.
+#[derive(Clone)]
+struct LookedUp {
+    columns: Vec<usize>,
+    width: usize,
+    keys: u64,
+}
+
+impl LookedUp {
+    /// The relation at home whose rows a join looks up by sorting.
+    fn of(plan: &Plan, op: &Operator) -> Option<(RelationId, Self)> {
+        let Operator::Lookup { base, table, on, search: search @ (Search::Sort | Search::SortInOrder), .. } = op else { return None };
+        let (home, columns) = at_home(plan, *table, on.iter().map(|(_, t)| *t).collect(), false)?;
+        let width = columns.iter().map(|c| plan.relation(home).columns[*c].form.width()).sum();
+        let keys = Lookup::<Estimate>::keys(plan.relation(*base).places, plan.relation(*table).places, *search == Search::SortInOrder);
+        Some((home, LookedUp { columns, width, keys }))
+    }
+}
+
+impl PartialEq for LookedUp {
+    fn eq(&self, other: &Self) -> bool {
+        self.columns == other.columns && Digest::bits(self.width, self.keys) == Digest::bits(other.width, other.keys)
+    }
+}
+
+impl Eq for LookedUp {}
+
 /// The order of a relation at home: that of the first join that looks its rows up by sorting; if there is none, that of the first operator that can do without a sort;
 /// and else that of the first join in which its owner asks. Other orders cost its owner a permutation ([`super::arrange`]).
 pub(crate) fn order_at_home(plan: &Plan, id: RelationId) -> Option<HomeOrder> {
-    let relation = plan.relation(id);
     Some(match used(plan, id)? {
-        Use::LookedUp(columns) => {
-            let width = columns.iter().map(|c| relation.columns[*c].form.width()).sum();
-            let digest = Digest::new(&plan.hash(), width, relation.places);
-            HomeOrder::Lookup(columns, digest)
-        }
+        Use::LookedUp(LookedUp { columns, width, keys }) => HomeOrder::Lookup(columns, Digest::new(&plan.hash(), width, keys)),
         Use::Asking(columns) => HomeOrder::Lookup(columns, None),
         Use::Ordered(by, ties) => HomeOrder::By(by, ties),
     })
@@ -53,12 +76,9 @@ pub(crate) fn order_at_home(plan: &Plan, id: RelationId) -> Option<HomeOrder> {
 
 /// The columns by which the rows are sorted, and for what.
 fn used(plan: &Plan, id: RelationId) -> Option<Use> {
-    let looked_up = plan.relations.iter().find_map(|relation| match &relation.op {
-        Operator::Lookup { table, on, search: Search::Sort | Search::SortInOrder, .. } => {
-            let (home, columns) = at_home(plan, *table, on.iter().map(|(_, t)| *t).collect(), false)?;
-            (home == id).then_some(Use::LookedUp(columns))
-        }
-        _ => None,
+    let looked_up = plan.relations.iter().find_map(|relation| {
+        let (home, by) = LookedUp::of(plan, &relation.op)?;
+        (home == id).then_some(Use::LookedUp(by))
     });
     let ordered = || {
         plan.relations.iter().find_map(|relation| {
@@ -160,9 +180,9 @@ pub(super) fn is_in_order(plan: &Plan, id: RelationId, columns: &[usize]) -> boo
     matches!(by, Some(Operator::Lookup { search: Search::SortInOrder, .. }))
 }
 
-/// Whether the places of a relation are in the order of these columns: first the rows in which none is NULL, sorted, then all other places.
-pub(super) fn is_sorted(plan: &Plan, id: RelationId, columns: &[usize]) -> bool {
-    at_home(plan, id, columns.to_vec(), false).is_some_and(|(home, columns)| used(plan, home) == Some(Use::LookedUp(columns)))
+/// Whether the places of the table of a look-up are in the order that it sorts by: first the rows in which no key is NULL, sorted, then all other places.
+pub(super) fn is_sorted(plan: &Plan, lookup: &Operator) -> bool {
+    LookedUp::of(plan, lookup).is_some_and(|(home, by)| used(plan, home) == Some(Use::LookedUp(by)))
 }
 
 /// Whether the places of a relation at home are in the order of these keys; last come those that never had a row.
@@ -181,7 +201,7 @@ pub(super) fn is_together(plan: &Plan, home: RelationId, columns: &[usize]) -> b
     let wanted: BTreeSet<&usize> = columns.iter().collect();
     let nullable = columns.iter().any(|c| plan.relation(home).columns[*c].nullable);
     match used(plan, home) {
-        Some(Use::LookedUp(sorted) | Use::Asking(sorted)) => sorted.iter().collect::<BTreeSet<_>>() == wanted,
+        Some(Use::LookedUp(LookedUp { columns: sorted, .. }) | Use::Asking(sorted)) => sorted.iter().collect::<BTreeSet<_>>() == wanted,
         Some(Use::Ordered(by, _)) => {
             !nullable && (0..=by.len()).any(|n| by[..n].iter().map(|key| &key.column).collect::<BTreeSet<_>>() == wanted)
         }

@@ -56,7 +56,7 @@ impl<E: Engine> Run<'_, E> {
             }
             Operator::Lookup { base, table, on, columns, proved, search } => {
                 let words = || keys_in_words(plan, *table, on);
-                let sorted = order::is_sorted(plan, *table, &on.iter().map(|(_, t)| *t).collect::<Vec<_>>());
+                let sorted = order::is_sorted(plan, &relation.op);
                 let (proved, in_order, setting) = (*proved, *search == Search::SortInOrder, &laid.setting);
                 let what = Lookup { base: of(base), table: of(table), on, columns, proved, sorted, in_order, setting };
                 rows::lookup(engine, &what, shape, words)?

@@ -81,7 +81,7 @@ fn way(plan: &Plan, id: RelationId, search: Search, grouped: Option<RelationId>,
         Search::Sort | Search::SortInOrder => {
             let in_order = search == Search::SortInOrder;
             let table_rows = priced(*table);
-            let sorted = order::is_sorted(plan, *table, &on.iter().map(|(_, t)| *t).collect::<Vec<_>>());
+            let sorted = order::is_sorted(plan, &relation.op);
             let what = Lookup {
                 base: &base_rows,
                 table: &table_rows,
