@@ -48,7 +48,7 @@ use datafusion::{
 
 pub(crate) use self::facts::tables;
 pub(crate) use self::locate::{only_place_of, place_of, place_of_column};
-pub(crate) use self::protect::{Level, Trail, View, follow};
+pub(crate) use self::protect::{Level, Taken, Trail, View, follow};
 pub(crate) use self::range::sql_type;
 use self::{emit::Emitted, frame::Frames, locate::Text, protect::Groups, symbol::Bits};
 use crate::{

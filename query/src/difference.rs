@@ -9,13 +9,16 @@
 //! row fewer, with one row's value as NULL or 0 or anything else, looks the same: cells that are equal but for one entity. Cells of other rows have nothing in common, since
 //! rows are told apart by their place in the table. Rows made of several entities, such as zones, are no entity's: nothing is compared there but what entities put into them.
 //!
+//! Values may be scaled or shifted, and then have nothing in common. So a sum has cells of each kind of rows too that it is made of, as its CASEs have them: of those that their conditions
+//! choose, and of those that have a value.
+//!
 //! That few rows have no value in a column, or that few have the value 0 where all others have 1, is a fact of the table that no question has chosen: cells that differ in
 //! that alone are of other [`Sort`]s, which are not compared.
 
 mod uses;
 
 use crate::catalog::Catalog;
-use crate::compile::{Level, Trail, View, deep, follow};
+use crate::compile::{Level, Taken, Trail, View, deep, follow};
 use crate::ground::Ground;
 use crate::local::{Local, LocalError, Tables, place};
 use crate::plan::relation::{Operator, RelationId, RowForm};
@@ -40,9 +43,9 @@ pub struct Cell {
 pub enum Sort {
     /// Rows as conditions leave them.
     Rows,
-    /// Rows, or values of which 1 is a row, as a question has computed them.
+    /// Rows that have a value, or values of which 1 is a row, as a question has computed them.
     Chosen,
-    /// Rows that have a value in a column, by a fingerprint of its name.
+    /// Rows that have a value in some columns, by a fingerprint of their names.
     Present(u64),
     /// Values.
     Values,
@@ -230,8 +233,8 @@ struct Seen {
     passes: Vec<bool>,
     counts: Vec<bool>,
     values: Option<Vec<u64>>,
-    /// A fingerprint of what it is of, if it is natural.
-    natural: Option<u64>,
+    /// What its rows are compared with, if they are looked at here.
+    sort: Option<Sort>,
     told: bool,
 }
 
@@ -350,7 +353,7 @@ impl Ran {
         let (from, to) = (key(columns.get(..level.from)?)?, key(columns.get(level.from..level.from + level.to)?)?);
         let mut at = level.from + level.to;
         let mut views = Vec::new();
-        for View { values, natural, told } in &level.views {
+        for View { values, taken, told } in &level.views {
             let (passes, counts) = (bits(columns.get(at)?)?, bits(columns.get(at + 1)?)?);
             let given = columns.get(at + 2..at + 2 + values)?.iter().map(texts).collect::<Option<Vec<_>>>()?;
             let value = |row: usize| {
@@ -367,7 +370,11 @@ impl Ran {
                 passes,
                 counts,
                 values: given,
-                natural: natural.as_ref().map(|name| fingerprint(&[name.as_bytes()])),
+                sort: match taken {
+                    Taken::Present(name) => Some(Sort::Present(fingerprint(&[name.as_bytes()]))),
+                    Taken::Chosen => Some(Sort::Chosen),
+                    Taken::Apart => None,
+                },
                 told: *told,
             });
             at += 2 + values;
@@ -392,16 +399,15 @@ impl Seen {
         if self.passes[row] {
             found(Sort::Rows, ONE);
         }
-        let value = self.values.as_ref().map(|values| values[row]).filter(|value| ![NULL, ZERO].contains(value));
-        match self.natural {
-            _ if !self.counts[row] => {}
-            Some(name) => {
-                found(Sort::Present(name), ONE);
-                value.into_iter().for_each(|value| found(Sort::Values, value));
-            }
-            None if self.values.is_none() => found(Sort::Chosen, ONE),
-            None => value.into_iter().for_each(|value| [Sort::Chosen, Sort::Values].into_iter().for_each(|sort| found(sort, value))),
+        if !self.counts[row] {
+            return;
         }
+        let Some(values) = &self.values else {
+            self.sort.into_iter().for_each(|sort| found(sort, ONE));
+            return;
+        };
+        let value = Some(values[row]).filter(|value| ![NULL, ZERO].contains(value));
+        value.into_iter().for_each(|value| self.sort.into_iter().chain([Sort::Values]).for_each(|sort| found(sort, value)));
     }
 }
 

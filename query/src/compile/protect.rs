@@ -28,7 +28,7 @@ pub(super) use entities::{Counted, Weight};
 pub(super) use noise::{Moved, Spread, split};
 pub(super) use scans::bounded;
 
-pub(crate) use follow::{Level, Trail, View, follow};
+pub(crate) use follow::{Level, Taken, Trail, View, follow};
 
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Subquery};
 

@@ -25,13 +25,9 @@ const SHRUNK: usize = 12;
 
 /// Asks the questions of these seeds; every so many is answered by three parties too.
 pub fn ask(pool: &Pool, seeds: impl IntoIterator<Item = u64>, sample: u64, mut progress: impl FnMut(&Tally)) -> Tally {
-    let strategy = questions();
     let mut tally = Tally::default();
     for seed in seeds {
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&seed.to_le_bytes());
-        let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
-        let mut tree = strategy.new_tree(&mut runner).expect("the strategy filters nothing out");
+        let mut tree = of_seed(seed);
         let on = if seed % sample == 0 { On::Rep3 } else { On::Plain };
         match pool.check(&sql(&tree.current()), on) {
             Ok(None) => tally.answered += 1,
@@ -46,6 +42,18 @@ pub fn ask(pool: &Pool, seeds: impl IntoIterator<Item = u64>, sample: u64, mut p
         progress(&tally);
     }
     tally
+}
+
+/// The question of a seed.
+pub fn question(seed: u64) -> String {
+    sql(&of_seed(seed).current())
+}
+
+fn of_seed(seed: u64) -> impl ValueTree<Value = Question> {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    questions().new_tree(&mut runner).expect("the strategy filters nothing out")
 }
 
 fn shrink(pool: &Pool, on: On, tree: &mut impl ValueTree<Value = Question>, first: (String, String)) -> (String, String) {

@@ -32,6 +32,9 @@ use crate::compile::{SqlError, facts::Facts, internal};
 /// Thresholds beyond this are none: numbers that count an entity so often say nothing.
 const MOST: u128 = 1 << 40;
 
+/// How the names of columns begin that only count.
+pub(super) const OWN: &str = "entities of ";
+
 /// A plan, and what its rows are made of. It has the columns of another plan, which come first, and some more.
 pub(in crate::compile) struct Counted {
     pub(in crate::compile) plan: LogicalPlan,

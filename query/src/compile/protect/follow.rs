@@ -3,6 +3,10 @@
 //! Each scan of the data set is followed by itself, as far as something that may come out is computed of it. On its way up, operators keep their rows and get hidden columns more that say of which row below one is. Where rows
 //! are folded the way is cut: a [`Level`] says which rows go into which group, and with which values of which aggregates; the group is the row that is followed further.
 
+mod kinds;
+
+pub(crate) use kinds::Taken;
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use datafusion::{
@@ -14,7 +18,11 @@ use datafusion::{
     logical_expr::{Aggregate, Case, Distinct, Expr, ExprSchemable, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Union, lit},
 };
 
-use super::{given, subquery};
+use self::kinds::{Kind, kinds};
+use super::{
+    given::{self, is_condition},
+    subquery,
+};
 use crate::{
     catalog::Catalog,
     compile::{
@@ -49,8 +57,8 @@ pub(crate) struct Level {
 pub(crate) struct View {
     /// How many values it has; without one, rows are counted.
     pub(crate) values: usize,
-    /// What it is of, where rows are passed over only because that is NULL, and its value is that of the table, or a function of it. Else the question chooses.
-    pub(crate) natural: Option<String>,
+    /// Which rows it takes.
+    pub(crate) taken: Taken,
     /// Whether it may come out.
     pub(crate) told: bool,
 }
@@ -70,16 +78,9 @@ pub(crate) fn follow(
     let mut trails = Vec::new();
     for entity in entities {
         let mut walk = Walk { dataset, entity, catalog, next: 0, trails: Vec::new() };
-        for open in walk.plan(plan, wanted)? {
-            let mut views = vec![Asked::rows()];
-            views.extend(
-                plan.schema()
-                    .columns()
-                    .into_iter()
-                    .enumerate()
-                    .map(|(i, c)| Asked { told: wanted.contains(&i), ..Asked::column(c, written(plan, i)) }),
-            );
-            walk.end(open, views, true)?;
+        let (plan, views) = walk.columns(plan, wanted)?;
+        for open in walk.plan(&plan, wanted)? {
+            walk.end(open, views.clone(), true)?;
         }
         trails.extend(walk.trails);
     }
@@ -103,39 +104,88 @@ struct Open {
 }
 
 /// A view to be looked at.
+#[derive(Clone)]
 struct Asked {
     /// FILTER.
     filter: Option<Expr>,
     /// Where a row counts.
     given: Option<Expr>,
     values: Vec<Expr>,
-    natural: Option<String>,
+    taken: Taken,
     told: bool,
 }
 
 impl Asked {
     fn rows() -> Self {
-        Asked { filter: None, given: None, values: Vec::new(), natural: None, told: true }
+        Asked { filter: None, given: None, values: Vec::new(), taken: Taken::Apart, told: true }
     }
 
-    /// A column of the sub-plan, which is written as this, if that is known.
-    fn column(column: Column, written: Option<&Expr>) -> Self {
-        Asked { values: vec![Expr::Column(column)], natural: written.and_then(natural), ..Asked::rows() }
+    fn values(values: Vec<Expr>, kinds: &[Kind]) -> Self {
+        let taken = if kinds.iter().any(|kind| kind.taken == Taken::Chosen) { Taken::Chosen } else { Taken::Apart };
+        Asked { values, taken, ..Asked::rows() }
     }
 
-    fn aggregate(e: &Expr, of: facts::Input<'_>) -> Result<Self, SqlError> {
+    fn kind(Kind { chosen, given, taken }: Kind) -> Self {
+        Asked { filter: chosen, given, taken, ..Asked::rows() }
+    }
+
+    /// An aggregate of the rows of a plan, and each kind of rows that it is made of.
+    fn aggregate(e: &Expr, plan: &LogicalPlan, of: facts::Input<'_>) -> Result<Vec<Self>, SqlError> {
         let f = aggregate_function(e).ok_or_else(|| internal("an aggregate is a function"))?;
-        let filter = f.params.filter.as_deref().cloned();
-        let given = given::of(e, of)?;
-        let args: Vec<&Expr> = f.params.args.iter().filter(|arg| !matches!(arg, Expr::Literal(v, _) if !v.is_null())).collect();
-        let names: Option<Vec<String>> = args.iter().map(|arg| natural(arg)).collect();
-        let counts = f.func.name() == "count" && !f.params.distinct;
-        let values = if counts { Vec::new() } else { f.params.args.clone() };
-        Ok(Asked { filter, given, values, natural: names.map(|names| names.join(", ")), told: true })
+        let filter = f.params.filter.as_deref();
+        let counted = f.func.name() == "count";
+        let mut args: Vec<Expr> = f.params.args.iter().filter(|arg| !matches!(arg, Expr::Literal(v, _) if !v.is_null())).cloned().collect();
+        if args.is_empty() {
+            args.push(lit(1i64));
+        }
+        let only = |arg: Expr| match filter {
+            Some(filter) => Expr::Case(Case::new(None, vec![(Box::new(filter.clone()), Box::new(arg))], None)),
+            None => arg,
+        };
+        let kinds: Vec<Kind> = args.into_iter().flat_map(|arg| kinds(&only(arg), plan, counted)).collect();
+        let mut views = Vec::new();
+        if !counted || f.params.distinct {
+            let given = given::of(e, of)?;
+            views.push(Asked { filter: filter.cloned(), given, ..Asked::values(f.params.args.clone(), &kinds) });
+        }
+        views.extend(kinds.into_iter().map(Asked::kind));
+        Ok(views)
     }
 }
 
 impl Walk<'_> {
+    /// A plan with more columns, and the views of its rows: all, its own columns, and those by which rows are of the kinds that these are made of.
+    fn columns(&mut self, plan: &LogicalPlan, wanted: &BTreeSet<usize>) -> Result<(LogicalPlan, Vec<Asked>), SqlError> {
+        let own = plan.schema().columns();
+        let (mut more, mut views, mut by_kind) = (Vec::new(), vec![Asked::rows()], Vec::new());
+        for (i, column) in own.iter().enumerate() {
+            let written = written(plan, i).filter(|_| wanted.contains(&i));
+            let kinds = written.map(|(e, input)| kinds(e, input, false));
+            // a condition is its rows, and no value
+            let told = wanted.contains(&i) && !written.is_some_and(|(e, input)| is_condition(e, input.schema()));
+            let values = vec![Expr::Column(column.clone())];
+            views.push(match &kinds {
+                Some(kinds) => Asked { told, ..Asked::values(values, kinds) },
+                None => Asked { told, taken: Taken::Chosen, ..Asked::values(values, &[]) },
+            });
+            for kind in kinds.into_iter().flatten() {
+                let mut place = |condition: Option<Expr>| {
+                    condition.map(|condition| {
+                        more.push(condition.is_true().alias(self.name()));
+                        own.len() + more.len() - 1
+                    })
+                };
+                by_kind.push((place(kind.chosen), place(kind.given), kind.taken));
+            }
+        }
+        let plan = if more.is_empty() { plan.clone() } else { beside(plan, more)? };
+        let column = |place: Option<usize>| place.map(|place| Expr::Column(at(&plan, place)));
+        views.extend(
+            by_kind.into_iter().map(|(chosen, given, taken)| Asked::kind(Kind { chosen: column(chosen), given: column(given), taken })),
+        );
+        Ok((plan, views))
+    }
+
     fn plan(&mut self, plan: &LogicalPlan, wanted: &BTreeSet<usize>) -> Result<Vec<Open>, SqlError> {
         if !self.reads(plan) {
             return Ok(Vec::new());
@@ -249,7 +299,8 @@ impl Walk<'_> {
         for open in opens {
             let facts = Facts::of(&open.plan, self.catalog);
             let of = facts::Input { schema: open.plan.schema(), columns: &facts.columns, catalog: self.catalog };
-            let views = come_out.iter().map(|e| Asked::aggregate(e, of)).collect::<Result<_, _>>()?;
+            let views =
+                come_out.iter().map(|e| Asked::aggregate(e, input, of)).collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
             let mut levels = open.levels;
             let to = keys.iter().cloned().chain([lit(true)]).collect();
             levels.push(self.level(open.plan, open.from, to, views)?);
@@ -351,8 +402,8 @@ impl Walk<'_> {
         let (named, made) = (from.len(), to.len());
         let mut exprs: Vec<Expr> = from.into_iter().map(Expr::Column).chain(to).collect();
         let mut views = Vec::new();
-        for Asked { filter, given, values, natural, told } in asked {
-            views.push(View { values: values.len(), natural, told });
+        for Asked { filter, given, values, taken, told } in asked {
+            views.push(View { values: values.len(), taken, told });
             let counts = given.map_or(lit(true), Expr::is_true);
             exprs.push(filter.map_or(lit(true), Expr::is_true));
             exprs.push(counts.clone());
@@ -389,30 +440,23 @@ fn carried<'a>(exprs: impl IntoIterator<Item = &'a Expr>, schema: &DFSchema) -> 
     found.into_iter().filter_map(|c| schema.index_of_column(c).ok()).collect()
 }
 
-/// What an expression is of, if it only computes with a column, and compares nothing but with NULL.
-fn natural(e: &Expr) -> Option<String> {
-    let columns = e.column_refs();
-    let [column] = columns.into_iter().collect::<Vec<_>>()[..] else { return None };
-    let compares = |e: &Expr| match e {
-        Expr::Column(_) | Expr::Literal(..) | Expr::Alias(_) | Expr::Cast(_) | Expr::TryCast(_) | Expr::Negative(_) => false,
-        Expr::IsNull(_) | Expr::IsNotNull(_) => false,
-        Expr::BinaryExpr(b) => !b.op.is_numerical_operators(),
-        Expr::ScalarFunction(f) => !matches!(f.name(), "coalesce" | "abs" | "round" | "date_part" | "date_trunc"),
-        Expr::Case(c) => {
-            c.expr.is_some() || !c.when_then_expr.iter().all(|(when, _)| matches!(**when, Expr::IsNull(_) | Expr::IsNotNull(_)))
-        }
-        _ => true,
-    };
-    (!e.exists(|e| Ok(compares(e))).unwrap_or(true)).then(|| column.name.clone())
-}
-
-/// How a column of a sub-plan is written.
-fn written(plan: &LogicalPlan, column: usize) -> Option<&Expr> {
+/// How a column of a sub-plan is written, and over which plan.
+fn written(plan: &LogicalPlan, column: usize) -> Option<(&Expr, &LogicalPlan)> {
     match plan {
-        LogicalPlan::Projection(p) => p.expr.get(column),
+        LogicalPlan::Projection(p) => Some((p.expr.get(column)?, &p.input)),
         LogicalPlan::Sort(s) => written(&s.input, column),
         LogicalPlan::SubqueryAlias(a) => written(&a.input, column),
         _ => None,
+    }
+}
+
+/// A sub-plan with more columns, over what its own are written over.
+fn beside(plan: &LogicalPlan, more: Vec<Expr>) -> Result<LogicalPlan, SqlError> {
+    match plan {
+        LogicalPlan::Projection(p) => projected(p.input.as_ref().clone(), p.expr.iter().cloned().chain(more)),
+        LogicalPlan::Sort(s) => rebuilt(plan, vec![beside(&s.input, more)?]),
+        LogicalPlan::SubqueryAlias(a) => rebuilt(plan, vec![beside(&a.input, more)?]),
+        _ => Err(internal("a column is written in a projection")),
     }
 }
 

@@ -38,7 +38,7 @@ const COLOURS: &str = "SELECT m.green, COUNT(*) AS n FROM energy.meters m JOIN h
 const HOMES: &str = "SELECT COUNT(*) AS n, SUM(h.s) AS s FROM (SELECT home, SUM(kwh) AS s FROM energy.meters GROUP BY home) h";
 
 /// Asked after one another, the second tells of home 7, or of two homes.
-const ATTACKS: [(&str, &str); 16] = [
+const ATTACKS: [(&str, &str); 30] = [
     (ALL, "SELECT COUNT(*) AS n FROM energy.meters WHERE home <> 7"),
     (ALL, "SELECT SUM(kwh) AS s FROM energy.meters WHERE home NOT IN (7, 8)"),
     (ALL, "SELECT SUM(CASE WHEN home = 7 THEN NULL ELSE kwh END) AS s FROM energy.meters"),
@@ -48,6 +48,19 @@ const ATTACKS: [(&str, &str); 16] = [
     // of another scale, the rows are the same
     (ALL, "SELECT SUM(2 * kwh + 3) AS s FROM energy.meters WHERE home <> 7"),
     (ALL, "SELECT SUM(CASE WHEN home = 7 THEN kwh ELSE 1 END) AS s FROM energy.meters WHERE kwh IS NOT NULL OR home <> 7"),
+    (ALL, "SELECT SUM(2 * kwh) FILTER (WHERE home <> 7) AS s FROM energy.meters"),
+    (ALL, "SELECT SUM(kwh + 1) FILTER (WHERE home <> 9) AS s FROM energy.meters"),
+    (ALL, "SELECT SUM(CASE WHEN home = 7 THEN 0 ELSE 2 * kwh END) AS s FROM energy.meters"),
+    (ALL, "SELECT 2 * SUM(CASE WHEN kwh IS NOT NULL AND home <> 7 THEN 3 * kwh + 1 END) AS s FROM energy.meters"),
+    (ALL, "SELECT SUM(CASE WHEN home = 7 AND kwh > 10 THEN 0 ELSE 2 END) AS s FROM energy.meters"),
+    (ALL, "SELECT SUM(ABS(CASE home WHEN 7 THEN 0 ELSE 2 * kwh END)) AS s FROM energy.meters"),
+    (ALL, "SELECT SUM(3 * kwh * CAST(home <> 7 AS INT)) AS s FROM energy.meters"),
+    (ALL, "SELECT SUM(2 * v + 1) AS s FROM (SELECT CASE WHEN home <> 7 THEN kwh END AS v FROM energy.meters) x"),
+    ("SELECT AVG(days) AS a FROM health.stays", "SELECT SUM(2 * days) FILTER (WHERE home <> 7) AS s FROM health.stays"),
+    (ALL, "SELECT SUM(2 * kwh * (home - 7) / NULLIF(home - 7, 0)) AS s FROM energy.meters"),
+    // home 7 is the one with 28
+    (ALL, "SELECT SUM(2 * v) AS s FROM (SELECT NULLIF(kwh, 28) AS v FROM energy.meters) x"),
+    ("SELECT COUNT(kwh) AS n FROM energy.meters", "SELECT COUNT(*) FILTER (WHERE kwh > -10 AND home <> 7) AS n FROM energy.meters"),
     (ZONES, "SELECT COUNT(*) AS n FROM energy.meters WHERE zone = 2 AND home <> 7"),
     (ZONES, "SELECT zone, COUNT(*) AS n FROM energy.meters WHERE home <> 7 GROUP BY zone"),
     (ALL, "SELECT SUM(h.s) AS s FROM (SELECT home, SUM(kwh) AS s FROM energy.meters GROUP BY home) h WHERE h.home <> 7"),
@@ -61,6 +74,15 @@ const ATTACKS: [(&str, &str); 16] = [
          ON m.zone = z.zone JOIN (SELECT zone, SUM(days) AS d FROM health.stays WHERE home <> 7 GROUP BY zone) v ON v.zone = z.zone GROUP BY z.side",
     ),
     (MET, "SELECT COUNT(*) AS n FROM energy.meters m JOIN health.stays s ON s.home = m.home WHERE s.days > 1.5 AND m.meter <> 7"),
+    (
+        MET,
+        "SELECT SUM(2 * m.kwh) FILTER (WHERE m.meter <> 7) AS s FROM energy.meters m JOIN health.stays s ON s.home = m.home WHERE s.days > 1.5",
+    ),
+    (
+        MET,
+        "SELECT SUM(2 * m.v) AS s FROM (SELECT home, NULLIF(kwh, 28) AS v FROM energy.meters) m JOIN health.stays s ON s.home = m.home \
+         WHERE s.days > 1.5",
+    ),
     (COLOURS, "SELECT COUNT(*) AS n FROM energy.meters m JOIN health.stays s ON s.home = m.home WHERE m.green AND m.meter <> 7"),
     (
         "SELECT COUNT(*) AS n FROM health.stays WHERE home IN (SELECT home FROM energy.meters)",
@@ -109,7 +131,39 @@ fn two_cells_of_one_answer_are_compared_too() {
     for (sql, found) in [
         ("SELECT COUNT(*) AS n, COUNT(*) FILTER (WHERE home <> 7) AS m FROM energy.meters", true),
         ("SELECT SUM(kwh) AS s, SUM(CASE WHEN home = 7 THEN kwh ELSE 1 END) AS m, COUNT(kwh) AS n FROM energy.meters", true),
+        ("SELECT SUM(kwh) AS s, SUM(2 * kwh) FILTER (WHERE home <> 7) AS m FROM energy.meters", true),
+        ("SELECT COUNT(*) AS n, SUM(CASE WHEN home = 7 AND kwh > 10 THEN 0 ELSE 2 END) AS m FROM energy.meters", true),
+        (
+            "SELECT SUM(2 * r.s - r.t) AS x FROM (SELECT zone, SUM(kwh) AS s, SUM(CASE WHEN home = 7 THEN 0 ELSE 2 * kwh END) AS t \
+             FROM energy.meters GROUP BY zone) r",
+            true,
+        ),
+        (
+            "SELECT SUM(m.kwh) AS s, SUM(2 * m.kwh) FILTER (WHERE m.meter <> 7) AS t FROM energy.meters m JOIN health.stays s ON s.home = m.home",
+            true,
+        ),
         ("SELECT COUNT(*) AS n, COUNT(*) FILTER (WHERE kwh > 40) AS m FROM energy.meters", false),
+        // two homes have no kwh, which no question has chosen
+        (
+            "SELECT COUNT(*) AS n, SUM(2 * kwh) AS s, AVG(kwh * meter) AS a, SUM(COALESCE(kwh, 0) + 1) AS m, \
+             SUM(CAST(kwh AS DECIMAL(9, 2)) / NULLIF(zone, 0)) AS q FROM energy.meters",
+            false,
+        ),
+        (
+            "SELECT COUNT(*) FILTER (WHERE zone < 4) AS n, AVG(kwh) FILTER (WHERE zone < 4) AS a, SUM(CASE WHEN zone < 4 THEN 2 * kwh ELSE 0 END) AS s \
+             FROM energy.meters",
+            false,
+        ),
+        (
+            "SELECT COUNT(*) FILTER (WHERE m.zone < 4) AS n, AVG(m.kwh) FILTER (WHERE m.zone < 4) AS a, SUM(m.kwh * m.meter) AS s \
+             FROM energy.meters m JOIN health.stays s ON s.home = m.home",
+            false,
+        ),
+        (
+            "SELECT SUM(h.s) AS s, COUNT(*) AS n, AVG(h.s) AS a FROM (SELECT home, zone, SUM(kwh) AS s FROM energy.meters GROUP BY home, zone) h \
+             WHERE h.zone < 4",
+            false,
+        ),
     ] {
         let cells = told(&pool, sql, 3);
         assert_eq!(clash(&cells, &cells, 3), found, "{sql}");
@@ -122,6 +176,29 @@ fn what_no_contract_protects_has_no_cells() {
     assert!(told(&pool, ALL, 1).is_empty());
     let plan = pool.plan(ALL).unwrap_or_else(|e| panic!("{e}"));
     assert!(pool.cells(&plan, "energy").unwrap_or_else(|e| panic!("{e}")).is_empty());
+}
+
+/// Whatever CASEs, conditions and functions they are made of.
+#[test]
+fn rows_of_random_questions_are_followed() {
+    let pool = super::super::town::town();
+    let tables = pool.catalog.tables().iter().filter(|table| table.owner().is_some());
+    let protection = Protection {
+        min_group: 2,
+        dominance_pct: 100,
+        datasets: tables.map(|table| (table.name.clone(), Protected::default())).collect(),
+        noise: None,
+    };
+    let mut asked = 0;
+    for sql in (1..=200).map(super::super::random::question) {
+        // some ask for what cannot be counted
+        let Ok(plan) = pool.protected(&sql, &protection) else { continue };
+        asked += 1;
+        for party in super::super::town::PARTIES {
+            pool.cells(&plan, party).unwrap_or_else(|e| panic!("{sql}\n{e}"));
+        }
+    }
+    assert!(asked > 50, "{asked} questions");
 }
 
 /// All questions of the scenarios, one after the other, of people's records in groups of at least ten.

@@ -9,7 +9,7 @@ use datafusion::{
     logical_expr::{Aggregate, Distinct, Expr, LogicalPlan, Projection, Window, lit},
 };
 
-use super::{Are, Counted, Entities, MOST, Rule, enough::Share, named, or_none, over, unalias};
+use super::{Are, Counted, Entities, MOST, OWN, Rule, enough::Share, named, or_none, over, unalias};
 use crate::compile::expr::Reads;
 use crate::{
     catalog::Catalog,
@@ -265,7 +265,7 @@ impl Walk<'_> {
     /// The name of a column that only counts.
     pub(super) fn name(&mut self, e: &Entities) -> String {
         self.next += 1;
-        format!("entities of {} ({})", e.table, self.next)
+        format!("{OWN}{} ({})", e.table, self.next)
     }
 
     fn subquery(&self) -> SqlError {
