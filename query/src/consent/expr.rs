@@ -94,7 +94,7 @@ impl Row<'_> {
                 let labels = self.inner(&x.subquery.subquery)?;
                 let among = labels.columns.into_iter().next().unwrap_or_default();
                 let met = self.equal(e, &of, &among);
-                Ok(met.and(&labels.rows.joined_on(&among.columns()).where_rows()))
+                Ok(met.and(&labels.rows.joined_on(&among.joining()).where_rows()))
             }
             other => Err(Unknown::of(format!("the expression {}", words(other)))),
         }

@@ -323,8 +323,8 @@ impl Home {
             let place = format!("{} = {}", words(l), words(r));
             let (l, r) = (self.row(j.left.schema(), &left).expr(l)?, self.row(j.right.schema(), &right).expr(r)?);
             self.at(&place, |me| me.uses.matched(&l, &r));
-            on_left.extend(l.columns());
-            on_right.extend(r.columns());
+            on_left.extend(l.joining());
+            on_right.extend(r.joining());
         }
         let (left, right) = (left.joined_on(&on_left), right.joined_on(&on_right));
         let both = Labels::new(left.columns.iter().chain(&right.columns).cloned().collect(), Label::default());

@@ -417,6 +417,11 @@ impl Label {
         self.0.iter().filter(|atom| atom.is_of_column()).map(|atom| atom.source.clone()).collect()
     }
 
+    /// The columns by which it joins rows: what is computed of one may be the same for several of its values.
+    pub(super) fn joining(&self) -> BTreeSet<Source> {
+        if self.stands() { self.columns() } else { BTreeSet::new() }
+    }
+
     /// The tables of private columns it derives from.
     pub(super) fn private_tables(&self) -> BTreeSet<Rc<str>> {
         self.columns().into_iter().filter_map(|source| source.private().map(|(table, _)| table.clone())).collect()

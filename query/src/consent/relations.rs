@@ -161,8 +161,8 @@ impl Home {
         for (l, r, words) in on {
             let (l, r) = (&left.columns[*l], &right.columns[*r]);
             self.at(words, |me| me.uses.matched(l, r));
-            on_left.extend(l.columns());
-            on_right.extend(r.columns());
+            on_left.extend(l.joining());
+            on_right.extend(r.joining());
         }
         (left.joined_on(&on_left), right.joined_on(&on_right))
     }

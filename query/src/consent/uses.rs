@@ -149,11 +149,13 @@ impl Uses {
                 self.edges.push((a.clone(), b, self.place.clone()));
             }
         }
-        // A table has the values that it has; what is computed of it, or listed in the question, those that it is to have.
+        // A table has the values that it has; what is computed of it, or listed in the question, those that it is to have, and says so of its own rows.
         for (of, with) in [(one, other), (other, one)] {
-            if !with.stands() {
+            if with.stands() {
+                self.placed(with);
+            } else {
                 of.columns().iter().for_each(|source| self.note(source, Need::Pick));
-                self.seen(with);
+                self.parts(with);
             }
         }
     }

@@ -3,6 +3,7 @@
 
 mod denials;
 mod looked_up;
+mod parts;
 mod protection;
 mod questions;
 mod reference;

@@ -1,0 +1,92 @@
+//! What rows, places and numbers of groups are used for on the way to an aggregate: beside what comes out, it is allowed by itself.
+
+use super::denials::asked;
+use super::*;
+use Operation::{Count, Filter, Group, Join, Order, Sum};
+
+/// What contracts for `energy.meters` and `health.stays` allow.
+#[derive(Clone, Copy)]
+struct Terms<'a>(Allowed<'a>, Allowed<'a>);
+
+type Allowed<'a> = &'a [(&'a str, &'a [Operation])];
+
+fn may(sql: &str, Terms(meters, stays): Terms<'_>) -> Result<(), String> {
+    let of = |table: &str, of: Allowed<'_>| {
+        contract(table, of.iter().map(|(name, of)| ((*name).to_owned(), of.iter().copied().collect())).collect())
+    };
+    asked(sql, &[of("energy.meters", meters), of("health.stays", stays)], |_| {}).map(drop).map_err(|denial| denial.to_string())
+}
+
+#[track_caller]
+fn denied(terms: Terms<'_>, all: &[&str]) {
+    all.iter().for_each(|sql| drop(may(sql, terms).expect_err(sql)));
+}
+
+#[track_caller]
+fn allowed(terms: Terms<'_>, all: &[&str]) {
+    all.iter().for_each(|sql| may(sql, terms).unwrap_or_else(|denial| panic!("{sql}\n{denial}")));
+}
+
+const NUMBERED: &str = "(SELECT peak, ROW_NUMBER() OVER () AS rn FROM energy.meters) q";
+
+#[test]
+fn a_place_in_no_order_is_matched_by_nobody() {
+    for met in [
+        "JOIN public.zones z ON z.zone = q.rn",
+        "JOIN public.zones z ON z.zone = q.rn WHERE z.zone = 3",
+        "JOIN (VALUES (3)) v(id) ON v.id = q.rn",
+        "LEFT JOIN public.zones z ON z.zone = q.rn WHERE z.zone IS NULL",
+        "WHERE rn IN (SELECT zone FROM public.zones WHERE zone = 3)",
+    ] {
+        let sql = format!("SELECT SUM(q.peak) AS s FROM {NUMBERED} {met}");
+        denied(Terms(&[("*", &[Count]), ("peak", &[Sum, Order, Filter, Group])], &[]), &[&sql]);
+    }
+    for place in ["RANK() OVER (ORDER BY 1)", "NTILE(500) OVER ()", "COUNT(*) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"] {
+        let sql = format!(
+            "SELECT z.zone, SUM(q.peak) AS s FROM (SELECT peak, {place} AS rn FROM energy.meters) q JOIN public.zones z ON z.zone = q.rn GROUP BY z.zone"
+        );
+        denied(Terms(&[("*", &[Count]), ("peak", &[Sum, Order, Filter, Group])], &[]), &[&sql]);
+    }
+}
+
+#[test]
+fn what_is_computed_of_a_column_and_matched_compares_it() {
+    let matched = [
+        "FROM energy.meters m JOIN public.zones z ON CASE WHEN m.resident = 1234 THEN 1 ELSE 2 END = z.zone WHERE z.zone = 1",
+        "FROM energy.meters m JOIN public.zones z ON m.resident - 16 = z.zone WHERE z.zone = 1",
+        "FROM energy.meters m JOIN public.zones z ON m.resident % 20 = z.zone",
+        "FROM energy.meters m WHERE m.resident - 16 IN (SELECT zone FROM public.zones)",
+        "FROM energy.meters m WHERE m.resident - 16 NOT IN (SELECT zone FROM public.zones)",
+        "FROM energy.meters m WHERE m.resident - 16 = ANY (SELECT zone FROM public.zones)",
+        "FROM energy.meters m JOIN health.stays h ON m.resident - 16 = h.resident",
+        "FROM energy.meters m JOIN health.stays h ON m.resident * m.resident = h.resident",
+        "FROM energy.meters m JOIN health.stays h ON m.resident - m.resident + 17 = h.resident",
+    ];
+    let stays: Allowed<'_> = &[("*", &[Count]), ("resident", &[Join, Filter])];
+    for from in matched {
+        let sql = format!("SELECT SUM(m.peak) AS s {from}");
+        denied(Terms(&[("*", &[Count]), ("peak", &[Sum]), ("resident", &[Join])], stays), &[&sql]);
+        allowed(Terms(&[("*", &[Count]), ("peak", &[Sum]), ("resident", &[Join, Filter])], stays), &[&sql]);
+    }
+    let chosen = "SELECT SUM(CASE WHEN m.resident - 16 = z.zone THEN peak END) AS s FROM energy.meters m CROSS JOIN public.zones z";
+    denied(Terms(&[("peak", &[Sum]), ("resident", &[Join])], &[]), &[chosen]);
+    allowed(Terms(&[("peak", &[Sum]), ("resident", &[Join, Filter])], &[]), &[chosen]);
+    let text = "SELECT SUM(m.peak) AS s FROM energy.meters m JOIN public.zones z ON CAST(m.zone AS TEXT) = z.borough";
+    allowed(Terms(&[("peak", &[Sum]), ("zone", &[Join])], &[]), &[text]);
+}
+
+#[test]
+fn groups_are_joined_by_their_key_and_not_by_what_is_computed_of_it() {
+    let sql = "SELECT COUNT(*) AS n FROM (SELECT resident AS r FROM energy.meters GROUP BY resident) q \
+               JOIN public.zones z ON z.zone = q.r - q.r + 1";
+    denied(Terms(&[("*", &[Count]), ("resident", &[Join])], &[]), &[sql]);
+    let groups = "(SELECT SUM(peak) AS p, COUNT(*) AS n FROM energy.meters GROUP BY resident) r";
+    for sql in [
+        format!("SELECT z.zone, SUM(p) AS s FROM {groups} JOIN public.zones z ON z.zone = r.n GROUP BY z.zone"),
+        format!("SELECT SUM(CASE WHEN z.zone = r.n THEN p END) AS s FROM {groups} CROSS JOIN public.zones z"),
+        format!("SELECT SUM(p) AS s FROM {groups} CROSS JOIN public.zones z WHERE z.zone = r.n OR z.zone = r.n + 1"),
+    ] {
+        denied(Terms(&[("*", &[Count]), ("peak", &[Sum])], &[]), &[&sql]);
+        allowed(Terms(&[("*", &[Count]), ("peak", &[Sum]), ("resident", &[Group])], &[]), &[&sql]);
+    }
+}
