@@ -100,6 +100,17 @@ impl Row<'_> {
         }
     }
 
+    /// What it is where only equality counts: a text of a number is equal where the number is.
+    pub(super) fn matching(&mut self, e: &Expr) -> Result<Label, Unknown> {
+        match unalias(e) {
+            Expr::Cast(c) if is_text(c.field.data_type()) => {
+                let from = c.expr.get_type(self.schema).unwrap_or(DataType::Null);
+                if keeps_apart(&from, c.field.data_type()) { self.matching(&c.expr) } else { self.expr(e) }
+            }
+            _ => self.expr(e),
+        }
+    }
+
     /// What it decides: a column that is itself true or false is compared by it.
     pub(super) fn condition(&mut self, e: &Expr) -> Result<Label, Unknown> {
         Ok(self.expr(e)?.tested(Operation::Filter, &words(e)))
@@ -129,7 +140,12 @@ impl Row<'_> {
         let from = of.get_type(self.schema).unwrap_or(DataType::Null);
         // what a literal moved far beyond its own digits falls together with its neighbours
         let moved = matches!(from, DataType::Decimal128(16.., _)) && to.is_floating() && label.has_literal();
-        if keeps_apart(&from, to) && !moved { Ok(label) } else { self.any(e, label) }
+        match keeps_apart(&from, to) && !moved {
+            // as texts the numbers are in another order
+            true if is_text(to) && !keeps_order(&from, label.has_literal()) => Ok(label.computed()),
+            true => Ok(label),
+            false => self.any(e, label),
+        }
     }
 
     /// What is divided by is compared with 0, and what is rounded is told from what rounds otherwise; a floating-point number divided by a literal is not.
@@ -199,7 +215,6 @@ impl Home {
 /// Whether a cast makes one value of no two, and does so of all: else it compares.
 fn keeps_apart(from: &DataType, to: &DataType) -> bool {
     use DataType::{Boolean, Date32, Date64, Decimal128, Float32, Float64, Null, Timestamp};
-    let text = |ty: &DataType| ty.is_string() || matches!(ty, DataType::Dictionary(_, of) if of.is_string());
     // how many digits before the point, and behind it
     let digits = |ty: &DataType| match ty {
         Decimal128(precision, scale) => Some((i32::from(*precision) - i32::from(*scale), i32::from(*scale))),
@@ -208,7 +223,7 @@ fn keeps_apart(from: &DataType, to: &DataType) -> bool {
     match (from, to) {
         (from, to) if from == to => true,
         (Null | Boolean, to) => !matches!(to, Boolean),
-        (from, to) if text(to) => text(from) || from.is_primitive(),
+        (from, to) if is_text(to) => is_text(from) || from.is_primitive(),
         // beyond 2^53 neighbours fall together
         (from, Float64) => digits(from).is_some() || *from == Float32,
         (Date32 | Date64, Date32 | Date64 | Timestamp(..)) => true,
@@ -219,6 +234,19 @@ fn keeps_apart(from: &DataType, to: &DataType) -> bool {
             _ => false,
         },
     }
+}
+
+/// Whether what is less stays less as a text; `moved`: it may lie beyond the years of four digits.
+fn keeps_order(from: &DataType, moved: bool) -> bool {
+    match from {
+        DataType::Null | DataType::Boolean => true,
+        DataType::Date32 | DataType::Date64 | DataType::Timestamp(_, None) => !moved,
+        from => is_text(from),
+    }
+}
+
+fn is_text(ty: &DataType) -> bool {
+    ty.is_string() || matches!(ty, DataType::Dictionary(_, of) if of.is_string())
 }
 
 /// The bits of an integer type, and whether one of them is a sign.

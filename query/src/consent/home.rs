@@ -321,7 +321,7 @@ impl Home {
         let (mut on_left, mut on_right) = (BTreeSet::new(), BTreeSet::new());
         for (l, r) in &j.on {
             let place = format!("{} = {}", words(l), words(r));
-            let (l, r) = (self.row(j.left.schema(), &left).expr(l)?, self.row(j.right.schema(), &right).expr(r)?);
+            let (l, r) = (self.row(j.left.schema(), &left).matching(l)?, self.row(j.right.schema(), &right).matching(r)?);
             self.at(&place, |me| me.uses.matched(&l, &r));
             on_left.extend(l.joining());
             on_right.extend(r.joining());

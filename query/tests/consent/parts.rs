@@ -2,7 +2,7 @@
 
 use super::denials::asked;
 use super::*;
-use Operation::{Count, Filter, Group, Join, Order, Sum};
+use Operation::{Count, Filter, Group, Join, Max, Order, Sum};
 
 /// What contracts for `energy.meters` and `health.stays` allow.
 #[derive(Clone, Copy)]
@@ -89,4 +89,13 @@ fn groups_are_joined_by_their_key_and_not_by_what_is_computed_of_it() {
         denied(Terms(&[("*", &[Count]), ("peak", &[Sum])], &[]), &[&sql]);
         allowed(Terms(&[("*", &[Count]), ("peak", &[Sum]), ("resident", &[Group])], &[]), &[&sql]);
     }
+}
+
+/// A text is ordered by its digits: of which values it is the greatest depends on how long they are.
+#[test]
+fn the_greatest_of_numbers_as_texts_is_another() {
+    let least = "SELECT MAX(CAST(peak + 9001 AS TEXT)) AS x FROM energy.meters";
+    denied(Terms(&[("peak", &[Max])], &[]), &[least]);
+    allowed(Terms(&[("peak", &[Max, Filter])], &[]), &[least]);
+    allowed(Terms(&[("tariff", &[Max])], &[]), &["SELECT MAX(CAST(tariff AS TEXT)) AS x FROM energy.meters"]);
 }
