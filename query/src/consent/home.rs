@@ -31,7 +31,7 @@ pub(super) struct Labels {
     pub(super) columns: Vec<Label>,
     /// What decides how many rows there are, and which, besides what was compared on the way.
     pub(super) rows: Label,
-    /// The tables of which each is a row, not grouped since.
+    /// What each is one of: the rows of a table, not grouped since, or the groups by a column.
     single: Label,
     /// What they are in order of.
     order: Label,
@@ -150,7 +150,7 @@ impl Home {
             Label::of(source)
         });
         let rows = Label::rows(&table);
-        Ok(Labels { single: rows.clone(), ..Labels::new(columns.collect(), rows) })
+        Ok(Labels::new(columns.collect(), rows))
     }
 
     fn exprs(&mut self, exprs: &[Expr], schema: &DFSchema, input: &Labels) -> Result<Vec<Label>, Unknown> {
@@ -295,7 +295,8 @@ impl Home {
         let place = input.placed(&order);
         let label = match f.fun.name() {
             // it counts the rows before
-            "row_number" | "rank" | "dense_rank" | "percent_rank" | "cume_dist" | "ntile" => place,
+            "row_number" | "ntile" => place,
+            "rank" | "dense_rank" | "percent_rank" | "cume_dist" => input.ranked(&order),
             "lag" | "lead" if args.len() > 2 => Label::union(&args).with_literal().and(&place),
             "lag" | "lead" | "first_value" | "last_value" | "nth_value" => Label::union(&args).and(&place),
             _ if ignores => return Err(Unknown::of("IGNORE NULLS")),
@@ -334,7 +335,12 @@ impl Home {
             self.at(&words(filter), |me| me.uses.filter(&label));
         }
         let rows = left.rows.clone().and(&right.rows);
-        let single = left.single.clone().and(&right.single);
+        let single = match j.join_type {
+            // of the other side they are no rows
+            JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => left.single.clone(),
+            JoinType::RightSemi | JoinType::RightAnti => right.single.clone(),
+            _ => left.single.clone().and(&right.single),
+        };
         // a row that a side lacks is NULL, and so tells that it does
         let outer = |columns: &[Label], there: &Label| columns.iter().map(|c| c.clone().and(&there.where_rows())).collect::<Vec<_>>();
         let joined = |l: Vec<Label>, r: Vec<Label>| l.into_iter().chain(r).collect::<Vec<_>>();
@@ -360,9 +366,9 @@ impl Home {
 }
 
 impl Labels {
-    /// Of groups, in no order.
+    /// In no order.
     pub(super) fn new(columns: Vec<Label>, rows: Label) -> Self {
-        Labels { columns, rows, single: Label::default(), order: Label::default() }
+        Labels { columns, single: rows.clone(), rows, order: Label::default() }
     }
 
     /// Of which each is a row of each of these, or of one of them.
@@ -370,16 +376,19 @@ impl Labels {
         Labels { single: Label::union(all.iter().map(|one| &one.single)), ..self }
     }
 
-    /// Of a place among the rows in an order by values with this label. What orders them is known to whoever may order by it; where that is nothing of anybody's, it is the rows themselves
-    /// that are told apart, or the groups, unless these are by a number that says no more of them than they do themselves.
+    /// Of a place among the rows in an order by values with this label. What orders them is known to whoever may order by it. What is equal in it is in no order: where it is nothing of
+    /// anybody's, all the rows, or groups; else those of another table, rows of a group that are ordered by what it has, and groups by what else they were made by.
     pub(super) fn placed(&self, order: &Label) -> Label {
-        let order = match (order.is_of_rows(), order.is_private() || order.is_number()) {
-            (true, _) => return order.tested(Operation::Order, "ORDER BY"),
-            (false, true) => order.tested(Operation::Order, "ORDER BY"),
-            (false, false) => self.rows.placed(),
+        let known = match order.is_private() || order.is_number() {
+            true => order.tested(Operation::Order, "ORDER BY"),
+            false => self.rows.placed(),
         };
-        // rows of a group are equal in an order by what the group has
-        order.and(&self.single.placed())
+        known.and(&self.single.unordered(order).placed())
+    }
+
+    /// Of a rank among the rows: what is equal in an order of rows has one.
+    pub(super) fn ranked(&self, order: &Label) -> Label {
+        if order.is_of_rows() { order.tested(Operation::Order, "ORDER BY") } else { self.placed(order) }
     }
 
     /// Some of the rows, by their place in the order.

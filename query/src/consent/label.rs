@@ -367,6 +367,16 @@ impl Label {
         self.map(|atom| placed(atom).then(|| Atom::new(atom.source.clone(), Kind::Place)))
     }
 
+    /// What of the tables' rows, and of the groups, with this label an order by such values leaves equal: all but those whose own value, or key, is in it.
+    pub(super) fn unordered(&self, order: &Self) -> Self {
+        let orders = |one: &Atom, by: &Atom| match &one.source {
+            Source::Rows(table) => !by.kind.is_key() && by.source.table() == Some(table),
+            source => by.source == *source,
+        };
+        let own: Vec<&Atom> = order.0.iter().filter(|by| by.is_value() && by.folds.is_empty()).collect();
+        self.map(|one| (!own.iter().any(|by| orders(one, by))).then(|| one.clone()))
+    }
+
     /// Whether values of private columns are in it.
     pub(super) fn is_private(&self) -> bool {
         self.0.iter().any(|atom| atom.is_value() && atom.source.private().is_some())

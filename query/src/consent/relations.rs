@@ -81,7 +81,8 @@ impl Home {
                 base.columns.extend(looked);
                 base.columns.push(met);
                 base.rows = base.rows.clone().and(&table.rows);
-                Labels::new(base.columns.clone(), base.rows.clone()).of(&[&base, &table])
+                // which row is looked up follows from the row that it is looked up for
+                Labels::new(base.columns.clone(), base.rows.clone()).of(&[&base])
             }
             Operator::Pairs { left, right, on } => {
                 let on: Vec<_> = on.iter().map(|(l, r)| (*l, *r, format!("{} = {}", words(left, *l), words(right, *r)))).collect();
@@ -114,7 +115,7 @@ impl Home {
             Operator::Total { input, folds } => {
                 let of = labels(input);
                 let place = |i: usize| relation.columns.get(i).map_or("", |c| c.words.as_str());
-                self.uses.placed(&of.rows);
+                self.at(place(0), |me| me.uses.placed(&of.rows));
                 let columns = folds.iter().enumerate().map(|(i, fold)| self.at(place(i), |me| me.row_fold(fold, of)));
                 Labels::new(columns.collect::<Result<_, _>>()?, Label::default())
             }
@@ -148,6 +149,8 @@ impl Home {
                 let mut columns = of.columns.clone();
                 for (i, function) in functions.iter().enumerate() {
                     let words = relation.columns.get(of.columns.len() + i).map_or("", |c| c.words.as_str());
+                    let ranks = matches!(function, Function::Rank | Function::DenseRank);
+                    let place = if ranks { of.ranked(&order) } else { place.clone() };
                     let label = self.at(words, |me| me.row_window(function, of, &place))?;
                     columns.push(label.and(&order.tested(Operation::Order, "ORDER BY")).and(&split));
                 }

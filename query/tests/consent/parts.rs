@@ -2,7 +2,7 @@
 
 use super::denials::asked;
 use super::*;
-use Operation::{Count, Filter, Group, Join, Max, Order, Sum};
+use Operation::{Count, Filter, Group, Join, Max, Order, Release, Sum};
 
 /// What contracts for `energy.meters` and `health.stays` allow.
 #[derive(Clone, Copy)]
@@ -98,4 +98,44 @@ fn the_greatest_of_numbers_as_texts_is_another() {
     denied(Terms(&[("peak", &[Max])], &[]), &[least]);
     allowed(Terms(&[("peak", &[Max, Filter])], &[]), &[least]);
     allowed(Terms(&[("tariff", &[Max])], &[]), &["SELECT MAX(CAST(tariff AS TEXT)) AS x FROM energy.meters"]);
+}
+
+#[test]
+fn what_is_equal_in_an_order_is_in_none() {
+    let groups = "(SELECT zone, resident, SUM(peak) AS s FROM energy.meters GROUP BY zone, resident) g";
+    for sql in [
+        format!("SELECT SUM(s) AS x FROM (SELECT s FROM {groups} ORDER BY zone LIMIT 1 OFFSET 3) q"),
+        format!("SELECT SUM(s) AS x FROM (SELECT s, ROW_NUMBER() OVER (ORDER BY zone) AS rn FROM {groups}) q WHERE rn = 3"),
+        format!(
+            "SELECT SUM(s) AS x FROM (SELECT s, ROW_NUMBER() OVER (PARTITION BY zone ORDER BY zone) AS rn FROM {groups}) q WHERE rn = 3"
+        ),
+        format!("SELECT SUM(v) AS x FROM (SELECT LAG(s) OVER (ORDER BY zone) AS v FROM {groups}) q"),
+        format!("SELECT FIRST_VALUE(s ORDER BY zone) AS x FROM {groups}"),
+    ] {
+        denied(Terms(&[("*", &[Count]), ("peak", &[Sum]), ("zone", &[Group])], &[]), &[&sql]);
+        allowed(Terms(&[("*", &[Count]), ("peak", &[Sum]), ("zone", &[Group]), ("resident", &[Group])], &[]), &[&sql]);
+    }
+    let first = "SELECT SUM(s) AS x FROM (SELECT zone, SUM(peak) AS s FROM energy.meters GROUP BY zone ORDER BY zone LIMIT 1) q";
+    allowed(Terms(&[("peak", &[Sum]), ("zone", &[Group])], &[]), &[first]);
+    // what one owner may order by puts the other's rows in none
+    let theirs = "SELECT SUM(peak) AS x FROM (SELECT m.peak FROM energy.meters m CROSS JOIN health.stays h ORDER BY h.days LIMIT 1) q";
+    denied(Terms(&[("*", &[Count]), ("peak", &[Sum])], &[("*", &[Count]), ("days", &[Order])]), &[theirs]);
+    // a row that is looked up by a unique key follows from the one that it is looked up for
+    let looked_up = |by: &str| {
+        format!(
+            "SELECT SUM(days) AS x FROM (SELECT h.days, ROW_NUMBER() OVER (ORDER BY {by}) AS rn FROM health.stays h \
+             JOIN energy.meters m ON m.resident = h.resident WHERE m.poor) q WHERE rn = 3"
+        )
+    };
+    let meters: Allowed<'_> = &[("*", &[Count]), ("peak", &[Order]), ("poor", &[Filter]), ("resident", &[Join])];
+    let stays: Allowed<'_> = &[("*", &[Count]), ("days", &[Sum, Order]), ("resident", &[Join])];
+    allowed(Terms(meters, stays), &[&looked_up("h.days")]);
+    denied(Terms(meters, stays), &[&looked_up("m.peak")]);
+    // what is equal has one rank
+    let ranked = "SELECT m.peak, RANK() OVER (ORDER BY m.peak) AS r FROM energy.meters m JOIN health.stays h ON h.resident = m.resident";
+    allowed(Terms(&[("peak", &[Release]), ("resident", &[Join])], &[("*", &[Count]), ("resident", &[Join])]), &[ranked]);
+    // rows that are only looked for are none of the rows
+    let among = "SELECT SUM(peak) AS x FROM (SELECT m.peak FROM energy.meters m WHERE m.resident IN (SELECT resident FROM health.stays) \
+                 ORDER BY m.peak LIMIT 3) q";
+    allowed(Terms(&[("*", &[Count]), ("peak", &[Sum, Order]), ("resident", &[Join])], &[("*", &[Count]), ("resident", &[Join])]), &[among]);
 }
