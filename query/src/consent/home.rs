@@ -245,7 +245,8 @@ impl Home {
             "count" if distinct => self.uses.fold(CountDistinct, &both, rows),
             "count" => {
                 let there = Label::union(args).presence(self.always());
-                let there = there.map(|atom| (!matches!(atom.source, Source::Rows(_)) || !atom.folds.is_empty()).then(|| atom.clone()));
+                let of_row = |atom: &Atom| atom.kind == Kind::Presence && matches!(atom.source, Source::Rows(_)) && atom.folds.is_empty();
+                let there = there.map(|atom| (!of_row(atom)).then(|| atom.clone()));
                 match there.0.is_empty() && given.0.is_empty() {
                     true => self.uses.count(rows),
                     false => self.uses.fold(Operation::Count, &there.and(given), rows),

@@ -139,3 +139,9 @@ fn what_is_equal_in_an_order_is_in_none() {
                  ORDER BY m.peak LIMIT 3) q";
     allowed(Terms(&[("*", &[Count]), ("peak", &[Sum, Order]), ("resident", &[Join])], &[("*", &[Count]), ("resident", &[Join])]), &[among]);
 }
+
+#[test]
+fn a_place_in_no_order_is_counted_by_nobody() {
+    let sql = format!("SELECT COUNT(CASE WHEN rn = 3 AND peak > 6 THEN 1 END) AS n FROM {NUMBERED}");
+    denied(Terms(&[("*", &[Count]), ("peak", &[Filter, Order, Group])], &[]), &[&sql]);
+}
