@@ -166,12 +166,24 @@ impl Row<'_> {
                 None => self.condition(when)?,
             };
             all = all.and(&when);
-            arms.push(self.expr(then)?);
+            arms.push(then.as_ref());
         }
-        if let Some(otherwise) = &c.else_expr {
-            arms.push(self.expr(otherwise)?);
+        arms.extend(c.else_expr.as_deref());
+        Ok(all.and(&self.one_of(arms)?))
+    }
+
+    /// One of these values: NULL is none.
+    fn one_of<'e>(&mut self, all: impl IntoIterator<Item = &'e Expr>) -> Result<Label, Unknown> {
+        let (mut arms, mut zero) = (Vec::new(), false);
+        for e in all {
+            match uncast(e) {
+                Expr::Literal(v, _) if v.is_null() => {}
+                literal if is_zero(literal) => zero = true,
+                _ => arms.push(self.expr(e)?),
+            }
         }
-        Ok(all.and(&Label::one_of(&arms)))
+        let one = Label::one_of(&arms);
+        Ok(if zero { one.or_zero() } else { one })
     }
 
     /// Whether sums and products of such values are rounded: floating-point numbers, or dates at the end of a month.
@@ -182,11 +194,11 @@ impl Row<'_> {
     }
 
     fn function(&mut self, e: &Expr, f: &ScalarFunction) -> Result<Label, Unknown> {
-        let args = f.args.iter().map(|arg| self.expr(arg)).collect::<Result<Vec<_>, _>>()?;
-        match f.name() {
-            "coalesce" => Ok(Label::one_of(&args)),
-            _ => self.any(e, Label::union(&args)),
+        if f.name() == "coalesce" {
+            return self.one_of(&f.args);
         }
+        let args = f.args.iter().map(|arg| self.expr(arg)).collect::<Result<Vec<_>, _>>()?;
+        self.any(e, Label::union(&args))
     }
 
     /// What may tell values apart as a comparison does. If it is more than true or false, it has the value in it, too.
@@ -209,6 +221,13 @@ impl Home {
             self.uses.matched(l, r);
         }
         l.clone().and(r).tested(if apart { Operation::Join } else { Operation::Filter }, words)
+    }
+}
+
+pub(super) fn uncast(e: &Expr) -> &Expr {
+    match unalias(e) {
+        Expr::Cast(c) => uncast(&c.expr),
+        other => other,
     }
 }
 

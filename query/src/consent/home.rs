@@ -298,7 +298,7 @@ impl Home {
             // it counts the rows before
             "row_number" | "ntile" => place,
             "rank" | "dense_rank" | "percent_rank" | "cume_dist" => input.ranked(&order),
-            "lag" | "lead" if args.len() > 2 => Label::union(&args).with_literal().and(&place),
+            "lag" | "lead" if args.len() > 2 => Label::one_of([&Label::union(&args), &Label::default()]).and(&place),
             "lag" | "lead" | "first_value" | "last_value" | "nth_value" => Label::union(&args).and(&place),
             _ if ignores => return Err(Unknown::of("IGNORE NULLS")),
             name => {

@@ -18,7 +18,7 @@ pub(super) enum Source {
     Rows(Rc<str>),
     /// A column of a public list of values.
     Listed(Rc<str>, usize),
-    /// A literal beside columns: it is not the column's value alone, or not always.
+    /// A literal beside columns: it is not the column's value alone, or, where it is of the kind that is computed, not always.
     Literal,
 }
 
@@ -121,7 +121,7 @@ impl Folds {
     /// Something was computed of what came of them: it is not a part of a sum any more.
     const COMPUTED: Self = Self(1 << 15);
 
-    const fn computed(self) -> Self {
+    pub(super) const fn computed(self) -> Self {
         if self.is_empty() { self } else { Self(self.0 | Self::COMPUTED.0) }
     }
 
@@ -266,12 +266,25 @@ impl Label {
         self.0.iter().any(|atom| atom.source == Source::Literal)
     }
 
-    /// Of one of several values: where some are literals, it need not be of the columns of the others.
+    /// Of one of several values: where some are literals, it need not be of the columns of the others, and is no part of a sum of them.
     pub(super) fn one_of<'a>(all: impl IntoIterator<Item = &'a Label>) -> Self {
         let all: Vec<&Label> = all.into_iter().collect();
         let one = Label::union(all.iter().copied());
-        let literal = all.iter().any(|label| label.0.is_empty()) && one.0.iter().any(Atom::is_of_column);
-        if literal { one.and(&Label::of(Source::Literal)) } else { one }
+        match all.iter().any(|label| label.0.is_empty()) {
+            true => one.map(|atom| Some(Atom { folds: atom.folds.computed(), ..atom.clone() })).or_zero(),
+            false => one,
+        }
+    }
+
+    /// Or of nothing.
+    pub(super) fn or_null(&self) -> Self {
+        if self.0.iter().any(Atom::is_of_column) { self.with_literal() } else { self.clone() }
+    }
+
+    /// Or of a literal that adds nothing to a sum.
+    pub(super) fn or_zero(&self) -> Self {
+        let instead = || Label::from(BTreeSet::from([Atom::new(Source::Literal, Kind::Computed)]));
+        if self.0.iter().any(Atom::is_of_column) { self.clone().and(&instead()) } else { self.clone() }
     }
 
     /// Whether it is a column's value, or a group's key, as it stands.

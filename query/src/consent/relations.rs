@@ -50,6 +50,7 @@ impl Home {
                 let all = self.nodes(nodes, &of.columns, plan.relation(*input))?;
                 let column = |(value, valid): &(RowNodeId, Option<RowNodeId>)| {
                     let label = all[value.0].0.clone();
+                    let label = if may_be_zero(nodes, *value, *valid) { label.or_zero() } else { label };
                     match valid.map(|valid| (&nodes[value.0].op, &nodes[valid.0].op, &all[valid.0].0)) {
                         None => label,
                         // passed on as it is: that a key is NULL is a value of the key, as where groups come out at once
@@ -208,7 +209,7 @@ impl Home {
     fn row_window(&mut self, function: &Function, of: &Labels, place: &Label) -> Result<Label, Unknown> {
         Ok(match function {
             Function::RowNumber | Function::Rank | Function::DenseRank | Function::Ntile(_) => place.clone(),
-            Function::Lag { column, default: Some(_), .. } => of.columns[*column].with_literal().and(place),
+            Function::Lag { column, default: Some(_), .. } => Label::one_of([&of.columns[*column], &Label::default()]).and(place),
             Function::Lag { column, .. } | Function::First(column) => of.columns[*column].clone().and(place),
             Function::Whole(fold) => self.row_fold(fold, of)?,
             // two of neighbours differ in a row
@@ -258,8 +259,15 @@ impl Home {
                 }
                 RowOp::Select(c, a, b) => {
                     let when = of(c).0.tested(Operation::Filter, &of(c).1);
-                    (when.and(&Label::one_of([&of(a).0, &of(b).0])), clipped(format!("CASE WHEN {} …", of(c).1)))
+                    let one = match (is_zero(nodes, *a), is_zero(nodes, *b)) {
+                        (false, false) => Label::one_of([&of(a).0, &of(b).0]),
+                        // 0, or what stands for NULL
+                        _ => both(a, b).or_null(),
+                    };
+                    (when.and(&one), clipped(format!("CASE WHEN {} …", of(c).1)))
                 }
+                // planes of 0 are the least that may be there, or NULL
+                RowOp::ToField(a, 1.. | ..=-1) if has_zero(nodes, *a) => (Label::one_of([&of(a).0, &Label::default()]), of(a).1.clone()),
                 RowOp::Lift(a) | RowOp::ToField(a, _) | RowOp::ToPlanes(a, _) => of(a).clone(),
                 // the same text, longer or of another list
                 RowOp::Shift(a, _) | RowOp::Listed(a, _) => of(a).clone(),
@@ -309,6 +317,32 @@ impl Home {
 /// Whether a factor is not less than 0, whatever it is of.
 fn is_positive(op: &RowOp) -> bool {
     matches!(op, RowOp::Lift(_) | RowOp::Element(0..))
+}
+
+/// Whether a node is the constant 0.
+fn is_zero(nodes: &[RowNode], of: RowNodeId) -> bool {
+    match &nodes[of.0].op {
+        RowOp::Bit(bit) => !bit,
+        RowOp::Integer(limbs) => limbs.iter().all(|limb| *limb == 0),
+        RowOp::Element(value) => *value == 0,
+        RowOp::Lift(a) | RowOp::ToField(a, _) | RowOp::ToPlanes(a, _) => is_zero(nodes, *a),
+        _ => false,
+    }
+}
+
+fn has_zero(nodes: &[RowNode], of: RowNodeId) -> bool {
+    matches!(nodes[of.0].op, RowOp::Select(_, a, b) if is_zero(nodes, a) || is_zero(nodes, b))
+}
+
+/// Whether a value may be the literal 0 instead of a column's: where it is NULL, its place is filled with that, too.
+fn may_be_zero(nodes: &[RowNode], value: RowNodeId, valid: Option<RowNodeId>) -> bool {
+    let RowOp::Select(when, a, b) = &nodes[value.0].op else { return false };
+    let filled = |side: usize| match valid.map(|valid| &nodes[valid.0].op) {
+        None => false,
+        Some(RowOp::Select(also, va, vb)) if also == when => is_zero(nodes, [*va, *vb][side]),
+        Some(_) => true,
+    };
+    [*a, *b].into_iter().enumerate().any(|(side, arm)| is_zero(nodes, arm) && !filled(side))
 }
 
 fn conditions(of: &[RowNodeId], all: &[(Label, String)]) -> Label {

@@ -213,9 +213,14 @@ impl Uses {
     /// groups are made for it.
     pub(super) fn fold(&mut self, operation: Operation, label: &Label, rows: &Label) -> Label {
         use Operation::{Avg, Corr, Count, CountDistinct, Max, Median, Min, Sum, Var};
-        let has_value = label.0.iter().any(|atom| atom.is_value() || !atom.folds.is_empty());
+        let has_value = label.0.iter().any(|atom| atom.is_value() || !atom.folds.is_empty() && !matches!(atom.kind, Kind::Test { .. }));
         // a number of values, and not of rows
         let counted = label.0.iter().any(|atom| atom.kind == Kind::Presence && !matches!(atom.source, Source::Rows(_)));
+        // the greatest of 1 is 1, and not how many there are
+        let number = |atom: &Atom| match operation {
+            Sum | Count => atom.clone(),
+            _ => Atom { folds: atom.folds.computed(), ..atom.clone() },
+        };
         let mut out = BTreeSet::new();
         let mut again = true;
         for atom in label.0.iter() {
@@ -253,22 +258,29 @@ impl Uses {
                 }
                 Kind::Presence if (has_value || counted) && matches!(atom.source, Source::Rows(_)) => {}
                 Kind::Presence if has_value => self.note(&atom.source, Need::Anything),
-                Kind::Presence => drop(out.insert(Atom { folds: Folds::of(Count), ..atom.clone() })),
+                Kind::Presence => drop(out.insert(number(&Atom { folds: Folds::of(Count), ..atom.clone() }))),
                 Kind::Split { .. } => {}
             }
         }
+        let splits = |label: &Label| -> Vec<Atom> { label.0.iter().filter(|atom| atom.folds.is_empty()).cloned().collect() };
         if has_value && !again {
-            label.0.iter().chain(rows.0.iter()).filter(|atom| atom.folds.is_empty()).for_each(|atom| self.split(atom, Need::Split));
+            splits(label).iter().chain(&splits(rows)).for_each(|atom| self.split(atom, Need::Split));
+        } else if has_value && operation == Sum {
+            // a part that stands beside groups of another kind is summed once for each of them
+            splits(rows).iter().filter(|atom| !label.0.contains(*atom)).for_each(|atom| self.split(atom, Need::Split));
         }
+        let numbers = self.count(rows);
         if !has_value && !counted {
-            out.extend(self.count(rows).0.iter().cloned());
+            out.extend(numbers.0.iter().map(number));
         } else if operation != CountDistinct && !label.0.iter().any(|atom| of_private(atom, has_value)) {
-            let numbers = self.count(rows);
             out.extend(numbers.0.iter().filter_map(|atom| weighed(atom, operation, label)));
+        } else if operation != CountDistinct && !has_value {
+            // a number of values is none of rows, but it is one of groups
+            out.extend(numbers.0.iter().filter(|atom| matches!(atom.kind, Kind::Split { .. })).map(number));
         }
         if !has_value {
             let groups = label.map(|atom| matches!(atom.kind, Kind::Split { .. }).then(|| atom.clone()));
-            out.extend(self.count(&groups).0.iter().cloned());
+            out.extend(self.count(&groups).0.iter().map(number));
         }
         Label::from(out)
     }

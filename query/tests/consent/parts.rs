@@ -2,7 +2,7 @@
 
 use super::denials::asked;
 use super::*;
-use Operation::{Count, Filter, Group, Join, Max, Order, Release, Sum};
+use Operation::{Avg, Count, CountDistinct, Filter, Group, Join, Max, Order, Release, Sum};
 
 /// What contracts for `energy.meters` and `health.stays` allow.
 #[derive(Clone, Copy)]
@@ -144,4 +144,56 @@ fn what_is_equal_in_an_order_is_in_none() {
 fn a_place_in_no_order_is_counted_by_nobody() {
     let sql = format!("SELECT COUNT(CASE WHEN rn = 3 AND peak > 6 THEN 1 END) AS n FROM {NUMBERED}");
     denied(Terms(&[("*", &[Count]), ("peak", &[Filter, Order, Group])], &[]), &[&sql]);
+}
+
+#[test]
+fn what_is_one_for_each_group_counts_the_groups() {
+    for one in ["MAX(1)", "MIN(1)", "SUM(DISTINCT 1)", "CAST(BOOL_OR(TRUE) AS INT)", "MAX(CASE WHEN poor THEN 1 ELSE 0 END)"] {
+        let sql = format!("SELECT zone, SUM(n) AS x FROM (SELECT zone, {one} AS n FROM energy.meters GROUP BY zone, peak) q GROUP BY zone");
+        let rest: [(&str, &[Operation]); 3] = [("*", &[Count]), ("poor", &[Filter, Max]), ("zone", &[Group])];
+        denied(Terms(&rest, &[]), &[&sql]);
+        allowed(Terms(&[&rest[..], &[("peak", &[Group])]].concat(), &[]), &[&sql]);
+    }
+    let counted = [
+        "SELECT COUNT(k) AS n FROM (SELECT DISTINCT peak AS k, zone FROM energy.meters) q",
+        "SELECT COUNT(k) AS n FROM (SELECT DISTINCT kwh AS k FROM energy.meters) q",
+    ];
+    denied(Terms(&[("peak", &[Count]), ("kwh", &[Count])], &[]), &counted);
+    allowed(Terms(&[("peak", &[CountDistinct]), ("kwh", &[Count, CountDistinct]), ("zone", &[CountDistinct])], &[]), &counted);
+    let groups = "(SELECT SUM(peak) FILTER (WHERE poor) AS s FROM energy.meters GROUP BY resident) q";
+    for of in ["COUNT(s)", "SUM(CASE WHEN s IS NOT NULL THEN 1 ELSE 0 END)", "AVG(s)"] {
+        let sql = format!("SELECT {of} AS x FROM {groups}");
+        denied(Terms(&[("*", &[Count]), ("peak", &[Sum, Avg]), ("poor", &[Filter])], &[]), &[&sql]);
+        allowed(Terms(&[("*", &[Count]), ("peak", &[Sum, Avg]), ("poor", &[Filter]), ("resident", &[Group])], &[]), &[&sql]);
+    }
+    let groups = "(SELECT SUM(peak) AS s, COUNT(*) AS n FROM energy.meters GROUP BY peak) q";
+    for sql in [
+        format!("SELECT SUM(CASE WHEN s IS NULL THEN s ELSE 1 END) AS x FROM {groups}"),
+        format!("SELECT SUM(CASE WHEN n < 0 THEN n ELSE 1 END) AS x FROM {groups}"),
+        format!("SELECT SUM(COALESCE(s, 1)) AS x FROM {groups}"),
+        format!("SELECT SUM(s) AS x FROM (SELECT s FROM {groups} UNION ALL SELECT 1 FROM {groups}) r"),
+    ] {
+        denied(Terms(&[("*", &[Count]), ("peak", &[Sum])], &[]), &[&sql]);
+        allowed(Terms(&[("*", &[Count]), ("peak", &[Sum, Group])], &[]), &[&sql]);
+    }
+    for part in ["COALESCE(s, 0)", "CASE WHEN s IS NULL THEN 0 ELSE s END", "CASE WHEN s IS NOT NULL THEN s END"] {
+        allowed(Terms(&[("*", &[Count]), ("peak", &[Sum])], &[]), &[&format!("SELECT SUM({part}) AS x FROM {groups}")]);
+    }
+}
+
+#[test]
+fn a_sum_beside_other_groups_is_taken_once_for_each_of_them() {
+    let sums = "(SELECT zone, SUM(peak) AS s FROM energy.meters GROUP BY zone) q";
+    let meters: Allowed<'_> = &[("peak", &[Sum]), ("zone", &[Group])];
+    let beside = |other: &str| format!("SELECT q.zone, SUM(q.s) AS x FROM {sums} {other} GROUP BY q.zone");
+    for other in [
+        "JOIN (SELECT DISTINCT zone, resident FROM energy.meters) r ON r.zone = q.zone",
+        "CROSS JOIN (SELECT DISTINCT resident FROM energy.meters) r",
+    ] {
+        denied(Terms(meters, &[]), &[&beside(other)]);
+        allowed(Terms(&[meters, &[("resident", &[Group])]].concat(), &[]), &[&beside(other)]);
+    }
+    let theirs = beside("CROSS JOIN (SELECT DISTINCT ward FROM health.stays) r");
+    denied(Terms(meters, &[("*", &[Count])]), &[&theirs]);
+    allowed(Terms(meters, &[("*", &[Count]), ("ward", &[Group])]), &[&theirs]);
 }
