@@ -266,6 +266,11 @@ impl Label {
         self.0.iter().any(|atom| atom.source == Source::Literal)
     }
 
+    /// Whether a literal may be there instead of a column's value.
+    pub(super) fn has_instead(&self) -> bool {
+        self.0.iter().any(|atom| atom.source == Source::Literal && atom.kind.is_computed())
+    }
+
     /// Of one of several values: where some are literals, it need not be of the columns of the others, and is no part of a sum of them.
     pub(super) fn one_of<'a>(all: impl IntoIterator<Item = &'a Label>) -> Self {
         let all: Vec<&Label> = all.into_iter().collect();

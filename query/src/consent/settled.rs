@@ -114,6 +114,7 @@ impl Uses {
                 Need::Operation(operation) => add(source, *operation, &[], &none, place),
                 Need::Order(seen) => add(source, Operation::Order, &[*seen], &none, place),
                 Need::Pick => add(source, Operation::Filter, &[Operation::Group], &none, place),
+                Need::Met => add(source, Operation::Join, &[Operation::Filter, Operation::Group], &none, place),
                 Need::Place => add(source, Operation::Order, &[Operation::Group], &none, place),
                 Need::Shown if source.table().is_some_and(shows) => add(source, Operation::Release, &[], &none, place),
                 Need::Shown => add(source, Operation::Release, &[Operation::Group], &none, place),

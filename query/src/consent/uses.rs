@@ -53,6 +53,8 @@ pub(super) enum Need {
     Order(Operation),
     /// To be picked by a list that the question brings along.
     Pick,
+    /// That its values may be those of another table, too.
+    Met,
     /// That rows are told apart by their place in no order: whoever may see the groups may tell these apart.
     Place,
     /// To group by it further in. Where it is joined on, the join forms the groups as well.
@@ -263,6 +265,9 @@ impl Uses {
             }
         }
         let splits = |label: &Label| -> Vec<Atom> { label.0.iter().filter(|atom| atom.folds.is_empty()).cloned().collect() };
+        if operation == CountDistinct {
+            self.mixed(label);
+        }
         if has_value && !again {
             splits(label).iter().chain(&splits(rows)).for_each(|atom| self.split(atom, Need::Split));
         } else if has_value && operation == Sum {
@@ -301,9 +306,25 @@ impl Uses {
         })
     }
 
+    /// Different values are told from one another, of several columns or of one and the question's own: how many there are says which of them are equal.
+    fn mixed(&mut self, label: &Label) {
+        let values = |atom: &&Atom| atom.is_value() && atom.folds.is_empty();
+        let columns: BTreeSet<&Source> = label.0.iter().filter(values).map(|atom| &atom.source).collect();
+        let own = label.has_instead() || columns.iter().any(|source| matches!(source, Source::Listed(..)));
+        for column in &columns {
+            let beside = || columns.iter().filter(|other| *other != column);
+            if own || beside().any(|other| other.table() == column.table()) {
+                self.note(column, Need::Pick);
+            } else if beside().next().is_some() {
+                self.note(column, Need::Met);
+            }
+        }
+    }
+
     /// What groups are made by.
     pub(super) fn key(&mut self, label: &Label) -> Label {
         label.0.iter().for_each(|atom| self.split(atom, Need::Split));
+        self.mixed(label);
         if label.stands() {
             self.placed(label);
         } else {

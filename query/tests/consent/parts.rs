@@ -197,3 +197,44 @@ fn a_sum_beside_other_groups_is_taken_once_for_each_of_them() {
     denied(Terms(meters, &[("*", &[Count])]), &[&theirs]);
     allowed(Terms(meters, &[("*", &[Count]), ("ward", &[Group])]), &[&theirs]);
 }
+
+#[test]
+fn how_many_different_values_there_are_of_two_says_which_are_equal() {
+    let sets: &[(&str, Allowed<'_>, Allowed<'_>)] = &[
+        ("SELECT COUNT(DISTINCT v) AS n FROM (SELECT peak AS v FROM energy.meters UNION ALL SELECT 313) q", &[("peak", &[Filter])], &[]),
+        ("SELECT COUNT(DISTINCT COALESCE(kwh, 313)) AS n FROM energy.meters", &[("kwh", &[Filter])], &[]),
+        ("SELECT SUM(DISTINCT COALESCE(kwh, 313)) AS n FROM energy.meters", &[("kwh", &[Filter])], &[]),
+        ("SELECT COUNT(DISTINCT CASE WHEN poor THEN 77 ELSE peak END) AS n FROM energy.meters", &[("peak", &[Filter])], &[]),
+        ("SELECT COUNT(*) AS n FROM (SELECT peak FROM energy.meters UNION SELECT zone FROM public.zones) q", &[("peak", &[Join])], &[]),
+        (
+            "SELECT COUNT(DISTINCT v) AS n FROM (SELECT resident AS v FROM energy.meters UNION ALL SELECT resident FROM health.stays) q",
+            &[("resident", &[Join])],
+            &[("resident", &[Join])],
+        ),
+        (
+            "SELECT COUNT(*) AS n FROM (SELECT resident FROM energy.meters UNION SELECT resident FROM health.stays) q",
+            &[("resident", &[Join])],
+            &[("resident", &[Join])],
+        ),
+    ];
+    let least: Allowed<'_> =
+        &[("*", &[Count]), ("kwh", &[Sum, CountDistinct]), ("peak", &[CountDistinct]), ("poor", &[Filter]), ("resident", &[CountDistinct])];
+    let stays: Allowed<'_> = &[("*", &[Count]), ("resident", &[CountDistinct])];
+    // one column's operations together
+    let with = |some: Allowed<'_>, more: Allowed<'_>| -> Vec<(String, Vec<Operation>)> {
+        let also = |name: &str| more.iter().filter(|(of, _)| *of == name).flat_map(|(_, of)| of.iter().copied()).collect::<Vec<_>>();
+        some.iter().map(|(name, of)| ((*name).to_owned(), [of.to_vec(), also(name)].concat())).collect()
+    };
+    for (sql, more, theirs) in sets {
+        denied(Terms(least, stays), &[sql]);
+        let (meters, stays) = (with(least, more), with(stays, theirs));
+        let given = |of: &[(String, Vec<Operation>)]| of.iter().map(|(name, of)| (name.clone(), of.iter().copied().collect())).collect();
+        let contracts = [contract("energy.meters", given(&meters)), contract("health.stays", given(&stays))];
+        asked(sql, &contracts, |_| {}).map(drop).unwrap_or_else(|denial| panic!("{sql}\n{denial}"));
+    }
+    for one in ["peak", "peak * 2 + 1", "CASE WHEN poor THEN peak END"] {
+        allowed(Terms(least, &[]), &[&format!("SELECT COUNT(DISTINCT {one}) AS n FROM energy.meters")]);
+        let met = format!("SELECT COUNT(DISTINCT {one}) AS n FROM energy.meters m JOIN health.stays h ON h.resident = m.resident");
+        allowed(Terms(&[least, &[("resident", &[Join])]].concat(), &[("resident", &[Join])]), &[&met]);
+    }
+}
