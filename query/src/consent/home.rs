@@ -16,7 +16,7 @@ use ledger::contract::{Operation, Sizes};
 
 use super::{
     Unknown,
-    expr::Row,
+    expr::{Row, uncast},
     label::{Atom, Kind, Label, Source},
     uses::Uses,
 };
@@ -225,7 +225,11 @@ impl Home {
         }
         let mut order = Label::default();
         for by in &f.params.order_by {
-            order = order.and(&self.ordered(&by.expr, schema, input)?);
+            // what a percentile is of comes before it WITHIN GROUP, and is ordered by nothing else
+            let own = is_percentile(f.func.name()) && f.params.args.first().is_some_and(|of| uncast(of) == uncast(&by.expr));
+            if !own {
+                order = order.and(&self.ordered(&by.expr, schema, input)?);
+            }
         }
         if matches!(f.func.name(), "first_value" | "last_value" | "nth_value") {
             given = given.and(&input.placed(&order));
@@ -263,13 +267,7 @@ impl Home {
                 let sums: Vec<_> = args.iter().map(|arg| self.uses.fold(Corr, &arg.clone().and(given), rows)).collect();
                 Label::union(&sums)
             }
-            "median"
-            | "approx_median"
-            | "percentile_cont"
-            | "percentile_disc"
-            | "percentile_below"
-            | "percentile_above"
-            | "approx_percentile_cont" => self.uses.fold(Median, &arg.and(given), rows),
+            name if is_percentile(name) => self.uses.fold(Median, &arg.and(given), rows),
             // which set of keys a row is of
             "grouping" => Label::default(),
             // values of single rows
@@ -402,6 +400,19 @@ impl Labels {
     pub(super) fn joined_on(&self, on: &BTreeSet<Source>) -> Self {
         Labels::new(self.columns.iter().map(|c| c.joined_on(on)).collect(), self.rows.joined_on(on)).of(&[self])
     }
+}
+
+fn is_percentile(name: &str) -> bool {
+    matches!(
+        name,
+        "median"
+            | "approx_median"
+            | "percentile_cont"
+            | "percentile_disc"
+            | "percentile_below"
+            | "percentile_above"
+            | "approx_percentile_cont"
+    )
 }
 
 /// Whether a window's frame is its whole partition.

@@ -2,7 +2,7 @@
 
 use super::denials::asked;
 use super::*;
-use Operation::{Avg, Count, CountDistinct, Filter, Group, Join, Max, Order, Release, Sum};
+use Operation::{Avg, Count, CountDistinct, Filter, Group, Join, Max, Median, Order, Release, Sum};
 
 /// What contracts for `energy.meters` and `health.stays` allow.
 #[derive(Clone, Copy)]
@@ -236,5 +236,14 @@ fn how_many_different_values_there_are_of_two_says_which_are_equal() {
         allowed(Terms(least, &[]), &[&format!("SELECT COUNT(DISTINCT {one}) AS n FROM energy.meters")]);
         let met = format!("SELECT COUNT(DISTINCT {one}) AS n FROM energy.meters m JOIN health.stays h ON h.resident = m.resident");
         allowed(Terms(&[least, &[("resident", &[Join])]].concat(), &[("resident", &[Join])]), &[&met]);
+    }
+}
+
+#[test]
+fn a_percentile_is_ordered_by_what_it_is_of() {
+    for of in ["PERCENTILE_CONT(0.9)", "PERCENTILE_DISC(0.9)"] {
+        let sql = format!("SELECT {of} WITHIN GROUP (ORDER BY kwh) AS x FROM energy.meters");
+        allowed(Terms(&[("kwh", &[Median])], &[]), &[&sql]);
+        denied(Terms(&[("kwh", &[Sum, Order])], &[]), &[&sql]);
     }
 }
