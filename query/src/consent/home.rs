@@ -104,7 +104,13 @@ impl Home {
             LogicalPlan::Join(j) => self.join(j),
             LogicalPlan::Union(u) => {
                 let all = u.inputs.iter().map(|input| self.plan(input)).collect::<Result<Vec<_>, _>>()?;
-                let column = |i: usize| Label::one_of(all.iter().filter_map(|labels| labels.columns.get(i)));
+                // literals of nobody's rows are a list, as VALUES are
+                let list: Option<Rc<str>> = all.iter().all(|labels| labels.rows.0.is_empty()).then(|| whole_text(plan).into());
+                let column = |i: usize| {
+                    let one = Label::one_of(all.iter().filter_map(|labels| labels.columns.get(i)));
+                    let listed = list.as_ref().filter(|_| one.0.is_empty());
+                    listed.map_or(one, |list| Label::of(Source::Listed(list.clone(), i)))
+                };
                 let columns = (0..u.schema.fields().len()).map(column).collect();
                 Ok(Labels::new(columns, Label::union(all.iter().map(|labels| &labels.rows))).of(&all.iter().collect::<Vec<_>>()))
             }

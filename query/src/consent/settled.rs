@@ -164,10 +164,11 @@ impl Uses {
     }
 }
 
-/// What is known with what: a public table's columns are known together.
+/// What is known with what: the columns of a public table, or of a list, are known together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Node {
     Public(Rc<str>),
+    Listed(Rc<str>),
     Other(Source),
 }
 
@@ -175,6 +176,7 @@ impl Node {
     fn of(source: &Source) -> Self {
         match source {
             Source::Column(table, _) if is_public(table) => Node::Public(table.clone()),
+            Source::Listed(list, _) => Node::Listed(list.clone()),
             source => Node::Other(source.clone()),
         }
     }

@@ -247,3 +247,13 @@ fn a_percentile_is_ordered_by_what_it_is_of() {
         denied(Terms(&[("kwh", &[Sum, Order])], &[]), &[&sql]);
     }
 }
+
+/// As those of a public table are, whichever of them is joined on.
+#[test]
+fn the_columns_of_a_list_are_known_together() {
+    for (list, by) in [("(VALUES (1, 11), (2, 12)) v(id, nr)", "v.nr"), ("(SELECT 1 AS id UNION ALL SELECT 2) v", "v.id")] {
+        let sql = format!("SELECT {by}, SUM(m.peak) AS s FROM energy.meters m JOIN {list} ON m.zone = v.id GROUP BY {by}");
+        denied(Terms(&[("*", &[Count]), ("peak", &[Sum]), ("zone", &[Join, Filter])], &[]), &[&sql]);
+        allowed(Terms(&[("*", &[Count]), ("peak", &[Sum]), ("zone", &[Group])], &[]), &[&sql]);
+    }
+}
