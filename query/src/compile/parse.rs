@@ -15,7 +15,7 @@ use datafusion::{
     },
     execution::SessionStateDefaults,
     logical_expr::{
-        AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, Volatility, WindowUDF,
+        AggregateUDF, Expr, FetchType, HigherOrderUDF, Limit, LogicalPlan, ScalarUDF, SkipType, TableSource, Volatility, WindowUDF,
         planner::{ContextProvider, ExprPlanner},
     },
     optimizer::{
@@ -96,6 +96,7 @@ pub(super) fn parse(sql: &str, catalog: &Catalog) -> Result<(LogicalPlan, Text),
         .with_skip_failing_rules(false);
     let plan = Optimizer::with_rules(rules()).optimize(plan, &context, |_, _| {}).map_err(|e| text.explain(&e))?;
     subquery::all_joined(&plan, &text)?;
+    whole_numbers(&plan, &text)?;
     let plan = spans::exact(plan, &text)?;
     // rewriting may make it larger
     bound::check(&plan, &text)?;
@@ -282,6 +283,27 @@ fn deterministic(plan: &LogicalPlan, text: &Text) -> Result<(), SqlError> {
                 .at(text.word(&name)))
         }
     }
+}
+
+/// How many rows there may be is written in the question: what is computed for it would be read by nobody who asks what the question does.
+fn whole_numbers(plan: &LogicalPlan, text: &Text) -> Result<(), SqlError> {
+    let written = |limit: &Limit| {
+        let known = limit.get_skip_type().map(|skip| matches!(skip, SkipType::Literal(_)));
+        Ok::<_, DataFusionError>(known? && matches!(limit.get_fetch_type()?, FetchType::Literal(_)))
+    };
+    let mut all = true;
+    let walk = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Limit(limit) = node {
+            all &= written(limit)?;
+        }
+        Ok(if all { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    });
+    walk.map_err(|e| text.explain(&e))?;
+    if all {
+        return Ok(());
+    }
+    let place = text.keyword("LIMIT").or_else(|| text.keyword("OFFSET"));
+    Err(SqlError::unsupported("LIMIT and OFFSET of what is computed are not supported", "write a number").at(place))
 }
 
 /// The catalogue as DataFusion's binder asks for it: tables without data, the functions that come with DataFusion, and one of ours.

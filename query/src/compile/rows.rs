@@ -118,7 +118,7 @@ impl<'a> Rows<'a> {
                 let (SkipType::Literal(skip), FetchType::Literal(fetch)) =
                     (l.get_skip_type().map_err(internal)?, l.get_fetch_type().map_err(internal)?)
                 else {
-                    return Err(SqlError::unsupported("LIMIT with an expression", "write a number").at(self.text.keyword("LIMIT")));
+                    return Err(internal("LIMIT with an expression"));
                 };
                 match l.input.as_ref() {
                     LogicalPlan::Sort(s) if s.fetch.is_none() => self.top(&s.input, &s.expr, skip, fetch, demands),

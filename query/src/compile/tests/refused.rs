@@ -27,6 +27,11 @@ const CASES: &[(&str, Code, &str)] = &[
         Code::Unsupported,
         "1:35: LIMIT of what is no number of rows is not supported: write how many rows there may be",
     ),
+    (
+        "SELECT COUNT(*) FROM health.covid LIMIT (SELECT COUNT(*) FROM health.covid)",
+        Code::Unsupported,
+        "1:35: LIMIT and OFFSET of what is computed are not supported: write a number",
+    ),
     ("SELECT COUNT(*) FROM health.covid FETCH FIRST 3 ROWS ONLY", Code::Unsupported, "1:35: FETCH is not supported: write LIMIT"),
     (
         "SELECT COUNT(*) FROM health.covid WHERE borough COLLATE \"C\" = 'x'",
