@@ -18,7 +18,7 @@
 //!
 //! * What is compared, itself or what is computed or aggregated of it, is FILTER: WHERE, HAVING, CASE, FILTER (WHERE …), and functions that
 //!   tell values apart. Equality with a column of another table is JOIN, wherever it stands.
-//! * A sum of sums is a sum; other aggregates of groups need GROUP for the keys these were made by, unless these are joined on. A group key
+//! * A sum of sums is a sum; other aggregates of groups need GROUP for the keys these were made by, unless these groups are joined on them. A group key
 //!   is grouped by together with all that it was matched with.
 //! * AVG, VAR and CORR open the sums and counts they follow from.
 //!   A mean of integers that is compared where several owners' groups are is a sum compared with so many times a count, which needs COUNT as well.
@@ -29,7 +29,9 @@
 //! * What may come out may be ordered by. Who may GROUP by a column may count its different values. Who may GROUP by
 //!   it may match it with public tables, and its table with itself.
 //! * Rows that are told apart by their place in an order are ORDER of what orders them; in no order, or in one of public values, nobody may, where anything is done with them but to show them.
+//!   What is equal in an order is in none.
 //! * An aggregate over a frame that is not the whole partition has the row's value in it. What a question brings along itself, VALUES or computed of public tables, chooses as a literal does.
+//! * What is matched with another table's column, and is no column as it stands, is used as by grouping by it. How many different values of a mixture there are compares its columns.
 //! * Who shows a column row by row shows all that it was matched with. Rows that come out are counted, where no column of their table does; so are those beside which values are aggregated that are nobody's.
 //! * What rounds, or has no value because of a comparison (NULLIF, TRY_CAST), is FILTER, too.
 

@@ -35,6 +35,8 @@ pub(super) struct Labels {
     single: Label,
     /// What they are in order of.
     order: Label,
+    /// The columns on which they were joined: groups by these are the join's.
+    pub(super) joined: BTreeSet<Source>,
 }
 
 /// Interprets sub-plans.
@@ -88,7 +90,7 @@ impl Home {
             LogicalPlan::Distinct(Distinct::All(input)) => {
                 let input = self.plan(input)?;
                 self.uses.placed(&input.rows);
-                Ok(self.grouped(&input.columns))
+                Ok(self.grouped(&input.columns, &input))
             }
             LogicalPlan::Aggregate(a) => self.aggregate(a),
             LogicalPlan::Window(w) => {
@@ -187,10 +189,10 @@ impl Home {
     }
 
     /// One row for each tuple of keys.
-    pub(super) fn grouped(&mut self, keys: &[Label]) -> Labels {
+    pub(super) fn grouped(&mut self, keys: &[Label], of: &Labels) -> Labels {
         let columns: Vec<Label> = keys.iter().map(|key| self.uses.key(key)).collect();
-        let rows = Label::union(&columns).split();
-        Labels::new(columns, rows)
+        let rows = self.uses.grouped(&Label::union(&columns), &of.rows, &of.joined);
+        Labels { joined: of.joined.clone(), ..Labels::new(columns, rows) }
     }
 
     fn aggregate(&mut self, a: &Aggregate) -> Result<Labels, Unknown> {
@@ -207,21 +209,21 @@ impl Home {
             a.group_expr.clone()
         };
         let labels = self.exprs(&keys, schema, &input)?;
-        let Labels { mut columns, rows, .. } = self.at("GROUP BY", |me| {
+        let mut groups = self.at("GROUP BY", |me| {
             me.uses.placed(&input.rows);
-            me.grouped(&labels)
+            me.grouped(&labels, &input)
         });
         // which of the sets a row is of is public
-        columns.extend(sets.then(Label::default));
+        groups.columns.extend(sets.then(Label::default));
         for e in &a.aggr_expr {
             let Expr::AggregateFunction(function) = unalias(e) else { return Err(Unknown::of("an aggregate without a function")) };
             let label = self.at(&words(e), |me| me.function(function, schema, &input))?;
-            columns.push(label.and(&rows));
+            groups.columns.push(label.and(&groups.rows));
         }
-        if columns.len() != a.schema.fields().len() {
+        if groups.columns.len() != a.schema.fields().len() {
             return Err(Unknown::of("an aggregate with other columns than its keys and functions"));
         }
-        Ok(Labels::new(columns, rows))
+        Ok(groups)
     }
 
     fn function(&mut self, f: &AggregateFunction, schema: &DFSchema, input: &Labels) -> Result<Label, Unknown> {
@@ -286,7 +288,7 @@ impl Home {
 
     fn window(&mut self, f: &WindowFunction, schema: &DFSchema, input: &Labels) -> Result<Label, Unknown> {
         let keys = self.exprs(&f.params.partition_by, schema, input)?;
-        let split = self.uses.parted(&keys);
+        let split = self.uses.parted(&keys, &input.joined);
         let mut order = Label::default();
         for by in &f.params.order_by {
             order = order.and(&self.ordered(&by.expr, schema, input)?);
@@ -332,7 +334,8 @@ impl Home {
             on_left.extend(l.joining());
             on_right.extend(r.joining());
         }
-        let (left, right) = (left.joined_on(&on_left), right.joined_on(&on_right));
+        let (left, right) = (self.joined_on(&left, &on_left), self.joined_on(&right, &on_right));
+        let met = &left.joined | &right.joined;
         let both = Labels::new(left.columns.iter().chain(&right.columns).cloned().collect(), Label::default());
         if let Some(filter) = &j.filter {
             let schema = j.left.schema().join(j.right.schema()).map_err(|_| Unknown::of("a join of relations of one name"))?;
@@ -366,19 +369,33 @@ impl Home {
             }
             other => return Err(Unknown::of(format!("a {other} join"))),
         };
-        Ok(Labels { single, ..Labels::new(columns, rows) })
+        Ok(Labels { single, joined: met, ..Labels::new(columns, rows) })
+    }
+
+    /// After a join on these sources.
+    pub(super) fn joined_on(&mut self, labels: &Labels, on: &BTreeSet<Source>) -> Labels {
+        labels.columns.iter().chain([&labels.rows]).for_each(|label| self.uses.joins(label, on));
+        let columns = labels.columns.iter().map(|c| c.joined_on(on)).collect();
+        let out = Labels::new(columns, labels.rows.joined_on(on)).of(&[labels]);
+        Labels { joined: &labels.joined | on, ..out }
     }
 }
 
 impl Labels {
     /// In no order.
     pub(super) fn new(columns: Vec<Label>, rows: Label) -> Self {
-        Labels { columns, single: rows.clone(), rows, order: Label::default() }
+        Labels { columns, single: rows.clone(), rows, order: Label::default(), joined: BTreeSet::new() }
     }
 
     /// Of which each is a row of each of these, or of one of them.
     pub(super) fn of(self, all: &[&Labels]) -> Self {
-        Labels { single: Label::union(all.iter().map(|one| &one.single)), ..self }
+        let joined = all.iter().flat_map(|one| one.joined.iter().cloned()).collect();
+        Labels { single: Label::union(all.iter().map(|one| &one.single)), joined, ..self }
+    }
+
+    /// Of which each is a row of the base, and was joined with the table's.
+    pub(super) fn looked_up(self, base: &Labels, table: &Labels) -> Self {
+        Labels { joined: &base.joined | &table.joined, ..self.of(&[base]) }
     }
 
     /// Of a place among the rows in an order by values with this label. What orders them is known to whoever may order by it. What is equal in it is in no order: where it is nothing of
@@ -400,11 +417,6 @@ impl Labels {
     fn cut(self) -> Self {
         let rows = self.rows.clone().and(&self.placed(&self.order));
         Labels { rows, ..self }
-    }
-
-    /// After a join on these sources.
-    pub(super) fn joined_on(&self, on: &BTreeSet<Source>) -> Self {
-        Labels::new(self.columns.iter().map(|c| c.joined_on(on)).collect(), self.rows.joined_on(on)).of(&[self])
     }
 }
 

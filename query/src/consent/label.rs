@@ -55,6 +55,8 @@ pub(super) enum Kind {
     Split {
         /// Whether it has.
         joined: bool,
+        /// Which groups by it: the same rows may be grouped again elsewhere.
+        group: usize,
     },
 }
 
@@ -308,7 +310,7 @@ impl Label {
 
     fn tested_of(&self, of: Operation, words: &str, groups: &Rc<BTreeSet<Source>>) -> Self {
         let words: Rc<str> = words.into();
-        let joined = self.0.iter().any(|atom| atom.kind == (Kind::Split { joined: true }));
+        let joined = self.0.iter().any(|atom| matches!(atom.kind, Kind::Split { joined: true, .. }));
         self.map(|atom| {
             let row = atom.folds.is_empty() && !atom.kind.is_key();
             let test = || {
@@ -325,7 +327,7 @@ impl Label {
                 {
                     Atom::new(atom.source.clone(), Kind::Presence)
                 }
-                Kind::Presence | Kind::Split { joined: false } if !row => test(),
+                Kind::Presence | Kind::Split { joined: false, .. } if !row => test(),
                 _ => atom.clone(),
             })
         })
@@ -422,10 +424,10 @@ impl Label {
     }
 
     /// Of the groups of values with this label: how many rows they have follows from them.
-    pub(super) fn split(&self) -> Self {
+    pub(super) fn split(&self, group: usize) -> Self {
         self.map(|atom| {
             let of_column = matches!(atom.source, Source::Column(..) | Source::Listed(..));
-            of_column.then(|| Atom::new(atom.source.clone(), Kind::Split { joined: false }))
+            of_column.then(|| Atom::new(atom.source.clone(), Kind::Split { joined: false, group }))
         })
     }
 
@@ -433,7 +435,7 @@ impl Label {
     pub(super) fn joined_on(&self, on: &BTreeSet<Source>) -> Self {
         self.map(|atom| {
             let kind = match &atom.kind {
-                Kind::Split { .. } if on.contains(&atom.source) => Kind::Split { joined: true },
+                Kind::Split { group, .. } if on.contains(&atom.source) => Kind::Split { joined: true, group: *group },
                 kind => kind.clone(),
             };
             Some(Atom { kind, ..atom.clone() })

@@ -83,7 +83,7 @@ impl Home {
                 base.columns.push(met);
                 base.rows = base.rows.clone().and(&table.rows);
                 // which row is looked up follows from the row that it is looked up for
-                Labels::new(base.columns.clone(), base.rows.clone()).of(&[&base])
+                Labels::new(base.columns.clone(), base.rows.clone()).looked_up(&base, &table)
             }
             Operator::Pairs { left, right, on } => {
                 let on: Vec<_> = on.iter().map(|(l, r)| (*l, *r, format!("{} = {}", words(left, *l), words(right, *r)))).collect();
@@ -102,16 +102,16 @@ impl Home {
             Operator::Group { input, keys, folds } => {
                 let of = labels(input);
                 let keys: Vec<Label> = keys.iter().map(|key| of.columns[*key].clone()).collect();
-                let Labels { mut columns, rows, .. } = self.at("GROUP BY", |me| {
+                let mut groups = self.at("GROUP BY", |me| {
                     me.uses.placed(&of.rows);
-                    me.grouped(&keys)
+                    me.grouped(&keys, of)
                 });
                 for (i, fold) in folds.iter().enumerate() {
                     let place = &relation.columns.get(keys.len() + i).map_or("", |c| c.words.as_str());
                     let label = self.at(place, |me| me.row_fold(fold, of))?;
-                    columns.push(label.and(&rows));
+                    groups.columns.push(label.and(&groups.rows));
                 }
-                Labels::new(columns, rows)
+                groups
             }
             Operator::Total { input, folds } => {
                 let of = labels(input);
@@ -146,7 +146,7 @@ impl Home {
                 let of = labels(input);
                 let order = self.sorted(by, of, plan.relation(*input));
                 let place = of.placed(&order);
-                let split = self.uses.parted(partition.iter().map(|c| &of.columns[*c]));
+                let split = self.uses.parted(partition.iter().map(|c| &of.columns[*c]), &of.joined);
                 let mut columns = of.columns.clone();
                 for (i, function) in functions.iter().enumerate() {
                     let words = relation.columns.get(of.columns.len() + i).map_or("", |c| c.words.as_str());
@@ -168,7 +168,7 @@ impl Home {
             on_left.extend(l.joining());
             on_right.extend(r.joining());
         }
-        (left.joined_on(&on_left), right.joined_on(&on_right))
+        (self.joined_on(left, &on_left), self.joined_on(right, &on_right))
     }
 
     fn sorted(&mut self, by: &[SortKey], of: &Labels, relation: &Relation) -> Label {

@@ -132,8 +132,8 @@ impl Uses {
                     };
                     add(source, *of, or, grouped, place);
                 }
-                Need::Split if self.edges.iter().any(|(a, b, _)| a == source || b == source) => {}
-                Need::Split => add(source, Operation::Group, &[], &none, place),
+                Need::Split(group) if self.is_joined(source, *group) => {}
+                Need::Split(_) => add(source, Operation::Group, &[], &none, place),
                 Need::Anything => add(source, Operation::Count, &Operation::ALL, &none, place),
             }
         }

@@ -31,6 +31,12 @@ pub(super) struct Uses {
     /// What was matched with what.
     pub(super) edges: Vec<(Source, Source, String)>,
     pub(super) compared: Vec<Compared>,
+    /// How many times rows were grouped.
+    groups: usize,
+    /// Which groups by a column are those that a join on it forms.
+    joined: BTreeSet<(Source, usize)>,
+    /// Groups by a column that were grouped by it again.
+    within: BTreeSet<(Source, usize, usize)>,
 }
 
 /// An aggregate that was compared (FILTER) or ordered by (ORDER).
@@ -57,8 +63,8 @@ pub(super) enum Need {
     Met,
     /// That rows are told apart by their place in no order: whoever may see the groups may tell these apart.
     Place,
-    /// To group by it further in. Where it is joined on, the join forms the groups as well.
-    Split,
+    /// To group by it further in, in groups of this number. Where these are joined on it, the join forms them as well.
+    Split(usize),
     /// What it was matched with comes out row by row: a table of which nothing else does is so divided into groups.
     Shown,
     /// Whoever may do anything with the column may know whether it has a value.
@@ -77,8 +83,14 @@ impl Uses {
     }
 
     /// Rows grouped by it say something of their own: they come out, or, further in, something is done with each of them.
-    fn split(&mut self, atom: &Atom, need: Need) {
-        let (Kind::Split { joined: false }, Source::Column(_, column)) = (&atom.kind, &atom.source) else { return };
+    fn split(&mut self, atom: &Atom) {
+        if let Kind::Split { group, .. } = atom.kind {
+            self.split_for(atom, Need::Split(group));
+        }
+    }
+
+    fn split_for(&mut self, atom: &Atom, need: Need) {
+        let (Kind::Split { joined: false, .. }, Source::Column(_, column)) = (&atom.kind, &atom.source) else { return };
         let place = std::mem::replace(&mut self.place, format!("GROUP BY {column}"));
         self.note(&atom.source, need);
         self.place = place;
@@ -109,9 +121,42 @@ impl Uses {
                 Kind::Presence if matches!(atom.source, Source::Rows(_)) => {}
                 Kind::Presence => self.note(&atom.source, Need::Anything),
                 Kind::Place => self.note(&atom.source, Need::Place),
-                Kind::Split { .. } => self.split(atom, Need::Split),
+                Kind::Split { .. } => self.split(atom),
             }
         }
+    }
+
+    /// Groups by these keys, of rows that were joined on some columns.
+    pub(super) fn grouped(&mut self, by: &Label, rows: &Label, joined: &BTreeSet<Source>) -> Label {
+        let group = self.groups;
+        self.groups += 1;
+        let made = by.split(group);
+        for source in made.splits() {
+            for inner in rows.0.iter().filter(|atom| atom.source == source) {
+                if let Kind::Split { group: inner, .. } = inner.kind {
+                    self.within.insert((source.clone(), inner, group));
+                }
+            }
+            if joined.contains(&source) {
+                self.joined.insert((source, group));
+            }
+        }
+        made
+    }
+
+    /// What was grouped is joined on these.
+    pub(super) fn joins(&mut self, label: &Label, on: &BTreeSet<Source>) {
+        for atom in label.0.iter().filter(|atom| on.contains(&atom.source)) {
+            if let Kind::Split { group, .. } = atom.kind {
+                self.joined.insert((atom.source.clone(), group));
+            }
+        }
+    }
+
+    /// Whether a join on the column forms these groups, or the groups that these were made into by it.
+    pub(super) fn is_joined(&self, source: &Source, group: usize) -> bool {
+        let outer = |(of, inner, outer): &(Source, usize, usize)| of == source && *inner == group && self.is_joined(source, *outer);
+        self.joined.contains(&(source.clone(), group)) || self.within.iter().any(outer)
     }
 
     /// Rows that were chosen by their place in no order, of which something is computed. Where they come out as they are, it is any of them.
@@ -170,10 +215,12 @@ impl Uses {
     }
 
     /// What windows' rows are divided by. What is computed is said to be so here; a column as it stands also where its parts come out.
-    pub(super) fn parted<'a>(&mut self, keys: impl IntoIterator<Item = &'a Label>) -> Label {
+    pub(super) fn parted<'a>(&mut self, keys: impl IntoIterator<Item = &'a Label>, joined: &BTreeSet<Source>) -> Label {
         let keys: Vec<&Label> = keys.into_iter().collect();
         keys.iter().for_each(|key| self.parts(key));
-        Label::union(keys.into_iter().filter(|key| key.stands())).split()
+        let parts = self.grouped(&Label::union(keys.into_iter().filter(|key| key.stands())), &Label::default(), joined);
+        parts.0.iter().for_each(|part| self.split(part));
+        parts
     }
 
     /// What rows are divided by: as it is, who may GROUP by it may; what is computed of it compares, or who may group may see all that it could say.
@@ -183,14 +230,13 @@ impl Uses {
         let stands = label.stands();
         for atom in label.0.iter() {
             match &atom.kind {
-                _ if atom.is_value() && atom.folds.is_empty() => {
-                    self.note(&atom.source, if stands { Need::Split } else { Need::Pick });
-                }
+                _ if atom.is_value() && atom.folds.is_empty() && stands => {}
+                _ if atom.is_value() && atom.folds.is_empty() => self.note(&atom.source, Need::Pick),
                 Kind::Test { of: Operation::Filter, folded, groups, .. } if !folded.is_empty() => {
                     self.compared(Operation::Filter, &atom.source, *folded, groups);
                 }
                 Kind::Test { of: Operation::Filter, .. } => self.note(&atom.source, Need::Pick),
-                Kind::Split { .. } => self.split(atom, Need::Split),
+                Kind::Split { .. } => self.split(atom),
                 Kind::Presence if !matches!(atom.source, Source::Rows(_)) => self.note(&atom.source, Need::Anything),
                 _ => {}
             }
@@ -201,7 +247,7 @@ impl Uses {
     pub(super) fn count(&mut self, rows: &Label) -> Label {
         rows.map(|atom| match &atom.kind {
             // a group was joined with what is counted: it stands for rows of its table
-            Kind::Split { joined: true } => {
+            Kind::Split { joined: true, .. } => {
                 let Source::Column(table, _) = &atom.source else { return None };
                 Some(Atom { source: Source::Rows(table.clone()), kind: Kind::Presence, folds: Folds::of(Operation::Count) })
             }
@@ -269,10 +315,10 @@ impl Uses {
             self.mixed(label);
         }
         if has_value && !again {
-            splits(label).iter().chain(&splits(rows)).for_each(|atom| self.split(atom, Need::Split));
+            splits(label).iter().chain(&splits(rows)).for_each(|atom| self.split(atom));
         } else if has_value && operation == Sum {
             // a part that stands beside groups of another kind is summed once for each of them
-            splits(rows).iter().filter(|atom| !label.0.contains(*atom)).for_each(|atom| self.split(atom, Need::Split));
+            splits(rows).iter().filter(|atom| !label.0.contains(*atom)).for_each(|atom| self.split(atom));
         }
         let numbers = self.count(rows);
         if !has_value && !counted {
@@ -323,7 +369,7 @@ impl Uses {
 
     /// What groups are made by.
     pub(super) fn key(&mut self, label: &Label) -> Label {
-        label.0.iter().for_each(|atom| self.split(atom, Need::Split));
+        label.0.iter().for_each(|atom| self.split(atom));
         self.mixed(label);
         if label.stands() {
             self.placed(label);
@@ -370,7 +416,7 @@ impl Uses {
                 Kind::Presence if folds.is_empty() => self.operation(source, Operation::Release),
                 Kind::Presence => self.operation(source, Operation::Count),
                 Kind::Place => self.note(source, Need::Place),
-                Kind::Split { .. } if folds.is_empty() => self.split(atom, Need::Operation(Operation::Group)),
+                Kind::Split { .. } if folds.is_empty() => self.split_for(atom, Need::Operation(Operation::Group)),
                 Kind::Split { .. } if role == Role::Whether => {}
                 Kind::Split { .. } => self.operation(source, Operation::CountDistinct),
             }
@@ -384,8 +430,9 @@ impl Uses {
         for atom in rows.0.iter() {
             match &atom.kind {
                 // joined or not: they are the rows of the answer
-                Kind::Split { joined } if !(single && *joined) => {
-                    self.split(&Atom { kind: Kind::Split { joined: false }, ..atom.clone() }, Need::Operation(Operation::Group));
+                Kind::Split { joined, group } if !(single && *joined) => {
+                    let made = Atom { kind: Kind::Split { joined: false, group: *group }, ..atom.clone() };
+                    self.split_for(&made, Need::Operation(Operation::Group));
                 }
                 Kind::Presence if several && matches!(atom.source, Source::Rows(_)) => self.note(&atom.source, Need::Rows),
                 // a group that was joined stands for rows of its table

@@ -257,3 +257,33 @@ fn the_columns_of_a_list_are_known_together() {
         allowed(Terms(&[("*", &[Count]), ("peak", &[Sum]), ("zone", &[Group])], &[]), &[&sql]);
     }
 }
+
+#[test]
+fn a_join_forms_the_groups_that_are_joined_and_no_others() {
+    let groups = "(SELECT resident, SUM(peak) AS s, COUNT(*) AS n FROM energy.meters GROUP BY resident) q";
+    let least: Allowed<'_> = &[("*", &[Count]), ("peak", &[Sum]), ("resident", &[Join])];
+    let stays: Allowed<'_> = &[("*", &[Count]), ("resident", &[Join])];
+    let elsewhere = format!(
+        "SELECT SUM(s) AS s, (SELECT COUNT(*) FROM energy.meters m JOIN public.zones z ON z.zone = m.resident) AS o FROM {groups} WHERE n = 2"
+    );
+    denied(Terms(least, stays), &[&elsewhere]);
+    allowed(Terms(&[("*", &[Count]), ("peak", &[Sum]), ("resident", &[Join, Group])], stays), &[&elsewhere]);
+    for met in [
+        format!("SELECT SUM(s) AS s FROM {groups} JOIN health.stays h ON h.resident = q.resident WHERE n = 2"),
+        format!("SELECT SUM(s) AS s FROM {groups} WHERE n = 2 AND q.resident IN (SELECT resident FROM health.stays)"),
+        "SELECT SUM(s) AS s FROM (SELECT m.resident, SUM(peak) AS s FROM energy.meters m JOIN health.stays h ON h.resident = m.resident \
+         GROUP BY m.resident HAVING COUNT(*) = 2) q"
+            .to_owned(),
+    ] {
+        allowed(Terms(least, stays), &[&met]);
+    }
+    // those of groups are groups of theirs
+    let twice = "SELECT SUM(h.days) AS x FROM (SELECT resident, MAX(s) AS s FROM (SELECT resident, zone, SUM(peak) AS s FROM energy.meters \
+                 GROUP BY resident, zone) p GROUP BY resident) q JOIN health.stays h ON h.resident = q.resident";
+    let stays: Allowed<'_> = &[("*", &[Count]), ("days", &[Sum]), ("resident", &[Join])];
+    allowed(Terms(&[("*", &[Count]), ("peak", &[Sum, Max]), ("resident", &[Join]), ("zone", &[Group])], stays), &[twice]);
+    let beside = "SELECT SUM(q.s) AS x FROM (SELECT zone, SUM(peak) AS s FROM energy.meters GROUP BY zone) q \
+                  CROSS JOIN (SELECT DISTINCT zone FROM energy.meters) r";
+    denied(Terms(&[("peak", &[Sum])], &[]), &[beside]);
+    allowed(Terms(&[("peak", &[Sum]), ("zone", &[Group])], &[]), &[beside]);
+}
