@@ -16,7 +16,7 @@ use super::super::{
     entities::{OWN, unalias},
     given::is_condition,
 };
-use crate::compile::range;
+use crate::compile::{expr::Reads, range};
 
 /// Rows in which a value is written alike, and adds something.
 pub(super) struct Kind {
@@ -63,7 +63,7 @@ impl Part {
             None => vec![Taken::Chosen],
             // rows that are only counted are known to have a value where they are compared
             Some(names) if names.is_empty() && chosen.is_some() => {
-                let read = whens.iter().flat_map(|e| e.column_refs()).flat_map(|c| origin(c, plan).unwrap_or_default());
+                let read = whens.iter().flat_map(|e| e.reads()).flat_map(|c| origin(c, plan).unwrap_or_default());
                 read.collect::<BTreeSet<_>>().into_iter().chain([String::new()]).map(Taken::Present).collect()
             }
             Some(names) => vec![Taken::Present(names.into_iter().collect::<Vec<_>>().join(", "))],
@@ -302,7 +302,7 @@ fn origin(c: &Column, plan: &LogicalPlan) -> Option<BTreeSet<String>> {
 
 /// Whether an expression reads what protects the answer.
 fn is_own(e: &Expr, plan: &LogicalPlan) -> bool {
-    e.column_refs().into_iter().any(|c| origin(c, plan).is_some_and(|names| names.iter().any(|name| name.starts_with(OWN))))
+    e.reads().into_iter().any(|c| origin(c, plan).is_some_and(|names| names.iter().any(|name| name.starts_with(OWN))))
 }
 
 /// Whether a value without a choice is NULL, or 0 where values are summed.
