@@ -36,7 +36,7 @@ impl Way {
 
     /// This way, and then another for what follows.
     pub(super) fn then(self, next: &Way) -> Self {
-        let (cost, seconds) = (self.cost.then(next.cost.clone()), self.seconds + next.seconds);
+        let (cost, seconds) = (self.cost.then(next.cost), self.seconds + next.seconds);
         Way { words: self.words, cost, is_exact: self.is_exact && next.is_exact, seconds }
     }
 }
