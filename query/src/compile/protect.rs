@@ -62,7 +62,7 @@ impl<'a> Groups<'a> {
         let groups = Groups { protection, catalog, text, parts, sums: dominance::sums(plan), beside_total: false };
         let groups = if groups.noise(plan).is_some() { groups.without_dominance()? } else { groups };
         let asked = groups.concern(plan);
-        Ok(Groups { beside_total: asked && margins::beside_total(plan, protection)?, ..groups })
+        Ok(Groups { beside_total: asked && margins::beside_total(plan, protection, catalog)?, ..groups })
     }
 
     fn rule(self) -> Rule {

@@ -3,9 +3,12 @@
 //! It holds for sums, and for all that follows from sums, and it is about the entities whose values are summed. Where rows are of named entities, the total of
 //! each within a group is a window over the rows, and the greatest is its MAX in the group. Rows that are sums themselves carry the greatest share of one
 //! entity beside each sum. An entity may be in several of them, and what is added up then are the greatest shares: no less than any one can have.
+//! The whole of which no one may have too much is what all entities have together ([`Portions`]): constants in a sum are nobody's, and hide nobody.
 //! A count is no sum: of who is counted each is one. Nor is a MIN, a MAX or a percentile, which is one row's by nature.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod portions;
+
+pub(super) use portions::{Mixed, Portion, Portions, Projected};
 
 use datafusion::{
     arrow::datatypes::DataType,
@@ -16,8 +19,7 @@ use datafusion::{
         sum::sum_udaf,
     },
     logical_expr::{
-        Case, Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, WindowFunctionDefinition,
-        expr::WindowFunction,
+        Case, Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, LogicalPlanBuilder, WindowFunctionDefinition, expr::WindowFunction,
     },
 };
 
@@ -71,6 +73,8 @@ pub(super) fn is_sum(aggregate: &Expr) -> bool {
 pub(super) struct Summand {
     pub(super) value: Expr,
     pub(super) given: Option<Expr>,
+    /// What the value is the product of, where an aggregate multiplies its arguments.
+    factors: Vec<Expr>,
 }
 
 impl Summand {
@@ -89,12 +93,13 @@ impl Summand {
             let both = args.iter().filter(|_| args.len() > 1).filter(|e| facts::nullable(e, input)).map(|e| e.clone().is_not_null());
             let given = f.params.filter.as_deref().cloned().into_iter().chain(both).reduce(Expr::and);
             for product in moments {
-                let value = match product {
-                    [i] => args.get(*i).cloned(),
-                    _ => product.iter().map(|i| wide(args.get(*i)?, input.schema)).collect::<Option<Vec<_>>>().and_then(multiplied),
+                let factors: Option<Vec<Expr>> = match product {
+                    [i] => args.get(*i).cloned().map(|value| vec![value]),
+                    _ => product.iter().map(|i| wide(args.get(*i)?, input.schema)).collect(),
                 };
-                let value = value.ok_or_else(|| internal("a moment is of the aggregate's arguments"))?;
-                let summand = Summand { value, given: given.clone() };
+                let value = factors.clone().and_then(multiplied);
+                let (value, factors) = value.zip(factors).ok_or_else(|| internal("a moment is of the aggregate's arguments"))?;
+                let summand = Summand { value, given: given.clone(), factors };
                 if !all.contains(&summand) {
                     all.push(summand);
                 }
@@ -116,14 +121,34 @@ impl Summand {
         }
     }
 
-    pub(super) fn total(&self) -> Expr {
-        sum(self.only(self.value.clone()))
+    /// What entities have of the value; `None` if it is made of other values.
+    pub(super) fn portion(&self, portions: &Portions, input: Input<'_>) -> Result<Option<Portion>, Mixed> {
+        match portions.of(&self.value, input) {
+            // what an aggregate multiplies it sums by itself as well, so that constants are looked at there
+            Err(mixed) if self.factors.len() > 1 => {
+                let factors = self.factors.iter().map(|e| portions.of(e, input)).collect::<Result<Option<Vec<_>>, _>>()?;
+                let rows: Option<Vec<Expr>> = factors.into_iter().flatten().map(Portion::of_row).collect();
+                let whole = rows.filter(|rows| !rows.is_empty()).and_then(multiplied);
+                whole.map(|whole| Some(Portion { greatest: whole.clone(), whole })).ok_or(mixed)
+            }
+            known => known,
+        }
+    }
+
+    /// Whether all of the value is of entities.
+    pub(super) fn is_total(&self, total: &Expr) -> bool {
+        self.total(self.value.clone()) == *total
+    }
+
+    /// The total of what entities have in all rows.
+    pub(super) fn total(&self, whole: Expr) -> Expr {
+        sum(self.only(whole))
     }
 
     /// The total of each row's entity in its group, as a window over the rows.
-    pub(super) fn of_entity(&self, groups: &[Expr], entity: &Column) -> Result<Expr, SqlError> {
+    pub(super) fn of_entity(&self, whole: Expr, groups: &[Expr], entity: &Column) -> Result<Expr, SqlError> {
         let by = groups.iter().map(|g| unalias(g).clone()).chain([Expr::Column(entity.clone())]).collect();
-        let total = WindowFunction::new(WindowFunctionDefinition::AggregateUDF(sum_udaf()), vec![self.only(self.value.clone())]);
+        let total = WindowFunction::new(WindowFunctionDefinition::AggregateUDF(sum_udaf()), vec![self.only(whole)]);
         Expr::from(total).partition_by(by).build().map_err(internal)
     }
 
@@ -138,168 +163,6 @@ impl Summand {
     /// The greatest portions of all rows.
     pub(super) fn portions(&self, portion: Expr) -> Expr {
         sum(self.only(portion))
-    }
-}
-
-/// How a row's columns are made of the values of a data set.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Portions {
-    /// Of these columns, the most that one entity has: the column itself, where that may be all.
-    of: BTreeMap<Column, Expr>,
-    /// Those of them that are computed of sums.
-    summed: BTreeSet<Column>,
-    /// Sums that the row shows: the most that one entity has of each, and the whole.
-    sums: Vec<(Expr, Expr)>,
-}
-
-impl Portions {
-    /// All of these columns may be of one.
-    pub(super) fn whole(columns: impl IntoIterator<Item = Column>) -> Self {
-        Portions { of: columns.into_iter().map(|c| (c.clone(), Expr::Column(c))).collect(), ..Portions::default() }
-    }
-
-    pub(super) fn add(&mut self, column: Column, portion: Expr) {
-        self.of.insert(column, portion);
-    }
-
-    /// A column is computed of sums.
-    pub(super) fn sum(&mut self, column: Column) {
-        self.summed.insert(column);
-    }
-
-    /// Whether a value is computed of sums.
-    pub(super) fn summed(&self, e: &Expr) -> bool {
-        e.column_refs().into_iter().any(|c| self.summed.contains(c))
-    }
-
-    pub(super) fn show(&mut self, greatest: Expr, whole: Expr) {
-        self.sums.push((greatest, whole));
-    }
-
-    pub(super) fn sums(&self) -> &[(Expr, Expr)] {
-        &self.sums
-    }
-
-    pub(super) fn concern(&self, e: &Expr) -> bool {
-        e.column_refs().into_iter().any(|c| self.of.contains_key(c))
-    }
-
-    /// The most that one entity has of a value that is not negative; `None` if it is made of other values.
-    pub(super) fn of(&self, e: &Expr, input: Input<'_>) -> Option<Expr> {
-        // what is not seen through may be all of one
-        let same = |of: &Expr| of.get_type(input.schema).ok() == e.get_type(input.schema).ok();
-        self.concern(e).then(|| self.parts(e, input).filter(same).unwrap_or_else(|| e.clone()))
-    }
-
-    fn parts(&self, e: &Expr, input: Input<'_>) -> Option<Expr> {
-        let of = |e: &Expr| self.of(e, input);
-        match e {
-            Expr::Column(c) => self.of.get(c).cloned(),
-            Expr::Alias(a) => of(&a.expr),
-            Expr::Cast(c) => {
-                let to = c.field.data_type();
-                let digits = |ty: &DataType| range::number(ty);
-                let exact = digits(&c.expr.get_type(input.schema).ok()?) <= digits(to);
-                of(&c.expr).filter(|_| exact).map(|of| cast(of, to.clone()))
-            }
-            Expr::BinaryExpr(b) if !may_be_negative(&b.left, input) && !may_be_negative(&b.right, input) => {
-                match (b.op, of(&b.left), of(&b.right)) {
-                    (Operator::Plus, Some(left), Some(right)) => Some(left + right),
-                    (Operator::Plus, left, right) => left.or(right),
-                    (Operator::Multiply, Some(left), None) => Some(left * b.right.as_ref().clone()),
-                    (Operator::Multiply, None, Some(right)) => Some(b.left.as_ref().clone() * right),
-                    _ => None,
-                }
-            }
-            Expr::ScalarFunction(f) => match (f.name(), f.args.as_slice()) {
-                ("coalesce", [x, other]) if !self.concern(other) => of(x),
-                _ => None,
-            },
-            Expr::Case(c) if c.expr.is_none() => self.chosen(c, input),
-            _ => None,
-        }
-    }
-
-    fn chosen(&self, c: &Case, input: Input<'_>) -> Option<Expr> {
-        let branch = |then: &Expr| match self.of(then, input) {
-            _ if may_be_negative(then, input) => None,
-            Some(of) => Some(of),
-            None => Some(Expr::Literal(ScalarValue::new_zero(&then.get_type(input.schema).ok()?).ok()?, None)),
-        };
-        let when = c.when_then_expr.iter().map(|(when, then)| Some((when.clone(), Box::new(branch(then)?)))).collect::<Option<_>>()?;
-        let otherwise = match &c.else_expr {
-            Some(e) => Some(Box::new(branch(e)?)),
-            None => None,
-        };
-        Some(Expr::Case(Case::new(None, when, otherwise)))
-    }
-
-    /// All columns that they are read from.
-    pub(super) fn columns(&self) -> impl Iterator<Item = Column> {
-        let exprs = self.of.values().chain(self.sums.iter().flat_map(|(greatest, whole)| [greatest, whole]));
-        exprs.flat_map(|e| e.column_refs().into_iter().cloned()).collect::<Vec<_>>().into_iter()
-    }
-
-    /// The same with columns of other names.
-    pub(super) fn moved(&self, to: impl Fn(&Expr) -> Result<Expr, SqlError>) -> Result<Self, SqlError> {
-        let mut moved = Portions::default();
-        for (column, portion) in &self.of {
-            if let Expr::Column(column) = to(&Expr::Column(column.clone()))? {
-                moved.of.insert(column, to(portion)?);
-            }
-        }
-        for column in &self.summed {
-            if let Expr::Column(column) = to(&Expr::Column(column.clone()))? {
-                moved.summed.insert(column);
-            }
-        }
-        for (greatest, whole) in &self.sums {
-            moved.sums.push((to(greatest)?, to(whole)?));
-        }
-        Ok(moved)
-    }
-
-    /// The same of the first `own` of some expressions, with what is needed for it added to these.
-    pub(super) fn projected(&self, exprs: &mut Vec<Expr>, own: usize, input: Input<'_>, mut name: impl FnMut() -> String) -> Projected {
-        let mut place = |exprs: &mut Vec<Expr>, e: Expr| {
-            exprs.iter().position(|p| *unalias(p) == e).unwrap_or_else(|| {
-                exprs.push(e.alias(name()));
-                exprs.len() - 1
-            })
-        };
-        let mut projected = Projected::default();
-        for i in 0..own {
-            let value = unalias(&exprs[i]).clone();
-            projected.summed.extend(self.summed(&value).then_some(i));
-            match self.of(&value, input) {
-                Some(of) if of == value => projected.of.push((i, i)),
-                Some(of) => projected.of.push((i, place(exprs, of))),
-                None => {}
-            }
-        }
-        for (greatest, whole) in &self.sums {
-            projected.sums.push((place(exprs, greatest.clone()), place(exprs, whole.clone())));
-        }
-        projected
-    }
-}
-
-/// [`Portions`] by the places of columns.
-#[derive(Default)]
-pub(super) struct Projected {
-    of: Vec<(usize, usize)>,
-    summed: Vec<usize>,
-    sums: Vec<(usize, usize)>,
-}
-
-impl Projected {
-    pub(super) fn at(self, column: impl Fn(usize) -> Column) -> Portions {
-        let expr = |place| Expr::Column(column(place));
-        Portions {
-            of: self.of.into_iter().map(|(c, portion)| (column(c), expr(portion))).collect(),
-            summed: self.summed.into_iter().map(&column).collect(),
-            sums: self.sums.into_iter().map(|(greatest, whole)| (expr(greatest), expr(whole))).collect(),
-        }
     }
 }
 

@@ -2,40 +2,37 @@
 //! entities go first, until at least two are hidden, and those hidden have as many entities together as one must have. This is
 //! `protocols::privacy::complement` as window functions over the groups: at home if one owner has all, else on shares.
 
+mod shown;
+
 use std::collections::BTreeSet;
 
 use datafusion::{
-    common::{
-        Column, ScalarValue,
-        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
-    },
+    common::{Column, ScalarValue},
     functions_aggregate::{min_max::min_udaf, sum::sum_udaf},
     functions_window::expr_fn::row_number,
     logical_expr::{
-        Expr, ExprFunctionExt, JoinType, LogicalPlan, LogicalPlanBuilder, WindowFrame, WindowFrameBound, WindowFrameUnits,
-        WindowFunctionDefinition, expr::WindowFunction, lit,
+        Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
+        expr::WindowFunction, lit,
     },
 };
 
-use super::{
-    entities::{choose, unalias},
-    refused,
-};
+use self::shown::Fold;
+use super::{entities::choose, refused};
 use crate::{
-    compile::{SqlError, expr::said, facts, internal},
+    catalog::Catalog,
+    compile::{SqlError, internal},
     protection::Protection,
 };
 
 /// Whether a question shows the groups of a protected data set beside their total. Refused is what shows groups of two kinds, and groups of which
 /// some are left out: what is left out would be hidden by nobody knows what.
-pub(super) fn beside_total(plan: &LogicalPlan, protection: &Protection) -> Result<bool, SqlError> {
-    let mut shown = Shown::default();
-    shown.plan(plan, false);
+pub(super) fn beside_total(plan: &LogicalPlan, protection: &Protection, catalog: &Catalog) -> Result<bool, SqlError> {
+    let shown = shown::folds(plan, protection, catalog);
     let mut beside = false;
     // a difference to a total has the noise of all that it is of: of data sets that have noise, and of no others
     let exact = |table: &&String| protection.noise.as_ref().is_none_or(|noise| !noise.datasets.contains(*table));
     for table in protection.datasets.keys().filter(exact) {
-        let of: Vec<&Fold> = shown.folds.iter().filter(|fold| fold.tables.contains(table)).collect();
+        let of: Vec<&Fold> = shown.iter().filter(|fold| fold.tables.contains(table)).collect();
         let kinds: BTreeSet<&[String]> = of.iter().map(|fold| fold.keys.as_slice()).collect();
         if kinds.len() < 2 {
             continue;
@@ -59,77 +56,6 @@ pub(super) fn beside_total(plan: &LogicalPlan, protection: &Protection) -> Resul
         beside = true;
     }
     Ok(beside)
-}
-
-/// What of a plan comes out, as far as it is folds of rows.
-#[derive(Default)]
-struct Shown {
-    folds: Vec<Fold>,
-}
-
-struct Fold {
-    tables: Vec<String>,
-    /// What it groups by, without the names of tables.
-    keys: Vec<String>,
-    /// Whether some of its groups are left out above it.
-    cut: bool,
-}
-
-impl Shown {
-    fn plan(&mut self, plan: &LogicalPlan, cut: bool) {
-        let keys = match plan {
-            LogicalPlan::Aggregate(a) => Some(a.group_expr.clone()),
-            LogicalPlan::Distinct(d) => Some(d.input().schema().columns().into_iter().map(Expr::Column).collect()),
-            _ => None,
-        };
-        if let Some(keys) = keys {
-            let mut keys: Vec<String> = keys.iter().map(named).collect();
-            keys.sort();
-            self.folds.push(Fold { tables: facts::tables(plan), keys, cut });
-            return;
-        }
-        if !matches!(plan, LogicalPlan::Filter(_)) {
-            self.values(plan);
-        }
-        let cut = cut
-            || match plan {
-                LogicalPlan::Filter(_) | LogicalPlan::Limit(_) => true,
-                LogicalPlan::Sort(s) => s.fetch.is_some(),
-                LogicalPlan::Join(j) => j.join_type != JoinType::Inner || !j.on.is_empty() || j.filter.is_some(),
-                _ => false,
-            };
-        match plan {
-            // what the other side has is not shown
-            LogicalPlan::Join(j) if matches!(j.join_type, JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark) => {
-                self.plan(&j.left, cut);
-            }
-            LogicalPlan::Join(j) if matches!(j.join_type, JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark) => {
-                self.plan(&j.right, cut);
-            }
-            _ => plan.inputs().into_iter().for_each(|input| self.plan(input, cut)),
-        }
-    }
-
-    /// Sub-queries that stand for values that are shown.
-    fn values(&mut self, plan: &LogicalPlan) {
-        let _ = plan.apply_expressions(|e| {
-            e.apply(|e| {
-                if let Expr::ScalarSubquery(s) = e {
-                    self.plan(&s.subquery, false);
-                }
-                Ok(TreeNodeRecursion::Continue)
-            })
-        });
-    }
-}
-
-/// A key's text, by whatever name its table goes.
-fn named(key: &Expr) -> String {
-    let plain = unalias(key).clone().transform(|e| match e {
-        Expr::Column(c) => Ok(Transformed::yes(Expr::Column(Column::new_unqualified(c.name)))),
-        other => Ok(Transformed::no(other)),
-    });
-    plain.map_or_else(|_| said(key), |plain| said(&plain.data))
 }
 
 /// What must hold of each row of a plan, in its columns.

@@ -6,7 +6,7 @@ use datafusion::{
     common::{DFSchema, ScalarValue, tree_node::Transformed},
     functions::core::expr_fn::{greatest, least},
     functions_window::expr_fn::row_number,
-    logical_expr::{Case, Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, TableScan, lit},
+    logical_expr::{Case, Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, Projection, TableScan, lit},
 };
 use ledger::contract::Bound;
 
@@ -39,6 +39,16 @@ pub(in crate::compile) fn bounded(plan: LogicalPlan, protection: &Protection, ca
         Some(e) => Err(e),
         None => Ok(moved.map_err(internal)?.data),
     }
+}
+
+/// Whether these are the columns of a table within their bounds, which alone have its name.
+pub(super) fn is_clamped(p: &Projection) -> bool {
+    let LogicalPlan::TableScan(scan) = p.input.as_ref() else { return false };
+    let own = |e: &Expr| match e {
+        Expr::Alias(a) => a.relation.as_ref() == Some(&scan.table_name),
+        other => matches!(other, Expr::Column(_)),
+    };
+    p.expr.iter().all(own)
 }
 
 fn of_scan(scan: &TableScan, table: &Table, data: &Protected) -> Result<LogicalPlan, SqlError> {

@@ -305,6 +305,14 @@ fn what_has_no_shares_is_refused() {
     let unclamped = Protection { dominance_pct: 50, ..homes(1) };
     for (sql, protection, what) in [
         ("SELECT zone, SUM(kwh) AS s FROM energy.meters GROUP BY zone", &unclamped, "kwh can be negative"),
+        ("SELECT zone, SUM(kwh + 20) AS s FROM energy.meters GROUP BY zone", &unclamped, "mixes values of energy.meters with others"),
+        ("SELECT SUM((kwh + 20) * (kwh + 20)) AS s FROM energy.meters", &at_most(50), "mixes values of energy.meters with others"),
+        ("SELECT SUM(LEAST(kwh, meter, 50)) AS s FROM energy.meters", &at_most(50), "mixes values of energy.meters with others"),
+        (
+            "SELECT SUM(x.m) AS s FROM (SELECT zone, MAX(kwh + 1000) AS m FROM energy.meters GROUP BY zone) x",
+            &at_most(50),
+            "mixes values of energy.meters with others",
+        ),
         ("SELECT zone, SUM(kwh - 1) AS s FROM energy.meters GROUP BY zone", &at_most(50), "can be negative"),
         ("SELECT SUM(DISTINCT kwh) AS s FROM energy.meters", &at_most(50), "of a value that several have, no one has a share"),
         ("SELECT home, SUM(kwh) AS s FROM energy.meters GROUP BY home", &at_most(50), "what is of one entity of energy.meters"),
@@ -342,4 +350,94 @@ fn a_greatest_share_is_in_the_plan_and_in_words() {
     let words = plan(15).protection.expect("it is protected").words();
     let line = "no home of energy.meters has more than 15 % of a sum that comes out, or it is NULL";
     assert!(words.iter().any(|w| w == line), "{words:?}");
+}
+
+/// Sums of values with what everybody knows, and what of them is of homes.
+const WITH_CONSTANTS: [(&str, &str); 12] = [
+    ("kwh + 100000", "kwh"),
+    ("1000000 - kwh", "kwh"),
+    ("3 * (kwh + 7)", "kwh"),
+    ("kwh + 0.5", "kwh"),
+    ("CASE WHEN zone < 3 OR green THEN kwh ELSE 100000 END", "CASE WHEN zone < 3 OR green THEN kwh END"),
+    ("CASE zone WHEN 1 THEN kwh ELSE 100000 END", "CASE zone WHEN 1 THEN kwh END"),
+    ("kwh + CASE WHEN green THEN 1000 ELSE 0 END", "kwh"),
+    ("kwh + 1000 * CAST(zone < 3 AS INT)", "kwh"),
+    ("COALESCE(kwh, 1000)", "kwh"),
+    ("GREATEST(kwh, 50)", "CASE WHEN kwh > 50 THEN kwh END"),
+    ("LEAST(kwh, 50)", "CASE WHEN kwh < 50 THEN kwh END"),
+    ("LEAST(GREATEST(kwh, 20) + 1, 60)", "CASE WHEN kwh > 20 AND kwh < 59 THEN kwh END"),
+];
+
+#[test]
+fn constants_hide_nobody() {
+    let mut seen = [0; 2];
+    for (seed, (value, own)) in (0..).zip(WITH_CONSTANTS.iter().chain(&WITH_CONSTANTS)) {
+        let pool = city(seed).pool();
+        for percent in PER_CENT {
+            let sql = format!("SELECT zone, SUM({value}) AS s, COUNT(*) AS n FROM energy.meters GROUP BY zone");
+            let expected = format!(
+                "SELECT z.zone, x.s, x.n FROM public.zones z LEFT JOIN (SELECT zone, SUM(s) AS s, CAST(SUM(n) AS BIGINT) AS n FROM (SELECT zone, \
+                 home, SUM({value}) AS s, SUM({own}) AS p, COUNT(*) AS n FROM energy.meters GROUP BY zone, home) y GROUP BY zone \
+                 HAVING {}) x ON x.zone = z.zone",
+                fine("MAX(p)", "SUM(p)", percent)
+            );
+            tell(&agrees(&pool, &sql, &at_most(percent), &expected, on(seed)), &mut seen);
+            let met =
+                format!("FROM (SELECT home, green, {value} AS v, {own} AS p FROM energy.meters) m JOIN health.stays s ON s.home = m.home");
+            let sql = format!("SELECT m.green, SUM(m.v) AS s, COUNT(*) AS n {met} GROUP BY m.green");
+            let expected = format!(
+                "SELECT green, SUM(s) AS s, CAST(SUM(n) AS BIGINT) AS n FROM (SELECT m.green, m.home, SUM(m.v) AS s, SUM(m.p) AS p, \
+                 COUNT(*) AS n {met} GROUP BY m.green, m.home) x GROUP BY green HAVING {}",
+                fine("MAX(p)", "SUM(p)", percent)
+            );
+            let sql = sql.replace(&format!(", {own} AS p"), "");
+            agrees(&pool, &sql, &at_most(percent), &expected, on(seed));
+        }
+    }
+    assert!(seen.iter().all(|n| *n > 50), "{seen:?}");
+}
+
+#[test]
+fn constants_hide_nobody_in_squares_unions_and_sums_of_sums() {
+    let known = "(SELECT zone, SUM(v) AS v, SUM(p) AS p, MAX(p) AS g FROM (SELECT zone, home, SUM(kwh + 100) AS v, SUM(kwh) AS p FROM energy.meters \
+                 GROUP BY zone, home) x GROUP BY zone)";
+    let days = "(SELECT zone, SUM(v) AS v, MAX(v) AS g FROM (SELECT zone, home, SUM(days) AS v FROM health.stays GROUP BY zone, home) x GROUP BY zone)";
+    for seed in 0..8 {
+        let pool = city(seed).pool();
+        for percent in PER_CENT {
+            let sql = "SELECT VAR_POP(kwh + 1000) AS d FROM energy.meters";
+            let expected = format!(
+                "SELECT CASE WHEN {} AND {} THEN d END AS d FROM (SELECT VAR_POP(kwh + 1000) AS d, SUM(kwh) AS s, SUM(kwh * kwh) AS q \
+                 FROM energy.meters) a, (SELECT MAX(s) AS gs, MAX(q) AS gq FROM (SELECT SUM(kwh) AS s, SUM(kwh * kwh) AS q \
+                 FROM energy.meters GROUP BY home) y) b",
+                fine("gs", "s", percent),
+                fine("gq", "q", percent)
+            );
+            agrees(&pool, sql, &at_most(percent), &expected, on(seed));
+            let rows =
+                "(SELECT zone, home, kwh AS v, kwh AS p FROM energy.meters UNION ALL SELECT zone, NULL, 50000, 0 FROM public.zones) x";
+            let sql = "SELECT x.zone, SUM(x.v) AS s FROM (SELECT zone, kwh AS v FROM energy.meters UNION ALL SELECT zone, 50000 FROM public.zones) x \
+                       GROUP BY x.zone";
+            let expected = format!(
+                "SELECT z.zone, x.s FROM public.zones z LEFT JOIN (SELECT zone, SUM(v) AS s FROM (SELECT zone, home, SUM(v) AS v, SUM(p) AS p \
+                 FROM {rows} GROUP BY zone, home) y GROUP BY zone HAVING {}) x ON x.zone = z.zone",
+                fine("MAX(p)", "SUM(p)", percent)
+            );
+            let shown = |rows: &RecordBatch| sorted(rows).into_iter().filter(|row| row[1] != "NULL").collect::<Vec<_>>();
+            let told = protected(&pool, sql, &at_most(percent), on(seed)).0;
+            assert_eq!(shown(&told), shown(&pool.clear(&expected).expect("an answer")), "{sql}: seed {seed}, {percent} %");
+            // folded at home, with another constant where owners meet
+            let sql = "SELECT z.side, SUM(m.v + 50) AS s, SUM(s.v) AS d FROM public.zones z JOIN (SELECT zone, SUM(kwh + 100) AS v \
+                       FROM energy.meters GROUP BY zone) m ON m.zone = z.zone JOIN (SELECT zone, SUM(days) AS v FROM health.stays \
+                       GROUP BY zone) s ON s.zone = z.zone GROUP BY z.side";
+            let expected = format!(
+                "SELECT sides.side, x.s, x.d FROM (SELECT DISTINCT side FROM public.zones) sides LEFT JOIN (SELECT z.side, SUM(m.v + 50) AS s, \
+                 SUM(s.v) AS d FROM public.zones z JOIN {known} m ON m.zone = z.zone JOIN {days} s ON s.zone = z.zone GROUP BY z.side \
+                 HAVING {} AND {}) x ON x.side = sides.side",
+                fine("SUM(m.g)", "SUM(m.p)", percent),
+                fine("SUM(s.g)", "SUM(s.v)", percent)
+            );
+            agrees(&pool, sql, &at_most(percent), &expected, on(seed));
+        }
+    }
 }

@@ -152,6 +152,11 @@ fn tables_of_two_ways_are_refused() {
              ON x.zone = z.zone, (SELECT COUNT(*) AS n FROM energy.meters) y",
             "by zone beside their total, of which a condition",
         ),
+        (
+            "SELECT m.zone, COUNT(*) AS n, MAX(t.n) AS t FROM energy.meters m JOIN (SELECT green, COUNT(*) AS n FROM energy.meters \
+             GROUP BY green) t ON t.green = m.green GROUP BY m.zone",
+            "by green and by zone beside each other",
+        ),
     ] {
         let said = refusal(&pool, sql, &homes(3));
         assert!(said.contains(what), "{sql}\n{said}");
@@ -163,4 +168,109 @@ fn tables_of_two_ways_are_refused() {
     ] {
         protected(&pool, sql, &homes(3), On::Plain);
     }
+}
+
+const ALL: &str = "(SELECT COUNT(*) AS n FROM energy.meters)";
+
+/// A total that each group has as its mean, or as its greatest value, comes out with them all.
+#[test]
+fn a_total_inside_an_aggregate_is_beside_its_groups() {
+    let of = |value: &str, from: &str| {
+        format!("SELECT m.zone, COUNT(*) AS n, {value} AS t FROM energy.meters m CROSS JOIN {from} t GROUP BY m.zone")
+    };
+    let questions = [
+        of("MAX(t.n)", ALL),
+        of("CAST(AVG(t.n) AS BIGINT)", ALL),
+        of("SUM(t.n) / COUNT(*)", ALL),
+        of("MAX(t.n)", "(SELECT COUNT(*) AS n FROM energy.meters GROUP BY zone * 0)"),
+        of("MAX(t.n)", "(SELECT zone, COUNT(*) AS n FROM (SELECT zone * 0 AS zone FROM energy.meters) a GROUP BY zone)"),
+        of("MAX(t.n)", &format!("(SELECT n FROM public.zones CROSS JOIN {ALL} a WHERE zone = 1)")),
+        "SELECT m.zone, COUNT(*) AS n, MAX(m.t) AS t FROM (SELECT zone, (SELECT COUNT(*) FROM energy.meters) AS t FROM energy.meters) m \
+         GROUP BY m.zone"
+            .to_owned(),
+    ];
+    let mut more = 0;
+    for seed in 0..10 {
+        let city = City::of(seed);
+        let pool = city.pool();
+        let cells = by_zone(&city);
+        for least in [2, 3] {
+            let (shown_cells, total) = shown_of(&cells, least);
+            let alone = |homes: &[Option<i64>]| homes.iter().flatten().collect::<BTreeSet<_>>().len() >= least;
+            more += cells.iter().zip(&shown_cells).filter(|((_, homes), shown)| alone(homes) && shown.is_none()).count();
+            let known =
+                cells.iter().zip(shown_cells).filter_map(|((zone, _), n)| Some(vec![zone.clone(), n?.to_string(), total?.to_string()]));
+            let known: Vec<_> = known.collect();
+            for sql in &questions {
+                let rows = sorted(&protected(&pool, sql, &homes(least as u64), on(seed)).0);
+                let rows: Vec<_> = rows.into_iter().filter(|row| row[1] != "NULL").collect();
+                assert_eq!(rows, known, "{sql}: seed {seed}, k = {least}");
+            }
+        }
+    }
+    assert!(more > 5, "{more}");
+}
+
+/// What counts more carefully: folds of folds, pairs of rows, and rows and folds of several owners that meet.
+#[test]
+fn however_it_is_made_a_total_inside_an_aggregate_never_tells_one_group() {
+    let met = "FROM energy.meters m JOIN health.stays s ON s.home = m.home";
+    let folded = |table: &str| format!("(SELECT zone, COUNT(*) AS n FROM {table} GROUP BY zone)");
+    let questions = [
+        format!("SELECT m.zone, SUM(m.n) AS n, MAX(m.t) AS t FROM (SELECT m.zone, m.green, COUNT(*) AS n, MAX(t.n) AS t FROM energy.meters m \
+         CROSS JOIN {ALL} t GROUP BY m.zone, m.green) m GROUP BY m.zone"),
+        "SELECT m.zone, COUNT(DISTINCT m.meter) AS n, COUNT(DISTINCT t.meter) AS t FROM energy.meters m CROSS JOIN energy.meters t GROUP BY m.zone"
+            .to_owned(),
+        format!("SELECT m.zone, COUNT(*) AS n, MAX(t.n) AS t {met} CROSS JOIN (SELECT COUNT(*) AS n {met}) t GROUP BY m.zone"),
+        format!("SELECT m.zone, COUNT(*) AS n, MAX(t.n) AS t {met} CROSS JOIN {ALL} t GROUP BY m.zone"),
+        format!(
+            "SELECT z.zone, SUM(x.n) AS n, MAX(t.n) AS t, SUM(y.n) AS o FROM public.zones z LEFT JOIN {} x ON x.zone = z.zone \
+             LEFT JOIN {} y ON y.zone = z.zone CROSS JOIN {ALL} t GROUP BY z.zone",
+            folded("energy.meters"),
+            folded("health.stays")
+        ),
+        format!(
+            "SELECT z.zone, SUM(x.n) AS n, MAX(t.n) AS t FROM public.zones z LEFT JOIN {} x ON x.zone = z.zone CROSS JOIN {ALL} t GROUP BY z.zone",
+            folded("energy.meters")
+        ),
+    ];
+    for sql in &questions {
+        for seed in 0..8 {
+            let city = City::of(seed);
+            let Ok(plan) = city.pool().protected(sql, &homes(3)) else { continue };
+            let pool = city.pool();
+            let ground = pool.ground(&plan).unwrap_or_else(|e| panic!("{e}"));
+            let rows = cells(&pool.whole_answer_by(&plan, &ground, on(seed)).unwrap_or_else(|e| panic!("{e}")).rows);
+            let joins =
+                |m: &&Meter| !sql.contains("s ON s.home") || m.home.is_some_and(|home| city.stays.iter().any(|s| s.home == Some(home)));
+            let there: BTreeSet<String> = city.meters.iter().filter(joins).map(|m| m.zone.to_string()).collect();
+            let shown: BTreeSet<String> = rows.iter().filter(|row| row[1] != "NULL").map(|row| row[0].clone()).collect();
+            let hidden: Vec<&String> = there.difference(&shown).collect();
+            assert!(shown.is_empty() || hidden.len() != 1, "{sql}: seed {seed}: {rows:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_total_hides_no_other_group() {
+    let questions = [
+        "SELECT m.zone, COUNT(*) AS n, MAX(t.n) AS t FROM energy.meters m JOIN (SELECT zone, COUNT(*) AS n FROM energy.meters GROUP BY zone) t \
+         ON t.zone = m.zone GROUP BY m.zone",
+        "SELECT m.zone, COUNT(*) AS n, SUM(h.c) AS t FROM energy.meters m LEFT JOIN (SELECT home, COUNT(*) AS c FROM energy.meters GROUP BY home) h \
+         ON h.home = m.home GROUP BY m.zone",
+        "SELECT m.zone, COUNT(*) AS n FROM energy.meters m CROSS JOIN (SELECT COUNT(*) AS n FROM energy.meters) t WHERE t.n > 0 GROUP BY m.zone",
+        "SELECT m.zone, COUNT(*) AS n, MAX(t.n) AS t FROM energy.meters m CROSS JOIN (SELECT COUNT(*) AS n FROM health.stays) t GROUP BY m.zone",
+    ];
+    let pool = City::of(1).pool();
+    for sql in questions {
+        let plan = pool.protected(sql, &homes(3)).unwrap_or_else(|e| panic!("{sql}\n{e}"));
+        assert!(!format!("{plan:?}").contains("safe by itself"), "{sql}");
+    }
+    let folded = |given: &str| format!("(SELECT zone, COUNT(*) AS n FROM energy.meters WHERE {given} GROUP BY zone)");
+    let of_zones = format!(
+        "SELECT z.side, SUM(x.n) AS n, SUM(y.n) AS o FROM public.zones z JOIN {} x ON x.zone = z.zone JOIN {} y ON y.zone = z.zone GROUP BY z.side",
+        folded("TRUE"),
+        folded("green")
+    );
+    pool.protected(&of_zones, &homes(3)).unwrap_or_else(|e| panic!("{of_zones}\n{e}"));
 }

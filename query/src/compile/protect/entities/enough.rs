@@ -21,7 +21,7 @@ use crate::{
         facts::{Facts, Input},
         internal,
         protect::{
-            dominance::{Summand, is_sum, left, may_be_negative, with_windows, within},
+            dominance::{Mixed, Portion, Summand, is_sum, left, may_be_negative, with_windows, within},
             given,
             margins::Conditions,
             noise::Moved,
@@ -189,7 +189,7 @@ impl Counted {
                     Are::Numbered { number, .. } if !number.reads().is_empty() => {}
                     _ => return Err(over_public_rows("finding who has most of a group".into())),
                 }
-                let number = left(portion, summand.value.clone(), percent, self.plan.schema())?;
+                let number = left(portion.greatest, portion.whole, percent, self.plan.schema())?;
                 let of = format!("{} the sum of {}", e.no_one(percent), said(&summand.value));
                 weights.push(Weight { of, number, given: summand.given.clone(), least: 0, moved: None });
             }
@@ -208,7 +208,7 @@ impl Counted {
         let summands = Summand::of(aggregates, input)?;
         let mut all = Vec::new();
         for e in &self.of {
-            let mut of: Vec<(Summand, Expr)> = Vec::new();
+            let mut of: Vec<(Summand, Portion)> = Vec::new();
             for summand in &summands {
                 of.extend(self.portion(e, summand, input)?.map(|portion| (summand.clone(), portion)));
             }
@@ -219,35 +219,47 @@ impl Counted {
                     continue;
                 }
                 Are::Named(c) => {
-                    let windows = of.iter().map(|(summand, _)| summand.of_entity(groups, c)).collect::<Result<Vec<_>, _>>()?;
+                    let windows = of.iter().map(|(summand, portion)| summand.of_entity(portion.whole.clone(), groups, c));
+                    let windows = windows.collect::<Result<Vec<_>, _>>()?;
                     let first = self.plan.schema().fields().len();
                     self.plan = with_windows(self.plan.clone(), windows)?;
-                    for (i, (summand, _)) in of.into_iter().enumerate() {
+                    for (i, (summand, portion)) in of.into_iter().enumerate() {
                         let of_entity = Expr::Column(at(self.plan.schema(), first + i));
-                        shares.push((summand.greatest(of_entity, 1, self.plan.schema())?, summand));
+                        shares.push((summand.greatest(of_entity, 1, self.plan.schema())?, portion.whole, summand));
                     }
                 }
                 Are::Numbered { number, most } => {
                     let alone = number.reads().is_empty();
                     for (summand, portion) in of {
                         let greatest = match most {
-                            Some(most) if alone || *most == 1 => summand.greatest(portion, *most, &schema)?,
+                            Some(most) if alone || *most == 1 => summand.greatest(portion.greatest, *most, &schema)?,
                             None if alone => return Err(e.lost(self.rule)),
-                            _ => summand.portions(portion),
+                            _ => summand.portions(portion.greatest),
                         };
-                        shares.push((greatest, summand));
+                        shares.push((greatest, portion.whole, summand));
                     }
                 }
             }
-            let shares = shares.into_iter().map(|(greatest, summand)| Share { greatest, total: summand.total(), summand });
+            let shares = shares.into_iter().map(|(greatest, whole, summand)| Share { greatest, total: summand.total(whole), summand });
             all.push(Shares::Apart(shares.collect()));
         }
         Ok(all)
     }
 
-    /// The most that one entity has of each value that is summed; `None` if the values are not of its data set.
-    fn portion(&self, e: &Entities, summand: &Summand, input: Input<'_>) -> Result<Option<Expr>, SqlError> {
-        let portion = e.portions.of(&summand.value, input);
+    /// What entities have of each value that is summed; `None` if the values are not of their data set.
+    fn portion(&self, e: &Entities, summand: &Summand, input: Input<'_>) -> Result<Option<Portion>, SqlError> {
+        let portion = summand.portion(&e.portions, input).map_err(|Mixed(mixed)| {
+            let what = format!(
+                "{} mixes values of {table} with others that they cannot be told from in a sum, and by the contract for {table} {} a sum",
+                said(&mixed),
+                e.no_one(self.rule.percent.unwrap_or(100)),
+                table = e.table,
+            );
+            refused(
+                what,
+                "sum the values by themselves, GREATEST(…, 0) where they can be negative, and add what else there is to their sum",
+            )
+        })?;
         if portion.is_some() && may_be_negative(&summand.value, input) {
             let value = said(&summand.value);
             let what = format!(

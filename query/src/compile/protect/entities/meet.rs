@@ -17,9 +17,11 @@ use crate::{
     catalog::Catalog,
     compile::{
         SqlError,
-        facts::{Facts, plain},
+        expr::cast,
+        facts::{Facts, Input, plain},
         internal,
-        protect::dominance::Portions,
+        protect::dominance::{Mixed, Portions, Projected},
+        range,
     },
 };
 
@@ -148,13 +150,7 @@ impl Walk<'_> {
                 let first = types.next()?;
                 types.all(|t| t == first).then_some(first)
             });
-            let values = plan.schema().columns().into_iter().enumerate().filter(|(column, _)| {
-                arms.iter().any(|(_, original, _, found)| {
-                    let of_arm = Expr::Column(at(original.schema(), *column));
-                    found[i].is_some_and(|e: &Entities| e.portions.concern(&of_arm))
-                })
-            });
-            let portions = Portions::whole(values.map(|(_, column)| column));
+            let portions = Portions::default();
             let e = Entities { table: table.clone(), key: key.clone(), are: Are::Numbered { number: lit(0i64), most: Some(0) }, portions };
             let name = self.name(&e);
             let mut most = Some(0u128);
@@ -175,16 +171,44 @@ impl Walk<'_> {
             }
             of.push((e, one.is_some(), most));
         }
+        // what an input has of other values is of no entity
+        let mut portions: Vec<Projected> = all.iter().map(|_| Projected::default()).collect();
+        for (i, column) in (0..all.len()).flat_map(|i| (0..plan.schema().fields().len()).map(move |column| (i, column))) {
+            let each = arms.iter().map(|(arm, original, facts, found)| {
+                let value = Expr::Column(at(original.schema(), column));
+                let input = Input { schema: arm.plan.schema(), columns: &facts.columns, catalog: self.catalog };
+                let portion = found[i].map_or(Ok(None), |e| e.portions.of(&value, input))?;
+                Ok(portion.map(|portion| (portion.greatest == value && portion.whole == value, portion)))
+            });
+            let ty = plan.schema().field(column).data_type();
+            let portion = match each.collect::<Result<Vec<_>, Mixed>>() {
+                Ok(each) if each.iter().all(Option::is_none) => continue,
+                Ok(each) if each.iter().all(|portion| portion.as_ref().is_some_and(|(all, _)| *all)) => Some(column),
+                Ok(each) if range::number(ty).is_some() => {
+                    let name = self.name(&of[i].0);
+                    for (columns, portion) in columns.iter_mut().zip(each) {
+                        let of_arm = match portion {
+                            Some((_, portion)) => cast(portion.greatest, ty.clone()),
+                            None => Expr::Literal(ScalarValue::new_zero(ty).map_err(internal)?, None),
+                        };
+                        columns.push(of_arm.alias(&name));
+                    }
+                    columns.first().map(|columns| columns.len() - 1)
+                }
+                _ => None,
+            };
+            portions[i].add(column, portion);
+        }
         let width = plan.schema().fields().len();
         let inputs = arms.iter().zip(columns).map(|((arm, ..), exprs)| {
             Projection::try_new(exprs, Arc::new(arm.plan.clone())).map(|p| Arc::new(LogicalPlan::Projection(p))).map_err(internal)
         });
         let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
         let plan = LogicalPlan::Union(Union::try_new_with_loose_types(inputs).map_err(internal)?);
-        let of = of.into_iter().enumerate().map(|(i, (e, is_named, most))| {
+        let of = of.into_iter().zip(portions).enumerate().map(|(i, ((e, is_named, most), portions))| {
             let column = at(plan.schema(), width + i);
             let are = if is_named { Are::Named(column) } else { Are::Numbered { number: Expr::Column(column), most } };
-            Entities { are, ..e }
+            Entities { are, portions: portions.at(|place| at(plan.schema(), place)), ..e }
         });
         let of = of.collect();
         Ok(self.counted(plan, of))

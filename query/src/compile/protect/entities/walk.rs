@@ -19,8 +19,8 @@ use crate::{
         internal,
         locate::Text,
         protect::{
-            dominance::{Portions, is_sum},
-            given, refused, subquery,
+            dominance::{Portion, Portions, Projected, is_sum},
+            given, refused, scans, subquery,
         },
         release::aggregate_function,
         rows::{form, order},
@@ -142,7 +142,11 @@ impl Walk<'_> {
                     exprs.len() - 1
                 })
             });
-            portions.push(e.portions.projected(&mut exprs, own, input, || self.name(e)));
+            portions.push(match self.rule.percent.is_some() && scans::is_clamped(p) {
+                // values are what the owner's bounds leave of them
+                true => Projected::whole(own),
+                false => e.portions.projected(&mut exprs, own, input, || self.name(e)),
+            });
             places.push(place);
         }
         let mut counted = self.projected(inner, exprs, places)?;
@@ -168,9 +172,12 @@ impl Walk<'_> {
         let more: BTreeSet<Column> = inner.of.iter().flat_map(Entities::columns).filter(|c| !columns.contains(c)).collect();
         let exprs: Vec<Expr> = exprs.chain(more.into_iter().map(Expr::Column)).collect();
         let of_window = columns.len() - w.window_expr.len();
+        let facts = Facts::of(&inner.plan, self.catalog);
+        let input = facts::Input { schema: inner.plan.schema(), columns: &facts.columns, catalog: self.catalog };
         for e in &mut inner.of {
-            for (column, _) in columns[of_window..].iter().zip(&w.window_expr).filter(|(_, f)| e.portions.concern(f)).collect::<Vec<_>>() {
-                e.portions.add(column.clone(), Expr::Column(column.clone()));
+            let below = e.portions.clone();
+            for (column, f) in columns[of_window..].iter().zip(&w.window_expr).filter(|(_, f)| below.concern(f)) {
+                e.portions.made(column.clone(), f, &below, input);
                 e.portions.sum(column.clone());
             }
         }
@@ -182,11 +189,9 @@ impl Walk<'_> {
         let shares = inner.shares(&groups, &aggregates, self.catalog)?;
         let facts = Facts::of(&inner.plan, self.catalog);
         let given = inner.given(&aggregates, &facts, self.catalog)?;
-        let chosen = self.rule.branches && {
-            let input = facts::Input { schema: inner.plan.schema(), columns: &facts.columns, catalog: self.catalog };
-            given::chooses(&aggregates, input)?
-        };
         let schema = inner.plan.schema().clone();
+        let input = facts::Input { schema: &schema, columns: &facts.columns, catalog: self.catalog };
+        let chosen = self.rule.branches && given::chooses(&aggregates, input)?;
         let (keys, mut all) = (groups.len(), aggregates);
         // columns of the fold that are made of values of a data set
         let of_values: Vec<Expr> = groups.iter().chain(&all).cloned().collect();
@@ -226,7 +231,7 @@ impl Walk<'_> {
             let mut sums = Vec::new();
             for Share { summand, greatest, total } in shares.apart() {
                 let own = of_values[keys..].iter().position(|f| summand.is(f, &schema));
-                sums.push((own.map(|i| keys + i), keys + all.len()));
+                sums.push((own.map(|i| (keys + i, summand.is_total(&total))), keys + all.len()));
                 all.extend([greatest, total].map(|fold| fold.alias(self.name(e))));
             }
             of.push((e.clone(), fold, sums));
@@ -234,13 +239,18 @@ impl Walk<'_> {
         let plan = LogicalPlan::Aggregate(Aggregate::try_new(Arc::new(inner.plan), groups, all).map_err(internal)?);
         let column = |place| Expr::Column(at(plan.schema(), place));
         let of = of.into_iter().map(|(e, fold, sums)| {
-            let concerned = (0..of_values.len()).filter(|i| !is_count(&of_values[*i]) && e.portions.concern(&of_values[*i]));
-            let mut portions = Portions::whole(concerned.map(|i| at(plan.schema(), i)));
+            let mut portions = Portions::default();
+            for i in (0..of_values.len()).filter(|i| !is_count(&of_values[*i])) {
+                portions.made(at(plan.schema(), i), &of_values[i], &e.portions, input);
+            }
             for i in (0..of_values.len()).filter(|i| is_sum(&of_values[*i]) && e.portions.concern(&of_values[*i])) {
                 portions.sum(at(plan.schema(), i));
             }
             for (own, greatest) in sums {
-                own.into_iter().for_each(|own| portions.add(at(plan.schema(), own), column(greatest)));
+                if let Some((own, all)) = own {
+                    let whole = column(if all { own } else { greatest + 1 });
+                    portions.add(at(plan.schema(), own), Portion { greatest: column(greatest), whole });
+                }
                 portions.show(column(greatest), column(greatest + 1));
             }
             (Entities { portions, ..e }, fold)
