@@ -44,7 +44,7 @@ pub(super) fn ways(plan: &Plan, id: RelationId, most: usize) -> Result<Vec<(Sear
     Ok(ways)
 }
 
-/// The groups whose rows a look-up could leave side by side, if it is the only one of whom they are.
+/// The first groups whose rows a look-up could leave side by side. What other readers of it gain or lose is not priced.
 pub(super) fn grouped(plan: &Plan, lookup: RelationId) -> Option<RelationId> {
     let mut groups = (0..plan.relations.len()).map(RelationId).filter(|id| {
         let Operator::Group { input, keys, folds } = &plan.relation(*id).op else { return false };
