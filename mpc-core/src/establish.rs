@@ -50,7 +50,7 @@ pub struct Terms {
 }
 
 /// The version of protocols and encodings this code speaks. It changes whenever two builds could not compute together.
-pub const ENGINE_VERSION: u32 = 10;
+pub const ENGINE_VERSION: u32 = 11;
 
 /// Agrees on `terms` with every other party of the roster and returns the session. On any error the peers are told, so that nobody
 /// waits.

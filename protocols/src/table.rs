@@ -123,21 +123,6 @@ impl<E: Engine> Table<E> {
         self
     }
 
-    /// Takes the first columns out, as many of each ring as `like` has.
-    ///
-    /// # Panics
-    /// If there are fewer.
-    pub fn take_like(&mut self, like: &Self) -> Self {
-        Table {
-            rows: self.rows,
-            bits: self.bits.drain(..like.bits.len()).collect(),
-            index: self.index.drain(..like.index.len()).collect(),
-            z64: self.z64.drain(..like.z64.len()).collect(),
-            fp61: self.fp61.drain(..like.fp61.len()).collect(),
-            fp127: self.fp127.drain(..like.fp127.len()).collect(),
-        }
-    }
-
     /// Row i at `to.places()[i]`, for a permutation that this party may know.
     pub fn place(self, to: &Permutation) -> Self {
         map!(self.into_iter(), self.rows, |c| c.place(to))

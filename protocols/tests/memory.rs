@@ -9,6 +9,7 @@ use protocols::relational::{
     JoinOptions, Keys, Known, Network, Radix, Segments, Side, Sorting, Standing, Tail, apply, choices, compact, distinct, find, first_rows,
     group_sums, join, pairs, sort, sort_places, undo,
 };
+use protocols::rows::{self, Cells, ColumnShape, Form, How, Lookup, Setting, Shape, Values as RowValues, group, lookup};
 use protocols::{Cell, Engine, Input, Message, Payload, Rep3, Rep3Share, Share, Table, circuit};
 
 #[global_allocator]
@@ -65,6 +66,20 @@ impl Held for Home {
     fn bytes(&self) -> usize {
         let bits = |c: &Column<B64>| c.layout().len::<B64>() * 8;
         self.rows.as_ref().map_or(0, |(key, valid, values)| bits(key) + bits(valid) + values.layout().len::<Fp61>() * 8)
+    }
+}
+
+impl Held for rows::Rows<Rep3> {
+    fn bytes(&self) -> usize {
+        let column = |cells: &Cells<Rep3>| {
+            let values = match &cells.values {
+                RowValues::Bits(v) => v.bytes(),
+                RowValues::Fp61(v) => v.bytes(),
+                RowValues::Fp127(v) => v.bytes(),
+            };
+            values + cells.valid.as_ref().map_or(0, Held::bytes)
+        };
+        self.row.as_ref().map_or(0, Held::bytes) + self.columns.iter().map(column).sum::<usize>()
     }
 }
 
@@ -261,6 +276,53 @@ fn a_partys_peak_is_within_three_times_its_share_columns() {
                 Ok((found.matched, (found.bits, found.fp61)))
             },
         );
+    }
+    for planes in [40, 260] {
+        for (sorted, in_order) in [(true, false), (false, false), (true, true), (false, true)] {
+            let sides = |e: &mut Rep3| {
+                let mut side = |places: usize, planes: usize| {
+                    let column = |e: &mut Rep3, planes| {
+                        Ok(Cells { values: RowValues::Bits(e.random_bits(Layout::new(places, planes))?), valid: None })
+                    };
+                    let columns = vec![column(e, planes)?, column(e, 20)?];
+                    Ok(rows::Rows { places, row: Some(e.random_bits(Layout::new(places, 1))?), columns })
+                };
+                Ok((side(ROWS, planes)?, side(ROWS / 2, planes)?))
+            };
+            m.hold(
+                format!("look-up by keys of {planes} bits; table in order: {sorted}, rows stay in order: {in_order}"),
+                // beyond three times: rows of 61 bits are narrower than the indices that sort them
+                if planes < 64 { 4.0 } else { 3.0 },
+                sides,
+                |e, (base, table)| {
+                    let setting = Setting::to_price(Network::LAN);
+                    let (on, columns) = ([(0, 0)], [1]);
+                    let what = Lookup {
+                        base: &base,
+                        table: &table,
+                        on: &on,
+                        columns: &columns,
+                        proved: true,
+                        sorted,
+                        in_order,
+                        setting: &setting,
+                    };
+                    let outputs = [(planes, false), (20, false), (20, true), (1, false)];
+                    let outputs = outputs.map(|(planes, nullable)| ColumnShape { form: Form::Planes(planes), nullable });
+                    let shape = Shape { places: ROWS, full: false, columns: outputs.to_vec() };
+                    lookup(e, &what, &shape, String::new)
+                },
+            );
+        }
+        let one = |e: &mut Rep3| {
+            let key = Cells { values: RowValues::Bits(bits(e, planes)?), valid: None };
+            Ok(rows::Rows { places: ROWS, row: Some(bits(e, 1)?), columns: vec![key] })
+        };
+        m.hold(format!("groups by keys of {planes} bits"), if planes < 64 { 3.6 } else { 3.0 }, one, |e, input| {
+            let key = ColumnShape { form: Form::Planes(planes), nullable: false };
+            let shape = Shape { places: ROWS, full: false, columns: vec![key] };
+            group(e, &input, (&[0], &[]), &shape, How::Sorting(&Setting::to_price(Network::LAN)))
+        });
     }
     assert!(m.beyond.is_empty(), "{:#?}", m.beyond);
 }

@@ -31,7 +31,7 @@ mod suppress;
 
 pub(crate) use how::DISCLOSED;
 pub use program::{Program, ProgramError};
-pub(crate) use relation::{Decision, HomeOrder, Way, are_shared, choose_searches, held, order_at_home};
+pub(crate) use relation::{Decision, HomeOrder, Way, are_shared, choose_searches, held, on_the_way, order_at_home};
 pub use step::{Step, StepKind};
 
 use crate::dealing::RINGS;

@@ -233,6 +233,16 @@ pub enum Ring {
     Fp127,
 }
 
+impl Ring {
+    /// Bits that an element takes in memory.
+    pub(crate) fn held_bits(self) -> u64 {
+        match self {
+            Ring::Fp61 => 64,
+            Ring::Fp127 => 128,
+        }
+    }
+}
+
 /// A joint expression: one value for each row of its frame.
 #[derive(Clone, Debug, Serialize)]
 pub struct Node {

@@ -2,11 +2,11 @@
 //! node. They are for admission, not for prices: what a plan costs exactly, [`explain`](crate::explain) says, once the public tables
 //! have been read.
 
-use crate::exec::{are_shared, held};
+use crate::exec::{are_shared, held, on_the_way};
 use crate::message::{Code, Refusal};
 use crate::plan::noise::Noised;
-use crate::plan::relation::{Operator, Relation, RelationId, RowKind, RowNode, Search};
-use crate::plan::{Form, NodeKind, Op, Opening, Plan, Ring};
+use crate::plan::relation::{Operator, Relation, RelationId, Search};
+use crate::plan::{Form, NodeKind, Op, Opening, Plan};
 use crate::wire;
 use mpc_core::Fp127;
 use protocols::Estimate;
@@ -52,10 +52,10 @@ impl Size {
             // there are no more public groups than rows
             let openings = release.cells.iter().flat_map(|cell| &cell.openings);
             let width = openings.map(|opening| match opening {
-                Opening::Sum { ring, .. } => element(*ring),
+                Opening::Sum { ring, .. } => ring.held_bits(),
                 Opening::Any(_) => 1,
                 // the sums of its guards, and their signs
-                Opening::Safe { ring, guards } => 1 + 4 * element(*ring).saturating_mul(guards.len() as u64),
+                Opening::Safe { ring, guards } => 1 + 4 * ring.held_bits().saturating_mul(guards.len() as u64),
             });
             let width = width.fold(0u64, u64::saturating_add);
             size.add(rows(release.frame.0), width.saturating_mul(2), width);
@@ -66,7 +66,7 @@ impl Size {
             // Sorting is what costs: a few passes for each bit of the number of places, over whole rows.
             let passes = u64::from(relation.places.max(2).ilog2() + 1);
             size.rows = size.rows.max(relation.places);
-            size.add(relation.places, width(relation).saturating_mul(4 * passes), 0);
+            size.add(relation.places, relation.held_bits().saturating_mul(4 * passes), 0);
             if let Operator::Noise { noised, .. } = &relation.op {
                 noised.iter().for_each(|noised| size.noise(relation.places, noised));
             }
@@ -129,7 +129,7 @@ const SORTED: u64 = 12 + 2 * 8 + 7 * 12;
 fn step(plan: &Plan, id: usize) -> (u64, u64) {
     let sum =
         |relations: &[RelationId], of: fn(&Relation) -> u64| relations.iter().map(|id| of(plan.relation(*id))).fold(0, u64::saturating_add);
-    let columns = |relation: &Relation| bytes(relation.places, width(relation));
+    let columns = |relation: &Relation| bytes(relation.places, relation.held_bits());
     let (held, read) = held(plan, id);
     let (made, is_sorted) = match plan.relations.get(id) {
         None => (sum(&read, columns), true),
@@ -138,27 +138,17 @@ fn step(plan: &Plan, id: usize) -> (u64, u64) {
             // base's rows move with the table's
             Operator::Lookup { table, search: Search::SortInOrder, .. } => {
                 let places = relation.places.saturating_add(plan.relation(*table).places);
-                (bytes(places, width(relation)), true)
+                (bytes(places, relation.held_bits()), true)
             }
-            Operator::Map { nodes, .. } => (columns(relation).saturating_add(bytes(relation.places, values(nodes))), false),
-            _ => (columns(relation), true),
+            _ => (columns(relation), !matches!(relation.op, Operator::Map { .. })),
         },
     };
     let rows = if is_sorted { sum(&read, |relation| relation.places) } else { 0 };
     let peak = if (1..=AT_ONCE).contains(&rows) { COMPARED } else { PEAK };
-    let operator = sum(&read, columns).saturating_add(made).saturating_mul(peak);
+    let beside = plan.relations.get(id).map_or(0, |relation| on_the_way(plan, relation));
+    let operator = sum(&read, columns).saturating_add(made).saturating_mul(peak).saturating_add(beside);
     let held = sum(&held, columns);
     (held, held.saturating_add(operator).saturating_add(rows.saturating_mul(SORTED)))
-}
-
-/// Bits of a place that the values of a map's nodes take, and what is done to each: some times what it does itself.
-fn values(nodes: &[RowNode]) -> u64 {
-    let of = |node: &RowNode| match node.kind {
-        RowKind::Bit => 1,
-        RowKind::Planes(planes) => 4 * u64::from(planes),
-        RowKind::Field(ring) => 4 * element(ring),
-    };
-    nodes.iter().map(of).fold(0, u64::saturating_add)
 }
 
 /// Bytes of so many rows of so many bits: two components of each.
@@ -166,21 +156,12 @@ fn bytes(rows: u64, bits: u64) -> u64 {
     rows.saturating_mul(bits.saturating_mul(2)) / 8 + 1
 }
 
-/// Bits of a place of a relation.
-fn width(relation: &Relation) -> u64 {
-    let columns = relation.columns.iter().map(|column| {
-        let value = column.form.ring().map_or(column.form.width() as u64, element);
-        value + u64::from(column.nullable)
-    });
-    columns.fold(1, u64::saturating_add)
-}
-
 /// Bits a row that computing a node sends at most, and that its value takes.
 fn bits(plan: &Plan, op: &Op, kind: NodeKind) -> (u64, u64) {
     let width = |kind: NodeKind| match kind {
         NodeKind::Bit => 1,
         NodeKind::Planes(planes) => u64::from(planes),
-        NodeKind::Field(ring) => element(ring),
+        NodeKind::Field(ring) => ring.held_bits(),
     };
     let held = width(kind);
     let operand = |id: &crate::plan::NodeId| plan.nodes.get(id.0).map_or(0, |node| width(node.kind));
@@ -194,13 +175,6 @@ fn bits(plan: &Plan, op: &Op, kind: NodeKind) -> (u64, u64) {
         Op::Add(..) => (8 * held, 8 * held),
         Op::Lift(_) => (4 * held, 2 * held),
         Op::Product(..) => (2 * held, held),
-    }
-}
-
-fn element(ring: Ring) -> u64 {
-    match ring {
-        Ring::Fp61 => 64,
-        Ring::Fp127 => 128,
     }
 }
 

@@ -208,6 +208,13 @@ impl Element for Fp127 {
 }
 
 impl<E: Engine> Rows<E> {
+    /// Those in a range of places.
+    pub fn slice(&self, range: Range<usize>) -> Self {
+        let row = self.row.as_ref().map(|row| row.slice(range.clone()));
+        let columns = self.columns.iter().map(|c| c.slice(range.clone())).collect();
+        Rows { places: range.len(), row, columns }
+    }
+
     /// Rows from all their planes, ring by ring: of bits that of the row first, if there are places without one, then column by column the planes and the valid bit.
     ///
     /// # Panics

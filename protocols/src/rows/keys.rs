@@ -7,25 +7,22 @@
 use super::digest::Digest;
 use super::{Bits, Cells, Rows, Setting, SortKey, Ties, Values};
 use crate::relational::{Moved, Sorting, any_row, apply, sort, sort_places};
-use crate::{Engine, Share, Table};
+use crate::{Engine, Share, Table, Wire};
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout, Ring};
 
 /// Samplesort moves so many rows with their keys, which saves five rounds. Of more, memory counts, and they are few of its rounds.
 const TOGETHER: usize = 1 << 12;
 
 /// A column's planes in the order of its values, least significant first, NULL a value of its own.
-pub(super) fn planes<E: Engine>(column: &Cells<E>) -> Vec<Bits<E>> {
-    std::iter::once(column.bits().clone()).chain(column.valid.clone()).collect()
+pub(super) fn planes<E: Engine>(column: &Cells<E>) -> impl Iterator<Item = Wire<'_, Bits<E>>> {
+    std::iter::once(column.bits()).chain(&column.valid).flat_map(Wire::each)
 }
 
 /// What rows are sorted by to bring equal keys together: the planes of the columns, NULL a value of its own; a digest of them if they are many.
 pub(super) fn grouping<E: Engine>(engine: &mut E, rows: &Rows<E>, keys: &[usize], setting: &Setting) -> Bits<E> {
-    let all: Vec<Bits<E>> = keys.iter().rev().flat_map(|k| planes(&rows.columns[*k])).collect();
-    let key = joined(engine, rows.places, &all);
-    match Digest::new(&setting.seed, key.layout().planes, rows.places as u64) {
-        Some(digest) => digest.of(engine, &key),
-        None => key,
-    }
+    let key: Vec<Wire<'_, Bits<E>>> = keys.iter().rev().flat_map(|k| planes(&rows.columns[*k])).collect();
+    let digest = Digest::new(&setting.seed, key.len(), rows.places as u64);
+    Digest::or_all(engine, rows.places, digest.as_ref(), &key)
 }
 
 /// The planes of a sort key, least significant first.
@@ -140,6 +137,21 @@ impl<E: Engine> Rows<E> {
     pub(super) fn table(&self) -> Table<E> {
         let table = self.row.iter().fold(Table::new(self.places), |table, row| table.with::<B64>(row.clone()));
         self.columns.iter().fold(table, pack)
+    }
+
+    /// The first columns of a table, which are like these.
+    pub(super) fn take_from(&self, table: &mut Table<E>) -> Table<E> {
+        let bit = |into: Table<E>, table: &mut Table<E>| into.with::<B64>(table.take_first());
+        let mut taken = self.row.iter().fold(Table::new(table.rows()), |taken, _| bit(taken, table));
+        for column in &self.columns {
+            taken = match column.values {
+                Values::Bits(_) => bit(taken, table),
+                Values::Fp61(_) => taken.with::<Fp61>(table.take_first()),
+                Values::Fp127(_) => taken.with::<Fp127>(table.take_first()),
+            };
+            taken = column.valid.iter().fold(taken, |taken, _| bit(taken, table));
+        }
+        taken
     }
 
     /// The rows by partition and in an order, sorted on shares, then places without one.

@@ -10,14 +10,16 @@
 //! sorted rows, subtracted there and put back. Where a group-by of the keys comes next, nothing goes back: base's rows move along, NULLs of a key side by side, and are compacted to the front in the
 //! order of the keys, which saves sorting them again ([`group_as_they_are`](super::group_as_they_are)). The same equality says of a table row whether it has the key of the table row before: whether any valid one has is opened, unless it is proved that
 //! none has.
+//! Keys of 80 + 2 log2 N bits or more are moved and compared as a digest of k = 40 + log2 N bits, drawn once they are shared ([`Digest`]).
 //! *Source.* Compare Asharov, Hamada, Kikuchi, Nof, Pinkas, Tomida, CCS'23, and [`join`](crate::relational::join), whose rows come out in the order of the keys; the sort is that of Asharov, Hamada,
 //! Ikarashi, Kikuchi, Nof, Pinkas, Takahashi, Tomida, CCS'22, section 4.
-//! *Cost.* N places of both sides, of which n are base's, w = log2 N bits of an index; keys of k bits, d = 1 if a row of the table may be none or have NULL in a key; L bits that are looked up,
+//! *Cost.* N places of both sides, of which n are base's, w = log2 N bits of an index; keys of k bits, or their digest, d = 1 if a row of the table may be none or have NULL in a key; L bits that are looked up,
 //! elements counting 61 or 127. Bits a place of both sides, unless said otherwise, and rounds:
 //!
 //! | | bits | rounds |
 //! |---|---|---|
-//! | a sort by k + d bits, as [windows](mod@super::window) have it, that moves | L + 2 (k + 1), of a table in order at home, else L + k + 2 | those of the sort |
+//! | to draw the digest | 256 bits that are opened, in all | 1 |
+//! | a sort by k + d bits, or as many as its own digest has, as [windows](mod@super::window) have it, that moves | L + 2 (k + 1), of a table in order at home, else L + k + 2 | those of the sort |
 //! | the table's rows to the front and back, if it is in no order | 8w/3 + (4/3)(w + L + k + 1), and (4/3)(L + k + 1) | 5 and 2 |
 //! | equal keys | k - 1 + 1 | log2 k + 1 |
 //! | whether a key is there twice, unless it is proved that none is | 1, some 1 more in all halvings, and a bit that is opened | 1 + log2 N + 1 |
@@ -25,15 +27,15 @@
 //! | instead, if base's rows, of B bits, stay in order: they move with the sort, which is by a bit more for each key that may be NULL; to the front | B + 1; 8w/3 + (4/3)(w + B + L + 1) | those of the sort; 5 |
 //! | NULL in keys of base, and in what is nullable of what was found | 1 for each, and L, each of base; of an element 61 + 61 to lift and multiply | 1, 1, and 3 a field |
 //!
-//! `query/tests/sql/relation/costs/lookups.rs` holds it to that. *Leakage.* None but, where it is not proved, whether the table has a key twice; that ends the session.
+//! `query/tests/sql/relation/costs/lookups.rs` holds it to that. *Leakage.* None but, where it is not proved, whether the table has a key twice; that ends the session. The coin of a digest is uniform.
 
 use super::combine::ones;
 use super::digest::Digest;
-use super::keys::{Unpack, before, joined, pack, refuse_any, sorted, zeros};
+use super::keys::{Unpack, before, pack, refuse_any, sorted, zeros};
 use super::{Bits, Cells, ColumnShape, Element, Rows, Setting, Shape, Values};
 use crate::graph::{self, Logic};
-use crate::relational::{compact, undo};
-use crate::{Engine, Share, Table, circuit};
+use crate::relational::{Compacted, compact, undo};
+use crate::{Engine, Share, Table, Wire, circuit};
 use mpc_core::{Abort, B64, Fp61, Fp127};
 
 /// What is looked up where.
@@ -65,7 +67,7 @@ impl<E: Engine> Lookup<'_, E> {
 
 /// The columns of base, those looked up, and whether there is such a row, of this shape. `words` names the keys if they are not unique.
 pub fn lookup<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, shape: &Shape, words: impl FnOnce() -> String) -> Result<Rows<E>, Abort> {
-    let (found, matched, in_order) = find(engine, what, words)?;
+    let Found { columns, matched, base: in_order } = find(engine, what, words)?;
     let base = in_order.as_ref().unwrap_or(what.base);
     // a NULL key of base equals nothing
     let mut logic = Logic::<E>::new(base.places);
@@ -73,104 +75,110 @@ pub fn lookup<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, shape: &Shape, wo
     let all = logic.all(std::iter::once(&matched).chain(valid));
     let matched = logic.run(engine, &[all])?;
     let outputs = &shape.columns[base.columns.len()..];
-    let found = nulls(engine, found, &outputs[..what.columns.len()], &matched)?;
+    let found = nulls(engine, columns, &outputs[..what.columns.len()], &matched)?;
     let bit = Cells { values: Values::Bits(matched), valid: None };
-    let columns = base.columns.iter().cloned().chain(found).chain(std::iter::once(bit)).collect();
-    Ok(Rows { places: base.places, row: base.row.clone(), columns })
+    let (row, mut columns) = match in_order {
+        Some(rows) => (rows.row, rows.columns),
+        None => (base.row.clone(), base.columns.clone()),
+    };
+    columns.extend(found.into_iter().chain(std::iter::once(bit)));
+    Ok(Rows { places: what.base.places, row, columns })
 }
 
-/// What is found for each place of base, and whether its key is a table row's; and the rows of base in the order of the keys, if they come out so.
-type FoundRows<E> = (Vec<Cells<E>>, Bits<E>, Option<Rows<E>>);
+/// What is found for each place of base, whether its key is a table row's, and base's rows in the order of the keys, if they come out so.
+struct Found<E: Engine> {
+    columns: Vec<Cells<E>>,
+    matched: Bits<E>,
+    base: Option<Rows<E>>,
+}
 
-fn find<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, words: impl FnOnce() -> String) -> Result<FoundRows<E>, Abort> {
+fn find<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, words: impl FnOnce() -> String) -> Result<Found<E>, Abort> {
     let (base, table) = (what.base, what.table);
     let looked_up: Vec<&Cells<E>> = what.columns.iter().map(|c| &table.columns[*c]).collect();
     if base.places == 0 || table.places == 0 {
-        let nothing = looked_up.iter().map(|c| c.shape().zeros(engine, base.places)).collect();
-        return Ok((nothing, zeros(engine, base.places, 1), None));
+        let columns = looked_up.iter().map(|c| c.shape().zeros(engine, base.places)).collect();
+        return Ok(Found { columns, matched: zeros(engine, base.places, 1), base: None });
     }
-    // the first pair is the most significant
-    let side = |of: &Rows<E>, columns: Vec<usize>, engine: &mut E| {
-        let planes: Vec<Bits<E>> = columns.iter().rev().map(|c| of.columns[*c].bits().clone()).collect();
-        joined(engine, of.places, &planes)
-    };
-    let base_key = side(base, what.on.iter().map(|(b, _)| *b).collect(), engine);
-    let table_key = side(table, what.on.iter().map(|(_, t)| *t).collect(), engine);
-    let key: Bits<E> = Share::concat(&[&table_key, &base_key]);
     let live = live(engine, what)?;
-    let by = sorted_by(engine, what, &key, live.as_ref());
+    let by = sorted_by(engine, what, live.as_ref());
+    let keys = what.wires();
+    let digest = Digest::drawn(engine, keys.base.len(), table.places + base.places)?;
+    let table_key = Digest::or_all(engine, table.places, digest.as_ref(), &keys.table);
+    let base_key = Digest::or_all(engine, base.places, digest.as_ref(), &keys.base);
     let live = live.unwrap_or_else(|| ones(engine, table.places));
     let none = zeros::<B64, E>(engine, base.places, 1);
-    let live_rows: Bits<E> = Share::concat(&[&live, &none]);
-    let mut flags = vec![key, live_rows];
+    let mut flags = vec![Share::concat(&[&table_key, &base_key]), Share::concat(&[&live, &none])];
+    drop(base_key);
     if what.in_order || !what.sorted {
         flags.push(Share::concat(&[&ones(engine, table.places), &none]));
     }
 
     let payload = || looked_up.iter().fold(Table::new(table.places), |t, c| pack(t, c));
     let along = |e: &mut E, all: Table<E>| if what.in_order { base.table().padded(e, table.places, 0).beside(all) } else { all };
-    let like = if what.in_order { base.table() } else { Table::new(base.places) };
-    let (rows, payload, flags, applied) = if what.sorted {
+    let stays = |all: &mut Table<E>| what.in_order.then(|| base.take_from(all));
+    let (rows, mut payload, flags, applied) = if what.sorted {
         let all = |e: &mut E| {
             let all = payload().with::<B64>(table_key).with::<B64>(live).differences().padded(e, 0, base.places);
             along(e, all)
         };
         let ((mut all, applied), flags) = moved(engine, by, what.setting, all, flags)?;
-        (all.take_like(&like), all.prefix_sums(), flags, applied)
+        (stays(&mut all), all.prefix_sums(), flags, applied)
     } else {
+        drop((table_key, live));
         let all = |e: &mut E| {
             let all = payload().padded(e, 0, base.places);
             along(e, all)
         };
         let ((mut all, applied), flags) = moved(engine, by, what.setting, all, flags)?;
-        let rows = all.take_like(&like);
+        let rows = stays(&mut all);
         // the table's rows to the front, in their new order; how many is public
-        let front = compact(engine, &flags[2], all.with::<B64>(flags[0].clone()).with::<B64>(flags[1].clone()), false)?;
-        let differences = front.table.slice(0..table.places).differences().padded(engine, 0, base.places);
-        (rows, undo(engine, &front.applied, differences)?.prefix_sums(), flags, applied)
+        let all = all.with::<B64>(flags[0].clone()).with::<B64>(flags[1].clone());
+        let Compacted { table: front, applied: to_front, .. } = compact(engine, &flags[2], all, false)?;
+        let of_table = front.slice(0..table.places);
+        drop(front);
+        let differences = of_table.differences().padded(engine, 0, base.places);
+        (rows, undo(engine, &to_front, differences)?.prefix_sums(), flags, applied)
     };
-    drop(like);
-    let mut payload = payload;
-    let live_here = payload.take_last::<B64>();
-    let key_here = payload.take_last::<B64>();
-    let (live_before, key_before) = (before::<B64, E>(engine, &live_here), before::<B64, E>(engine, &key_here));
-    let mut logic = Logic::<E>::new(table.places + base.places);
-    let (this, last) = (logic.wires(&flags[0]), logic.wires(&key_before));
-    let same = graph::equal(&mut logic.graph, &this, &last);
-    let valid = logic.wire(&live_before, 0);
-    let same = logic.graph.and(same, valid);
-    let matched = if what.proved {
-        logic.run(engine, &[same])?
-    } else {
-        let live = logic.wire(&flags[1], 0);
-        let twice = logic.graph.and(same, live);
-        let both = logic.run(engine, &[same, twice])?;
-        refuse_any(engine, &both.planes([1]), || not_unique(&words()))?;
-        both.planes([0])
-    };
+    let matched = matched(engine, what, &flags, &mut payload, words)?;
     let payload = payload.with::<B64>(matched);
-    if !what.in_order {
+    let Some(rows) = rows else {
         let back = undo(engine, &applied, payload)?.slice(table.places..table.places + base.places);
-        let (found, matched) = taken(&mut Unpack::new(back), &looked_up);
-        return Ok((found, matched, None));
-    }
+        let (columns, matched) = taken(&mut Unpack::new(back), &looked_up);
+        return Ok(Found { columns, matched, base: None });
+    };
     let of_base = engine.not(&flags[2]);
+    drop((flags, applied));
     let front = compact(engine, &of_base, rows.beside(payload), false)?.table.slice(0..base.places);
     let mut from = Unpack::new(front);
     let row = base.row.is_some().then(|| from.bits());
-    let columns = base.columns.iter().map(|column| from.column(column)).collect();
-    let (found, matched) = taken(&mut from, &looked_up);
-    Ok((found, matched, Some(Rows { places: base.places, row, columns })))
+    let in_order = base.columns.iter().map(|column| from.column(column)).collect();
+    let (columns, matched) = taken(&mut from, &looked_up);
+    Ok(Found { columns, matched, base: Some(Rows { places: base.places, row, columns: in_order }) })
+}
+
+/// The planes of both sides' keys, the first pair the most significant.
+struct Keys<'a, E: Engine> {
+    base: Vec<Wire<'a, Bits<E>>>,
+    table: Vec<Wire<'a, Bits<E>>>,
+}
+
+impl<'a, E: Engine> Lookup<'a, E> {
+    fn wires(&self) -> Keys<'a, E> {
+        let planes = |cells: &'a Cells<E>| Wire::each(cells.bits());
+        let base = self.on.iter().rev().flat_map(|(b, _)| planes(&self.base.columns[*b])).collect();
+        let table = self.on.iter().rev().flat_map(|(_, t)| planes(&self.table.columns[*t])).collect();
+        Keys { base, table }
+    }
 }
 
 /// What the rows of both sides are sorted by: the keys or a digest of them; above it rows of base with NULL in a key, if they come out in order, and last rows of the table that cannot be found.
-fn sorted_by<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, key: &Bits<E>, live: Option<&Bits<E>>) -> Bits<E> {
-    let (base, places) = (what.base, what.table.places);
-    let keys = Lookup::<E>::keys(base.places as u64, places as u64, what.in_order);
-    let mut by = vec![match Digest::new(&what.setting.seed, key.layout().planes, keys) {
-        Some(digest) => digest.of(engine, key),
-        None => key.clone(),
-    }];
+fn sorted_by<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, live: Option<&Bits<E>>) -> Bits<E> {
+    let (base, places, keys) = (what.base, what.table.places, what.wires());
+    let count = Lookup::<E>::keys(base.places as u64, places as u64, what.in_order);
+    let digest = Digest::new(&what.setting.seed, keys.base.len(), count);
+    let sides = [(places, &keys.table), (base.places, &keys.base)].map(|(rows, keys)| Digest::or_all(engine, rows, digest.as_ref(), keys));
+    let mut by = vec![Share::concat(&[&sides[0], &sides[1]])];
+    drop(sides);
     for valid in what.on.iter().filter_map(|(b, _)| base.columns[*b].valid.as_ref()).filter(|_| what.in_order) {
         let (none, null) = (zeros::<B64, E>(engine, places, 1), engine.not(valid));
         by.push(Share::concat(&[&none, &null]));
@@ -180,6 +188,32 @@ fn sorted_by<E: Engine>(engine: &mut E, what: &Lookup<'_, E>, key: &Bits<E>, liv
         by.push(Share::concat(&[&dead, &none]));
     }
     crate::stack::<B64, _>(&by)
+}
+
+/// Whether the row in each place has the key of the last row of the table before it, which leaves the `payload` with whether it can be found; of rows in the order of the keys, whose own are in `flags`, and
+/// whether they are such rows of the table.
+fn matched<E: Engine>(
+    engine: &mut E,
+    what: &Lookup<'_, E>,
+    flags: &[Bits<E>],
+    payload: &mut Table<E>,
+    words: impl FnOnce() -> String,
+) -> Result<Bits<E>, Abort> {
+    let live_before = before::<B64, E>(engine, &payload.take_last());
+    let key_before = before::<B64, E>(engine, &payload.take_last());
+    let mut logic = Logic::<E>::new(payload.rows());
+    let (this, last) = (logic.wires(&flags[0]), logic.wires(&key_before));
+    let same = graph::equal(&mut logic.graph, &this, &last);
+    let valid = logic.wire(&live_before, 0);
+    let same = logic.graph.and(same, valid);
+    if what.proved {
+        return logic.run(engine, &[same]);
+    }
+    let live = logic.wire(&flags[1], 0);
+    let twice = logic.graph.and(same, live);
+    let both = logic.run(engine, &[same, twice])?;
+    refuse_any(engine, &both.planes([1]), || not_unique(&words()))?;
+    Ok(both.planes([0]))
 }
 
 /// What was found, and whether it was, out of a table.

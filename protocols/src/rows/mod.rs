@@ -5,7 +5,7 @@
 //! valid bits there are is public ([`Shape`]), and all that messages follow from.
 //!
 //! [`relational`](crate::relational) has what these are made of: shuffles, permutations, sorts, compaction, segments, on bare columns. Nothing here sends or draws randomness but through that, through
-//! [`circuit`](crate::circuit) and through [`graph`](crate::graph), in which the gates of an operator share their rounds.
+//! [`circuit`](crate::circuit) and through [`graph`](crate::graph), in which the gates of an operator share their rounds; but for one coin (`digest`).
 //!
 //! | operator | file | rounds | bits a row and party |
 //! |---|---|---|---|
@@ -23,9 +23,10 @@
 //!
 //! k, l, p, L, S, W are the bits of keys, of an ordered value, of a partition, of what is looked up, summed, moved; w = log2 n, v = log2 (n + 1); b conditions. Each file says more. *The order's*
 //! ([`How`]): a sort on shares by the bits of all that rows are ordered by, in the way that the network makes quickest ([`Setting::sorting`]); or, where an owner knows the order, nothing, or
-//! a permutation that it states (`arrange`: (4/3) W + w/3 and 2 rounds). Wide keys that need only be equal are sorted by a digest (`digest`), which costs nothing.
+//! a permutation that it states (`arrange`: (4/3) W + w/3 and 2 rounds). Wide keys that need only be equal are sorted by a digest, which costs nothing, and compared
+//! by another, which takes a round to draw (`digest`).
 //!
-//! *Leakage.* None beyond public sizes, but for what is opened, verified, and ends the session if it is set: one bit of a look-up that must find unique keys, unless it is proved that they are
+//! *Leakage.* None beyond public sizes, but for uniform bits that nothing else depends on (`digest`), and what is opened, verified, and ends the session if it is set: one bit of a look-up that must find unique keys, unless it is proved that they are
 //! (`keys`), and one of pairs that must fit their places. An owner who breaks ties at random knows how: `window` and `top` say what follows.
 
 mod arrange;

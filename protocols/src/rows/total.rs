@@ -156,12 +156,20 @@ fn terms<'v, R: Element, E: Engine>(
         let bits = logic.run(engine, &lifted)?;
         Some(engine.bits_to::<R>(&bits)?)
     };
-    let mask = |wire: &Wire| elements.as_ref().zip(lifted.binary_search(wire).ok()).map(|(elements, at)| elements.planes([at]));
-    let mut terms: Vec<_> = masks.iter().zip(values).map(|(wire, values)| Term { product: None, mask: mask(wire), values }).collect();
-    let both: Vec<usize> = (0..terms.len()).filter(|at| terms[*at].mask.is_some() && terms[*at].values.is_some()).collect();
-    let (x, y): (Vec<_>, Vec<_>) = both.iter().filter_map(|at| terms[*at].mask.take().zip(terms[*at].values.cloned())).unzip();
+    let plane = |wire: &Wire| lifted.binary_search(wire).ok();
+    let mut terms: Vec<_> = values.into_iter().map(|values| Term { product: None, mask: None, values }).collect();
+    let (both, alone): (Vec<usize>, Vec<usize>) =
+        (0..terms.len()).filter(|at| plane(&masks[*at]).is_some()).partition(|at| terms[*at].values.is_some());
+    let Some(elements) = elements else { return Ok(terms) };
+    let planes = |of: &[usize]| elements.planes(of.iter().filter_map(|at| plane(&masks[*at])));
+    for at in alone {
+        terms[at].mask = Some(planes(&[at]));
+    }
     if !both.is_empty() {
-        let products = multiply(engine, &stack(&x), &stack(&y))?;
+        let x = planes(&both);
+        drop(elements);
+        let y: Vec<&E::Share<R>> = both.iter().filter_map(|at| terms[*at].values).collect();
+        let products = multiply(engine, &x, &Share::stack(&y))?;
         both.into_iter().enumerate().for_each(|(plane, at)| terms[at].product = Some(products.planes([plane])));
     }
     Ok(terms)

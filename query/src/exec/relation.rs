@@ -27,14 +27,15 @@ use crate::plan::relation::{Operator, Relation, RelationId, RowColumn, Search};
 use crate::plan::{Plan, Ring, Source};
 use arrange::{Known, Order};
 use ask::Ask;
-use map::Layout as MapLayout;
+use map::Map;
+pub(crate) use map::on_the_way;
 use mpc_core::{Abort, Layout};
 use protocols::rows::{ColumnShape, Form, Setting, Shape};
 use std::collections::BTreeMap;
 
 /// The relations of a plan, laid out.
 pub(super) struct Relations<'p> {
-    maps: BTreeMap<usize, MapLayout<'p>>,
+    maps: BTreeMap<usize, Map<'p>>,
     /// How groups are found, and the orders that the owner of the rows knows.
     groups: BTreeMap<usize, (group::Way, Option<Known<'p>>)>,
     /// Other operators of which the owner of the rows knows the orders.
@@ -61,7 +62,7 @@ impl<'p> Relations<'p> {
         for (id, relation) in plan.relations.iter().enumerate().filter(|(id, _)| relations.last[*id].is_some()) {
             match &relation.op {
                 Operator::Map { .. } => {
-                    relations.maps.insert(id, MapLayout::new(plan, relation)?);
+                    relations.maps.insert(id, Map::new(plan, relation)?);
                 }
                 Operator::Lookup { search: Search::Ask, .. } => {
                     let ask = Ask::of(plan, &relation.op).ok_or(ProgramError("who asks, and who is asked, know their keys at home"))?;
@@ -184,7 +185,7 @@ impl Relations<'_> {
 
     /// What a map computes besides gates.
     pub(super) fn divisions(&self, id: usize) -> String {
-        self.maps.get(&id).map_or_else(String::new, map::Layout::divisions)
+        self.maps.get(&id).map_or_else(String::new, Map::divisions)
     }
 
     /// How groups are found, and whether their rows are sorted on shares.
@@ -215,6 +216,15 @@ impl Relations<'_> {
 }
 
 impl Relation {
+    /// Bits of a place.
+    pub(crate) fn held_bits(&self) -> u64 {
+        let of = |column: &RowColumn| {
+            let value = column.form.ring().map_or(column.form.width() as u64, Ring::held_bits);
+            value + u64::from(column.nullable)
+        };
+        self.columns.iter().map(of).fold(1, u64::saturating_add)
+    }
+
     /// The same of at most so many places.
     fn at_most(&self, most: usize) -> Shape {
         Shape { places: usize::try_from(self.places).unwrap_or(most).min(most), ..self.shape() }

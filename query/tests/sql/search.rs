@@ -74,7 +74,7 @@ fn who_sorts_and_who_asks_finds_the_same() {
 }
 
 /// Groups by the keys of a join whose rows nobody has at home: those of several agencies, or found by an earlier join.
-const FUSED: [&str; 8] = [
+const FUSED: [&str; 9] = [
     "SELECT x.person, SUM(c.weight) AS w, COUNT(*) AS n FROM (SELECT pupil AS person FROM school.marks UNION ALL SELECT tenant FROM housing.tenants) x \
      JOIN clinic.patients c ON c.patient = x.person GROUP BY x.person",
     // the other side's key, and what follows from it
@@ -85,6 +85,9 @@ const FUSED: [&str; 8] = [
      JOIN clinic.patients c ON c.patient = x.person WHERE x.n > c.weight - 60 OR c.insured GROUP BY x.person HAVING COUNT(*) > 1",
     "SELECT x.person, COUNT(c.weight) AS n FROM (SELECT pupil AS person FROM school.marks UNION ALL SELECT tenant FROM housing.tenants) x \
      LEFT JOIN clinic.patients c ON c.patient = x.person GROUP BY x.person",
+    // rows that find nothing, NULL in what they are grouped by, stand among others
+    "SELECT c.patient, x.person, COUNT(*) AS n, SUM(c.weight) AS w FROM (SELECT pupil AS person FROM school.marks UNION ALL SELECT tenant FROM housing.tenants) x \
+     LEFT JOIN clinic.patients c ON c.patient = x.person GROUP BY c.patient, x.person",
     // two keys, NULLs among them
     "SELECT x.person, x.ward, COUNT(*) AS n, AVG(c.weight) AS w FROM (SELECT pupil AS person, ward FROM school.pupils UNION ALL SELECT patient, ward \
      FROM clinic.patients) x JOIN clinic.patients c ON c.patient = x.person AND c.ward = x.ward GROUP BY x.person, x.ward",

@@ -8,7 +8,8 @@
 //! *order* of a column sort by its value below the keys, the rows that count first: each column and filter its own sort, whose groups line up.
 //! Where the owner of the rows knows the orders, nothing is sorted on shares ([`arrange`](super::arrange)).
 //! *Cost.* n places, w = log2 n bits of an index, k bits of keys and r = 1 if there are places without a row. For each order, of a value of l bits and whether it counts: the sort by
-//! k + r, and l + 1 more, bits of what its folds read; k - 1 + r bits a row in log2 k + 1 rounds to find the groups; l + 1 in log2 l + 1 rounds to find the smallest and largest value, and new ones;
+//! k + r, and l + 1 more, bits of what its folds read; k - 1 + r bits a row in log2 k + 1 rounds to find the groups (keys of 80 + 2 log2 n bits or more are compared as a digest of k = 40 + log2 n bits,
+//! of which 256 bits are opened in a round before); l + 1 in log2 l + 1 rounds to find the smallest and largest value, and new ones;
 //! l bits in one round for each smallest, largest or percentile, which has its own besides; for sums two rounds to lift their conditions and one for the products; then
 //! the front, 8w/3 + (4/3)(w + S + 1) bits and 5 rounds for the S bits of keys and folds. *Leakage.* None: the number of groups is secret, and places beyond them, which hold anything,
 //! are blanked before they are opened.

@@ -141,7 +141,7 @@ impl Order {
             // distinct values need no more than to be side by side
             let enough = self.folds.iter().map(|f| &folds[*f]).all(|f| f.is_plain() || f.is_distinct());
             let digest = Digest::new(&setting.seed, value.layout().planes, input.places as u64).filter(|_| enough);
-            by.push(digest.map_or_else(|| value.clone(), |digest| digest.of(engine, value)));
+            by.push(Digest::or_all(engine, input.places, digest.as_ref(), &crate::Wire::each(value)));
             by.push(engine.not(counts));
         }
         by.push(grouping(engine, input, keys, setting));
@@ -254,7 +254,8 @@ fn of_distinct<R: Element, E: Engine>(
     Ok(mine.into_iter().zip(sums).map(|(f, sum)| (f, Cells { values: R::values(sum), valid: None })).collect())
 }
 
-/// Rows that agree on the keys side by side already: rows that were dropped stand among them. The places that never had a row come last, and
+/// Rows that agree on the keys side by side already: rows that were dropped stand among them. The columns of which a group has one value are compared, too: where rows were joined and
+/// stand by what they were joined on, those that found nothing, whose keys are NULL alike, stand among others. The places that never had a row come last, and
 /// are a group of their own or rows of the last that do not count.
 pub(super) fn as_they_are<E: Engine>(engine: &mut E, input: &Rows<E>, keys: &[usize], folds: &[Fold]) -> Result<Sorted<E>, Abort> {
     let of = |columns: &mut dyn Iterator<Item = usize>| columns.map(|c| (c, input.columns[c].clone())).collect::<BTreeMap<_, _>>();
@@ -273,15 +274,16 @@ pub(super) fn same(folds: &[Fold]) -> impl Iterator<Item = usize> {
     folds.iter().filter_map(|f| if let FoldOp::Same(c) = f.op { Some(c) } else { None })
 }
 
-/// Rows that have the key of the row before, which is a row then as this one is: rows come first.
+/// Rows that have the key of the row before, which is a row then as this one is: rows come first. Long keys are compared by a digest, drawn now that all of them are shared.
 pub(in crate::rows) fn same_as_before<E: Engine>(
     engine: &mut E,
     places: usize,
     keys: &[Cells<E>],
     row: Option<&Bits<E>>,
 ) -> Result<Bits<E>, Abort> {
-    let key: Vec<Bits<E>> = keys.iter().flat_map(planes).collect();
-    let key = joined(engine, places, &key);
+    let key: Vec<_> = keys.iter().flat_map(planes).collect();
+    let digest = Digest::drawn(engine, key.len(), places)?;
+    let key = Digest::or_all(engine, places, digest.as_ref(), &key);
     let last = before::<B64, E>(engine, &key);
     let mut logic = Logic::<E>::new(places);
     let (this, last) = (logic.wires(&key), logic.wires(&last));

@@ -28,6 +28,8 @@
 //! | the bits of quotient and remainder | 2 * 194 at v = 8, 2 * 181 at v = 4 | 2 * 9 |
 //! | a multiple, a sum and a comparison for each tile but the first, and how many begin at or before the row | some 60 (t - 1) at v = 8, 25 (t - 1) at v = 4: 66 at t = 2, 569 at t = 10 | 12 at t = 2, 18 at t = 10, 25 at t = 100 |
 //!
+//! Partitions, and peers, of 80 + 2 w bits or more are compared as a digest of 40 + w bits, of which 256 bits are opened in a round before (`digest`).
+//!
 //! `query/tests/sql/relation/costs.rs` holds it to that. *Leakage.* None. An owner who broke ties knows how, as it knows an order without ties. What others' conditions make of the
 //! functions afterwards, it can then tell of single rows: with a secret condition behind the window (`rn = 1 AND …`) and the answer in sight, it learns on which of its tied rows the choice fell, and so whether that
 //! row met the condition, where somebody who does not know how ties were broken learns that of one of several rows. Where a secret bit may have dropped rows before, which that owner could tell from peers that

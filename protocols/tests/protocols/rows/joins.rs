@@ -64,7 +64,7 @@ const ON: [(usize, usize); 2] = [(FIRST, FIRST), (SECOND, SECOND)];
 fn look_up(base: Clear, table: Clear, [proved, sorted, in_order]: [bool; 3]) -> (Run, Vec<Row>) {
     let looked_up = vec![2, 3, 4];
     let found = looked_up.iter().map(|c| ColumnShape { nullable: true, ..columns()[*c] });
-    let outputs = columns().into_iter().chain(found).chain([shape(Form::Planes(1), false)]).collect();
+    let outputs = base.columns.iter().copied().chain(found).chain([shape(Form::Planes(1), false)]).collect();
     let by_key: BTreeMap<(i128, i128), Row> = table.rows().into_iter().filter_map(|row| Some((key(&row)?, row))).collect();
     let expected = base.rows().into_iter().map(|row| {
         let found = key(&row).and_then(|key| by_key.get(&key));
@@ -104,11 +104,12 @@ fn every_row_finds_its_partner() {
 fn rows_that_stay_in_order_have_equal_keys_side_by_side() {
     for (left, right) in SIDES.into_iter().filter(|(_, right)| *right > 0) {
         for bounds in BOUNDS {
-            for table_row in masks(right) {
+            for (base_row, table_row) in masks(left).into_iter().flat_map(|l| masks(right).map(|r| (l.clone(), r))) {
                 for sorted in [false, true] {
                     let table = unique(Clear { row: table_row.clone(), ..side(right, bounds, 2) });
                     let table = if sorted { in_order(table) } else { table };
-                    let (run, mut expected) = look_up(side(left, bounds, 1), table, [false, sorted, true]);
+                    let base = Clear { row: base_row.clone(), ..side(left, bounds, 1) };
+                    let (run, mut expected) = look_up(base, table, [false, sorted, true]);
                     let mut rows = Run { ordered: true, ..run }.plain().expect("in clear");
                     let mut keys: Vec<(Cell, Cell)> = rows.iter().map(|row| (row[FIRST], row[SECOND])).collect();
                     keys.dedup();
@@ -122,6 +123,32 @@ fn rows_that_stay_in_order_have_equal_keys_side_by_side() {
                 }
             }
         }
+    }
+}
+
+/// Keys of 110 bits that differ in the highest, and agree in the lowest.
+fn long_keys(side: Clear) -> Clear {
+    let mut long = side;
+    long.columns[FIRST].form = Form::Planes(110);
+    long.cells.iter_mut().for_each(|row| row[FIRST] = row[FIRST].map(|first| first << 105 | 5));
+    long
+}
+
+#[test]
+fn long_keys_are_sorted_and_compared_by_digests() {
+    for (left, right) in [(1, 1), (2, 3), (65, 63), (20, 300)] {
+        for bounds in BOUNDS {
+            let (base, table) = (long_keys(side(left, bounds, 1)), long_keys(unique(side(right, bounds, 2))));
+            for how in [[false; 3], [true, false, false], [false, false, true], [true, false, true]] {
+                let (run, expected) = look_up(base.clone(), table.clone(), how);
+                run.expect(expected);
+            }
+        }
+    }
+    let (base, table) = (long_keys(side(20, (16, 32), 12)), long_keys(unique(side(30, (16, 32), 13))));
+    for in_order in [false, true] {
+        let (run, expected) = look_up(base.clone(), table.clone(), [false, false, in_order]);
+        run.check(expected);
     }
 }
 
@@ -140,13 +167,13 @@ fn what_cannot_be_missing_has_no_valid_bit() {
 
 #[test]
 fn a_key_that_is_there_twice_ends_the_session() {
-    for sorted in [false, true] {
+    for (sorted, stays) in [(false, false), (false, true), (true, false), (true, true)] {
         let mut table = unique(side(20, (16, 32), 4));
         let base = side(10, (16, 32), 5);
         let twice: Vec<usize> = (0..20).filter(|place| key(&table.cells[*place]).is_some()).take(2).collect();
         table.cells[twice[1]] = table.cells[twice[0]].clone();
         let ordered = |table: Clear| if sorted { in_order(table) } else { table };
-        let how = [false, sorted, false];
+        let how = [false, sorted, stays];
         let (run, _) = look_up(base.clone(), ordered(table.clone()), how);
         assert!(matches!(run.plain(), Err(Abort::Data(why)) if why.contains("two rows have the same keys")));
         // unless one of them is no row, or NULL

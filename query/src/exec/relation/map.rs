@@ -3,8 +3,9 @@
 //! *Protocol.* All logic between two conversions is one circuit ([`Graph`]), in which gates of equal depth share a round. Where bits become elements or
 //! elements become bits a *stage* ends: a stage is its circuit, the lifting of the bits its elements need, then the elements, products of equal depth in one
 //! round; whatever turns elements into bits opens the next. *Rounds.* The circuits' depths, two for each field and stage that lifts, one for each depth of
-//! products. *Cost.* A bit a row for each AND, and what each conversion and product takes ([`protocols::cost`]); EXPLAIN counts them. *Leakage.* None.
+//! products; and those for each block of rows ([`blocks`]). *Cost.* A bit a row for each AND, and what each conversion and product takes ([`protocols::cost`]); EXPLAIN counts them. *Leakage.* None.
 
+mod blocks;
 mod convert;
 mod elements;
 mod gates;
@@ -13,6 +14,8 @@ mod words;
 use super::super::program::{ProgramError, counted};
 use crate::plan::relation::{Operator, Relation, RowForm, RowKind, RowNode, RowNodeId, RowOp};
 use crate::plan::{Plan, Ring};
+pub(super) use blocks::Map;
+pub(crate) use blocks::on_the_way;
 use elements::{Elements, ElementsOf};
 use mpc_core::{Abort, B64, Column, Fp61, Fp127, Layout as Shape};
 use protocols::graph::{Graph, Schedule, Wire};
@@ -20,8 +23,8 @@ use protocols::rows::{Bits, Cells, Rows, Values};
 use protocols::{Engine, Share, stack};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// A Map laid out.
-pub(super) struct Layout<'p> {
+/// A Map laid out for so many places.
+struct Layout<'p> {
     nodes: &'p [RowNode],
     columns: &'p [(RowNodeId, Option<RowNodeId>)],
     stages: Vec<Stage>,
@@ -69,8 +72,8 @@ enum Source {
 }
 
 impl<'p> Layout<'p> {
-    /// Lays out a Map over the places of its input.
-    pub fn new(plan: &'p Plan, relation: &'p Relation) -> Result<Self, ProgramError> {
+    /// Lays out a Map over `places` of its input's places.
+    fn new(plan: &'p Plan, relation: &'p Relation, places: usize) -> Result<Self, ProgramError> {
         let Operator::Map { input, nodes, columns, keep } = &relation.op else {
             return Err(ProgramError("a map is laid out as a map"));
         };
@@ -107,7 +110,6 @@ impl<'p> Layout<'p> {
                 nodes[id].op.operands().iter().for_each(|o| needed[o.0] = true);
             }
         }
-        let places = usize::try_from(input.places).map_err(|_| ProgramError("a relation has a number of places that can be counted"))?;
         let stages = (0..nodes.len()).filter(|id| needed[*id]).map(|id| stage[id] + 1).max().unwrap_or(1);
         layout.stages = (0..stages).map(|_| Stage::new(places)).collect();
         let mut depth: HashMap<usize, u32> = HashMap::new();
@@ -126,7 +128,7 @@ impl<'p> Layout<'p> {
     }
 
     /// What it does, for people.
-    pub fn words(&self) -> String {
+    fn words(&self) -> String {
         let ands: usize = self.stages.iter().map(|s| s.schedule.ands()).sum();
         let lifted: usize = self.stages.iter().flat_map(|s| s.lifts.values()).map(BTreeSet::len).sum();
         let products = self.nodes.iter().zip(&self.stage).filter(|(n, s)| s.is_some() && matches!(n.op, RowOp::Product(..))).count();
@@ -238,7 +240,7 @@ struct Running<'r, E: Engine> {
 
 impl Layout<'_> {
     /// Computes the columns for the rows of `input`.
-    pub fn run<E: Engine>(&self, engine: &mut E, input: &Rows<E>) -> Result<Rows<E>, Abort> {
+    fn run<E: Engine>(&self, engine: &mut E, input: &Rows<E>) -> Result<Rows<E>, Abort> {
         let mut run = Running {
             input,
             circuits: Vec::with_capacity(self.stages.len()),

@@ -10,6 +10,7 @@ use protocols::Message;
 use protocols::circuit::{Rounding, Sign};
 use protocols::cost::{self, Cost, Moved, Opening};
 use protocols::relational::{Network, Radix, Sorting, choose};
+use protocols::rows::Digest;
 use query::plan::relation::{Constant, Fold, FoldOp, Function, SortKey};
 
 /// Bits of a partition with its valid bit, of an order, of a value with its valid bit.
@@ -63,7 +64,16 @@ fn same(rows: usize, key: usize, row: bool) -> Cost {
     if rows < 2 || key == 0 {
         return Cost::FREE;
     }
-    cost::equal(rows, key, 0).then(if row { ands(rows, 1) } else { Cost::FREE })
+    let (key, draw) = compared(key, rows);
+    draw.then(cost::equal(rows, key, 0)).then(if row { ands(rows, 1) } else { Cost::FREE })
+}
+
+/// The bits that so many keys are compared by, and what it costs to draw their digest.
+fn compared(key: usize, rows: usize) -> (usize, Cost) {
+    match Digest::compared_bits(key, rows) {
+        Some(bits) => (bits, cost::open::<B64>(Layout::new(256, 1))),
+        None => (key, Cost::FREE),
+    }
 }
 
 /// One round of so many ANDs a row.
@@ -72,7 +82,7 @@ fn ands(rows: usize, many: usize) -> Cost {
 }
 
 /// The price of the one step of this name.
-fn priced(build: &Build, step: &str) -> Cost {
+pub fn priced(build: &Build, step: &str) -> Cost {
     let plan = build.plan(false);
     let local = Local::new(64 << 20).expect("a runtime");
     let ground = Ground::new(&plan, &local, &build.tables).expect("nothing is public");
@@ -128,6 +138,30 @@ fn peers(places: usize, row: bool, with: Moved, dense: bool, turn: u64) -> Cost 
     let heads = with + Moved::bits(numbers(places));
     let spread = if dense { heads + Moved::bits(numbers(places)) } else { heads };
     same(places, PARTITION + ORDER, row).then(cost::segments(places, heads, turn, Opening::Within)).then(cost::spread(places, spread, turn))
+}
+
+#[test]
+fn groups_by_long_keys() {
+    for places in [1, 2, 3, 63, 64, 65, 90] {
+        for (key, row) in [12, 85, 200].into_iter().flat_map(|key| [(key, false), (key, true)]) {
+            let mut build = Build::default();
+            let columns = vec![column(planes(key as u32), false)];
+            let rows = match row {
+                true => build.private(1, places as u64, columns.clone(), &[]),
+                false => {
+                    let rows = Dice(1).rows(places, &[(4000, false)]);
+                    build.home(Source::Party("energy".into()), places as u64, true, columns.clone(), &rows)
+                }
+            };
+            let input = build.stand(rows, Stand::Unknown, 0, 0);
+            build.push(Operator::Group { input, keys: vec![0], folds: Vec::new() }, places as u64, false, columns);
+            let with_row = Moved::bits(key + usize::from(row));
+            let digest = Digest::bits(key, places as u64).unwrap_or(key);
+            let (sorted, turn) = sort(places, digest + usize::from(row), with_row, 0);
+            let front = cost::compact(places, index_bits(places), Moved::bits(key + 1).message(places), turn, Opening::Within);
+            assert_eq!(priced(&build, "group"), sorted.then(same(places, key, row)).then(front), "{places} {key} {row}");
+        }
+    }
 }
 
 const SIZES: [usize; 12] = [1, 2, 3, 4, 5, 63, 64, 65, 127, 128, 129, 300];

@@ -1,7 +1,7 @@
 //! Expressions over rows against the same in clear.
 
 use super::*;
-use query::plan::relation::{DatePart, RowKind, RowNode, RowNodeId, RowOp};
+use query::plan::relation::{DatePart, Fold, FoldOp, RowKind, RowNode, RowNodeId, RowOp};
 
 fn node(op: RowOp, kind: RowKind) -> RowNode {
     RowNode { op, kind }
@@ -277,4 +277,36 @@ fn positions_in_lists() {
     let op = Operator::Map { input, nodes, columns: vec![(n(1), None), (n(2), None), (n(4), None)], keep: None };
     build.push(op, 9, false, vec![planes(100), planes(64), planes(4)]);
     build.expect((0..8).map(|at| vec![int(value(at)), int((at as i128) << 61), int(9)]).collect());
+}
+
+/// Of more than 2^15 places, where what is on the way is more than the columns.
+#[test]
+fn many_rows_are_mapped_by_blocks() {
+    let mapped = |build: &mut Build, places: u64, rows: &[Row]| {
+        let input = build.private(1, places, vec![column(planes(12), false)], rows);
+        let nodes = vec![
+            node(RowOp::Column(0), RowKind::Planes(12)),
+            node(RowOp::ToField(n(0), -7), RowKind::Field(Ring::Fp61)),
+            node(RowOp::Integer(vec![3000]), RowKind::Planes(12)),
+            node(RowOp::Less(n(0), n(2)), RowKind::Bit),
+        ];
+        let op = Operator::Map { input, nodes, columns: vec![(n(1), None), (n(0), None)], keep: Some(n(3)) };
+        build.push(op, places, false, vec![column(field(Ring::Fp61), false), column(planes(12), false)])
+    };
+    let priced = |places: u64| {
+        let mut build = Build::default();
+        mapped(&mut build, places, &[]);
+        costs::priced(&build, "map")
+    };
+    let (whole, blocks) = (priced(1 << 15), priced(40_001));
+    assert!(blocks.rounds > whole.rounds && blocks.rounds % whole.rounds == 0 && blocks.rounds <= 4 * whole.rounds, "{blocks:?} {whole:?}");
+    assert_eq!(blocks.bits.map(|bits| bits << 15), whole.bits.map(|bits| bits * 40_001));
+
+    let data = Dice(5).rows(40_001, &[(4096, false)]);
+    let mut build = Build::default();
+    let input = mapped(&mut build, 40_001, &data);
+    let folds = [FoldOp::Sum(0), FoldOp::Rows].map(|op| Fold { op, when: None }).to_vec();
+    build.push(Operator::Total { input, folds }, 1, true, vec![column(field(Ring::Fp61), false); 2]);
+    let kept: Vec<i128> = data.iter().filter_map(|row| number(&row[0]).filter(|a| *a < 3000)).collect();
+    build.expect(vec![vec![int(kept.iter().sum::<i128>() - 7 * kept.len() as i128), int(kept.len() as i128)]]);
 }

@@ -16,14 +16,15 @@ use std::collections::{BTreeSet, HashMap};
 
 /// What is known of one field.
 pub(super) struct ElementsOf<E: Engine, R: Field> {
-    /// Lifted bits, by stage and wire.
-    lifted: HashMap<(usize, Wire), E::Share<R>>,
+    /// The bits of the stage that are lifted, and the plane of each.
+    lifted: Option<E::Share<R>>,
+    planes: HashMap<Wire, usize>,
     values: HashMap<usize, Known<R, E::Share<R>>>,
 }
 
 impl<E: Engine, R: Field> Default for ElementsOf<E, R> {
     fn default() -> Self {
-        ElementsOf { lifted: HashMap::new(), values: HashMap::new() }
+        ElementsOf { lifted: None, planes: HashMap::new(), values: HashMap::new() }
     }
 }
 
@@ -134,14 +135,18 @@ impl Layout<'_> {
             self.at_depth::<Fp61, E>(engine, stage, nodes, run)?;
             self.at_depth::<Fp127, E>(engine, stage, nodes, run)?;
         }
+        // no later stage reads them
+        (run.fp61.lifted, run.fp127.lifted) = (None, None);
         Ok(())
     }
 
     fn lift_all<R: Elements, E: Engine>(&self, engine: &mut E, stage: usize, run: &mut Running<'_, E>) -> Result<(), Abort> {
         let Some(wires) = self.stages[stage].lifts.get(&R::FIELD) else { return Ok(()) };
-        let bits: Vec<Bits<E>> = wires.iter().map(|w| run.circuits[stage][w].clone()).collect();
-        let lifted = engine.bits_to::<R>(&stack::<B64, _>(&bits))?;
-        R::of_run_mut(run).lifted.extend(wires.iter().enumerate().map(|(plane, w)| ((stage, *w), lifted.planes([plane]))));
+        let bits = stack::<B64, _>(&wires.iter().map(|w| run.circuits[stage][w].clone()).collect::<Vec<Bits<E>>>());
+        let lifted = engine.bits_to::<R>(&bits)?;
+        let elements = R::of_run_mut(run);
+        elements.lifted = Some(lifted);
+        elements.planes = wires.iter().enumerate().map(|(plane, wire)| (*wire, plane)).collect();
         Ok(())
     }
 
@@ -238,7 +243,11 @@ impl Layout<'_> {
         let wire = self.lifted[&id][number];
         match self.stages[stage].graph.value(wire) {
             Some(public) => Known::Public(elements(public)),
-            None => Known::Secret(R::of_run(run).lifted[&(stage, wire)].clone()),
+            None => {
+                let elements = R::of_run(run);
+                let lifted = elements.lifted.as_ref().expect("lifted in this stage");
+                Known::Secret(lifted.planes([elements.planes[&wire]]))
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 impl Layout<'_> {
     /// How divisions and parts of dates are computed, on how many bits, in which field and rounds.
-    pub fn divisions(&self) -> String {
+    pub(super) fn divisions(&self) -> String {
         let mut all: BTreeMap<String, usize> = BTreeMap::new();
         let needed = (0..self.nodes.len()).filter(|id| self.stage[*id].is_some());
         for words in needed.filter_map(|id| self.division_in_words(id)) {
