@@ -36,6 +36,7 @@
 //! * What rounds, or has no value because of a comparison (NULLIF, TRY_CAST), is FILTER, too.
 
 mod expr;
+mod folds;
 mod frames;
 mod home;
 mod label;

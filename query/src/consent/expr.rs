@@ -158,18 +158,18 @@ impl Row<'_> {
     }
 
     fn case(&mut self, c: &Case) -> Result<Label, Unknown> {
-        let (mut all, mut arms) = (Label::default(), Vec::new());
+        let mut all = Label::default();
+        let values: Vec<&Expr> = c.when_then_expr.iter().map(|(_, then)| then).chain(&c.else_expr).map(AsRef::as_ref).collect();
         let of = c.expr.as_ref().map(|of| self.expr(of)).transpose()?;
-        for (when, then) in &c.when_then_expr {
+        for (when, _) in &c.when_then_expr {
             let when = match &of {
                 Some(of) => of.clone().and(&self.expr(when)?).tested(Operation::Filter, &words(when)),
+                None if asks_for_null(when, &values) => self.condition(when)?.unchosen(),
                 None => self.condition(when)?,
             };
             all = all.and(&when);
-            arms.push(then.as_ref());
         }
-        arms.extend(c.else_expr.as_deref());
-        Ok(all.and(&self.one_of(arms)?))
+        Ok(all.and(&self.one_of(values)?))
     }
 
     /// One of these values: NULL is none.
@@ -281,6 +281,15 @@ fn integer(ty: &DataType) -> Option<(u8, bool)> {
         DataType::UInt64 => (64, false),
         _ => return None,
     })
+}
+
+/// Whether a condition asks no more of these values than whether there are any: they add as much without it.
+fn asks_for_null(when: &Expr, values: &[&Expr]) -> bool {
+    let (Expr::IsNull(of) | Expr::IsNotNull(of)) = unalias(when) else { return false };
+    values
+        .iter()
+        .map(|value| uncast(value))
+        .all(|value| is_zero(value) || matches!(value, Expr::Literal(v, _) if v.is_null()) || value == uncast(of))
 }
 
 /// Whether a sum or a difference moves values as far as a floating-point number does not tell them apart any more, by a literal or by what is only known to be one.

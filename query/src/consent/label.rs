@@ -9,6 +9,8 @@ use std::{collections::BTreeSet, rc::Rc};
 
 use ledger::contract::Operation;
 
+use super::folds::Folds;
+
 /// What an atom is of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Source {
@@ -57,6 +59,8 @@ pub(super) enum Kind {
         joined: bool,
         /// Which groups by it: the same rows may be grouped again elsewhere.
         group: usize,
+        /// Whether an aggregate of theirs was compared: what comes of it may choose among them.
+        chosen: bool,
     },
 }
 
@@ -68,10 +72,6 @@ pub(super) struct Atom {
     /// The aggregates it went through.
     pub(super) folds: Folds,
 }
-
-/// A set of aggregates: a bit for each, since labels are copied at every expression.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Folds(u16);
 
 /// All that a value derives from. Shared: labels are copied at every expression, and few of them change there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,6 +85,15 @@ impl Atom {
     /// Whether it is a number or text that says something of the column's own values.
     pub(super) fn is_value(&self) -> bool {
         self.kind.is_value() && self.source != Source::Literal
+    }
+
+    /// Of groups among which something chooses, if it is of any.
+    fn chosen(&self) -> Self {
+        let kind = match &self.kind {
+            Kind::Split { joined, group, .. } if self.folds.is_empty() => Kind::Split { joined: *joined, group: *group, chosen: true },
+            kind => kind.clone(),
+        };
+        Atom { kind, ..self.clone() }
     }
 
     /// Whether it derives from the column's values, compared or not.
@@ -114,53 +123,6 @@ impl Kind {
             Kind::Key => Kind::OfKey,
             other => other.clone(),
         }
-    }
-}
-
-impl Folds {
-    pub(super) const NONE: Self = Self(0);
-
-    /// Something was computed of what came of them: it is not a part of a sum any more.
-    const COMPUTED: Self = Self(1 << 15);
-
-    pub(super) const fn computed(self) -> Self {
-        if self.is_empty() { self } else { Self(self.0 | Self::COMPUTED.0) }
-    }
-
-    pub(super) const fn uncomputed(self) -> Self {
-        Self(self.0 & !Self::COMPUTED.0)
-    }
-
-    pub(super) const fn of(fold: Operation) -> Self {
-        Self(1 << fold as u16)
-    }
-
-    pub(super) const fn and(self, fold: Operation) -> Self {
-        Self(self.0 | Self::of(fold).0)
-    }
-
-    pub(super) const fn without(self, fold: Operation) -> Self {
-        Self(self.0 & !Self::of(fold).0)
-    }
-
-    pub(super) const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    const fn meets(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    const fn is_computed(self) -> bool {
-        self.meets(Self::COMPUTED)
-    }
-
-    pub(super) const fn is_within(self, other: Self) -> bool {
-        self.0 & !other.0 == 0
-    }
-
-    pub(super) fn iter(self) -> impl Iterator<Item = Operation> {
-        Operation::ALL.into_iter().filter(move |fold| Self::of(*fold).is_within(self))
     }
 }
 
@@ -311,10 +273,15 @@ impl Label {
     fn tested_of(&self, of: Operation, words: &str, groups: &Rc<BTreeSet<Source>>) -> Self {
         let words: Rc<str> = words.into();
         let joined = self.0.iter().any(|atom| matches!(atom.kind, Kind::Split { joined: true, .. }));
+        let of_groups = self.0.iter().any(|atom| !atom.folds.is_empty() || matches!(atom.kind, Kind::Test { row: false, .. }));
         self.map(|atom| {
             let row = atom.folds.is_empty() && !atom.kind.is_key();
             let test = || {
-                let folded = if joined { Folds::NONE } else { atom.folds };
+                let folded = match atom.kind {
+                    _ if joined => Folds::NONE,
+                    Kind::Split { .. } => atom.folds.without(Operation::Sum),
+                    _ => atom.folds,
+                };
                 let groups = if folded.is_empty() { Rc::default() } else { groups.clone() };
                 Atom::new(atom.source.clone(), Kind::Test { of, words: words.clone(), row, folded, groups })
             };
@@ -328,15 +295,28 @@ impl Label {
                     Atom::new(atom.source.clone(), Kind::Presence)
                 }
                 Kind::Presence | Kind::Split { joined: false, .. } if !row => test(),
+                _ if of_groups => atom.chosen(),
                 _ => atom.clone(),
             })
         })
     }
 
-    /// Of a number of groups of which it is only asked whether it is 0.
+    /// Of a comparison that chooses among no groups.
+    pub(super) fn unchosen(&self) -> Self {
+        self.map(|atom| {
+            let kind = match &atom.kind {
+                Kind::Split { joined, group, .. } => Kind::Split { joined: *joined, group: *group, chosen: false },
+                kind => kind.clone(),
+            };
+            Some(Atom { kind, ..atom.clone() })
+        })
+    }
+
+    /// Of a number of groups of which it is only asked whether it is 0: what was counted, and not summed, which may be weighed.
     pub(super) fn any_group(&self) -> Self {
-        let number = |atom: &Atom| matches!(atom.kind, Kind::Split { .. }) && !atom.folds.is_empty() && !atom.folds.is_computed();
-        self.map(|atom| (!number(atom)).then(|| atom.clone()))
+        let number = |atom: &Atom| matches!(atom.kind, Kind::Split { .. }) && atom.folds == Folds::of(Operation::CountDistinct);
+        let any = self.0.iter().any(number);
+        self.map(|atom| (!number(atom)).then(|| if any { atom.chosen() } else { atom.clone() }))
     }
 
     /// Of a number of rows that met a condition, of which it is only asked whether it is 0: the condition says it all.
@@ -427,7 +407,7 @@ impl Label {
     pub(super) fn split(&self, group: usize) -> Self {
         self.map(|atom| {
             let of_column = matches!(atom.source, Source::Column(..) | Source::Listed(..));
-            of_column.then(|| Atom::new(atom.source.clone(), Kind::Split { joined: false, group }))
+            of_column.then(|| Atom::new(atom.source.clone(), Kind::Split { joined: false, group, chosen: false }))
         })
     }
 
@@ -435,7 +415,9 @@ impl Label {
     pub(super) fn joined_on(&self, on: &BTreeSet<Source>) -> Self {
         self.map(|atom| {
             let kind = match &atom.kind {
-                Kind::Split { group, .. } if on.contains(&atom.source) => Kind::Split { joined: true, group: *group },
+                Kind::Split { group, chosen, .. } if on.contains(&atom.source) => {
+                    Kind::Split { joined: true, group: *group, chosen: *chosen }
+                }
                 kind => kind.clone(),
             };
             Some(Atom { kind, ..atom.clone() })

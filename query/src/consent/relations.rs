@@ -259,6 +259,7 @@ impl Home {
                 }
                 RowOp::Select(c, a, b) => {
                     let when = of(c).0.tested(Operation::Filter, &of(c).1);
+                    let when = if asks_for_null(nodes, *c, [*a, *b]) { when.unchosen() } else { when };
                     let one = match (is_zero(nodes, *a), is_zero(nodes, *b)) {
                         (false, false) => Label::one_of([&of(a).0, &of(b).0]),
                         // 0, or what stands for NULL
@@ -326,6 +327,17 @@ fn is_zero(nodes: &[RowNode], of: RowNodeId) -> bool {
         RowOp::Integer(limbs) => limbs.iter().all(|limb| *limb == 0),
         RowOp::Element(value) => *value == 0,
         RowOp::Lift(a) | RowOp::ToField(a, _) | RowOp::ToPlanes(a, _) => is_zero(nodes, *a),
+        _ => false,
+    }
+}
+
+/// Whether a condition asks no more of these values than whether there are any: they add as much without it.
+fn asks_for_null(nodes: &[RowNode], when: RowNodeId, values: [RowNodeId; 2]) -> bool {
+    match &nodes[when.0].op {
+        RowOp::Not(when) => asks_for_null(nodes, *when, values),
+        RowOp::Valid(of) => {
+            values.into_iter().all(|value| is_zero(nodes, value) || matches!(&nodes[value.0].op, RowOp::Column(c) if c == of))
+        }
         _ => false,
     }
 }

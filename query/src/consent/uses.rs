@@ -7,7 +7,8 @@ use std::{
 
 use ledger::contract::Operation;
 
-use super::label::{Atom, Folds, Kind, Label, Source, is_public};
+use super::folds::Folds;
+use super::label::{Atom, Kind, Label, Source, is_public};
 
 /// How a value comes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,8 +265,9 @@ impl Uses {
         let has_value = label.0.iter().any(|atom| atom.is_value() || !atom.folds.is_empty() && !matches!(atom.kind, Kind::Test { .. }));
         // a number of values, and not of rows
         let counted = label.0.iter().any(|atom| atom.kind == Kind::Presence && !matches!(atom.source, Source::Rows(_)));
-        // the greatest of 1 is 1, and not how many there are
+        // the greatest of 1 is 1, and not how many there are; a sum of literals may weigh groups
         let number = |atom: &Atom| match operation {
+            Sum if matches!(atom.kind, Kind::Split { .. }) => Atom { folds: atom.folds.and(Sum), ..atom.clone() },
             Sum | Count => atom.clone(),
             _ => Atom { folds: atom.folds.computed(), ..atom.clone() },
         };
@@ -314,6 +316,9 @@ impl Uses {
         if operation == CountDistinct {
             self.mixed(label);
         }
+        let chosen = |atom: &&Atom| matches!(atom.kind, Kind::Split { chosen: true, .. }) && atom.folds.is_empty();
+        // what comes of some groups only, or how many they are, is not what comes of all
+        label.0.iter().filter(chosen).for_each(|atom| self.split(atom));
         if has_value && !again {
             splits(label).iter().chain(&splits(rows)).for_each(|atom| self.split(atom));
         } else if has_value && operation == Sum {
@@ -430,8 +435,8 @@ impl Uses {
         for atom in rows.0.iter() {
             match &atom.kind {
                 // joined or not: they are the rows of the answer
-                Kind::Split { joined, group } if !(single && *joined) => {
-                    let made = Atom { kind: Kind::Split { joined: false, group: *group }, ..atom.clone() };
+                Kind::Split { joined, group, chosen } if !(single && *joined) => {
+                    let made = Atom { kind: Kind::Split { joined: false, group: *group, chosen: *chosen }, ..atom.clone() };
                     self.split_for(&made, Need::Operation(Operation::Group));
                 }
                 Kind::Presence if several && matches!(atom.source, Source::Rows(_)) => self.note(&atom.source, Need::Rows),

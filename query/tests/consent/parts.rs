@@ -176,7 +176,7 @@ fn what_is_one_for_each_group_counts_the_groups() {
         denied(Terms(&[("*", &[Count]), ("peak", &[Sum])], &[]), &[&sql]);
         allowed(Terms(&[("*", &[Count]), ("peak", &[Sum, Group])], &[]), &[&sql]);
     }
-    for part in ["COALESCE(s, 0)", "CASE WHEN s IS NULL THEN 0 ELSE s END", "CASE WHEN s IS NOT NULL THEN s END"] {
+    for part in ["COALESCE(s, 0)", "CASE WHEN s IS NULL THEN 0 ELSE s END"] {
         allowed(Terms(&[("*", &[Count]), ("peak", &[Sum])], &[]), &[&format!("SELECT SUM({part}) AS x FROM {groups}")]);
     }
 }
@@ -286,4 +286,68 @@ fn a_join_forms_the_groups_that_are_joined_and_no_others() {
                   CROSS JOIN (SELECT DISTINCT zone FROM energy.meters) r";
     denied(Terms(&[("peak", &[Sum])], &[]), &[beside]);
     allowed(Terms(&[("peak", &[Sum]), ("zone", &[Group])], &[]), &[beside]);
+}
+
+/// Sums of sums are sums of all groups, or of groups that may be seen.
+#[test]
+fn a_sum_of_some_groups_is_of_groups_whatever_chooses_them() {
+    let at_home = "(SELECT resident, SUM(peak) AS s, MAX(peak) AS m, COUNT(*) AS n FROM energy.meters GROUP BY resident) q";
+    let on_shares = "(SELECT resident, SUM(x) AS s, MAX(x) AS m, COUNT(*) AS n FROM (SELECT resident, peak AS x FROM energy.meters \
+                     UNION ALL SELECT resident, days AS x FROM health.stays) u GROUP BY resident) q";
+    let least: Allowed<'static> = &[("*", &[Count]), ("peak", &[Sum, Max])];
+    let stays: Allowed<'static> = &[("*", &[Count]), ("days", &[Sum, Max])];
+    let with = |of: Allowed<'static>, also: &'static [Operation]| [of, &[("resident", also)]].concat();
+    // rows of two agencies that are grouped together meet
+    for (groups, met, grouped) in [(at_home, &[][..], &[Group][..]), (on_shares, &[Join], &[Join, Group])] {
+        let (meters, stays, grouped) = (with(least, met), with(stays, met), (with(least, grouped), with(stays, grouped)));
+        let terms = Terms(&meters, &stays);
+        for some in [
+            "SUM(CASE WHEN n = 2 THEN s END)",
+            "SUM(CASE WHEN n > 2 THEN 0 ELSE s END)",
+            "SUM(CASE WHEN NOT (n < 2) THEN s END)",
+            "SUM(s) FILTER (WHERE n = 2)",
+            "MAX(CASE WHEN n = 2 THEN m END)",
+            "MAX(m) FILTER (WHERE n BETWEEN 2 AND 3)",
+            "SUM(CASE WHEN s > 50 THEN s END)",
+            "SUM(n) FILTER (WHERE s > 50)",
+            "COUNT(*) FILTER (WHERE n = 2)",
+            "COUNT(CASE WHEN n = 2 THEN 1 END)",
+            "AVG(CASE WHEN n = 2 THEN 1 ELSE 0 END)",
+            // of two agencies nothing of it is NULL
+            "SUM(s) FILTER (WHERE m IS NOT NULL)",
+            "SUM(CASE WHEN m IS NULL THEN 0 ELSE s END)",
+        ] {
+            if some.contains("NULL") && groups == on_shares {
+                continue;
+            }
+            let sql = format!("SELECT {some} AS x FROM {groups}");
+            denied(terms, &[&sql]);
+            allowed(Terms(&grouped.0, &grouped.1), &[&sql]);
+        }
+        for all in ["SUM(s)", "MAX(m)", "SUM(n)", "SUM(COALESCE(s, 0))"] {
+            allowed(terms, &[&format!("SELECT {all} AS x FROM {groups}")]);
+        }
+    }
+    let counted = with(least, &[CountDistinct]);
+    allowed(Terms(&counted, stays), &[&format!("SELECT COUNT(*) AS x FROM {at_home}"), &format!("SELECT COUNT(s) AS x FROM {at_home}")]);
+    denied(Terms(&counted, stays), &[&format!("SELECT COUNT(*) FILTER (WHERE n = 2) AS x FROM {at_home}")]);
+}
+
+/// Literals of both signs make of a sum any number that it is compared with.
+#[test]
+fn whether_a_sum_over_groups_is_positive_is_asked_of_the_groups() {
+    let weighed = "(SELECT SUM(v) AS c, SUM(s) AS s FROM (SELECT zone, 1 AS v, SUM(peak) AS s FROM energy.meters GROUP BY zone, resident \
+                   UNION ALL SELECT zone, -2 AS v, SUM(peak) AS s FROM energy.meters GROUP BY zone) u GROUP BY zone) q";
+    let groups = "(SELECT zone, COUNT(*) AS n FROM energy.meters GROUP BY zone) g";
+    for sql in [
+        format!("SELECT SUM(CASE WHEN c > 0 THEN s END) AS x FROM {weighed}"),
+        format!("SELECT SUM(s) FILTER (WHERE 0 < c) AS x FROM {weighed}"),
+        format!(
+            "SELECT SUM(peak) AS x FROM energy.meters WHERE (SELECT SUM(v) FROM (SELECT 1 AS v FROM {groups} UNION ALL SELECT -10) u) > 0"
+        ),
+        format!("SELECT SUM(peak) AS x FROM energy.meters WHERE (SELECT COUNT(*) FILTER (WHERE n = 2) FROM {groups}) > 0"),
+    ] {
+        denied(Terms(&[("*", &[Count]), ("peak", &[Sum])], &[]), &[&sql]);
+        allowed(Terms(&[("*", &[Count]), ("peak", &[Sum]), ("resident", &[Group]), ("zone", &[Group])], &[]), &[&sql]);
+    }
 }

@@ -299,7 +299,7 @@ fn and(a: Option<Expr>, b: Option<Expr>) -> Option<Expr> {
 }
 
 /// Whether a value without a choice is NULL.
-fn is_null(e: &Expr) -> bool {
+pub(super) fn is_null(e: &Expr) -> bool {
     match e {
         Expr::Alias(a) => is_null(&a.expr),
         Expr::Cast(c) => is_null(&c.expr),
@@ -307,12 +307,13 @@ fn is_null(e: &Expr) -> bool {
         Expr::Negative(e) => is_null(e),
         Expr::Literal(v, _) => v.is_null(),
         Expr::BinaryExpr(b) if b.op.is_numerical_operators() => is_null(&b.left) || is_null(&b.right),
+        Expr::ScalarFunction(f) => matches!(f.name(), "abs" | "round" | "trunc") && f.args.first().is_some_and(is_null),
         _ => false,
     }
 }
 
 /// Whether a value without a choice is 0 or NULL.
-fn is_zero(e: &Expr) -> bool {
+pub(super) fn is_zero(e: &Expr) -> bool {
     match e {
         Expr::Alias(a) => is_zero(&a.expr),
         Expr::Cast(c) => is_zero(&c.expr),

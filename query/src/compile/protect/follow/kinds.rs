@@ -14,9 +14,9 @@ use datafusion::{
 
 use super::super::{
     entities::{OWN, unalias},
-    given::is_condition,
+    given::{is_condition, is_null, is_zero},
 };
-use crate::compile::{expr::Reads, range};
+use crate::compile::expr::Reads;
 
 /// Rows in which a value is written alike, and adds something.
 pub(super) struct Kind {
@@ -307,21 +307,5 @@ fn is_own(e: &Expr, plan: &LogicalPlan) -> bool {
 
 /// Whether a value without a choice is NULL, or 0 where values are summed.
 fn is_nothing(e: &Expr, counted: bool) -> bool {
-    let of = |e: &Expr| is_nothing(e, counted);
-    match e {
-        Expr::Alias(a) => of(&a.expr),
-        Expr::Cast(c) => of(&c.expr),
-        Expr::Negative(e) => of(e),
-        Expr::Literal(v, _) => {
-            v.is_null() || (!counted && (*v == false.into() || range::literal(v).is_some_and(|i| i == range::Interval::ZERO)))
-        }
-        Expr::BinaryExpr(b) => match b.op {
-            Operator::Multiply => of(&b.left) || of(&b.right),
-            Operator::Divide => of(&b.left),
-            Operator::Plus | Operator::Minus => of(&b.left) && of(&b.right),
-            _ => false,
-        },
-        Expr::ScalarFunction(f) => matches!(f.name(), "abs" | "round" | "trunc") && f.args.first().is_some_and(of),
-        _ => false,
-    }
+    is_null(e) || !counted && is_zero(e)
 }
