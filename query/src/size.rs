@@ -134,13 +134,13 @@ fn step(plan: &Plan, id: usize) -> (u64, u64) {
     let (made, is_sorted) = match plan.relations.get(id) {
         None => (sum(&read, columns), true),
         Some(relation) => match &relation.op {
-            Operator::Home { .. } | Operator::Cross { .. } | Operator::Union { .. } => (columns(relation), false),
+            Operator::Home { .. } | Operator::Cross { .. } | Operator::Union { .. } | Operator::Map { .. } => (columns(relation), false),
             // base's rows move with the table's
             Operator::Lookup { table, search: Search::SortInOrder, .. } => {
                 let places = relation.places.saturating_add(plan.relation(*table).places);
                 (bytes(places, relation.held_bits()), true)
             }
-            _ => (columns(relation), !matches!(relation.op, Operator::Map { .. })),
+            _ => (columns(relation), true),
         },
     };
     let rows = if is_sorted { sum(&read, |relation| relation.places) } else { 0 };

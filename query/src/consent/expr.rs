@@ -283,13 +283,12 @@ fn integer(ty: &DataType) -> Option<(u8, bool)> {
     })
 }
 
-/// Whether a condition asks no more of these values than whether there are any: they add as much without it.
+/// Whether a condition asks of one of these values whether it is there, and the others are 0 or NULL: they add as much without it. (Of a value that is none of them it chooses.)
 fn asks_for_null(when: &Expr, values: &[&Expr]) -> bool {
     let (Expr::IsNull(of) | Expr::IsNotNull(of)) = unalias(when) else { return false };
-    values
-        .iter()
-        .map(|value| uncast(value))
-        .all(|value| is_zero(value) || matches!(value, Expr::Literal(v, _) if v.is_null()) || value == uncast(of))
+    let nothing = |value: &Expr| is_zero(value) || matches!(value, Expr::Literal(v, _) if v.is_null());
+    let (own, others): (Vec<&Expr>, Vec<&Expr>) = values.iter().map(|value| uncast(value)).partition(|value| *value == uncast(of));
+    !own.is_empty() && others.into_iter().all(nothing)
 }
 
 /// Whether a sum or a difference moves values as far as a floating-point number does not tell them apart any more, by a literal or by what is only known to be one.

@@ -331,12 +331,13 @@ fn is_zero(nodes: &[RowNode], of: RowNodeId) -> bool {
     }
 }
 
-/// Whether a condition asks no more of these values than whether there are any: they add as much without it.
+/// Whether a condition asks of one of these values whether it is there, and the others are 0 or NULL: they add as much without it.
 fn asks_for_null(nodes: &[RowNode], when: RowNodeId, values: [RowNodeId; 2]) -> bool {
     match &nodes[when.0].op {
         RowOp::Not(when) => asks_for_null(nodes, *when, values),
         RowOp::Valid(of) => {
-            values.into_iter().all(|value| is_zero(nodes, value) || matches!(&nodes[value.0].op, RowOp::Column(c) if c == of))
+            let own = |value: &RowNodeId| matches!(&nodes[value.0].op, RowOp::Column(c) if c == of);
+            values.iter().any(own) && values.iter().all(|value| own(value) || is_zero(nodes, *value))
         }
         _ => false,
     }
